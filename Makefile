@@ -1,0 +1,44 @@
+# `make help` lists the commands.
+
+# Whose wheels, where ROS 2 is not sourced: jazzy or kilted.
+ROS ?= jazzy
+# What the environment is made with: Python 3.10 to 3.13.
+PYTHON ?= python3
+export ROS
+
+RUN := scripts/run.sh
+.DEFAULT_GOAL := help
+.PHONY: help workspace demo test lint format clean
+
+help:
+	@echo "make demo       build, run camera and node as two processes, write demo_out/"
+	@echo "make test       build, check format, lint and types, run all tests"
+	@echo "make workspace  only make the environment and build the package"
+	@echo "make lint       check format, lint and types"
+	@echo "make format     format the code and put lint's own corrections in"
+	@echo "make clean      remove environments, builds and demo_out/"
+	@echo
+	@echo "ROS=kilted      use Kilted's wheels, not Jazzy's; a ROS 2 that is sourced goes first"
+	@echo "PYTHON=python3.12  make the environment with this Python (3.10 to 3.13)"
+	@echo "scripts/run.sh COMMAND  run anything in the environment with the built package"
+
+workspace:
+	@$(PYTHON) scripts/prepare.py --ros $(ROS)
+
+demo: workspace
+	@$(RUN) python demo/run_demo.py --output demo_out
+
+lint: workspace
+	$(RUN) ruff format --check
+	$(RUN) ruff check
+	$(RUN) mypy
+
+test: lint
+	$(RUN) scripts/run_tests.sh
+
+format: workspace
+	$(RUN) ruff format
+	$(RUN) ruff check --fix
+
+clean:
+	rm -rf .work demo_out

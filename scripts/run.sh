@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Runs a command in the environment with the built package: scripts/run.sh COMMAND [ARGUMENT ...]
+# Works from any folder. Choose the wheels with ROS=jazzy (default) or ROS=kilted; a ROS 2 that is
+# already sourced goes first.
+set -eu
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# The same choice as scripts/workspace/choice.py.
+inside=${ZS_SEG_WORKSPACE:-}
+if [ -n "${ROS_DISTRO:-}" ] && [ -n "${AMENT_PREFIX_PATH:-}" ] && [ "${inside%-sourced}" != "$inside" -o -z "$inside" ]; then
+  name=$ROS_DISTRO-sourced
+else
+  name=${ROS:-jazzy}
+fi
+
+setup=$root/.work/$name/setup.sh
+if [ ! -f "$setup" ]; then
+  echo "The workspace $name has not been made yet: run \`make workspace\` first." >&2
+  exit 1
+fi
+if [ $# -eq 0 ]; then
+  echo "usage: scripts/run.sh COMMAND [ARGUMENT ...]" >&2
+  exit 2
+fi
+. "$setup"
+exec "$@"

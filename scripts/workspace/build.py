@@ -1,0 +1,90 @@
+"""`colcon build` of this one package, when one of its files has changed."""
+
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+from .choice import ROOT, Workspace, WorkspaceError
+from .environment import clean_variables
+
+SOURCES = (
+    "CMakeLists.txt",
+    "package.xml",
+    "config",
+    "executables",
+    "launch",
+    "models",
+    "msg",
+    "recordings",
+    "srv",
+    "zs_seg_ros",
+)
+
+
+def build_package(workspace: Workspace, environment: str) -> None:
+    """Build and install the package unless the installed one is up to date."""
+    files = _source_files()
+    wanted = _fingerprint(files, environment)
+    names = "\n".join(str(path.relative_to(ROOT)) for path in files)
+    stamp, listing = workspace.folder / "build.stamp", workspace.folder / "build.files"
+    if stamp.is_file() and stamp.read_text() == wanted and workspace.install.is_dir():
+        return
+    stamp.unlink(missing_ok=True)
+    installed = listing.read_text().splitlines() if listing.is_file() else []
+    if set(installed) - set(names.splitlines()):
+        # cmake only adds: without this a removed module would stay importable.
+        shutil.rmtree(workspace.install, ignore_errors=True)
+    print("Building the package.", flush=True)
+    _colcon_build(workspace)
+    listing.write_text(names)
+    stamp.write_text(wanted)
+
+
+def _source_files() -> list[Path]:
+    files: list[Path] = []
+    for name in SOURCES:
+        path = ROOT / name
+        found = [path] if path.is_file() else path.rglob("*")
+        files += [f for f in found if f.is_file() and "__pycache__" not in f.parts]
+    return sorted(files)
+
+
+def _fingerprint(files: list[Path], environment: str) -> str:
+    """From names, sizes and times: recordings and weights are too large to read each time."""
+    digest = hashlib.sha256(environment.encode())
+    for path in files:
+        status = path.stat()
+        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_mode}\n".encode())
+    return digest.hexdigest()
+
+
+def _link_to_sources(workspace: Workspace) -> Path:
+    """Another name for the repository's folder, for colcon.
+
+    CMake refuses to export a header folder that lies inside the source folder, and numpy's does:
+    the environment is inside the repository. CMake compares names, so another name is enough.
+    """
+    link = workspace.folder / "source"
+    if not link.is_symlink():
+        link.symlink_to(ROOT, target_is_directory=True)
+    return link
+
+
+def _colcon_build(workspace: Workspace) -> None:
+    colcon = ["colcon", "--log-base", str(workspace.folder / "log"), "build"]
+    colcon += ["--paths", str(_link_to_sources(workspace))]
+    colcon += ["--build-base", str(workspace.folder / "build")]
+    colcon += ["--install-base", str(workspace.folder / "install")]
+    colcon += ["--event-handlers", "console_cohesion-", "console_start_end-"]
+    colcon += ["--cmake-args", "-DBUILD_TESTING=OFF", "-DCMAKE_BUILD_TYPE=Release"]
+    colcon += ["-DPython3_FIND_VIRTUALENV=ONLY", f"-DPython3_EXECUTABLE={workspace.python}"]
+    workspace.install.mkdir(parents=True, exist_ok=True)  # colcon warns about prefixes that are missing
+    # setup.sh puts the environment, and the sourced ROS 2 if there is one, in front.
+    command = ["bash", "-c", 'set -eu; . "$0"; exec "$@"', str(workspace.setup_script), *colcon]
+    result = subprocess.run(command, env=clean_variables(), check=False)
+    if result.returncode:
+        raise WorkspaceError(
+            "colcon could not build the package: the reason is above, and in "
+            f"{(workspace.folder / 'log' / 'latest_build').relative_to(ROOT)}."
+        )

@@ -1,0 +1,64 @@
+"""Which ROS 2 is used, and where everything that is made for it lies."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WHEEL_DISTROS = ("jazzy", "kilted")
+SOURCED_SUFFIX = "-sourced"
+
+
+class WorkspaceError(Exception):
+    """Something that stops the work, as one sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One choice of ROS 2 and its folder. Nothing in the folder is shared with another choice."""
+
+    distro: str  # jazzy, kilted, humble, ...
+    sourced: bool  # True: a ROS 2 that was there before; False: wheels
+
+    @property
+    def name(self) -> str:
+        return self.distro + SOURCED_SUFFIX if self.sourced else self.distro
+
+    @property
+    def folder(self) -> Path:
+        return ROOT / ".work" / self.name
+
+    @property
+    def environment(self) -> Path:
+        return self.folder / "env"
+
+    @property
+    def python(self) -> Path:
+        return self.environment / "bin" / "python"
+
+    @property
+    def install(self) -> Path:
+        """The ament prefix of the built package (colcon gives each package a folder)."""
+        return self.folder / "install" / "zs_seg_ros"
+
+    @property
+    def setup_script(self) -> Path:
+        return self.folder / "setup.sh"
+
+
+def choose(wheels: str) -> Workspace:
+    """The sourced ROS 2 if there is one, otherwise the wheels of the distribution `wheels`.
+
+    A shell that runs inside one of our own wheel workspaces also has ROS_DISTRO set;
+    ZS_SEG_WORKSPACE tells it apart. scripts/run.sh chooses in the same way.
+    """
+    inside = os.environ.get("ZS_SEG_WORKSPACE", "")
+    distro = os.environ.get("ROS_DISTRO", "")
+    if distro and os.environ.get("AMENT_PREFIX_PATH") and (not inside or inside.endswith(SOURCED_SUFFIX)):
+        return Workspace(distro, sourced=True)
+    if wheels not in WHEEL_DISTROS:
+        raise WorkspaceError(
+            f"There are no ROS 2 wheels for {wheels!r}: choose ROS={' or ROS='.join(WHEEL_DISTROS)}, "
+            f"or install ROS 2 {wheels} and source it."
+        )
+    return Workspace(wheels, sourced=False)

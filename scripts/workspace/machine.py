@@ -1,0 +1,101 @@
+"""What the machine must have, checked before anything is made."""
+
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from .choice import Workspace, WorkspaceError
+
+OLDEST_GLIBC = (2, 28)  # the wheels are manylinux_2_28
+
+
+def check(workspace: Workspace) -> None:
+    """Raise WorkspaceError, with what to do, for the first thing that is missing."""
+    if workspace.sourced:
+        _check_sourced_ros(workspace)
+    else:
+        _check_wheels_fit()
+    _check_tools(workspace)
+
+
+def has_ros_package(name: str) -> bool:
+    """Whether a prefix of the sourced ROS 2 holds the package."""
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    marker = Path("share/ament_index/resource_index/packages") / name
+    return any((Path(prefix) / marker).is_file() for prefix in prefixes if prefix)
+
+
+def _check_wheels_fit() -> None:
+    machine, system = platform.machine(), platform.system()
+    if (machine, system) != ("x86_64", "Linux"):
+        raise WorkspaceError(
+            f"The ROS 2 wheels exist for x86-64 Linux only and this machine is {machine} {system}: "
+            "install ROS 2, source its setup.bash and run the command again."
+        )
+    library, version = platform.libc_ver()
+    if library != "glibc" or tuple(map(int, version.split(".")[:2])) < OLDEST_GLIBC:
+        raise WorkspaceError(
+            f"The ROS 2 wheels need glibc 2.28 or later and this system has {library} {version}: "
+            "use Debian 10, Ubuntu 20.04 or later, or install ROS 2 and source it."
+        )
+    implementation = platform.python_implementation()
+    if implementation != "CPython":
+        raise WorkspaceError(
+            f"The ROS 2 wheels are for CPython and this is {implementation}: "
+            "name another one, for example `make test PYTHON=python3.12`."
+        )
+
+
+def _check_sourced_ros(workspace: Workspace) -> None:
+    importable = subprocess.run(
+        [sys.executable, "-c", "import rclpy, sensor_msgs.msg"], capture_output=True, check=False
+    )
+    if importable.returncode:
+        raise WorkspaceError(
+            f"Python {platform.python_version()} cannot import rclpy and sensor_msgs from the sourced "
+            f"ROS 2 {workspace.distro}: use the Python that this ROS 2 was built for, for example "
+            "`make test PYTHON=/usr/bin/python3`, or start a shell in which ROS 2 is not sourced."
+        )
+    packages = ("rosidl_default_generators", "diagnostic_msgs", "lifecycle_msgs", "visualization_msgs")
+    missing = [name for name in packages if not has_ros_package(name)]
+    if missing:
+        raise WorkspaceError(
+            f"The sourced ROS 2 {workspace.distro} lacks {', '.join(missing)}: "
+            "run `rosdep install --from-paths . --ignore-src`."
+        )
+
+
+def _check_tools(workspace: Workspace) -> None:
+    if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
+        raise WorkspaceError(
+            "Python's venv module is missing: install it, on Debian and Ubuntu with "
+            "`sudo apt install python3-venv`."
+        )
+    headers = Path(sysconfig.get_paths()["include"]) / "Python.h"
+    if not headers.is_file():
+        raise WorkspaceError(
+            f"Python's headers are missing ({headers}): install them, on Debian and Ubuntu with "
+            "`sudo apt install python3-dev`."
+        )
+    for what, variable, commands in (
+        ("C compiler", "CC", ("cc", "gcc", "clang")),
+        ("C++ compiler", "CXX", ("c++", "g++", "clang++")),
+        ("make", "", ("make",)),
+    ):
+        wanted = os.environ.get(variable, "").split()[:1]
+        if not any(shutil.which(command) for command in wanted or commands):
+            raise WorkspaceError(
+                f"No {what} was found (looked for {', '.join(wanted or commands)}): install it, "
+                "on Debian and Ubuntu with `sudo apt install g++ make`."
+            )
+    if workspace.sourced:
+        for command, package in (("cmake", "cmake"), ("colcon", "python3-colcon-common-extensions")):
+            if shutil.which(command) is None:
+                raise WorkspaceError(
+                    f"{command} was not found: install it with `sudo apt install {package}`."
+                )

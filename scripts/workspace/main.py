@@ -1,0 +1,35 @@
+"""The steps in their order."""
+
+import argparse
+import fcntl
+import sys
+
+from .build import build_package
+from .choice import Workspace, WorkspaceError, choose
+from .environment import make_environment
+from .machine import check
+from .setup_script import write_setup_script
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ros", default="jazzy", help="whose wheels, where ROS 2 is not sourced")
+    arguments = parser.parse_args()
+    try:
+        workspace = choose(arguments.ros)
+        check(workspace)
+        _prepare(workspace)
+    except WorkspaceError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("Interrupted: run the same command again to go on.")
+
+
+def _prepare(workspace: Workspace) -> None:
+    workspace.folder.mkdir(parents=True, exist_ok=True)
+    with (workspace.folder / "lock").open("w") as lock:
+        # A second run, in another terminal, waits for the first and then finds all done.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        environment = make_environment(workspace)
+        write_setup_script(workspace)
+        build_package(workspace, environment)

@@ -1,0 +1,71 @@
+"""Renders training pictures to a folder, in parallel, and goes on where an interrupted run stopped.
+
+A shard is one .npz with `rgb` (N, H, W, 3) uint8 and `pair` (N, H, W) uint8: 0 for background, 1 + index into
+`ALL_PAIRS`, or IGNORE where a thing shows so little of itself that nobody could name it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from training.names import ALL_PAIRS
+from training.scene import Renderer, Rendering, Scene, SceneSampler
+
+IGNORE = 255
+MIN_VISIBLE_SIDE_PX = 12
+PICTURES_PER_SHARD = 200
+VIEWS_PER_SCENE = 2
+
+
+def pair_image(scene: Scene, rendering: Rendering) -> NDArray[np.uint8]:
+    """(H, W) uint8: which pair each pixel shows; things narrower than 12 pixels become IGNORE."""
+    lookup = np.zeros(len(scene.objects) + 1, np.uint8)
+    for index, placement in enumerate(scene.objects):
+        if placement.pair is None:
+            continue
+        rows, columns = np.nonzero(rendering.instance == index + 1)
+        if rows.size == 0:
+            continue
+        longer_side = max(np.ptp(rows), np.ptp(columns)) + 1
+        visible = longer_side >= MIN_VISIBLE_SIDE_PX
+        lookup[index + 1] = 1 + ALL_PAIRS.index(placement.pair) if visible else IGNORE
+    return lookup[rendering.instance]
+
+
+def render_shard(job: tuple[Path, int]) -> Path:
+    """Render shard number `job[1]` into folder `job[0]`; its number is its seed."""
+    folder, number = job
+    path = folder / f"shard_{number:04d}.npz"
+    if path.exists():
+        return path
+    sampler, renderer = SceneSampler(), Renderer()
+    rng = np.random.default_rng([7, number])
+    pictures, pairs = [], []
+    while len(pictures) < PICTURES_PER_SHARD:
+        scene = sampler.scene(rng)
+        renderer.load(scene)
+        for _ in range(VIEWS_PER_SCENE):
+            rendering = renderer.render(sampler.camera(rng))
+            pictures.append(rendering.rgb)
+            pairs.append(pair_image(scene, rendering))
+    renderer.close()
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, rgb=np.stack(pictures), pair=np.stack(pairs))
+    partial.rename(path)
+    return path
+
+
+def render_dataset(folder: Path, pictures: int, processes: int) -> list[Path]:
+    """Render `pictures` pictures (rounded up to whole shards) of pairs that training may see."""
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = [(folder, number) for number in range(-(-pictures // PICTURES_PER_SHARD))]
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(processes) as pool:
+        return list(
+            tqdm(pool.imap(render_shard, jobs), total=len(jobs), desc="rendering", unit="shard")
+        )

@@ -1,0 +1,100 @@
+"""What can stand on the table, in which colours, and the words for it.
+
+The model sees phrases made of these words alone. `HELD_OUT_PAIRS` never occur in training, neither in a
+picture nor in a phrase: the evaluation measures on them whether the model has understood the words one
+by one ("zero-shot" in the small).
+"""
+
+from __future__ import annotations
+
+KINDS = (
+    "duck",
+    "soccer ball",
+    "mug",
+    "lego brick",
+    "teddy bear",
+    "block",
+    "cube",
+    "ball",
+    "cylinder",
+    "ring",
+    "cone",
+    "star",
+)
+COLOURS = (
+    "red",
+    "green",
+    "blue",
+    "yellow",
+    "orange",
+    "purple",
+    "white",
+    "black",
+    "pink",
+    "brown",
+)
+
+KIND_SYNONYMS: dict[str, tuple[str, ...]] = {
+    "duck": ("duck", "toy duck", "rubber duck"),
+    "soccer ball": ("soccer ball", "football"),
+    "mug": ("mug", "cup", "coffee mug"),
+    "lego brick": ("lego brick", "lego", "toy brick"),
+    "teddy bear": ("teddy bear", "teddy", "toy bear"),
+    "block": ("block", "wooden block", "plank"),
+    "cube": ("cube", "box", "dice"),
+    "ball": ("ball", "sphere"),
+    "cylinder": ("cylinder", "can", "tube"),
+    "ring": ("ring", "donut"),
+    "cone": ("cone", "traffic cone"),
+    "star": ("star", "toy star"),
+}
+COLOUR_SYNONYMS: dict[str, tuple[str, ...]] = {
+    colour: (colour,) for colour in COLOURS if colour != "purple"
+} | {"purple": ("purple", "violet")}
+
+Pair = tuple[str, str]
+"""(colour, kind)"""
+
+# Two colours of every kind, a fifth of all pairs. Written out, so that nobody has to run code to know them.
+HELD_OUT_PAIRS: frozenset[Pair] = frozenset(
+    {
+        ("red", "duck"),
+        ("purple", "duck"),
+        ("yellow", "soccer ball"),
+        ("black", "soccer ball"),
+        ("white", "mug"),
+        ("green", "mug"),
+        ("brown", "lego brick"),
+        ("orange", "lego brick"),
+        ("blue", "teddy bear"),
+        ("pink", "teddy bear"),
+        ("purple", "block"),
+        ("red", "block"),
+        ("pink", "cube"),
+        ("yellow", "cube"),
+        ("green", "ball"),
+        ("brown", "ball"),
+        ("orange", "cylinder"),
+        ("blue", "cylinder"),
+        ("white", "ring"),
+        ("red", "ring"),
+        ("yellow", "cone"),
+        ("purple", "cone"),
+        ("black", "star"),
+        ("green", "star"),
+    }
+)
+ALL_PAIRS: tuple[Pair, ...] = tuple((colour, kind) for colour in COLOURS for kind in KINDS)
+SEEN_PAIRS: tuple[Pair, ...] = tuple(pair for pair in ALL_PAIRS if pair not in HELD_OUT_PAIRS)
+
+
+def known_words() -> tuple[str, ...]:
+    """Every word that a training phrase can contain, sorted."""
+    phrases = [
+        phrase
+        for synonyms in (*KIND_SYNONYMS.values(), *COLOUR_SYNONYMS.values())
+        for phrase in synonyms
+    ]
+    return tuple(
+        sorted({word for phrase in phrases for word in phrase.split()} | {"thing", "a", "the"})
+    )

@@ -1,0 +1,279 @@
+"""Trains the built-in model `tabletop` from nothing: renders the pictures, trains, writes the checkpoint.
+
+    python -m training.train --minutes 75 --output models/tabletop
+
+The learning rate follows the clock, so that a run always ends with a fully cooled-down model. A run that is
+interrupted goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from training.dataset import IGNORE, render_dataset
+from training.names import known_words
+from training.phrases import PhraseBatch, sample_phrases
+from zs_seg_ros.segmenters.dense_network import DenseConfig, DenseNetwork
+
+CROP_PX = 160
+SAMPLED_PIXELS = 2000  # of each crop, at half resolution, on which every phrase is judged
+PHRASES_PER_CROP = 8  # of each crop, on which the full-resolution mask is judged
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All pictures in memory: rgb (N, H, W, 3) uint8 and pair (N, H, W) uint8."""
+
+    rgb: NDArray[np.uint8]
+    pair: NDArray[np.uint8]
+
+    @classmethod
+    def load(cls, shards: list[Path]) -> TrainingData:
+        rgb, pair = [], []
+        for path in tqdm(shards, desc="loading", unit="shard"):
+            with np.load(path) as shard:
+                rgb.append(shard["rgb"])
+                pair.append(shard["pair"])
+        return cls(np.concatenate(rgb), np.concatenate(pair))
+
+
+def sample_crops(data: TrainingData, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Random crops at random scale, flipped and re-lit: (B, 3, S, S) in 0..1 and pair images (B, S, S)."""
+    pictures, pairs = [], []
+    for _ in range(count):
+        index = int(rng.integers(len(data.rgb)))
+        height, width = data.pair.shape[1:]
+        side = int(CROP_PX * np.exp(rng.uniform(-0.35, 0.35)))
+        side = min(side, height)
+        top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+        rgb = data.rgb[index, top : top + side, left : left + side].astype(np.float32)
+        pair = data.pair[index, top : top + side, left : left + side]
+        if rng.random() < 0.5:
+            rgb, pair = rgb[:, ::-1], pair[:, ::-1]
+        picture = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None] / 255
+        target = torch.from_numpy(pair.astype(np.float32))[None, None]
+        pictures.append(functional.interpolate(picture, (CROP_PX, CROP_PX), mode="bilinear"))
+        pairs.append(functional.interpolate(target, (CROP_PX, CROP_PX), mode="nearest")[:, 0])
+    return _relight(torch.cat(pictures), rng), torch.cat(pairs).long()
+
+
+def _relight(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+    """Exposure, gamma, white balance, blur and noise as a camera varies them; colours keep their names."""
+    count = len(pictures)
+
+    def factor(spread: float, *shape: int) -> Tensor:
+        return torch.from_numpy(np.exp(rng.uniform(-spread, spread, shape)).astype(np.float32))
+
+    pictures = pictures.clamp(0.001, 1) ** factor(0.2, count, 1, 1, 1)
+    pictures = pictures * factor(0.18, count, 1, 1, 1) * factor(0.05, count, 3, 1, 1)
+    for i in np.nonzero(rng.random(count) < 0.2)[0]:
+        pictures[i] = functional.avg_pool2d(pictures[i : i + 1], 3, 1, 1)[0]
+    noise = torch.randn_like(pictures) * float(rng.uniform(0, 0.025))
+    return (pictures + noise).clamp(0, 1)
+
+
+def all_phrases_loss(
+    pixels: Tensor, pairs: Tensor, matches: Tensor, network: DenseNetwork, text: Tensor
+) -> Tensor:
+    """Binary cross entropy of every phrase on a sample of pixels, half of them on things."""
+    half = pairs[:, ::2, ::2]
+    uniform = (half == pairs[:, 1::2, 1::2]) & (half != IGNORE)
+    thing = (uniform & (half > 0)).flatten()
+    background = (uniform & (half == 0)).flatten()
+    chosen = []
+    for mask in (thing, background):
+        candidates = mask.nonzero()[:, 0]
+        wanted = len(pairs) * SAMPLED_PIXELS // 2
+        if len(candidates):
+            chosen.append(candidates[torch.randint(len(candidates), (wanted,))])
+    index = torch.cat(chosen)
+    embeddings = pixels.permute(0, 2, 3, 1).reshape(-1, pixels.shape[1])[index]
+    logits = embeddings @ (text * network.log_scale.exp()).T + network.bias
+    target = matches[:, half.flatten()[index]].T.to(logits.dtype)
+    return functional.binary_cross_entropy_with_logits(logits, target, reduction="sum") / len(index)
+
+
+def mask_loss(
+    pixels: Tensor,
+    pairs: Tensor,
+    matches: Tensor,
+    network: DenseNetwork,
+    text: Tensor,
+    rng: np.random.Generator,
+) -> Tensor:
+    """Binary cross entropy and Dice of full-resolution masks, for phrases that occur and some that do not."""
+    chosen = torch.from_numpy(np.stack([_phrases_for(p, matches, rng) for p in pairs]))
+    weights = text[chosen] * network.log_scale.exp()
+    logits = torch.einsum("bkd,bdhw->bkhw", weights, pixels) + network.bias
+    logits = functional.interpolate(logits, pairs.shape[-2:], mode="bilinear")
+    known = (pairs != IGNORE)[:, None].to(logits.dtype)
+    column = torch.where(pairs == IGNORE, 0, pairs)
+    target = torch.stack([matches[c][:, p] for c, p in zip(chosen, column)]).to(logits.dtype)
+    entropy = functional.binary_cross_entropy_with_logits(logits, target, known.expand_as(logits))
+    probability = logits.sigmoid() * known
+    overlap = (probability * target).sum((-1, -2))
+    total = probability.sum((-1, -2)) + (target * known).sum((-1, -2))
+    present = (target.sum((-1, -2)) > 0).to(logits.dtype)
+    dice = (1 - (2 * overlap + 1) / (total + 1)) * present
+    return 8 * entropy + dice.sum() / present.sum().clamp(min=1)
+
+
+def _phrases_for(pairs: Tensor, matches: Tensor, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Up to five phrases that match something in the crop, filled up with ones that mostly do not."""
+    present = torch.unique(pairs)
+    present = present[(present > 0) & (present != IGNORE)]
+    matching = matches[:, present].any(dim=1).numpy()
+    candidates = rng.permutation(np.nonzero(matching)[0])[: PHRASES_PER_CROP - 3]
+    others = rng.permutation(np.nonzero(~matching)[0])[: PHRASES_PER_CROP - len(candidates)]
+    return np.concatenate([candidates, others]).astype(np.int64)
+
+
+def save_checkpoint(network: DenseNetwork, folder: Path) -> None:
+    """Write config.json and model.safetensors."""
+    folder.mkdir(parents=True, exist_ok=True)
+    network.config.write(folder / "config.json")
+    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+    save_file(weights, folder / "model.safetensors")
+
+
+def update_average(average: DenseNetwork, network: DenseNetwork, step: int) -> None:
+    """Exponential moving average of the weights, short at first."""
+    decay = min(0.999, (1 + step) / (10 + step))
+    with torch.no_grad():
+        torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+        for mean, value in zip(average.buffers(), network.buffers(), strict=True):
+            if mean.dtype.is_floating_point:
+                mean.lerp_(value, 1 - decay)
+            else:
+                mean.copy_(value)
+
+
+class Training:
+    """A run: network, its moving average, optimiser, and the share of its time that is used up."""
+
+    def __init__(self, minutes: float, learning_rate: float, folder: Path) -> None:
+        torch.manual_seed(0)
+        self.network = DenseNetwork(DenseConfig(known_words()))
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = deepcopy(self.network)
+        decayed = [p for p in self.network.parameters() if p.ndim > 1]
+        others = [p for p in self.network.parameters() if p.ndim <= 1]
+        self.optimiser = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}],
+            lr=learning_rate,
+        )
+        self.minutes, self.learning_rate, self.folder = minutes, learning_rate, folder
+        self.step, self.used_s = 0, 0.0
+        self.state_path = folder / "training_state.pt"
+
+    @property
+    def progress(self) -> float:
+        return min(1.0, self.used_s / (60 * self.minutes))
+
+    def set_learning_rate(self) -> None:
+        warm = min(1.0, (self.step + 1) / 200)
+        cosine = 0.5 * (1 + math.cos(math.pi * self.progress))
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate * warm * max(cosine, 0.005)
+
+    def train_step(self, data: TrainingData, batch: int, rng: np.random.Generator) -> float:
+        pictures, pairs = sample_crops(data, batch, rng)
+        phrases: PhraseBatch = sample_phrases(rng)
+        matches = torch.from_numpy(phrases.matches)
+        self.set_learning_rate()
+        pixels = self.network.image(pictures.to(memory_format=torch.channels_last))
+        text = self.network.text(self.network.tokenize(phrases.phrases))
+        # IGNORE is 255, beyond the columns of `matches`: both losses leave those pixels out.
+        loss = all_phrases_loss(pixels, pairs, matches, self.network, text)
+        loss = loss + mask_loss(pixels, pairs, matches, self.network, text, rng)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimiser.step()
+        update_average(self.average, self.network, self.step)
+        self.step += 1
+        return float(loss.detach())
+
+    def save(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "used_s": self.used_s,
+        }
+        partial = self.state_path.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.rename(self.state_path)
+        save_checkpoint(self.average, self.folder)
+
+    def resume(self) -> None:
+        if self.state_path.exists():
+            state = torch.load(self.state_path, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step, self.used_s = state["step"], state["used_s"]
+            print(f"going on from step {self.step}")
+
+
+def train(data: TrainingData, run: Training, batch: int) -> None:
+    """Train until the run's time is used up; a checkpoint every five minutes."""
+    rng = np.random.default_rng([11, run.step])
+    bar = tqdm(total=round(60 * run.minutes), initial=round(run.used_s), unit="s", desc="training")
+    last, saved = time.monotonic(), time.monotonic()
+    smooth = 0.0
+    while run.progress < 1:
+        loss = run.train_step(data, batch, rng)
+        smooth = loss if smooth == 0 else 0.98 * smooth + 0.02 * loss
+        now = time.monotonic()
+        run.used_s += now - last
+        bar.update(round(run.used_s) - bar.n)
+        bar.set_postfix(step=run.step, loss=f"{smooth:.3f}", refresh=False)
+        last = now
+        if now - saved > 300:
+            run.save()
+            saved = now
+    bar.close()
+    run.save()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=75.0, help="training time")
+    parser.add_argument("--pictures", type=int, default=12000, help="pictures to render")
+    parser.add_argument("--batch", type=int, default=16, help="crops in a step")
+    parser.add_argument("--learning-rate", type=float, default=3e-3)
+    parser.add_argument(
+        "--data", type=Path, default=Path("training_data"), help="rendered pictures"
+    )
+    parser.add_argument("--run", type=Path, default=Path("training_run"), help="checkpoints")
+    parser.add_argument("--output", type=Path, default=Path("models/tabletop"))
+    parser.add_argument("--processes", type=int, default=2, help="processes that render")
+    arguments = parser.parse_args()
+    shards = render_dataset(arguments.data, arguments.pictures, arguments.processes)
+    run = Training(arguments.minutes, arguments.learning_rate, arguments.run)
+    run.resume()
+    train(TrainingData.load(shards), run, arguments.batch)
+    save_checkpoint(run.average, arguments.output)
+    print(f"{run.step} steps; wrote {arguments.output / 'model.safetensors'}")
+
+
+if __name__ == "__main__":
+    main()

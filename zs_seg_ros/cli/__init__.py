@@ -1,0 +1,1 @@
+"""The command `zs-seg`: segment pictures and fetch models, without ROS."""

@@ -1,0 +1,157 @@
+"""The arguments of `zs-seg`. A command's imports wait until it runs: --help answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from zs_seg_ros import LoadOptions, TargetClass, ZeroShotSegmentationError, __version__
+
+_FAILED, _INTERRUPTED = 2, 130
+
+_SEGMENT_HELP = """\
+Find things named in words in pictures, and print a table: id, name, area, mean confidence.
+
+A class is a name, "red mug", or a name with the phrases that describe it, "mug=red mug|red cup".
+Put the pictures before --classes. With several pictures, or a folder, --output and --label name
+folders, and the files written there keep the pictures' stems.
+
+--json prints one object for one picture, and a list of such objects for several or a folder:
+  {"picture": "a.png", "width": 320, "height": 240, "model": "tabletop", "classes":
+   [{"id": 1, "name": "duck", "area": 812, "area_percent": 1.06, "confidence": 0.91}]}
+area is in pixels; confidence, 0 to 1, is null where nothing was found. A picture that cannot be
+read is left out.
+
+Exit code: 0 when all went well, 1 when some of several pictures could not be read, 2 when nothing
+could be done.
+"""
+_FETCH_HELP = (
+    "Download a model from the Hugging Face Hub, once, and print its folder. "
+    "Nothing else uses the network."
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code. Wrong arguments raise SystemExit (argparse)."""
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return code
+    except ZeroShotSegmentationError as error:
+        print(f"zs-seg: {error}", file=sys.stderr)
+        return _FAILED
+    except KeyboardInterrupt:
+        print("zs-seg: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:  # the reader, `head` for example, has enough
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # or Python complains at exit
+        return _FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="zs-seg", description="Zero-shot segmentation: find things in pictures by their names."
+    )
+    parser.add_argument("--version", action="version", version=f"zs-seg {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    segment = commands.add_parser(
+        "segment",
+        help="find things in pictures",
+        description=_SEGMENT_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    segment.set_defaults(run=_segment)
+    add = segment.add_argument
+    add(
+        "pictures",
+        nargs="+",
+        type=Path,
+        metavar="PICTURE",
+        help="a picture, or a folder of pictures",
+    )
+    add(
+        "--classes", nargs="+", required=True, type=_target_class, metavar="CLASS", help="see above"
+    )
+    add(
+        "--model",
+        default="tabletop",
+        help="a built-in name, a folder or a Hugging Face id (default: tabletop, a demonstration)",
+    )
+    add("--revision", default="", help="of a Hugging Face id (default: the newest on disk)")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    add("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: auto)")
+    add(
+        "--threshold",
+        type=_share,
+        default=0.5,
+        help="least confidence of a labelled pixel, 0 to 1 (default: 0.5)",
+    )
+    add("-o", "--output", type=Path, metavar="PNG", help="write the overlay (default: none)")
+    add(
+        "--label",
+        type=Path,
+        metavar="PNG",
+        help="write the ids as pixels: 0 = nothing, 1 = the first class (8 bits; 16 if needed)",
+    )
+    add("--json", action="store_true", help="print the table as JSON, and nothing else on stdout")
+
+    fetch = commands.add_parser("fetch", help="download a model", description=_FETCH_HELP)
+    fetch.set_defaults(run=_fetch)
+    fetch.add_argument("model", metavar="MODEL", help="for example CIDAS/clipseg-rd64-refined")
+    fetch.add_argument("--revision", default="", help="branch, tag or commit (default: the newest)")
+    return parser
+
+
+def _target_class(text: str) -> TargetClass:
+    name, equals, phrases = text.partition("=")
+    if not equals:
+        return TargetClass(text)
+    return TargetClass(name, tuple(phrases.split("|")))
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
+
+
+def _segment(arguments: argparse.Namespace) -> int:
+    from zs_seg_ros.cli.segment import SegmentRequest, segment
+
+    return segment(
+        SegmentRequest(
+            pictures=tuple(arguments.pictures),
+            classes=tuple(arguments.classes),
+            model=arguments.model,
+            options=LoadOptions(arguments.device, arguments.precision, arguments.revision),
+            threshold=arguments.threshold,
+            overlay=arguments.output,
+            label=arguments.label,
+            as_json=arguments.json,
+        )
+    )
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    from zs_seg_ros.segmenters.checkpoint import BUILT_IN_MODELS, fetch_checkpoint
+
+    if arguments.model in (*BUILT_IN_MODELS, "fake"):
+        print(f"zs-seg: {arguments.model} is built in; there is nothing to fetch", file=sys.stderr)
+        return _FAILED
+    print(fetch_checkpoint(arguments.model, arguments.revision))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

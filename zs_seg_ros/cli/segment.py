@@ -1,0 +1,152 @@
+"""`zs-seg segment`: pictures in; overlays, label images and a table out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from zs_seg_ros.cli.picture_files import (
+    PictureJob,
+    are_several,
+    plan_jobs,
+    read_picture,
+    write_png,
+)
+from zs_seg_ros.errors import ImageError
+from zs_seg_ros.overlay import draw_overlay
+from zs_seg_ros.segmenters import LoadOptions, load_segmenter
+from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.types import Batch, Segmentation
+from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+
+_ALL_READ, _SOME_UNREADABLE, _NONE_READ = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class SegmentRequest:
+    """What the command line asks for. overlay and label: where to write, None for nowhere."""
+
+    pictures: tuple[Path, ...]
+    classes: tuple[TargetClass, ...]
+    model: str
+    options: LoadOptions
+    threshold: float
+    overlay: Path | None
+    label: Path | None
+    as_json: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was found of one class.
+
+    area: pixels. confidence: 0..1, the mean over these pixels; None where there are none.
+    """
+
+    id: int
+    name: str
+    area: int
+    area_percent: float
+    confidence: float | None
+
+
+def segment(request: SegmentRequest) -> int:
+    """Do it all and return the exit code.
+
+    Raises ZeroShotSegmentationError when the classes, the model or the places to write are no good.
+    """
+    vocabulary = Vocabulary().changed_to(request.classes)
+    jobs = plan_jobs(request.pictures, request.overlay, request.label)
+    several = are_several(request.pictures)
+    with contextlib.redirect_stdout(
+        sys.stderr
+    ):  # stdout is for results, whatever a library may print
+        segmenter = load_segmenter(request.model, request.options)
+        encoded = segmenter.encode(vocabulary)
+    for warning in (segmenter.caution, *encoded.warnings):
+        if warning:
+            print(f"warning: {warning}", file=sys.stderr)
+    results: list[dict[str, Any]] = []
+    # disable=None: no bar where stderr is not a terminal
+    for job in tqdm(jobs, unit="picture", disable=None if several else True):
+        try:
+            size, rows = _do_job(job, request.threshold, segmenter, encoded)
+        except ImageError as error:
+            tqdm.write(f"zs-seg: {error}", file=sys.stderr)
+            continue
+        width, height = size
+        results.append(
+            {
+                "picture": str(job.picture),
+                "width": width,
+                "height": height,
+                "model": segmenter.model,
+                "classes": [asdict(row) for row in rows],
+            }
+        )
+        if not request.as_json:
+            title = f"{job.picture}\n" if several else ""
+            tqdm.write(title + table(rows), file=sys.stdout)
+    segmenter.close()
+    if request.as_json and (several or results):
+        print(json.dumps(results if several else results[0], indent=1))
+    if not results:
+        return _NONE_READ
+    return _ALL_READ if len(results) == len(jobs) else _SOME_UNREADABLE
+
+
+def _do_job(
+    job: PictureJob, threshold: float, segmenter: Segmenter[Any], encoded: EncodedVocabulary[Any]
+) -> tuple[tuple[int, int], list[Row]]:
+    """Read, segment and write. Returns the picture's (width, height) and one row per class."""
+    vocabulary = encoded.vocabulary
+    picture = read_picture(job.picture)
+    batch = Batch((picture,), vocabulary.thresholds(threshold))
+    with contextlib.redirect_stdout(sys.stderr):
+        [found] = segmenter.segment(batch, encoded)
+    if job.overlay:
+        write_png(job.overlay, draw_overlay(picture, found.label, found.confidence, vocabulary))
+    if job.label:
+        write_png(job.label, found.label)
+    height, width = found.label.shape
+    return (width, height), measure(found, vocabulary)
+
+
+def measure(found: Segmentation, vocabulary: Vocabulary) -> list[Row]:
+    """One row per class, in the vocabulary's order."""
+    length = max(vocabulary.ids, default=0) + 1
+    areas = np.bincount(found.label.ravel(), minlength=length)
+    sums = np.bincount(found.label.ravel(), found.confidence.ravel(), minlength=length)
+    return [
+        Row(
+            id=class_id,
+            name=name,
+            area=int(areas[class_id]),
+            area_percent=round(100 * float(areas[class_id]) / found.label.size, 2),
+            confidence=(
+                round(float(sums[class_id] / areas[class_id]) / 255, 3) if areas[class_id] else None
+            ),
+        )
+        for class_id, name in zip(vocabulary.ids, vocabulary.names, strict=True)
+    ]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as text, in columns."""
+    name_width = max(len(row.name) for row in rows)
+    lines = [f"{'id':>5}  {'name':<{name_width}}  {'area px':>9}  {'area %':>6}  confidence"]
+    for row in rows:
+        confidence = "-" if row.confidence is None else f"{row.confidence:.2f}"
+        lines.append(
+            f"{row.id:>5}  {row.name:<{name_width}}  {row.area:>9}  {row.area_percent:>6.2f}"
+            f"  {confidence:>10}"
+        )
+    return "\n".join(lines)

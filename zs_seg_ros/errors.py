@@ -1,0 +1,42 @@
+"""Everything that this package raises on purpose.
+
+    ZeroShotSegmentationError
+    ├── VocabularyError        a vocabulary is refused; the one in force stays
+    ├── ImageError             a picture or message cannot be read; the next one can
+    ├── ModelError             a model cannot be used
+    │   ├── ModelNotFound      it is not on disk
+    │   └── DeviceError        the wanted device or precision is not to be had
+    └── RecordingError         a recording, or a topic of it, cannot be read
+
+Each message is one sentence that says what is wrong, with the value, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class ZeroShotSegmentationError(Exception):
+    """The root of the hierarchy."""
+
+
+class VocabularyError(ZeroShotSegmentationError):
+    """A vocabulary is refused."""
+
+
+class ImageError(ZeroShotSegmentationError):
+    """A picture cannot be read."""
+
+
+class ModelError(ZeroShotSegmentationError):
+    """A model cannot be used."""
+
+
+class ModelNotFound(ModelError):
+    """A model is not on disk."""
+
+
+class DeviceError(ModelError):
+    """The wanted device or precision is not to be had."""
+
+
+class RecordingError(ZeroShotSegmentationError):
+    """A recording, or a topic of it, cannot be read."""

@@ -1,0 +1,169 @@
+"""Recordings (rosbag2 folders, MCAP or SQLite) read message by message, without ROS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.interfaces import ConnectionExtRosbag2, QosDurability
+from rosbags.typesys import Stores, get_typestore
+
+from zs_seg_ros.errors import RecordingError
+
+PACKAGE = "zs_seg_ros"
+SHIPPED = Path("recordings", "tabletop")
+GROUND_TRUTH_FILE = "ground_truth.json"
+
+
+@dataclass(frozen=True)
+class RecordedTopic:
+    """A topic of a recording. latched: its publisher kept the message for late subscribers (transient local)."""
+
+    name: str
+    message_type: str  # "sensor_msgs/msg/Image"
+    message_count: int
+    latched: bool
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedMessage:
+    """One message. time_ns is when it was recorded; serialised is its CDR, as ROS 2 sends it."""
+
+    topic: RecordedTopic
+    time_ns: int
+    serialised: bytes
+    _reader: AnyReader
+
+    @cached_property
+    def content(self) -> Any:
+        """The message with the fields of its ROS type; arrays are numpy arrays. Raises RecordingError."""
+        try:
+            return self._reader.deserialize(self.serialised, self.topic.message_type)
+        except AnyReaderError as error:
+            raise RecordingError(
+                f"a message of {self.topic.name} at {self.time_ns} ns cannot be read: {error}"
+            ) from error
+
+
+class Recording:
+    """An opened recording; use it with `with`. Several passes over the messages are possible.
+
+    Memory stays constant: at most a few chunks of the file are held at a time.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open the rosbag2 folder `folder`. Raises RecordingError when it is none or cannot be read."""
+        if not (folder / "metadata.yaml").is_file():
+            raise RecordingError(
+                f"{folder} is no recording: it has no metadata.yaml; name the folder that `ros2 bag record` made"
+            )
+        self.folder = folder
+        try:
+            self._reader = AnyReader([folder], default_typestore=get_typestore(Stores.ROS2_JAZZY))
+            self._reader.open()
+        except Exception as error:  # a cut-off file makes rosbags raise whatever parsing it ends in
+            raise RecordingError(
+                f"the recording {folder} cannot be read: {error}; record or copy it again"
+            ) from error
+        self.topics = {name: self._topic(name) for name in sorted(self._reader.topics)}
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._reader.close()
+
+    @property
+    def start_ns(self) -> int:
+        """When its first message was recorded."""
+        return int(self._reader.start_time)
+
+    @property
+    def duration_ns(self) -> int:
+        """From the first message to the last."""
+        return max(0, int(self._reader.duration) - 1)  # rosbags counts to just after the last
+
+    def messages(
+        self, topics: Collection[str] | None = None, start_ns: int | None = None
+    ) -> Iterator[RecordedMessage]:
+        """Messages in the order of their time, of these topics only; None means all of them.
+
+        start_ns: leave out what was recorded before. Raises RecordingError for a topic that is not there,
+        before the first message, and for a damaged file.
+        """
+        wanted = set(self.topics if topics is None else topics)
+        missing = sorted(wanted - set(self.topics))
+        if missing:
+            raise RecordingError(
+                f"the recording {self.folder} has no topic {missing[0]}; it has {', '.join(self.topics)}"
+            )
+        return self._read(wanted, start_ns) if wanted else iter(())
+
+    def _read(self, wanted: set[str], start_ns: int | None) -> Iterator[RecordedMessage]:
+        connections = [c for c in self._reader.connections if c.topic in wanted]
+        try:
+            for connection, time_ns, data in self._reader.messages(connections, start=start_ns):
+                yield RecordedMessage(self.topics[connection.topic], time_ns, data, self._reader)
+        except Exception as error:  # rosbags lets zstd, struct and its own errors out
+            raise RecordingError(
+                f"the recording {self.folder} is damaged: {error}; record or copy it again"
+            ) from error
+
+    def _topic(self, name: str) -> RecordedTopic:
+        info = self._reader.topics[name]
+        profiles = [
+            profile
+            for connection in info.connections
+            if isinstance(connection.ext, ConnectionExtRosbag2)
+            for profile in connection.ext.offered_qos_profiles
+        ]
+        latched = bool(profiles) and all(
+            profile.durability == QosDurability.TRANSIENT_LOCAL for profile in profiles
+        )
+        return RecordedTopic(name, info.msgtype or "", info.msgcount, latched)
+
+
+def shipped_recording() -> Path:
+    """The folder of the recording that comes with the package: of the source checkout or the installed one.
+
+    Raises RecordingError where only the ROS-free core is installed.
+    """
+    checkout = Path(__file__).resolve().parents[1]
+    if (checkout / "package.xml").is_file() and (checkout / SHIPPED).is_dir():
+        return checkout / SHIPPED
+    try:
+        from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+    except ImportError:
+        raise RecordingError(
+            "the shipped recording is not here: it comes with the ROS package, not with the core alone; "
+            "name a recording"
+        ) from None
+    try:
+        return Path(get_package_share_directory(PACKAGE)) / SHIPPED
+    except PackageNotFoundError as error:
+        raise RecordingError(
+            f"the package {PACKAGE} is not in AMENT_PREFIX_PATH; source its setup file or name a recording"
+        ) from error
+
+
+def label_names(folder: Path) -> dict[int, str]:
+    """Pixel value of the recording's ground truth labels -> name. Raises RecordingError without a ground truth."""
+    path = folder / GROUND_TRUTH_FILE
+    if not path.is_file():
+        raise RecordingError(f"{folder} has no {GROUND_TRUTH_FILE}: nothing to compare with")
+    labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
+    return {int(label["id"]): str(label["name"]) for label in labels}

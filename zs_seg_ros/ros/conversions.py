@@ -1,0 +1,213 @@
+"""Messages ↔ the core's types: the only place that knows both."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import cv2
+import numpy as np
+from builtin_interfaces.msg import Time
+from cv_bridge import CvBridge
+from numpy.typing import NDArray
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from zs_seg_ros import msg as messages
+from zs_seg_ros.errors import ImageError, VocabularyError
+from zs_seg_ros.types import MAX_SIDE_PX, Frame, Picture, Scene
+from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
+
+# encoding -> item type and the channels that are red, green and blue, read where they lie in the message
+_PLAIN = {
+    "rgb8": ("u1", 3, slice(None)),
+    "bgr8": ("u1", 3, slice(None, None, -1)),
+    "rgba8": ("u1", 4, slice(0, 3)),
+    "bgra8": ("u1", 4, slice(2, None, -1)),
+    "mono8": ("u1", 1, None),
+    "mono16": ("u2", 1, None),
+}
+_bridge = CvBridge()
+
+
+def stamp_ns(stamp: Time) -> int:
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def time_message(stamp: int) -> Time:
+    seconds, nanoseconds = divmod(stamp, 1_000_000_000)
+    return Time(sec=seconds, nanosec=nanoseconds)
+
+
+def header_of(frame: Frame) -> Header:
+    """The header of the image that the frame came from."""
+    return Header(stamp=time_message(frame.stamp_ns), frame_id=frame.frame_id)
+
+
+def picture_from_image(message: Image) -> Picture:
+    """(H, W, 3) RGB of an Image. A view on its bytes for rgb8, bgr8, rgba8, bgra8, mono8 and mono16.
+
+    Raises ImageError when size, step, data and encoding do not fit together or nobody can convert the encoding.
+    """
+    height, width, encoding = message.height, message.width, message.encoding
+    if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX):
+        raise ImageError(
+            f"an image of {width}x{height} pixels is dropped; sides must be 1 to {MAX_SIDE_PX}"
+        )
+    if len(message.data) < message.step * height:
+        raise ImageError(
+            f"an image of {width}x{height} {encoding} is dropped: {len(message.data)} bytes are fewer than "
+            f"its {height} rows of {message.step}; the publisher cuts it off"
+        )
+    if encoding not in _PLAIN:
+        return _converted(message)
+    item, channels, order = _PLAIN[encoding]
+    item_type = np.dtype((">" if message.is_bigendian else "<") + item)
+    pixel = item_type.itemsize * channels
+    if message.step < pixel * width:
+        raise ImageError(
+            f"an image of {width}x{height} {encoding} is dropped: its step of {message.step} bytes is less "
+            f"than a row of {pixel * width}"
+        )
+    array = np.ndarray(
+        (height, width, channels),
+        item_type,
+        buffer=message.data,
+        strides=(message.step, pixel, item_type.itemsize),
+    )
+    if order is None:
+        return np.broadcast_to(array, (height, width, 3))
+    picture: Picture = array[..., order]
+    return picture
+
+
+def _converted(message: Image) -> Picture:
+    """All other encodings, by cv_bridge."""
+    try:
+        picture = _bridge.imgmsg_to_cv2(message, "rgb8")
+    except Exception as error:  # cv_bridge raises CvBridgeError, KeyError, cv2.error and TypeError
+        known = ", ".join(_PLAIN)
+        raise ImageError(
+            f"an image with the encoding {message.encoding!r} is dropped: cv_bridge cannot turn it into rgb8 "
+            f"({type(error).__name__}: {error}); publish one of {known}"
+        ) from error
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def picture_from_compressed(message: CompressedImage) -> Picture:
+    """(H, W, 3) RGB of a JPEG or PNG. Raises ImageError when it cannot be decoded."""
+    data = np.frombuffer(message.data, np.uint8)
+    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if bgr is None:
+        raise ImageError(
+            f"a compressed image of {data.size} bytes ({message.format!r}) is dropped: it is neither JPEG nor "
+            "PNG, or damaged"
+        )
+    return bgr[..., ::-1]
+
+
+def _bytes(pixels: NDArray[Any]) -> array[int]:
+    data = array("B")
+    data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
+    return data
+
+
+def image_message(pixels: NDArray[Any], encoding: str, header: Header) -> Image:
+    """An Image without row padding. pixels: (H, W) or (H, W, C), contiguous or not."""
+    height, width = pixels.shape[:2]
+    return Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding=encoding,
+        is_bigendian=0,
+        step=pixels.nbytes // height,
+        data=_bytes(pixels),
+    )
+
+
+def label_message(scene: Scene) -> Image:
+    """mono8, or mono16 when the vocabulary has an id above 254."""
+    label = scene.segmentation.label
+    encoding = "mono8" if label.dtype == np.uint8 else "mono16"
+    return image_message(label, encoding, header_of(scene.frame))
+
+
+def confidence_message(scene: Scene) -> Image:
+    return image_message(scene.segmentation.confidence, "mono8", header_of(scene.frame))
+
+
+def classes_from_messages(targets: list[messages.TargetClass]) -> tuple[TargetClass, ...]:
+    """Raises VocabularyError when an exemplar cannot be read."""
+    return tuple(
+        TargetClass(
+            target.name,
+            tuple(target.prompts),
+            float(target.threshold),
+            tuple(_exemplar(e, target.name) for e in target.exemplars),
+        )
+        for target in targets
+    )
+
+
+def _exemplar(message: messages.Exemplar, name: str) -> Exemplar:
+    try:
+        picture = np.asarray(picture_from_image(message.image))
+        if picture.dtype != np.uint8:
+            picture = (picture >> 8).astype(np.uint8)
+        if not len(message.mask.data):
+            return Exemplar(picture.copy())
+        mask = picture_from_image(message.mask)[..., 0] != 0
+    except ImageError as error:
+        raise VocabularyError(f"an exemplar of {name!r} cannot be read: {error}") from error
+    if mask.shape != picture.shape[:2]:
+        raise VocabularyError(
+            f"an exemplar of {name!r} has a mask of {mask.shape[1]}x{mask.shape[0]} pixels and an image of "
+            f"{picture.shape[1]}x{picture.shape[0]}; they must be of one size"
+        )
+    if not mask.any():
+        raise VocabularyError(
+            f"an exemplar of {name!r} has an empty mask; mark the thing or leave it out"
+        )
+    return Exemplar(picture.copy(), mask)
+
+
+def vocabulary_message(vocabulary: Vocabulary) -> messages.Vocabulary:
+    return messages.Vocabulary(
+        header=Header(stamp=time_message(vocabulary.stamp_ns)),
+        version=vocabulary.version,
+        ids=list(vocabulary.ids),
+        classes=[_target_message(target) for target in vocabulary.classes],
+    )
+
+
+def _target_message(target: TargetClass) -> messages.TargetClass:
+    return messages.TargetClass(
+        name=target.name,
+        prompts=list(target.prompts),
+        threshold=target.threshold,
+        exemplars=[_exemplar_message(exemplar) for exemplar in target.exemplars],
+    )
+
+
+def _exemplar_message(exemplar: Exemplar) -> messages.Exemplar:
+    message = messages.Exemplar(image=image_message(exemplar.picture, "rgb8", Header()))
+    if exemplar.mask is not None:
+        message.mask = image_message(exemplar.mask.astype(np.uint8) * 255, "mono8", Header())
+    return message
+
+
+def label_info_message(vocabulary: Vocabulary, header: Header, threshold: float) -> Any:
+    """vision_msgs/LabelInfo; None where vision_msgs is not installed."""
+    try:
+        from vision_msgs.msg import LabelInfo, VisionClass
+    except ImportError:
+        return None
+    return LabelInfo(
+        header=header,
+        class_map=[
+            VisionClass(class_id=i, class_name=name)
+            for i, name in zip(vocabulary.ids, vocabulary.names, strict=True)
+        ],
+        threshold=threshold,
+    )

@@ -1,0 +1,115 @@
+"""What the node tells about itself on /diagnostics: counts, times, and what is wrong with what to do."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+RECENT_S = 5.0
+"""How long a single bad message or model error stays visible."""
+OLD_FRAME_MS = 1000.0
+SILENCE_S = 2.0
+_FRAMES_AVERAGED = 30
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong and what to do about it, in one sentence."""
+
+    level: bytes
+    text: str
+
+
+@dataclass
+class LastProblem:
+    """The newest problem of its kind; forgotten after RECENT_S seconds."""
+
+    _text: str = ""
+    _at_s: float = float("-inf")
+
+    def note(self, text: str) -> None:
+        self._text, self._at_s = text, time.monotonic()
+
+    @property
+    def recent(self) -> str:
+        return self._text if time.monotonic() - self._at_s < RECENT_S else ""
+
+
+@dataclass
+class CameraHealth:
+    """Counts and times of one camera since it was activated. Written by two threads, one field each."""
+
+    frames_in: int = 0
+    frames_out: int = 0
+    frames_refused: int = 0
+    last_frame_s: float = field(default_factory=time.monotonic)
+    bad_input: LastProblem = field(default_factory=LastProblem)
+    ages_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_FRAMES_AVERAGED))
+    stages_ms: deque[dict[str, float]] = field(
+        default_factory=lambda: deque(maxlen=_FRAMES_AVERAGED)
+    )
+
+    def came_in(self) -> None:
+        self.frames_in += 1
+        self.last_frame_s = time.monotonic()
+
+    def refused(self, reason: str) -> None:
+        self.frames_refused += 1
+        self.bad_input.note(reason)
+
+    def went_out(self, age_ms: float, stages_ms: dict[str, float]) -> None:
+        self.frames_out += 1
+        self.ages_ms.append(age_ms)
+        self.stages_ms.append(stages_ms)
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds since the last image, or since activation."""
+        return time.monotonic() - self.last_frame_s
+
+    def age_ms(self) -> float | None:
+        """Median age of the newest results when they were published; None without any."""
+        ages = sorted(self.ages_ms)
+        return ages[len(ages) // 2] if ages else None
+
+    def stage_means_ms(self) -> dict[str, float]:
+        frames = list(self.stages_ms)
+        names = {name for frame in frames for name in frame}
+        return {
+            name: sum(frame.get(name, 0.0) for frame in frames) / len(frames)
+            for name in sorted(names)
+        }
+
+
+def status(
+    name: str, hardware: str, problems: list[Problem], values: dict[str, object]
+) -> DiagnosticStatus:
+    """One entry. The worst problem gives the level; all of them are the message."""
+    ranked = sorted(problems, key=lambda problem: problem.level, reverse=True)
+    return DiagnosticStatus(
+        name=name,
+        hardware_id=hardware,
+        level=ranked[0].level if ranked else OK,
+        message="; ".join(problem.text for problem in ranked) or "all is well",
+        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+    )
+
+
+def camera_values(health: CameraHealth, skipped: int) -> dict[str, object]:
+    """The numbers of one camera, in the order in which people read them."""
+    age = health.age_ms()
+    values: dict[str, object] = {
+        "frames in": health.frames_in,
+        "frames out": health.frames_out,
+        "frames skipped": skipped,
+        "frames refused": health.frames_refused,
+        "frame age (ms)": "" if age is None else f"{age:.1f}",
+    }
+    for stage, mean_ms in health.stage_means_ms().items():
+        values[f"{stage} (ms)"] = f"{mean_ms:.2f}"
+    return values

@@ -1,0 +1,154 @@
+"""The node's parameters: declared with types, ranges and descriptions, read as one frozen value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from zs_seg_ros.pipeline import DEFAULT_THRESHOLD, Settings
+from zs_seg_ros.segmenters import LoadOptions
+
+RELIABILITIES = ("auto", "reliable", "best_effort")
+TRANSPORTS = ("raw", "compressed")
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+WHILE_RUNNING = frozenset({"default_threshold"})
+"""What takes effect on the next frame; everything else needs the node to be unconfigured."""
+
+_NODE = (
+    ("model", "tabletop", "What finds the classes: a built-in name (tabletop), a folder, or a Hugging Face id."),
+    ("revision", "", "Branch, tag or commit of a Hugging Face id; empty: the one on disk."),
+    ("device", "auto", "Where the model runs: auto (a GPU when there is one), cpu, cuda or cuda:N."),
+    ("precision", "auto", f"The model's numbers: {', '.join(PRECISIONS)}. auto: fp32 on a CPU, 16 bits on a GPU."),
+    ("compile", False, "Compile the model with torch.compile: a slower start, faster frames."),
+    ("cameras", ["camera"], "Names of the cameras; CAM is read from /CAM/image_raw."),
+    ("classes", [""], "Names to look for from the start; [''] for none. Services change them at run time."),
+    ("vocabulary_file", "", "YAML file with the classes from the start, with prompts and thresholds."),
+    ("autostart", True, "Go to ACTIVE by itself; false leaves it to a lifecycle manager."),
+)  # fmt: skip
+_CAMERA = (
+    ("reliability", "auto", f"QoS of the camera's subscriptions: {', '.join(RELIABILITIES)}. auto follows the publisher."),
+    ("transport", "raw", f"What is subscribed to: {' or '.join(TRANSPORTS)} images (JPEG, PNG)."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CameraParameters:
+    """How one camera is listened to."""
+
+    name: str
+    reliability: str
+    transport: str
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """All parameters at one moment."""
+
+    model: str
+    options: LoadOptions
+    cameras: tuple[CameraParameters, ...]
+    classes: tuple[str, ...]
+    vocabulary_file: str
+    autostart: bool
+    settings: Settings
+
+
+class ParameterError(ValueError):
+    """A parameter's value is refused."""
+
+
+def is_ours(name: str) -> bool:
+    """Whether a parameter is declared here, and not by rclpy."""
+    own = {"default_threshold", *(known for known, _, _ in _NODE)}
+    camera_suffixes = tuple(f".{known}" for known, _, _ in _CAMERA)
+    return name in own or name.endswith(camera_suffixes)
+
+
+def declare_parameters(node: Node) -> None:
+    """Declare everything; the cameras' own parameters follow from the list of cameras."""
+    for name, default, description in _NODE:
+        if not node.has_parameter(name):
+            node.declare_parameter(name, default, ParameterDescriptor(description=description))
+    if not node.has_parameter("default_threshold"):
+        node.declare_parameter(
+            "default_threshold",
+            DEFAULT_THRESHOLD,
+            ParameterDescriptor(
+                description="Less certain pixels stay unlabelled, in classes without a threshold of their own.",
+                floating_point_range=[FloatingPointRange(from_value=0.0, to_value=1.0, step=0.0)],
+            ),
+        )
+    for camera in node.get_parameter("cameras").value:
+        for name, default, description in _CAMERA:
+            if camera and not node.has_parameter(f"{camera}.{name}"):
+                descriptor = ParameterDescriptor(description=f"{camera}: {description}")
+                node.declare_parameter(f"{camera}.{name}", default, descriptor)
+
+
+def read_parameters(node: Node, changed: Sequence[Parameter] = ()) -> Parameters:
+    """The node's parameters, with `changed` ones as if they were set. Raises ParameterError."""
+    new = {parameter.name: parameter.value for parameter in changed}
+
+    def value(name: str) -> Any:
+        return new[name] if name in new else node.get_parameter(name).value
+
+    def one_of(name: str, allowed: tuple[str, ...], otherwise: str = "") -> str:
+        known = name in new or node.has_parameter(name)
+        chosen = str(value(name)) if known else otherwise
+        if chosen not in allowed:
+            raise ParameterError(f"{name} is {chosen!r}; it must be one of {', '.join(allowed)}")
+        return chosen
+
+    cameras = tuple(
+        CameraParameters(
+            name,
+            one_of(f"{name}.reliability", RELIABILITIES, "auto"),
+            one_of(f"{name}.transport", TRANSPORTS, "raw"),
+        )
+        for name in _camera_names(value("cameras"))
+    )
+    if not str(value("model")).strip():
+        raise ParameterError("model is empty; give a built-in name, a folder or a Hugging Face id")
+    threshold = float(value("default_threshold"))
+    if not (math.isfinite(threshold) and 0 <= threshold <= 1):
+        raise ParameterError(f"default_threshold is {threshold}; it must be 0 to 1")
+    options = LoadOptions(
+        device=str(value("device")),
+        precision=one_of("precision", PRECISIONS),
+        revision=str(value("revision")),
+        compile=bool(value("compile")),
+    )
+    classes = tuple(name for name in value("classes") if name)
+    if classes and value("vocabulary_file"):
+        raise ParameterError("classes and vocabulary_file are both given; leave one of them empty")
+    return Parameters(
+        str(value("model")).strip(),
+        options,
+        cameras,
+        classes,
+        str(value("vocabulary_file")),
+        bool(value("autostart")),
+        Settings(threshold),
+    )
+
+
+def _camera_names(names: Sequence[str]) -> tuple[str, ...]:
+    if not names or any(not name for name in names):
+        raise ParameterError(
+            f"cameras is {list(names)}; name at least one camera, none of them empty"
+        )
+    if len(set(names)) != len(names):
+        raise ParameterError(f"cameras is {list(names)}; a name occurs twice")
+    for name in names:
+        parts = name.split("/")
+        if not all(p.isidentifier() and p.isascii() for p in parts):
+            raise ParameterError(
+                f"cameras has {name!r}, which is no topic name; use letters, digits, _ and / between parts"
+            )
+    return tuple(names)

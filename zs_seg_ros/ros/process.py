@@ -1,0 +1,55 @@
+"""How every executable of this package runs and ends: ctrl-C and SIGTERM end it with exit code 0."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, ShutdownException
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+_THREADS = 6
+_PATIENCE_S = 2.0
+
+
+def run(make_node: Callable[[], Node]) -> None:
+    """Spin a node in a thread of its own until a signal comes, then take it down in order."""
+    stop = threading.Event()
+    # Explicit, because a shell that starts us in the background leaves SIGINT ignored.
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+    node = make_node()
+    executor = MultiThreadedExecutor(num_threads=_THREADS)
+    executor.add_node(node)
+    spinning = threading.Thread(target=_spin, args=(executor, node, stop), daemon=True)
+    spinning.start()
+    stop.wait()
+    executor.shutdown(timeout_sec=_PATIENCE_S)
+    spinning.join(_PATIENCE_S)
+    node.destroy_node()
+    rclpy.try_shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A callback that still loads a model would keep the interpreter waiting for its thread.
+    os._exit(0)
+
+
+def _spin(executor: MultiThreadedExecutor, node: Node, stop: threading.Event) -> None:
+    """Spin; an exception that a callback lets out (rclpy's own services do) is logged and survived."""
+    while not stop.is_set() and rclpy.ok():
+        try:
+            executor.spin()
+        except (ExternalShutdownException, ShutdownException):
+            break
+        except Exception as error:
+            node.get_logger().error(
+                f"a request was dropped: {type(error).__name__}: {error}\n{traceback.format_exc()}"
+            )
+    stop.set()

@@ -1,0 +1,139 @@
+"""`tabletop_camera`: a simulated RGB-D camera that plays a recording again and again."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from builtin_interfaces.msg import Time
+from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.serialization import deserialize_message
+
+from zs_seg_ros.errors import RecordingError
+from zs_seg_ros.recording import RecordedMessage, RecordedTopic, Recording, shipped_recording
+from zs_seg_ros.ros.process import run
+from zs_seg_ros.ros.qos import LATCHED, RESULTS
+
+RECORDED_CAMERA = "camera"
+"""The camera's name in recordings that this node plays."""
+
+_PARAMETERS = (
+    ("recording", "", "Folder of a rosbag2 recording of one camera; empty: the one that comes with the package."),
+    ("camera", RECORDED_CAMERA, "Name of the camera: images go to /NAME/image_raw, frames are called NAME_..."),
+    ("loop", True, "Start again at the end; false: stay silent then."),
+)  # fmt: skip
+
+
+def _message_class(message_type: str) -> Any | None:
+    """The class of "package/msg/Name"; None where the package is not installed."""
+    package, _, name = message_type.split("/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), name)
+    except ModuleNotFoundError:
+        return None
+
+
+class TabletopCamera(Node):
+    """Publishes frame after frame of a recording, all messages of a frame with one stamp: now.
+
+    The topics are the recording's, under the camera's name; a latched one is published once. Raises
+    RecordingError when there is nothing to play.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__("tabletop_camera", **arguments)
+        for name, default, description in _PARAMETERS:
+            fixed = ParameterDescriptor(description=description, read_only=True)
+            self.declare_parameter(name, default, fixed)
+        rate = ParameterDescriptor(
+            description="Frames a second.",
+            read_only=True,
+            floating_point_range=[FloatingPointRange(from_value=0.1, to_value=240.0)],
+        )
+        self.declare_parameter("rate_hz", 10.0, rate)
+        self._camera = str(self.get_parameter("camera").value)
+        folder = str(self.get_parameter("recording").value)
+        self._recording = Recording(Path(folder) if folder else shipped_recording())
+        self._types: dict[str, Any] = {}
+        self._outputs = {
+            topic.name: publisher
+            for topic in self._recording.topics.values()
+            if (publisher := self._publisher(topic)) is not None
+        }
+        self._publish_latched()
+        self._frames = self._next_frames()
+        rate_hz = float(self.get_parameter("rate_hz").value)
+        self._timer = self.create_timer(1 / rate_hz, self._publish_frame)
+        self.get_logger().info(f"playing {self._recording.folder} at {rate_hz:g} Hz")
+
+    def _publisher(self, topic: RecordedTopic) -> Publisher | None:
+        message_class = _message_class(topic.message_type)
+        if message_class is None:
+            self.get_logger().info(f"{topic.name} is left out: {topic.message_type} is not installed")
+            return None
+        self._types[topic.name] = message_class
+        name = topic.name.replace(f"/{RECORDED_CAMERA}/", f"/{self._camera}/", 1)
+        return self.create_publisher(message_class, name, LATCHED if topic.latched else RESULTS)
+
+    def _moving_topics(self) -> list[str]:
+        return [name for name in self._outputs if not self._recording.topics[name].latched]
+
+    def _publish_latched(self) -> None:
+        latched = [name for name in self._outputs if self._recording.topics[name].latched]
+        now = self.get_clock().now().to_msg()
+        for message in self._recording.messages(latched):
+            self._publish(message, now)
+
+    def _next_frames(self) -> Iterator[list[RecordedMessage]]:
+        """Messages that were recorded at one moment, moment after moment."""
+        while True:
+            messages = self._recording.messages(self._moving_topics())
+            for _, frame in groupby(messages, key=lambda message: message.time_ns):
+                yield list(frame)
+            if not self.get_parameter("loop").value:
+                return
+
+    def _publish_frame(self) -> None:
+        frame = next(self._frames, None)
+        if frame is None:
+            self._timer.cancel()
+            self.get_logger().info("the recording is over")
+            return
+        now = self.get_clock().now().to_msg()
+        for message in frame:
+            self._publish(message, now)
+
+    def _publish(self, recorded: RecordedMessage, stamp: Time) -> None:
+        message = deserialize_message(recorded.serialised, self._types[recorded.topic.name])
+        parts = message.transforms if hasattr(message, "transforms") else [message]
+        for part in parts:
+            part.header.stamp = stamp
+            part.header.frame_id = self._renamed(part.header.frame_id)
+            if hasattr(part, "child_frame_id"):
+                part.child_frame_id = self._renamed(part.child_frame_id)
+        self._outputs[recorded.topic.name].publish(message)
+
+    def _renamed(self, frame_id: str) -> str:
+        prefix = f"{RECORDED_CAMERA}_"
+        if frame_id.startswith(prefix):
+            return f"{self._camera}_{frame_id.removeprefix(prefix)}"
+        return frame_id
+
+    def destroy_node(self) -> None:
+        """Also close the recording."""
+        self._recording.close()
+        super().destroy_node()
+
+
+def main() -> None:
+    """Entry point of the executable."""
+    try:
+        run(TabletopCamera)
+    except RecordingError as error:
+        sys.exit(f"tabletop_camera: {error}")

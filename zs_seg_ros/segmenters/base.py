@@ -1,0 +1,49 @@
+"""The one small interface that every family of models implements."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from zs_seg_ros.types import Batch, Segmentation
+from zs_seg_ros.vocabulary import Vocabulary
+
+Features = TypeVar("Features")
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedVocabulary(Generic[Features]):
+    """A vocabulary as one segmenter understands it, made once per change.
+
+    features: the family's own, for example text embeddings. warnings: sentences for the person who set it.
+    """
+
+    vocabulary: Vocabulary
+    features: Features
+    warnings: tuple[str, ...] = ()
+
+
+class Segmenter(ABC, Generic[Features]):
+    """Finds the classes of an encoded vocabulary in pictures.
+
+    `encode` and `segment` may be called from several threads at once; nothing is called after `close`.
+    """
+
+    model: str
+    """The model as the user named it."""
+    device: str
+    """Where it runs, for example 'cpu' or 'cuda:0'."""
+    caution: str = ""
+    """What every user of this model must know, in one sentence; shown in log and diagnostics."""
+
+    @abstractmethod
+    def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[Features]:
+        """Prepare a vocabulary. Raises VocabularyError when this model cannot search for it."""
+
+    @abstractmethod
+    def segment(self, batch: Batch, encoded: EncodedVocabulary[Features]) -> list[Segmentation]:
+        """One segmentation per picture, in order and at the picture's own size."""
+
+    def close(self) -> None:
+        """Free memory. The segmenter is not used afterwards."""

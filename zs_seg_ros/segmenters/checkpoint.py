@@ -1,0 +1,84 @@
+"""Where the files of a model are. Nothing here uses the network, except `fetch_checkpoint`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from zs_seg_ros.errors import ModelError, ModelNotFound
+
+BUILT_IN_MODELS = ("tabletop",)
+_FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
+"""What a checkpoint is loaded from; never pickled weights."""
+
+
+def find_checkpoint(model: str, revision: str = "") -> Path:
+    """The folder of a built-in name, a local folder or a Hugging Face id whose files are on disk already.
+
+    Raises ModelNotFound, which names the command that fetches the model.
+    """
+    if model in BUILT_IN_MODELS:
+        return _built_in_folder(model)
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        if (folder / "config.json").is_file():
+            return folder
+        raise ModelNotFound(f"the folder {folder} holds no model: it has no config.json")
+    if not _is_hub_id(model):
+        names = ", ".join(BUILT_IN_MODELS)
+        raise ModelNotFound(
+            f"there is no model {model!r}: give a built-in name ({names}), a folder that exists, or a "
+            "Hugging Face id such as CIDAS/clipseg-rd64-refined"
+        )
+    return _cached_snapshot(model, revision)
+
+
+def fetch_checkpoint(model: str, revision: str = "") -> Path:
+    """Download a Hugging Face checkpoint (safetensors only) and return its folder. Uses the network."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(model, revision=revision or None, allow_patterns=_FILES))
+    except Exception as error:  # the hub raises many kinds; each means that there is no download
+        raise ModelError(
+            f"{model} could not be downloaded ({type(error).__name__}: {str(error).splitlines()[0]}); "
+            "check the name, the network and the disk, and try again"
+        ) from error
+
+
+def _built_in_folder(model: str) -> Path:
+    package = Path(__file__).resolve().parents[1]
+    installed, source = package / "builtin_models" / model, package.parent / "models" / model
+    for folder in (installed, source):
+        if (folder / "config.json").is_file():
+            return folder
+    raise ModelNotFound(
+        f"the built-in model {model} is missing from the installation ({installed}); install again"
+    )
+
+
+def _is_hub_id(model: str) -> bool:
+    parts = model.split("/")
+    return len(parts) == 2 and all(
+        part and all(c.isalnum() or c in "-_." for c in part) for part in parts
+    )
+
+
+def _cached_snapshot(model: str, revision: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(
+            snapshot_download(
+                model, revision=revision or None, allow_patterns=_FILES, local_files_only=True
+            )
+        )
+    except (LocalEntryNotFoundError, ValueError):
+        folder = Path()
+    if not (folder / "config.json").is_file():
+        wanted = f" --revision {revision}" if revision else ""
+        raise ModelNotFound(
+            f"the model {model} is not on this disk and nothing is downloaded at run time; fetch it once with: "
+            f"zs-seg fetch {model}{wanted}"
+        )
+    return folder

@@ -1,0 +1,180 @@
+"""The network of the dense embedding models: a picture and a phrase meet in one space.
+
+An image encoder gives one vector per two-by-two pixels, a text encoder one vector per phrase; the logit of a
+phrase at a pixel is their scaled product plus a bias (the idea of LSeg, Li et al. 2022, "Language-driven
+semantic segmentation"). The image encoder is a small U-Net (Ronneberger et al. 2015), the text encoder a
+transformer over whole words.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+PADDING, UNKNOWN = 0, 1
+"""Token ids that no word has; words follow in the order of `DenseConfig.words`."""
+
+
+@dataclass(frozen=True)
+class DenseConfig:
+    """Everything that is needed to build and use the network; saved as the checkpoint's config.json.
+
+    picture_pixels: pictures are resized to about this many pixels, the scale that training has seen.
+    caution: one sentence that every user of the checkpoint must read; may be empty.
+    """
+
+    words: tuple[str, ...]
+    widths: tuple[int, int, int, int] = (24, 48, 96, 160)
+    embedding_dim: int = 64
+    text_layers: int = 2
+    max_words: int = 12
+    picture_pixels: int = 320 * 240
+    caution: str = ""
+    model_type: str = "zs_seg_dense"
+
+    @classmethod
+    def read(cls, path: Path) -> DenseConfig:
+        """Read config.json. Raises KeyError or TypeError when a field is missing or unknown."""
+        fields = json.loads(path.read_text())
+        fields["words"], fields["widths"] = tuple(fields["words"]), tuple(fields["widths"])
+        return cls(**fields)
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+
+def split_words(phrase: str) -> list[str]:
+    """Lower-case words of a phrase; everything that is neither letter nor digit separates them."""
+    return "".join(c if c.isalnum() else " " for c in phrase.lower()).split()
+
+
+class _Convolution(nn.Sequential):
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, size: int = 3) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        )
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = _Convolution(width, width)
+        self.second = nn.Sequential(
+            nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(x + self.second(self.first(x)))
+
+
+class _Up(nn.Module):
+    """Twice the resolution, joined with the encoder's features of that resolution."""
+
+    def __init__(self, inputs: int, skip: int, outputs: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.skip = nn.Conv2d(skip, outputs, 1, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.refine = _Convolution(outputs, outputs)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        larger = functional.interpolate(self.reduce(x), size=skip.shape[-2:], mode="bilinear")
+        return self.refine(functional.relu(self.norm(larger + self.skip(skip))))  # type: ignore[no-any-return]
+
+
+class ImageEncoder(nn.Module):
+    """Pictures (B, 3, H, W) in 0..1 to embeddings (B, D, H/2, W/2), rounded up."""
+
+    def __init__(self, config: DenseConfig) -> None:
+        super().__init__()
+        a, b, c, d = config.widths
+        self.stem = nn.Sequential(_Convolution(3, a, 2, size=5), _Convolution(a, a))
+        self.quarter = nn.Sequential(_Convolution(a, b, 2), _Residual(b))
+        self.eighth = nn.Sequential(_Convolution(b, c, 2), _Residual(c), _Residual(c))
+        self.sixteenth = nn.Sequential(_Convolution(c, d, 2), _Residual(d), _Residual(d))
+        self.up_eighth = _Up(d, c, c)
+        self.up_quarter = _Up(c, b, b)
+        self.up_half = _Up(b, a, a + a // 2)
+        self.embed = nn.Conv2d(a + a // 2, config.embedding_dim, 1)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        half = self.stem((pictures - 0.5) * 4.0)
+        quarter = self.quarter(half)
+        eighth = self.eighth(quarter)
+        features = self.up_eighth(self.sixteenth(eighth), eighth)
+        features = self.up_half(self.up_quarter(features, quarter), half)
+        return self.embed(features)  # type: ignore[no-any-return]
+
+
+class TextEncoder(nn.Module):
+    """Tokens (K, L) int64 to embeddings (K, D)."""
+
+    def __init__(self, config: DenseConfig) -> None:
+        super().__init__()
+        width = config.embedding_dim
+        self.words = nn.Embedding(len(config.words) + 2, width, padding_idx=PADDING)
+        self.positions = nn.Parameter(torch.zeros(config.max_words, width))
+        layer = nn.TransformerEncoderLayer(
+            width, 4, 2 * width, dropout=0.05, batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, config.text_layers, enable_nested_tensor=False)
+        self.embed = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        padding = tokens == PADDING
+        x = self.words(tokens) + self.positions[: tokens.shape[1]]
+        x = self.layers(x, src_key_padding_mask=padding).masked_fill(padding.unsqueeze(-1), 0.0)
+        return self.embed(x.sum(dim=1))  # type: ignore[no-any-return]
+
+
+class DenseNetwork(nn.Module):
+    """Both encoders and the scale and bias of their product."""
+
+    def __init__(self, config: DenseConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.image = ImageEncoder(config)
+        self.text = TextEncoder(config)
+        self.log_scale = nn.Parameter(torch.tensor(-1.0))
+        # Most pixels are background: from a bias of 0 Adam needs thousands of steps to learn that.
+        self.bias = nn.Parameter(torch.tensor(-4.0))
+        self._token = {word: i + 2 for i, word in enumerate(config.words)}
+
+    def tokenize(self, phrases: Sequence[str]) -> Tensor:
+        """Token ids (K, L) int64; unknown words become UNKNOWN, words beyond `max_words` are left out."""
+        limit = self.config.max_words
+        rows = [
+            [self._token.get(w, UNKNOWN) for w in split_words(p)[:limit]] or [UNKNOWN]
+            for p in phrases
+        ]
+        length = max(len(row) for row in rows)
+        return torch.tensor([row + [PADDING] * (length - len(row)) for row in rows])
+
+    def unknown_words(self, phrase: str) -> list[str]:
+        """The words of a phrase that training never showed, in order."""
+        return [word for word in split_words(phrase) if word not in self._token]
+
+    def logits(self, pixels: Tensor, phrases: Tensor) -> Tensor:
+        """Pixel embeddings (B, D, h, w) and phrase embeddings (K, D) to logits (B, K, h, w)."""
+        weight = (phrases * self.log_scale.exp())[:, :, None, None]
+        bias = self.bias.expand(phrases.shape[0])
+        return functional.conv2d(pixels, weight.to(pixels.dtype), bias.to(pixels.dtype))
+
+
+def fold_batch_norm(network: nn.Module) -> None:
+    """Merge every batch normalisation that follows a convolution into it: the same numbers in less time."""
+    for module in network.modules():
+        if isinstance(module, nn.Sequential) and len(module) > 1:
+            convolution, norm = module[0], module[1]
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                module[0] = fuse_conv_bn_eval(convolution, norm)
+                module[1] = nn.Identity()

@@ -1,0 +1,126 @@
+"""A stand-in for a model: it knows colour words alone, and needs neither torch nor files.
+
+For tests of everything around a model, and for trying the ROS side where no model can run.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zs_seg_ros.errors import VocabularyError
+from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.types import Batch, Picture, Segmentation
+from zs_seg_ros.vocabulary import Vocabulary
+
+PALETTE: dict[str, tuple[int, int, int]] = {
+    "red": (220, 30, 30),
+    "green": (30, 160, 50),
+    "blue": (30, 60, 220),
+    "yellow": (240, 220, 40),
+    "orange": (240, 130, 20),
+    "purple": (120, 40, 160),
+    "white": (245, 245, 245),
+    "black": (15, 15, 15),
+    "pink": (240, 130, 180),
+    "brown": (110, 65, 30),
+    "grey": (130, 130, 130),
+    "cyan": (40, 200, 220),
+}
+"""The colour words, and what they look like in RGB."""
+
+_OTHER_SPELLINGS = {"gray": "grey", "violet": "purple"}
+_COLOURS = np.array(list(PALETTE.values()), dtype=np.float32)
+_NUMBER_OF_COLOUR = {word: number for number, word in enumerate(PALETTE)}
+_DISTANCE_OF_NO_CERTAINTY = 255.0
+
+ColoursOfClasses = tuple[frozenset[int], ...]
+"""For each class the numbers of its colours in `PALETTE`."""
+
+
+class FakeSegmenter(Segmenter[ColoursOfClasses]):
+    """A class owns the pixels whose nearest palette colour is named in one of its phrases.
+
+    The certainty falls from 1 at the palette colour to 0 at an RGB distance of 255. Among classes
+    of the same colour the first one whose threshold is reached gets the pixel.
+    delay_s: how long `segment` sleeps, in seconds, to act like a slow model.
+    """
+
+    model = "fake"
+    device = "cpu"
+    caution = (
+        "the model fake only matches colour words with pixel colours; it is a stand-in for tests"
+    )
+
+    def __init__(self, delay_s: float = 0.0) -> None:
+        self._delay_s = delay_s
+
+    def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[ColoursOfClasses]:
+        """Raises VocabularyError when a class comes with pictures."""
+        for target in vocabulary.classes:
+            if target.exemplars:
+                raise VocabularyError(
+                    f"class {target.name!r} comes with example pictures, which the model "
+                    f"{self.model} cannot use; describe it in words"
+                )
+        features = tuple(_colours_in(target.phrases) for target in vocabulary.classes)
+        warnings = tuple(
+            f"{name!r} has no colour word that the model {self.model} knows and will not be found; "
+            f"it knows {', '.join(PALETTE)}"
+            for name, colours in zip(vocabulary.names, features, strict=True)
+            if not colours
+        )
+        return EncodedVocabulary(vocabulary, features, warnings)
+
+    def segment(
+        self, batch: Batch, encoded: EncodedVocabulary[ColoursOfClasses]
+    ) -> list[Segmentation]:
+        if self._delay_s > 0:
+            time.sleep(self._delay_s)
+        return [_segment(picture, batch.thresholds, encoded) for picture in batch.pictures]
+
+
+def _colours_in(phrases: tuple[str, ...]) -> frozenset[int]:
+    words = {word for phrase in phrases for word in re.findall(r"[a-z]+", phrase.lower())}
+    known = {_OTHER_SPELLINGS.get(word, word) for word in words} & PALETTE.keys()
+    return frozenset(_NUMBER_OF_COLOUR[word] for word in known)
+
+
+def _segment(
+    picture: Picture,
+    thresholds: NDArray[np.float32],
+    encoded: EncodedVocabulary[ColoursOfClasses],
+) -> Segmentation:
+    vocabulary = encoded.vocabulary
+    nearest, certainty = _nearest_colours(picture)
+    label: NDArray[np.uint8] | NDArray[np.uint16] = np.zeros(nearest.shape, np.uint16)
+    if vocabulary.fits_8_bits:
+        label = label.astype(np.uint8)
+    lowest_threshold = np.full(len(PALETTE), np.inf)
+    for class_id, colours, threshold in zip(
+        vocabulary.ids, encoded.features, thresholds, strict=True
+    ):
+        for colour in colours:
+            if (
+                threshold < lowest_threshold[colour]
+            ):  # otherwise an earlier class has taken all it could get
+                lowest_threshold[colour] = threshold
+                label[(nearest == colour) & (certainty >= threshold) & (label == 0)] = class_id
+    confidence = np.rint(certainty * 255).clip(min=1).astype(np.uint8) * (label > 0)
+    return Segmentation(label, confidence)
+
+
+def _nearest_colours(picture: Picture) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """(H, W) number of the nearest palette colour, and (H, W) certainty in 0..1."""
+    pixels = (picture >> 8 if picture.dtype == np.uint16 else picture).astype(np.float32)
+    # |p - c|² = |p|² - 2 p·c + |c|²; all terms are whole numbers below 2**24, so float32 is exact.
+    partial = (_COLOURS**2).sum(axis=1) - 2 * (pixels @ _COLOURS.T)
+    nearest = partial.argmin(axis=2)
+    squared = (pixels**2).sum(axis=2) + np.take_along_axis(partial, nearest[..., None], 2)[..., 0]
+    certainty: NDArray[np.float32] = np.clip(
+        1 - np.sqrt(squared) / np.float32(_DISTANCE_OF_NO_CERTAINTY), 0, 1
+    )
+    return nearest, certainty

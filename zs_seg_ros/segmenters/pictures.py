@@ -1,0 +1,58 @@
+"""Pictures to tensors: uploaded as they are, everything else on the device."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from zs_seg_ros.types import Picture
+
+# A view on a message's bytes can be read-only; it is only ever read here.
+warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+
+
+def upload(picture: Picture, device: torch.device) -> Tensor:
+    """(H, W, 3) of any strides to (3, H, W) uint8 or int32 (from uint16) on the device, RGB."""
+    reversed_channels = picture.strides[2] < 0  # a bgr8 message, viewed as RGB
+    array = picture[..., ::-1] if reversed_channels else picture
+    if array.dtype != np.uint8:
+        array = array.astype(np.int32)  # torch computes little on uint16
+    elif min(array.strides) < 0:
+        array = np.ascontiguousarray(array)
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        tensor = tensor.pin_memory().to(device, non_blocking=True)
+    tensor = tensor.permute(2, 0, 1)
+    return tensor.flip(0) if reversed_channels else tensor
+
+
+def prepare(
+    pictures: Sequence[Picture],
+    size: tuple[int, int],
+    mean: Tensor,
+    std: Tensor,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Resize to `size` (height, width), scale to 0..1 and normalise, on the device of `mean`.
+
+    mean and std: (3,). Returns (B, 3, height, width) of `dtype`. Bilinear with antialiasing, as Pillow does it.
+    """
+    resized = torch.stack([_resized(picture, size, mean.device) for picture in pictures])
+    return ((resized - mean[:, None, None]) / std[:, None, None]).to(dtype)
+
+
+def _resized(picture: Picture, size: tuple[int, int], device: torch.device) -> Tensor:
+    """(3, height, width) float32 in 0..1."""
+    full_scale = np.iinfo(picture.dtype).max
+    tensor = upload(picture, device)[None]
+    if tuple(tensor.shape[-2:]) == size:
+        return tensor[0].float() / full_scale
+    if not (tensor.dtype == torch.uint8 and device.type == "cpu"):
+        tensor = tensor.float()  # on the CPU torch resizes bytes several times faster than floats
+    resized = functional.interpolate(tensor, size, mode="bilinear", antialias=True)
+    return resized[0].float() / full_scale

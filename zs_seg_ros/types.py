@@ -1,0 +1,94 @@
+"""The frozen values that the pipeline speaks in. Their shapes are checked once, here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zs_seg_ros.errors import ImageError
+from zs_seg_ros.vocabulary import Vocabulary
+
+Picture = NDArray[np.uint8] | NDArray[np.uint16]
+"""(H, W, 3) RGB, uint8 or uint16 over the full range of its type; any strides, so that a view will do."""
+
+MAX_SIDE_PX = 16384
+"""Longer pictures are refused: no camera makes them, and one malformed header could ask for all memory."""
+
+
+def check_picture(picture: Picture) -> None:
+    """Raise ImageError unless `picture` is a usable `Picture`."""
+    if picture.ndim != 3 or picture.shape[2] != 3:
+        raise ImageError(f"a picture must have the shape (height, width, 3), not {picture.shape}")
+    if picture.dtype not in (np.uint8, np.uint16):
+        raise ImageError(f"a picture must be uint8 or uint16, not {picture.dtype}")
+    height, width = picture.shape[:2]
+    if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX):
+        raise ImageError(
+            f"a picture's sides must be 1 to {MAX_SIDE_PX} pixels, not {width}x{height}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture of one camera, as it came in.
+
+    stamp_ns and frame_id are the message header's, handed on unchanged; received_ns is the monotonic clock's.
+    """
+
+    camera: str
+    picture: Picture
+    stamp_ns: int = 0
+    frame_id: str = ""
+    received_ns: int = 0
+
+    def __post_init__(self) -> None:
+        check_picture(self.picture)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What a segmenter is given at once: pictures of any sizes, and the least certainty of each class.
+
+    thresholds: (K,) float32 in 0..1, in the order of the vocabulary's classes.
+    """
+
+    pictures: tuple[Picture, ...]
+    thresholds: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """What a segmenter answers for one picture.
+
+    label: (H, W) uint8, or uint16 where the vocabulary has an id above 254; 0 is nothing, otherwise a class id.
+    confidence: (H, W) uint8, the certainty times 255; 0 exactly where the label is 0.
+    """
+
+    label: NDArray[np.uint8] | NDArray[np.uint16]
+    confidence: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        if self.label.shape != self.confidence.shape or self.label.ndim != 2:
+            raise ValueError(
+                f"label {self.label.shape} and confidence {self.confidence.shape} must be one (H, W)"
+            )
+
+    @classmethod
+    def nothing(cls, size: tuple[int, int]) -> Segmentation:
+        """The answer for a picture of `size` (H, W) in which nothing is found."""
+        return cls(np.zeros(size, np.uint8), np.zeros(size, np.uint8))
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One frame understood: everything that is published about it belongs to `vocabulary`.
+
+    stage_ms: how long each stage took for this frame's batch, in milliseconds.
+    """
+
+    frame: Frame
+    segmentation: Segmentation
+    vocabulary: Vocabulary
+    stage_ms: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,156 @@
+"""What to look for: names, the phrases and pictures that describe them, and ids that are never reused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zs_seg_ros.errors import VocabularyError
+
+MAX_CLASSES = 1000
+MAX_PHRASES_PER_CLASS = 32
+MAX_EXEMPLARS_PER_CLASS = 8
+MAX_CHARACTERS = 300
+"""Of a name or phrase. Text encoders read 77 tokens (CLIP) or fewer; a longer phrase would be cut silently."""
+
+NEVER_GIVEN = frozenset({0, 255, 65535})
+"""0 is 'nothing'; 255 and 65535 mean 'unknown' to costmaps and data sets."""
+LAST_ID_IN_8_BITS = 254
+LAST_ID = 65534
+
+
+@dataclass(frozen=True, eq=False)
+class Exemplar:
+    """A picture of a thing. picture: (H, W, 3) uint8 RGB; mask: (H, W) bool, None for the whole picture."""
+
+    picture: NDArray[np.uint8]
+    mask: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True)
+class TargetClass:
+    """One thing to look for.
+
+    name: unique, what planners see. prompts: phrases that describe it; none means the name itself.
+    threshold: 0..1, less certain pixels stay unlabelled; 0 means the default. exemplars: pictures of it.
+    """
+
+    name: str
+    prompts: tuple[str, ...] = ()
+    threshold: float = 0.0
+    exemplars: tuple[Exemplar, ...] = ()
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """The words to search by: the prompts or, without any prompt and picture, the name."""
+        if self.prompts or self.exemplars:
+            return self.prompts
+        return (self.name,)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The classes in force, unchangeable; `changed_to` makes the next one.
+
+    ids[i] is the label value of classes[i]. version grows by one with each accepted change; 0: none set yet.
+    stamp_ns: when it came into force. ids_given: every name that ever had an id, so that none is reused.
+    """
+
+    classes: tuple[TargetClass, ...] = ()
+    ids: tuple[int, ...] = ()
+    version: int = 0
+    stamp_ns: int = 0
+    ids_given: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(target.name for target in self.classes)
+
+    @property
+    def fits_8_bits(self) -> bool:
+        """Whether every id fits a mono8 label image."""
+        return max(self.ids, default=0) <= LAST_ID_IN_8_BITS
+
+    def thresholds(self, default: float) -> NDArray[np.float32]:
+        """(K,) float32: each class's threshold, `default` where it has none."""
+        return np.array([c.threshold or default for c in self.classes], dtype=np.float32)
+
+    def changed_to(self, classes: Iterable[TargetClass], stamp_ns: int = 0) -> Vocabulary:
+        """The next vocabulary. Names that had an id keep it, new names get ids that nobody had.
+
+        Raises VocabularyError, and leaves this vocabulary as it is, when a name, phrase, threshold or the
+        number of them is not acceptable.
+        """
+        checked = _checked(tuple(classes))
+        given = dict(self.ids_given)
+        free = _free_ids(after=max(given.values(), default=0))
+        for target in checked:
+            if target.name not in given:
+                new_id = next(free, None)
+                if new_id is None:
+                    raise VocabularyError(
+                        f"there is no id left for {target.name!r}: {LAST_ID - 1} names were given one since "
+                        "the node started; restart it"
+                    )
+                given[target.name] = new_id
+        ids = tuple(given[target.name] for target in checked)
+        return Vocabulary(checked, ids, self.version + 1, stamp_ns, MappingProxyType(given))
+
+
+def _free_ids(after: int) -> Iterator[int]:
+    return (i for i in range(after + 1, LAST_ID + 1) if i not in NEVER_GIVEN)
+
+
+def _checked(classes: tuple[TargetClass, ...]) -> tuple[TargetClass, ...]:
+    if len(classes) > MAX_CLASSES:
+        raise VocabularyError(
+            f"{len(classes)} classes are too many; at most {MAX_CLASSES} are taken"
+        )
+    cleaned = tuple(
+        _checked_class(target, number) for number, target in enumerate(classes, start=1)
+    )
+    seen: set[str] = set()
+    for target in cleaned:
+        if target.name in seen:
+            raise VocabularyError(
+                f"the name {target.name!r} occurs twice; give each class a name of its own"
+            )
+        seen.add(target.name)
+    return cleaned
+
+
+def _checked_class(target: TargetClass, number: int) -> TargetClass:
+    name = _checked_text(target.name, f"the name of class {number}")
+    what = f"class {name!r}"
+    if len(target.prompts) > MAX_PHRASES_PER_CLASS:
+        raise VocabularyError(
+            f"{what} has {len(target.prompts)} prompts; at most {MAX_PHRASES_PER_CLASS} are taken"
+        )
+    if len(target.exemplars) > MAX_EXEMPLARS_PER_CLASS:
+        raise VocabularyError(
+            f"{what} has {len(target.exemplars)} exemplars; at most {MAX_EXEMPLARS_PER_CLASS} are taken"
+        )
+    if not (math.isfinite(target.threshold) and 0 <= target.threshold <= 1):
+        raise VocabularyError(
+            f"the threshold of {what} is {target.threshold}; it must be 0 (the default) to 1"
+        )
+    prompts = tuple(_checked_text(prompt, f"a prompt of {what}") for prompt in target.prompts)
+    return TargetClass(name, prompts, float(target.threshold), target.exemplars)
+
+
+def _checked_text(text: str, what: str) -> str:
+    cleaned = " ".join(text.split())
+    if not cleaned:
+        raise VocabularyError(f"{what} is empty; describe the thing in words")
+    if len(cleaned) > MAX_CHARACTERS:
+        raise VocabularyError(
+            f"{what} has {len(cleaned)} characters ({cleaned[:40]!r}…); at most {MAX_CHARACTERS} are taken"
+        )
+    if not cleaned.isprintable():
+        raise VocabularyError(f"{what} has characters that cannot be printed: {cleaned[:60]!r}")
+    return cleaned

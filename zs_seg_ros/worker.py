@@ -1,0 +1,58 @@
+"""The thread that owns the model: newest frames → pipeline → callback."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from zs_seg_ros.frame_slot import FrameSlots
+from zs_seg_ros.pipeline import Settings, understand
+from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.types import Scene
+
+
+class Worker:
+    """Takes what waits in the slots, segments it as one batch and hands each scene on.
+
+    `encoded` and `settings` may be replaced at any time, from any thread: each batch reads them once, when
+    it starts, and everything about its frames is said in their terms. on_scene and on_error are called in
+    the worker's thread; an error costs the frames of its batch and nothing else.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter[Any],
+        slots: FrameSlots,
+        on_scene: Callable[[Scene], None],
+        on_error: Callable[[Exception], None],
+    ) -> None:
+        self.encoded: EncodedVocabulary[Any] | None = None
+        self.settings = Settings()
+        self._segmenter = segmenter
+        self._slots = slots
+        self._on_scene = on_scene
+        self._on_error = on_error
+        # A daemon, so that a model that hangs cannot keep the process alive.
+        self._thread = threading.Thread(target=self._run, name="segmentation", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 2.5) -> bool:
+        """Close the slots and wait for the batch in progress; False when it did not end in time."""
+        self._slots.close()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._slots.closed:
+            frames = self._slots.take()
+            encoded, settings = self.encoded, self.settings
+            if not frames or encoded is None:
+                continue
+            try:
+                for scene in understand(frames, self._segmenter, encoded, settings):
+                    self._on_scene(scene)
+            except Exception as error:  # noqa: BLE001  a model may raise anything; the next frame is tried
+                self._on_error(error)
