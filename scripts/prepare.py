@@ -9,8 +9,8 @@ import sys
 
 if not (3, 10) <= sys.version_info[:2] <= (3, 13):
     sys.exit(
-        "Python 3.10 to 3.13 is needed and this is Python %d.%d: "
-        "name another one, for example `make test PYTHON=python3.12`." % sys.version_info[:2]
+        f"Python 3.10 to 3.13 is needed and this is Python {sys.version_info[0]}.{sys.version_info[1]}: "
+        "name another one, for example `make test PYTHON=python3.12`."
     )
 
 from workspace.main import main

@@ -6,12 +6,12 @@ set -eu
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# The same choice as scripts/workspace/choice.py.
-inside=${ZS_SEG_WORKSPACE:-}
-if [ -n "${ROS_DISTRO:-}" ] && [ -n "${AMENT_PREFIX_PATH:-}" ] && [ "${inside%-sourced}" != "$inside" -o -z "$inside" ]; then
-  name=$ROS_DISTRO-sourced
-else
-  name=${ROS:-jazzy}
+# The same choice as in scripts/workspace/choice.py.
+name=${ROS:-jazzy}
+if [ -n "${ROS_DISTRO:-}" ] && [ -n "${AMENT_PREFIX_PATH:-}" ]; then
+  case ${ZS_SEG_WORKSPACE:-none} in
+    none | *-sourced) name=$ROS_DISTRO-sourced ;;
+  esac
 fi
 
 setup=$root/.work/$name/setup.sh

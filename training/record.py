@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from rosbags.interfaces import (
@@ -42,7 +42,7 @@ RATE_HZ = 10
 FRAMES_PER_SCENE = 60
 START_NS = 1_700_000_000 * 10**9
 SEED = 20
-METADATA_VERSION = 8  # the newest that Humble reads; Jazzy and Kilted read it too
+METADATA_VERSION: Final = 8  # the newest that Humble reads; Jazzy and Kilted read it too
 
 IMAGE, INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
 TRANSFORMS = "tf2_msgs/msg/TFMessage"
@@ -132,7 +132,10 @@ class BagWriter:
 
     def __enter__(self) -> BagWriter:
         self._writer.open()
-        for topics, qos in ((FRAME_TOPICS, _qos(latched=False)), (LATCHED_TOPICS, _qos(latched=True))):
+        for topics, qos in (
+            (FRAME_TOPICS, _qos(latched=False)),
+            (LATCHED_TOPICS, _qos(latched=True)),
+        ):
             for topic, message_type in topics.items():
                 self._connections[topic] = self._writer.add_connection(
                     topic, message_type, typestore=self._store, offered_qos_profiles=[qos]
@@ -193,7 +196,9 @@ def write_bag(folder: Path, truth: GroundTruth) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Render the recording that ships with the package.")
+    parser = argparse.ArgumentParser(
+        description="Render the recording that ships with the package."
+    )
     parser.add_argument("--output", type=Path, default=Path("recordings/tabletop"))
     output: Path = parser.parse_args().output
     truth = GroundTruth.of(SCENES)

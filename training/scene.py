@@ -38,18 +38,8 @@ COLOUR_RANGES: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[f
     "pink": ((322, 345), (0.35, 0.60), (0.92, 1.0)),
     "brown": ((18, 28), (0.55, 0.75), (0.30, 0.46)),
 }
-# Kind -> how often it stands as its mesh does; otherwise it lies on its side.
-UPRIGHT_SHARE = {
-    "duck": 0.9,
-    "mug": 0.8,
-    "teddy bear": 0.85,
-    "lego brick": 0.8,
-    "block": 0.7,
-    "cylinder": 0.65,
-    "ring": 0.8,
-    "cone": 0.8,
-    "star": 0.75,
-}
+# Kind -> how often it stands as its mesh does; otherwise it lies on its side. Others always stand.
+UPRIGHT_SHARE = {"block": 0.8, "cylinder": 0.8}
 TEXTURE_COUNT = 48
 
 
@@ -162,12 +152,12 @@ class SceneSampler:
         self.pairs = tuple(pairs)
         self.other_pairs = tuple(pair for pair in ALL_PAIRS if pair not in set(pairs))
         self.unseen_share = unseen_share
-        self.meshes = build_meshes()
+        self.meshes = build_meshes() | build_clutter(CLUTTER_COUNT)
 
     def scene(self, rng: np.random.Generator) -> Scene:
         objects: list[Placement] = []
         taken: list[tuple[float, float, float]] = []
-        for _ in range(int(rng.integers(9, 19))):
+        for _ in range(int(rng.integers(9, 17))):
             placement = self._placement(self._pair(rng), taken, rng)
             if placement is not None:
                 objects.append(placement)
@@ -185,7 +175,7 @@ class SceneSampler:
         self, pair: Pair | None, taken: list[tuple[float, float, float]], rng: np.random.Generator
     ) -> Placement | None:
         """A free place on the table; None when twenty tries found none."""
-        size_m = _uniform(rng, 0.06, 0.17)
+        size_m = _uniform(rng, 0.08, 0.20)
         if pair is None:
             mesh, colour = f"clutter {int(rng.integers(CLUTTER_COUNT))}", _clutter_colour(rng)
             kind = mesh
@@ -201,19 +191,17 @@ class SceneSampler:
             return None
         taken.append((x, y, radius))
         quaternion = _random_rotation(kind, rng)
-        if pair is None:
-            lowest = 0.0
-        else:
-            lowest = float(rotate(self.meshes[mesh].vertices, quaternion)[:, 2].min()) * size_m
+        turned = rotate(self.meshes[mesh].vertices, quaternion)
+        lowest = float(turned[:, 2].min()) * size_m
         return Placement(
             pair, mesh, size_m, (x, y, -lowest), tuple(float(q) for q in quaternion), colour
         )
 
     def camera(self, rng: np.random.Generator) -> Camera:
         target = (_uniform(rng, -0.25, 0.25), _uniform(rng, -0.25, 0.25), _uniform(rng, 0.0, 0.08))
-        distance = float(np.exp(_uniform(rng, np.log(0.55), np.log(1.8))))
+        distance = float(np.exp(_uniform(rng, np.log(0.60), np.log(1.5))))
         azimuth = _uniform(rng, 0, 2 * np.pi)
-        elevation = np.radians(_uniform(rng, 18, 75))
+        elevation = np.radians(_uniform(rng, 22, 65))
         offset = distance * np.array(
             [
                 np.cos(elevation) * np.cos(azimuth),
@@ -225,7 +213,7 @@ class SceneSampler:
         return Camera(
             (float(eye[0]), float(eye[1]), float(eye[2])),
             target,
-            _uniform(rng, 38, 65),
+            _uniform(rng, 40, 60),
             float(rng.normal(0, 5)),
         )
 
@@ -331,7 +319,7 @@ class Renderer:
                 patch = (0.05, 0.05, 0.05) if max(placement.colour) > 0.6 else (0.95, 0.95, 0.95)
                 bodies.append(self._add_object(placement, "soccer ball patches", patch))
             if placement.pair is not None:
-                self._instance_of_body |= {body: index + 1 for body in bodies}
+                self._instance_of_body |= dict.fromkeys(bodies, index + 1)
 
     def _add_plane(self, surface: Surface, half_width_m: float, z_m: float) -> None:
         shape = pybullet.createVisualShape(

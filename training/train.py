@@ -1,6 +1,6 @@
 """Trains the built-in model `tabletop` from nothing: renders the pictures, trains, writes the checkpoint.
 
-    python -m training.train --minutes 75 --output models/tabletop
+    python -m training.train --minutes 60 --output models/tabletop
 
 The learning rate follows the clock, so that a run always ends with a fully cooled-down model. A run that is
 interrupted goes on from its last checkpoint.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import tempfile
 import time
 from copy import deepcopy
 from dataclasses import dataclass
@@ -17,20 +18,34 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.multiprocessing
 from numpy.typing import NDArray
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn import functional
 from tqdm import tqdm
 
 from training.dataset import IGNORE, render_dataset
-from training.names import known_words
-from training.phrases import PhraseBatch, sample_phrases
+from training.names import ALL_PAIRS, COLOURS, KINDS, known_words
+from training.phrases import sample_phrases
 from zs_seg_ros.segmenters.dense_network import DenseConfig, DenseNetwork
 
-CROP_PX = 160
-SAMPLED_PIXELS = 2000  # of each crop, at half resolution, on which every phrase is judged
+WINDOW_PX = 160  # what a crop shows of a 320x240 picture, before random scaling
+SMALL_CROP_PX = 96  # first the windows are shrunk to this: many more things in the same time,
+SMALL_SHARE = 0.6  # for this share of the time,
+FULL_CROP_PX = 160  # and then they are as large as things are in use
+SAMPLED_PIXELS = 1000  # of each crop, at half resolution, on which every phrase is judged
+CHECKPOINT_S = 180
+CAUTION = (
+    "tabletop is a demonstration model, trained on rendered toys alone: "
+    "it is for demonstrations and tests, not for real cameras"
+)
+MIN_THING_SHARE = 0.04  # crops with less to see are drawn again, twice at most
 PHRASES_PER_CROP = 8  # of each crop, on which the full-resolution mask is judged
+
+# Index of a pair image's value in KINDS or COLOURS, plus one; 0 is the background.
+_KIND_OF_PAIR = torch.tensor([0, *(1 + KINDS.index(kind) for _, kind in ALL_PAIRS)])
+_COLOUR_OF_PAIR = torch.tensor([0, *(1 + COLOURS.index(colour) for colour, _ in ALL_PAIRS)])
 
 
 @dataclass(frozen=True)
@@ -50,24 +65,34 @@ class TrainingData:
         return cls(np.concatenate(rgb), np.concatenate(pair))
 
 
-def sample_crops(data: TrainingData, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def sample_crops(
+    data: TrainingData, count: int, crop_px: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
     """Random crops at random scale, flipped and re-lit: (B, 3, S, S) in 0..1 and pair images (B, S, S)."""
     pictures, pairs = [], []
     for _ in range(count):
-        index = int(rng.integers(len(data.rgb)))
-        height, width = data.pair.shape[1:]
-        side = int(CROP_PX * np.exp(rng.uniform(-0.35, 0.35)))
-        side = min(side, height)
-        top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-        rgb = data.rgb[index, top : top + side, left : left + side].astype(np.float32)
-        pair = data.pair[index, top : top + side, left : left + side]
+        for _attempt in range(3):
+            rgb, pair = _random_crop(data, rng)
+            if (pair > 0).mean() > MIN_THING_SHARE:
+                break
         if rng.random() < 0.5:
             rgb, pair = rgb[:, ::-1], pair[:, ::-1]
-        picture = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None] / 255
+        picture = torch.from_numpy(rgb.astype(np.float32)).permute(2, 0, 1)[None] / 255
         target = torch.from_numpy(pair.astype(np.float32))[None, None]
-        pictures.append(functional.interpolate(picture, (CROP_PX, CROP_PX), mode="bilinear"))
-        pairs.append(functional.interpolate(target, (CROP_PX, CROP_PX), mode="nearest")[:, 0])
+        pictures.append(functional.interpolate(picture, (crop_px, crop_px), mode="bilinear"))
+        pairs.append(functional.interpolate(target, (crop_px, crop_px), mode="nearest")[:, 0])
     return _relight(torch.cat(pictures), rng), torch.cat(pairs).long()
+
+
+def _random_crop(
+    data: TrainingData, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    index = int(rng.integers(len(data.rgb)))
+    height, width = data.pair.shape[1:]
+    side = min(int(WINDOW_PX * np.exp(rng.uniform(-0.35, 0.35))), height)
+    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+    window = slice(top, top + side), slice(left, left + side)
+    return data.rgb[index][window], data.pair[index][window]
 
 
 def _relight(pictures: Tensor, rng: np.random.Generator) -> Tensor:
@@ -85,25 +110,39 @@ def _relight(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     return (pictures + noise).clamp(0, 1)
 
 
-def all_phrases_loss(
-    pixels: Tensor, pairs: Tensor, matches: Tensor, network: DenseNetwork, text: Tensor
-) -> Tensor:
-    """Binary cross entropy of every phrase on a sample of pixels, half of them on things."""
+def sample_pixels(pixels: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
+    """Embeddings (N, D) and pairs (N) of random pixels at half resolution, half of them on things."""
     half = pairs[:, ::2, ::2]
     uniform = (half == pairs[:, 1::2, 1::2]) & (half != IGNORE)
-    thing = (uniform & (half > 0)).flatten()
-    background = (uniform & (half == 0)).flatten()
+    wanted = len(pairs) * SAMPLED_PIXELS // 2
     chosen = []
-    for mask in (thing, background):
-        candidates = mask.nonzero()[:, 0]
-        wanted = len(pairs) * SAMPLED_PIXELS // 2
+    for mask in (uniform & (half > 0), uniform & (half == 0)):
+        candidates = mask.flatten().nonzero()[:, 0]
         if len(candidates):
             chosen.append(candidates[torch.randint(len(candidates), (wanted,))])
     index = torch.cat(chosen)
     embeddings = pixels.permute(0, 2, 3, 1).reshape(-1, pixels.shape[1])[index]
+    return embeddings, half.flatten()[index]
+
+
+def phrase_loss(
+    embeddings: Tensor, pairs: Tensor, matches: Tensor, network: DenseNetwork, text: Tensor
+) -> Tensor:
+    """Binary cross entropy of every phrase at every sampled pixel."""
     logits = embeddings @ (text * network.log_scale.exp()).T + network.bias
-    target = matches[:, half.flatten()[index]].T.to(logits.dtype)
-    return functional.binary_cross_entropy_with_logits(logits, target, reduction="sum") / len(index)
+    target = matches[:, pairs].T.to(logits.dtype)
+    loss = functional.binary_cross_entropy_with_logits(logits, target, reduction="sum")
+    return loss / len(pairs)
+
+
+def naming_loss(embeddings: Tensor, pairs: Tensor, heads: Tensor) -> Tensor:
+    """Cross entropy of kind and of colour, straight from the picture.
+
+    Without it the picture's side hardly learns kinds at first: the words that would tell it mean nothing yet.
+    """
+    kinds, colours = heads.split([len(KINDS) + 1, len(COLOURS) + 1], dim=0)
+    kind_loss = functional.cross_entropy(embeddings @ kinds.T, _KIND_OF_PAIR[pairs])
+    return kind_loss + functional.cross_entropy(embeddings @ colours.T, _COLOUR_OF_PAIR[pairs])
 
 
 def mask_loss(
@@ -121,7 +160,7 @@ def mask_loss(
     logits = functional.interpolate(logits, pairs.shape[-2:], mode="bilinear")
     known = (pairs != IGNORE)[:, None].to(logits.dtype)
     column = torch.where(pairs == IGNORE, 0, pairs)
-    target = torch.stack([matches[c][:, p] for c, p in zip(chosen, column)]).to(logits.dtype)
+    target = torch.stack([matches[c][:, p] for c, p in zip(chosen, column, strict=True)]).to(logits.dtype)
     entropy = functional.binary_cross_entropy_with_logits(logits, target, known.expand_as(logits))
     probability = logits.sigmoid() * known
     overlap = (probability * target).sum((-1, -2))
@@ -162,15 +201,22 @@ def update_average(average: DenseNetwork, network: DenseNetwork, step: int) -> N
 
 
 class Training:
-    """A run: network, its moving average, optimiser, and the share of its time that is used up."""
+    """One process's part of a run: network, moving average, optimiser, and how much time is used up.
+
+    Processes with one thread each use two cores far better than one process with two threads, on
+    pictures as small as these; they average their gradients after every step.
+    """
 
     def __init__(self, minutes: float, learning_rate: float, folder: Path) -> None:
         torch.manual_seed(0)
-        self.network = DenseNetwork(DenseConfig(known_words()))
+        self.network = DenseNetwork(DenseConfig(known_words(), caution=CAUTION))
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = deepcopy(self.network)
-        decayed = [p for p in self.network.parameters() if p.ndim > 1]
+        width = self.network.config.embedding_dim
+        self.heads = torch.nn.Parameter(0.05 * torch.randn(len(KINDS) + len(COLOURS) + 2, width))
+        decayed = [self.heads, *(p for p in self.network.parameters() if p.ndim > 1)]
         others = [p for p in self.network.parameters() if p.ndim <= 1]
+        self.parameters = [*decayed, *others]
         self.optimiser = torch.optim.AdamW(
             [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}],
             lr=learning_rate,
@@ -184,24 +230,28 @@ class Training:
         return min(1.0, self.used_s / (60 * self.minutes))
 
     def set_learning_rate(self) -> None:
-        warm = min(1.0, (self.step + 1) / 200)
+        warm = min(1.0, (self.step + 1) / 100)
         cosine = 0.5 * (1 + math.cos(math.pi * self.progress))
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate * warm * max(cosine, 0.005)
 
     def train_step(self, data: TrainingData, batch: int, rng: np.random.Generator) -> float:
-        pictures, pairs = sample_crops(data, batch, rng)
-        phrases: PhraseBatch = sample_phrases(rng)
+        """One step; returns the loss."""
+        small = self.progress < SMALL_SHARE
+        pictures, pairs = sample_crops(data, batch, SMALL_CROP_PX if small else FULL_CROP_PX, rng)
+        phrases = sample_phrases(rng)
         matches = torch.from_numpy(phrases.matches)
         self.set_learning_rate()
         pixels = self.network.image(pictures.to(memory_format=torch.channels_last))
         text = self.network.text(self.network.tokenize(phrases.phrases))
-        # IGNORE is 255, beyond the columns of `matches`: both losses leave those pixels out.
-        loss = all_phrases_loss(pixels, pairs, matches, self.network, text)
+        embeddings, pairs_there = sample_pixels(pixels, pairs)
+        loss = naming_loss(embeddings, pairs_there, self.heads)
+        loss = loss + phrase_loss(embeddings, pairs_there, matches, self.network, text)
         loss = loss + mask_loss(pixels, pairs, matches, self.network, text, rng)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        average_gradients(self.parameters)
+        torch.nn.utils.clip_grad_norm_(self.parameters, 5.0)
         self.optimiser.step()
         update_average(self.average, self.network, self.step)
         self.step += 1
@@ -212,6 +262,7 @@ class Training:
         state = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
+            "heads": self.heads.detach(),
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "used_s": self.used_s,
@@ -226,53 +277,81 @@ class Training:
             state = torch.load(self.state_path, weights_only=True)
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
+            self.heads.data.copy_(state["heads"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.step, self.used_s = state["step"], state["used_s"]
-            print(f"going on from step {self.step}")
 
 
-def train(data: TrainingData, run: Training, batch: int) -> None:
-    """Train until the run's time is used up; a checkpoint every five minutes."""
-    rng = np.random.default_rng([11, run.step])
-    bar = tqdm(total=round(60 * run.minutes), initial=round(run.used_s), unit="s", desc="training")
-    last, saved = time.monotonic(), time.monotonic()
-    smooth = 0.0
+def average_gradients(parameters: list[torch.nn.Parameter]) -> None:
+    """The mean over all processes, in one message."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    distributed.all_reduce(flat)
+    parts = flat.div_(distributed.get_world_size()).split([g.numel() for g in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+def train(rank: int, arguments: argparse.Namespace, shards: list[Path], meeting_point: str) -> None:
+    """One process of the run: train until the time is used up, with checkpoints."""
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo", f"file://{meeting_point}", rank=rank, world_size=arguments.processes
+    )
+    data = TrainingData.load(shards)
+    run = Training(arguments.minutes, arguments.learning_rate, arguments.run)
+    run.resume()
+    torch.manual_seed(rank + run.step)
+    rng = np.random.default_rng([11, rank, run.step])
+    bar = tqdm(total=round(60 * run.minutes), unit="s", desc="training", disable=rank > 0)
+    last = saved = time.monotonic()
+    loss = 0.0
     while run.progress < 1:
-        loss = run.train_step(data, batch, rng)
-        smooth = loss if smooth == 0 else 0.98 * smooth + 0.02 * loss
+        step_loss = run.train_step(data, arguments.batch, rng)
+        loss = step_loss if loss == 0 else 0.98 * loss + 0.02 * step_loss
         now = time.monotonic()
-        run.used_s += now - last
-        bar.update(round(run.used_s) - bar.n)
-        bar.set_postfix(step=run.step, loss=f"{smooth:.3f}", refresh=False)
+        run.used_s = _common_time(run.used_s + now - last)
         last = now
-        if now - saved > 300:
+        bar.update(round(run.used_s) - bar.n)
+        bar.set_postfix(step=run.step, loss=f"{loss:.3f}", refresh=False)
+        if rank == 0 and now - saved > CHECKPOINT_S:
             run.save()
             saved = now
     bar.close()
-    run.save()
+    if rank == 0:
+        run.save()
+        save_checkpoint(run.average, arguments.output)
+        print(f"{run.step} steps; wrote {arguments.output / 'model.safetensors'}")
+    distributed.destroy_process_group()
+
+
+def _common_time(used_s: float) -> float:
+    """The longest of all processes' times, so that all of them end after the same step."""
+    shared = torch.tensor([used_s], dtype=torch.float64)
+    distributed.all_reduce(shared, op=distributed.ReduceOp.MAX)
+    return float(shared)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--minutes", type=float, default=75.0, help="training time")
-    parser.add_argument("--pictures", type=int, default=12000, help="pictures to render")
-    parser.add_argument("--batch", type=int, default=16, help="crops in a step")
+    parser.add_argument("--minutes", type=float, default=60.0, help="training time")
+    parser.add_argument("--pictures", type=int, default=6400, help="pictures to render")
+    parser.add_argument("--batch", type=int, default=16, help="crops in a step of each process")
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument(
         "--data", type=Path, default=Path("training_data"), help="rendered pictures"
     )
     parser.add_argument("--run", type=Path, default=Path("training_run"), help="checkpoints")
     parser.add_argument("--output", type=Path, default=Path("models/tabletop"))
-    parser.add_argument("--processes", type=int, default=2, help="processes that render")
+    parser.add_argument("--processes", type=int, default=2, help="one for each core")
     arguments = parser.parse_args()
     shards = render_dataset(arguments.data, arguments.pictures, arguments.processes)
-    run = Training(arguments.minutes, arguments.learning_rate, arguments.run)
-    run.resume()
-    train(TrainingData.load(shards), run, arguments.batch)
-    save_checkpoint(run.average, arguments.output)
-    print(f"{run.step} steps; wrote {arguments.output / 'model.safetensors'}")
+    with tempfile.TemporaryDirectory() as folder:
+        torch.multiprocessing.spawn(  # type: ignore[no-untyped-call, attr-defined]
+            train, (arguments, shards, f"{folder}/meeting_point"), nprocs=arguments.processes
+        )
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def _colour_table(size: int) -> NDArray[np.uint8]:
 
 def _as_bytes(picture: Picture) -> NDArray[np.uint8]:
     """A contiguous copy that may be drawn on."""
-    if picture.dtype == np.uint16:
+    if picture.dtype.itemsize == 2:
         return (picture >> 8).astype(np.uint8, order="C")
     bgr = picture[..., ::-1]
     if bgr.flags.c_contiguous:  # a bgr8 message, viewed as RGB: numpy takes ten times as long
@@ -119,9 +119,7 @@ def _write_tags(
     picture_height, picture_width = label.shape
     scale = max(0.36, picture_height / 900)
     thickness = 1 if scale < 0.7 else 2
-    step = max(
-        1, picture_height // 240
-    )  # every pixel of a large picture would be no better, only slower
+    step = max(1, picture_height // 240)  # all pixels of a large picture would only be slower
     regions = _largest_regions(label[::step, ::step], confidence[::step, ::step], step)
     taken: list[_Box] = []
     for class_id, name in zip(vocabulary.ids, vocabulary.names, strict=True):
@@ -165,8 +163,8 @@ def _largest_regions(label: Label, confidence: NDArray[np.uint8], step: int) -> 
             label[top, left + part_of_pixel[top, left : left + width].tolist().index(part)]
         )
         if class_id not in regions:
-            box = slice(top, top + height), slice(left, left + width)
-            score = float(confidence[box][part_of_pixel[box] == part].mean()) / 255
+            box = slice(top, top + height + 1), slice(left, left + width + 1)
+            score = float(confidence[box][label[box] == class_id].mean()) / 255
             in_picture = _Box(left * step, top * step, width * step, height * step)
             regions[class_id] = _Region(in_picture, score)
     return regions

@@ -160,10 +160,22 @@ def shipped_recording() -> Path:
         ) from error
 
 
-def label_names(folder: Path) -> dict[int, str]:
-    """Pixel value of the recording's ground truth labels -> name. Raises RecordingError without a ground truth."""
+@dataclass(frozen=True)
+class GroundTruthLabel:
+    """What a pixel value of the ground truth labels means. held_out: training never saw this name."""
+
+    id: int
+    name: str
+    held_out: bool
+
+
+def ground_truth_labels(folder: Path) -> tuple[GroundTruthLabel, ...]:
+    """The names of the recording's ground truth labels. Raises RecordingError without a ground truth."""
     path = folder / GROUND_TRUTH_FILE
     if not path.is_file():
         raise RecordingError(f"{folder} has no {GROUND_TRUTH_FILE}: nothing to compare with")
-    labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
-    return {int(label["id"]): str(label["name"]) for label in labels}
+    entries = json.loads(path.read_text(encoding="utf-8"))["labels"]
+    return tuple(
+        GroundTruthLabel(int(e["id"]), str(e["name"]), bool(e["held_out_from_training"]))
+        for e in entries
+    )

@@ -11,7 +11,7 @@ from zs_seg_ros.errors import ImageError
 from zs_seg_ros.vocabulary import Vocabulary
 
 Picture = NDArray[np.uint8] | NDArray[np.uint16]
-"""(H, W, 3) RGB, uint8 or uint16 over the full range of its type; any strides, so that a view will do."""
+"""(H, W, 3) RGB, uint8 or uint16 over its full range; any strides and byte order, so that a view will do."""
 
 MAX_SIDE_PX = 16384
 """Longer pictures are refused: no camera makes them, and one malformed header could ask for all memory."""
@@ -21,7 +21,7 @@ def check_picture(picture: Picture) -> None:
     """Raise ImageError unless `picture` is a usable `Picture`."""
     if picture.ndim != 3 or picture.shape[2] != 3:
         raise ImageError(f"a picture must have the shape (height, width, 3), not {picture.shape}")
-    if picture.dtype not in (np.uint8, np.uint16):
+    if picture.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
         raise ImageError(f"a picture must be uint8 or uint16, not {picture.dtype}")
     height, width = picture.shape[:2]
     if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX):

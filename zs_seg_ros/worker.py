@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from zs_seg_ros.frame_slot import FrameSlots
+from zs_seg_ros.live_model import LiveModel
 from zs_seg_ros.pipeline import Settings, understand
-from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.types import Scene
 
 
 class Worker:
     """Takes what waits in the slots, segments it as one batch and hands each scene on.
 
-    `encoded` and `settings` may be replaced at any time, from any thread: each batch reads them once, when
-    it starts, and everything about its frames is said in their terms. on_scene and on_error are called in
-    the worker's thread; an error costs the frames of its batch and nothing else.
+    The model's vocabulary and `settings` may be replaced at any time, from any thread: each batch reads them
+    once, when it starts, and everything about its frames is said in their terms. on_scene and on_error are
+    called in the worker's thread; an error costs the frames of its batch and nothing else.
     """
 
     def __init__(
         self,
-        segmenter: Segmenter[Any],
+        model: LiveModel,
         slots: FrameSlots,
         on_scene: Callable[[Scene], None],
         on_error: Callable[[Exception], None],
     ) -> None:
-        self.encoded: EncodedVocabulary[Any] | None = None
         self.settings = Settings()
-        self._segmenter = segmenter
+        self._model = model
         self._slots = slots
         self._on_scene = on_scene
         self._on_error = on_error
@@ -48,11 +46,11 @@ class Worker:
     def _run(self) -> None:
         while not self._slots.closed:
             frames = self._slots.take()
-            encoded, settings = self.encoded, self.settings
-            if not frames or encoded is None:
+            segmenter, encoded, settings = self._model.segmenter, self._model.encoded, self.settings
+            if not frames or segmenter is None or encoded is None:
                 continue
             try:
-                for scene in understand(frames, self._segmenter, encoded, settings):
+                for scene in understand(frames, segmenter, encoded, settings):
                     self._on_scene(scene)
             except Exception as error:  # noqa: BLE001  a model may raise anything; the next frame is tried
                 self._on_error(error)

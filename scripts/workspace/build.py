@@ -55,7 +55,9 @@ def _fingerprint(files: list[Path], environment: str) -> str:
     digest = hashlib.sha256(environment.encode())
     for path in files:
         status = path.stat()
-        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_mode}\n".encode())
+        digest.update(
+            f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_mode}\n".encode()
+        )
     return digest.hexdigest()
 
 
@@ -72,17 +74,18 @@ def _link_to_sources(workspace: Workspace) -> Path:
 
 
 def _colcon_build(workspace: Workspace) -> None:
-    colcon = ["colcon", "--log-base", str(workspace.folder / "log"), "build"]
+    # Warnings of colcon itself are about the wheels' prefix, which has no setup files of its own.
+    colcon = ["colcon", "--log-level", "error", "--log-base", str(workspace.folder / "log")]
+    colcon += ["build"]
     colcon += ["--paths", str(_link_to_sources(workspace))]
     colcon += ["--build-base", str(workspace.folder / "build")]
     colcon += ["--install-base", str(workspace.folder / "install")]
     colcon += ["--event-handlers", "console_cohesion-", "console_start_end-"]
     colcon += ["--cmake-args", "-DBUILD_TESTING=OFF", "-DCMAKE_BUILD_TYPE=Release"]
     colcon += ["-DPython3_FIND_VIRTUALENV=ONLY", f"-DPython3_EXECUTABLE={workspace.python}"]
-    workspace.install.mkdir(parents=True, exist_ok=True)  # colcon warns about prefixes that are missing
     # setup.sh puts the environment, and the sourced ROS 2 if there is one, in front.
     command = ["bash", "-c", 'set -eu; . "$0"; exec "$@"', str(workspace.setup_script), *colcon]
-    result = subprocess.run(command, env=clean_variables(), check=False)
+    result = subprocess.run(command, env=clean_variables(workspace), check=False)
     if result.returncode:
         raise WorkspaceError(
             "colcon could not build the package: the reason is above, and in "

@@ -54,7 +54,8 @@ def choose(wheels: str) -> Workspace:
     """
     inside = os.environ.get("ZS_SEG_WORKSPACE", "")
     distro = os.environ.get("ROS_DISTRO", "")
-    if distro and os.environ.get("AMENT_PREFIX_PATH") and (not inside or inside.endswith(SOURCED_SUFFIX)):
+    in_wheels = bool(inside) and not inside.endswith(SOURCED_SUFFIX)
+    if distro and os.environ.get("AMENT_PREFIX_PATH") and not in_wheels:
         return Workspace(distro, sourced=True)
     if wheels not in WHEEL_DISTROS:
         raise WorkspaceError(

@@ -15,7 +15,7 @@ from .machine import has_ros_package
 REQUIREMENTS = ROOT / "requirements"
 
 
-def clean_variables() -> dict[str, str]:
+def clean_variables(workspace: Workspace) -> dict[str, str]:
     """The caller's environment variables without those that mislead pip, colcon and make."""
     unwanted = {
         "_ROS_WHEELS_BOOTSTRAP_COMPLETE",  # an inherited guard stops rclpy from being importable
@@ -24,6 +24,8 @@ def clean_variables() -> dict[str, str]:
         "MAKELEVEL",
         "PYTHONHOME",
     }
+    if not workspace.sourced:
+        unwanted.add("PYTHONPATH")  # pip would count packages of other folders as installed
     return {name: value for name, value in os.environ.items() if name not in unwanted}
 
 
@@ -78,7 +80,9 @@ def _make_virtual_environment(workspace: Workspace) -> None:
     command = [sys.executable, "-m", "venv", str(workspace.environment)]
     if workspace.sourced:
         command.append("--system-site-packages")
-    result = subprocess.run(command, env=clean_variables(), capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, env=clean_variables(workspace), capture_output=True, text=True, check=False
+    )
     if result.returncode:
         reason = (result.stderr or result.stdout).strip().splitlines()[-1:]
         raise WorkspaceError(f"`{' '.join(command)}` failed: {' '.join(reason)}")
@@ -91,11 +95,19 @@ def _install(workspace: Workspace) -> None:
     command += ["--constraint", str(REQUIREMENTS / "constraints.txt")]
     for path in requirement_files(workspace):
         command += ["--requirement", str(path)]
-    print(f"Installing packages: a few minutes the first time (details in {log.relative_to(ROOT)}).", flush=True)
+    print(
+        f"Installing packages: a few minutes the first time (details in {log.relative_to(ROOT)}).",
+        flush=True,
+    )
     with (
         log.open("w") as log_file,
         subprocess.Popen(
-            command, env=clean_variables(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            env=clean_variables(workspace),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
         ) as pip,
     ):
         assert pip.stdout is not None
@@ -122,7 +134,7 @@ def _correct_paths_in_cmake_files(workspace: Workspace) -> None:
     python_headers = sysconfig.get_paths()["include"]
     numpy_headers = subprocess.run(
         [str(workspace.python), "-c", "import numpy; print(numpy.get_include())"],
-        env=clean_variables(),
+        env=clean_variables(workspace),
         capture_output=True,
         text=True,
         check=True,

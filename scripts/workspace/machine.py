@@ -61,7 +61,12 @@ def _check_sourced_ros(workspace: Workspace) -> None:
             f"ROS 2 {workspace.distro}: use the Python that this ROS 2 was built for, for example "
             "`make test PYTHON=/usr/bin/python3`, or start a shell in which ROS 2 is not sourced."
         )
-    packages = ("rosidl_default_generators", "diagnostic_msgs", "lifecycle_msgs", "visualization_msgs")
+    packages = (
+        "rosidl_default_generators",
+        "diagnostic_msgs",
+        "lifecycle_msgs",
+        "visualization_msgs",
+    )
     missing = [name for name in packages if not has_ros_package(name)]
     if missing:
         raise WorkspaceError(
@@ -94,7 +99,10 @@ def _check_tools(workspace: Workspace) -> None:
                 "on Debian and Ubuntu with `sudo apt install g++ make`."
             )
     if workspace.sourced:
-        for command, package in (("cmake", "cmake"), ("colcon", "python3-colcon-common-extensions")):
+        for command, package in (
+            ("cmake", "cmake"),
+            ("colcon", "python3-colcon-common-extensions"),
+        ):
             if shutil.which(command) is None:
                 raise WorkspaceError(
                     f"{command} was not found: install it with `sudo apt install {package}`."

@@ -3,6 +3,7 @@
 import argparse
 import fcntl
 import sys
+from typing import TextIO
 
 from .build import build_package
 from .choice import Workspace, WorkspaceError, choose
@@ -25,11 +26,19 @@ def main() -> None:
         sys.exit("Interrupted: run the same command again to go on.")
 
 
+def _wait_for(lock: TextIO) -> None:
+    """A second run, in another terminal, waits for the first and then finds all done."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("Waiting for another run that prepares the same workspace.", flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
 def _prepare(workspace: Workspace) -> None:
     workspace.folder.mkdir(parents=True, exist_ok=True)
     with (workspace.folder / "lock").open("w") as lock:
-        # A second run, in another terminal, waits for the first and then finds all done.
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _wait_for(lock)
         environment = make_environment(workspace)
         write_setup_script(workspace)
         build_package(workspace, environment)

@@ -27,21 +27,26 @@ def _exports(workspace: Workspace) -> list[str]:
         _fixed("VIRTUAL_ENV", environment),
         _fixed("ROS_LOG_DIR", workspace.folder / "ros_log"),
         _prepended("PATH", [install / "lib" / "zs_seg_ros", environment / "bin"]),
-        _prepended("PYTHONPATH", _python_folders(workspace)),
     ]
     if workspace.sourced:
         lines += [
+            _prepended("PYTHONPATH", _python_folders(workspace)),
             _prepended("AMENT_PREFIX_PATH", [install]),
             _prepended("CMAKE_PREFIX_PATH", [install]),
             _prepended("LD_LIBRARY_PATH", [install / "lib"]),
         ]
     else:
-        libraries = [install / "lib", environment / "lib", *sorted(environment.glob("lib/python*/site-packages/ros_*.libs"))]
+        libraries = [
+            install / "lib",
+            environment / "lib",
+            *sorted(environment.glob("lib/python*/site-packages/ros_*.libs")),
+        ]
         lines += [
             _fixed("ROS_DISTRO", workspace.distro),
             _fixed("ROS_VERSION", "2"),
             _fixed("ROS_PYTHON_VERSION", "3"),
             _fixed("_ROS_WHEELS_BOOTSTRAP_COMPLETE", "1"),
+            _fixed("PYTHONPATH", _python_folders(workspace)[0]),
             _fixed("AMENT_PREFIX_PATH", f"{install}:{environment}"),
             _fixed("CMAKE_PREFIX_PATH", f"{install}:{environment}"),
             _prepended("LD_LIBRARY_PATH", libraries),

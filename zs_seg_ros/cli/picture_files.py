@@ -107,9 +107,12 @@ def _files_of(path: Path) -> tuple[Path, ...]:
 def _target(place: Path | None, picture: Path, one: bool) -> Path | None:
     if place is None:
         return None
-    if place.is_dir() or not one:
+    is_png = place.suffix.lower() == ".png"
+    if place.is_dir() or not (one or is_png):
         return place / f"{picture.stem}.png"
-    if place.suffix.lower() != ".png":
+    if not one:
+        raise ZeroShotSegmentationError(f"{place} is one file; name a folder for several pictures")
+    if not is_png:
         raise ZeroShotSegmentationError(f"{place} must end in .png, the format that is written")
     return place
 

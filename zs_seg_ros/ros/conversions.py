@@ -31,6 +31,12 @@ _bridge = CvBridge()
 
 
 def stamp_ns(stamp: Time) -> int:
+    """Nanoseconds since the epoch. Raises ImageError when there is no such time."""
+    if stamp.nanosec >= 1_000_000_000:
+        raise ImageError(
+            f"an image with a stamp of {stamp.nanosec} nanoseconds past the second is dropped; there are at "
+            "most 999999999, so the publisher's header is damaged"
+        )
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
@@ -84,7 +90,7 @@ def picture_from_image(message: Image) -> Picture:
 def _converted(message: Image) -> Picture:
     """All other encodings, by cv_bridge."""
     try:
-        picture = _bridge.imgmsg_to_cv2(message, "rgb8")
+        picture = _bridge.imgmsg_to_cv2(_without_padding(message), "rgb8")
     except Exception as error:  # cv_bridge raises CvBridgeError, KeyError, cv2.error and TypeError
         known = ", ".join(_PLAIN)
         raise ImageError(
@@ -94,10 +100,31 @@ def _converted(message: Image) -> Picture:
     return np.asarray(picture, dtype=np.uint8)
 
 
+def _without_padding(message: Image) -> Image:
+    """PyPI's cv_bridge takes no notice of step."""
+    item, channels = _bridge.encoding_to_dtype_with_channels(message.encoding)
+    row = np.dtype(item).itemsize * channels * message.width
+    if message.step <= row:
+        return message
+    size = message.step * message.height
+    rows = np.frombuffer(message.data, np.uint8)[:size].reshape(message.height, message.step)
+    return Image(
+        height=message.height,
+        width=message.width,
+        encoding=message.encoding,
+        is_bigendian=message.is_bigendian,
+        step=row,
+        data=_bytes(rows[:, :row]),
+    )
+
+
 def picture_from_compressed(message: CompressedImage) -> Picture:
     """(H, W, 3) RGB of a JPEG or PNG. Raises ImageError when it cannot be decoded."""
     data = np.frombuffer(message.data, np.uint8)
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    try:
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except cv2.error:  # for example when the header claims more pixels than OpenCV takes
+        bgr = None
     if bgr is None:
         raise ImageError(
             f"a compressed image of {data.size} bytes ({message.format!r}) is dropped: it is neither JPEG nor "

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from zs_seg_ros.live_model import LiveModel
+
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 RECENT_S = 5.0
@@ -86,7 +88,7 @@ class CameraHealth:
         }
 
 
-def status(
+def _status(
     name: str, hardware: str, problems: list[Problem], values: dict[str, object]
 ) -> DiagnosticStatus:
     """One entry. The worst problem gives the level; all of them are the message."""
@@ -100,7 +102,34 @@ def status(
     )
 
 
-def camera_values(health: CameraHealth, skipped: int) -> dict[str, object]:
+def model_status(
+    node: str, state: str, wanted_model: str, model: LiveModel, problems: list[Problem]
+) -> DiagnosticStatus:
+    """What is loaded and what is looked for. `problems` come before those that the state itself shows."""
+    segmenter, vocabulary = model.segmenter, model.vocabulary
+    problems = list(problems)
+    if segmenter is None and not problems:
+        problems.append(Problem(WARN, "not configured: no model is loaded"))
+    elif segmenter is not None and state == "inactive":
+        problems.append(Problem(WARN, "not active: images are not looked at"))
+    elif segmenter is not None and model.encoded is None:
+        call = f"ros2 service call {node}/set_vocabulary"
+        problems.append(Problem(WARN, f"no vocabulary yet: say what to look for with {call}"))
+    if segmenter is not None and segmenter.caution:
+        problems.append(Problem(OK, segmenter.caution))
+    values: dict[str, object] = {
+        "state": state,
+        "model": segmenter.model if segmenter else wanted_model,
+        "device": segmenter.device if segmenter else "",
+        "vocabulary version": vocabulary.version,
+        "classes": ", ".join(vocabulary.names),
+    }
+    return _status(f"{node}: model", node, problems, values)
+
+
+def camera_status(
+    name: str, topic: str, health: CameraHealth, skipped: int, problems: list[Problem]
+) -> DiagnosticStatus:
     """The numbers of one camera, in the order in which people read them."""
     age = health.age_ms()
     values: dict[str, object] = {
@@ -112,4 +141,4 @@ def camera_values(health: CameraHealth, skipped: int) -> dict[str, object]:
     }
     for stage, mean_ms in health.stage_means_ms().items():
         values[f"{stage} (ms)"] = f"{mean_ms:.2f}"
-    return values
+    return _status(name, topic, problems, values)

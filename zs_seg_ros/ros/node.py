@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -20,8 +17,9 @@ from std_msgs.msg import Header
 
 from zs_seg_ros import msg as messages
 from zs_seg_ros import srv as services
-from zs_seg_ros.errors import ImageError, VocabularyError, ZeroShotSegmentationError
+from zs_seg_ros.errors import ImageError, ZeroShotSegmentationError
 from zs_seg_ros.frame_slot import FrameSlots
+from zs_seg_ros.live_model import LiveModel
 from zs_seg_ros.ros.camera import CameraTopics
 from zs_seg_ros.ros.conversions import (
     classes_from_messages,
@@ -32,11 +30,10 @@ from zs_seg_ros.ros.conversions import (
 from zs_seg_ros.ros.diagnostics import (
     ERROR,
     OK,
-    WARN,
     LastProblem,
     Problem,
-    camera_values,
-    status,
+    camera_status,
+    model_status,
 )
 from zs_seg_ros.ros.parameters import (
     WHILE_RUNNING,
@@ -48,15 +45,12 @@ from zs_seg_ros.ros.parameters import (
 )
 from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.qos import LATCHED
-from zs_seg_ros.segmenters import load_segmenter
-from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
-from zs_seg_ros.types import Batch, Frame, Picture, Scene
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.types import Frame, Picture, Scene
+from zs_seg_ros.vocabulary import TargetClass
 from zs_seg_ros.vocabulary_file import read_vocabulary_file
 from zs_seg_ros.worker import Worker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-_WARM_UP_SIZE = (480, 640)
 
 
 class SegmentationNode(LifecycleNode):
@@ -64,16 +58,12 @@ class SegmentationNode(LifecycleNode):
 
     def __init__(self, name: str = "zs_seg", **arguments: Any) -> None:
         super().__init__(name, **arguments)
-        # Held while the model is prepared, changed or freed, so that these never overlap.
-        self._model_lock = threading.Lock()
-        self._segmenter: Segmenter[Any] | None = None
-        self._encoded: EncodedVocabulary[Any] | None = None
+        self._model = LiveModel(lambda: self.get_clock().now().nanoseconds)
         self._worker: Worker | None = None
         self._slots = FrameSlots(())
         self._cameras: dict[str, CameraTopics] = {}
         self._configure_error = ""
         self._model_problem = LastProblem()
-        self._vocabulary = Vocabulary()  # outlives cleanup: ids are never reused while we live
         declare_parameters(self)
         self.add_on_set_parameters_callback(self._on_parameters)
         self._create_interface()
@@ -109,18 +99,17 @@ class SegmentationNode(LifecycleNode):
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         return self.create_timer(period_s, callback, callback_group=group, clock=clock)
 
+    # --- lifecycle ---
+
     def _autostart(self) -> None:
         self._autostart_timer.cancel()
         if self.trigger_configure() == SUCCESS:
             self.trigger_activate()
 
-    # --- lifecycle ---
-
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Check parameters, load the model, prepare the vocabulary, warm up."""
         try:
-            with self._model_lock:
-                self._configure()
+            self._configure()
             self._configure_error = ""
             return super().on_configure(state)
         except (ZeroShotSegmentationError, ParameterError) as error:
@@ -136,59 +125,42 @@ class SegmentationNode(LifecycleNode):
         declare_parameters(self)  # of cameras that came since
         parameters = read_parameters(self)
         self.get_logger().info(f"loading {parameters.model}")
-        self._segmenter = load_segmenter(parameters.model, parameters.options)
-        if self._segmenter.caution:
-            self.get_logger().warning(self._segmenter.caution)
-        self._put_first_vocabulary_in_force(parameters)
+        first = _first_classes(parameters)
+        for warning in self._model.load(parameters.model, parameters.options, first):
+            self.get_logger().warning(warning)
+        assert self._model.segmenter is not None
+        if self._model.segmenter.caution:
+            self.get_logger().warning(self._model.segmenter.caution)
         for camera in parameters.cameras:
             self._cameras[camera.name] = CameraTopics(self, camera)
-        self.get_logger().info(f"{parameters.model} is ready on {self._segmenter.device}")
-
-    def _put_first_vocabulary_in_force(self, parameters: Parameters) -> None:
-        """The one that was in force before, or the one that the parameters ask for, if any."""
-        vocabulary = self._vocabulary
-        if vocabulary.version == 0:
-            classes = tuple(TargetClass(name) for name in parameters.classes)
-            if parameters.vocabulary_file:
-                classes = read_vocabulary_file(parameters.vocabulary_file)
-            if not classes:
-                return
-            vocabulary = vocabulary.changed_to(classes)
-        for warning in self._put_in_force(self._prepared(vocabulary)):
-            self.get_logger().warning(warning)
+        self.get_logger().info(f"{parameters.model} is ready on {self._model.segmenter.device}")
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and publish."""
-        with self._model_lock:
-            super().on_activate(state)
-            assert self._segmenter is not None
-            self._slots = FrameSlots(self._cameras)
-            self._worker = Worker(self._segmenter, self._slots, self._publish, self._on_model_error)
-            self._worker.settings = read_parameters(self).settings
-            self._worker.encoded = self._encoded
-            self._publish_vocabulary()
-            self._worker.start()
-            for camera in self._cameras.values():
-                camera.subscribe(self._on_picture)
+        super().on_activate(state)
+        self._slots = FrameSlots(self._cameras)
+        self._worker = Worker(self._model, self._slots, self._publish, self._on_model_error)
+        self._worker.settings = read_parameters(self).settings
+        self._publish_vocabulary()
+        self._worker.start()
+        for camera in self._cameras.values():
+            camera.subscribe(self._on_picture)
         self.get_logger().info("active")
         return SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop both; model and vocabulary stay."""
-        with self._model_lock:
-            self._stop()
+        self._stop()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the model and its memory."""
-        with self._model_lock:
-            self._release()
+        self._release()
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        with self._model_lock:
-            self._stop()
-            self._release()
+        self._stop()
+        self._release()
         return super().on_shutdown(state)
 
     def _stop(self) -> None:
@@ -202,70 +174,42 @@ class SegmentationNode(LifecycleNode):
         for camera in self._cameras.values():
             camera.destroy()
         self._cameras = {}
-        self._encoded = None
-        if self._segmenter is not None:
-            self._segmenter.close()
-            self._segmenter = None
+        self._model.free()
+
+    def destroy_node(self) -> None:
+        """Stop and free everything, in whatever state the node is."""
+        self._stop()
+        self._release()
+        super().destroy_node()
 
     # --- vocabulary ---
 
     def _on_set_vocabulary(
-        self,
-        request: services.SetVocabulary.Request,
-        response: services.SetVocabulary.Response,
+        self, request: services.SetVocabulary.Request, response: services.SetVocabulary.Response
     ) -> services.SetVocabulary.Response:
         try:
-            with self._model_lock:
-                classes = classes_from_messages(request.classes)
-                encoded = self._prepared(self._vocabulary.changed_to(classes))
-                response.warnings = self._put_in_force(encoded)
-                self._publish_vocabulary()
+            classes = classes_from_messages(request.classes)
+            response.warnings = self._model.change_vocabulary(classes)
             response.success = True
-            self.get_logger().info(f"looking for: {', '.join(self._vocabulary.names) or 'nothing'}")
+            self._publish_vocabulary()
         except ZeroShotSegmentationError as error:
             response.message = str(error)
         except Exception as error:  # the model may raise anything; the caller must get an answer
             self.get_logger().error(traceback.format_exc())
             response.message = (
-                f"the model failed on this vocabulary: {type(error).__name__}: {error}"
+                f"the model fails on this vocabulary: {type(error).__name__}: {error}"
             )
-        if response.message:
-            self.get_logger().warning(f"vocabulary refused: {response.message}")
-        response.vocabulary = vocabulary_message(self._vocabulary)
+        names = ", ".join(self._model.vocabulary.names) or "nothing"
+        outcome = f"vocabulary refused: {response.message}" if response.message else "accepted"
+        self.get_logger().info(f"{outcome}; looking for {names}")
+        return self._on_get_vocabulary(request, response)
+
+    def _on_get_vocabulary(self, _request: Any, response: Any) -> Any:
+        response.vocabulary = vocabulary_message(self._model.vocabulary)
         return response
-
-    def _on_get_vocabulary(
-        self,
-        _request: services.GetVocabulary.Request,
-        response: services.GetVocabulary.Response,
-    ) -> services.GetVocabulary.Response:
-        response.vocabulary = vocabulary_message(self._vocabulary)
-        return response
-
-    def _prepared(self, vocabulary: Vocabulary) -> EncodedVocabulary[Any]:
-        """Encode a vocabulary and run it once, while the old one goes on working."""
-        if self._segmenter is None:
-            raise VocabularyError(
-                "the node has no model yet; configure it first: ros2 lifecycle set"
-            )
-        encoded = self._segmenter.encode(vocabulary)
-        blank = np.zeros((*_WARM_UP_SIZE, 3), np.uint8)
-        self._segmenter.segment(Batch((blank,), vocabulary.thresholds(1.0)), encoded)
-        return encoded
-
-    def _put_in_force(self, encoded: EncodedVocabulary[Any]) -> list[str]:
-        """Swap, between two batches; returns the warnings."""
-        now = self.get_clock().now().nanoseconds
-        vocabulary = replace(encoded.vocabulary, stamp_ns=now)
-        self._vocabulary = vocabulary
-        self._encoded = replace(encoded, vocabulary=vocabulary)
-        if self._worker is not None:
-            self._worker.encoded = self._encoded
-        nothing = ["the vocabulary is empty: nothing will be labelled"]
-        return list(encoded.warnings) if vocabulary.classes else nothing
 
     def _publish_vocabulary(self) -> None:
-        vocabulary = self._vocabulary
+        vocabulary = self._model.vocabulary
         self._vocabulary_publisher.publish(vocabulary_message(vocabulary))
         header = Header(stamp=self.get_clock().now().to_msg())
         threshold = float(self.get_parameter("default_threshold").value)
@@ -276,18 +220,12 @@ class SegmentationNode(LifecycleNode):
 
     def _on_picture(self, camera: CameraTopics, message: Any, read: Callable[[], Picture]) -> None:
         camera.health.came_in()
-        if self._encoded is None or not camera.wanted:
+        if self._model.encoded is None or not camera.wanted:
             return
+        header = message.header
         try:
-            self._slots.put(
-                Frame(
-                    camera.name,
-                    read(),
-                    stamp_ns(message.header.stamp),
-                    message.header.frame_id,
-                    time.monotonic_ns(),
-                )
-            )
+            stamp, now = stamp_ns(header.stamp), time.monotonic_ns()
+            self._slots.put(Frame(camera.name, read(), stamp, header.frame_id, now))
         except ImageError as error:
             camera.health.refused(str(error))
             self.get_logger().warning(f"{camera.name}: {error}", throttle_duration_sec=5.0)
@@ -312,67 +250,60 @@ class SegmentationNode(LifecycleNode):
 
     def _on_parameters(self, changed: list[Parameter]) -> SetParametersResult:
         """Check first, apply afterwards; all or nothing."""
+        ours = [parameter.name for parameter in changed if is_ours(parameter.name)]
+        fixed = [name for name in ours if name not in WHILE_RUNNING]
+        if fixed and self._model.segmenter is not None:
+            reason = (
+                f"{fixed[0]} cannot change while a model is loaded; first: ros2 lifecycle set "
+                f"{self.get_fully_qualified_name()} deactivate, and then cleanup"
+            )
+            return SetParametersResult(successful=False, reason=reason)
         try:
-            ours = [p.name for p in changed if is_ours(p.name)]
-            fixed = [name for name in ours if name not in WHILE_RUNNING]
-            if fixed and self._segmenter is not None:
-                raise ParameterError(
-                    f"{fixed[0]} cannot change while a model is loaded; deactivate and clean up the node first: "
-                    f"ros2 lifecycle set {self.get_fully_qualified_name()} deactivate, then cleanup"
-                )
-            parameters = read_parameters(self, changed) if ours else None
+            parameters = read_parameters(self, changed)
         except ParameterError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        if parameters is not None and self._worker is not None:
+            return SetParametersResult(successful=not ours, reason=str(error))
+        if self._worker is not None:
             self._worker.settings = parameters.settings
         return SetParametersResult(successful=True)
 
     def _every_second(self) -> None:
-        for camera in list(self._cameras.values()):
+        cameras = list(self._cameras.values())
+        for camera in cameras:
             camera.follow_publishers()
         array = DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()))
         array.status.append(self._model_status())
         if self._worker is not None:
-            array.status += [self._camera_status(c) for c in list(self._cameras.values())]
+            array.status += [self._camera_status(camera) for camera in cameras]
         self._diagnostics.publish(array)
 
     def _model_status(self) -> DiagnosticStatus:
-        segmenter, vocabulary = self._segmenter, self._vocabulary
         problems = []
         if self._configure_error:
             problems.append(Problem(ERROR, self._configure_error))
-        elif segmenter is None:
-            problems.append(Problem(WARN, "not configured: no model is loaded"))
-        elif self._worker is None:
-            problems.append(Problem(WARN, "not active: images are not looked at"))
-        elif self._encoded is None:
-            call = f"ros2 service call {self.get_fully_qualified_name()}/set_vocabulary"
-            problems.append(Problem(WARN, f"no vocabulary yet: say what to look for with {call}"))
         if self._model_problem.recent:
             problems.append(Problem(ERROR, self._model_problem.recent))
-        if segmenter is not None and segmenter.caution:
-            problems.append(Problem(OK, segmenter.caution))
-        values: dict[str, object] = {
-            "state": self._state_machine.current_state[1],
-            "model": segmenter.model if segmenter else self.get_parameter("model").value,
-            "device": segmenter.device if segmenter else "",
-            "vocabulary version": vocabulary.version,
-            "classes": ", ".join(vocabulary.names),
-        }
-        return status(f"{self.get_name()}: model", self.get_name(), problems, values)
+        return model_status(
+            self.get_fully_qualified_name(),
+            self._state_machine.current_state[1],
+            self.get_parameter("model").value,
+            self._model,
+            problems,
+        )
 
     def _camera_status(self, camera: CameraTopics) -> DiagnosticStatus:
         problems = camera.problems()
-        if self._encoded is not None and not camera.wanted:
+        if self._model.encoded is not None and not camera.wanted:
             problems.append(Problem(OK, "nobody subscribes to the results: nothing is computed"))
-        values = camera_values(camera.health, self._slots.skipped(camera.name))
-        return status(f"{self.get_name()}: {camera.name}", camera.topic, problems, values)
+        name = f"{self.get_fully_qualified_name()}: {camera.name}"
+        skipped = self._slots.skipped(camera.name)
+        return camera_status(name, camera.topic, camera.health, skipped, problems)
 
-    def destroy_node(self) -> None:
-        """Stop and free everything, in whatever state the node is."""
-        self._stop()
-        self._release()
-        super().destroy_node()
+
+def _first_classes(parameters: Parameters) -> tuple[TargetClass, ...]:
+    """What the parameters ask to look for from the start."""
+    if parameters.vocabulary_file:
+        return read_vocabulary_file(parameters.vocabulary_file)
+    return tuple(TargetClass(name) for name in parameters.classes)
 
 
 def main() -> None:

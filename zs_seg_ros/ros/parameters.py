@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
+from rclpy.exceptions import ParameterUninitializedException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -21,7 +22,7 @@ WHILE_RUNNING = frozenset({"default_threshold"})
 """What takes effect on the next frame; everything else needs the node to be unconfigured."""
 
 _NODE = (
-    ("model", "tabletop", "What finds the classes: a built-in name (tabletop), a folder, or a Hugging Face id."),
+    ("model", "CIDAS/clipseg-rd64-refined", "What finds the classes: a built-in name (tabletop), a folder, or a Hugging Face id."),
     ("revision", "", "Branch, tag or commit of a Hugging Face id; empty: the one on disk."),
     ("device", "auto", "Where the model runs: auto (a GPU when there is one), cpu, cuda or cuda:N."),
     ("precision", "auto", f"The model's numbers: {', '.join(PRECISIONS)}. auto: fp32 on a CPU, 16 bits on a GPU."),
@@ -75,6 +76,7 @@ def declare_parameters(node: Node) -> None:
     for name, default, description in _NODE:
         if not node.has_parameter(name):
             node.declare_parameter(name, default, ParameterDescriptor(description=description))
+            _give_empty_list_its_type(node, name)
     if not node.has_parameter("default_threshold"):
         node.declare_parameter(
             "default_threshold",
@@ -89,6 +91,14 @@ def declare_parameters(node: Node) -> None:
             if camera and not node.has_parameter(f"{camera}.{name}"):
                 descriptor = ParameterDescriptor(description=f"{camera}: {description}")
                 node.declare_parameter(f"{camera}.{name}", default, descriptor)
+
+
+def _give_empty_list_its_type(node: Node, name: str) -> None:
+    """`classes: []` in a file is a list of nothing in particular, which rclpy takes for no value."""
+    try:
+        node.get_parameter(name)
+    except ParameterUninitializedException:
+        node.set_parameters([Parameter(name, Parameter.Type.STRING_ARRAY, [])])
 
 
 def read_parameters(node: Node, changed: Sequence[Parameter] = ()) -> Parameters:

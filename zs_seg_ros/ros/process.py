@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 
 import rclpy
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, ShutdownException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -25,7 +26,11 @@ def run(make_node: Callable[[], Node]) -> None:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
-    node = make_node()
+    try:
+        node = make_node()
+    except ParameterException as error:
+        rclpy.try_shutdown()
+        sys.exit(f"a parameter has a wrong value at the start: {error}")
     executor = MultiThreadedExecutor(num_threads=_THREADS)
     executor.add_node(node)
     spinning = threading.Thread(target=_spin, args=(executor, node, stop), daemon=True)

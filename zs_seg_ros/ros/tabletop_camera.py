@@ -11,6 +11,7 @@ from typing import Any
 
 from builtin_interfaces.msg import Time
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.serialization import deserialize_message
@@ -75,7 +76,9 @@ class TabletopCamera(Node):
     def _publisher(self, topic: RecordedTopic) -> Publisher | None:
         message_class = _message_class(topic.message_type)
         if message_class is None:
-            self.get_logger().info(f"{topic.name} is left out: {topic.message_type} is not installed")
+            self.get_logger().info(
+                f"{topic.name} is left out: {topic.message_type} is not installed"
+            )
             return None
         self._types[topic.name] = message_class
         name = topic.name.replace(f"/{RECORDED_CAMERA}/", f"/{self._camera}/", 1)
@@ -135,5 +138,5 @@ def main() -> None:
     """Entry point of the executable."""
     try:
         run(TabletopCamera)
-    except RecordingError as error:
+    except (RecordingError, ParameterException) as error:
         sys.exit(f"tabletop_camera: {error}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from zs_seg_ros.errors import ModelError, ModelNotFound
@@ -18,8 +19,10 @@ def find_checkpoint(model: str, revision: str = "") -> Path:
     """
     if model in BUILT_IN_MODELS:
         return _built_in_folder(model)
-    folder = Path(model).expanduser()
-    if folder.is_dir():
+    folder = Path(os.path.expanduser(model))
+    if model and os.path.isdir(
+        folder
+    ):  # unlike pathlib's, these two never raise, whatever the name
         if (folder / "config.json").is_file():
             return folder
         raise ModelNotFound(f"the folder {folder} holds no model: it has no config.json")
@@ -39,8 +42,9 @@ def fetch_checkpoint(model: str, revision: str = "") -> Path:
     try:
         return Path(snapshot_download(model, revision=revision or None, allow_patterns=_FILES))
     except Exception as error:  # the hub raises many kinds; each means that there is no download
+        reason = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
         raise ModelError(
-            f"{model} could not be downloaded ({type(error).__name__}: {str(error).splitlines()[0]}); "
+            f"{model} could not be downloaded ({reason}); "
             "check the name, the network and the disk, and try again"
         ) from error
 

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPSegForImageSegmentation
 
-_PHRASES_AT_ONCE = {"cpu": 1, "cuda": 64}
-"""One phrase's tensors fit a CPU's cache, and alone its result does not depend on its neighbours, not even
-in the last bit. A GPU is filled by many; 64 take 0.3 GB in half precision."""
+_AT_ONCE = {"cpu": 1, "cuda": 64}
+"""Pictures, and phrases of a picture. One phrase's tensors stay in a CPU's cache, and alone no result depends
+on its neighbours, not even in the last bit. A GPU is filled by many; 64 phrases take 0.3 GB in half precision."""
 
 
 class ClipSegNetwork:
@@ -35,13 +35,18 @@ class ClipSegNetwork:
         self._decoder = decoder
         self._layers = [_DecoderLayer(layer) for layer in decoder.layers]
         self._head = _Head(decoder.transposed_convolution)
-        self._phrases_at_once = _PHRASES_AT_ONCE[model.device.type]
-        self.encode_pictures: Callable[[Tensor], Tensor] = self._encode_pictures
+        self._phrases_at_once = self._pictures_at_once = _AT_ONCE[model.device.type]
+        self._encode: Callable[[Tensor], Tensor] = self._encode_pictures
         if compiled:
-            self.encode_pictures = torch.compile(self._encode_pictures, dynamic=False)
+            # One shape only: another number of pictures would be compiled again, for seconds, while they wait.
+            self._pictures_at_once = 1
+            self._encode = torch.compile(self._encode_pictures, dynamic=False)
+
+    def encode_pictures(self, pixels: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) to what the decoder reads of them: (B, depth, 1 + tokens, reduce_dim)."""
+        return torch.cat([self._encode(part) for part in pixels.split(self._pictures_at_once)])
 
     def _encode_pictures(self, pixels: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) to what the decoder reads of them: (B, depth, 1 + tokens, reduce_dim)."""
         hidden = self._vision.pre_layrnorm(self._vision.embeddings(pixels))
         read: dict[int, Tensor] = {}
         for index, layer in enumerate(self._vision.encoder.layers[: max(self._extracted) + 1]):
@@ -65,7 +70,7 @@ class ClipSegNetwork:
             x = self._layers[first](m[:, None] * common + a[:, None])
             for index in range(first + 1, len(self._layers)):
                 x = self._layers[index](x + picture[index])
-            logits.append(self._head(x[:, 1:]).float())
+            logits.append(self._head(x[:, 1:], alone=len(features) == 1).float())
         return torch.cat(logits)
 
 
@@ -106,13 +111,17 @@ class _Head:
             self._convolution, transposed = None, [upsampling]
         self._blocks = [_block_weights(t) for t in transposed]
 
-    def __call__(self, tokens: Tensor) -> Tensor:
-        """(n, side * side, reduce_dim) to (n, height, width)."""
+    def __call__(self, tokens: Tensor, alone: bool) -> Tensor:
+        """(n, side * side, reduce_dim) to (n, height, width). alone: there is no other phrase."""
         n, count, width = tokens.shape
         side = math.isqrt(count)
         cells = tokens.reshape(n, side, side, width)
         if self._convolution is not None:
-            cells = self._convolution(cells.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).relu_()
+            grid = cells.permute(0, 3, 1, 2)
+            # The layout decides how a CPU adds up. transformers gets this one when there is one phrase and the
+            # other when there are several; to do the same keeps the logits equal to the last bit.
+            grid = grid.contiguous() if alone else grid
+            cells = self._convolution(grid).permute(0, 2, 3, 1).relu_()
         for index, (weight, bias, size) in enumerate(self._blocks):
             if index:
                 cells = cells.relu_()

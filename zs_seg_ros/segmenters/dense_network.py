@@ -105,6 +105,9 @@ class ImageEncoder(nn.Module):
         self.up_quarter = _Up(c, b, b)
         self.up_half = _Up(b, a, a + a // 2)
         self.embed = nn.Conv2d(a + a // 2, config.embedding_dim, 1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, pictures: Tensor) -> Tensor:
         half = self.stem((pictures - 0.5) * 4.0)

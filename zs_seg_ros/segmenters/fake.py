@@ -115,7 +115,7 @@ def _segment(
 
 def _nearest_colours(picture: Picture) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """(H, W) number of the nearest palette colour, and (H, W) certainty in 0..1."""
-    pixels = (picture >> 8 if picture.dtype == np.uint16 else picture).astype(np.float32)
+    pixels = (picture >> 8 if picture.dtype.itemsize == 2 else picture).astype(np.float32)
     # |p - c|² = |p|² - 2 p·c + |c|²; all terms are whole numbers below 2**24, so float32 is exact.
     partial = (_COLOURS**2).sum(axis=1) - 2 * (pixels @ _COLOURS.T)
     nearest = partial.argmin(axis=2)

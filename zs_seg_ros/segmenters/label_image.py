@@ -12,6 +12,8 @@ from torch.nn import functional
 
 from zs_seg_ros.types import Segmentation
 
+_FINITE = 1e4
+"""Stands for infinity, and with a minus for NaN: interpolated, those would spread to their neighbours."""
 _CLASSES_AT_ONCE = 16  # bounds the memory: full-size logits of 16 classes at 1280x720 are 59 MB
 
 
@@ -19,9 +21,9 @@ def best_of_phrases(logits: Tensor, class_of_phrase: Sequence[int], class_count:
     """(P, h, w) logits of phrases to (K, h, w) of classes: a class is as certain as its best phrase."""
     if tuple(class_of_phrase) == tuple(range(class_count)):
         return logits
-    index = torch.tensor(class_of_phrase, device=logits.device)
+    index = torch.tensor(class_of_phrase, dtype=torch.int64, device=logits.device)
     start = logits.new_full((class_count, *logits.shape[1:]), -torch.inf)
-    return start.index_reduce_(0, index, logits, "amax")
+    return start.scatter_reduce(0, index[:, None, None].expand_as(logits), logits, "amax")
 
 
 def decode(
@@ -38,32 +40,60 @@ def decode(
     where a more certain one takes the pixel.
     """
     device = logits.device
-    logits = logits.float()
+    logits = logits.float().nan_to_num(nan=-_FINITE, posinf=_FINITE, neginf=-_FINITE)
     limits = torch.from_numpy(thresholds).to(device).logit()
-    values = torch.tensor(ids, dtype=torch.int32, device=device)
     if device.type == "cpu":
-        # Interpolation never exceeds its inputs: a class below its limit everywhere cannot win a pixel.
-        present = (logits.amax(dim=(1, 2)) >= limits).nonzero()[:, 0]
-        logits, limits, values = logits[present], limits[present], values[present]
+        best, winner = _most_certain_one_by_one(logits, limits, size)
+    else:
+        best, winner = _most_certain(logits, limits, size)
+    number_type = torch.uint8 if eight_bits else torch.int16
+    values = torch.tensor([0, *ids], dtype=torch.int32).to(device, number_type)
+    label = torch.index_select(values, 0, winner.flatten().int()).view(size)
+    confidence = best.sigmoid_().mul_(255).round_().clamp_(min=1).to(number_type)
+    return _download(label, confidence.mul_(winner > 0))
+
+
+def _most_certain(logits: Tensor, limits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """For each pixel the best logit that reaches its limit, and its channel, counted from 1; 0 is none."""
     best = logits.new_full(size, -torch.inf)
-    label = torch.zeros(size, dtype=torch.int32, device=device)
+    winner = torch.zeros(size, dtype=torch.int64, device=logits.device)
     for start in range(0, len(logits), _CLASSES_AT_ONCE):
         part = slice(start, start + _CLASSES_AT_ONCE)
         full = functional.interpolate(logits[part][None], size, mode="bilinear")[0]
         full = full.masked_fill(full < limits[part, None, None], -torch.inf)
-        winner, index = full.max(dim=0)
-        better = winner > best
-        best = torch.where(better, winner, best)
-        label = torch.where(better, values[part][index], label)
-    confidence = (best.sigmoid() * 255).round().clamp(min=1).to(torch.int32) * (label > 0)
-    return _download(label, confidence, eight_bits)
+        value, index = full.max(dim=0)
+        better = value > best
+        best = torch.where(better, value, best)
+        winner = torch.where(better, index + (start + 1), winner)
+    return best, winner
 
 
-def _download(label: Tensor, confidence: Tensor, eight_bits: bool) -> Segmentation:
+def _most_certain_one_by_one(
+    logits: Tensor, limits: Tensor, size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """The same, several times faster on a CPU: class by class, what is worked on stays in the cache."""
+    just_below = torch.nextafter(limits, limits.new_tensor(-torch.inf))
+    # Interpolation never exceeds its inputs: a class below its limit everywhere cannot win a pixel.
+    present = (logits.amax(dim=(1, 2)) > just_below).nonzero()[:, 0].tolist()
+    lowest = min((float(just_below[channel]) for channel in present), default=0.0)
+    number_type = torch.uint8 if len(logits) <= 255 else torch.int16
+    best = logits.new_full(size, lowest)
+    winner = torch.zeros(size, dtype=number_type)
+    for channel in present:
+        full = functional.interpolate(logits[None, None, channel], size, mode="bilinear")[0, 0]
+        limit = float(just_below[channel])
+        if limit > lowest:
+            torch.threshold_(full, limit, lowest)
+        better = (full > best).to(number_type)
+        # Channels come in rising order, so that the newest winner is the highest number.
+        torch.maximum(winner, better.mul_(channel + 1), out=winner)
+        torch.maximum(best, full, out=best)
+    return best, winner
+
+
+def _download(label: Tensor, confidence: Tensor) -> Segmentation:
     """One small copy from the device."""
-    both = torch.stack([label, confidence])
-    if eight_bits:
-        array = both.to(torch.uint8).cpu().numpy()
-        return Segmentation(array[0], array[1])
-    wide = both.to(torch.int16).cpu().numpy().view(np.uint16)
-    return Segmentation(wide[0], wide[1].astype(np.uint8))
+    both = torch.stack([label, confidence]).cpu().numpy()
+    if both.dtype == np.uint8:
+        return Segmentation(both[0], both[1])
+    return Segmentation(both[0].view(np.uint16), both[1].astype(np.uint8))

@@ -1,0 +1,104 @@
+"""The demo's pictures: a strip of overlays over time, and all of them as an MP4."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+PICTURES_PER_ROW = 4
+LINE_PX = 24
+FONT = ImageFont.load_default(14)
+BACKGROUND, INK, ACCENT = (24, 26, 30), (235, 235, 235), (255, 176, 59)
+ENLARGE = 2
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class OverlayFrame:
+    """One overlay. seconds: since the first one; changed: shows the new vocabulary."""
+
+    seconds: float
+    picture: Picture  # (H, W, 3) RGB
+    changed: bool
+
+
+@dataclass(frozen=True)
+class Captions:
+    """What is written beside the pictures."""
+
+    before: str
+    change: str
+    after: str
+
+
+def write_strip(path: Path, frames: list[OverlayFrame], captions: Captions) -> None:
+    """A PNG: a row of overlays before the change of vocabulary, a line that tells of it, a row after."""
+    rows = [
+        _row(captions.before, [f for f in frames if not f.changed], INK),
+        _row(captions.change, [], ACCENT),
+        _row(captions.after, [f for f in frames if f.changed], INK),
+    ]
+    width = max(row.shape[1] for row in rows)
+    padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows]
+    Image.fromarray(np.concatenate(padded)).save(path)
+
+
+def _row(caption: str, frames: list[OverlayFrame], ink: tuple[int, int, int]) -> Picture:
+    chosen = _evenly(frames, PICTURES_PER_ROW)
+    width = sum(f.picture.shape[1] for f in chosen) if chosen else 4 * 320
+    parts = [_line(caption, width, ink)]
+    if chosen:
+        times = [_line(f"{f.seconds:.1f} s", f.picture.shape[1], INK) for f in chosen]
+        parts.append(np.concatenate(times, axis=1))
+        parts.append(np.concatenate([f.picture for f in chosen], axis=1))
+    return np.concatenate(parts)
+
+
+def _evenly(frames: list[OverlayFrame], count: int) -> list[OverlayFrame]:
+    """`count` of the frames, spread over them; the first and the last stay away from the edges."""
+    if len(frames) <= count:
+        return frames
+    middles = (np.arange(count) + 0.5) * len(frames) / count
+    return [frames[int(i)] for i in middles]
+
+
+def _line(text: str, width: int, ink: tuple[int, int, int]) -> Picture:
+    """(LINE_PX, width, 3): a line of text, cut off with … where it is too long."""
+    while text and FONT.getlength(text) > width - 12:
+        text = text.removesuffix("…")[:-1] + "…"
+    canvas = Image.new("RGB", (width, LINE_PX), BACKGROUND)
+    ImageDraw.Draw(canvas).text((6, 3), text, fill=ink, font=FONT)
+    return np.asarray(canvas)
+
+
+def write_video(path: Path, frames: list[OverlayFrame], captions: Captions) -> None:
+    """An H.264 MP4 of the overlays at the times at which they were taken, enlarged, with the vocabulary below."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.pix_fmt = "yuv420p"  # what browsers play
+        stream.options = {"crf": "20"}
+        time_base = Fraction(1, 1000)
+        stream.codec_context.time_base = time_base
+        for frame in frames:
+            picture = _captioned(frame, captions)
+            stream.height, stream.width = picture.shape[:2]
+            video_frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            video_frame.pts, video_frame.time_base = round(frame.seconds * 1000), time_base
+            container.mux(stream.encode(video_frame))
+        container.mux(stream.encode())
+
+
+def _captioned(frame: OverlayFrame, captions: Captions) -> Picture:
+    large = frame.picture.repeat(ENLARGE, axis=0).repeat(ENLARGE, axis=1)
+    text = captions.after if frame.changed else captions.before
+    whole = np.concatenate([large, _line(text, large.shape[1], ACCENT if frame.changed else INK)])
+    height, width = (side // 2 * 2 for side in whole.shape[:2])  # H.264 wants even sides
+    even: Picture = whole[:height, :width]
+    return even

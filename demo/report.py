@@ -1,0 +1,88 @@
+"""What the demo found, for people (a table) and for programs (JSON)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from robot import Received, VocabularyChange
+from scoring import PhraseScore, Sorted, Timing
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that the demo measured."""
+
+    timing: Timing
+    frames: Sorted
+    mean_iou: float
+    scores: list[PhraseScore]
+    first: VocabularyChange
+    change: VocabularyChange
+
+
+def write_results(path: Path, findings: Findings, received: Received) -> None:
+    """results.json"""
+    timing, frames, change = findings.timing, findings.frames, findings.change
+    results: dict[str, Any] = {
+        "frame_rate_hz": round(timing.frame_rate_hz, 3),
+        "latency_ms": {
+            "median": round(timing.latency_median_ms, 2),
+            "p95": round(timing.latency_p95_ms, 2),
+        },
+        "frames": {
+            "in": timing.camera_frames,
+            "out": timing.labelled_frames,
+            "dropped": timing.dropped_frames,
+        },
+        "mean_iou": round(findings.mean_iou, 4),
+        "phrases": [asdict(score) | {"iou": round(score.iou, 4)} for score in findings.scores],
+        "vocabulary_change": {
+            "call_ms": round(change.call_ms, 2),
+            "ids_before": findings.first.ids,
+            "ids_after": change.ids,
+            "frames_before": len(frames.before),
+            "frames_while_it_went_on": len(frames.between),
+            "frames_after": len(frames.after),
+            "frames_with_wrong_ids": 0,  # one would have ended the demo
+            "warnings": [*findings.first.warnings, *change.warnings],
+        },
+        "diagnostics": {
+            name: {"message": status.message} | {v.key: v.value for v in status.values}
+            for name, status in sorted(received.diagnostics.items())
+        },
+    }
+    path.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def table(findings: Findings) -> str:
+    """The findings in plain words."""
+    timing, frames, change = findings.timing, findings.frames, findings.change
+    facts = (
+        ("camera frames", f"{timing.camera_frames}"),
+        (
+            "segmented",
+            f"{timing.labelled_frames} at {timing.frame_rate_hz:.1f} a second, {timing.dropped_frames} dropped",
+        ),
+        (
+            "from picture to mask",
+            f"{timing.latency_median_ms:.0f} ms (median), {timing.latency_p95_ms:.0f} ms (95 %)",
+        ),
+        ("change of vocabulary", f"took {change.call_ms:.0f} ms while frames flowed"),
+        (
+            "frames with wrong ids",
+            f"none of {len(frames.before)} before, {len(frames.between)} during, {len(frames.after)} after",
+        ),
+        ("mean overlap (mIoU)", f"{findings.mean_iou:.2f} over {len(findings.scores)} phrases"),
+    )
+    lines = [f"  {name:<22}  {value}" for name, value in facts]
+    lines += ["", f"  {'phrase':<22}  {'id':>3}  {'overlap (IoU)':>13}  looked for"]
+    for score in findings.scores:
+        when = {(True, True): "all the time", (True, False): "first"}.get(
+            (score.before, score.after), "after the change"
+        )
+        unseen = ", never trained on" if score.held_out else ""
+        lines.append(f"  {score.name:<22}  {score.id:>3}  {score.iou:>13.2f}  {when}{unseen}")
+    return "\n".join(lines)

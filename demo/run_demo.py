@@ -1,0 +1,110 @@
+"""The whole package at work, as two processes that talk over DDS: `make demo`.
+
+Starts the simulated camera and the node, tells the node by a service call what to look for, lets frames flow,
+changes the vocabulary while they flow, compares every frame with the recording's ground truth, and writes a
+picture strip, a film and the figures. Exit code 0 when all is well, 1 with a sentence when something is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+from pictures import Captions, OverlayFrame, write_strip, write_video
+from processes import DemoError, RosProcesses
+from report import Findings, table, write_results
+from robot import Received, Robot
+from scoring import check_ids, mean_iou, phrase_scores, sort_by_vocabulary, timing
+from session import FIRST_VOCABULARY, SECOND_VOCABULARY, Session, run_session
+
+from zs_seg_ros.errors import ZeroShotSegmentationError
+from zs_seg_ros.recording import Recording, ground_truth_labels, shipped_recording
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def prepare_environment(log_folder: Path) -> None:
+    """A DDS domain of our own on this machine alone, room for images, and logs beside the results."""
+    profile = str(ROOT / "config" / "fastdds_large_images.xml")
+    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ["ROS_LOG_DIR"] = str(log_folder / "ros")
+    for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
+        os.environ.setdefault(variable, profile)
+
+
+def evaluate(received: Received, session: Session, recording: Path) -> Findings:
+    """Raises DemoError for anything that a user should not accept."""
+    old, new = session.first.ids, session.change.ids
+    frames = sort_by_vocabulary(received, session.change, session.in_force_since_ns)
+    check_ids(received, frames, old, new)
+    scores = phrase_scores(received, frames, old, new, ground_truth_labels(recording))
+    return Findings(
+        timing(received), frames, mean_iou(scores), scores, session.first, session.change
+    )
+
+
+def write_pictures(output: Path, received: Received, session: Session) -> None:
+    stamps = sorted(received.overlays)
+    if not stamps:
+        raise DemoError("segmentation_node published no overlay picture")
+    frames = [
+        OverlayFrame(
+            (stamp - stamps[0]) / 1e9,
+            received.overlays[stamp],
+            changed=stamp > session.in_force_since_ns,
+        )
+        for stamp in stamps
+    ]
+    seconds = (session.change.called_ns - stamps[0]) / 1e9
+    captions = Captions(
+        before=f"looking for: {', '.join(FIRST_VOCABULARY)}",
+        change=f"at {seconds:.1f} s the vocabulary was changed by a service call, while frames flowed; "
+        f"the call took {session.change.call_ms:.0f} ms",
+        after=f"looking for: {', '.join(SECOND_VOCABULARY)}",
+    )
+    write_strip(output / "strip.png", frames, captions)
+    write_video(output / "overlay.mp4", frames, captions)
+
+
+def run(output: Path, node_parameters: dict[str, str]) -> str:
+    """The whole demo; returns the table to show. Raises DemoError."""
+    recording = shipped_recording()
+    with Recording(recording) as opened:
+        frame_count = opened.topics["/camera/ground_truth/label"].message_count
+    with RosProcesses(output / "log") as processes, Robot(processes.check) as robot:
+        session = run_session(processes, robot, node_parameters, frame_count)
+    print("Writing pictures, film and figures.", flush=True)
+    write_pictures(output, robot.received, session)
+    findings = evaluate(robot.received, session, recording)
+    write_results(output / "results.json", findings, robot.received)
+    return table(findings)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Run camera and node, measure, write pictures.")
+    parser.add_argument("--output", type=Path, default=Path("demo_out"), help="folder to write to")
+    parser.add_argument("--model", default="tabletop", help="the node's parameter of this name")
+    parser.add_argument("--device", default="auto", help="the node's parameter of this name")
+    options = parser.parse_args()
+    output: Path = options.output
+    log_folder = (output / "log").resolve()
+    log_folder.mkdir(parents=True, exist_ok=True)
+    prepare_environment(log_folder)
+    for name in (signal.SIGINT, signal.SIGTERM):  # a shell that starts us behind ignores SIGINT
+        signal.signal(name, signal.default_int_handler)
+    try:
+        text = run(output, {"model": options.model, "device": options.device})
+    except (DemoError, ZeroShotSegmentationError) as error:
+        sys.exit(f"\nThe demo failed: {error}\nWhat the processes wrote is in {log_folder}.")
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        sys.exit(130)
+    print(f"\n{text}\n\nWritten: {output}/strip.png, {output}/overlay.mp4, {output}/results.json")
+
+
+if __name__ == "__main__":
+    main()

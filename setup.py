@@ -1,0 +1,34 @@
+"""The part of the package that needs no ROS, and its command zs-seg: `pip install .`
+
+The ROS 2 package, with the node, the messages and the launch files, is built by colcon from
+CMakeLists.txt.
+"""
+
+from xml.etree import ElementTree
+
+from setuptools import find_packages, setup
+
+setup(
+    name="zs_seg_ros",
+    version=ElementTree.parse("package.xml").findtext("version"),
+    description="Zero-shot segmentation of camera images by words",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    packages=[
+        *find_packages(include=["zs_seg_ros*"], exclude=["zs_seg_ros.ros*"]),
+        "zs_seg_ros.builtin_models",
+    ],
+    package_dir={"zs_seg_ros.builtin_models": "models"},
+    package_data={"zs_seg_ros": ["py.typed"], "zs_seg_ros.builtin_models": ["*/*"]},
+    install_requires=[
+        "numpy>=1.26",
+        "opencv-python-headless>=4.8",
+        "pillow>=10",
+        "rosbags>=0.11,<0.12",
+        "safetensors>=0.4",
+        "torch>=2.4",
+        "transformers>=5,<6",
+    ],
+    entry_points={"console_scripts": ["zs-seg = zs_seg_ros.cli.main:main"]},
+)

@@ -1,0 +1,116 @@
+"""Where models are looked for, and what is said when they are not there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from zs_seg_ros import ModelError, ModelNotFound, load_segmenter
+from zs_seg_ros.segmenters.checkpoint import fetch_checkpoint, find_checkpoint
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of downloaded models, and no network."""
+    cache = tmp_path / "hub"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return cache
+
+
+def put_in_cache(cache: Path, model: str, revision: str = "main") -> Path:
+    repository = cache / f"models--{model.replace('/', '--')}"
+    snapshot = repository / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text('{"model_type": "clipseg"}')
+    (repository / "refs").mkdir()
+    (repository / "refs" / revision).write_text(COMMIT)
+    return snapshot
+
+
+def test_a_folder_with_a_configuration_is_a_model(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    assert find_checkpoint(str(tmp_path)) == tmp_path
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    assert find_checkpoint("~/model") == tmp_path / "model"
+
+
+def test_a_folder_without_a_configuration_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFound, match=f"{tmp_path} holds no model"):
+        find_checkpoint(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "model", ["", "tabeltop", "/no/such/folder", "a/b/c", "a b/c", "~nobody/x", "x" * 5000, "\0"]
+)
+def test_a_name_that_can_be_no_model_is_answered_with_what_can(model: str) -> None:
+    with pytest.raises(ModelNotFound, match=r"there is no model .*tabletop.*folder.*Hugging Face"):
+        find_checkpoint(model)
+
+
+@pytest.mark.parametrize("revision", ["", "v2"])
+def test_a_model_that_is_not_on_disk_names_the_command_that_fetches_it(
+    hub_cache: Path, revision: str
+) -> None:
+    command = "zs-seg fetch some/model" + (f" --revision {revision}" if revision else "")
+    with pytest.raises(ModelNotFound, match=f"some/model is not on this disk.* {command}$"):
+        find_checkpoint("some/model", revision)
+
+
+def test_a_downloaded_model_is_found_without_network(hub_cache: Path) -> None:
+    snapshot = put_in_cache(hub_cache, "some/model")
+    assert find_checkpoint("some/model") == snapshot
+    assert find_checkpoint("some/model", COMMIT) == snapshot
+
+
+def test_only_the_revision_asked_for_will_do(hub_cache: Path) -> None:
+    snapshot = put_in_cache(hub_cache, "some/model", "v2")
+    assert find_checkpoint("some/model", "v2") == snapshot
+    with pytest.raises(ModelNotFound, match="--revision v3"):
+        find_checkpoint("some/model", "v3")
+
+
+def test_half_a_download_counts_as_none(hub_cache: Path) -> None:
+    (put_in_cache(hub_cache, "some/model") / "config.json").unlink()
+    with pytest.raises(ModelNotFound, match="zs-seg fetch some/model"):
+        find_checkpoint("some/model")
+
+
+def test_a_download_that_fails_is_one_sentence(hub_cache: Path) -> None:
+    with pytest.raises(ModelError, match=r"^some/model could not be downloaded .*try again$"):
+        fetch_checkpoint("some/model")
+
+
+def test_a_download_that_fails_without_a_reason_is_one_sentence_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    with pytest.raises(ModelError, match=r"could not be downloaded \(TimeoutError\)"):
+        fetch_checkpoint("some/model")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", "\udcff"])
+def test_a_damaged_configuration_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.json").write_text(content, errors="surrogateescape")
+    with pytest.raises(ModelError, match=f"{tmp_path}/config.json cannot be read"):
+        load_segmenter(str(tmp_path))
+
+
+def test_an_unknown_kind_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(ModelError, match=r"kind 'bert'.*clipseg, zs_seg_dense"):
+        load_segmenter(str(tmp_path))

@@ -1,0 +1,448 @@
+"""The command `zs-seg`, with the stand-in for a model."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import zs_seg_ros
+from zs_seg_ros.cli.main import main
+from zs_seg_ros.overlay import class_colour
+from zs_seg_ros.segmenters.fake import PALETTE
+
+RED, BLUE, GREY = PALETTE["red"], PALETTE["blue"], PALETTE["grey"]
+PATIENCE_S = 60.0
+
+
+def two_things() -> np.ndarray:
+    """(48, 64, 3) uint8: grey, with a red square of 16x16 at the left and a blue one of 8x8."""
+    picture = np.full((48, 64, 3), GREY, np.uint8)
+    picture[16:32, 8:24] = RED
+    picture[20:28, 40:48] = BLUE
+    return picture
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "two things.png"
+    Image.fromarray(two_things()).save(path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three pictures, and a file that is none."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in ("b.png", "a.png", "c.bmp"):
+        Image.fromarray(two_things()).save(folder / name)
+    (folder / "notes.txt").write_text("not a picture")
+    return folder
+
+
+def segment(*arguments: str | Path, classes: Sequence[str] = ("red mug", "blue duck")) -> int:
+    given = [str(argument) for argument in arguments]
+    return main(["segment", *given, "--classes", *classes, "--model", "fake"])
+
+
+def table_as_json(capsys: pytest.CaptureFixture[str]) -> Any:
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_table_tells_id_name_area_and_confidence(
+    picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert segment(picture, classes=["red mug", "blue duck", "green star"]) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split() == ["id", "name", "area", "px", "area", "%", "confidence"]
+    assert [row.split() for row in rows] == [
+        ["1", "red", "mug", "256", "8.33", "1.00"],
+        ["2", "blue", "duck", "64", "2.08", "1.00"],
+        ["3", "green", "star", "0", "0.00", "-"],
+    ]
+
+
+def test_json_is_one_object_for_one_picture(
+    picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert segment(picture, "--json", classes=["red mug", "green star"]) == 0
+    assert table_as_json(capsys) == {
+        "picture": str(picture),
+        "width": 64,
+        "height": 48,
+        "model": "fake",
+        "classes": [
+            {"id": 1, "name": "red mug", "area": 256, "area_percent": 8.33, "confidence": 1.0},
+            {"id": 2, "name": "green star", "area": 0, "area_percent": 0.0, "confidence": None},
+        ],
+    }
+
+
+def test_the_overlay_is_the_picture_with_outlined_things(picture: Path, tmp_path: Path) -> None:
+    Image.fromarray(two_things().repeat(5, axis=0).repeat(5, axis=1)).save(picture)
+    assert segment(picture, "-o", tmp_path / "new" / "out.png") == 0
+    overlay = np.asarray(Image.open(tmp_path / "new" / "out.png"))
+    assert overlay.shape == (240, 320, 3)
+    assert tuple(overlay[159, 80]) == class_colour(1)
+    assert tuple(overlay[139, 220]) == class_colour(2)
+    assert tuple(overlay[230, 160]) == GREY
+
+
+def test_label_pixels_are_ids_in_8_bits(picture: Path, tmp_path: Path) -> None:
+    assert segment(picture, "--label", tmp_path / "label.png") == 0
+    image = Image.open(tmp_path / "label.png")
+    expected = np.zeros((48, 64), np.uint8)
+    expected[16:32, 8:24], expected[20:28, 40:48] = 1, 2
+    assert image.mode == "L"
+    assert (np.asarray(image) == expected).all()
+
+
+def test_label_pixels_take_16_bits_where_an_id_needs_them(picture: Path, tmp_path: Path) -> None:
+    classes = [f"thing {number}" for number in range(254)] + ["red mug"]
+    assert segment(picture, "--label", tmp_path / "label.png", classes=classes) == 0
+    label = np.asarray(Image.open(tmp_path / "label.png"))
+    assert label.dtype == np.uint16 and np.unique(label).tolist() == [0, 256]
+
+
+def test_without_output_and_label_nothing_is_written(picture: Path) -> None:
+    assert segment(picture) == 0
+    assert list(picture.parent.iterdir()) == [picture]
+
+
+def test_a_class_may_be_a_name_with_phrases(
+    picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert segment(picture, "--json", classes=["vessel=red mug|blue cup"]) == 0
+    [row] = table_as_json(capsys)["classes"]
+    assert (row["name"], row["area"]) == ("vessel", 256 + 64)
+
+
+def test_the_threshold_is_the_least_confidence(
+    picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dim = two_things()
+    dim[16:32, 8:24] = np.array(RED) - (60, 0, 0)  # a certainty of about 0.76
+    Image.fromarray(dim).save(picture)
+    assert segment(picture, "--json", "--threshold", "0.7") == 0
+    assert table_as_json(capsys)["classes"][0]["area"] == 256
+    assert segment(picture, "--json", "--threshold", "0.8") == 0
+    assert table_as_json(capsys)["classes"][0]["area"] == 0
+
+
+def test_warnings_and_the_model_s_caution_go_to_stderr(
+    picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert segment(picture, "--json", classes=["duck"]) == 0
+    out, err = capsys.readouterr()
+    json.loads(out)
+    assert "warning: the model fake only matches colour words" in err
+    assert "warning: 'duck' has no colour word" in err
+
+
+def test_of_a_folder_all_pictures_are_taken_in_the_order_of_their_names(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert segment(folder, "--json", "-o", out / "overlays", "--label", out / "labels") == 0
+    captured = capsys.readouterr()
+    listed = [Path(one["picture"]).name for one in json.loads(captured.out)]
+    assert listed == ["a.png", "b.png", "c.bmp"]
+    assert "picture/s" not in captured.err, "no progress bar where stderr is no terminal"
+    for kind in ("overlays", "labels"):
+        assert sorted(p.name for p in (out / kind).iterdir()) == ["a.png", "b.png", "c.png"]
+
+
+def test_several_pictures_have_a_table_each(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert segment(folder / "a.png", folder / "c.bmp") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [lines[0], lines[4]] == [str(folder / "a.png"), str(folder / "c.bmp")]
+    assert len(lines) == 8
+
+
+def test_a_folder_of_one_picture_still_gives_a_list(
+    picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert segment(picture.parent, "--json") == 0
+    assert len(table_as_json(capsys)) == 1
+
+
+def test_an_unreadable_picture_does_not_keep_the_others_from_being_done(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "b.png").write_bytes(b"no picture at all")
+    assert segment(folder, "--json") == 1
+    out, err = capsys.readouterr()
+    assert [Path(one["picture"]).name for one in json.loads(out)] == ["a.png", "c.bmp"]
+    assert f"{folder / 'b.png'} cannot be read as a picture" in err
+
+
+def unreadable_files(folder: Path) -> dict[str, Path]:
+    whole = folder / "whole.png"
+    Image.fromarray(two_things()).save(whole)
+    contents = {
+        "text": b"no picture",
+        "empty": b"",
+        "half": whole.read_bytes()[: whole.stat().st_size // 2],
+    }
+    for name, content in contents.items():
+        (folder / f"{name}.png").write_bytes(content)
+    Image.fromarray(np.ones((4, 4), np.float32)).save(folder / "float.tiff")
+    names = ("text.png", "empty.png", "half.png", "float.tiff", "missing.png")
+    return {name: folder / name for name in names}
+
+
+@pytest.mark.parametrize("name", ["text.png", "empty.png", "half.png", "float.tiff", "missing.png"])
+def test_a_single_unreadable_picture_is_one_sentence_and_exit_code_2(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = unreadable_files(tmp_path)[name]
+    assert segment(path, "--json", "-o", tmp_path / "out.png") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert str(path) in err.splitlines()[-1] and "Traceback" not in err
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_when_no_picture_of_several_can_be_read_the_exit_code_is_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert segment(tmp_path / "missing.png", tmp_path / "gone.png", "--json") == 2
+    assert table_as_json(capsys) == []
+
+
+def with_rotation_in_exif(picture: np.ndarray, path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise to see it upright
+    Image.fromarray(np.rot90(picture)).save(path, exif=exif)
+
+
+def test_kinds_of_picture_files_are_read_alike(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rgb = Image.fromarray(two_things())
+    rgb.convert("RGBA").save(tmp_path / "rgba.png")
+    rgb.quantize(8).save(tmp_path / "palette.png")
+    rgb.quantize(8).save(tmp_path / "animation.gif")
+    rgb.save(tmp_path / "lossless.webp", lossless=True)
+    with_rotation_in_exif(two_things(), tmp_path / "rotated.png")
+    assert segment(tmp_path, "--json") == 0
+    results = table_as_json(capsys)
+    assert len(results) == 5
+    for result in results:
+        assert [row["area"] for row in result["classes"]] == [256, 64], result["picture"]
+        assert (result["width"], result["height"]) == (64, 48), result["picture"]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_grey_pictures_of_8_and_16_bits_are_read_over_their_full_range(
+    dtype: type, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grey = np.zeros((10, 10), dtype)
+    grey[:5] = np.iinfo(dtype).max
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    overlay = tmp_path / "overlay.png"
+    assert segment(tmp_path / "grey.png", "--json", "-o", overlay, classes=["white", "black"]) == 0
+    assert [row["area"] for row in table_as_json(capsys)["classes"]] == [50, 50]
+    assert np.asarray(Image.open(overlay)).dtype == np.uint8
+
+
+REFUSED_ARGUMENTS = {
+    "an output that is no PNG": (["-o", "out.jpg"], "out.jpg must end in .png"),
+    "an output over the picture": (["-o", "in.png"], "in.png is a picture to read"),
+    "one file for two outputs": (["-o", "x.png", "--label", "x.png"], "would be written twice"),
+    "an output below a file": (["-o", "in.png/out.png"], "in.png/out.png cannot be written"),
+    "a model that is not there": (["--model", "no/such"], "zs-seg fetch no/such"),
+    "a name that is no model": (["--model", "tabeltop"], "there is no model 'tabeltop'"),
+    "a class twice": (["--classes", "red", "red"], "the name 'red' occurs twice"),
+    "a class without a name": (["--classes", "=red"], "name of class 1 is empty"),
+    "a class without a phrase": (["--classes", "mug="], "a prompt of class 'mug' is empty"),
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"), REFUSED_ARGUMENTS.values(), ids=REFUSED_ARGUMENTS.keys()
+)
+def test_it_refuses_in_one_sentence(
+    arguments: list[str],
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(two_things()).save("in.png")
+    before = Path("in.png").read_bytes()
+    assert main(["segment", "in.png", "--classes", "red", "--model", "fake", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[-1].startswith("zs-seg: ") and reason in err
+    assert Path("in.png").read_bytes() == before
+
+
+def test_several_pictures_need_folders_for_outputs(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert segment(folder, "-o", folder.parent / "out.png") == 2
+    assert "name a folder for several pictures" in capsys.readouterr().err
+
+
+def test_two_pictures_of_one_stem_would_overwrite_each_other_s_results(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(two_things()).save(folder / "a.jpg")
+    assert segment(folder, "-o", tmp_path / "out") == 2
+    assert "a.png is a picture to read, or would be written twice" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert segment(tmp_path) == 2
+    assert f"the folder {tmp_path} holds no picture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("threshold", ["1.5", "-0.1", "nan", "half"])
+def test_a_threshold_outside_0_to_1_is_refused(
+    threshold: str, picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        segment(picture, f"--threshold={threshold}")
+    assert stopped.value.code == 2
+    assert f"'{threshold}' is not a number from 0 to 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("model", ["tabletop", "fake"])
+def test_a_built_in_model_need_not_be_fetched(
+    model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fetch", model]) == 2
+    assert f"{model} is built in; there is nothing to fetch" in capsys.readouterr().err
+
+
+def test_fetch_prints_the_folder_and_passes_the_revision_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download",
+        lambda model, revision, allow_patterns: f"/cache/{model}/{revision}",
+    )
+    assert main(["fetch", "some/model", "--revision", "v2"]) == 0
+    assert capsys.readouterr().out == "/cache/some/model/v2\n"
+
+
+def test_a_fetch_that_fails_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert main(["fetch", "some/model"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("zs-seg: some/model could not be downloaded")
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"zs-seg {zs_seg_ros.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["segment"], ["segment", "a.png"], ["fetch"]])
+def test_missing_arguments_end_with_exit_code_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+
+
+# The command as a process of its own, as it is installed.
+
+
+def command() -> list[str]:
+    installed = shutil.which("zs-seg")
+    return [installed] if installed else [sys.executable, "-m", "zs_seg_ros.cli.main"]
+
+
+def environment() -> dict[str, str]:
+    package_folder = str(Path(zs_seg_ros.__file__).parents[1])
+    return os.environ | {"PYTHONPATH": f"{package_folder}:{os.environ.get('PYTHONPATH', '')}"}
+
+
+def arguments_for(*pictures: Path) -> list[str]:
+    return [*command(), "segment", *map(str, pictures), "--classes", "red mug", "--model", "fake"]
+
+
+def test_a_terminal_shows_a_progress_bar_and_stdout_stays_clean(folder: Path) -> None:
+    terminal, stderr = pty.openpty()
+    rows_and_columns = struct.pack("HHHH", 24, 80, 0, 0)
+    fcntl.ioctl(stderr, termios.TIOCSWINSZ, rows_and_columns)
+    run = subprocess.run(
+        [*arguments_for(folder), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        env=environment(),
+        cwd=folder,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    os.close(stderr)
+    shown = b""
+    with contextlib.suppress(OSError), os.fdopen(terminal, "rb", 0) as reader:
+        while chunk := reader.read(4096):
+            shown += chunk
+    assert run.returncode == 0
+    assert len(json.loads(run.stdout)) == 3
+    assert b"3/3" in shown and b"picture/s" in shown
+
+
+def test_ctrl_c_ends_it_with_130_and_no_traceback(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "endless.png")  # nobody ever writes into it
+    process = subprocess.Popen(
+        arguments_for(tmp_path / "endless.png"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        cwd=tmp_path,
+        # A shell's background jobs ignore SIGINT, and so would this process.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stderr is not None
+    assert "warning: the model fake" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert err == "zs-seg: interrupted\n"
+
+
+def test_a_reader_that_has_enough_causes_no_traceback(folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    run = subprocess.run(
+        arguments_for(folder),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        cwd=folder,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    os.close(writing)
+    assert run.returncode == 2
+    assert "Traceback" not in run.stderr and "Exception ignored" not in run.stderr

@@ -1,0 +1,244 @@
+"""The last step of every family against plain numpy."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from zs_seg_ros import Segmentation
+from zs_seg_ros.segmenters.label_image import (
+    _most_certain,
+    _most_certain_one_by_one,
+    best_of_phrases,
+    decode,
+)
+
+TOO_CLOSE = 1e-3
+"""Logits nearer than this to each other or to a limit may go either way in float32."""
+
+
+@dataclass(frozen=True)
+class Case:
+    logits: NDArray[np.float32]
+    size: tuple[int, int]
+    thresholds: NDArray[np.float32]
+    ids: tuple[int, ...]
+
+    def decoded(self, *channels: int) -> Segmentation:
+        """With these classes alone; all of them when none is given."""
+        part = list(channels or range(len(self.ids)))
+        ids = [self.ids[i] for i in part]
+        return decode(
+            torch.from_numpy(self.logits[part]),
+            self.size,
+            self.thresholds[part],
+            ids,
+            eight_bits=max(ids, default=0) < 255,
+        )
+
+
+@st.composite
+def cases(draw: st.DrawFn, least_classes: int = 0, most_classes: int = 40) -> Case:
+    count = draw(st.integers(least_classes, most_classes))
+    sides = st.integers(1, 7)
+    h, w = draw(sides), draw(sides)
+    size = draw(st.tuples(st.integers(1, 16), st.integers(1, 16)) | st.just((2 * h, 2 * w)))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    highest_id = draw(st.sampled_from([254, 1000, 65534]))
+    free = [i for i in range(max(1, highest_id - 300), highest_id + 1) if i != 255]
+    return Case(
+        logits=random.normal(0, 3, (count, h, w)).astype(np.float32),
+        size=size,
+        thresholds=random.uniform(0.05, 0.95, count).astype(np.float32),
+        ids=tuple(int(i) for i in random.choice(free, count, replace=False)),
+    )
+
+
+def logit(share: NDArray[np.float32]) -> NDArray[np.float64]:
+    exact = share.astype(np.float64)
+    return np.log(exact / (1 - exact))
+
+
+def resized_along(values: NDArray[np.float64], axis: int, length: int) -> NDArray[np.float64]:
+    """Linear interpolation between the centres of pixels, edges extended."""
+    have = values.shape[axis]
+    centres = np.clip((np.arange(length) + 0.5) * have / length - 0.5, 0, have - 1)
+    low = np.floor(centres).astype(int)
+    high = np.minimum(low + 1, have - 1)
+    share = (centres - low).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+    return values.take(low, axis) * (1 - share) + values.take(high, axis) * share
+
+
+def reaching(case: Case) -> NDArray[np.float64]:
+    """(K, H, W) float64: resized logits, -inf where they are below the class's limit."""
+    full = resized_along(case.logits.astype(np.float64), 1, case.size[0])
+    full = resized_along(full, 2, case.size[1])
+    return np.where(full >= logit(case.thresholds)[:, None, None], full, -np.inf)
+
+
+def clear_pixels(case: Case) -> NDArray[np.bool_]:
+    """(H, W): where no two classes, and no class and its limit, are too close to call."""
+    full = resized_along(case.logits.astype(np.float64), 1, case.size[0])
+    full = resized_along(full, 2, case.size[1])
+    clear = (np.abs(full - logit(case.thresholds)[:, None, None]) > TOO_CLOSE).all(axis=0)
+    if len(full) > 1:
+        ordered = np.sort(full, axis=0)
+        clear &= (np.diff(ordered, axis=0) > TOO_CLOSE).all(axis=0)
+    return clear
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases())
+def test_each_pixel_gets_the_most_certain_class_that_reaches_its_threshold(case: Case) -> None:
+    found = case.decoded()
+    assert found.label.shape == found.confidence.shape == case.size
+    candidates = np.concatenate([np.full((1, *case.size), -1e9), reaching(case)])
+    winner = candidates.argmax(axis=0)
+    expected_label = np.array([0, *case.ids])[winner]
+    certainty = 1 / (1 + np.exp(-candidates.max(axis=0).clip(-50)))
+    expected_confidence = np.where(winner > 0, np.rint(certainty * 255).clip(1), 0)
+    clear = clear_pixels(case)
+    assert (found.label == expected_label)[clear].all()
+    difference = np.abs(found.confidence.astype(int) - expected_confidence)[clear]
+    assert difference.max(initial=0) <= 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases(least_classes=1))
+def test_confidence_is_0_exactly_where_the_label_is_0(case: Case) -> None:
+    found = case.decoded()
+    assert ((found.confidence == 0) == (found.label == 0)).all()
+    assert set(np.unique(found.label)) <= {0, *case.ids}
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases(least_classes=2, most_classes=20), st.data())
+def test_a_mask_depends_on_other_classes_only_where_a_more_certain_one_wins(
+    case: Case, data: st.DataObject
+) -> None:
+    channel = data.draw(st.integers(0, len(case.ids) - 1))
+    alone, together = case.decoded(channel), case.decoded()
+    own = case.ids[channel]
+    kept, lost = together.label == own, (alone.label == own) & (together.label != own)
+    assert (alone.label[kept] == own).all()
+    assert (alone.confidence[kept] == together.confidence[kept]).all()
+    assert (together.label[lost] != 0).all()
+    assert (together.confidence[lost] >= alone.confidence[lost]).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases(least_classes=1, most_classes=20), st.sampled_from([np.nan, np.inf, -np.inf]))
+def test_a_class_of_broken_logits_leaves_the_others_as_they_are(case: Case, broken: float) -> None:
+    logits = case.logits.copy()
+    logits[0] = broken
+    found = Case(logits, case.size, case.thresholds, case.ids).decoded()
+    if broken == np.inf:
+        assert (found.label == case.ids[0]).all() and (found.confidence == 255).all()
+    elif len(case.ids) == 1:
+        assert not found.label.any()
+    else:
+        others = case.decoded(*range(1, len(case.ids)))
+        assert (found.label == others.label).all()
+        assert (found.confidence == others.confidence).all()
+
+
+@pytest.mark.parametrize("broken", [np.nan, -np.inf])
+def test_one_broken_pixel_costs_only_its_surroundings(broken: float) -> None:
+    logits = torch.full((2, 8, 8), 5.0)
+    logits[1] = 4.0
+    logits[0, 2, 2] = broken
+    thresholds = np.array([0.5, 0.5], np.float32)
+    label = decode(logits, (16, 16), thresholds, [1, 2], eight_bits=True).label
+    assert (label[4:6, 4:6] == 2).all(), "the second class takes the pixel itself"
+    label[2:8, 2:8] = 1
+    assert (label == 1).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases(least_classes=1))
+def test_the_way_for_gpus_gives_what_the_way_for_cpus_gives(case: Case) -> None:
+    logits = torch.from_numpy(case.logits)
+    limits = torch.from_numpy(case.thresholds).logit()
+    best, winner = _most_certain(logits, limits, case.size)
+    best_one_by_one, winner_one_by_one = _most_certain_one_by_one(logits, limits, case.size)
+    same = torch.from_numpy(clear_pixels(case))
+    assert torch.equal(winner[same].int(), winner_one_by_one[same].int())
+    labelled = same & (winner > 0)
+    assert torch.allclose(best[labelled], best_one_by_one[labelled], atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@settings(max_examples=60, deadline=None)
+@given(cases(least_classes=1))
+def test_a_gpu_decodes_like_the_cpu(case: Case) -> None:
+    there = decode(
+        torch.from_numpy(case.logits).cuda(), case.size, case.thresholds, case.ids, eight_bits=False
+    )
+    here = case.decoded()
+    clear = clear_pixels(case)
+    assert (there.label == here.label)[clear].all()
+    difference = np.abs(there.confidence.astype(int) - here.confidence)[clear]
+    assert difference.max(initial=0) <= 1
+
+
+def test_without_classes_nothing_is_labelled() -> None:
+    found = decode(torch.zeros(0, 4, 4), (8, 8), np.zeros(0, np.float32), [], eight_bits=True)
+    assert found.label.shape == (8, 8)
+    assert not found.label.any() and not found.confidence.any()
+
+
+@pytest.mark.parametrize(("eight_bits", "dtype"), [(True, np.uint8), (False, np.uint16)])
+def test_the_type_of_the_label_is_the_one_asked_for(eight_bits: bool, dtype: type) -> None:
+    found = decode(torch.ones(1, 2, 2), (4, 4), np.full(1, 0.5, np.float32), [7], eight_bits)
+    assert (found.label.dtype, found.confidence.dtype) == (dtype, np.uint8)
+    assert (found.label == 7).all()
+
+
+def test_ids_up_to_65534_survive_the_way_through_16_bits() -> None:
+    ids = [256, 32767, 32768, 65534]
+    logits = torch.eye(4).reshape(4, 2, 2) * 20 - 10
+    found = decode(logits, (2, 2), np.full(4, 0.5, np.float32), ids, eight_bits=False)
+    assert found.label.ravel().tolist() == ids
+    assert (found.confidence == 255).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_decoded_like_the_same_numbers_in_single(dtype: torch.dtype) -> None:
+    half = torch.randn(20, 6, 6, generator=torch.Generator().manual_seed(1)).to(dtype)
+    thresholds, ids = np.full(20, 0.5, np.float32), list(range(1, 21))
+    found = decode(half, (12, 12), thresholds, ids, eight_bits=True)
+    single = decode(half.float(), (12, 12), thresholds, ids, eight_bits=True)
+    assert (found.label == single.label).all() and (found.confidence == single.confidence).all()
+
+
+def test_the_logits_given_stay_as_they_are() -> None:
+    logits = torch.tensor([[[torch.nan, 1.0], [torch.inf, -3.0]]])
+    before = logits.clone()
+    decode(logits, (4, 4), np.full(1, 0.5, np.float32), [1], eight_bits=True)
+    assert torch.equal(logits.nan_to_num(nan=-1.0), before.nan_to_num(nan=-1.0))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 12), st.integers(0, 12), st.integers(0, 2**32 - 1))
+def test_a_class_is_as_certain_as_its_best_phrase(classes: int, phrases: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 3, (phrases, 2, 3)).astype(np.float32)
+    class_of_phrase = random.integers(0, classes, phrases).tolist()
+    expected = np.full((classes, 2, 3), -np.inf, np.float32)
+    for index, channel in zip(class_of_phrase, logits, strict=True):
+        expected[index] = np.maximum(expected[index], channel)
+    best = best_of_phrases(torch.from_numpy(logits), class_of_phrase, classes)
+    assert np.array_equal(best.numpy(), expected)
+
+
+def test_choosing_the_best_phrase_warns_of_nothing() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        best_of_phrases(torch.zeros(3, 2, 2), (0, 1, 1), 2)

@@ -1,0 +1,107 @@
+"""A loaded model and the vocabulary in force."""
+
+from itertools import count
+
+import numpy as np
+import pytest
+
+from zs_seg_ros import live_model
+from zs_seg_ros.errors import ModelNotFound, VocabularyError
+from zs_seg_ros.live_model import LiveModel
+from zs_seg_ros.segmenters import LoadOptions
+from zs_seg_ros.segmenters.base import EncodedVocabulary
+from zs_seg_ros.segmenters.fake import FakeSegmenter
+from zs_seg_ros.types import Batch, Segmentation
+from zs_seg_ros.vocabulary import TargetClass
+
+
+def loaded(*names: str) -> LiveModel:
+    clock = count(100)
+    model = LiveModel(lambda: next(clock))
+    model.load("fake", LoadOptions(), [TargetClass(name) for name in names])
+    return model
+
+
+def test_without_first_classes_no_vocabulary_is_in_force() -> None:
+    model = loaded()
+    assert model.encoded is None
+    assert model.vocabulary.version == 0
+
+
+def test_the_first_classes_are_in_force_after_loading() -> None:
+    model = loaded("red mug")
+    assert model.encoded is not None
+    assert model.encoded.vocabulary is model.vocabulary
+    assert model.vocabulary.names == ("red mug",)
+    assert model.vocabulary.stamp_ns == 100
+
+
+def test_a_refused_change_leaves_everything_as_it_was() -> None:
+    model = loaded("red mug")
+    vocabulary, encoded = model.vocabulary, model.encoded
+    with pytest.raises(VocabularyError, match="occurs twice"):
+        model.change_vocabulary([TargetClass("blue"), TargetClass("blue")])
+    assert model.vocabulary is vocabulary
+    assert model.encoded is encoded
+    model.change_vocabulary([TargetClass("blue")])
+    assert model.vocabulary.ids == (2,)
+
+
+def test_an_empty_vocabulary_is_accepted_with_a_warning() -> None:
+    model = loaded("red mug")
+    assert model.change_vocabulary([]) == ["the vocabulary is empty: nothing will be labelled"]
+    assert model.vocabulary.version == 2
+
+
+def test_ids_outlive_the_model() -> None:
+    model = loaded("red mug", "blue mug")
+    model.free()
+    assert model.segmenter is None
+    model.load("fake", LoadOptions(), [TargetClass("not asked for any more")])
+    assert model.vocabulary.names == ("red mug", "blue mug")
+    model.change_vocabulary([TargetClass("blue mug"), TargetClass("green mug")])
+    assert model.vocabulary.ids == (2, 3)
+
+
+def test_a_change_without_a_model_is_refused() -> None:
+    with pytest.raises(VocabularyError, match="configure the node first"):
+        LiveModel(lambda: 0).change_vocabulary([TargetClass("red mug")])
+
+
+def test_a_missing_model_leaves_nothing_loaded() -> None:
+    model = LiveModel(lambda: 0)
+    with pytest.raises(ModelNotFound, match="zs-seg fetch"):
+        model.load("nobody/nothing-of-that-name", LoadOptions(), [])
+    assert model.segmenter is None
+
+
+def test_a_vocabulary_that_the_first_model_refuses_leaves_nothing_loaded() -> None:
+    model = LiveModel(lambda: 0)
+    with pytest.raises(VocabularyError, match="empty"):
+        model.load("fake", LoadOptions(), [TargetClass("")])
+    assert model.segmenter is None
+    assert model.encoded is None
+
+
+class FailsOnBlue(FakeSegmenter):
+    """A model that accepts every vocabulary and fails when it has to search for 'blue'."""
+
+    def segment(self, batch: Batch, encoded: EncodedVocabulary) -> list[Segmentation]:
+        if "blue" in encoded.vocabulary.names:
+            raise RuntimeError("out of memory")
+        return super().segment(batch, encoded)
+
+
+def test_a_vocabulary_that_the_model_fails_on_never_comes_into_force(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_model, "load_segmenter", lambda *_: FailsOnBlue())
+    model = loaded("red")
+    with pytest.raises(RuntimeError, match="out of memory"):
+        model.change_vocabulary([TargetClass("blue")])
+    assert model.vocabulary.names == ("red",)
+    picture = np.full((2, 2, 3), (255, 0, 0), np.uint8)
+    assert model.segmenter is not None
+    assert model.encoded is not None
+    batch = Batch((picture,), model.vocabulary.thresholds(0.5))
+    assert (model.segmenter.segment(batch, model.encoded)[0].label == 1).all()

@@ -1,0 +1,234 @@
+"""The shipped recording, and reading recordings."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import shutil
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from zs_seg_ros.errors import RecordingError
+from zs_seg_ros.recording import Recording, ground_truth_labels, shipped_recording
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "recordings" / "tabletop"
+IMAGES = {
+    "/camera/image_raw": ("rgb8", 3),
+    "/camera/depth/image_raw": ("16UC1", 2),
+    "/camera/ground_truth/label": ("mono8", 1),
+    "/camera/ground_truth/instance": ("mono8", 1),
+}
+MOVING = {*IMAGES, "/camera/camera_info", "/tf"}
+LATCHED = {"/tf_static", "/camera/ground_truth/label_info"}
+
+
+@pytest.fixture(scope="module")
+def recording() -> Iterator[Recording]:
+    with Recording(FOLDER) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def ground_truth() -> Any:
+    return json.loads((FOLDER / "ground_truth.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def instances(recording: Recording) -> NDArray[np.uint8]:
+    """(frames, H, W)"""
+    return _pixels(recording, "/camera/ground_truth/instance")
+
+
+@pytest.fixture(scope="module")
+def labels(recording: Recording) -> NDArray[np.uint8]:
+    """(frames, H, W)"""
+    return _pixels(recording, "/camera/ground_truth/label")
+
+
+def _pixels(recording: Recording, topic: str) -> NDArray[np.uint8]:
+    return np.stack([m.content.data.reshape(240, 320) for m in recording.messages([topic])])
+
+
+# --- what the shipped recording is ---
+
+
+def test_it_lasts_at_least_20_seconds_and_is_no_larger_than_20_megabytes(
+    recording: Recording,
+) -> None:
+    assert recording.duration_ns >= 20e9
+    assert sum(file.stat().st_size for file in FOLDER.iterdir()) <= 20e6
+
+
+def test_it_has_all_topics_and_only_those_of_the_start_are_latched(recording: Recording) -> None:
+    assert set(recording.topics) == MOVING | LATCHED
+    assert {name for name, topic in recording.topics.items() if topic.latched} == LATCHED
+    types = {name: topic.message_type for name, topic in recording.topics.items()}
+    assert all(types[name] == "sensor_msgs/msg/Image" for name in IMAGES)
+    assert types["/camera/camera_info"] == "sensor_msgs/msg/CameraInfo"
+    assert types["/camera/ground_truth/label_info"] == "vision_msgs/msg/LabelInfo"
+
+
+@pytest.mark.parametrize("topic", sorted(MOVING))
+def test_every_moving_topic_ticks_at_exactly_10_hz(recording: Recording, topic: str) -> None:
+    times = np.array([message.time_ns for message in recording.messages([topic])])
+    assert len(times) >= 200
+    assert set(np.diff(times)) == {10**8}
+
+
+@pytest.mark.parametrize("topic", sorted({*IMAGES, "/camera/camera_info"}))
+def test_headers_carry_the_time_of_the_frame_and_the_optical_frame(
+    recording: Recording, topic: str
+) -> None:
+    for message in recording.messages([topic]):
+        header = message.content.header
+        assert header.stamp.sec * 10**9 + header.stamp.nanosec == message.time_ns
+        assert header.frame_id == "camera_color_optical_frame"
+
+
+@pytest.mark.parametrize("topic", sorted(IMAGES))
+def test_images_have_320_by_240_pixels_without_padding(recording: Recording, topic: str) -> None:
+    encoding, bytes_per_pixel = IMAGES[topic]
+    for message in recording.messages([topic]):
+        image = message.content
+        assert (image.width, image.height, image.encoding) == (320, 240, encoding)
+        assert image.step == 320 * bytes_per_pixel
+        assert image.data.size == 240 * image.step
+        assert image.is_bigendian == 0
+
+
+def test_each_thing_carries_the_label_that_the_ground_truth_file_tells(
+    labels: NDArray[np.uint8], instances: NDArray[np.uint8], ground_truth: Any
+) -> None:
+    label_of_instance = np.zeros(256, np.uint8)
+    for scene in ground_truth["scenes"]:
+        for thing in scene["things"]:
+            label_of_instance[thing["instance"]] = thing["label"]
+    assert np.array_equal(labels, label_of_instance[instances])
+
+
+def test_instance_numbers_are_never_shared_between_scenes(
+    instances: NDArray[np.uint8], ground_truth: Any
+) -> None:
+    scenes = ground_truth["scenes"]
+    numbers = [thing["instance"] for scene in scenes for thing in scene["things"]]
+    assert len(numbers) == len(set(numbers))
+    assert scenes[-1]["last_frame"] == len(instances) - 1
+    for scene in scenes:
+        seen = set(np.unique(instances[scene["first_frame"] : scene["last_frame"] + 1])) - {0}
+        assert seen == {thing["instance"] for thing in scene["things"]}
+
+
+def test_label_info_names_what_the_ground_truth_file_names(recording: Recording) -> None:
+    (message,) = recording.messages(["/camera/ground_truth/label_info"])
+    named = {entry.class_id: entry.class_name for entry in message.content.class_map}
+    assert named == {label.id: label.name for label in ground_truth_labels(FOLDER)}
+
+
+def test_it_shows_every_pair_that_training_never_saw(
+    labels: NDArray[np.uint8],
+) -> None:
+    names = runpy.run_path(str(ROOT / "training" / "names.py"))
+    held_out = {f"{colour} {kind}" for colour, kind in names["HELD_OUT_PAIRS"]}
+    marked = {label.name: label.id for label in ground_truth_labels(FOLDER) if label.held_out}
+    assert set(marked) == held_out
+    for name, number in marked.items():
+        frames_with_it = ((labels == number).sum(axis=(1, 2)) >= 150).sum()
+        assert frames_with_it >= 15, name
+    assert np.isin(labels[labels > 0], list(marked.values())).mean() > 0.7
+
+
+def test_things_get_lost_from_sight_for_about_a_second_and_come_back(
+    instances: NDArray[np.uint8],
+) -> None:
+    gaps = []
+    for number in set(np.unique(instances)) - {0}:
+        seen_in = np.flatnonzero((instances == number).any(axis=(1, 2)))
+        gaps += [gap - 1 for gap in np.diff(seen_in) if gap > 1]
+    assert sum(5 <= gap <= 15 for gap in gaps) >= 1
+    assert sum(gap >= 10 for gap in gaps) >= 2
+
+
+def test_the_metadata_are_of_a_version_that_humble_reads() -> None:
+    text = (FOLDER / "metadata.yaml").read_text()
+    assert "version: 8" in text
+    assert "storage_identifier: mcap" in text
+
+
+def test_the_shipped_recording_is_found() -> None:
+    assert (shipped_recording() / "tabletop.mcap").read_bytes() == (
+        FOLDER / "tabletop.mcap"
+    ).read_bytes()
+
+
+# --- reading ---
+
+
+def test_reading_twice_gives_the_same(recording: Recording) -> None:
+    first = [(m.topic.name, m.time_ns, hash(m.serialised)) for m in recording.messages()]
+    second = [(m.topic.name, m.time_ns, hash(m.serialised)) for m in recording.messages()]
+    assert first == second
+    assert len(first) == sum(topic.message_count for topic in recording.topics.values())
+
+
+def test_messages_come_in_the_order_of_time_and_only_of_the_chosen_topics(
+    recording: Recording,
+) -> None:
+    chosen = ["/camera/image_raw", "/camera/camera_info"]
+    messages = [(m.time_ns, m.topic.name) for m in recording.messages(chosen)]
+    assert [time for time, _ in messages] == sorted(time for time, _ in messages)
+    assert {name for _, name in messages} == set(chosen)
+    assert list(recording.messages([])) == []
+
+
+def test_reading_can_start_in_the_middle(recording: Recording) -> None:
+    middle = recording.start_ns + recording.duration_ns // 2
+    times = [m.time_ns for m in recording.messages(["/camera/camera_info"], start_ns=middle)]
+    assert middle <= times[0] < middle + 10**8
+    assert times[-1] == recording.start_ns + recording.duration_ns
+
+
+def test_memory_does_not_grow_with_the_recording(recording: Recording) -> None:
+    tracemalloc.start()
+    total = sum(len(message.serialised) for message in recording.messages())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert total > 100e6
+    assert peak < 20e6
+
+
+def test_a_missing_topic_is_named_with_the_topics_that_there_are(recording: Recording) -> None:
+    with pytest.raises(RecordingError, match=r"no topic /nope; it has .*/camera/image_raw"):
+        recording.messages(["/camera/image_raw", "/nope"])
+
+
+def test_a_folder_that_is_no_recording_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"has no metadata\.yaml"):
+        Recording(tmp_path)
+    with pytest.raises(RecordingError, match=r"has no ground_truth\.json"):
+        ground_truth_labels(tmp_path)
+
+
+def test_a_cut_off_file_is_refused(tmp_path: Path) -> None:
+    shutil.copy(FOLDER / "metadata.yaml", tmp_path)
+    whole = (FOLDER / "tabletop.mcap").read_bytes()
+    (tmp_path / "tabletop.mcap").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RecordingError, match="cannot be read"):
+        Recording(tmp_path)
+
+
+def test_damage_inside_is_reported_while_reading(tmp_path: Path) -> None:
+    shutil.copy(FOLDER / "metadata.yaml", tmp_path)
+    damaged = bytearray((FOLDER / "tabletop.mcap").read_bytes())
+    middle = len(damaged) // 2
+    damaged[middle : middle + 20_000] = bytes(20_000)
+    (tmp_path / "tabletop.mcap").write_bytes(damaged)
+    with Recording(tmp_path) as recording, pytest.raises(RecordingError, match="is damaged"):
+        for _ in recording.messages():
+            pass

@@ -1,0 +1,52 @@
+"""The shapes that the pipeline's values promise."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from zs_seg_ros import Frame, ImageError, Segmentation
+
+REFUSED_PICTURES = {
+    "grey": np.zeros((4, 6), np.uint8),
+    "four channels": np.zeros((4, 6, 4), np.uint8),
+    "no rows": np.zeros((0, 6, 3), np.uint8),
+    "no columns": np.zeros((4, 0, 3), np.uint8),
+    "floats": np.zeros((4, 6, 3), np.float32),
+    "signed": np.zeros((4, 6, 3), np.int16),
+    "too wide": np.broadcast_to(np.uint8(0), (1, 16385, 3)),
+}
+
+
+@pytest.mark.parametrize("picture", REFUSED_PICTURES.values(), ids=REFUSED_PICTURES.keys())
+def test_a_frame_refuses_what_is_no_picture(picture: np.ndarray) -> None:
+    with pytest.raises(ImageError, match="a picture"):
+        Frame("camera", picture)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "<u2", ">u2"])
+def test_a_frame_keeps_any_view_without_copying_it(dtype: str) -> None:
+    pixels = np.zeros((4, 6, 4), dtype)
+    view = pixels[::-1, :, 2::-1]
+    assert Frame("camera", view).picture is view
+
+
+def test_a_frame_is_frozen() -> None:
+    frame = Frame("camera", np.zeros((4, 6, 3), np.uint8))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        frame.camera = "other"  # type: ignore[misc]
+
+
+def test_label_and_confidence_must_have_one_size() -> None:
+    with pytest.raises(ValueError, match=r"\(4, 6\).*\(4, 5\)"):
+        Segmentation(np.zeros((4, 6), np.uint8), np.zeros((4, 5), np.uint8))
+    with pytest.raises(ValueError, match="must be one"):
+        Segmentation(np.zeros(4, np.uint8), np.zeros(4, np.uint8))
+
+
+def test_nothing_has_the_size_asked_for_and_no_label() -> None:
+    nothing = Segmentation.nothing((4, 6))
+    assert nothing.label.shape == nothing.confidence.shape == (4, 6)
+    assert not nothing.label.any() and not nothing.confidence.any()

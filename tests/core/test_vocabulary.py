@@ -1,0 +1,176 @@
+"""What a vocabulary accepts, and ids that are never reused."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from zs_seg_ros import Exemplar, TargetClass, Vocabulary, VocabularyError
+
+
+def vocabulary_of(*names: str) -> Vocabulary:
+    return Vocabulary().changed_to(TargetClass(name) for name in names)
+
+
+def test_the_first_vocabulary_is_empty_and_has_version_0() -> None:
+    assert Vocabulary().classes == ()
+    assert Vocabulary().version == 0
+    assert Vocabulary().thresholds(0.5).shape == (0,)
+
+
+def test_ids_start_at_1_in_the_order_given_and_the_version_grows() -> None:
+    vocabulary = Vocabulary().changed_to([TargetClass("duck"), TargetClass("mug")], stamp_ns=7)
+    assert (vocabulary.names, vocabulary.ids) == (("duck", "mug"), (1, 2))
+    assert (vocabulary.version, vocabulary.stamp_ns) == (1, 7)
+
+
+def test_a_new_name_never_gets_the_id_of_one_that_is_gone() -> None:
+    assert vocabulary_of("duck", "mug").changed_to([TargetClass("ball")]).ids == (3,)
+
+
+def test_a_name_that_comes_back_gets_its_old_id() -> None:
+    gone = vocabulary_of("duck", "mug").changed_to([TargetClass("ball")])
+    back = gone.changed_to([TargetClass("star"), TargetClass("mug")])
+    assert back.ids == (4, 2)
+
+
+def test_an_empty_vocabulary_is_accepted_and_forgets_no_id() -> None:
+    empty = vocabulary_of("duck").changed_to([])
+    assert empty.version == 2
+    assert empty.changed_to([TargetClass("mug"), TargetClass("duck")]).ids == (2, 1)
+
+
+def test_255_is_never_given() -> None:
+    vocabulary = vocabulary_of(*(f"thing {number}" for number in range(300)))
+    assert vocabulary.ids == (*range(1, 255), *range(256, 302))
+
+
+def test_65535_is_never_given_and_the_next_name_is_refused() -> None:
+    nearly_full = Vocabulary(ids_given={"old": 65533})
+    assert nearly_full.changed_to([TargetClass("a")]).ids == (65534,)
+    with pytest.raises(VocabularyError, match="no id left for 'b'"):
+        nearly_full.changed_to([TargetClass("a"), TargetClass("b")])
+
+
+def test_labels_need_16_bits_from_id_256_on() -> None:
+    assert vocabulary_of(*(f"{number}" for number in range(254))).fits_8_bits
+    assert not vocabulary_of(*(f"{number}" for number in range(255))).fits_8_bits
+    assert Vocabulary().fits_8_bits
+
+
+def test_texts_are_taken_without_superfluous_spaces() -> None:
+    target = TargetClass("  red \n mug ", (" red   cup",))
+    assert Vocabulary().changed_to([target]).classes == (TargetClass("red mug", ("red cup",)),)
+
+
+EXEMPLAR = Exemplar(np.zeros((4, 4, 3), np.uint8))
+REFUSED = {
+    "an empty name": ([TargetClass("")], "name of class 1 is empty"),
+    "a name of spaces": ([TargetClass("duck"), TargetClass(" \t")], "name of class 2 is empty"),
+    "an empty prompt": ([TargetClass("duck", ("",))], "prompt of class 'duck' is empty"),
+    "a repeated name": ([TargetClass("duck"), TargetClass(" duck ")], "'duck' occurs twice"),
+    "a name of 10,000 characters": ([TargetClass("x" * 10_000)], "10000 characters"),
+    "a prompt of 10,000 characters": ([TargetClass("x", ("y" * 10_000,))], "10000 characters"),
+    "a control character": ([TargetClass("du\x00ck")], "cannot be printed"),
+    "half a surrogate pair": ([TargetClass("du\ud800ck")], "cannot be printed"),
+    "a threshold of NaN": ([TargetClass("duck", threshold=math.nan)], "threshold .* is nan"),
+    "a threshold above 1": ([TargetClass("duck", threshold=1.5)], "threshold .* is 1.5"),
+    "a threshold below 0": ([TargetClass("duck", threshold=-0.1)], "threshold .* is -0.1"),
+    "too many classes": ([TargetClass(f"{n}") for n in range(1001)], "1001 classes are too many"),
+    "too many prompts": ([TargetClass("duck", ("a duck",) * 33)], "33 prompts"),
+    "too many exemplars": ([TargetClass("duck", exemplars=(EXEMPLAR,) * 9)], "9 exemplars"),
+}
+
+
+@pytest.mark.parametrize(("classes", "reason"), REFUSED.values(), ids=REFUSED.keys())
+def test_it_refuses(classes: list[TargetClass], reason: str) -> None:
+    with pytest.raises(VocabularyError, match=reason) as caught:
+        vocabulary_of("mug").changed_to(classes)
+    assert len(str(caught.value)) < 500, "a message for people, whatever came in"
+
+
+def test_a_refused_change_uses_up_no_id_and_no_version() -> None:
+    before = vocabulary_of("duck")
+    with pytest.raises(VocabularyError):
+        before.changed_to([TargetClass("new"), TargetClass("")])
+    after = before.changed_to([TargetClass("mug")])
+    assert (after.ids, after.version) == ((2,), 2)
+    assert "new" not in after.ids_given
+
+
+def test_the_largest_vocabulary_is_accepted() -> None:
+    classes = [TargetClass("x" * 290 + f"{n}", ("a duck",) * 32) for n in range(1000)]
+    assert len(Vocabulary().changed_to(classes).ids) == 1000
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
+def test_thresholds_from_0_to_1_are_accepted(threshold: float) -> None:
+    target = TargetClass("duck", threshold=threshold)
+    assert Vocabulary().changed_to([target]).classes[0].threshold == threshold
+
+
+def test_a_threshold_of_0_means_the_default() -> None:
+    classes = [TargetClass("duck"), TargetClass("mug", threshold=0.25)]
+    thresholds = Vocabulary().changed_to(classes).thresholds(default=0.75)
+    assert thresholds.dtype == np.float32
+    assert thresholds.tolist() == [0.75, 0.25]
+
+
+def test_the_name_is_the_phrase_unless_there_are_prompts_or_pictures() -> None:
+    assert TargetClass("mug").phrases == ("mug",)
+    assert TargetClass("mug", ("cup", "beaker")).phrases == ("cup", "beaker")
+    assert TargetClass("mug", exemplars=(EXEMPLAR,)).phrases == ()
+
+
+def test_a_vocabulary_cannot_be_changed_in_place() -> None:
+    vocabulary = vocabulary_of("duck")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        vocabulary.version = 5  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        vocabulary.ids_given["mug"] = 9  # type: ignore[index]
+
+
+class Changes(RuleBasedStateMachine):
+    """Any sequence of changes, accepted and refused ones mixed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vocabulary = Vocabulary()
+        self.first_id_of: dict[str, int] = {}
+        self.accepted = 0
+
+    @rule(names=st.lists(st.sampled_from("abcdefgh"), max_size=6, unique=True))
+    def change(self, names: list[str]) -> None:
+        self.vocabulary = self.vocabulary.changed_to(TargetClass(name) for name in names)
+        self.accepted += 1
+        assert self.vocabulary.names == tuple(names)
+        for name, class_id in zip(names, self.vocabulary.ids, strict=True):
+            assert self.first_id_of.setdefault(name, class_id) == class_id
+
+    @rule(names=st.lists(st.sampled_from("abcxyz"), min_size=1, max_size=6))
+    def change_with_an_empty_name_at_the_end(self, names: list[str]) -> None:
+        before = self.vocabulary
+        with pytest.raises(VocabularyError):
+            before.changed_to(TargetClass(name) for name in [*names, ""])
+
+    @rule(count=st.integers(200, 300))
+    def use_up_many_ids(self, count: int) -> None:
+        names = [f"filler {len(self.first_id_of)} {number}" for number in range(count)]
+        self.change(names)
+
+    @invariant()
+    def no_id_belongs_to_two_names_and_none_is_special(self) -> None:
+        given = list(self.first_id_of.values())
+        assert len(set(given)) == len(given)
+        assert not {0, 255, 65535} & set(given)
+        assert self.vocabulary.version == self.accepted
+
+
+TestChanges = Changes.TestCase
+TestChanges.settings = settings(max_examples=20, stateful_step_count=12, deadline=None)

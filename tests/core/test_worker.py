@@ -1,0 +1,151 @@
+"""The thread that owns the model, and the pipeline that it runs."""
+
+import threading
+import time
+from queue import Queue
+
+import numpy as np
+import pytest
+
+from zs_seg_ros import live_model
+from zs_seg_ros.frame_slot import FrameSlots
+from zs_seg_ros.live_model import LiveModel
+from zs_seg_ros.pipeline import Settings
+from zs_seg_ros.segmenters import LoadOptions
+from zs_seg_ros.segmenters.base import EncodedVocabulary
+from zs_seg_ros.segmenters.fake import FakeSegmenter
+from zs_seg_ros.types import Batch, Frame, Scene, Segmentation
+from zs_seg_ros.vocabulary import TargetClass
+from zs_seg_ros.worker import Worker
+
+RED = np.full((4, 6, 3), (255, 0, 0), np.uint8)
+
+
+class Running:
+    """A worker on a fake model, and everything that it hands on."""
+
+    def __init__(self, *names: str, cameras: tuple[str, ...] = ("camera",)) -> None:
+        self.model = LiveModel(lambda: 0)
+        self.model.load("fake", LoadOptions(), [TargetClass(name) for name in names])
+        self.slots = FrameSlots(cameras)
+        self.scenes: Queue[Scene] = Queue()
+        self.errors: Queue[Exception] = Queue()
+        self.worker = Worker(self.model, self.slots, self.scenes.put, self.errors.put)
+
+    def __enter__(self) -> "Running":
+        self.worker.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.worker.stop()
+
+
+def test_a_frame_comes_out_with_its_header_and_vocabulary() -> None:
+    with Running("red thing") as running:
+        running.slots.put(Frame("camera", RED, stamp_ns=17, frame_id="optical"))
+        scene = running.scenes.get(timeout=5)
+    assert (scene.frame.stamp_ns, scene.frame.frame_id) == (17, "optical")
+    assert scene.vocabulary.names == ("red thing",)
+    assert (scene.segmentation.label == 1).all()
+    assert scene.stage_ms["segment"] > 0
+
+
+def test_frames_that_wait_together_are_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    class Counting(FakeSegmenter):
+        def segment(self, batch: Batch, encoded: EncodedVocabulary) -> list[Segmentation]:
+            sizes.append(len(batch.pictures))
+            return super().segment(batch, encoded)
+
+    monkeypatch.setattr(live_model, "load_segmenter", lambda *_: Counting())
+    running = Running("red", cameras=("front", "rear"))
+    sizes.clear()
+    running.slots.put(Frame("front", RED))
+    running.slots.put(Frame("rear", RED[:2]))
+    with running:
+        scenes = [running.scenes.get(timeout=5) for _ in range(2)]
+    assert {scene.frame.camera for scene in scenes} == {"front", "rear"}
+    assert sizes == [2]
+
+
+def test_a_frame_keeps_the_vocabulary_that_it_was_started_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    class Held(FakeSegmenter):
+        def segment(self, batch: Batch, encoded: EncodedVocabulary) -> list[Segmentation]:
+            if batch.pictures[0].shape == RED.shape:  # a frame, not the check of a new vocabulary
+                started.set()
+                assert go_on.wait(5)
+            return super().segment(batch, encoded)
+
+    monkeypatch.setattr(live_model, "load_segmenter", lambda *_: Held())
+    with Running("red cup") as running:
+        running.slots.put(Frame("camera", RED, stamp_ns=1))
+        assert started.wait(5)
+        running.model.change_vocabulary([TargetClass("blue"), TargetClass("red mug")])
+        running.slots.put(Frame("camera", RED, stamp_ns=2))
+        go_on.set()
+        first, second = (running.scenes.get(timeout=5) for _ in range(2))
+    assert first.vocabulary.version == 1
+    assert (first.segmentation.label == 1).all()
+    assert second.vocabulary.version == 2
+    assert (second.segmentation.label == 3).all()
+
+
+def test_a_model_that_raises_costs_one_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    class FailsOnce(FakeSegmenter):
+        failed = False
+
+        def segment(self, batch: Batch, encoded: EncodedVocabulary) -> list[Segmentation]:
+            if batch.pictures[0].shape == RED.shape and not self.failed:
+                self.failed = True
+                raise RuntimeError("out of memory")
+            return super().segment(batch, encoded)
+
+    monkeypatch.setattr(live_model, "load_segmenter", lambda *_: FailsOnce())
+    with Running("red") as running:
+        running.slots.put(Frame("camera", RED, stamp_ns=1))
+        assert str(running.errors.get(timeout=5)) == "out of memory"
+        running.slots.put(Frame("camera", RED, stamp_ns=2))
+        assert running.scenes.get(timeout=5).frame.stamp_ns == 2
+
+
+def test_settings_hold_from_the_next_frame() -> None:
+    nearly_red = np.full((4, 6, 3), (200, 20, 20), np.uint8)
+    with Running("red") as running:
+        running.slots.put(Frame("camera", nearly_red))
+        assert running.scenes.get(timeout=5).segmentation.label.any()
+        running.worker.settings = Settings(default_threshold=1.0)
+        running.slots.put(Frame("camera", nearly_red))
+        assert not running.scenes.get(timeout=5).segmentation.label.any()
+
+
+def test_without_a_vocabulary_frames_are_let_go() -> None:
+    with Running() as running:
+        running.slots.put(Frame("camera", RED))
+        time.sleep(0.05)
+    assert running.scenes.empty()
+    assert running.errors.empty()
+
+
+def test_stop_says_when_the_model_does_not_return(monkeypatch: pytest.MonkeyPatch) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    class Hangs(FakeSegmenter):
+        def segment(self, batch: Batch, encoded: EncodedVocabulary) -> list[Segmentation]:
+            if batch.pictures[0].shape == RED.shape:
+                started.set()
+                go_on.wait(10)
+            return super().segment(batch, encoded)
+
+    monkeypatch.setattr(live_model, "load_segmenter", lambda *_: Hangs())
+    running = Running("red")
+    running.worker.start()
+    running.slots.put(Frame("camera", RED))
+    assert started.wait(5)
+    assert not running.worker.stop(timeout_s=0.1)
+    go_on.set()
+    assert running.worker.stop(timeout_s=5)

@@ -1,0 +1,24 @@
+"""Fixtures of the tests that need ROS 2. `planner.py`, beside this file, has the tools."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import rclpy
+
+# Test modules are imported one by one, without a package around them.
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ros() -> Iterator[None]:
+    """One context for all tests, apart from whatever else runs on this machine and network."""
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    rclpy.init(args=[])
+    yield
+    rclpy.try_shutdown()

@@ -1,0 +1,311 @@
+"""The other side of the node: a planner that shows it images, changes its words and reads its answers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from numpy.typing import NDArray
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
+from rcl_interfaces.srv import (
+    DescribeParameters,
+    GetParameters,
+    ListParameters,
+    SetParametersAtomically,
+)
+from rclpy.executors import Executor, MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.parameter import Parameter, parameter_value_to_python
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from sensor_msgs.msg import CompressedImage, Image
+
+from zs_seg_ros import msg, srv
+from zs_seg_ros.ros.node import SegmentationNode
+from zs_seg_ros.segmenters.fake import PALETTE
+
+TIMEOUT_S = 20.0
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+ITEM_TYPES = {"mono8": "u1", "mono16": "<u2", "rgb8": "u1"}
+
+Answer = TypeVar("Answer")
+
+
+def wait_until(condition: Callable[[], Answer], what: str, timeout_s: float = TIMEOUT_S) -> Answer:
+    """What `condition` returns as soon as that is true."""
+    end = time.monotonic() + timeout_s
+    while not (answer := condition()):
+        assert time.monotonic() < end, f"waited {timeout_s:.0f} s in vain for {what}"
+        time.sleep(0.002)
+    return answer
+
+
+# --- pictures and messages ---
+
+
+def stripes(*colours: str, height: int = 24, width: int = 16) -> NDArray[np.uint8]:
+    """Upright stripes of palette colours, each `width` pixels wide."""
+    row = np.repeat([PALETTE[colour] for colour in colours], width, axis=0)
+    return np.broadcast_to(row.astype(np.uint8), (height, *row.shape))
+
+
+def image(picture: NDArray[Any], encoding: str = "rgb8", frame_id: str = "optical") -> Image:
+    """A message of its own time, without row padding."""
+    height, width = picture.shape[:2]
+    message = Image(height=height, width=width, encoding=encoding, step=picture.nbytes // height)
+    message.data = array("B", picture.tobytes())
+    message.header.frame_id = frame_id
+    stamp(message, time.time_ns())
+    return message
+
+
+def stamp(message: Image | CompressedImage, time_ns: int) -> None:
+    message.header.stamp.sec, message.header.stamp.nanosec = divmod(time_ns, 10**9)
+
+
+def pixels(message: Image) -> NDArray[Any]:
+    """(H, W) or (H, W, 3) of a message that must not have row padding."""
+    item_type = np.dtype(ITEM_TYPES[message.encoding])
+    channels = 3 if message.encoding == "rgb8" else 1
+    assert message.step == message.width * channels * item_type.itemsize
+    shape = (message.height, message.width, channels)[: 3 if channels == 3 else 2]
+    return np.frombuffer(message.data, item_type).reshape(shape)
+
+
+def target(name: str, *prompts: str, threshold: float = 0.0) -> msg.TargetClass:
+    return msg.TargetClass(name=name, prompts=list(prompts), threshold=threshold)
+
+
+# --- the planner ---
+
+
+class Planner:
+    """A node of its own, in a thread of its own. Everything waits until it is matched or answered."""
+
+    def __init__(self, of: str = "zs_seg") -> None:
+        self.of = of
+        self.node = rclpy.create_node("planner")
+        self._clients: dict[str, Any] = {}
+        self._publishers: dict[str, Any] = {}
+        self._received: dict[str, list[Any]] = defaultdict(list)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
+        self.listen("/diagnostics", DiagnosticArray, 10, matched=False)
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self._thread.join()
+        self.node.destroy_node()
+
+    def ask(self, service_type: Any, name: str, request: Any) -> Any:
+        """The future answer of a service of the node under test."""
+        if name not in self._clients:
+            self._clients[name] = self.node.create_client(service_type, f"/{self.of}/{name}")
+        client = self._clients[name]
+        assert client.wait_for_service(TIMEOUT_S), f"there is no service {name}"
+        return client.call_async(request)
+
+    def call(self, service_type: Any, name: str, request: Any) -> Any:
+        """The answer of a service of the node under test."""
+        future = self.ask(service_type, name, request)
+        wait_until(future.done, f"the answer of {name}")
+        return future.result()
+
+    # images and results
+
+    def send(self, message: Image | CompressedImage, camera: str = "camera", qos: Any = 10) -> None:
+        """Publish an image once the node listens."""
+        suffix = "image_raw" if isinstance(message, Image) else "image_raw/compressed"
+        topic = f"/{camera}/{suffix}"
+        if topic not in self._publishers:
+            self._publishers[topic] = self.node.create_publisher(type(message), topic, qos)
+        publisher = self._publishers[topic]
+        wait_until(publisher.get_subscription_count, f"a subscription to {topic}")
+        publisher.publish(message)
+
+    def listen(self, topic: str, message_type: Any, qos: Any, *, matched: bool = True) -> list[Any]:
+        """The messages of a topic, oldest first; a list that grows."""
+        if topic not in self._received:
+            received = self._received[topic]
+            self.subscribe(topic, message_type, qos, received.append, matched=matched)
+        return self._received[topic]
+
+    def subscribe(
+        self, topic: str, message_type: Any, qos: Any, callback: Any, *, matched: bool = True
+    ) -> None:
+        subscription = self.node.create_subscription(message_type, topic, callback, qos)
+        if matched:
+            wait_until(subscription.get_publisher_count, f"a publisher of {topic}")
+
+    def outputs(self, kind: str = "label", camera: str = "camera") -> list[Image]:
+        """The images of one output: label, confidence or overlay."""
+        qos = qos_profile_sensor_data if kind == "overlay" else 5
+        return self.listen(f"/{self.of}/{camera}/{kind}", Image, qos)
+
+    def answer_to(
+        self, message: Image | CompressedImage, kind: str = "label", camera: str = "camera"
+    ) -> Image:
+        """Publish an image and wait for the output with its stamp."""
+        received = self.outputs(kind, camera)
+        self.send(message, camera)
+        return self.output_with_stamp_of(message, received)
+
+    @staticmethod
+    def output_with_stamp_of(message: Any, received: list[Image]) -> Image:
+        found = wait_until(
+            lambda: [m for m in received if m.header.stamp == message.header.stamp],
+            f"a result with the stamp {message.header.stamp}",
+        )
+        return found[0]
+
+    def label_of(self, picture: NDArray[Any], camera: str = "camera") -> NDArray[Any]:
+        """Show a picture and return the label image of it."""
+        return pixels(self.answer_to(image(picture), camera=camera))
+
+    @staticmethod
+    def wait_for_more(received: list[Any], than: int) -> list[Any]:
+        """A list of messages, once it has more than `than`."""
+        return wait_until(lambda: received if len(received) > than else [], "another message")
+
+    # vocabulary
+
+    def set_vocabulary(self, *classes: str | msg.TargetClass) -> srv.SetVocabulary.Response:
+        targets = [target(c) if isinstance(c, str) else c for c in classes]
+        request = srv.SetVocabulary.Request(classes=targets)
+        return self.call(srv.SetVocabulary, "set_vocabulary", request)
+
+    def get_vocabulary(self) -> msg.Vocabulary:
+        request = srv.GetVocabulary.Request()
+        return self.call(srv.GetVocabulary, "get_vocabulary", request).vocabulary
+
+    def ids(self) -> dict[str, int]:
+        """Label value of each name in force."""
+        vocabulary = self.get_vocabulary()
+        return {c.name: i for c, i in zip(vocabulary.classes, vocabulary.ids, strict=True)}
+
+    # lifecycle and parameters
+
+    @property
+    def state(self) -> str:
+        return str(self.call(GetState, "get_state", GetState.Request()).current_state.label)
+
+    def wait_for_state(self, state: str) -> None:
+        wait_until(lambda: self.state == state, f"the state {state}")
+
+    def change_state(self, transition: str) -> bool:
+        """configure, activate, deactivate, cleanup or shutdown; whether that succeeded."""
+        future = self.ask_for_state(transition)
+        wait_until(future.done, f"the answer to {transition}")
+        return bool(future.result().success)
+
+    def ask_for_state(self, transition: str) -> Any:
+        """The future answer; rclpy never gives one to a transition that does not exist in this state."""
+        request = ChangeState.Request(transition=Transition(label=transition))
+        return self.ask(ChangeState, "change_state", request)
+
+    def set_parameters(self, values: Mapping[str, Any]) -> SetParametersResult:
+        """All or nothing. A value may be a Parameter, where its type cannot be told from the value."""
+        parameters = [
+            v if isinstance(v, Parameter) else Parameter(k, value=v) for k, v in values.items()
+        ]
+        request = SetParametersAtomically.Request(
+            parameters=[parameter.to_parameter_msg() for parameter in parameters]
+        )
+        return self.call(SetParametersAtomically, "set_parameters_atomically", request).result
+
+    def parameter(self, name: str) -> Any:
+        answer = self.call(GetParameters, "get_parameters", GetParameters.Request(names=[name]))
+        return parameter_value_to_python(answer.values[0])
+
+    def parameter_names(self) -> list[str]:
+        """Of the package's own parameters."""
+        answer = self.call(ListParameters, "list_parameters", ListParameters.Request())
+        others = ("use_sim_time", "start_type_description_service", "qos_overrides.")
+        return [name for name in answer.result.names if not name.startswith(others)]
+
+    def describe_parameters(self, names: list[str]) -> list[ParameterDescriptor]:
+        request = DescribeParameters.Request(names=names)
+        return list(self.call(DescribeParameters, "describe_parameters", request).descriptors)
+
+    # diagnostics
+
+    def diagnosis(
+        self, entry: str, condition: Callable[[DiagnosticStatus], Any], what: str
+    ) -> DiagnosticStatus:
+        """The next status of 'model' or of a camera for which the condition holds."""
+        arrays = self._received["/diagnostics"]
+        first = len(arrays)
+
+        def fitting() -> list[DiagnosticStatus]:
+            new = [status for array in arrays[first:] for status in array.status]
+            return [s for s in new if s.name.endswith(f": {entry}") and condition(s)]
+
+        try:
+            return wait_until(fitting, f"diagnostics of {entry} with {what}")[0]
+        except AssertionError as error:
+            newest = [(s.name, s.message) for s in arrays[-1].status] if arrays else "nothing"
+            raise AssertionError(f"{error}; the newest say {newest}") from None
+
+    def diagnosis_saying(self, entry: str, *words: str) -> DiagnosticStatus:
+        """The next status whose message has all these words."""
+        return self.diagnosis(
+            entry, lambda status: all(w in status.message for w in words), repr(words)
+        )
+
+
+def values(status: DiagnosticStatus) -> dict[str, str]:
+    return {pair.key: pair.value for pair in status.values}
+
+
+# --- the node under test ---
+
+
+def _spin(executor: Executor, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            executor.spin()
+        except Exception as error:  # the executable survives these in the same way
+            print(f"the executor let out {type(error).__name__}: {error}")
+
+
+@contextmanager
+def running_node(
+    parameters: Mapping[str, Any] | None = None, state: str = "active"
+) -> Iterator[Planner]:
+    """A node with the model `fake`, brought to `state` ('' to leave that to it), and a planner beside it.
+
+    One at a time: a second node would have the same name.
+    """
+    wanted = {"model": "fake", "autostart": state == "active"} | dict(parameters or {})
+    overrides = [Parameter(name, value=value) for name, value in wanted.items()]
+    node = SegmentationNode(parameter_overrides=overrides)
+    for timer in node.timers:  # diagnostics come once a second; tests need not wait that long
+        timer.timer_period_ns //= 10
+    executor, stop = MultiThreadedExecutor(num_threads=6), threading.Event()
+    executor.add_node(node)
+    thread = threading.Thread(target=_spin, args=(executor, stop), daemon=True)
+    thread.start()
+    planner = Planner()
+    try:
+        if state == "inactive":
+            assert planner.change_state("configure")
+        if state:
+            planner.wait_for_state(state)
+        yield planner
+    finally:
+        planner.close()
+        stop.set()
+        executor.shutdown(timeout_sec=5.0)
+        thread.join(5.0)
+        node.destroy_node()

@@ -1,0 +1,291 @@
+"""Messages ↔ the core's types, against oracles that read byte by byte."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from zs_seg_ros.errors import ImageError, VocabularyError
+from zs_seg_ros.ros.conversions import (
+    classes_from_messages,
+    confidence_message,
+    header_of,
+    image_message,
+    label_info_message,
+    label_message,
+    picture_from_compressed,
+    picture_from_image,
+    stamp_ns,
+    time_message,
+    vocabulary_message,
+)
+from zs_seg_ros.types import Frame, Scene, Segmentation
+from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
+
+# encoding -> bytes of an item, and where red, green and blue are among the items of a pixel
+LAYOUTS = {
+    "rgb8": (1, 3, (0, 1, 2)),
+    "bgr8": (1, 3, (2, 1, 0)),
+    "rgba8": (1, 4, (0, 1, 2)),
+    "bgra8": (1, 4, (2, 1, 0)),
+    "mono8": (1, 1, (0, 0, 0)),
+    "mono16": (2, 1, (0, 0, 0)),
+}
+BAYER = ("bayer_rggb8", "bayer_bggr8", "bayer_gbrg8")
+quick = settings(deadline=None, max_examples=60)
+
+
+@st.composite
+def plain_images(draw: st.DrawFn) -> Image:
+    """Every plain encoding with random bytes, row padding, byte order and bytes to spare at the end."""
+    encoding = draw(st.sampled_from(sorted(LAYOUTS)))
+    item, channels, _ = LAYOUTS[encoding]
+    height, width = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    step = width * channels * item + draw(st.integers(0, 7))
+    size = height * step + draw(st.integers(0, 9))
+    return Image(
+        height=height,
+        width=width,
+        encoding=encoding,
+        step=step,
+        is_bigendian=draw(st.integers(0, 1)),
+        data=array("B", draw(st.binary(min_size=size, max_size=size))),
+    )
+
+
+def read_byte_by_byte(message: Image) -> list[list[list[int]]]:
+    item, channels, order = LAYOUTS[message.encoding]
+    byte_order = "big" if message.is_bigendian else "little"
+
+    def value(row: int, column: int, channel: int) -> int:
+        start = row * message.step + (column * channels + channel) * item
+        return int.from_bytes(message.data[start : start + item].tobytes(), byte_order)
+
+    return [
+        [[value(row, column, channel) for channel in order] for column in range(message.width)]
+        for row in range(message.height)
+    ]
+
+
+@quick
+@given(plain_images())
+def test_a_plain_image_is_read_right_and_where_it_lies(message: Image) -> None:
+    picture = picture_from_image(message)
+    assert picture.tolist() == read_byte_by_byte(message)
+    assert np.shares_memory(picture, np.frombuffer(message.data, np.uint8))
+    Frame("camera", picture)  # and the pipeline takes it
+
+
+@quick
+@given(
+    encoding=st.sampled_from(BAYER),
+    padding=st.integers(0, 5),
+    colour=st.tuples(*[st.integers(0, 255)] * 3),
+)
+def test_bayer_images_go_through_cv_bridge_whatever_their_padding(
+    encoding: str, padding: int, colour: tuple[int, int, int]
+) -> None:
+    pattern = encoding.removeprefix("bayer_").removesuffix("8")
+    mosaic = np.zeros((6, 8 + padding), np.uint8)
+    for place, letter in enumerate(pattern):
+        mosaic[place // 2 :: 2, place % 2 : 8 : 2] = colour["rgb".index(letter)]
+    message = image_message(mosaic, encoding, Header())
+    message.width = 8
+    picture = picture_from_image(message)
+    assert picture.shape == (6, 8, 3) and picture.dtype == np.uint8
+    assert (picture[1:-1, 1:-1] == colour).all()
+
+
+@pytest.mark.parametrize("encoding", ["16UC1", "32FC1", "rgb9", "", "RGB8"])
+def test_an_encoding_that_nobody_reads_is_named(encoding: str) -> None:
+    message = Image(height=2, width=2, encoding=encoding, step=8, data=array("B", bytes(16)))
+    with pytest.raises(ImageError, match=f"encoding {encoding!r}.*rgb8, bgr8"):
+        picture_from_image(message)
+
+
+# --- back into messages ---
+
+any_picture = arrays.arrays(
+    np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 5), st.just(3))
+).flatmap(
+    lambda picture: st.sampled_from([picture, picture[::-1], picture[..., ::-1], picture[:, ::-1]])
+)
+
+
+@quick
+@given(any_picture)
+def test_a_picture_survives_the_way_into_a_message_and_back(picture: NDArray[np.uint8]) -> None:
+    message = image_message(picture, "rgb8", Header(frame_id="optical"))
+    assert isinstance(message.data, array) and message.data.typecode == "B"
+    assert message.step == 3 * message.width and len(message.data) == message.step * message.height
+    assert message.header.frame_id == "optical"
+    assert (picture_from_image(message) == picture).all()
+
+
+@quick
+@given(
+    arrays.arrays(
+        st.sampled_from([np.uint8, np.uint16]), st.tuples(st.integers(1, 5), st.integers(1, 5))
+    )
+)
+def test_labels_are_mono8_or_mono16_with_their_confidence_beside_them(label: NDArray[Any]) -> None:
+    confidence = (label > 0).astype(np.uint8) * 200
+    frame = Frame("camera", np.zeros((*label.shape, 3), np.uint8), 1_500_000_000, "optical")
+    scene = Scene(frame, Segmentation(label, confidence), Vocabulary())
+    for message, pixels in ((label_message(scene), label), (confidence_message(scene), confidence)):
+        assert message.encoding == ("mono8" if pixels.dtype == np.uint8 else "mono16")
+        assert isinstance(message.data, array) and message.data.typecode == "B"
+        assert not message.is_bigendian and message.step == message.width * pixels.itemsize
+        assert (picture_from_image(message)[..., 0] == pixels).all()
+        assert (message.header.stamp.sec, message.header.stamp.nanosec) == (1, 500_000_000)
+        assert message.header.frame_id == "optical"
+
+
+@given(st.integers(-(2**31), 2**31 - 1), st.integers(0, 999_999_999))
+def test_a_stamp_survives_the_way_through_a_frame(seconds: int, nanoseconds: int) -> None:
+    header = Header(frame_id="optical")
+    header.stamp.sec, header.stamp.nanosec = seconds, nanoseconds
+    picture = np.zeros((1, 1, 3), np.uint8)
+    frame = Frame("camera", picture, stamp_ns(header.stamp), header.frame_id)
+    assert header_of(frame) == header
+    assert time_message(stamp_ns(header.stamp)) == header.stamp
+
+
+def test_a_stamp_that_is_no_time_is_refused() -> None:
+    header = Header()
+    header.stamp.nanosec = 10**9
+    with pytest.raises(ImageError, match="1000000000 nanoseconds"):
+        stamp_ns(header.stamp)
+
+
+def test_a_compressed_picture_is_rgb() -> None:
+    import cv2
+
+    picture = np.random.default_rng(7).integers(0, 256, (5, 4, 3), dtype=np.uint8)
+    data = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes()
+    message = CompressedImage(format="png", data=array("B", data))
+    assert (picture_from_compressed(message) == picture).all()
+
+
+# --- vocabularies ---
+
+words = st.text("abcdefghij äé", min_size=1, max_size=8).map(lambda text: f"x{text}".strip())
+thresholds = st.floats(0, 1, width=32)
+
+
+@st.composite
+def exemplars(draw: st.DrawFn) -> Exemplar:
+    height, width = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    picture = draw(arrays.arrays(np.uint8, (height, width, 3)))
+    mask = draw(st.none() | arrays.arrays(np.bool_, (height, width)))
+    if mask is not None:
+        mask[0, 0] = True
+    return Exemplar(picture, mask)
+
+
+targets = st.builds(
+    TargetClass,
+    words,
+    st.lists(words, max_size=3).map(tuple),
+    thresholds,
+    st.lists(exemplars(), max_size=2).map(tuple),
+)
+
+
+@quick
+@given(st.lists(targets, max_size=4, unique_by=lambda t: " ".join(t.name.split())))
+def test_a_vocabulary_survives_the_way_into_a_message_and_back(classes: list[TargetClass]) -> None:
+    vocabulary = Vocabulary().changed_to(classes, stamp_ns=1_500_000_000)
+    message = vocabulary_message(vocabulary)
+    assert message.version == 1 and tuple(message.ids) == vocabulary.ids
+    assert (message.header.stamp.sec, message.header.stamp.nanosec) == (1, 500_000_000)
+    back = classes_from_messages(message.classes)
+    assert len(back) == len(classes)
+    for one, other in zip(back, vocabulary.classes, strict=True):
+        assert (one.name, one.prompts, one.threshold) == (
+            other.name,
+            other.prompts,
+            other.threshold,
+        )
+        for exemplar, original in zip(one.exemplars, other.exemplars, strict=True):
+            assert (exemplar.picture == original.picture).all()
+            assert (exemplar.mask is None) == (original.mask is None)
+            assert original.mask is None or (exemplar.mask == original.mask).all()
+
+
+def test_exemplars_are_copies_that_outlive_their_message() -> None:
+    message = vocabulary_message(
+        Vocabulary().changed_to([TargetClass("x", (), 0.0, (Exemplar(np.ones((2, 2, 3), "u1")),))])
+    )
+    [target] = classes_from_messages(message.classes)
+    data = np.frombuffer(message.classes[0].exemplars[0].image.data, np.uint8)
+    assert not np.shares_memory(target.exemplars[0].picture, data)
+
+
+def test_an_exemplar_of_16_bits_keeps_its_high_bytes() -> None:
+    message = vocabulary_message(
+        Vocabulary().changed_to([TargetClass("x", (), 0.0, (Exemplar(np.ones((1, 1, 3), "u1")),))])
+    )
+    grey = np.array([[0x12FF, 0xFE01]], np.uint16)
+    message.classes[0].exemplars[0].image = image_message(grey, "mono16", Header())
+    [target] = classes_from_messages(message.classes)
+    assert target.exemplars[0].picture[0, :, 0].tolist() == [0x12, 0xFE]
+
+
+def test_an_exemplar_whose_mask_marks_nothing_is_refused() -> None:
+    exemplar = Exemplar(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.bool_))
+    message = vocabulary_message(
+        Vocabulary().changed_to([TargetClass("mug", (), 0.0, (exemplar,))])
+    )
+    with pytest.raises(VocabularyError, match="'mug' has an empty mask"):
+        classes_from_messages(message.classes)
+
+
+# --- label_info ---
+
+
+@dataclass
+class VisionClass:
+    """vision_msgs/VisionClass, which is not installed everywhere."""
+
+    class_id: int = 0
+    class_name: str = ""
+
+
+@dataclass
+class LabelInfo:
+    """vision_msgs/LabelInfo."""
+
+    header: Header = field(default_factory=Header)
+    class_map: list[VisionClass] = field(default_factory=list)
+    threshold: float = 0.0
+
+
+def test_label_info_lists_ids_and_names_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    package, module = ModuleType("vision_msgs"), ModuleType("vision_msgs.msg")
+    module.__dict__.update(VisionClass=VisionClass, LabelInfo=LabelInfo)
+    monkeypatch.setitem(sys.modules, "vision_msgs", package)
+    monkeypatch.setitem(sys.modules, "vision_msgs.msg", module)
+    before = Vocabulary().changed_to([TargetClass("mug"), TargetClass("duck")])
+    vocabulary = before.changed_to([TargetClass("ball"), TargetClass("duck")])
+    header = Header(frame_id="optical")
+    info = label_info_message(vocabulary, header, 0.25)
+    assert info == LabelInfo(header, [VisionClass(3, "ball"), VisionClass(2, "duck")], 0.25)
+
+
+def test_without_vision_msgs_there_is_no_label_info(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vision_msgs", None)
+    monkeypatch.setitem(sys.modules, "vision_msgs.msg", None)
+    assert label_info_message(Vocabulary(), Header(), 0.5) is None

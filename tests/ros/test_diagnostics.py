@@ -1,0 +1,67 @@
+"""Nothing is silent: diagnostics tell what runs, how fast, and what is wrong with what to do about it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from planner import image, running_node, stamp, stripes, values
+from sensor_msgs.msg import Image
+
+PICTURE = stripes("red", "blue")
+
+
+def test_diagnostics_tell_what_runs() -> None:
+    with running_node({"classes": ["red", "blue cup"]}) as planner:
+        status = planner.diagnosis("model", lambda s: values(s)["state"] == "active", "the state")
+        assert values(status)["model"] == "fake"
+        assert values(status)["device"] == "cpu"
+        assert values(status)["vocabulary version"] == "1"
+        assert values(status)["classes"] == "red, blue cup"
+        assert "stand-in for tests" in status.message
+
+
+def test_diagnostics_tell_counts_age_and_the_time_of_each_stage() -> None:
+    with running_node({"classes": ["red"]}) as planner:
+        for _ in range(3):
+            planner.label_of(PICTURE)
+        status = planner.diagnosis("camera", lambda s: values(s)["frames out"] == "3", "3 frames")
+        found = values(status)
+        assert (found["frames in"], found["frames skipped"], found["frames refused"]) == (
+            "3",
+            "0",
+            "0",
+        )
+        for key in ("frame age (ms)", "segment (ms)", "publish (ms)"):
+            assert 0 < float(found[key]) < 20_000
+
+
+def test_a_node_without_words_says_how_to_give_it_some() -> None:
+    with running_node() as planner:
+        status = planner.diagnosis_saying("model", "no vocabulary yet", "/zs_seg/set_vocabulary")
+        assert status.level == status.WARN
+        planner.set_vocabulary("red")
+        planner.diagnosis("model", lambda s: s.level == s.OK, "nothing wrong")
+
+
+def test_a_camera_that_does_not_exist_is_reported() -> None:
+    with running_node({"cameras": ["left"]}) as planner:
+        status = planner.diagnosis_saying("left", "nobody publishes /left/image_raw")
+        assert status.level == status.WARN
+
+
+def test_a_camera_that_is_silent_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zs_seg_ros.ros.camera.SILENCE_S", 0.2)
+    with running_node() as planner:
+        planner.node.create_publisher(Image, "/camera/image_raw", 10)
+        status = planner.diagnosis_saying("camera", "no image on /camera/image_raw", "silent")
+        assert status.level == status.WARN
+
+
+def test_frames_that_are_too_old_are_reported() -> None:
+    with running_node({"classes": ["red"]}) as planner:
+        message = image(PICTURE)
+        stamp(message, time.time_ns() - 60 * 10**9)
+        planner.answer_to(message)
+        status = planner.diagnosis_saying("camera", "behind their images' stamps", "clocks")
+        assert status.level == status.WARN

@@ -1,0 +1,181 @@
+"""Parameters explain themselves, and a wrong value is refused with the reason."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from ament_index_python.packages import get_package_share_directory
+from planner import Planner, image, pixels, running_node, target
+from rclpy.parameter import Parameter
+
+CONFIG = Path(get_package_share_directory("zs_seg_ros")) / "config"
+
+
+@pytest.fixture
+def unconfigured() -> Iterator[Planner]:
+    with running_node({"autostart": False}, state="unconfigured") as planner:
+        yield planner
+
+
+def test_every_parameter_describes_itself(unconfigured: Planner) -> None:
+    names = unconfigured.parameter_names()
+    assert {
+        "model", "revision", "device", "precision", "compile", "cameras", "classes",
+        "vocabulary_file", "default_threshold", "autostart", "camera.reliability", "camera.transport",
+    } <= set(names)  # fmt: skip
+    for descriptor in unconfigured.describe_parameters(names):
+        assert len(descriptor.description) > 10, descriptor.name
+        assert descriptor.description.endswith("."), descriptor.name
+
+
+def test_the_threshold_has_a_range(unconfigured: Planner) -> None:
+    [descriptor] = unconfigured.describe_parameters(["default_threshold"])
+    [allowed] = descriptor.floating_point_range
+    assert (allowed.from_value, allowed.to_value) == (0.0, 1.0)
+
+
+REFUSED = [
+    ("camera.reliability", "maybe", "auto, reliable, best_effort"),
+    ("camera.transport", "ftp", "raw, compressed"),
+    ("default_threshold", 1.5, "1.5"),
+    ("default_threshold", -0.1, "-0.1"),
+    ("default_threshold", math.nan, "nan"),
+    ("default_threshold", "high", "type"),
+    ("cameras", ["", "a"], "none of them empty"),
+    ("cameras", ["a", "b", "a"], "a name occurs twice"),
+    ("cameras", ["front left"], "'front left'"),
+    ("cameras", ["a//b"], "'a//b'"),
+    ("cameras", Parameter("cameras", Parameter.Type.STRING_ARRAY, []), "at least one"),
+    ("precision", "fp8", "auto, fp32, fp16, bf16"),
+    ("model", "", "model is empty"),
+    ("model", "  ", "model is empty"),
+    ("compile", "yes", "type"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"), REFUSED, ids=[f"{name}={value!r}" for name, value, _ in REFUSED]
+)
+def test_a_wrong_value_is_refused_with_the_reason(
+    unconfigured: Planner, name: str, value: Any, words: str
+) -> None:
+    before = unconfigured.parameter(name)
+    result = unconfigured.set_parameters({name: value})
+    assert not result.successful
+    assert words in result.reason.lower() or words in result.reason
+    assert unconfigured.parameter(name) == before
+
+
+def test_of_several_parameters_all_change_or_none(unconfigured: Planner) -> None:
+    result = unconfigured.set_parameters({"device": "cpu", "precision": "fp8"})
+    assert not result.successful and "fp8" in result.reason
+    assert unconfigured.parameter("device") == "auto"
+
+
+def test_classes_and_a_vocabulary_file_are_not_taken_together(unconfigured: Planner) -> None:
+    result = unconfigured.set_parameters({"classes": ["red"], "vocabulary_file": "words.yaml"})
+    assert not result.successful and "both" in result.reason
+
+
+def test_what_needs_a_new_model_cannot_change_while_one_is_loaded() -> None:
+    with running_node() as planner:
+        for name, value in (("model", "tabletop"), ("cameras", ["left"]), ("device", "cpu")):
+            result = planner.set_parameters({name: value})
+            assert not result.successful
+            assert name in result.reason and "cleanup" in result.reason
+        assert planner.parameter("model") == "fake"
+        assert planner.change_state("deactivate") and planner.change_state("cleanup")
+        assert planner.set_parameters({"cameras": ["left"]}).successful
+        assert planner.change_state("configure") and planner.change_state("activate")
+        planner.set_vocabulary("red")
+        planner.label_of(np.zeros((4, 4, 3), np.uint8), camera="left")
+
+
+def test_the_default_threshold_takes_effect_on_the_next_frame() -> None:
+    pale_red = np.full((8, 8, 3), (170, 30, 30), np.uint8)  # the model is 0.80 certain
+    pale_blue = np.full((8, 8, 3), (30, 60, 170), np.uint8)
+    picture = np.hstack([pale_red, pale_blue])
+    with running_node() as planner:
+        planner.set_vocabulary("red", target("blue", threshold=0.6))
+        assert planner.label_of(picture)[0, ::8].tolist() == [1, 2]
+        assert planner.set_parameters({"default_threshold": 0.9}).successful
+        assert planner.label_of(picture)[0, ::8].tolist() == [0, 2]
+        assert not planner.set_parameters({"default_threshold": 1.1}).successful
+        assert planner.label_of(picture)[0, ::8].tolist() == [0, 2]
+        assert planner.set_parameters({"default_threshold": 0.7}).successful
+        assert planner.label_of(picture)[0, ::8].tolist() == [1, 2]
+
+
+def test_a_device_that_is_not_there_fails_configure_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "zs_seg_dense"}))
+    wanted = {"model": str(tmp_path), "device": "cuda:7"}
+    with running_node(wanted, state="unconfigured") as planner:
+        assert not planner.change_state("configure")
+        assert planner.state == "unconfigured"
+        status = planner.diagnosis_saying("model", "'cuda:7' is not there")
+        assert "\n" not in status.message
+
+
+def test_each_camera_has_parameters_of_its_own() -> None:
+    parameters = {"cameras": ["left", "arm/wrist"], "arm/wrist.transport": "compressed"}
+    with running_node(parameters | {"classes": ["red"]}) as planner:
+        assert planner.parameter("left.transport") == "raw"
+        assert planner.parameter("arm/wrist.transport") == "compressed"
+        message = image(np.full((4, 4, 3), (220, 30, 30), np.uint8))
+        assert pixels(planner.answer_to(message, camera="left")).all()
+
+
+def test_an_empty_list_of_classes_is_a_list_of_none() -> None:
+    with running_node({"classes": None}) as planner:  # what `classes: []` in a file arrives as
+        assert planner.parameter("classes") == []
+        assert planner.get_vocabulary().version == 0
+
+
+def test_an_empty_list_of_cameras_fails_configure() -> None:
+    with running_node({"cameras": None}, state="unconfigured") as planner:
+        assert not planner.change_state("configure")
+        planner.diagnosis_saying("model", "at least one camera")
+
+
+# --- the configuration files ---
+
+
+def parameters_in(file: Path) -> dict[str, Any]:
+    """Of all nodes in a file, with names as ROS 2 sees them."""
+    return {
+        name: value
+        for node in yaml.safe_load(file.read_text()).values()
+        for name, value in flat(node["ros__parameters"])
+    }
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def test_the_robots_configuration_has_every_parameter(unconfigured: Planner) -> None:
+    written = parameters_in(CONFIG / "segmentation.yaml")
+    assert set(written) == set(unconfigured.parameter_names())
+
+
+@pytest.mark.parametrize("file", sorted(CONFIG.glob("*.yaml")), ids=lambda file: file.name)
+def test_a_configuration_file_sets_only_what_the_node_knows(file: Path) -> None:
+    written = parameters_in(file)
+    with running_node(written | {"autostart": False}, state="unconfigured") as planner:
+        known = {*planner.parameter_names(), "use_sim_time"}
+        assert set(written) <= known
+        for name in set(written) - {"autostart", "use_sim_time"}:
+            assert planner.parameter(name) == written[name]
+        result = planner.set_parameters({"model": written.get("model", "fake")})
+        assert result.successful, result.reason

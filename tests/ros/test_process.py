@@ -1,0 +1,126 @@
+"""The installed executable, as a process of its own: parameters in, label images out, ends when told to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from planner import Planner, image, pixels, stripes, target, wait_until
+
+PICTURE = stripes("red", "blue")
+PATIENCE_S = 10.0
+"""Three seconds on an idle machine."""
+
+
+@contextmanager
+def node_process(
+    *arguments: str, name: str = "zs_seg", ignore_sigint: bool = False
+) -> Iterator[subprocess.Popen[str]]:
+    """`segmentation_node` with the model fake; killed at the end if it still runs."""
+
+    def as_in_the_background_of_a_shell() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    command = ["segmentation_node", "--ros-args", "-r", f"__node:={name}", "-p", "model:=fake"]
+    process = subprocess.Popen(
+        [*command, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        preexec_fn=as_in_the_background_of_a_shell if ignore_sigint else None,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def planner() -> Iterator[Planner]:
+    planner = Planner()
+    yield planner
+    planner.close()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Exit code and output of a process that is about to end."""
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, output
+
+
+@pytest.mark.parametrize(
+    ("number", "ignore_sigint"),
+    [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGINT, True)],
+    ids=["ctrl-C", "SIGTERM", "SIGINT to one that a shell started in the background"],
+)
+def test_a_signal_ends_it_with_exit_code_0(
+    planner: Planner, number: signal.Signals, ignore_sigint: bool
+) -> None:
+    with node_process(ignore_sigint=ignore_sigint) as process:
+        planner.wait_for_state("active")
+        process.send_signal(number)
+        code, output = ended(process)
+    assert code == 0, output
+    assert "Traceback" not in output
+
+
+def test_ctrl_c_while_frames_flow_ends_it_with_exit_code_0(planner: Planner) -> None:
+    with node_process("-p", "classes:=[red]") as process:
+        planner.wait_for_state("active")
+        planner.outputs()
+        for _ in range(20):
+            planner.send(image(PICTURE))
+        process.send_signal(signal.SIGINT)
+        code, output = ended(process)
+    assert code == 0, output
+    assert "Traceback" not in output
+
+
+def test_label_images_of_the_words_in_a_parameter_file_arrive_in_another_process(
+    planner: Planner, tmp_path: Path
+) -> None:
+    file = tmp_path / "parameters.yaml"
+    file.write_text(
+        "/**:\n"
+        "  ros__parameters:\n"
+        "    cameras: [left]\n"
+        "    classes: [blue, red]\n"
+        "    default_threshold: 0.25\n"
+        "    left.reliability: reliable\n"
+    )
+    with node_process("--params-file", str(file)):
+        planner.wait_for_state("active")
+        assert planner.parameter("default_threshold") == 0.25
+        assert planner.parameter("left.reliability") == "reliable"
+        labels = planner.outputs(camera="left")
+
+        def answered() -> bool:
+            # Again and again: the node may see our subscription a moment after we see its publisher.
+            planner.send(image(PICTURE, frame_id="left_optical"), camera="left")
+            time.sleep(0.05)
+            return bool(labels)
+
+        wait_until(answered, "a label image")
+        assert labels[0].header.frame_id == "left_optical"
+        assert pixels(labels[0])[0, ::16].tolist() == [2, 1]
+
+        answer = planner.set_vocabulary(target("mug", "red"))
+        assert answer.success and list(answer.vocabulary.ids) == [3]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["default_threshold:=1.5", "default_threshold:=high", "classes:=[1, 2]"]
+)
+def test_a_wrong_parameter_at_the_start_is_one_clear_sentence(wrong: str) -> None:
+    with node_process("-p", wrong) as process:
+        code, output = ended(process)
+    assert code not in (0, None)
+    assert wrong.split(":=")[0] in output and "Traceback" not in output

@@ -1,0 +1,56 @@
+"""The node hears cameras whatever reliability they offer, and says so when it cannot."""
+
+from __future__ import annotations
+
+import pytest
+from planner import BEST_EFFORT, image, running_node, stripes, wait_until
+from sensor_msgs.msg import Image
+
+PICTURE = stripes("red", "blue")
+RELIABLE = 1
+
+
+@pytest.mark.parametrize("qos", [BEST_EFFORT, RELIABLE], ids=["best effort", "reliable"])
+@pytest.mark.parametrize("reliability", ["auto", "best_effort"])
+def test_a_camera_is_heard_whatever_it_offers(qos: object, reliability: str) -> None:
+    parameters = {"classes": ["red"], "camera.reliability": reliability}
+    with running_node(parameters) as planner:
+        labels = planner.outputs()
+        frame = image(PICTURE)
+        planner.send(frame, qos=qos)
+        label = planner.output_with_stamp_of(frame, labels)
+        assert set(label.data) == {0, 1}
+
+
+def test_publishers_that_come_and_go_are_followed() -> None:
+    with running_node({"classes": ["red"]}) as planner:
+        labels = planner.outputs()
+        reliable = planner.node.create_publisher(Image, "/camera/image_raw", RELIABLE)
+        best_effort = planner.node.create_publisher(Image, "/camera/image_raw", BEST_EFFORT)
+        for publisher in (best_effort, reliable):
+            wait_until(publisher.get_subscription_count, "a subscription")
+            publisher.publish(frame := image(PICTURE))
+            planner.output_with_stamp_of(frame, labels)
+
+        planner.node.destroy_publisher(best_effort)
+
+        def asks_for_reliable() -> bool:
+            found = planner.node.get_subscriptions_info_by_topic("/camera/image_raw")
+            return [s.qos_profile.reliability.name for s in found] == ["RELIABLE"]
+
+        wait_until(asks_for_reliable, "a reliable subscription")
+        wait_until(reliable.get_subscription_count, "a subscription")
+        reliable.publish(frame := image(PICTURE))
+        planner.output_with_stamp_of(frame, labels)
+
+
+def test_a_mismatch_that_was_asked_for_is_reported_with_the_remedy() -> None:
+    parameters = {"classes": ["red"], "camera.reliability": "reliable"}
+    with running_node(parameters) as planner:
+        planner.outputs()
+        images = planner.node.create_publisher(Image, "/camera/image_raw", BEST_EFFORT)
+        images.publish(image(PICTURE))
+        status = planner.diagnosis_saying(
+            "camera", "QoS mismatch", "/camera/image_raw", "camera.reliability", "best_effort"
+        )
+        assert status.level == status.ERROR

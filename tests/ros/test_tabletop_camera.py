@@ -1,0 +1,202 @@
+"""The simulated camera, as its users have it: a process of its own that publishes over DDS."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rclpy
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+
+from zs_seg_ros.recording import Recording, shipped_recording
+
+TIMEOUT_S = 30.0
+RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
+BEST_EFFORT = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
+IMAGES = {
+    "image_raw": "rgb8",
+    "depth/image_raw": "16UC1",
+    "ground_truth/label": "mono8",
+    "ground_truth/instance": "mono8",
+}
+
+
+@contextmanager
+def tabletop_camera(*parameters: str) -> Iterator[subprocess.Popen[str]]:
+    """The process; "name:=value" are its parameters."""
+    executable = shutil.which("tabletop_camera")
+    assert executable is not None, "build the package and run the tests in its environment"
+    command = [executable, "--ros-args", *(word for p in parameters for word in ("-p", p))]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ.copy()
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+class Viewer:
+    """Subscribes to everything that a camera publishes."""
+
+    def __init__(self, camera: str) -> None:
+        self.node = Node("viewer")
+        self.images: dict[str, dict[int, Image]] = defaultdict(
+            dict
+        )  # topic -> stamp in ns -> image
+        self.infos: dict[int, CameraInfo] = {}
+        for topic in IMAGES:
+            # One of each reliability: the camera must serve both.
+            qos = BEST_EFFORT if topic == "depth/image_raw" else RELIABLE
+            self.node.create_subscription(
+                Image, f"/{camera}/{topic}", lambda m, t=topic: self._on_image(t, m), qos
+            )
+        self.node.create_subscription(CameraInfo, f"/{camera}/camera_info", self._on_info, RELIABLE)
+
+    def _on_image(self, topic: str, message: Image) -> None:
+        self.images[topic][_stamp_ns(message)] = message
+
+    def _on_info(self, message: CameraInfo) -> None:
+        self.infos[_stamp_ns(message)] = message
+
+    def complete_frames(self) -> list[int]:
+        """Stamps of the frames of which every message has come in."""
+        stamps = set(self.infos)
+        for topic in IMAGES:
+            stamps &= set(self.images[topic])
+        return sorted(stamps)
+
+    def watch(self, frames: int) -> list[int]:
+        """Wait for that many complete frames."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while len(self.complete_frames()) < frames:
+            counts = {topic: len(images) for topic, images in self.images.items()}
+            assert time.monotonic() < deadline, f"no {frames} complete frames came: {counts}"
+            rclpy.spin_once(self.node, timeout_sec=0.1)
+        return self.complete_frames()
+
+
+def _stamp_ns(message: Image | CameraInfo) -> int:
+    return int(message.header.stamp.sec) * 10**9 + int(message.header.stamp.nanosec)
+
+
+@contextmanager
+def viewer(camera: str = "camera") -> Iterator[Viewer]:
+    watching = Viewer(camera)
+    try:
+        yield watching
+    finally:
+        watching.node.destroy_node()
+
+
+@pytest.fixture(scope="module")
+def short_recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first three frames of the shipped recording, under the same topics."""
+    from rosbags.rosbag2 import StoragePlugin, Writer
+
+    folder = tmp_path_factory.mktemp("recordings") / "short"
+    with (
+        Recording(shipped_recording()) as whole,
+        Writer(folder, version=8, storage_plugin=StoragePlugin.MCAP) as writer,
+    ):
+        reader = whole._reader
+        connections = {
+            c.topic: writer.add_connection(c.topic, c.msgtype, typestore=reader.typestore)
+            for c in reader.connections
+            if c.topic.startswith("/camera/") and not c.topic.endswith("label_info")
+        }
+        for message in whole.messages(connections):
+            if message.time_ns >= whole.start_ns + 3 * 10**8:
+                break
+            writer.write(connections[message.topic.name], message.time_ns, message.serialised)
+    return folder
+
+
+def test_it_publishes_every_topic_with_one_stamp_a_frame_and_ends_on_sigint() -> None:
+    with tabletop_camera() as process, viewer() as watching:
+        stamps = watching.watch(frames=15)
+        now_ns = time.time_ns()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(TIMEOUT_S) == 0
+    assert now_ns - 60e9 < stamps[0] < now_ns
+    gaps_s = np.diff(sorted(watching.images["image_raw"])) / 1e9
+    assert 0.05 < np.median(gaps_s) < 0.2
+    for topic, encoding in IMAGES.items():
+        image = watching.images[topic][stamps[0]]
+        assert (image.encoding, image.width, image.height) == (encoding, 320, 240)
+        assert image.header.frame_id == "camera_color_optical_frame"
+        assert len(image.data) == image.step * image.height
+    assert watching.infos[stamps[0]].k[0] > 200
+
+
+def test_the_pixels_are_those_of_the_recording(short_recording: Path) -> None:
+    with Recording(short_recording) as recording:
+        recorded = [m.content.data.tobytes() for m in recording.messages(["/camera/image_raw"])]
+    with tabletop_camera(f"recording:={short_recording}"), viewer() as watching:
+        stamps = watching.watch(frames=4)
+        shown = [bytes(watching.images["image_raw"][stamp].data) for stamp in stamps]
+    assert set(shown) <= set(recorded)
+
+
+def test_it_starts_again_at_the_end(short_recording: Path) -> None:
+    parameters = (f"recording:={short_recording}", "rate_hz:=50.0")
+    with tabletop_camera(*parameters), viewer() as watching:
+        stamps = watching.watch(frames=9)
+    pictures = {bytes(watching.images["image_raw"][stamp].data) for stamp in stamps}
+    assert len(pictures) == 3
+
+
+def test_without_loop_it_falls_silent_and_still_ends_on_sigterm(short_recording: Path) -> None:
+    parameters = (f"recording:={short_recording}", "loop:=false")
+    with tabletop_camera(*parameters) as process:
+        output = ""
+        while "the recording is over" not in output:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, f"it ended by itself: {output}"
+            output += line
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(TIMEOUT_S) == 0
+
+
+def test_another_name_of_the_camera_gives_other_topics_and_frames(short_recording: Path) -> None:
+    parameters = (f"recording:={short_recording}", "camera:=front")
+    with tabletop_camera(*parameters), viewer("front") as watching:
+        stamp = watching.watch(frames=1)[0]
+        assert watching.infos[stamp].header.frame_id == "front_color_optical_frame"
+
+
+def test_a_missing_recording_ends_it_with_one_sentence(tmp_path: Path) -> None:
+    with tabletop_camera(f"recording:={tmp_path / 'nothing'}") as process:
+        output, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 1
+    assert f"{tmp_path / 'nothing'} is no recording: it has no metadata.yaml" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("parameter", "reason"),
+    [("rate_hz:=0.0", "rate_hz out of range"), ("rate_hz:=fast", "expecting type 'DOUBLE'")],
+)
+def test_a_wrong_parameter_ends_it_with_the_reason(
+    short_recording: Path, parameter: str, reason: str
+) -> None:
+    with tabletop_camera(f"recording:={short_recording}", parameter) as process:
+        output, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 1
+    assert reason in output
+    assert "Traceback" not in output

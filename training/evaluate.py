@@ -1,0 +1,214 @@
+"""Measures a model on tabletop scenes that no training has seen, and prints the table of the model card.
+
+    python -m training.evaluate --card models/tabletop/README.md
+
+Every second thing in these scenes is of a pair that was held out from training, in pictures and in words.
+IoU is summed up over all pictures for each phrase, and averaged over phrases (mIoU).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from training.dataset import IGNORE, pair_image
+from training.names import ALL_PAIRS, HELD_OUT_PAIRS, SEEN_PAIRS, Pair
+from training.scene import Renderer, SceneSampler
+from zs_seg_ros.pipeline import DEFAULT_THRESHOLD
+from zs_seg_ros.segmenters import LoadOptions, load_segmenter
+from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.types import Batch
+from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+
+ABSENT_PHRASES_PER_PICTURE = 8
+VIEWS_PER_SCENE = 2
+CARD_START, CARD_END = "<!-- figures: start -->", "<!-- figures: end -->"
+
+
+@dataclass
+class Overlap:
+    """Pixels of one phrase over all pictures."""
+
+    intersection: int = 0
+    union: int = 0
+
+    def add(self, found: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> None:
+        self.intersection += int((found & wanted).sum())
+        self.union += int((found | wanted).sum())
+
+    @property
+    def iou(self) -> float:
+        return self.intersection / self.union
+
+
+@dataclass
+class Scores:
+    """What is counted on the way."""
+
+    alone: dict[Pair, Overlap] = field(default_factory=lambda: defaultdict(Overlap))
+    together: dict[Pair, Overlap] = field(default_factory=lambda: defaultdict(Overlap))
+    absent_area: list[float] = field(default_factory=list)
+
+    def summary(self) -> dict[str, float]:
+        """Every figure but the time. mIoU in 0..1, areas in percent of the picture."""
+
+        def mean(overlaps: dict[Pair, Overlap], held_out: bool) -> float:
+            chosen = [o.iou for p, o in overlaps.items() if (p in HELD_OUT_PAIRS) == held_out]
+            return statistics.mean(chosen)
+
+        return {
+            "miou_seen": mean(self.alone, held_out=False),
+            "miou_unseen": mean(self.alone, held_out=True),
+            "miou_seen_together": mean(self.together, held_out=False),
+            "miou_unseen_together": mean(self.together, held_out=True),
+            "absent_area_percent": 100 * statistics.mean(self.absent_area),
+        }
+
+
+def test_pictures(scenes: int, seed: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Pictures and their pair images, half of the things of held-out pairs."""
+    sampler, renderer = SceneSampler(SEEN_PAIRS, unseen_share=0.5), Renderer()
+    rng = np.random.default_rng([seed])
+    for _ in tqdm(range(scenes), desc="evaluating", unit="scene"):
+        scene = sampler.scene(rng)
+        renderer.load(scene)
+        for _ in range(VIEWS_PER_SCENE):
+            rendering = renderer.render(sampler.camera(rng))
+            yield rendering.rgb, pair_image(scene, rendering)
+    renderer.close()
+
+
+class Evaluation:
+    """Asks one segmenter for phrases, alone and together, the way the node does."""
+
+    def __init__(self, segmenter: Segmenter[Any], seed: int) -> None:
+        self.segmenter = segmenter
+        self.scores = Scores()
+        self._encoded: dict[Pair, EncodedVocabulary[Any]] = {}
+        self._rng = np.random.default_rng([seed, 1])
+
+    def label(self, picture: NDArray[np.uint8], encoded: EncodedVocabulary[Any]) -> NDArray[Any]:
+        thresholds = encoded.vocabulary.thresholds(DEFAULT_THRESHOLD)
+        return self.segmenter.segment(Batch((picture,), thresholds), encoded)[0].label
+
+    def encode(self, pairs: list[Pair]) -> EncodedVocabulary[Any]:
+        classes = [TargetClass(" ".join(pair)) for pair in pairs]
+        return self.segmenter.encode(Vocabulary().changed_to(classes))
+
+    def mask_of(self, picture: NDArray[np.uint8], pair: Pair) -> NDArray[np.bool_]:
+        if pair not in self._encoded:
+            self._encoded[pair] = self.encode([pair])
+        return self.label(picture, self._encoded[pair]) > 0
+
+    def add(self, picture: NDArray[np.uint8], pairs: NDArray[np.uint8]) -> None:
+        judged = pairs != IGNORE
+        present = [ALL_PAIRS[i - 1] for i in np.unique(pairs[judged]) if i > 0]
+        if not present:
+            return
+        wanted = {pair: pairs == ALL_PAIRS.index(pair) + 1 for pair in present}
+        for pair in present:
+            self.scores.alone[pair].add(self.mask_of(picture, pair) & judged, wanted[pair])
+        label = self.label(picture, self.encode(present))
+        for number, pair in enumerate(present, start=1):
+            self.scores.together[pair].add((label == number) & judged, wanted[pair])
+        for pair in self._absent(present):
+            self.scores.absent_area.append(float((self.mask_of(picture, pair) & judged).mean()))
+
+    def _absent(self, present: list[Pair]) -> list[Pair]:
+        """Phrases for nothing in the picture; half of them share their kind or colour with something."""
+        absent = [pair for pair in ALL_PAIRS if pair not in present]
+        near = [p for p in absent if any(p[0] == q[0] or p[1] == q[1] for q in present)]
+        half = ABSENT_PHRASES_PER_PICTURE // 2
+        return [
+            pairs[int(i)]
+            for pairs in (near, absent)
+            for i in self._rng.choice(len(pairs), half, replace=False)
+        ]
+
+    def milliseconds(self, picture: NDArray[np.uint8], repeats: int = 30) -> float:
+        """Median time of one picture with eight phrases."""
+        encoded = self.encode(list(ALL_PAIRS[:8]))
+        times = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            self.label(picture, encoded)
+            times.append((time.perf_counter() - start) * 1000)
+        return statistics.median(times)
+
+
+def table(figures: dict[str, float]) -> str:
+    """The figures as a Markdown table."""
+    rows = [
+        ("mIoU, pairs seen in training, each phrase alone", f"{figures['miou_seen']:.3f}"),
+        ("mIoU, pairs never seen, each phrase alone", f"{figures['miou_unseen']:.3f}"),
+        ("mIoU, seen, all phrases of a picture at once", f"{figures['miou_seen_together']:.3f}"),
+        (
+            "mIoU, never seen, all phrases of a picture at once",
+            f"{figures['miou_unseen_together']:.3f}",
+        ),
+        (
+            "area that a phrase for something absent covers",
+            f"{figures['absent_area_percent']:.3f} %",
+        ),
+        (
+            f"320x240 picture, 8 phrases, {figures['threads']:.0f} CPU threads",
+            f"{figures['milliseconds']:.0f} ms",
+        ),
+        ("test pictures", f"{figures['pictures']:.0f}"),
+    ]
+    return "\n".join(["| measure | value |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)])
+
+
+def update_card(card: Path, text: str) -> None:
+    """Replace what stands between the two marks of a model card."""
+    before, rest = card.read_text().split(CARD_START)
+    after = rest.split(CARD_END)[1]
+    card.write_text(f"{before}{CARD_START}\n{text}\n{CARD_END}{after}")
+
+
+def evaluate(model: str, scenes: int, seed: int) -> dict[str, float]:
+    """All figures of a model on `scenes` scenes drawn from `seed`."""
+    evaluation = Evaluation(load_segmenter(model, LoadOptions(device="cpu")), seed)
+    pictures = 0
+    for picture, pairs in test_pictures(scenes, seed):
+        evaluation.add(picture, pairs)
+        pictures += 1
+    return evaluation.scores.summary() | {
+        "milliseconds": evaluation.milliseconds(picture),
+        "threads": torch.get_num_threads(),
+        "pictures": pictures,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--model", default="tabletop", help="a built-in name or a folder")
+    parser.add_argument("--scenes", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=2026, help="of the test scenes")
+    parser.add_argument("--json", type=Path, help="write the figures here, too")
+    parser.add_argument("--card", type=Path, help="put the table into this model card")
+    arguments = parser.parse_args()
+    figures = evaluate(arguments.model, arguments.scenes, arguments.seed)
+    print(table(figures))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if arguments.card:
+        update_card(arguments.card, table(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""A loaded model and the vocabulary that is in force, changed as one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from zs_seg_ros.errors import VocabularyError
+from zs_seg_ros.segmenters import LoadOptions, load_segmenter
+from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.types import Batch
+from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+
+_WARM_UP_SIZE = (480, 640)
+
+
+class LiveModel:
+    """Thread-safe. `encoded` is what the next batch is segmented with: read it once per batch.
+
+    The vocabulary outlives the model: ids are never reused while the process lives, whatever is loaded.
+    """
+
+    def __init__(self, now_ns: Callable[[], int]) -> None:
+        self.segmenter: Segmenter[Any] | None = None
+        self.encoded: EncodedVocabulary[Any] | None = None
+        self.vocabulary = Vocabulary()
+        self._now_ns = now_ns
+        self._change = threading.Lock()
+
+    def load(self, model: str, options: LoadOptions, first: Iterable[TargetClass]) -> list[str]:
+        """Load a model, with the vocabulary that was in force before or, at first, with `first`.
+
+        Returns warnings about words. Raises ModelError or VocabularyError; then nothing is loaded.
+        """
+        with self._change:
+            self.segmenter = load_segmenter(model, options)
+            classes = tuple(first)
+            try:
+                if self.vocabulary.version:
+                    return self._put_in_force(self.vocabulary)
+                return self._put_in_force(self.vocabulary.changed_to(classes)) if classes else []
+            except Exception:
+                self._free()
+                raise
+
+    def change_vocabulary(self, classes: Iterable[TargetClass]) -> list[str]:
+        """Prepare a vocabulary while the old one goes on working, then swap. Returns warnings.
+
+        Raises VocabularyError, or whatever the model raises; then the old vocabulary stays in force.
+        """
+        with self._change:
+            return self._put_in_force(self.vocabulary.changed_to(classes))
+
+    def _put_in_force(self, vocabulary: Vocabulary) -> list[str]:
+        if self.segmenter is None:
+            raise VocabularyError("no model is loaded; configure the node first")
+        encoded = self.segmenter.encode(vocabulary)
+        # One picture before anybody sees it: a model that fails on this vocabulary fails here.
+        blank = np.zeros((*_WARM_UP_SIZE, 3), np.uint8)
+        self.segmenter.segment(Batch((blank,), vocabulary.thresholds(1.0)), encoded)
+        vocabulary = replace(vocabulary, stamp_ns=self._now_ns())
+        self.vocabulary = vocabulary
+        self.encoded = replace(encoded, vocabulary=vocabulary)
+        if not vocabulary.classes:
+            return ["the vocabulary is empty: nothing will be labelled"]
+        return list(encoded.warnings)
+
+    def free(self) -> None:
+        """Give the model's memory back; the vocabulary is remembered."""
+        with self._change:
+            self._free()
+
+    def _free(self) -> None:
+        self.encoded = None
+        if self.segmenter is not None:
+            self.segmenter.close()
+            self.segmenter = None

@@ -1,0 +1,110 @@
+"""Loading a checkpoint of transformers from a folder: safetensors only, no network, and whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.image_processing_utils import BaseImageProcessor
+from transformers.utils import logging
+
+from zs_seg_ros.errors import ModelError
+
+Model = TypeVar("Model", bound=PreTrainedModel)
+Tokenizer = TypeVar("Tokenizer", bound=PreTrainedTokenizerBase)
+
+
+@dataclass(frozen=True)
+class PictureFormat:
+    """How a model wants its pictures: size (height, width), and mean and deviation of R, G, B in 0..1."""
+
+    size: tuple[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+def load_model(kind: type[Model], model: str, folder: Path, dtype: torch.dtype) -> Model:
+    """The model of a checkpoint, ready for inference, on the CPU.
+
+    Raises ModelError when the folder has no safetensors, a file is damaged or weights are missing: transformers
+    would put random numbers in their place.
+    """
+    try:
+        with _quiet():
+            loaded, report = kind.from_pretrained(
+                folder,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=dtype,
+                output_loading_info=True,
+            )
+    except Exception as error:  # transformers, safetensors and hub raise many kinds; each means damage
+        raise _damaged(model, folder, error) from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"the checkpoint of {model} in {folder} is not a whole {kind.__name__}: {len(missing)} weights are "
+            f"missing, {missing[0]} among them; fetch it again, or give a model of that kind"
+        )
+    whole: Model = loaded.eval().requires_grad_(False)
+    return whole
+
+
+def load_tokenizer(kind: type[Tokenizer], model: str, folder: Path) -> Tokenizer:
+    """The tokenizer of a checkpoint. Raises ModelError when it is missing or damaged."""
+    fast, slow = folder / "tokenizer.json", folder / "vocab.json"
+    if not (fast.is_file() or slow.is_file()):  # transformers would make one that knows no word
+        raise ModelError(
+            f"the checkpoint of {model} has no tokenizer: neither {fast} nor {slow} is there; fetch it again"
+        )
+    try:
+        with _quiet():
+            return kind.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # the tokenizers library raises plain Exception
+        raise _damaged(model, folder, error) from error
+
+
+def load_picture_format(
+    kind: type[BaseImageProcessor], model: str, folder: Path, default: PictureFormat
+) -> PictureFormat:
+    """What preprocessor_config.json or processor_config.json says; `default` where neither is there.
+
+    Raises ModelError when the file is damaged.
+    """
+    names = ("preprocessor_config.json", "processor_config.json")
+    if not any((folder / name).is_file() for name in names):
+        return default
+    try:
+        processor = kind.from_pretrained(folder, local_files_only=True)
+        size = int(processor.size["height"]), int(processor.size["width"])
+        (r, g, b), (sr, sg, sb) = processor.image_mean, processor.image_std
+        return PictureFormat(size, (float(r), float(g), float(b)), (float(sr), float(sg), float(sb)))
+    except Exception as error:  # the same as above
+        raise _damaged(model, folder, error) from error
+
+
+def _damaged(model: str, folder: Path, error: Exception) -> ModelError:
+    first_line = (str(error).splitlines() or [""])[0].rstrip(".")
+    return ModelError(
+        f"the checkpoint of {model} in {folder} cannot be loaded ({type(error).__name__}: {first_line}); "
+        "fetch it again"
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars and no reports on the terminal: what is wrong is raised."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

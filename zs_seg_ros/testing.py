@@ -1,0 +1,122 @@
+"""Checkpoints of real architectures with random weights, for tests and benchmarks.
+
+They are written and loaded the way real ones are, and need no download. What they answer means nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPTokenizer
+from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+
+_START, _END = "<|startoftext|>", "<|endoftext|>"
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def published_clipseg_config() -> CLIPSegConfig:
+    """The shape of CIDAS/clipseg-rd64-refined: transformers' defaults, patches of 16 and the refined head."""
+    return CLIPSegConfig(
+        vision_config={"patch_size": 16, "image_size": 224},
+        extract_layers=[3, 6, 9],
+        reduce_dim=64,
+        use_complex_transposed_convolution=True,
+    )
+
+
+def small_clipseg_config(**changes: object) -> CLIPSegConfig:
+    """The same architecture, small enough for a test to run in milliseconds; pictures of 64x64."""
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
+    text = {"vocab_size": 600, "bos_token_id": 598, "eos_token_id": 599, "pad_token_id": 599}
+    settings: dict[str, object] = {
+        "text_config": {**small, **text, "num_hidden_layers": 2},
+        "vision_config": {**small, "num_hidden_layers": 6, "patch_size": 16, "image_size": 32},
+        "projection_dim": 24,
+        "extract_layers": [1, 2, 3],
+        "reduce_dim": 16,
+        "decoder_num_attention_heads": 2,
+        "decoder_intermediate_size": 48,
+        "use_complex_transposed_convolution": True,
+    }
+    return CLIPSegConfig(**{**settings, **changes})
+
+
+def write_clipseg(
+    folder: Path,
+    config: CLIPSegConfig,
+    picture_side: int = 352,
+    words: Sequence[str] = (),
+    seed: int = 0,
+) -> CLIPSegForImageSegmentation:
+    """Write a CLIPSeg checkpoint of random weights to `folder` and return the model.
+
+    picture_side: of the square that pictures are resized to. words: those that are one token each, as common
+    words are in CLIP's own vocabulary.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = CLIPSegForImageSegmentation(config).eval()
+        _spread(model, picture_side)
+    model.save_pretrained(folder)
+    write_tokenizer(folder, config.text_config.vocab_size, words)
+    ViTImageProcessorPil(
+        size={"height": picture_side, "width": picture_side},
+        image_mean=_IMAGENET_MEAN,
+        image_std=_IMAGENET_STD,
+    ).save_pretrained(folder)
+    return model
+
+
+def write_tokenizer(folder: Path, vocabulary_size: int, words: Sequence[str] = ()) -> None:
+    """Write CLIP's byte-level tokenizer with a vocabulary of its own: all bytes, `words`, start and end.
+
+    Raises ValueError when `vocabulary_size` is too small for them.
+    """
+    symbols = [_symbol(byte) for byte in range(256)]
+    vocabulary = symbols + [f"{symbol}</w>" for symbol in symbols]
+    merges = []
+    for word in words:
+        *letters, last = word
+        pieces = [*letters, f"{last}</w>"]
+        joined = pieces[0]
+        for piece in pieces[1:]:
+            merges.append((joined, piece))
+            joined += piece
+            vocabulary.append(joined)
+    vocabulary = list(dict.fromkeys(vocabulary))
+    unused = vocabulary_size - len(vocabulary) - 2
+    if unused < 0:
+        raise ValueError(f"{len(words)} words need a vocabulary of {len(vocabulary) + 2} tokens, not {vocabulary_size}")
+    vocabulary += [f"<|unused{i}|>" for i in range(unused)]
+    ids = {token: i for i, token in enumerate([*vocabulary, _START, _END])}
+    tokenizer = CLIPTokenizer(vocab=ids, merges=list(dict.fromkeys(merges)))
+    tokenizer.save_pretrained(folder)
+
+
+@torch.no_grad()
+def _spread(model: CLIPSegForImageSegmentation, picture_side: int) -> None:
+    """Make the logits like those of a trained model: both signs, some units apart, not the same everywhere."""
+    for module in model.decoder.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            module.reset_parameters()  # transformers' own start makes them hundreds of units apart
+    logits = model(
+        pixel_values=torch.randn(1, 3, picture_side, picture_side),
+        conditional_embeddings=torch.randn(1, model.config.projection_dim),
+    ).logits
+    head = model.decoder.transposed_convolution
+    last = head[-1] if isinstance(head, nn.Sequential) else head
+    gain = 3 / logits.std()
+    last.weight *= gain
+    last.bias.copy_((last.bias - logits.mean()) * gain - 1)
+
+
+def _symbol(byte: int) -> str:
+    """The printable character that byte-level BPE (Radford et al. 2019) writes a byte as."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    if byte in printable:
+        return chr(byte)
+    others = [b for b in range(256) if b not in printable]
+    return chr(256 + others.index(byte))
