@@ -23,6 +23,8 @@ help:
 	@echo "scripts/run.sh COMMAND  run anything in the environment with the built package"
 
 workspace:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "$(PYTHON) was not found: install Python 3.10 to 3.13, or name it with PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) scripts/prepare.py --ros $(ROS)
 
 demo: workspace

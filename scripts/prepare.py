@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the environment and build the package: everything before `scripts/run.sh COMMAND`.
 
-Runs on any Python 3, so that an old one gets a sentence and not a traceback; the rest is in
+Any Python can read this file, so that an old one gets a sentence and not a traceback; the rest is in
 `workspace/` and needs nothing but the standard library.
 """
 
@@ -9,8 +9,8 @@ import sys
 
 if not (3, 10) <= sys.version_info[:2] <= (3, 13):
     sys.exit(
-        f"Python 3.10 to 3.13 is needed and this is Python {sys.version_info[0]}.{sys.version_info[1]}: "
-        "name another one, for example `make test PYTHON=python3.12`."
+        "Python 3.10 to 3.13 is needed and this is Python %d.%d: "  # noqa: UP031
+        "name another one, for example `make test PYTHON=python3.12`." % sys.version_info[:2]
     )
 
 from workspace.main import main

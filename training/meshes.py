@@ -6,6 +6,7 @@ written as a plain OBJ without material, so that its colour is ours to choose.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +25,26 @@ class Mesh:
     vertices: Vertices
     faces: Faces
 
-    def normalised(self) -> Mesh:
-        """Largest extent 1, centred on x = y = 0, lowest point at z = 0."""
-        low, high = self.vertices.min(axis=0), self.vertices.max(axis=0)
+    def moved(self, x: float, y: float, z: float) -> Mesh:
+        return Mesh(self.vertices + np.array([x, y, z]), self.faces)
+
+    def normalised(self, like: Mesh | None = None) -> Mesh:
+        """Largest extent 1, centred on x = y = 0, lowest point at z = 0; or moved as `like` would be."""
+        reference = (like or self).vertices
+        low, high = reference.min(axis=0), reference.max(axis=0)
         centre = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
         return Mesh((self.vertices - centre) / (high - low).max(), self.faces)
+
+    def split(self, chosen: Callable[[Vertices], NDArray[np.bool_]]) -> tuple[Mesh, Mesh]:
+        """The faces whose centre is not `chosen`, and those whose centre is."""
+        centres = np.array([self.vertices[list(face)].mean(axis=0) for face in self.faces])
+        second = chosen(centres)
+        parts = (
+            [f for f, s in zip(self.faces, second, strict=True) if s == want]
+            for want in (False, True)
+        )
+        rest, part = parts
+        return Mesh(self.vertices, rest), Mesh(self.vertices, part)
 
     def write(self, path: Path) -> None:
         """Write a plain OBJ file; flat faces keep their edges because no normals are shared."""
@@ -102,21 +118,62 @@ def cone(diameter: float, height: float) -> Mesh:
     return Mesh(vertices, faces)
 
 
-def torus(tube: float) -> Mesh:
-    """A ring of outer radius 0.5 lying flat; `tube` is the radius of its round section."""
-    around, section = 36, 16
-    u = np.repeat(np.linspace(0, 2 * np.pi, around, endpoint=False), section)
-    v = np.tile(np.linspace(0, 2 * np.pi, section, endpoint=False), around)
-    radius = 0.5 - tube + tube * np.cos(v)
-    vertices = np.stack([radius * np.cos(u), radius * np.sin(u), tube * np.sin(v)], axis=1)
+def torus(tube: float, arcs: int = 1, arc_share: float = 1.0, swell: float = 1.0) -> Mesh:
+    """A ring of outer radius 0.5 lying flat; `tube` is the radius of its round section.
+
+    Or only `arcs` arcs that cover `arc_share` of it, with the section `swell` times as thick.
+    """
+    steps, section = 36 // arcs, 16
+    vertices: list[Vertices] = []
     faces: Faces = []
-    for i in range(around):
-        for j in range(section):
-            a, b = i * section + j, ((i + 1) % around) * section + j
-            c = ((i + 1) % around) * section + (j + 1) % section
-            d = i * section + (j + 1) % section
-            faces.append((a, b, c, d))
-    return Mesh(vertices, _triangles(faces))
+    for arc in range(arcs):
+        start = 2 * np.pi * arc / arcs
+        u = start + np.linspace(0, 2 * np.pi * arc_share / arcs, steps + 1)
+        for angle in u:
+            v = np.linspace(0, 2 * np.pi, section, endpoint=False)
+            radius = 0.5 - tube + swell * tube * np.cos(v)
+            x, y = radius * np.cos(angle), radius * np.sin(angle)
+            vertices += list(np.stack([x, y, swell * tube * np.sin(v)], axis=1))
+        for i in range(steps):
+            for j in range(section):
+                a = (arc * (steps + 1) + i) * section
+                b, k = a + section, (j + 1) % section
+                faces.append((a + j, b + j, b + k, a + k))
+    return Mesh(np.array(vertices), _triangles(faces))
+
+
+def band(radius_low: float, radius_high: float, low: float, high: float) -> Mesh:
+    """An open ring around the z axis, from height `low` to height `high`."""
+    n = 40
+    vertices = np.concatenate(
+        [_ring_of_points(radius_low, low, n), _ring_of_points(radius_high, high, n)]
+    )
+    quads = [(i, (i + 1) % n, n + (i + 1) % n, n + i) for i in range(n)]
+    return Mesh(vertices, _triangles(quads))
+
+
+def joined(*meshes: Mesh) -> Mesh:
+    faces: Faces = []
+    start = 0
+    for mesh in meshes:
+        faces += [tuple(start + i for i in face) for face in mesh.faces]
+        start += len(mesh.vertices)
+    return Mesh(np.concatenate([mesh.vertices for mesh in meshes]), faces)
+
+
+def dice_pips() -> Mesh:
+    """Five dots on each side of a cube of side 1 that stands on z = 0."""
+    disc = _ring_of_points(0.1, 0, 10)
+    side: list[Vertices] = []
+    for x, y in ((0, 0), (0.27, 0.27), (0.27, -0.27), (-0.27, 0.27), (-0.27, -0.27)):
+        side.append(disc + np.array([x, y, 0.505]))
+    vertices: list[Vertices] = []
+    for axes in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        for sign in (1, -1):
+            vertices += [(dots * np.array([1, 1, sign]))[:, axes] for dots in side]
+    faces: Faces = [tuple(range(10 * i, 10 * i + 10)) for i in range(len(vertices))]
+    both_ways = faces + [tuple(reversed(face)) for face in faces]
+    return Mesh(np.concatenate(vertices) + np.array([0, 0, 0.5]), _triangles(both_ways))
 
 
 def sphere() -> Mesh:
@@ -169,27 +226,58 @@ def soccer_ball_patches() -> Mesh:
     return Mesh(0.515 * np.array(vertices), faces)
 
 
-def build_meshes() -> dict[str, Mesh]:
-    """Kind -> normalised mesh. 'soccer ball patches' is the second colour of a soccer ball."""
+@dataclass(frozen=True)
+class Shape:
+    """A kind's normalised meshes: the body, in the colour of its name, and details that stand out from it."""
+
+    body: Mesh
+    details: Mesh | None = None
+
+
+def _shape(body: Mesh, details: Mesh | None = None) -> Shape:
+    everything = body if details is None else joined(body, details)
+    return Shape(
+        body.normalised(like=everything),
+        None if details is None else details.normalised(like=everything),
+    )
+
+
+def build_shapes() -> dict[str, Shape]:
+    """Kind -> shape. Details are what toys have: pips, bands, a beak, paws; they make small ones telling."""
     data = Path(pybullet_data.getDataPath())
-    raw = {
-        "duck": _y_up_to_z_up(read_obj(data / "duck.obj")),
-        "mug": read_obj(data / "objects" / "mug.obj"),
-        "lego brick": _y_up_to_z_up(read_obj(data / "lego" / "lego.obj")),
-        "teddy bear": read_obj(data / "teddy2_VHACD_CHs.obj"),
-        "block": box(1.0, 0.34, 0.22),
-        "cube": box(1, 1, 1),
-        "ball": sphere(),
-        "soccer ball": sphere(),
-        "cylinder": cylinder(0.62, 1.0),
-        "ring": torus(0.14),
-        "cone": cone(0.8, 1.0),
-        "star": star(5, 0.45, 0.25),
+    duck = _y_up_to_z_up(read_obj(data / "duck.obj"))
+    mug = read_obj(data / "objects" / "mug.obj")
+    bear = read_obj(data / "teddy2_VHACD_CHs.obj")
+    bear_centre = (bear.vertices.min(axis=0) + bear.vertices.max(axis=0)) / 2
+    return {
+        "duck": _shape(*duck.split(lambda c: (c[:, 0] < -0.6) & (c[:, 2] > 0.75))),  # beak
+        "mug": _shape(
+            *mug.split(lambda c: (np.hypot(c[:, 0], c[:, 1]) < 0.037) & (c[:, 2] > 0.004))
+        ),
+        "lego brick": _shape(_y_up_to_z_up(read_obj(data / "lego" / "lego.obj"))),
+        "teddy bear": _shape(  # paws and ears
+            *bear.split(lambda c: np.linalg.norm(c - bear_centre, axis=1) > 0.43)
+        ),
+        "block": _shape(
+            box(1.0, 0.34, 0.22),
+            joined(*(box(0.09, 0.355, 0.235).moved(x, 0, -0.0075) for x in (-0.3, 0.0, 0.3))),
+        ),
+        "cube": _shape(box(1, 1, 1), dice_pips()),
+        "ball": _shape(sphere()),
+        "soccer ball": _shape(sphere(), soccer_ball_patches()),
+        "cylinder": _shape(
+            cylinder(0.62, 1.0),
+            joined(band(0.317, 0.317, 0.18, 0.34), band(0.317, 0.317, 0.66, 0.82)),
+        ),
+        "ring": _shape(torus(0.14), torus(0.14, arcs=4, arc_share=0.45, swell=1.04)),
+        "cone": _shape(cone(0.8, 1.0), band(0.4 * 0.7 * 1.03, 0.4 * 0.42 * 1.03, 0.3, 0.58)),
+        "star": _shape(star(5, 0.45, 0.25), cylinder(0.36, 0.28).moved(0, 0, -0.015)),
     }
-    meshes = {kind: mesh.normalised() for kind, mesh in raw.items()}
-    patches = soccer_ball_patches()
-    lifted = patches.vertices + np.array([0, 0, 0.5])
-    return meshes | {"soccer ball patches": Mesh(lifted, patches.faces)}
+
+
+def build_bodies() -> dict[str, Mesh]:
+    """Kind -> body alone: what a thing stands on and where its middle is."""
+    return {kind: shape.body for kind, shape in build_shapes().items()}
 
 
 def build_clutter(count: int) -> dict[str, Mesh]:

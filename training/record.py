@@ -27,7 +27,7 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from tqdm import tqdm
 
-from training.meshes import build_meshes
+from training.meshes import build_bodies
 from training.names import HELD_OUT_PAIRS
 from training.recorded_scenes import SCENES, VERTICAL_FOV_DEG, RecordedScene
 from training.recording_messages import (
@@ -95,7 +95,7 @@ class GroundTruth:
         }
 
     def _scene_as_json(self, number: int) -> dict[str, Any]:
-        meshes = build_meshes()
+        meshes = build_bodies()
         first_frame = number * FRAMES_PER_SCENE
         things = []
         placements = SCENES[number].scene(SEED + number).objects

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pybullet
 
-from training.meshes import Mesh, build_meshes
+from training.meshes import Mesh, build_bodies
 from training.names import Pair
 from training.scene import Camera, Light, Placement, Scene, Surface, random_colour, rotate
 
@@ -104,7 +104,7 @@ class RecordedScene:
     def scene(self, seed: int) -> Scene:
         """The scene to render: objects[i] is things[i], the clutter follows. The seed picks the shades."""
         rng = np.random.default_rng(seed)
-        meshes = build_meshes()
+        meshes = build_bodies()
         placements = [_place(thing, meshes, rng) for thing in self.things]
         for shape, x, y, size in self.clutter:
             grey = float(rng.uniform(0.35, 0.65))

@@ -16,7 +16,7 @@ import numpy as np
 import pybullet
 from numpy.typing import NDArray
 
-from training.meshes import Mesh, build_clutter, build_meshes
+from training.meshes import Mesh, build_bodies, build_clutter, build_shapes
 from training.names import ALL_PAIRS, SEEN_PAIRS, Pair
 
 WIDTH, HEIGHT = 320, 240
@@ -152,7 +152,7 @@ class SceneSampler:
         self.pairs = tuple(pairs)
         self.other_pairs = tuple(pair for pair in ALL_PAIRS if pair not in set(pairs))
         self.unseen_share = unseen_share
-        self.meshes = build_meshes() | build_clutter(CLUTTER_COUNT)
+        self.meshes = build_bodies() | build_clutter(CLUTTER_COUNT)
 
     def scene(self, rng: np.random.Generator) -> Scene:
         objects: list[Placement] = []
@@ -296,7 +296,11 @@ class Renderer:
         self._client = pybullet.connect(pybullet.DIRECT)
         self._folder = tempfile.TemporaryDirectory(prefix="tabletop_meshes_")
         folder = Path(self._folder.name)
-        for name, mesh in (build_meshes() | build_clutter(CLUTTER_COUNT)).items():
+        shapes = build_shapes()
+        self._detailed = {kind for kind, shape in shapes.items() if shape.details is not None}
+        bodies = {kind: shape.body for kind, shape in shapes.items()}
+        details = {_details_of(kind): shapes[kind].details for kind in self._detailed}
+        for name, mesh in (bodies | details | build_clutter(CLUTTER_COUNT)).items():
             mesh.write(folder / f"{name.replace(' ', '_')}.obj")
         for index in range(TEXTURE_COUNT):
             Image.fromarray(_procedural_texture(index)).save(folder / f"texture_{index}.png")
@@ -315,9 +319,10 @@ class Renderer:
         self._add_plane(scene.floor, 6.0, -TABLE_HEIGHT_M)
         for index, placement in enumerate(scene.objects):
             bodies = [self._add_object(placement, placement.mesh, placement.colour)]
-            if placement.mesh == "soccer ball":
-                patch = (0.05, 0.05, 0.05) if max(placement.colour) > 0.6 else (0.95, 0.95, 0.95)
-                bodies.append(self._add_object(placement, "soccer ball patches", patch))
+            if placement.mesh in self._detailed:
+                standing_out = (0.05,) * 3 if max(placement.colour) > 0.6 else (0.95,) * 3
+                details = _details_of(placement.mesh)
+                bodies.append(self._add_object(placement, details, standing_out))
             if placement.pair is not None:
                 self._instance_of_body |= dict.fromkeys(bodies, index + 1)
 
@@ -389,6 +394,10 @@ class Renderer:
         body_image = np.asarray(bodies, dtype=np.int64).reshape(HEIGHT, WIDTH)
         instance = np.where(body_image >= 0, lookup[np.clip(body_image, 0, 255)], 0)
         return Rendering(rgb, depth_m, instance.astype(np.uint8))
+
+
+def _details_of(kind: str) -> str:
+    return f"{kind} details"
 
 
 def view_matrix(camera: Camera) -> list[float]:

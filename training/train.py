@@ -31,8 +31,8 @@ from training.phrases import sample_phrases
 from zs_seg_ros.segmenters.dense_network import DenseConfig, DenseNetwork
 
 WINDOW_PX = 160  # what a crop shows of a 320x240 picture, before random scaling
-SMALL_CROP_PX = 96  # first the windows are shrunk to this: many more things in the same time,
-SMALL_SHARE = 0.6  # for this share of the time,
+SMALL_CROP_PX = 112  # first the windows are shrunk to this: many more things in the same time,
+SMALL_SHARE = 0.5  # for this share of the time,
 FULL_CROP_PX = 160  # and then they are as large as things are in use
 SAMPLED_PIXELS = 1000  # of each crop, at half resolution, on which every phrase is judged
 CHECKPOINT_S = 180
@@ -160,7 +160,9 @@ def mask_loss(
     logits = functional.interpolate(logits, pairs.shape[-2:], mode="bilinear")
     known = (pairs != IGNORE)[:, None].to(logits.dtype)
     column = torch.where(pairs == IGNORE, 0, pairs)
-    target = torch.stack([matches[c][:, p] for c, p in zip(chosen, column, strict=True)]).to(logits.dtype)
+    target = torch.stack([matches[c][:, p] for c, p in zip(chosen, column, strict=True)]).to(
+        logits.dtype
+    )
     entropy = functional.binary_cross_entropy_with_logits(logits, target, known.expand_as(logits))
     probability = logits.sigmoid() * known
     overlap = (probability * target).sum((-1, -2))
@@ -245,8 +247,8 @@ class Training:
         pixels = self.network.image(pictures.to(memory_format=torch.channels_last))
         text = self.network.text(self.network.tokenize(phrases.phrases))
         embeddings, pairs_there = sample_pixels(pixels, pairs)
-        loss = naming_loss(embeddings, pairs_there, self.heads)
-        loss = loss + phrase_loss(embeddings, pairs_there, matches, self.network, text)
+        loss = 2 * naming_loss(embeddings, pairs_there, self.heads)
+        loss = loss + 0.5 * phrase_loss(embeddings, pairs_there, matches, self.network, text)
         loss = loss + mask_loss(pixels, pairs, matches, self.network, text, rng)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -337,7 +339,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=60.0, help="training time")
-    parser.add_argument("--pictures", type=int, default=6400, help="pictures to render")
+    parser.add_argument("--pictures", type=int, default=5200, help="pictures to render")
     parser.add_argument("--batch", type=int, default=16, help="crops in a step of each process")
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument(

@@ -39,8 +39,9 @@ def _check_wheels_fit() -> None:
         )
     library, version = platform.libc_ver()
     if library != "glibc" or tuple(map(int, version.split(".")[:2])) < OLDEST_GLIBC:
+        found = f"{library} {version}" if library else "another C library"
         raise WorkspaceError(
-            f"The ROS 2 wheels need glibc 2.28 or later and this system has {library} {version}: "
+            f"The ROS 2 wheels need glibc 2.28 or later and this system has {found}: "
             "use Debian 10, Ubuntu 20.04 or later, or install ROS 2 and source it."
         )
     implementation = platform.python_implementation()
@@ -88,8 +89,8 @@ def _check_tools(workspace: Workspace) -> None:
             "`sudo apt install python3-dev`."
         )
     for what, variable, commands in (
-        ("C compiler", "CC", ("cc", "gcc", "clang")),
         ("C++ compiler", "CXX", ("c++", "g++", "clang++")),
+        ("C compiler", "CC", ("cc", "gcc", "clang")),
         ("make", "", ("make",)),
     ):
         wanted = os.environ.get(variable, "").split()[:1]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import rclpy
+from rclpy.signals import SignalHandlerOptions
 
 # Test modules are imported one by one, without a package around them.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -19,6 +20,6 @@ def ros() -> Iterator[None]:
     """One context for all tests, apart from whatever else runs on this machine and network."""
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-    rclpy.init(args=[])
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     yield
     rclpy.try_shutdown()

@@ -31,7 +31,7 @@ class DenseConfig:
     """
 
     words: tuple[str, ...]
-    widths: tuple[int, int, int, int] = (24, 48, 96, 160)
+    widths: tuple[int, int, int, int] = (24, 48, 96, 128)
     embedding_dim: int = 64
     text_layers: int = 2
     max_words: int = 12
@@ -98,9 +98,9 @@ class ImageEncoder(nn.Module):
         super().__init__()
         a, b, c, d = config.widths
         self.stem = nn.Sequential(_Convolution(3, a, 2, size=5), _Convolution(a, a))
-        self.quarter = nn.Sequential(_Convolution(a, b, 2), _Residual(b))
+        self.quarter = nn.Sequential(_Convolution(a, b, 2), _Residual(b), _Residual(b))
         self.eighth = nn.Sequential(_Convolution(b, c, 2), _Residual(c), _Residual(c))
-        self.sixteenth = nn.Sequential(_Convolution(c, d, 2), _Residual(d), _Residual(d))
+        self.sixteenth = nn.Sequential(_Convolution(c, d, 2), _Residual(d))
         self.up_eighth = _Up(d, c, c)
         self.up_quarter = _Up(c, b, b)
         self.up_half = _Up(b, a, a + a // 2)

@@ -1,0 +1,76 @@
+"""What training may say: the held-out pairs never, everything else often.
+
+`training` is not installed; it runs from the source folder, in a process of its own.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = """
+import json
+import numpy as np
+from training.names import ALL_PAIRS, HELD_OUT_PAIRS, KIND_SYNONYMS, SEEN_PAIRS, known_words
+from training.phrases import sample_phrases
+rng = np.random.default_rng(0)
+batches = [sample_phrases(rng) for _ in range(20)]
+print(json.dumps({
+    "all": ALL_PAIRS, "held_out": sorted(HELD_OUT_PAIRS), "seen": SEEN_PAIRS, "words": known_words(),
+    "synonyms": KIND_SYNONYMS,
+    "phrases": [
+        [phrase, np.nonzero(row)[0].tolist()]
+        for batch in batches for phrase, row in zip(batch.phrases, batch.matches)
+    ],
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def training() -> Any:
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return json.loads(result.stdout)
+
+
+def test_a_fifth_of_the_pairs_is_held_out(training: Any) -> None:
+    assert len(training["all"]) == 120
+    assert len(training["held_out"]) == 24
+    assert {tuple(p) for p in training["held_out"]} <= {tuple(p) for p in training["all"]}
+    assert not {tuple(p) for p in training["held_out"]} & {tuple(p) for p in training["seen"]}
+
+
+def test_every_kind_and_every_colour_occurs_in_a_held_out_pair(training: Any) -> None:
+    assert {kind for _, kind in training["held_out"]} == {kind for _, kind in training["all"]}
+    assert {colour for colour, _ in training["held_out"]} == {c for c, _ in training["all"]}
+
+
+def test_no_training_phrase_describes_a_held_out_pair(training: Any) -> None:
+    colour_words = {"violet": "purple"}
+    kind_of = {s: kind for kind, synonyms in training["synonyms"].items() for s in synonyms}
+    held_out = {tuple(pair) for pair in training["held_out"]}
+    said = set()
+    for phrase, _ in training["phrases"]:
+        words = [w for w in phrase.split() if w not in ("a", "the", "?unknown?")]
+        if words and " ".join(words[1:]) in kind_of:
+            said.add((colour_words.get(words[0], words[0]), kind_of[" ".join(words[1:])]))
+    assert len(said & {tuple(p) for p in training["all"]}) == 96
+    assert not said & held_out
+
+
+def test_a_phrase_for_one_pair_matches_that_pair_alone(training: Any) -> None:
+    pairs = [tuple(pair) for pair in training["all"]]
+    for phrase, columns in training["phrases"]:
+        if phrase == "red mug":
+            assert [pairs[column - 1] for column in columns] == [("red", "mug")]
+
+
+def test_nonsense_matches_nothing(training: Any) -> None:
+    nonsense = [columns for phrase, columns in training["phrases"] if phrase == "?unknown?"]
+    assert nonsense
+    assert all(columns == [] for columns in nonsense)
