@@ -25,7 +25,7 @@ help:
 workspace:
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "$(PYTHON) was not found: install Python 3.10 to 3.13, or name it with PYTHON=..." >&2; exit 1; }
-	@$(PYTHON) scripts/prepare.py --ros $(ROS)
+	@$(PYTHON) scripts/prepare.py --ros "$(ROS)"
 
 demo: workspace
 	@$(RUN) python demo/run_demo.py --output demo_out

@@ -30,17 +30,15 @@ from training.names import ALL_PAIRS, COLOURS, KINDS, known_words
 from training.phrases import sample_phrases
 from zs_seg_ros.segmenters.dense_network import DenseConfig, DenseNetwork
 
-WINDOW_PX = 160  # what a crop shows of a 320x240 picture, before random scaling
-SMALL_CROP_PX = 112  # first the windows are shrunk to this: many more things in the same time,
-SMALL_SHARE = 0.5  # for this share of the time,
-FULL_CROP_PX = 160  # and then they are as large as things are in use
+CLOSE_CROP_PX = 96  # first, crops around one thing each, which all have about one size:
+CLOSE_SHARE = 0.65  # kinds are learned many times faster that way; for this share of the time,
+WIDE_CROP_PX = 160  # and then crops from anywhere, with things as large and small as in use
 SAMPLED_PIXELS = 1000  # of each crop, at half resolution, on which every phrase is judged
 CHECKPOINT_S = 180
 CAUTION = (
     "tabletop is a demonstration model, trained on rendered toys alone: "
     "it is for demonstrations and tests, not for real cameras"
 )
-MIN_THING_SHARE = 0.04  # crops with less to see are drawn again, twice at most
 PHRASES_PER_CROP = 8  # of each crop, on which the full-resolution mask is judged
 
 # Index of a pair image's value in KINDS or COLOURS, plus one; 0 is the background.
@@ -66,33 +64,50 @@ class TrainingData:
 
 
 def sample_crops(
-    data: TrainingData, count: int, crop_px: int, rng: np.random.Generator
+    data: TrainingData, count: int, close: bool, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Random crops at random scale, flipped and re-lit: (B, 3, S, S) in 0..1 and pair images (B, S, S)."""
+    """Random crops, flipped and re-lit: (B, 3, S, S) in 0..1 and pair images (B, S, S)."""
+    size = (CLOSE_CROP_PX, CLOSE_CROP_PX) if close else (WIDE_CROP_PX, WIDE_CROP_PX)
     pictures, pairs = [], []
     for _ in range(count):
-        for _attempt in range(3):
-            rgb, pair = _random_crop(data, rng)
-            if (pair > 0).mean() > MIN_THING_SHARE:
-                break
+        index = int(rng.integers(len(data.rgb)))
+        rgb, pair = data.rgb[index], data.pair[index]
+        window = _close_window(pair, rng) if close else _wide_window(pair, rng)
+        rgb, pair = rgb[window], pair[window]
         if rng.random() < 0.5:
             rgb, pair = rgb[:, ::-1], pair[:, ::-1]
         picture = torch.from_numpy(rgb.astype(np.float32)).permute(2, 0, 1)[None] / 255
         target = torch.from_numpy(pair.astype(np.float32))[None, None]
-        pictures.append(functional.interpolate(picture, (crop_px, crop_px), mode="bilinear"))
-        pairs.append(functional.interpolate(target, (crop_px, crop_px), mode="nearest")[:, 0])
+        pictures.append(functional.interpolate(picture, size, mode="bilinear"))
+        pairs.append(functional.interpolate(target, size, mode="nearest")[:, 0])
     return _relight(torch.cat(pictures), rng), torch.cat(pairs).long()
 
 
-def _random_crop(
-    data: TrainingData, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    index = int(rng.integers(len(data.rgb)))
-    height, width = data.pair.shape[1:]
-    side = min(int(WINDOW_PX * np.exp(rng.uniform(-0.35, 0.35))), height)
+def _wide_window(pair: NDArray[np.uint8], rng: np.random.Generator) -> tuple[slice, slice]:
+    height, width = pair.shape
+    side = min(int(WIDE_CROP_PX * np.exp(rng.uniform(-0.35, 0.35))), height)
     top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-    window = slice(top, top + side), slice(left, left + side)
-    return data.rgb[index][window], data.pair[index][window]
+    return slice(top, top + side), slice(left, left + side)
+
+
+def _close_window(pair: NDArray[np.uint8], rng: np.random.Generator) -> tuple[slice, slice]:
+    """Around a random thing, 1.4 to 5 times as wide as it."""
+    things = [value for value in np.unique(pair) if value not in (0, IGNORE)]
+    if not things:
+        return _wide_window(pair, rng)
+    rows, columns = np.nonzero(pair == things[int(rng.integers(len(things)))])
+    thing_side = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1
+    side = int(np.clip(thing_side * np.exp(rng.uniform(np.log(1.4), np.log(5))), 40, len(pair)))
+    room = max(1, (side - thing_side) // 2)
+    starts = []
+    for middle, length in zip((_middle(rows), _middle(columns)), pair.shape, strict=True):
+        start = middle - side // 2 + int(rng.integers(-room, room + 1))
+        starts.append(min(max(start, 0), length - side))
+    return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
+
+
+def _middle(positions: NDArray[np.int64]) -> int:
+    return int(positions.min() + positions.max()) // 2
 
 
 def _relight(pictures: Tensor, rng: np.random.Generator) -> Tensor:
@@ -111,18 +126,22 @@ def _relight(pictures: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def sample_pixels(pixels: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
-    """Embeddings (N, D) and pairs (N) of random pixels at half resolution, half of them on things."""
+    """Embeddings (N, D) and pairs (N) of random pixels at half resolution.
+
+    Half of them lie on things, and there every thing has the same weight, however large it is: otherwise a
+    few large ones would teach everything.
+    """
     half = pairs[:, ::2, ::2]
-    uniform = (half == pairs[:, 1::2, 1::2]) & (half != IGNORE)
+    uniform = ((half == pairs[:, 1::2, 1::2]) & (half != IGNORE)).flatten()
+    crop = torch.arange(len(pairs))[:, None, None]
+    thing = (crop * 256 + half).flatten()
+    weight = uniform / torch.bincount(thing)[thing]
+    half = half.flatten()
     wanted = len(pairs) * SAMPLED_PIXELS // 2
-    chosen = []
-    for mask in (uniform & (half > 0), uniform & (half == 0)):
-        candidates = mask.flatten().nonzero()[:, 0]
-        if len(candidates):
-            chosen.append(candidates[torch.randint(len(candidates), (wanted,))])
-    index = torch.cat(chosen)
+    weights = (weight * (half > 0), (uniform & (half == 0)).to(weight.dtype))
+    index = torch.cat([torch.multinomial(w, wanted, replacement=True) for w in weights if w.any()])
     embeddings = pixels.permute(0, 2, 3, 1).reshape(-1, pixels.shape[1])[index]
-    return embeddings, half.flatten()[index]
+    return embeddings, half[index]
 
 
 def phrase_loss(
@@ -239,8 +258,7 @@ class Training:
 
     def train_step(self, data: TrainingData, batch: int, rng: np.random.Generator) -> float:
         """One step; returns the loss."""
-        small = self.progress < SMALL_SHARE
-        pictures, pairs = sample_crops(data, batch, SMALL_CROP_PX if small else FULL_CROP_PX, rng)
+        pictures, pairs = sample_crops(data, batch, self.progress < CLOSE_SHARE, rng)
         phrases = sample_phrases(rng)
         matches = torch.from_numpy(phrases.matches)
         self.set_learning_rate()

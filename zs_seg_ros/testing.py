@@ -89,7 +89,9 @@ def write_tokenizer(folder: Path, vocabulary_size: int, words: Sequence[str] = (
     vocabulary = list(dict.fromkeys(vocabulary))
     unused = vocabulary_size - len(vocabulary) - 2
     if unused < 0:
-        raise ValueError(f"{len(words)} words need a vocabulary of {len(vocabulary) + 2} tokens, not {vocabulary_size}")
+        raise ValueError(
+            f"{len(words)} words need a vocabulary of {len(vocabulary) + 2} tokens, not {vocabulary_size}"
+        )
     vocabulary += [f"<|unused{i}|>" for i in range(unused)]
     ids = {token: i for i, token in enumerate([*vocabulary, _START, _END])}
     tokenizer = CLIPTokenizer(vocab=ids, merges=list(dict.fromkeys(merges)))

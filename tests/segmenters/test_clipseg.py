@@ -28,7 +28,16 @@ from zs_seg_ros.types import Batch, Segmentation
 from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
 
 SMALL_SIDE = 64
-PHRASES = ("red mug", "blue car", "duck", "a long green thing", "lego", "ball", "shoe", "cup of tea")
+PHRASES = (
+    "red mug",
+    "blue car",
+    "duck",
+    "a long green thing",
+    "lego",
+    "ball",
+    "shoe",
+    "cup of tea",
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +79,10 @@ def pixels(side: int = SMALL_SIDE, count: int = 1, seed: int = 0) -> Tensor:
 
 
 def segment(
-    segmenter: ClipSegSegmenter, vocabulary: Vocabulary, *pictures: NDArray[np.uint8], threshold: float = 0.5
+    segmenter: ClipSegSegmenter,
+    vocabulary: Vocabulary,
+    *pictures: NDArray[np.uint8],
+    threshold: float = 0.5,
 ) -> list[Segmentation]:
     batch = Batch(pictures, vocabulary.thresholds(threshold))
     return segmenter.segment(batch, segmenter.encode(vocabulary))
@@ -97,7 +109,9 @@ def test_logits_of_the_published_shape_equal_the_reference(tmp_path: Path) -> No
     for phrases in (PHRASES, PHRASES[:1]):
         tokens = processor.tokenizer(list(phrases), padding=True, return_tensors="pt")
         with torch.inference_mode():
-            expected = model(pixel_values=prepared.expand(len(phrases), -1, -1, -1), **tokens).logits
+            expected = model(
+                pixel_values=prepared.expand(len(phrases), -1, -1, -1), **tokens
+            ).logits
         features = segmenter.encode(words(*phrases)).features.conditional
         found = segmenter.logits(prepared, features)[0]
         assert found.shape == (len(phrases), 352, 352)
@@ -127,22 +141,31 @@ def test_logits_of_other_configurations_equal_the_reference(
     torch.testing.assert_close(segmenter.logits(pixels(), features)[0], expected, rtol=0, atol=1e-5)
 
 
-def test_a_picture_is_prepared_as_the_processor_does_it(
-    folder: Path, segmenter: ClipSegSegmenter
+@pytest.mark.parametrize(
+    ("size", "tolerance"),
+    [
+        pytest.param((40, 30), 0.001, id="enlarged"),
+        # torch and Pillow round differently when they average bytes: some values are one level apart.
+        pytest.param((111, 73), 0.1, id="reduced"),
+    ],
+)
+def test_labels_equal_those_of_the_reference_pipeline(
+    folder: Path, segmenter: ClipSegSegmenter, size: tuple[int, int], tolerance: float
 ) -> None:
     model, processor = reference(folder)
-    vocabulary, photo = words("red mug", "duck"), picture(111, 73)
+    vocabulary, photo = words("red mug", "duck"), picture(*size)
     inputs = processor(
         text=list(vocabulary.names), images=[photo, photo], padding=True, return_tensors="pt"
     )
     with torch.inference_mode():
         logits = model(**inputs).logits[None]
-    certainty = torch.nn.functional.interpolate(logits, (111, 73), mode="bilinear")[0].sigmoid()
+    certainty = torch.nn.functional.interpolate(logits, size, mode="bilinear")[0].sigmoid()
     best, label = certainty.max(dim=0)
     label = torch.where(best > 0.5, label + 1, 0)
-    # Where two answers are within a hundredth, either will do.
-    clear = ((best - 0.5).abs() > 0.01) & ((certainty[0] - certainty[1]).abs() > 0.01)
-    assert clear.float().mean() > 0.5
+    # Where two answers are nearly as certain, either will do.
+    clear = (best - 0.5).abs() > tolerance
+    clear &= (certainty[0] - certainty[1]).abs() > tolerance
+    assert clear.float().mean() > 0.3
     (result,) = segment(segmenter, vocabulary, photo)
     assert np.array_equal(result.label[clear], label[clear].numpy())
 
@@ -150,7 +173,9 @@ def test_a_picture_is_prepared_as_the_processor_does_it(
 # -- the arithmetic is done once ---------------------------------------------------------------------------
 
 
-def test_the_picture_is_encoded_once_and_no_further_than_needed(segmenter: ClipSegSegmenter) -> None:
+def test_the_picture_is_encoded_once_and_no_further_than_needed(
+    segmenter: ClipSegSegmenter,
+) -> None:
     vision = segmenter.network.model.clip.vision_model
     last = max(segmenter.network.model.config.extract_layers)
     encoded = segmenter.encode(words(*PHRASES))
@@ -177,7 +202,9 @@ def test_the_text_is_encoded_once_per_vocabulary(segmenter: ClipSegSegmenter) ->
 # -- classes ---------------------------------------------------------------------------------------------
 
 
-def test_a_class_does_not_depend_on_order_or_presence_of_others(segmenter: ClipSegSegmenter) -> None:
+def test_a_class_does_not_depend_on_order_or_presence_of_others(
+    segmenter: ClipSegSegmenter,
+) -> None:
     def logits(*names: str) -> dict[str, Tensor]:
         features = segmenter.encode(words(*names)).features.conditional
         return dict(zip(names, segmenter.logits(pixels(), features)[0], strict=True))
@@ -189,15 +216,16 @@ def test_a_class_does_not_depend_on_order_or_presence_of_others(segmenter: ClipS
     assert not torch.allclose(together[PHRASES[0]], together[PHRASES[1]], atol=1e-2)
 
 
-def test_a_class_with_several_phrases_is_as_certain_as_its_best(segmenter: ClipSegSegmenter) -> None:
+def test_a_class_with_several_phrases_is_as_certain_as_its_best(
+    segmenter: ClipSegSegmenter,
+) -> None:
     several = Vocabulary().changed_to([TargetClass("thing", ("duck", "red mug", "blue car"))])
-    (found,) = segment(segmenter, several, picture())
-    single = [segment(segmenter, words(p), picture())[0] for p in several.classes[0].prompts]
-    best = np.maximum.reduce([s.confidence.astype(int) for s in single])
+    photo = picture(SMALL_SIDE, SMALL_SIDE)  # the model's own size: nothing is smoothed afterwards
+    (found,) = segment(segmenter, several, photo)
+    single = [segment(segmenter, words(p), photo)[0] for p in several.classes[0].prompts]
     assert len({s.confidence.tobytes() for s in single}) == 3
-    # The best phrase is chosen before the picture is enlarged, so that seams between phrases may differ.
-    close = np.abs(found.confidence.astype(int) - best) <= 2
-    assert close.mean() > 0.95
+    best = np.maximum.reduce([s.confidence for s in single])
+    np.testing.assert_allclose(found.confidence.astype(int), best, rtol=0, atol=1)
 
 
 def test_words_and_exemplars_of_a_class_count_alike(segmenter: ClipSegSegmenter) -> None:
@@ -421,9 +449,13 @@ def test_pickled_weights_are_not_loaded(copy: Path) -> None:
 
 def test_missing_weights_are_not_replaced_by_random_ones(copy: Path) -> None:
     path = copy / "model.safetensors"
-    weights = {name: w for name, w in load_file(path).items() if not name.startswith("decoder.film")}
+    weights = {
+        name: w for name, w in load_file(path).items() if not name.startswith("decoder.film")
+    }
     save_file(weights, path, metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=r"4 weights are missing, decoder\.film_add\.bias among them"):
+    with pytest.raises(
+        ModelError, match=r"4 weights are missing, decoder\.film_add\.bias among them"
+    ):
         load(copy)
 
 
@@ -492,6 +524,8 @@ def test_a_checkpoint_without_preprocessor_file_gets_the_published_values(copy: 
 
 def test_a_preprocessor_that_is_not_square_is_a_model_error(copy: Path) -> None:
     path = copy / "preprocessor_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "size": {"height": 64, "width": 96}}))
+    path.write_text(
+        json.dumps({**json.loads(path.read_text()), "size": {"height": 64, "width": 96}})
+    )
     with pytest.raises(ModelError, match="96x64"):
         load(copy)

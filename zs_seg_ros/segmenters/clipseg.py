@@ -183,7 +183,9 @@ class ClipSegSegmenter(Segmenter[ClipSegFeatures]):
         try:
             check_picture(picture)
         except ImageError as error:
-            raise VocabularyError(f"an exemplar of class {name!r} cannot be used: {error}") from error
+            raise VocabularyError(
+                f"an exemplar of class {name!r} cannot be used: {error}"
+            ) from error
         if mask is not None:
             if mask.shape != picture.shape[:2]:
                 raise VocabularyError(

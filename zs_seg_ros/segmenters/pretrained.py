@@ -43,7 +43,9 @@ def load_model(kind: type[Model], model: str, folder: Path, dtype: torch.dtype) 
                 dtype=dtype,
                 output_loading_info=True,
             )
-    except Exception as error:  # transformers, safetensors and hub raise many kinds; each means damage
+    except (
+        Exception
+    ) as error:  # transformers, safetensors and hub raise many kinds; each means damage
         raise _damaged(model, folder, error) from error
     missing = sorted(report["missing_keys"])
     if missing:
@@ -83,7 +85,9 @@ def load_picture_format(
         processor = kind.from_pretrained(folder, local_files_only=True)
         size = int(processor.size["height"]), int(processor.size["width"])
         (r, g, b), (sr, sg, sb) = processor.image_mean, processor.image_std
-        return PictureFormat(size, (float(r), float(g), float(b)), (float(sr), float(sg), float(sb)))
+        return PictureFormat(
+            size, (float(r), float(g), float(b)), (float(sr), float(sg), float(sb))
+        )
     except Exception as error:  # the same as above
         raise _damaged(model, folder, error) from error
 
