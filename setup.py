@@ -23,7 +23,7 @@ setup(
     package_data={"zs_seg_ros": ["py.typed"], "zs_seg_ros.builtin_models": ["*/*"]},
     install_requires=[
         "numpy>=1.26",
-        "opencv-python-headless>=4.8",
+        "opencv-python-headless>=4.8,<5",
         "pillow>=10",
         "rosbags>=0.11,<0.12",
         "safetensors>=0.4",

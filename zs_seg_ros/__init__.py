@@ -15,7 +15,7 @@ from zs_seg_ros.errors import (
     DeviceError,
     ImageError,
     ModelError,
-    ModelNotFound,
+    ModelNotFoundError,
     VocabularyError,
     ZeroShotSegmentationError,
 )
@@ -37,7 +37,7 @@ __all__ = [
     "ImageError",
     "LoadOptions",
     "ModelError",
-    "ModelNotFound",
+    "ModelNotFoundError",
     "Picture",
     "Scene",
     "Segmentation",

@@ -4,7 +4,7 @@
     ├── VocabularyError        a vocabulary is refused; the one in force stays
     ├── ImageError             a picture or message cannot be read; the next one can
     ├── ModelError             a model cannot be used
-    │   ├── ModelNotFound      it is not on disk
+    │   ├── ModelNotFoundError      it is not on disk
     │   └── DeviceError        the wanted device or precision is not to be had
     └── RecordingError         a recording, or a topic of it, cannot be read
 
@@ -30,7 +30,7 @@ class ModelError(ZeroShotSegmentationError):
     """A model cannot be used."""
 
 
-class ModelNotFound(ModelError):
+class ModelNotFoundError(ModelError):
     """A model is not on disk."""
 
 

@@ -14,6 +14,7 @@ from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPTokeniz
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 _START, _END = "<|startoftext|>", "<|endoftext|>"
+_LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -79,10 +80,8 @@ def write_tokenizer(folder: Path, vocabulary_size: int, words: Sequence[str] = (
     vocabulary = symbols + [f"{symbol}</w>" for symbol in symbols]
     merges = []
     for word in words:
-        *letters, last = word
-        pieces = [*letters, f"{last}</w>"]
-        joined = pieces[0]
-        for piece in pieces[1:]:
+        joined, *pieces = [*word[:-1], f"{word[-1]}</w>"]
+        for piece in pieces:
             merges.append((joined, piece))
             joined += piece
             vocabulary.append(joined)
@@ -101,15 +100,14 @@ def write_tokenizer(folder: Path, vocabulary_size: int, words: Sequence[str] = (
 @torch.no_grad()
 def _spread(model: CLIPSegForImageSegmentation, picture_side: int) -> None:
     """Make the logits like those of a trained model: both signs, some units apart, not the same everywhere."""
-    for module in model.decoder.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            module.reset_parameters()  # transformers' own start makes them hundreds of units apart
+    layers = [module for module in model.decoder.modules() if isinstance(module, _LAYERS)]
+    for layer in layers:
+        layer.reset_parameters()  # transformers' own start makes logits hundreds of units apart
     logits = model(
         pixel_values=torch.randn(1, 3, picture_side, picture_side),
         conditional_embeddings=torch.randn(1, model.config.projection_dim),
     ).logits
-    head = model.decoder.transposed_convolution
-    last = head[-1] if isinstance(head, nn.Sequential) else head
+    last = [layer for layer in layers if isinstance(layer, nn.ConvTranspose2d)][-1]
     gain = 3 / logits.std()
     last.weight *= gain
     last.bias.copy_((last.bias - logits.mean()) * gain - 1)

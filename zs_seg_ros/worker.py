@@ -52,5 +52,5 @@ class Worker:
             try:
                 for scene in understand(frames, segmenter, encoded, settings):
                     self._on_scene(scene)
-            except Exception as error:  # noqa: BLE001  a model may raise anything; the next frame is tried
+            except Exception as error:  # a model may raise anything; the next frame is tried
                 self._on_error(error)

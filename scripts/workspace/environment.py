@@ -13,6 +13,7 @@ from .choice import ROOT, Workspace, WorkspaceError
 from .machine import has_ros_package
 
 REQUIREMENTS = ROOT / "requirements"
+LARGE_DOWNLOAD = re.compile(r"Downloading (\S+) \((\d{3,}[\d.]* MB|[\d.]+ GB)\)")  # pip's own words
 
 
 def clean_variables(workspace: Workspace) -> dict[str, str]:
@@ -118,6 +119,8 @@ def _install(workspace: Workspace) -> None:
                 collected += 1
                 if collected % 25 == 0:
                     print(f"  {collected} packages collected", flush=True)
+            elif large := LARGE_DOWNLOAD.search(line):
+                print(f"  downloading {large[1]} ({large[2]})", flush=True)
             elif line.startswith("Installing collected packages"):
                 print(f"  installing {collected} packages", flush=True)
             elif line.startswith("ERROR"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zs_seg_ros import ModelError, ModelNotFound, load_segmenter
+from zs_seg_ros import ModelError, ModelNotFoundError, load_segmenter
 from zs_seg_ros.segmenters.checkpoint import fetch_checkpoint, find_checkpoint
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -47,7 +47,7 @@ def test_the_home_folder_may_be_written_as_a_tilde(
 
 
 def test_a_folder_without_a_configuration_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match=f"{tmp_path} holds no model"):
+    with pytest.raises(ModelNotFoundError, match=f"{tmp_path} holds no model"):
         find_checkpoint(str(tmp_path))
 
 
@@ -55,7 +55,7 @@ def test_a_folder_without_a_configuration_is_named(tmp_path: Path) -> None:
     "model", ["", "tabeltop", "/no/such/folder", "a/b/c", "a b/c", "~nobody/x", "x" * 5000, "\0"]
 )
 def test_a_name_that_can_be_no_model_is_answered_with_what_can(model: str) -> None:
-    with pytest.raises(ModelNotFound, match=r"there is no model .*tabletop.*folder.*Hugging Face"):
+    with pytest.raises(ModelNotFoundError, match=r"there is no model .*tabletop.*folder.*Hugging Face"):
         find_checkpoint(model)
 
 
@@ -64,7 +64,7 @@ def test_a_model_that_is_not_on_disk_names_the_command_that_fetches_it(
     hub_cache: Path, revision: str
 ) -> None:
     command = "zs-seg fetch some/model" + (f" --revision {revision}" if revision else "")
-    with pytest.raises(ModelNotFound, match=f"some/model is not on this disk.* {command}$"):
+    with pytest.raises(ModelNotFoundError, match=f"some/model is not on this disk.* {command}$"):
         find_checkpoint("some/model", revision)
 
 
@@ -77,13 +77,13 @@ def test_a_downloaded_model_is_found_without_network(hub_cache: Path) -> None:
 def test_only_the_revision_asked_for_will_do(hub_cache: Path) -> None:
     snapshot = put_in_cache(hub_cache, "some/model", "v2")
     assert find_checkpoint("some/model", "v2") == snapshot
-    with pytest.raises(ModelNotFound, match="--revision v3"):
+    with pytest.raises(ModelNotFoundError, match="--revision v3"):
         find_checkpoint("some/model", "v3")
 
 
 def test_half_a_download_counts_as_none(hub_cache: Path) -> None:
     (put_in_cache(hub_cache, "some/model") / "config.json").unlink()
-    with pytest.raises(ModelNotFound, match="zs-seg fetch some/model"):
+    with pytest.raises(ModelNotFoundError, match="zs-seg fetch some/model"):
         find_checkpoint("some/model")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zs_seg_ros import live_model
-from zs_seg_ros.errors import ModelNotFound, VocabularyError
+from zs_seg_ros.errors import ModelNotFoundError, VocabularyError
 from zs_seg_ros.live_model import LiveModel
 from zs_seg_ros.segmenters import LoadOptions
 from zs_seg_ros.segmenters.base import EncodedVocabulary
@@ -70,7 +70,7 @@ def test_a_change_without_a_model_is_refused() -> None:
 
 def test_a_missing_model_leaves_nothing_loaded() -> None:
     model = LiveModel(lambda: 0)
-    with pytest.raises(ModelNotFound, match="zs-seg fetch"):
+    with pytest.raises(ModelNotFoundError, match="zs-seg fetch"):
         model.load("nobody/nothing-of-that-name", LoadOptions(), [])
     assert model.segmenter is None
 

@@ -114,6 +114,8 @@ def test_the_default_threshold_takes_effect_on_the_next_frame() -> None:
 
 
 def test_a_device_that_is_not_there_fails_configure_in_one_sentence(tmp_path: Path) -> None:
+    import zs_seg_ros.segmenters.dense  # noqa: F401  imports torch, which can take longer than we wait below
+
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "zs_seg_dense"}))
     wanted = {"model": str(tmp_path), "device": "cuda:7"}
     with running_node(wanted, state="unconfigured") as planner:

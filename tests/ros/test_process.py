@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from planner import Planner, image, pixels, stripes, target, wait_until
+from planner import TIMEOUT_S, Planner, image, pixels, stripes, target, wait_until
 
 PICTURE = stripes("red", "blue")
 PATIENCE_S = 10.0
@@ -50,9 +50,9 @@ def planner() -> Iterator[Planner]:
     planner.close()
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+def ended(process: subprocess.Popen[str], within_s: float = PATIENCE_S) -> tuple[int, str]:
     """Exit code and output of a process that is about to end."""
-    output, _ = process.communicate(timeout=PATIENCE_S)
+    output, _ = process.communicate(timeout=within_s)
     return process.returncode, output
 
 
@@ -121,6 +121,6 @@ def test_label_images_of_the_words_in_a_parameter_file_arrive_in_another_process
 )
 def test_a_wrong_parameter_at_the_start_is_one_clear_sentence(wrong: str) -> None:
     with node_process("-p", wrong) as process:
-        code, output = ended(process)
+        code, output = ended(process, within_s=TIMEOUT_S)
     assert code not in (0, None)
     assert wrong.split(":=")[0] in output and "Traceback" not in output

@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor, CLIPTokenizer
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from zs_seg_ros.errors import ModelError, ModelNotFound, VocabularyError
+from zs_seg_ros.errors import ModelError, ModelNotFoundError, VocabularyError
 from zs_seg_ros.segmenters import LoadOptions, load_segmenter
 from zs_seg_ros.segmenters.clipseg import ClipSegSegmenter
 from zs_seg_ros.segmenters.visual_prompt import visual_prompt
@@ -142,15 +143,15 @@ def test_logits_of_other_configurations_equal_the_reference(
 
 
 @pytest.mark.parametrize(
-    ("size", "tolerance"),
+    ("size", "equal"),
     [
-        pytest.param((40, 30), 0.001, id="enlarged"),
+        pytest.param((40, 30), 0.999, id="enlarged"),
         # torch and Pillow round differently when they average bytes: some values are one level apart.
-        pytest.param((111, 73), 0.1, id="reduced"),
+        pytest.param((111, 73), 0.95, id="reduced"),
     ],
 )
 def test_labels_equal_those_of_the_reference_pipeline(
-    folder: Path, segmenter: ClipSegSegmenter, size: tuple[int, int], tolerance: float
+    folder: Path, segmenter: ClipSegSegmenter, size: tuple[int, int], equal: float
 ) -> None:
     model, processor = reference(folder)
     vocabulary, photo = words("red mug", "duck"), picture(*size)
@@ -159,15 +160,11 @@ def test_labels_equal_those_of_the_reference_pipeline(
     )
     with torch.inference_mode():
         logits = model(**inputs).logits[None]
-    certainty = torch.nn.functional.interpolate(logits, size, mode="bilinear")[0].sigmoid()
-    best, label = certainty.max(dim=0)
-    label = torch.where(best > 0.5, label + 1, 0)
-    # Where two answers are nearly as certain, either will do.
-    clear = (best - 0.5).abs() > tolerance
-    clear &= (certainty[0] - certainty[1]).abs() > tolerance
-    assert clear.float().mean() > 0.3
+    certainty, best = functional.interpolate(logits, size, mode="bilinear")[0].sigmoid().max(dim=0)
+    expected = torch.where(certainty > 0.5, best + 1, 0).numpy()
     (result,) = segment(segmenter, vocabulary, photo)
-    assert np.array_equal(result.label[clear], label[clear].numpy())
+    assert len(np.unique(expected)) == 3
+    assert (result.label == expected).mean() > equal
 
 
 # -- the arithmetic is done once ---------------------------------------------------------------------------
@@ -483,7 +480,7 @@ def test_a_wrong_configuration_is_a_model_error(
 
 def test_an_unknown_kind_of_model_names_those_that_are_known(copy: Path) -> None:
     change_config(copy, model_type="yolo")
-    with pytest.raises(ModelError, match="kind 'yolo'.*known are: .*clipseg"):
+    with pytest.raises(ModelError, match=r"kind 'yolo'.*known are: .*clipseg"):
         load(copy)
 
 
@@ -491,7 +488,7 @@ def test_a_model_that_is_not_on_disk_names_the_command_that_fetches_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ModelNotFound, match="zs-seg fetch CIDAS/clipseg-rd64-refined"):
+    with pytest.raises(ModelNotFoundError, match="zs-seg fetch CIDAS/clipseg-rd64-refined"):
         load_segmenter("CIDAS/clipseg-rd64-refined")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -62,6 +63,8 @@ class SegmentationNode(LifecycleNode):
         self._worker: Worker | None = None
         self._slots = FrameSlots(())
         self._cameras: dict[str, CameraTopics] = {}
+        # Held by whoever makes, destroys or walks through topics of cameras; never while the model works.
+        self._topics_lock = threading.Lock()
         self._configure_error = ""
         self._model_problem = LastProblem()
         declare_parameters(self)
@@ -131,8 +134,9 @@ class SegmentationNode(LifecycleNode):
         assert self._model.segmenter is not None
         if self._model.segmenter.caution:
             self.get_logger().warning(self._model.segmenter.caution)
-        for camera in parameters.cameras:
-            self._cameras[camera.name] = CameraTopics(self, camera)
+        with self._topics_lock:
+            for camera in parameters.cameras:
+                self._cameras[camera.name] = CameraTopics(self, camera)
         self.get_logger().info(f"{parameters.model} is ready on {self._model.segmenter.device}")
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -143,8 +147,9 @@ class SegmentationNode(LifecycleNode):
         self._worker.settings = read_parameters(self).settings
         self._publish_vocabulary()
         self._worker.start()
-        for camera in self._cameras.values():
-            camera.subscribe(self._on_picture)
+        with self._topics_lock:
+            for camera in self._cameras.values():
+                camera.subscribe(self._on_picture)
         self.get_logger().info("active")
         return SUCCESS
 
@@ -164,16 +169,18 @@ class SegmentationNode(LifecycleNode):
         return super().on_shutdown(state)
 
     def _stop(self) -> None:
-        for camera in self._cameras.values():
-            camera.unsubscribe()
+        with self._topics_lock:
+            for camera in self._cameras.values():
+                camera.unsubscribe()
         if self._worker is not None and not self._worker.stop():
             self.get_logger().error("the model does not return; its thread is left behind")
         self._worker = None
 
     def _release(self) -> None:
-        for camera in self._cameras.values():
-            camera.destroy()
-        self._cameras = {}
+        with self._topics_lock:
+            for camera in self._cameras.values():
+                camera.destroy()
+            self._cameras = {}
         self._model.free()
 
     def destroy_node(self) -> None:
@@ -209,12 +216,13 @@ class SegmentationNode(LifecycleNode):
         return response
 
     def _publish_vocabulary(self) -> None:
-        vocabulary = self._model.vocabulary
-        self._vocabulary_publisher.publish(vocabulary_message(vocabulary))
         header = Header(stamp=self.get_clock().now().to_msg())
         threshold = float(self.get_parameter("default_threshold").value)
-        for camera in self._cameras.values():
-            camera.publish_label_info(label_info_message(vocabulary, header, threshold))
+        with self._topics_lock:  # and so the last one that is published is the one in force
+            vocabulary = self._model.vocabulary
+            self._vocabulary_publisher.publish(vocabulary_message(vocabulary))
+            for camera in self._cameras.values():
+                camera.publish_label_info(label_info_message(vocabulary, header, threshold))
 
     # --- frames ---
 
@@ -267,13 +275,13 @@ class SegmentationNode(LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _every_second(self) -> None:
-        cameras = list(self._cameras.values())
-        for camera in cameras:
-            camera.follow_publishers()
         array = DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()))
         array.status.append(self._model_status())
-        if self._worker is not None:
-            array.status += [self._camera_status(camera) for camera in cameras]
+        with self._topics_lock:
+            for camera in self._cameras.values():
+                camera.follow_publishers()
+                if self._worker is not None:
+                    array.status.append(self._camera_status(camera))
         self._diagnostics.publish(array)
 
     def _model_status(self) -> DiagnosticStatus:

@@ -22,7 +22,7 @@ WHILE_RUNNING = frozenset({"default_threshold"})
 """What takes effect on the next frame; everything else needs the node to be unconfigured."""
 
 _NODE = (
-    ("model", "CIDAS/clipseg-rd64-refined", "What finds the classes: a built-in name (tabletop), a folder, or a Hugging Face id."),
+    ("model", "CIDAS/clipseg-rd64-refined", "A built-in name (tabletop), a folder, or a Hugging Face id."),
     ("revision", "", "Branch, tag or commit of a Hugging Face id; empty: the one on disk."),
     ("device", "auto", "Where the model runs: auto (a GPU when there is one), cpu, cuda or cuda:N."),
     ("precision", "auto", f"The model's numbers: {', '.join(PRECISIONS)}. auto: fp32 on a CPU, 16 bits on a GPU."),
@@ -33,7 +33,7 @@ _NODE = (
     ("autostart", True, "Go to ACTIVE by itself; false leaves it to a lifecycle manager."),
 )  # fmt: skip
 _CAMERA = (
-    ("reliability", "auto", f"QoS of the camera's subscriptions: {', '.join(RELIABILITIES)}. auto follows the publisher."),
+    ("reliability", "auto", f"QoS of its subscriptions: {', '.join(RELIABILITIES)}. auto follows the publisher."),
     ("transport", "raw", f"What is subscribed to: {' or '.join(TRANSPORTS)} images (JPEG, PNG)."),
 )  # fmt: skip
 

@@ -36,7 +36,7 @@ class LoadOptions:
 def load_segmenter(model: str, options: LoadOptions = LoadOptions()) -> Segmenter[Any]:
     """Load a model by its built-in name, folder or Hugging Face id, without ever using the network.
 
-    Raises ModelNotFound when it is not on disk, ModelError when its kind is unknown or its files are damaged,
+    Raises ModelNotFoundError when it is not on disk, ModelError when its kind is unknown or its files are damaged,
     and DeviceError when the device is not there.
     """
     if model == "fake":

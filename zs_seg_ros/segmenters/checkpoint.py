@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from zs_seg_ros.errors import ModelError, ModelNotFound
+from zs_seg_ros.errors import ModelError, ModelNotFoundError
 
 BUILT_IN_MODELS = ("tabletop",)
 _FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
@@ -15,7 +15,7 @@ _FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
 def find_checkpoint(model: str, revision: str = "") -> Path:
     """The folder of a built-in name, a local folder or a Hugging Face id whose files are on disk already.
 
-    Raises ModelNotFound, which names the command that fetches the model.
+    Raises ModelNotFoundError, which names the command that fetches the model.
     """
     if model in BUILT_IN_MODELS:
         return _built_in_folder(model)
@@ -25,10 +25,10 @@ def find_checkpoint(model: str, revision: str = "") -> Path:
     ):  # unlike pathlib's, these two never raise, whatever the name
         if (folder / "config.json").is_file():
             return folder
-        raise ModelNotFound(f"the folder {folder} holds no model: it has no config.json")
+        raise ModelNotFoundError(f"the folder {folder} holds no model: it has no config.json")
     if not _is_hub_id(model):
         names = ", ".join(BUILT_IN_MODELS)
-        raise ModelNotFound(
+        raise ModelNotFoundError(
             f"there is no model {model!r}: give a built-in name ({names}), a folder that exists, or a "
             "Hugging Face id such as CIDAS/clipseg-rd64-refined"
         )
@@ -55,7 +55,7 @@ def _built_in_folder(model: str) -> Path:
     for folder in (installed, source):
         if (folder / "config.json").is_file():
             return folder
-    raise ModelNotFound(
+    raise ModelNotFoundError(
         f"the built-in model {model} is missing from the installation ({installed}); install again"
     )
 
@@ -81,7 +81,7 @@ def _cached_snapshot(model: str, revision: str) -> Path:
         folder = Path()
     if not (folder / "config.json").is_file():
         wanted = f" --revision {revision}" if revision else ""
-        raise ModelNotFound(
+        raise ModelNotFoundError(
             f"the model {model} is not on this disk and nothing is downloaded at run time; fetch it once with: "
             f"zs-seg fetch {model}{wanted}"
         )

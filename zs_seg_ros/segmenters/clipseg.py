@@ -121,7 +121,8 @@ class ClipSegSegmenter(Segmenter[ClipSegFeatures]):
         self, batch: Batch, encoded: EncodedVocabulary[ClipSegFeatures]
     ) -> list[Segmentation]:
         if not encoded.vocabulary.classes:
-            return [Segmentation.nothing(picture.shape[:2]) for picture in batch.pictures]
+            sizes = [picture.shape for picture in batch.pictures]
+            return [Segmentation.nothing((height, width)) for height, width, _ in sizes]
         read = self.network.encode_pictures(self._prepare(batch.pictures))
         return [
             self._decode(one, picture, batch, encoded)

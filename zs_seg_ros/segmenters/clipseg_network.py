@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPSegForImageSegmentation
+from transformers.models.clipseg.modeling_clipseg import CLIPSegDecoderLayer
 
 _AT_ONCE = {"cpu": 1, "cuda": 64}
 """Pictures, and phrases of a picture. One phrase's tensors stay in a CPU's cache, and alone no result depends
@@ -44,7 +45,9 @@ class ClipSegNetwork:
 
     def encode_pictures(self, pixels: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) to what the decoder reads of them: (B, depth, 1 + tokens, reduce_dim)."""
-        return torch.cat([self._encode(part) for part in pixels.split(self._pictures_at_once)])
+        return torch.cat(
+            [self._encode(part) for part in torch.split(pixels, self._pictures_at_once)]
+        )
 
     def _encode_pictures(self, pixels: Tensor) -> Tensor:
         hidden = self._vision.pre_layrnorm(self._vision.embeddings(pixels))
@@ -52,7 +55,7 @@ class ClipSegNetwork:
         for index, layer in enumerate(self._vision.encoder.layers[: max(self._extracted) + 1]):
             hidden = layer(hidden, None)
             read[index] = hidden
-        pairs = zip(self._decoder.reduces, self._extracted)
+        pairs = zip(self._decoder.reduces, self._extracted, strict=True)
         return torch.stack([reduce(read[index]) for reduce, index in pairs], dim=1)
 
     def decode(self, picture: Tensor, features: Tensor) -> Tensor:
@@ -66,7 +69,8 @@ class ClipSegNetwork:
             common = self._layers[index](common) + picture[index + 1]
         mul, add = self._decoder.film_mul(features), self._decoder.film_add(features)
         logits = []
-        for m, a in zip(mul.split(self._phrases_at_once), add.split(self._phrases_at_once)):
+        parts = (torch.split(t, self._phrases_at_once) for t in (mul, add))
+        for m, a in zip(*parts, strict=True):
             x = self._layers[first](m[:, None] * common + a[:, None])
             for index in range(first + 1, len(self._layers)):
                 x = self._layers[index](x + picture[index])
@@ -77,7 +81,7 @@ class ClipSegNetwork:
 class _DecoderLayer:
     """A layer of transformers' decoder, normalised after each half, with as few passes over memory."""
 
-    def __init__(self, layer: nn.Module) -> None:
+    def __init__(self, layer: CLIPSegDecoderLayer) -> None:
         attention = layer.self_attn
         projections = (attention.q_proj, attention.k_proj, attention.v_proj)
         self._qkv_weight = torch.cat([p.weight for p in projections])
@@ -94,8 +98,9 @@ class _DecoderLayer:
         q, k, v = qkv.view(n, tokens, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
         mixed = functional.scaled_dot_product_attention(q, k, v)
         x = self._norm1(self._out(mixed.transpose(1, 2).reshape(n, tokens, width)) + x)
-        x = self._norm2(self._fc2(functional.relu_(self._fc1(x))) + x)
-        return x
+        x = self._fc2(functional.relu_(self._fc1(x))) + x
+        normalised: Tensor = self._norm2(x)
+        return normalised
 
 
 class _Head:
@@ -104,11 +109,10 @@ class _Head:
     times faster on a CPU."""
 
     def __init__(self, upsampling: nn.Module) -> None:
-        if isinstance(upsampling, nn.Sequential):  # the "refined" checkpoints
-            self._convolution, _, *rest = upsampling
-            transposed = [rest[0], rest[2]]
-        else:
-            self._convolution, transposed = None, [upsampling]
+        parts = list(upsampling.modules())
+        # Only the "refined" checkpoints have a convolution, and two steps upwards in place of one.
+        self._convolution = next((part for part in parts if isinstance(part, nn.Conv2d)), None)
+        transposed = [part for part in parts if isinstance(part, nn.ConvTranspose2d)]
         self._blocks = [_block_weights(t) for t in transposed]
 
     def __call__(self, tokens: Tensor, alone: bool) -> Tensor:
@@ -125,7 +129,8 @@ class _Head:
         for index, (weight, bias, size) in enumerate(self._blocks):
             if index:
                 cells = cells.relu_()
-            cells = functional.linear(cells, weight, bias).unflatten(-1, (size, size, -1))
+            blocks = functional.linear(cells, weight, bias)
+            cells = blocks.reshape(*cells.shape[:-1], size, size, -1)
         # Now (n, row, column, row in block, column in block, …, 1): all rows first, then all columns.
         rows, columns = range(1, cells.ndim - 1, 2), range(2, cells.ndim - 1, 2)
         ordered = cells[..., 0].permute(0, *rows, *columns)
@@ -133,8 +138,9 @@ class _Head:
         return ordered.reshape(n, pixels, pixels)
 
 
-def _block_weights(transposed: nn.Module) -> tuple[Tensor, Tensor, int]:
+def _block_weights(transposed: nn.ConvTranspose2d) -> tuple[Tensor, Tensor, int]:
     """The weight (size * size * outputs, inputs) and bias of the same step as a linear layer."""
-    inputs, outputs, size, _ = transposed.weight.shape
+    inputs, size = transposed.weight.shape[0], transposed.weight.shape[2]
     weight = transposed.weight.permute(2, 3, 1, 0).reshape(-1, inputs)
+    assert transposed.bias is not None
     return weight.contiguous(), transposed.bias.repeat(size * size), size

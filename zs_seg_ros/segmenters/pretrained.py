@@ -66,7 +66,8 @@ def load_tokenizer(kind: type[Tokenizer], model: str, folder: Path) -> Tokenizer
         )
     try:
         with _quiet():
-            return kind.from_pretrained(folder, local_files_only=True)
+            tokenizer: Tokenizer = kind.from_pretrained(folder, local_files_only=True)
+            return tokenizer
     except Exception as error:  # the tokenizers library raises plain Exception
         raise _damaged(model, folder, error) from error
 
