@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from robot import Received, VocabularyChange
-from scoring import PhraseScore, Sorted, Timing
+from scoring import PhraseScore, Sorted, Timing, mean_iou
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,6 @@ class Findings:
 
     timing: Timing
     frames: Sorted
-    mean_iou: float
     scores: list[PhraseScore]
     first: VocabularyChange
     change: VocabularyChange
@@ -37,7 +36,7 @@ def write_results(path: Path, findings: Findings, received: Received) -> None:
             "out": timing.labelled_frames,
             "dropped": timing.dropped_frames,
         },
-        "mean_iou": round(findings.mean_iou, 4),
+        "mean_iou": round(mean_iou(findings.scores), 4),
         "phrases": [asdict(score) | {"iou": round(score.iou, 4)} for score in findings.scores],
         "vocabulary_change": {
             "call_ms": round(change.call_ms, 2),
@@ -75,7 +74,10 @@ def table(findings: Findings) -> str:
             "frames with wrong ids",
             f"none of {len(frames.before)} before, {len(frames.between)} during, {len(frames.after)} after",
         ),
-        ("mean overlap (mIoU)", f"{findings.mean_iou:.2f} over {len(findings.scores)} phrases"),
+        (
+            "mean overlap (mIoU)",
+            f"{mean_iou(findings.scores):.2f} over {len(findings.scores)} phrases",
+        ),
     )
     lines = [f"  {name:<22}  {value}" for name, value in facts]
     lines += ["", f"  {'phrase':<22}  {'id':>3}  {'overlap (IoU)':>13}  looked for"]

@@ -17,7 +17,7 @@ from pictures import Captions, OverlayFrame, write_strip, write_video
 from processes import DemoError, RosProcesses
 from report import Findings, table, write_results
 from robot import Received, Robot
-from scoring import check_ids, mean_iou, phrase_scores, sort_by_vocabulary, timing
+from scoring import check_ids, check_overlap, phrase_scores, sort_by_vocabulary, timing
 from session import FIRST_VOCABULARY, SECOND_VOCABULARY, Session, run_session
 
 from zs_seg_ros.errors import ZeroShotSegmentationError
@@ -42,9 +42,7 @@ def evaluate(received: Received, session: Session, recording: Path) -> Findings:
     frames = sort_by_vocabulary(received, session.change, session.in_force_since_ns)
     check_ids(received, frames, old, new)
     scores = phrase_scores(received, frames, old, new, ground_truth_labels(recording))
-    return Findings(
-        timing(received), frames, mean_iou(scores), scores, session.first, session.change
-    )
+    return Findings(timing(received), frames, scores, session.first, session.change)
 
 
 def write_pictures(output: Path, received: Received, session: Session) -> None:
@@ -81,6 +79,7 @@ def run(output: Path, node_parameters: dict[str, str]) -> str:
     write_pictures(output, robot.received, session)
     findings = evaluate(robot.received, session, recording)
     write_results(output / "results.json", findings, robot.received)
+    check_overlap(findings.scores)  # last, so that there are pictures and figures to look into it
     return table(findings)
 
 

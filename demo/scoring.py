@@ -152,11 +152,15 @@ def phrase_scores(
 
 
 def mean_iou(scores: list[PhraseScore]) -> float:
-    """Over the phrases. Raises DemoError below the least that is credible."""
-    mean = float(np.mean([score.iou for score in scores]))
+    """Over the phrases."""
+    return float(np.mean([score.iou for score in scores]))
+
+
+def check_overlap(scores: list[PhraseScore]) -> None:
+    """Raises DemoError when the mean IoU is below the least that is credible."""
+    mean = mean_iou(scores)
     if mean < LEAST_MEAN_IOU:
         each = ", ".join(f"{score.name} {score.iou:.2f}" for score in scores)
         raise DemoError(
             f"mIoU is {mean:.2f}, at least {LEAST_MEAN_IOU} was expected; IoU of each phrase: {each}"
         )
-    return mean

@@ -1,16 +1,17 @@
 """Start segmentation_node on a robot.
 
-    ros2 launch zs_seg_ros segmentation.launch.py cameras:="[front, rear]" classes:="[red mug, duck]"
+ros2 launch zs_seg_ros segmentation.launch.py cameras:="[front, rear]" classes:="[red mug, duck]"
 """
 
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
+
+from launch import LaunchContext, LaunchDescription
 
 CONFIG = Path(get_package_share_directory("zs_seg_ros")) / "config"
 

@@ -109,8 +109,9 @@ def _spread(model: CLIPSegForImageSegmentation, picture_side: int) -> None:
     ).logits
     last = [layer for layer in layers if isinstance(layer, nn.ConvTranspose2d)][-1]
     gain = 3 / logits.std()
-    last.weight *= gain
-    last.bias.copy_((last.bias - logits.mean()) * gain - 1)
+    assert last.bias is not None
+    last.weight.mul_(gain)
+    last.bias.sub_(logits.mean()).mul_(gain).sub_(1)
 
 
 def _symbol(byte: int) -> str:

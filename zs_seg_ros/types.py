@@ -30,6 +30,12 @@ def check_picture(picture: Picture) -> None:
         )
 
 
+def size_of(picture: Picture) -> tuple[int, int]:
+    """(H, W)."""
+    height, width = picture.shape[:2]
+    return height, width
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One picture of one camera, as it came in.

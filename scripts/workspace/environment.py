@@ -85,8 +85,11 @@ def _make_virtual_environment(workspace: Workspace) -> None:
         command, env=clean_variables(workspace), capture_output=True, text=True, check=False
     )
     if result.returncode:
-        reason = (result.stderr or result.stdout).strip().splitlines()[-1:]
-        raise WorkspaceError(f"`{' '.join(command)}` failed: {' '.join(reason)}")
+        said = (result.stderr or result.stdout).strip().splitlines()
+        raise WorkspaceError(
+            f"`{' '.join(command)}` failed with exit code {result.returncode}"
+            f"{': ' + said[-1] if said else ''}: run the same command again once it is cured."
+        )
 
 
 def _install(workspace: Workspace) -> None:

@@ -55,7 +55,9 @@ def test_a_folder_without_a_configuration_is_named(tmp_path: Path) -> None:
     "model", ["", "tabeltop", "/no/such/folder", "a/b/c", "a b/c", "~nobody/x", "x" * 5000, "\0"]
 )
 def test_a_name_that_can_be_no_model_is_answered_with_what_can(model: str) -> None:
-    with pytest.raises(ModelNotFoundError, match=r"there is no model .*tabletop.*folder.*Hugging Face"):
+    with pytest.raises(
+        ModelNotFoundError, match=r"there is no model .*tabletop.*folder.*Hugging Face"
+    ):
         find_checkpoint(model)
 
 

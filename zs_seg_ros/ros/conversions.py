@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from zs_seg_ros import msg as messages
+import zs_seg_ros.msg as messages
 from zs_seg_ros.errors import ImageError, VocabularyError
 from zs_seg_ros.types import MAX_SIDE_PX, Frame, Picture, Scene
 from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
@@ -75,16 +75,15 @@ def picture_from_image(message: Image) -> Picture:
             f"an image of {width}x{height} {encoding} is dropped: its step of {message.step} bytes is less "
             f"than a row of {pixel * width}"
         )
-    array = np.ndarray(
+    pixels: Picture = np.ndarray(
         (height, width, channels),
         item_type,
         buffer=message.data,
         strides=(message.step, pixel, item_type.itemsize),
     )
     if order is None:
-        return np.broadcast_to(array, (height, width, 3))
-    picture: Picture = array[..., order]
-    return picture
+        return cast(Picture, np.broadcast_to(pixels, (height, width, 3)))
+    return pixels[..., order]
 
 
 def _converted(message: Image) -> Picture:
@@ -130,7 +129,8 @@ def picture_from_compressed(message: CompressedImage) -> Picture:
             f"a compressed image of {data.size} bytes ({message.format!r}) is dropped: it is neither JPEG nor "
             "PNG, or damaged"
         )
-    return bgr[..., ::-1]
+    picture: Picture = np.asarray(bgr, dtype=np.uint8)[..., ::-1]
+    return picture
 
 
 def _bytes(pixels: NDArray[Any]) -> array[int]:
@@ -179,11 +179,11 @@ def classes_from_messages(targets: list[messages.TargetClass]) -> tuple[TargetCl
 
 def _exemplar(message: messages.Exemplar, name: str) -> Exemplar:
     try:
-        picture = np.asarray(picture_from_image(message.image))
-        if picture.dtype != np.uint8:
-            picture = (picture >> 8).astype(np.uint8)
+        pixels = picture_from_image(message.image)
+        shift = 8 * (pixels.dtype.itemsize - 1)
+        picture: NDArray[np.uint8] = (pixels >> shift).astype(np.uint8)
         if not len(message.mask.data):
-            return Exemplar(picture.copy())
+            return Exemplar(picture)
         mask = picture_from_image(message.mask)[..., 0] != 0
     except ImageError as error:
         raise VocabularyError(f"an exemplar of {name!r} cannot be read: {error}") from error
@@ -196,7 +196,7 @@ def _exemplar(message: messages.Exemplar, name: str) -> Exemplar:
         raise VocabularyError(
             f"an exemplar of {name!r} has an empty mask; mark the thing or leave it out"
         )
-    return Exemplar(picture.copy(), mask)
+    return Exemplar(picture, mask)
 
 
 def vocabulary_message(vocabulary: Vocabulary) -> messages.Vocabulary:

@@ -16,8 +16,8 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
-from zs_seg_ros import msg as messages
-from zs_seg_ros import srv as services
+import zs_seg_ros.msg as messages
+import zs_seg_ros.srv as services
 from zs_seg_ros.errors import ImageError, ZeroShotSegmentationError
 from zs_seg_ros.frame_slot import FrameSlots
 from zs_seg_ros.live_model import LiveModel

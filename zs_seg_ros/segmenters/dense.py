@@ -27,7 +27,7 @@ from zs_seg_ros.segmenters.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.label_image import best_of_phrases, decode
 from zs_seg_ros.segmenters.phrases import flat_phrases, refuse_exemplars, similarity_warnings
 from zs_seg_ros.segmenters.pictures import prepare
-from zs_seg_ros.types import Batch, Picture, Segmentation
+from zs_seg_ros.types import Batch, Picture, Segmentation, size_of
 from zs_seg_ros.vocabulary import Vocabulary
 
 # Measured on `tabletop`: synonyms are above 0.97, different kinds or colours below 0.9.
@@ -96,7 +96,7 @@ class DenseSegmenter(Segmenter[DenseFeatures]):
         self, batch: Batch, encoded: EncodedVocabulary[DenseFeatures]
     ) -> list[Segmentation]:
         if not encoded.vocabulary.classes:
-            return [Segmentation.nothing(picture.shape[:2]) for picture in batch.pictures]
+            return [Segmentation.nothing(size_of(picture)) for picture in batch.pictures]
         results: dict[int, Segmentation] = {}
         for size, indices in self._by_working_size(batch.pictures).items():
             pictures = [batch.pictures[i] for i in indices]
@@ -118,9 +118,8 @@ class DenseSegmenter(Segmenter[DenseFeatures]):
         per_class = best_of_phrases(
             logits, encoded.features.class_of_phrase, len(vocabulary.classes)
         )
-        height, width = picture.shape[:2]
         return decode(
-            per_class, (height, width), batch.thresholds, vocabulary.ids, vocabulary.fits_8_bits
+            per_class, size_of(picture), batch.thresholds, vocabulary.ids, vocabulary.fits_8_bits
         )
 
     def _by_working_size(self, pictures: tuple[Picture, ...]) -> dict[tuple[int, int], list[int]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,7 +21,7 @@ warnings.filterwarnings("ignore", message="The given NumPy array is not writable
 def upload(picture: Picture, device: torch.device) -> Tensor:
     """(H, W, 3) of any strides to (3, H, W) uint8 or int32 (from uint16) on the device, RGB."""
     reversed_channels = picture.strides[2] < 0  # a bgr8 message, viewed as RGB
-    array = picture[..., ::-1] if reversed_channels else picture
+    array: NDArray[Any] = picture[..., ::-1] if reversed_channels else picture
     if array.dtype != np.uint8:
         array = array.astype(np.int32)  # torch computes little on uint16
     elif min(array.strides) < 0:
