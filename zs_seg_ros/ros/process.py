@@ -54,6 +54,8 @@ def _spin(executor: MultiThreadedExecutor, node: Node, stop: threading.Event) ->
         except (ExternalShutdownException, ShutdownException):
             break
         except Exception as error:
+            if stop.is_set():  # the executor is being taken down under its own wait
+                break
             node.get_logger().error(
                 f"a request was dropped: {type(error).__name__}: {error}\n{traceback.format_exc()}"
             )
