@@ -228,7 +228,9 @@ class SegmentationNode(LifecycleNode):
 
     def _on_picture(self, camera: CameraTopics, message: Any, read: Callable[[], Picture]) -> None:
         camera.health.came_in()
-        if self._model.encoded is None or not camera.wanted:
+        with self._topics_lock:  # cleanup may be taking the publishers down
+            wanted = self._cameras.get(camera.name) is camera and camera.wanted
+        if self._model.encoded is None or not wanted:
             return
         header = message.header
         try:
