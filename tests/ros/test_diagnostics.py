@@ -65,3 +65,12 @@ def test_frames_that_are_too_old_are_reported() -> None:
         planner.answer_to(message)
         status = planner.diagnosis_saying("camera", "behind their images' stamps", "clocks")
         assert status.level == status.WARN
+
+
+def test_what_is_wrong_with_a_camera_is_also_in_the_log_but_not_every_second(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with running_node() as planner:
+        for _ in range(4):
+            planner.diagnosis_saying("camera", "nobody publishes")
+    assert capfd.readouterr().err.count("nobody publishes /camera/image_raw") == 1

@@ -173,7 +173,7 @@ def test_autostart_with_a_missing_model_leaves_a_node_that_can_be_helped() -> No
     ],
 )
 def test_an_invalid_transition_leaves_the_node_as_it_was(state: str, transition: str) -> None:
-    with running_node({"classes": ["red"]}, state=state, tolerant=True) as planner:
+    with running_node({"classes": ["red"]}, state=state) as planner:
         planner.ask_for_state(transition)
         assert planner.state == state
         if state == "unconfigured":

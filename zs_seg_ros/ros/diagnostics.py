@@ -16,6 +16,8 @@ RECENT_S = 5.0
 """How long a single bad message or model error stays visible."""
 OLD_FRAME_MS = 1000.0
 SILENCE_S = 2.0
+LOG_EVERY_S = 10.0
+"""A camera's problems are logged when they begin and this often while they last."""
 _FRAMES_AVERAGED = 30
 
 
@@ -50,6 +52,7 @@ class CameraHealth:
     frames_out: int = 0
     frames_refused: int = 0
     last_frame_s: float = field(default_factory=time.monotonic)
+    last_logged_s: float = float("-inf")
     bad_input: LastProblem = field(default_factory=LastProblem)
     ages_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_FRAMES_AVERAGED))
     stages_ms: deque[dict[str, float]] = field(
@@ -68,6 +71,13 @@ class CameraHealth:
         self.frames_out += 1
         self.ages_ms.append(age_ms)
         self.stages_ms.append(stages_ms)
+
+    def take_log_turn(self) -> bool:
+        """Whether a line in the log is due; if so, the next one is not for a while."""
+        due = time.monotonic() - self.last_logged_s >= LOG_EVERY_S
+        if due:
+            self.last_logged_s = time.monotonic()
+        return due
 
     @property
     def silence_s(self) -> float:

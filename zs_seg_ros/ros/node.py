@@ -306,7 +306,10 @@ class SegmentationNode(LifecycleNode):
             problems.append(Problem(OK, "nobody subscribes to the results: nothing is computed"))
         name = f"{self.get_fully_qualified_name()}: {camera.name}"
         skipped = self._slots.skipped(camera.name)
-        return camera_status(name, camera.topic, camera.health, skipped, problems)
+        status = camera_status(name, camera.topic, camera.health, skipped, problems)
+        if status.level != OK and camera.health.take_log_turn():
+            self.get_logger().warning(f"{camera.name}: {status.message}")
+        return status
 
 
 def _first_classes(parameters: Parameters) -> tuple[TargetClass, ...]:

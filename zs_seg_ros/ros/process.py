@@ -12,6 +12,7 @@ from collections.abc import Callable
 import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, ShutdownException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
@@ -53,6 +54,8 @@ def _spin(executor: MultiThreadedExecutor, node: Node, stop: threading.Event) ->
             executor.spin()
         except (ExternalShutdownException, ShutdownException):
             break
+        except rclpy_implementation.InvalidHandle:
+            continue  # the wait saw a subscription go: rclpy's own race, and nothing is lost
         except Exception as error:
             if stop.is_set():  # the executor is being taken down under its own wait
                 break
