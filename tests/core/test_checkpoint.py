@@ -105,6 +105,16 @@ def test_a_download_that_fails_without_a_reason_is_one_sentence_too(
         fetch_checkpoint("some/model")
 
 
+def test_a_download_without_safetensors_is_no_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path))
+    with pytest.raises(ModelError, match="some/model has no weights as safetensors"):
+        fetch_checkpoint("some/model")
+    (tmp_path / "model.safetensors").touch()
+    assert fetch_checkpoint("some/model") == tmp_path
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", "\udcff"])
 def test_a_damaged_configuration_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "config.json").write_text(content, errors="surrogateescape")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,6 +83,31 @@ def test_ctrl_c_while_frames_flow_ends_it_with_exit_code_0(planner: Planner) -> 
         code, output = ended(process)
     assert code == 0, output
     assert "Traceback" not in output
+
+
+def test_ctrl_c_ends_a_process_whose_node_cannot_be_taken_down() -> None:
+    script = """
+import time
+from rclpy.node import Node
+from zs_seg_ros.ros.process import run
+
+class Stubborn(Node):
+    def __init__(self):
+        super().__init__("stubborn")
+        print("up", flush=True)
+    def destroy_node(self):
+        time.sleep(600)
+
+run(Stubborn)
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(signal.SIGINT)
+        assert ended(process, within_s=2 * PATIENCE_S)[0] == 0
+    finally:
+        process.kill()
 
 
 def test_label_images_of_the_words_in_a_parameter_file_arrive_in_another_process(

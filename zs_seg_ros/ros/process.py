@@ -18,6 +18,8 @@ from rclpy.signals import SignalHandlerOptions
 
 _THREADS = 6
 _PATIENCE_S = 2.0
+_LONGEST_END_S = 4.0
+"""launch sends SIGTERM 5 s after SIGINT."""
 
 
 def run(make_node: Callable[[], Node]) -> None:
@@ -37,13 +39,19 @@ def run(make_node: Callable[[], Node]) -> None:
     spinning = threading.Thread(target=_spin, args=(executor, node, stop), daemon=True)
     spinning.start()
     stop.wait()
-    executor.shutdown(timeout_sec=_PATIENCE_S)
-    spinning.join(_PATIENCE_S)
-    node.destroy_node()
-    rclpy.try_shutdown()
+
+    def take_down() -> None:
+        executor.shutdown(timeout_sec=_PATIENCE_S)
+        spinning.join(_PATIENCE_S)
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+    # A callback that still loads a model may hold all this up, and the interpreter's own end as well.
+    ending = threading.Thread(target=take_down, daemon=True)
+    ending.start()
+    ending.join(_LONGEST_END_S)
     sys.stdout.flush()
     sys.stderr.flush()
-    # A callback that still loads a model would keep the interpreter waiting for its thread.
     os._exit(0)
 
 

@@ -40,13 +40,19 @@ def fetch_checkpoint(model: str, revision: str = "") -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(model, revision=revision or None, allow_patterns=_FILES))
+        folder = Path(snapshot_download(model, revision=revision or None, allow_patterns=_FILES))
     except Exception as error:  # the hub raises many kinds; each means that there is no download
         reason = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
         raise ModelError(
             f"{model} could not be downloaded ({reason}); "
             "check the name, the network and the disk, and try again"
         ) from error
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(
+            f"{model} has no weights as safetensors, and pickled ones are never loaded; choose another "
+            "model, or another --revision of this one"
+        )
+    return folder
 
 
 def _built_in_folder(model: str) -> Path:
