@@ -11,6 +11,7 @@ from training.names import (
     ALL_PAIRS,
     COLOUR_SYNONYMS,
     COLOURS,
+    HELD_OUT_PAIRS,
     KIND_SYNONYMS,
     KINDS,
     SEEN_PAIRS,
@@ -22,10 +23,16 @@ UNKNOWN_WORD = "?unknown?"
 
 @dataclass(frozen=True)
 class PhraseBatch:
-    """Phrases (K) and `matches` (K, 1 + pairs) bool: column 0 is the background, then `ALL_PAIRS`."""
+    """Phrases (K) and what is known of them; column 0 is the background, then `ALL_PAIRS`.
+
+    matches: (K, 1 + pairs) bool, which pairs a phrase describes.
+    judged: (K, 1 + pairs) bool, on which pairs the model is corrected. No training picture shows a red duck;
+        a model that is corrected on red things for "duck" learns that what is red is no duck.
+    """
 
     phrases: tuple[str, ...]
     matches: NDArray[np.bool_]
+    judged: NDArray[np.bool_]
 
 
 def _pick(words: tuple[str, ...], rng: np.random.Generator) -> str:
@@ -50,23 +57,36 @@ def colour_and_kind(colour: str, kind: str, rng: np.random.Generator) -> str:
 def sample_phrases(rng: np.random.Generator) -> PhraseBatch:
     """All phrases of one training step: every pair that may be seen, every kind, every colour, and nonsense."""
     phrases: list[str] = []
-    rows: list[NDArray[np.bool_]] = []
+    matches: list[NDArray[np.bool_]] = []
+    judged: list[NDArray[np.bool_]] = []
 
-    def add(phrase: str, matching: list[int]) -> None:
-        row = np.zeros(1 + len(ALL_PAIRS), np.bool_)
-        row[[1 + i for i in matching]] = True
+    def add(phrase: str, colour: str | None, kind: str | None) -> None:
         phrases.append(phrase)
-        rows.append(row)
+        matches.append(_matches(colour, kind))
+        judged.append(_judged(colour, kind))
 
     for pair in SEEN_PAIRS:
-        add(colour_and_kind(*pair, rng), [ALL_PAIRS.index(pair)])
+        add(colour_and_kind(*pair, rng), *pair)
     for kind in KINDS:
-        same_kind = [i for i, pair in enumerate(ALL_PAIRS) if pair[1] == kind]
-        add(_decorate([_pick(KIND_SYNONYMS[kind], rng)], rng), same_kind)
+        add(_decorate([_pick(KIND_SYNONYMS[kind], rng)], rng), None, kind)
     for colour in COLOURS:
-        same_colour = [i for i, pair in enumerate(ALL_PAIRS) if pair[0] == colour]
-        add(_decorate([_pick(COLOUR_SYNONYMS[colour], rng), "thing"], rng), same_colour)
-    add(UNKNOWN_WORD, [])
+        add(_decorate([_pick(COLOUR_SYNONYMS[colour], rng), "thing"], rng), colour, None)
+    add(UNKNOWN_WORD, None, None)
     for colour in rng.choice(COLOURS, 3, replace=False):
-        add(_decorate([str(colour), UNKNOWN_WORD], rng), [])
-    return PhraseBatch(tuple(phrases), np.stack(rows))
+        add(_decorate([str(colour), UNKNOWN_WORD], rng), None, None)
+    return PhraseBatch(tuple(phrases), np.stack(matches), np.stack(judged))
+
+
+def _matches(colour: str | None, kind: str | None) -> NDArray[np.bool_]:
+    """Of which pairs a phrase speaks; without colour and kind, of none."""
+    if colour is None and kind is None:
+        return np.zeros(1 + len(ALL_PAIRS), np.bool_)
+    pairs = [colour in (None, c) and kind in (None, k) for c, k in ALL_PAIRS]
+    return np.array([False, *pairs])
+
+
+def _judged(colour: str | None, kind: str | None) -> NDArray[np.bool_]:
+    pairs = [
+        (c, kind) not in HELD_OUT_PAIRS and (colour, k) not in HELD_OUT_PAIRS for c, k in ALL_PAIRS
+    ]
+    return np.array([True, *pairs])

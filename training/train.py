@@ -26,7 +26,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from training.dataset import IGNORE, render_dataset
-from training.names import ALL_PAIRS, COLOURS, KINDS, known_words
+from training.names import ALL_PAIRS, COLOURS, HELD_OUT_PAIRS, KINDS, known_words
 from training.phrases import sample_phrases
 from zs_seg_ros.segmenters.dense_network import DenseConfig, DenseNetwork
 
@@ -44,6 +44,15 @@ PHRASES_PER_CROP = 8  # of each crop, on which the full-resolution mask is judge
 # Index of a pair image's value in KINDS or COLOURS, plus one; 0 is the background.
 _KIND_OF_PAIR = torch.tensor([0, *(1 + KINDS.index(kind) for _, kind in ALL_PAIRS)])
 _COLOUR_OF_PAIR = torch.tensor([0, *(1 + COLOURS.index(colour) for colour, _ in ALL_PAIRS)])
+# Kinds that never occur in the colour of a pair, and colours that never occur on its kind: (1 + pairs, 1 + names).
+_KIND_HELD_OUT = torch.tensor(
+    [[False] * (1 + len(KINDS))]
+    + [[False, *((colour, k) in HELD_OUT_PAIRS for k in KINDS)] for colour, _ in ALL_PAIRS]
+)
+_COLOUR_HELD_OUT = torch.tensor(
+    [[False] * (1 + len(COLOURS))]
+    + [[False, *((c, kind) in HELD_OUT_PAIRS for c in COLOURS)] for _, kind in ALL_PAIRS]
+)
 
 
 @dataclass(frozen=True)
@@ -144,13 +153,22 @@ def sample_pixels(pixels: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
     return embeddings, half[index]
 
 
+@dataclass(frozen=True, eq=False)
+class PhraseTensors:
+    """`matches` and `judged` of a PhraseBatch as (K, 1 + pairs) float32, 0 or 1."""
+
+    matches: Tensor
+    judged: Tensor
+
+
 def phrase_loss(
-    embeddings: Tensor, pairs: Tensor, matches: Tensor, network: DenseNetwork, text: Tensor
+    embeddings: Tensor, pairs: Tensor, phrases: PhraseTensors, network: DenseNetwork, text: Tensor
 ) -> Tensor:
     """Binary cross entropy of every phrase at every sampled pixel."""
     logits = embeddings @ (text * network.log_scale.exp()).T + network.bias
-    target = matches[:, pairs].T.to(logits.dtype)
-    loss = functional.binary_cross_entropy_with_logits(logits, target, reduction="sum")
+    target = phrases.matches.T[pairs]
+    judged = phrases.judged.T[pairs]
+    loss = functional.binary_cross_entropy_with_logits(logits, target, judged, reduction="sum")
     return loss / len(pairs)
 
 
@@ -160,42 +178,48 @@ def naming_loss(embeddings: Tensor, pairs: Tensor, heads: Tensor) -> Tensor:
     Without it the picture's side hardly learns kinds at first: the words that would tell it mean nothing yet.
     """
     kinds, colours = heads.split([len(KINDS) + 1, len(COLOURS) + 1], dim=0)
-    kind_loss = functional.cross_entropy(embeddings @ kinds.T, _KIND_OF_PAIR[pairs])
-    return kind_loss + functional.cross_entropy(embeddings @ colours.T, _COLOUR_OF_PAIR[pairs])
+    kind_logits = (embeddings @ kinds.T).masked_fill(_KIND_HELD_OUT[pairs], -torch.inf)
+    colour_logits = (embeddings @ colours.T).masked_fill(_COLOUR_HELD_OUT[pairs], -torch.inf)
+    kind_loss = functional.cross_entropy(kind_logits, _KIND_OF_PAIR[pairs])
+    return kind_loss + functional.cross_entropy(colour_logits, _COLOUR_OF_PAIR[pairs])
 
 
 def mask_loss(
     pixels: Tensor,
     pairs: Tensor,
-    matches: Tensor,
+    phrases: PhraseTensors,
     network: DenseNetwork,
     text: Tensor,
     rng: np.random.Generator,
 ) -> Tensor:
     """Binary cross entropy and Dice of full-resolution masks, for phrases that occur and some that do not."""
-    chosen = torch.from_numpy(np.stack([_phrases_for(p, matches, rng) for p in pairs]))
+    chosen = torch.from_numpy(np.stack([_phrases_for(p, phrases.matches, rng) for p in pairs]))
     weights = text[chosen] * network.log_scale.exp()
     logits = torch.einsum("bkd,bdhw->bkhw", weights, pixels) + network.bias
     logits = functional.interpolate(logits, pairs.shape[-2:], mode="bilinear")
-    known = (pairs != IGNORE)[:, None].to(logits.dtype)
     column = torch.where(pairs == IGNORE, 0, pairs)
-    target = torch.stack([matches[c][:, p] for c, p in zip(chosen, column, strict=True)]).to(
-        logits.dtype
-    )
-    entropy = functional.binary_cross_entropy_with_logits(logits, target, known.expand_as(logits))
-    probability = logits.sigmoid() * known
+    target = _columns(phrases.matches, chosen, column)
+    judged = _columns(phrases.judged, chosen, column) * (pairs != IGNORE)[:, None]
+    entropy = functional.binary_cross_entropy_with_logits(logits, target, judged)
+    probability = logits.sigmoid() * judged
+    target = target * judged
     overlap = (probability * target).sum((-1, -2))
-    total = probability.sum((-1, -2)) + (target * known).sum((-1, -2))
+    total = probability.sum((-1, -2)) + target.sum((-1, -2))
     present = (target.sum((-1, -2)) > 0).to(logits.dtype)
     dice = (1 - (2 * overlap + 1) / (total + 1)) * present
     return 8 * entropy + dice.sum() / present.sum().clamp(min=1)
+
+
+def _columns(table: Tensor, chosen: Tensor, column: Tensor) -> Tensor:
+    """Values (B, K, S, S) of a table (phrases, pairs) for the phrases (B, K) and the pair images (B, S, S)."""
+    return torch.stack([table[c][:, p] for c, p in zip(chosen, column, strict=True)])
 
 
 def _phrases_for(pairs: Tensor, matches: Tensor, rng: np.random.Generator) -> NDArray[np.int64]:
     """Up to five phrases that match something in the crop, filled up with ones that mostly do not."""
     present = torch.unique(pairs)
     present = present[(present > 0) & (present != IGNORE)]
-    matching = matches[:, present].any(dim=1).numpy()
+    matching = (matches[:, present] > 0).any(dim=1).numpy()
     candidates = rng.permutation(np.nonzero(matching)[0])[: PHRASES_PER_CROP - 3]
     others = rng.permutation(np.nonzero(~matching)[0])[: PHRASES_PER_CROP - len(candidates)]
     return np.concatenate([candidates, others]).astype(np.int64)
@@ -260,14 +284,16 @@ class Training:
         """One step; returns the loss."""
         pictures, pairs = sample_crops(data, batch, self.progress < CLOSE_SHARE, rng)
         phrases = sample_phrases(rng)
-        matches = torch.from_numpy(phrases.matches)
+        targets = PhraseTensors(
+            torch.from_numpy(phrases.matches).float(), torch.from_numpy(phrases.judged).float()
+        )
         self.set_learning_rate()
         pixels = self.network.image(pictures.to(memory_format=torch.channels_last))
         text = self.network.text(self.network.tokenize(phrases.phrases))
         embeddings, pairs_there = sample_pixels(pixels, pairs)
         loss = 2 * naming_loss(embeddings, pairs_there, self.heads)
-        loss = loss + 0.5 * phrase_loss(embeddings, pairs_there, matches, self.network, text)
-        loss = loss + mask_loss(pixels, pairs, matches, self.network, text, rng)
+        loss = loss + 0.5 * phrase_loss(embeddings, pairs_there, targets, self.network, text)
+        loss = loss + mask_loss(pixels, pairs, targets, self.network, text, rng)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         average_gradients(self.parameters)

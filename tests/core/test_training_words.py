@@ -23,8 +23,9 @@ print(json.dumps({
     "all": ALL_PAIRS, "held_out": sorted(HELD_OUT_PAIRS), "seen": SEEN_PAIRS, "words": known_words(),
     "synonyms": KIND_SYNONYMS,
     "phrases": [
-        [phrase, np.nonzero(row)[0].tolist()]
-        for batch in batches for phrase, row in zip(batch.phrases, batch.matches)
+        [phrase, np.nonzero(row)[0].tolist(), np.nonzero(~judged)[0].tolist()]
+        for batch in batches
+        for phrase, row, judged in zip(batch.phrases, batch.matches, batch.judged)
     ],
 }))
 """
@@ -55,7 +56,7 @@ def test_no_training_phrase_describes_a_held_out_pair(training: Any) -> None:
     kind_of = {s: kind for kind, synonyms in training["synonyms"].items() for s in synonyms}
     held_out = {tuple(pair) for pair in training["held_out"]}
     said = set()
-    for phrase, _ in training["phrases"]:
+    for phrase, *_ in training["phrases"]:
         words = [w for w in phrase.split() if w not in ("a", "the", "?unknown?")]
         if words and " ".join(words[1:]) in kind_of:
             said.add((colour_words.get(words[0], words[0]), kind_of[" ".join(words[1:])]))
@@ -65,12 +66,33 @@ def test_no_training_phrase_describes_a_held_out_pair(training: Any) -> None:
 
 def test_a_phrase_for_one_pair_matches_that_pair_alone(training: Any) -> None:
     pairs = [tuple(pair) for pair in training["all"]]
-    for phrase, columns in training["phrases"]:
+    for phrase, columns, _ in training["phrases"]:
         if phrase == "red mug":
             assert [pairs[column - 1] for column in columns] == [("red", "mug")]
 
 
 def test_nonsense_matches_nothing(training: Any) -> None:
-    nonsense = [columns for phrase, columns in training["phrases"] if phrase == "?unknown?"]
+    nonsense = [columns for phrase, columns, _ in training["phrases"] if phrase == "?unknown?"]
     assert nonsense
     assert all(columns == [] for columns in nonsense)
+
+
+def test_a_phrase_is_not_judged_on_things_whose_colour_or_kind_it_was_never_trained_with(
+    training: Any,
+) -> None:
+    pairs = [tuple(pair) for pair in training["all"]]
+    held_out = {tuple(pair) for pair in training["held_out"]}
+    judgements = {phrase: unjudged for phrase, _, unjudged in training["phrases"]}
+    without = {colour for colour, kind in held_out if kind == "duck"}
+    assert without == {"red", "purple"}
+    assert {pairs[column - 1][0] for column in judgements["duck"]} == without
+    red_mug = {pairs[column - 1] for column in judgements["red mug"]}
+    mug_without = {colour for colour, kind in held_out if kind == "mug"}
+    red_without = {kind for colour, kind in held_out if colour == "red"}
+    assert red_mug == {(c, k) for c, k in pairs if c in mug_without or k in red_without}
+
+
+def test_what_matches_is_judged_wherever_it_can_occur(training: Any) -> None:
+    held_out = {training["all"].index(pair) + 1 for pair in training["held_out"]}
+    for _, matching, unjudged in training["phrases"]:
+        assert set(matching) & set(unjudged) <= held_out

@@ -2,8 +2,8 @@
 
 An image encoder gives one vector per two-by-two pixels, a text encoder one vector per phrase; the logit of a
 phrase at a pixel is their scaled product plus a bias (the idea of LSeg, Li et al. 2022, "Language-driven
-semantic segmentation"). The image encoder is a small U-Net (Ronneberger et al. 2015), the text encoder a
-transformer over whole words.
+semantic segmentation"). The image encoder is a small U-Net (Ronneberger et al. 2015), the text encoder
+adds up whole words.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 PADDING, UNKNOWN = 0, 1
 """Token ids that no word has; words follow in the order of `DenseConfig.words`."""
+_COMPANY_DIM = 8
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class DenseConfig:
     words: tuple[str, ...]
     widths: tuple[int, int, int, int] = (24, 48, 96, 128)
     embedding_dim: int = 64
-    text_layers: int = 2
+    colour_dim: int = 16
     max_words: int = 12
     picture_pixels: int = 320 * 240
     caution: str = ""
@@ -91,26 +92,23 @@ class _Up(nn.Module):
         return self.refine(functional.relu(self.norm(larger + self.skip(skip))))  # type: ignore[no-any-return]
 
 
-class ImageEncoder(nn.Module):
-    """Pictures (B, 3, H, W) in 0..1 to embeddings (B, D, H/2, W/2), rounded up."""
+class _ShapeEncoder(nn.Module):
+    """A U-Net over brightness alone (B, 1, H, W): what a thing is must not depend on its colour."""
 
     def __init__(self, config: DenseConfig) -> None:
         super().__init__()
         a, b, c, d = config.widths
-        self.stem = nn.Sequential(_Convolution(3, a, 2, size=5), _Convolution(a, a))
+        self.stem = nn.Sequential(_Convolution(1, a, 2, size=5), _Convolution(a, a))
         self.quarter = nn.Sequential(_Convolution(a, b, 2), _Residual(b), _Residual(b))
         self.eighth = nn.Sequential(_Convolution(b, c, 2), _Residual(c), _Residual(c))
         self.sixteenth = nn.Sequential(_Convolution(c, d, 2), _Residual(d))
         self.up_eighth = _Up(d, c, c)
         self.up_quarter = _Up(c, b, b)
         self.up_half = _Up(b, a, a + a // 2)
-        self.embed = nn.Conv2d(a + a // 2, config.embedding_dim, 1)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        self.embed = nn.Conv2d(a + a // 2, config.embedding_dim - config.colour_dim, 1)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        half = self.stem((pictures - 0.5) * 4.0)
+    def forward(self, brightness: Tensor) -> Tensor:
+        half = self.stem(brightness)
         quarter = self.quarter(half)
         eighth = self.eighth(quarter)
         features = self.up_eighth(self.sixteenth(eighth), eighth)
@@ -118,25 +116,68 @@ class ImageEncoder(nn.Module):
         return self.embed(features)  # type: ignore[no-any-return]
 
 
-class TextEncoder(nn.Module):
-    """Tokens (K, L) int64 to embeddings (K, D)."""
+class _ColourEncoder(nn.Module):
+    """A few layers over colour (B, 3, H, W), with just enough surroundings to see the light by."""
 
     def __init__(self, config: DenseConfig) -> None:
         super().__init__()
-        width = config.embedding_dim
-        self.words = nn.Embedding(len(config.words) + 2, width, padding_idx=PADDING)
-        self.positions = nn.Parameter(torch.zeros(config.max_words, width))
-        layer = nn.TransformerEncoderLayer(
-            width, 4, 2 * width, dropout=0.05, batch_first=True, norm_first=True
-        )
-        self.layers = nn.TransformerEncoder(layer, config.text_layers, enable_nested_tensor=False)
-        self.embed = nn.Linear(width, width)
+        a, b = config.widths[:2]
+        self.stem = nn.Sequential(_Convolution(3, a, 2, size=5), _Convolution(a, a))
+        self.eighth = nn.Sequential(_Convolution(a, b, 2), _Convolution(b, b, 2), _Residual(b))
+        self.up_half = _Up(b, a, a)
+        self.embed = nn.Conv2d(a, config.colour_dim, 1)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        half = self.stem(pictures)
+        return self.embed(self.up_half(self.eighth(half), half))  # type: ignore[no-any-return]
+
+
+class ImageEncoder(nn.Module):
+    """Pictures (B, 3, H, W) in 0..1 to embeddings (B, D, H/2, W/2), rounded up.
+
+    Shape and colour have encoders of their own. One encoder for both learns from pictures without a red duck
+    that what is red is no duck; two cannot, and see ducks in colours that they have never seen them in.
+    """
+
+    brightness: Tensor
+
+    def __init__(self, config: DenseConfig) -> None:
+        super().__init__()
+        self.shape = _ShapeEncoder(config)
+        self.colour = _ColourEncoder(config)
+        weights = torch.tensor([0.299, 0.587, 0.114])  # luma of ITU-R BT.601
+        self.register_buffer("brightness", weights[None, :, None, None], persistent=False)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        centred = (pictures - 0.5) * 4.0
+        shape = self.shape((centred * self.brightness).sum(dim=1, keepdim=True))
+        return torch.cat([shape, self.colour(centred)], dim=1)
+
+
+class TextEncoder(nn.Module):
+    """Tokens (K, L) int64 to embeddings (K, D): the sum of the words' vectors.
+
+    A sum, so that a word says the same in every company, in pairs that training has never shown, too. How much
+    a word counts depends on the word that follows: in "teddy bear", two words together say what each says alone.
+    """
+
+    def __init__(self, config: DenseConfig) -> None:
+        super().__init__()
+        count = len(config.words) + 2
+        self.words = nn.Embedding(count, config.embedding_dim, padding_idx=PADDING)
+        self.before = nn.Embedding(count, _COMPANY_DIM)
+        self.after = nn.Embedding(count, _COMPANY_DIM)
+        nn.init.normal_(self.words.weight, std=0.05)
+        with torch.no_grad():
+            self.words.weight[PADDING] = 0.0
 
     def forward(self, tokens: Tensor) -> Tensor:
-        padding = tokens == PADDING
-        x = self.words(tokens) + self.positions[: tokens.shape[1]]
-        x = self.layers(x, src_key_padding_mask=padding).masked_fill(padding.unsqueeze(-1), 0.0)
-        return self.embed(x.sum(dim=1))  # type: ignore[no-any-return]
+        following = functional.pad(tokens[:, 1:], (0, 1), value=PADDING)
+        agreement = (self.before(tokens) * self.after(following)).sum(dim=-1, keepdim=True)
+        return (self.words(tokens) * torch.sigmoid(2.0 + agreement)).sum(dim=1)  # type: ignore[no-any-return]
 
 
 class DenseNetwork(nn.Module):
@@ -147,7 +188,7 @@ class DenseNetwork(nn.Module):
         self.config = config
         self.image = ImageEncoder(config)
         self.text = TextEncoder(config)
-        self.log_scale = nn.Parameter(torch.tensor(-1.0))
+        self.log_scale = nn.Parameter(torch.tensor(0.0))
         # Most pixels are background: from a bias of 0 Adam needs thousands of steps to learn that.
         self.bias = nn.Parameter(torch.tensor(-4.0))
         self._token = {word: i + 2 for i, word in enumerate(config.words)}
