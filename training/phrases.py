@@ -70,7 +70,8 @@ def sample_phrases(rng: np.random.Generator) -> PhraseBatch:
     for kind in KINDS:
         add(_decorate([_pick(KIND_SYNONYMS[kind], rng)], rng), None, kind)
     for colour in COLOURS:
-        add(_decorate([_pick(COLOUR_SYNONYMS[colour], rng), "thing"], rng), colour, None)
+        thing = ["thing"] if rng.random() < 0.5 else []
+        add(_decorate([_pick(COLOUR_SYNONYMS[colour], rng), *thing], rng), colour, None)
     add(UNKNOWN_WORD, None, None)
     for colour in rng.choice(COLOURS, 3, replace=False):
         add(_decorate([str(colour), UNKNOWN_WORD], rng), None, None)

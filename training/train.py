@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import torch.multiprocessing
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed
 from torch.nn import functional
 from tqdm import tqdm
@@ -30,9 +30,8 @@ from training.names import ALL_PAIRS, COLOURS, HELD_OUT_PAIRS, KINDS, known_word
 from training.phrases import sample_phrases
 from zs_seg_ros.segmenters.dense_network import DenseConfig, DenseNetwork
 
-CLOSE_CROP_PX = 96  # first, crops around one thing each, which all have about one size:
-CLOSE_SHARE = 0.65  # kinds are learned many times faster that way; for this share of the time,
-WIDE_CROP_PX = 160  # and then crops from anywhere, with things as large and small as in use
+CLOSE_CROP_PX = 96  # first, crops around one thing each, which all have about one size: kinds
+WIDE_CROP_PX = 160  # are learned many times faster; then from anywhere, things as large as in use
 SAMPLED_PIXELS = 1000  # of each crop, at half resolution, on which every phrase is judged
 CHECKPOINT_S = 180
 CAUTION = (
@@ -165,9 +164,8 @@ def phrase_loss(
     embeddings: Tensor, pairs: Tensor, phrases: PhraseTensors, network: DenseNetwork, text: Tensor
 ) -> Tensor:
     """Binary cross entropy of every phrase at every sampled pixel."""
-    logits = embeddings @ (text * network.log_scale.exp()).T + network.bias
-    target = phrases.matches.T[pairs]
-    judged = phrases.judged.T[pairs]
+    logits = network.logits(embeddings.T[None, :, :, None], text)[0, :, :, 0]
+    target, judged = phrases.matches[:, pairs], phrases.judged[:, pairs]
     loss = functional.binary_cross_entropy_with_logits(logits, target, judged, reduction="sum")
     return loss / len(pairs)
 
@@ -194,8 +192,9 @@ def mask_loss(
 ) -> Tensor:
     """Binary cross entropy and Dice of full-resolution masks, for phrases that occur and some that do not."""
     chosen = torch.from_numpy(np.stack([_phrases_for(p, phrases.matches, rng) for p in pairs]))
-    weights = text[chosen] * network.log_scale.exp()
-    logits = torch.einsum("bkd,bdhw->bkhw", weights, pixels) + network.bias
+    logits = torch.cat(
+        [network.logits(p, text[c]) for p, c in zip(pixels.split(1), chosen, strict=True)]
+    )
     logits = functional.interpolate(logits, pairs.shape[-2:], mode="bilinear")
     column = torch.where(pairs == IGNORE, 0, pairs)
     target = _columns(phrases.matches, chosen, column)
@@ -252,7 +251,9 @@ class Training:
     pictures as small as these; they average their gradients after every step.
     """
 
-    def __init__(self, minutes: float, learning_rate: float, folder: Path) -> None:
+    def __init__(
+        self, minutes: float, close_share: float, learning_rate: float, folder: Path
+    ) -> None:
         torch.manual_seed(0)
         self.network = DenseNetwork(DenseConfig(known_words(), caution=CAUTION))
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -266,7 +267,8 @@ class Training:
             [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}],
             lr=learning_rate,
         )
-        self.minutes, self.learning_rate, self.folder = minutes, learning_rate, folder
+        self.minutes, self.close_share, self.learning_rate = minutes, close_share, learning_rate
+        self.folder = folder
         self.step, self.used_s = 0, 0.0
         self.state_path = folder / "training_state.pt"
 
@@ -282,7 +284,7 @@ class Training:
 
     def train_step(self, data: TrainingData, batch: int, rng: np.random.Generator) -> float:
         """One step; returns the loss."""
-        pictures, pairs = sample_crops(data, batch, self.progress < CLOSE_SHARE, rng)
+        pictures, pairs = sample_crops(data, batch, self.progress < self.close_share, rng)
         phrases = sample_phrases(rng)
         targets = PhraseTensors(
             torch.from_numpy(phrases.matches).float(), torch.from_numpy(phrases.judged).float()
@@ -318,6 +320,13 @@ class Training:
         partial.rename(self.state_path)
         save_checkpoint(self.average, self.folder)
 
+    def start_from(self, model: Path) -> None:
+        """Take over the image encoder of a checkpoint."""
+        weights = load_file(model / "model.safetensors")
+        image = {k.removeprefix("image."): v for k, v in weights.items() if k.startswith("image.")}
+        for network in (self.network, self.average):
+            network.image.load_state_dict(image)
+
     def resume(self) -> None:
         if self.state_path.exists():
             state = torch.load(self.state_path, weights_only=True)
@@ -345,7 +354,9 @@ def train(rank: int, arguments: argparse.Namespace, shards: list[Path], meeting_
         "gloo", f"file://{meeting_point}", rank=rank, world_size=arguments.processes
     )
     data = TrainingData.load(shards)
-    run = Training(arguments.minutes, arguments.learning_rate, arguments.run)
+    run = Training(arguments.minutes, arguments.close_share, arguments.learning_rate, arguments.run)
+    if arguments.start_from:
+        run.start_from(arguments.start_from)
     run.resume()
     torch.manual_seed(rank + run.step)
     rng = np.random.default_rng([11, rank, run.step])
@@ -391,6 +402,13 @@ def main() -> None:
     )
     parser.add_argument("--run", type=Path, default=Path("training_run"), help="checkpoints")
     parser.add_argument("--output", type=Path, default=Path("models/tabletop"))
+    parser.add_argument("--start-from", type=Path, help="a checkpoint whose image encoder goes on")
+    parser.add_argument(
+        "--close-share",
+        type=float,
+        default=0.65,
+        help="of the time: crops around single things, before crops from anywhere",
+    )
     parser.add_argument("--processes", type=int, default=2, help="one for each core")
     arguments = parser.parse_args()
     shards = render_dataset(arguments.data, arguments.pictures, arguments.processes)

@@ -19,16 +19,22 @@ from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
 CPU = LoadOptions(device="cpu")
 
 
+WORDS = ("a", "red", "blue", "mug", "ball")
+
+
+def small_network() -> DenseNetwork:
+    return DenseNetwork(DenseConfig(WORDS, widths=(8, 8, 8, 8), embedding_dim=8, colour_dim=3))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint with random weights that answers with something everywhere."""
     path = tmp_path_factory.mktemp("dense")
     torch.manual_seed(1)
-    config = DenseConfig(("a", "red", "blue", "mug", "ball"), widths=(8, 8, 8, 8), embedding_dim=8)
-    network = DenseNetwork(config)
+    network = small_network()
     with torch.no_grad():
-        network.bias.zero_()
-    config.write(path / "config.json")
+        network.bias.copy_(torch.tensor([1.0, 1.0]))
+    network.config.write(path / "config.json")
     save_file(
         {k: v.contiguous() for k, v in network.state_dict().items()}, path / "model.safetensors"
     )
@@ -128,6 +134,58 @@ def test_folding_the_normalisation_changes_nothing(folder: Path, segmenter: Segm
         torch.testing.assert_close(
             segmenter._image(pictures), network.image(pictures), rtol=1e-4, atol=1e-5
         )
+
+
+def test_what_a_thing_is_does_not_depend_on_its_colour() -> None:
+    image = small_network().eval().image
+    pictures = torch.rand(1, 3, 32, 48) / 2
+    # Less red, and as much more green as makes it equally bright.
+    weights = image.brightness.flatten()
+    tinted = pictures.clone()
+    tinted[:, 0] -= 0.2
+    tinted[:, 1] += 0.2 * weights[0] / weights[1]
+    with torch.inference_mode():
+        before, after = image(pictures), image(tinted)
+    shape, colour = slice(0, 5), slice(5, 8)
+    torch.testing.assert_close(before[:, shape], after[:, shape], rtol=1e-4, atol=1e-5)
+    assert (before[:, colour] - after[:, colour]).abs().max() > 0.01
+
+
+def test_a_phrase_is_the_sum_of_its_words_weighted_by_the_word_that_follows() -> None:
+    network = small_network()
+    with torch.inference_mode():
+        red_mug, red_ball, mug, ball = (
+            network.text(network.tokenize([phrase]))[0]
+            for phrase in ("red mug", "red ball", "mug", "ball")
+        )
+        red = network.text.words(network.tokenize(["red"]))[0, 0]
+    for rest in (red_mug - mug, red_ball - ball):
+        assert torch.nn.functional.cosine_similarity(rest, red, dim=0) > 0.9999
+        assert 0 < rest.norm() < red.norm()
+
+
+def test_a_phrase_fits_no_better_than_its_shape_and_its_colour_alone() -> None:
+    network = small_network()
+    pixels, phrase = 3 * torch.randn(1, 8, 12, 12), torch.randn(1, 10)
+    shape_alone, colour_alone = phrase.clone(), phrase.clone()
+    shape_alone[:, 5:8], shape_alone[:, 9] = 0, 100
+    colour_alone[:, 0:5], colour_alone[:, 8] = 0, 100
+    with torch.inference_mode():
+        both, shape, colour = (
+            network.logits(pixels, p) for p in (phrase, shape_alone, colour_alone)
+        )
+    worse = torch.minimum(shape, colour)
+    assert (both <= worse + 1e-5).all()
+    assert (both >= worse - np.log(2) - 1e-5).all()
+    assert (shape < colour).any() and (colour < shape).any()
+
+
+def test_a_phrase_does_not_depend_on_longer_ones_beside_it() -> None:
+    network = small_network()
+    with torch.inference_mode():
+        alone = network.text(network.tokenize(["red mug"]))
+        beside = network.text(network.tokenize(["red mug", "a red blue ball"]))
+    torch.testing.assert_close(alone[0], beside[0])
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing", "other network"])

@@ -37,7 +37,7 @@ _SIZE_MULTIPLE_PX = 16
 
 @dataclass(frozen=True, eq=False)
 class DenseFeatures:
-    """text: (P, D), one row per phrase; class_of_phrase[i] is the index of the class of row i."""
+    """text: (P, D + 2), one row per phrase; class_of_phrase[i] is the index of the class of row i."""
 
     text: Tensor
     class_of_phrase: tuple[int, ...]
@@ -65,8 +65,7 @@ class DenseSegmenter(Segmenter[DenseFeatures]):
         refuse_exemplars(vocabulary, self.model)
         flat = flat_phrases(vocabulary)
         if not flat.phrases:
-            width = self._network.config.embedding_dim
-            return EncodedVocabulary(vocabulary, DenseFeatures(torch.zeros(0, width), ()))
+            return EncodedVocabulary(vocabulary, DenseFeatures(torch.zeros(0, 0), ()))
         text = self._network.text(self._network.tokenize(flat.phrases).to(self._device))
         warnings = [w for phrase in flat.phrases for w in self._warnings(phrase)]
         known = [i for i, p in enumerate(flat.phrases) if not self._network.unknown_words(p)]

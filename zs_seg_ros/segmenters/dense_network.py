@@ -1,8 +1,8 @@
 """The network of the dense embedding models: a picture and a phrase meet in one space.
 
-An image encoder gives one vector per two-by-two pixels, a text encoder one vector per phrase; the logit of a
-phrase at a pixel is their scaled product plus a bias (the idea of LSeg, Li et al. 2022, "Language-driven
-semantic segmentation"). The image encoder is a small U-Net (Ronneberger et al. 2015), the text encoder
+An image encoder gives one vector per two-by-two pixels, a text encoder one vector per phrase, and their product says
+how well the two fit (the idea of LSeg, Li et al. 2022, "Language-driven semantic segmentation"), once for shape and
+once for colour. The image encoder is a small U-Net (Ronneberger et al. 2015), the text encoder
 adds up whole words.
 """
 
@@ -158,7 +158,7 @@ class ImageEncoder(nn.Module):
 
 
 class TextEncoder(nn.Module):
-    """Tokens (K, L) int64 to embeddings (K, D): the sum of the words' vectors.
+    """Tokens (K, L) int64 to embeddings (K, D + 2): the sum of the words' vectors, and their offsets of the logits.
 
     A sum, so that a word says the same in every company, in pairs that training has never shown, too. How much
     a word counts depends on the word that follows: in "teddy bear", two words together say what each says alone.
@@ -167,7 +167,7 @@ class TextEncoder(nn.Module):
     def __init__(self, config: DenseConfig) -> None:
         super().__init__()
         count = len(config.words) + 2
-        self.words = nn.Embedding(count, config.embedding_dim, padding_idx=PADDING)
+        self.words = nn.Embedding(count, config.embedding_dim + 2, padding_idx=PADDING)
         self.before = nn.Embedding(count, _COMPANY_DIM)
         self.after = nn.Embedding(count, _COMPANY_DIM)
         nn.init.normal_(self.words.weight, std=0.05)
@@ -181,16 +181,15 @@ class TextEncoder(nn.Module):
 
 
 class DenseNetwork(nn.Module):
-    """Both encoders and the scale and bias of their product."""
+    """Both encoders, and how their products become logits."""
 
     def __init__(self, config: DenseConfig) -> None:
         super().__init__()
         self.config = config
         self.image = ImageEncoder(config)
         self.text = TextEncoder(config)
-        self.log_scale = nn.Parameter(torch.tensor(0.0))
-        # Most pixels are background: from a bias of 0 Adam needs thousands of steps to learn that.
-        self.bias = nn.Parameter(torch.tensor(-4.0))
+        # Of a phrase's offsets: most pixels show nothing, and a phrase without a colour fits every colour.
+        self.bias = nn.Parameter(torch.tensor([-4.0, 4.0]))
         self._token = {word: i + 2 for i, word in enumerate(config.words)}
 
     def tokenize(self, phrases: Sequence[str]) -> Tensor:
@@ -208,10 +207,18 @@ class DenseNetwork(nn.Module):
         return [word for word in split_words(phrase) if word not in self._token]
 
     def logits(self, pixels: Tensor, phrases: Tensor) -> Tensor:
-        """Pixel embeddings (B, D, h, w) and phrase embeddings (K, D) to logits (B, K, h, w)."""
-        weight = (phrases * self.log_scale.exp())[:, :, None, None]
-        bias = self.bias.expand(phrases.shape[0])
-        return functional.conv2d(pixels, weight.to(pixels.dtype), bias.to(pixels.dtype))
+        """Pixel embeddings (B, D, h, w) and phrase embeddings (K, D + 2) to logits (B, K, h, w).
+
+        A phrase fits where its shape fits and its colour fits: the probability is about the product of both. In
+        a sum of logits a certain "duck" would outvote a doubtful "red".
+        """
+        shape_dim = self.config.embedding_dim - self.config.colour_dim
+        shape_pixels, colour_pixels = pixels.split([shape_dim, self.config.colour_dim], dim=1)
+        shape, colour, offsets = phrases.split([shape_dim, self.config.colour_dim, 2], dim=1)
+        shape_offset, colour_offset = (offsets + self.bias).unbind(dim=1)
+        shape_logits = functional.conv2d(shape_pixels, shape[:, :, None, None], shape_offset)
+        colour_logits = functional.conv2d(colour_pixels, colour[:, :, None, None], colour_offset)
+        return -torch.logaddexp(-shape_logits, -colour_logits)
 
 
 def fold_batch_norm(network: nn.Module) -> None:
