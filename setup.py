@@ -22,6 +22,7 @@ setup(
     package_dir={"zs_seg_ros.builtin_models": "models"},
     package_data={"zs_seg_ros": ["py.typed"], "zs_seg_ros.builtin_models": ["*/*"]},
     install_requires=[
+        "norfair-enough>=2.4,<3",
         "numpy>=1.26",
         "opencv-python-headless>=4.8,<5",
         "pillow>=10",

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from zs_seg_ros.errors import VocabularyError
+from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters import LoadOptions, load_segmenter
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
-from zs_seg_ros.types import Batch
+from zs_seg_ros.types import Batch, Picture, Segmentation
 from zs_seg_ros.vocabulary import TargetClass, Vocabulary
 
 _WARM_UP_SIZE = (480, 640)
@@ -68,6 +68,29 @@ class LiveModel:
         if not vocabulary.classes:
             return ["the vocabulary is empty: nothing will be labelled"]
         return list(encoded.warnings)
+
+    def segment_once(
+        self, picture: Picture, classes: Iterable[TargetClass], default_threshold: float
+    ) -> tuple[Segmentation, Vocabulary]:
+        """One picture with `classes` or, without any, with the vocabulary in force, which stays as it is.
+
+        Returns the vocabulary that was used, too; that of `classes` has the version 0. Raises ModelError without
+        a model, VocabularyError without words or for wrong ones, or whatever the model raises.
+        """
+        targets = tuple(classes)
+        with self._change:
+            if self.segmenter is None:
+                raise ModelError("no model is loaded; configure the node first")
+            encoded = self.encoded
+            if targets:
+                once = replace(Vocabulary().changed_to(targets), version=0)
+                encoded = self.segmenter.encode(once)
+            if encoded is None:
+                raise VocabularyError(
+                    "no vocabulary is in force; give classes, or set a vocabulary first"
+                )
+            batch = Batch((picture,), encoded.vocabulary.thresholds(default_threshold))
+            return self.segmenter.segment(batch, encoded)[0], encoded.vocabulary
 
     def free(self) -> None:
         """Give the model's memory back; the vocabulary is remembered."""

@@ -1,17 +1,17 @@
-"""Pictures for people: each class in its colour, with outline, name and score."""
+"""Pictures for people: each class in its colour, each object with outline, name, score and track."""
 
 from __future__ import annotations
 
 import colorsys
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zs_seg_ros.types import Picture
+from zs_seg_ros.types import Box, DetectedObject, Label, Picture
 from zs_seg_ros.vocabulary import Vocabulary
 
 # Hershey's strokes come with OpenCV, need no font file and take 0.1 ms a name. They are ASCII only,
@@ -20,36 +20,29 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GOLDEN_RATIO = (1 + 5**0.5) / 2
 _SHADES = ((0.85, 1.0), (0.45, 1.0), (0.6, 0.8), (0.95, 0.65), (1.0, 0.85))
 """(saturation, value), in the order that keeps the first 40 ids furthest apart in CIELAB."""
-Label = NDArray[np.uint8] | NDArray[np.uint16]
 _SMALLEST_TAGGED_SHARE = 0.0005
-"""Of the picture: smaller regions get no tag. 38 pixels at 320x240."""
+"""Of the picture: smaller objects get no tag. 38 pixels at 320x240."""
 
 
 def draw_overlay(
-    picture: Picture,
-    label: Label,
-    confidence: NDArray[np.uint8],
-    vocabulary: Vocabulary,
+    picture: Picture, label: Label, objects: Sequence[DetectedObject], vocabulary: Vocabulary
 ) -> NDArray[np.uint8]:
     """A new (H, W, 3) uint8 RGB picture: `picture` with what was found in it.
 
-    label and confidence: (H, W), as in `Segmentation`. Each class is tinted with `class_colour` and
-    outlined; its name and the mean confidence there are written beside its largest region. A tag
-    that finds no free place is left out. The inputs stay as they are. Raises ValueError when the
-    sizes differ.
+    label: (H, W), as in `Segmentation`. Each class is tinted with `class_colour` and outlined. Beside each object
+    stand its name, its score and, when it is tracked, the number of its track; the first objects get the best
+    places, and a tag that finds none is left out. The inputs stay as they are. Raises ValueError when the sizes
+    differ.
     """
-    if not picture.shape[:2] == label.shape == confidence.shape:
-        raise ValueError(
-            f"picture {picture.shape}, label {label.shape} and confidence {confidence.shape} "
-            "differ in size"
-        )
+    if picture.shape[:2] != label.shape:
+        raise ValueError(f"picture {picture.shape} and label {label.shape} differ in size")
     drawn = _as_bytes(picture)
     if not label.any():
         return drawn
     colours = _colour_table(65536 if label.dtype == np.uint16 else 256).take(label, axis=0)
     _tint(drawn, label, colours)
     _outline(drawn, label, colours)
-    _write_tags(drawn, label, confidence, vocabulary)
+    _write_tags(drawn, objects, vocabulary)
     return drawn
 
 
@@ -94,83 +87,37 @@ def _outline(drawn: NDArray[np.uint8], label: Label, colours: NDArray[np.uint8])
     cv2.copyTo(colours, border.view(np.uint8), drawn)  # the colour of 0 is black
 
 
-@dataclass(frozen=True)
-class _Box:
-    left: int
-    top: int
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
-class _Region:
-    """A class's largest connected region: the box around it in the picture, its mean confidence."""
-
-    box: _Box
-    score: float
-
-
 def _write_tags(
-    drawn: NDArray[np.uint8],
-    label: Label,
-    confidence: NDArray[np.uint8],
-    vocabulary: Vocabulary,
+    drawn: NDArray[np.uint8], objects: Sequence[DetectedObject], vocabulary: Vocabulary
 ) -> None:
-    picture_height, picture_width = label.shape
+    picture_height, picture_width = drawn.shape[:2]
+    names = dict(zip(vocabulary.ids, vocabulary.names, strict=True))
     scale = max(0.36, picture_height / 900)
     thickness = 1 if scale < 0.7 else 2
-    step = max(1, picture_height // 240)  # all pixels of a large picture would only be slower
-    regions = _largest_regions(label[::step, ::step], confidence[::step, ::step], step)
-    taken: list[_Box] = []
-    for class_id, name in zip(vocabulary.ids, vocabulary.names, strict=True):
-        if class_id not in regions:
+    smallest = picture_height * picture_width * _SMALLEST_TAGGED_SHARE
+    taken: list[Box] = []
+    for thing in objects:
+        if thing.area < smallest:
             continue
-        region = regions[class_id]
-        text = f"{_as_ascii(name)} {region.score:.2f}"
+        track = f" #{thing.track_id}" if thing.track_id else ""
+        text = f"{_as_ascii(names[thing.class_id])} {thing.score:.2f}{track}"
         (text_width, text_height), below = cv2.getTextSize(text, _FONT, scale, thickness)
         margin = 1 + text_height // 4
         width, height = text_width + 2 * margin, text_height + below + margin
-        left = region.box.left + (region.box.width - width) // 2
-        above = _Box(left, region.box.top - height - 1, width, height)
+        left = thing.box.left + (thing.box.width - width) // 2
+        above = Box(left, thing.box.top - height - 1, width, height)
         place = _free_place(above, taken, (picture_width, picture_height))
         if place is None:
             continue
         taken.append(place)
-        colour = class_colour(class_id)
+        colour = class_colour(thing.class_id)
         cv2.rectangle(drawn, (place.left, place.top, width, height), colour, cv2.FILLED)
         ink = (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 110 else (255, 255, 255)
         start = (place.left + margin, place.top + margin + text_height - 1)
         cv2.putText(drawn, text, start, _FONT, scale, ink, thickness, cv2.LINE_AA)
 
 
-def _largest_regions(label: Label, confidence: NDArray[np.uint8], step: int) -> dict[int, _Region]:
-    """By class id; tiny regions are left out. label and confidence have every `step`-th pixel."""
-    # One pass for all classes: without the pixels that differ from the one to their right or below
-    # them, regions of different classes never touch.
-    inside = label > 0
-    inside[:, :-1] &= label[:, :-1] == label[:, 1:]
-    inside[:-1] &= label[:-1] == label[1:]
-    _, part_of_pixel, stats, _ = cv2.connectedComponentsWithStats(
-        inside.view(np.uint8), connectivity=4
-    )
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    large_enough = 1 + np.flatnonzero(areas >= label.size * _SMALLEST_TAGGED_SHARE)
-    largest_first = large_enough[np.argsort(-areas[large_enough - 1], kind="stable")]
-    regions: dict[int, _Region] = {}
-    for part in largest_first.tolist():
-        left, top, width, height = (int(value) for value in stats[part, :4])
-        class_id = int(
-            label[top, left + part_of_pixel[top, left : left + width].tolist().index(part)]
-        )
-        if class_id not in regions:
-            box = slice(top, top + height + 1), slice(left, left + width + 1)
-            score = float(confidence[box][label[box] == class_id].mean()) / 255
-            in_picture = _Box(left * step, top * step, width * step, height * step)
-            regions[class_id] = _Region(in_picture, score)
-    return regions
-
-
-def _free_place(wanted: _Box, taken: list[_Box], picture_size: tuple[int, int]) -> _Box | None:
+def _free_place(wanted: Box, taken: list[Box], picture_size: tuple[int, int]) -> Box | None:
     """The nearest place for a tag that lies inside the picture and over no other tag."""
     width, height = wanted.width, wanted.height
     last_left, last_top = max(0, picture_size[0] - width), max(0, picture_size[1] - height)
@@ -186,7 +133,7 @@ def _free_place(wanted: _Box, taken: list[_Box], picture_size: tuple[int, int]) 
     nearest = int(distance.argmin())
     if np.isinf(distance[nearest]):
         return None
-    return _Box(int(left[nearest]), int(top[nearest]), width, height)
+    return Box(int(left[nearest]), int(top[nearest]), width, height)
 
 
 def _as_ascii(text: str) -> str:

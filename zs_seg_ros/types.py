@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,14 @@ from numpy.typing import NDArray
 from zs_seg_ros.errors import ImageError
 from zs_seg_ros.vocabulary import Vocabulary
 
+if TYPE_CHECKING:
+    from zs_seg_ros.projection import Intrinsics
+
 Picture = NDArray[np.uint8] | NDArray[np.uint16]
 """(H, W, 3) RGB, uint8 or uint16 over its full range; any strides and byte order, so that a view will do."""
+
+Label = NDArray[np.uint8] | NDArray[np.uint16]
+"""(H, W); 0 is nothing, otherwise a class id. uint16 where the vocabulary has an id above 254."""
 
 MAX_SIDE_PX = 16384
 """Longer pictures are refused: no camera makes them, and one malformed header could ask for all memory."""
@@ -37,6 +44,27 @@ def size_of(picture: Picture) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, eq=False)
+class DepthImage:
+    """Depth registered to a picture.
+
+    values: (H, W), uint16 in millimetres or float32 in metres, as REP 118 says.
+    """
+
+    values: NDArray[np.uint16] | NDArray[np.float32]
+    intrinsics: Intrinsics
+    stamp_ns: int = 0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The stages after the segmentation that somebody needs; the others do not run."""
+
+    objects: bool = False
+    surfaces: bool = False
+    cloud: bool = False
+
+
+@dataclass(frozen=True, eq=False)
 class Frame:
     """One picture of one camera, as it came in.
 
@@ -48,6 +76,8 @@ class Frame:
     stamp_ns: int = 0
     frame_id: str = ""
     received_ns: int = 0
+    depth: DepthImage | None = None
+    wanted: Wanted = Wanted()
 
     def __post_init__(self) -> None:
         check_picture(self.picture)
@@ -64,16 +94,64 @@ class Batch:
     thresholds: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of pixels in a picture."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class VisibleSurface:
+    """Where the side of a thing is that the camera sees, in metres.
+
+    centre and size are (x, y, z) in the camera's optical frame: x right, y down, z forward (REP 103).
+    """
+
+    centre: tuple[float, float, float]
+    size: tuple[float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class DetectedObject:
+    """One thing in a picture.
+
+    mask: (box.height, box.width) bool, the thing inside its tight box. score: 0..1, the mean certainty over the
+    mask. track_id: the same thing keeps it from frame to frame; 0: not tracked. surface: None without depth.
+    """
+
+    class_id: int
+    score: float
+    box: Box
+    mask: NDArray[np.bool_]
+    track_id: int = 0
+    surface: VisibleSurface | None = None
+
+    def __post_init__(self) -> None:
+        if self.mask.shape != (self.box.height, self.box.width):
+            raise ValueError(f"a mask of {self.mask.shape} does not fit its {self.box}")
+
+    @property
+    def area(self) -> int:
+        """Pixels in the mask."""
+        return int(np.count_nonzero(self.mask))
+
+
 @dataclass(frozen=True, eq=False)
 class Segmentation:
     """What a segmenter answers for one picture.
 
     label: (H, W) uint8, or uint16 where the vocabulary has an id above 254; 0 is nothing, otherwise a class id.
     confidence: (H, W) uint8, the certainty times 255; 0 exactly where the label is 0.
+    instances: the things that the model itself tells apart, which may overlap; None when it only labels pixels.
     """
 
-    label: NDArray[np.uint8] | NDArray[np.uint16]
+    label: Label
     confidence: NDArray[np.uint8]
+    instances: tuple[DetectedObject, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.label.shape != self.confidence.shape or self.label.ndim != 2:
@@ -91,10 +169,15 @@ class Segmentation:
 class Scene:
     """One frame understood: everything that is published about it belongs to `vocabulary`.
 
-    stage_ms: how long each stage took for this frame's batch, in milliseconds.
+    objects: most confident first. cloud: as `projection.cloud` makes it; None without depth, or when nobody wants
+    it. depth_problem: why there are no surfaces and no cloud; empty when all is well.
+    stage_ms: how long each stage took, in milliseconds; the segmentation's is that of the frame's whole batch.
     """
 
     frame: Frame
     segmentation: Segmentation
     vocabulary: Vocabulary
+    objects: tuple[DetectedObject, ...] = ()
+    cloud: NDArray[np.void] | None = None
+    depth_problem: str = ""
     stage_ms: dict[str, float] = field(default_factory=dict)

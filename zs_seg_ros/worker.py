@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from zs_seg_ros.frame_slot import FrameSlots
 from zs_seg_ros.live_model import LiveModel
-from zs_seg_ros.pipeline import Settings, understand
+from zs_seg_ros.pipeline import Pipeline, Settings
 from zs_seg_ros.types import Scene
 
 
@@ -31,6 +31,7 @@ class Worker:
         self._slots = slots
         self._on_scene = on_scene
         self._on_error = on_error
+        self._pipeline = Pipeline()
         # A daemon, so that a model that hangs cannot keep the process alive.
         self._thread = threading.Thread(target=self._run, name="segmentation", daemon=True)
 
@@ -50,7 +51,7 @@ class Worker:
             if not frames or segmenter is None or encoded is None:
                 continue
             try:
-                for scene in understand(frames, segmenter, encoded, settings):
+                for scene in self._pipeline.understand(frames, segmenter, encoded, settings):
                     self._on_scene(scene)
             except Exception as error:  # a model may raise anything; the next frame is tried
                 self._on_error(error)

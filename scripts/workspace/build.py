@@ -13,6 +13,7 @@ SOURCES = (
     "package.xml",
     "config",
     "executables",
+    "include",
     "launch",
     "models",
     "msg",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from zs_seg_ros import TargetClass, Vocabulary
+from zs_seg_ros.masks import find_objects
 from zs_seg_ros.overlay import class_colour, draw_overlay
+from zs_seg_ros.types import DetectedObject, Segmentation
 
 VGA = (480, 640)
 
@@ -30,9 +33,14 @@ def labelled(size: tuple[int, int], **boxes: tuple[int, int, int, int]) -> np.nd
     return label
 
 
-def overlay(label: np.ndarray, vocabulary: Vocabulary, confidence: int = 200) -> np.ndarray:
+def objects_in(label: np.ndarray, confidence: int = 200) -> tuple[DetectedObject, ...]:
     confidences = np.where(label > 0, confidence, 0).astype(np.uint8)
-    return draw_overlay(grey_picture(label.shape), label, confidences, vocabulary)
+    return find_objects(Segmentation(label, confidences), min_area=1, max_objects=1000)
+
+
+def overlay(label: np.ndarray, vocabulary: Vocabulary, confidence: int = 200) -> np.ndarray:
+    objects = objects_in(label, confidence)
+    return draw_overlay(grey_picture(label.shape), label, objects, vocabulary)
 
 
 def changed_columns(drawn: np.ndarray) -> int:
@@ -105,21 +113,26 @@ def test_tags_do_not_cover_each_other() -> None:
         assert pixels_of(together, class_id) >= pixels_of(alone, class_id) - 12 * 12
 
 
-def test_the_tag_is_at_the_largest_part_and_specks_have_none() -> None:
+def test_every_object_has_a_tag_and_specks_have_none() -> None:
     label = labelled(VGA, id_1=(20, 20, 3, 3))
     assert changed_columns(overlay(label, vocabulary_of("duck"))) < 20
     label[300:400, 400:500] = 1
+    label[100:180, 200:280] = 1
     drawn = overlay(label, vocabulary_of("duck"))
     assert (drawn[:60, 60:] == 100).all()
     assert (drawn[270:298, 400:500] != 100).any()
+    assert (drawn[75:98, 200:280] != 100).any()
 
 
-def test_a_score_is_the_mean_over_the_part_that_the_tag_is_at() -> None:
-    label = labelled((240, 320), id_1=(100, 100, 40, 40))
-    mixed = np.zeros(label.shape, np.uint8)
-    mixed[100:120, 100:140], mixed[120:140, 100:140] = 51, 255
-    drawn = draw_overlay(grey_picture(label.shape), label, mixed, vocabulary_of("duck"))
-    assert (drawn == overlay(label, vocabulary_of("duck"), confidence=153)).all()
+def test_a_track_is_written_beside_the_score() -> None:
+    label = labelled(VGA, id_1=(300, 200, 80, 80))
+    [thing] = objects_in(label)
+    drawn = [
+        draw_overlay(grey_picture(VGA), label, [replace(thing, track_id=track)], vocabulary_of("d"))
+        for track in (0, 7, 12345)
+    ]
+    widths = [int((picture[150:199] != 100).any(axis=(0, 2)).sum()) for picture in drawn]
+    assert widths[0] < widths[1] < widths[2]
 
 
 VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -144,14 +157,13 @@ def test_every_view_is_drawn_like_its_plain_copy_and_left_as_it_is(
 ) -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8, endpoint=False)
     label = labelled((60, 80), id_1=(20, 30, 20, 20)) * np.uint8(with_things)
-    confidence = label * np.uint8(150)
-    vocabulary = vocabulary_of("duck")
-    expected = draw_overlay(rgb.copy(), label, confidence, vocabulary)
+    objects, vocabulary = objects_in(label), vocabulary_of("duck")
+    expected = draw_overlay(rgb.copy(), label, objects, vocabulary)
     picture = view(rgb)
     before = picture.copy()
-    for array in (picture, label, confidence):
+    for array in (picture, label):
         array.flags.writeable = False
-    drawn = draw_overlay(picture, label, confidence, vocabulary)
+    drawn = draw_overlay(picture, label, objects, vocabulary)
     assert (drawn == expected).all()
     assert (picture == before).all()
     assert drawn.flags.c_contiguous and drawn.flags.writeable
@@ -172,24 +184,13 @@ def test_pictures_of_any_size_can_be_drawn(size: tuple[int, int]) -> None:
 def test_hundreds_of_classes_with_ids_of_16_bits_can_be_drawn() -> None:
     vocabulary = vocabulary_of(*(f"thing {number}" for number in range(300)), ids_from=60_000)
     label = np.array(vocabulary.ids, np.uint16).reshape(15, 20).repeat(16, 0).repeat(16, 1)
-    drawn = draw_overlay(
-        grey_picture(label.shape), label, np.full(label.shape, 9, np.uint8), vocabulary
-    )
+    drawn = overlay(label, vocabulary)
     assert pixels_of(drawn, vocabulary.ids[0]) > 20
 
 
-def test_a_label_that_the_vocabulary_lacks_is_tinted_and_has_no_tag() -> None:
-    drawn = overlay(labelled(VGA, id_9=(300, 200, 80, 80)), vocabulary_of("duck"))
-    assert (drawn[240, 340] != 100).any()
-    assert changed_columns(drawn) <= 80 + 4
-
-
 def test_sizes_that_differ_are_refused() -> None:
-    label = np.zeros((4, 5), np.uint8)
     with pytest.raises(ValueError, match="differ in size"):
-        draw_overlay(np.zeros((4, 6, 3), np.uint8), label, label, Vocabulary())
-    with pytest.raises(ValueError, match="differ in size"):
-        draw_overlay(np.zeros((4, 5, 3), np.uint8), label, label[:3], Vocabulary())
+        draw_overlay(np.zeros((4, 6, 3), np.uint8), np.zeros((4, 5), np.uint8), (), Vocabulary())
 
 
 def test_colours_depend_on_the_id_alone_and_differ() -> None:

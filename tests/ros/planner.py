@@ -27,7 +27,8 @@ from rcl_interfaces.srv import (
 from rclpy.executors import Executor, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from visualization_msgs.msg import MarkerArray
 
 from zs_seg_ros import msg, srv
 from zs_seg_ros.ros.node import SegmentationNode
@@ -36,6 +37,7 @@ from zs_seg_ros.segmenters.fake import PALETTE
 TIMEOUT_S = 40.0
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+OUTPUT_TYPES = {"objects": msg.ObjectMaskArray, "points": PointCloud2, "markers": MarkerArray}
 ITEM_TYPES = {"mono8": "u1", "mono16": "<u2", "rgb8": "u1"}
 
 Answer = TypeVar("Answer")
@@ -84,6 +86,11 @@ def pixels(message: Image) -> NDArray[Any]:
 
 def target(name: str, *prompts: str, threshold: float = 0.0) -> msg.TargetClass:
     return msg.TargetClass(name=name, prompts=list(prompts), threshold=threshold)
+
+
+def header_of(message: Any) -> Any:
+    """The header of an output; an array of markers has one in each marker."""
+    return message.markers[0].header if isinstance(message, MarkerArray) else message.header
 
 
 # --- the planner ---
@@ -149,23 +156,34 @@ class Planner:
         if matched:
             wait_until(subscription.get_publisher_count, f"a publisher of {topic}")
 
-    def outputs(self, kind: str = "label", camera: str = "camera") -> list[Image]:
-        """The images of one output: label, confidence or overlay."""
-        qos = qos_profile_sensor_data if kind == "overlay" else 5
-        return self.listen(f"/{self.of}/{camera}/{kind}", Image, qos)
+    def outputs(self, kind: str = "label", camera: str = "camera") -> list[Any]:
+        """The messages of one output, from label to markers."""
+        qos = qos_profile_sensor_data if kind in ("overlay", "points") else 5
+        message_type = OUTPUT_TYPES.get(kind, Image)
+        return self.listen(f"/{self.of}/{camera}/{kind}", message_type, qos)
+
+    def send_depth(self, depth: Image, info: CameraInfo, camera: str = "camera") -> None:
+        """Publish a camera_info and then a depth image, once the node listens."""
+        for name, message in (("camera_info", info), ("depth/image_raw", depth)):
+            topic = f"/{camera}/{name}"
+            if topic not in self._publishers:
+                self._publishers[topic] = self.node.create_publisher(type(message), topic, 10)
+            publisher = self._publishers[topic]
+            wait_until(publisher.get_subscription_count, f"a subscription to {topic}")
+            publisher.publish(message)
 
     def answer_to(
         self, message: Image | CompressedImage, kind: str = "label", camera: str = "camera"
-    ) -> Image:
+    ) -> Any:
         """Publish an image and wait for the output with its stamp."""
         received = self.outputs(kind, camera)
         self.send(message, camera)
         return self.output_with_stamp_of(message, received)
 
     @staticmethod
-    def output_with_stamp_of(message: Any, received: list[Image]) -> Image:
+    def output_with_stamp_of(message: Any, received: list[Any]) -> Any:
         found = wait_until(
-            lambda: [m for m in received if m.header.stamp == message.header.stamp],
+            lambda: [m for m in received if header_of(m).stamp == message.header.stamp],
             f"a result with the stamp {message.header.stamp}",
         )
         return found[0]

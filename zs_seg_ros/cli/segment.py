@@ -21,7 +21,9 @@ from zs_seg_ros.cli.picture_files import (
     write_png,
 )
 from zs_seg_ros.errors import ImageError
+from zs_seg_ros.masks import find_objects
 from zs_seg_ros.overlay import draw_overlay
+from zs_seg_ros.pipeline import Settings
 from zs_seg_ros.segmenters import LoadOptions, load_segmenter
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.types import Batch, Segmentation
@@ -113,7 +115,8 @@ def _do_job(
     with contextlib.redirect_stdout(sys.stderr):
         [found] = segmenter.segment(batch, encoded)
     if job.overlay:
-        write_png(job.overlay, draw_overlay(picture, found.label, found.confidence, vocabulary))
+        objects = find_objects(found, Settings.min_area, Settings.max_objects)
+        write_png(job.overlay, draw_overlay(picture, found.label, objects, vocabulary))
     if job.label:
         write_png(job.label, found.label)
     height, width = found.label.shape

@@ -8,29 +8,26 @@ from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CompressedImage, Image
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
+from visualization_msgs.msg import MarkerArray
 
-from zs_seg_ros.overlay import draw_overlay
-from zs_seg_ros.ros.conversions import (
-    confidence_message,
-    header_of,
-    image_message,
-    label_message,
-    picture_from_compressed,
-    picture_from_image,
-)
-from zs_seg_ros.ros.diagnostics import (
-    ERROR,
-    OLD_FRAME_MS,
-    SILENCE_S,
-    WARN,
-    CameraHealth,
-    Problem,
-)
+from zs_seg_ros.msg import ObjectMaskArray
+from zs_seg_ros.ros.conversions import header_of, picture_from_compressed, picture_from_image
+from zs_seg_ros.ros.depth_input import DepthInput
+from zs_seg_ros.ros.diagnostics import OLD_FRAME_MS, WARN, CameraHealth, Problem
+from zs_seg_ros.ros.followed_topic import FollowedTopic
 from zs_seg_ros.ros.parameters import CameraParameters
-from zs_seg_ros.ros.qos import FOR_PEOPLE, LATCHED, RESULTS, following, newest_image
-from zs_seg_ros.types import Picture, Scene
+from zs_seg_ros.ros.qos import FOR_PEOPLE, LATCHED, NEWEST, RESULTS
+from zs_seg_ros.ros.scene_messages import (
+    confidence_message,
+    label_message,
+    markers_message,
+    objects_message,
+    overlay_message,
+    points_message,
+)
+from zs_seg_ros.types import Frame, Picture, Scene, Wanted, size_of
 
 OnPicture = Callable[["CameraTopics", Any, Callable[[], Picture]], None]
 
@@ -39,26 +36,42 @@ try:
 except ImportError:  # not among the wheels on PyPI
     LabelInfo = None
 
+_OUTPUTS = (
+    ("label", Image, RESULTS),
+    ("confidence", Image, RESULTS),
+    ("objects", ObjectMaskArray, RESULTS),
+    ("overlay", Image, FOR_PEOPLE),
+)
+_OUTPUTS_WITH_DEPTH = (
+    ("points", PointCloud2, FOR_PEOPLE),
+    ("markers", MarkerArray, NEWEST),
+)
+
 
 class CameraTopics:
-    """Owns the subscription and the publishers of one camera.
+    """Owns the subscriptions and the publishers of one camera.
 
-    The publishers live from configure to cleanup, the subscription from activate to deactivate.
+    The publishers live from configure to cleanup, the subscriptions from activate to deactivate.
     """
 
     def __init__(self, node: LifecycleNode, camera: CameraParameters) -> None:
         self.name = camera.name
         self.health = CameraHealth()
         self._node = node
-        self._camera = camera
-        self._group = MutuallyExclusiveCallbackGroup()
-        self._subscription: Any = None
-        self._reliability: ReliabilityPolicy | None = None
-        suffix = "image_raw/compressed" if camera.transport == "compressed" else "image_raw"
-        self.topic = node.resolve_topic_name(f"/{camera.name}/{suffix}")
-        self._label = self._publisher(Image, "label", RESULTS)
-        self._confidence = self._publisher(Image, "confidence", RESULTS)
-        self._overlay = self._publisher(Image, "overlay", FOR_PEOPLE)
+        self._compressed = camera.transport == "compressed"
+        group = MutuallyExclusiveCallbackGroup()
+        self._pictures = FollowedTopic(
+            node,
+            f"/{camera.name}/image_raw" + ("/compressed" if self._compressed else ""),
+            CompressedImage if self._compressed else Image,
+            camera.reliability,
+            f"{camera.name}.reliability",
+            group,
+        )
+        self.topic = self._pictures.topic
+        self._depth = DepthInput(node, camera, group) if camera.depth else None
+        outputs = _OUTPUTS + (_OUTPUTS_WITH_DEPTH if camera.depth else ())
+        self._publishers = {name: self._publisher(kind, name, qos) for name, kind, qos in outputs}
         self._label_info = (
             self._publisher(LabelInfo, "label_info", LATCHED) if LabelInfo is not None else None
         )
@@ -68,76 +81,76 @@ class CameraTopics:
 
     def destroy(self) -> None:
         self.unsubscribe()
-        for publisher in (self._label, self._confidence, self._overlay, self._label_info):
+        for publisher in (*self._publishers.values(), self._label_info):
             if publisher is not None:
                 self._node.destroy_lifecycle_publisher(publisher)
 
     # --- in ---
 
-    def subscribe(self, on_picture: OnPicture) -> None:
-        """Listen, with the reliability that was asked for or that the publishers offer now."""
+    def subscribe(self, on_picture: OnPicture, hand_on: Callable[[Frame], None]) -> None:
+        """on_picture is called for each image, hand_on for each frame of `add_frame` that is complete."""
         self.health = CameraHealth()
-        self._on_picture = on_picture
-        self._follow(self._wanted_reliability())
+        self._hand_on = hand_on
+        read = picture_from_compressed if self._compressed else picture_from_image
+        if self._depth is not None:
+            self._depth.subscribe(hand_on)
+        self._pictures.subscribe(lambda message: on_picture(self, message, partial(read, message)))
 
     def unsubscribe(self) -> None:
-        if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
-            self._subscription, self._reliability = None, None
+        self._pictures.unsubscribe()
+        if self._depth is not None:
+            self._depth.unsubscribe()
 
     def follow_publishers(self) -> None:
-        """Subscribe anew when a publisher has come that offers another reliability. Called now and then."""
-        if self._subscription is not None:
-            self._follow(self._wanted_reliability())
+        """Subscribe anew where publishers have come that offer another reliability. Called now and then."""
+        self._pictures.follow()
+        if self._depth is not None:
+            self._depth.follow()
 
-    def _wanted_reliability(self) -> ReliabilityPolicy:
-        if self._camera.reliability == "auto":
-            return following(self._offered())
-        return ReliabilityPolicy[self._camera.reliability.upper()]
-
-    def _offered(self) -> list[ReliabilityPolicy]:
-        publishers = self._node.get_publishers_info_by_topic(self.topic)
-        return [publisher.qos_profile.reliability for publisher in publishers]
-
-    def _follow(self, reliability: ReliabilityPolicy) -> None:
-        if reliability == self._reliability:
-            return
-        self.unsubscribe()
-        compressed = self._camera.transport == "compressed"
-        read = picture_from_compressed if compressed else picture_from_image
-        self._subscription = self._node.create_subscription(
-            CompressedImage if compressed else Image,
-            self.topic,
-            lambda message: self._on_picture(self, message, partial(read, message)),
-            newest_image(reliability),
-            callback_group=self._group,
-        )
-        self._reliability = reliability
+    def add_frame(self, frame: Frame) -> None:
+        """Hand a frame on, with depth when somebody wants what is made of it."""
+        if self._depth is not None and (frame.wanted.surfaces or frame.wanted.cloud):
+            self._depth.add_frame(frame)
+        else:
+            self._hand_on(frame)
 
     # --- out ---
 
-    @property
-    def wanted(self) -> bool:
-        """Whether anybody subscribes to anything that costs time."""
-        outputs = (self._label, self._confidence, self._overlay)
-        return any(output.get_subscription_count() > 0 for output in outputs)
+    def _read_by_someone(self, *outputs: str) -> bool:
+        publishers = (self._publishers.get(output) for output in outputs)
+        return any(p is not None and p.get_subscription_count() > 0 for p in publishers)
+
+    def wanted(self) -> Wanted | None:
+        """Which stages somebody needs; None when nobody subscribes to anything that costs time."""
+        if not self._read_by_someone(*self._publishers):
+            return None
+        return Wanted(
+            objects=self._read_by_someone("objects", "overlay", "points", "markers"),
+            surfaces=self._depth is not None and self._read_by_someone("objects", "markers"),
+            cloud=self._read_by_someone("points"),
+        )
 
     def publish(self, scene: Scene) -> None:
-        """Publish what somebody subscribes to."""
-        if self._label.get_subscription_count():
-            self._label.publish(label_message(scene))
-        if self._confidence.get_subscription_count():
-            self._confidence.publish(confidence_message(scene))
-        if self._overlay.get_subscription_count():
-            self._overlay.publish(self._drawn(scene))
-
-    @staticmethod
-    def _drawn(scene: Scene) -> Image:
-        segmentation = scene.segmentation
-        picture = draw_overlay(
-            scene.frame.picture, segmentation.label, segmentation.confidence, scene.vocabulary
-        )
-        return image_message(picture, "rgb8", header_of(scene.frame))
+        """Publish what somebody subscribes to and what this scene has."""
+        frame, segmentation, header = scene.frame, scene.segmentation, header_of(scene.frame)
+        ready: dict[str, Callable[[], Any]] = {
+            "label": lambda: label_message(segmentation.label, header),
+            "confidence": lambda: confidence_message(segmentation.confidence, header),
+        }
+        if frame.wanted.objects:  # who came since gets the next frame's
+            size = size_of(frame.picture)
+            ready["objects"] = lambda: objects_message(
+                scene.objects, size, scene.vocabulary, header
+            )
+            ready["overlay"] = lambda: overlay_message(scene)
+        if frame.wanted.surfaces:
+            ready["markers"] = lambda: markers_message(scene)
+        if scene.cloud is not None:
+            cloud = scene.cloud
+            ready["points"] = lambda: points_message(cloud, header)
+        for output, make in ready.items():
+            if self._read_by_someone(output):
+                self._publishers[output].publish(make())
 
     def publish_label_info(self, message: Any) -> None:
         """The latched list of names; nothing happens where vision_msgs is not installed."""
@@ -146,34 +159,16 @@ class CameraTopics:
 
     # --- how it is ---
 
+    def note_depth_problem(self, text: str) -> None:
+        if self._depth is not None:
+            self._depth.bad_depth.note(text)
+
     def problems(self) -> list[Problem]:
-        """What is wrong with this camera while the node is active."""
-        problems = []
-        offered = self._offered()
-        if not offered:
-            problems.append(
-                Problem(
-                    WARN, f"nobody publishes {self.topic}: start the camera, or remap the topic"
-                )
-            )
-        elif (
-            self._reliability == ReliabilityPolicy.RELIABLE
-            and following(offered) != self._reliability
-        ):
-            problems.append(
-                Problem(
-                    ERROR,
-                    f"QoS mismatch: a publisher of {self.topic} is best effort and {self.name}.reliability is "
-                    "reliable; set it to auto or best_effort",
-                )
-            )
-        elif self.health.silence_s > SILENCE_S:
-            problems.append(
-                Problem(
-                    WARN,
-                    f"no image on {self.topic} for {self.health.silence_s:.0f} s: its publisher is there but silent",
-                )
-            )
+        """What is wrong with this camera while the node is active. Called once a second."""
+        problem = self._pictures.problem()
+        problems = [] if problem is None else [problem]
+        if self._depth is not None:
+            problems += self._depth.problems()
         if self.health.bad_input.recent:
             problems.append(Problem(WARN, self.health.bad_input.recent))
         age_ms = self.health.age_ms()

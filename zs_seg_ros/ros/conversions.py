@@ -10,12 +10,13 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from cv_bridge import CvBridge
 from numpy.typing import NDArray
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 import zs_seg_ros.msg as messages
 from zs_seg_ros.errors import ImageError, VocabularyError
-from zs_seg_ros.types import MAX_SIDE_PX, Frame, Picture, Scene
+from zs_seg_ros.projection import Intrinsics
+from zs_seg_ros.types import MAX_SIDE_PX, Frame, Picture
 from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
 
 # encoding -> item type and the channels that are red, green and blue, read where they lie in the message
@@ -27,6 +28,7 @@ _PLAIN = {
     "mono8": ("u1", 1, None),
     "mono16": ("u2", 1, None),
 }
+_DEPTH = {"16UC1": "u2", "mono16": "u2", "32FC1": "f4"}
 _bridge = CvBridge()
 
 
@@ -55,6 +57,37 @@ def picture_from_image(message: Image) -> Picture:
 
     Raises ImageError when size, step, data and encoding do not fit together or nobody can convert the encoding.
     """
+    _check_size(message)
+    if message.encoding not in _PLAIN:
+        return _converted(message)
+    item, channels, order = _PLAIN[message.encoding]
+    pixels: Picture = _view(message, item, channels)
+    if order is None:
+        return cast(Picture, np.broadcast_to(pixels, (message.height, message.width, 3)))
+    return pixels[..., order]
+
+
+def depth_from_image(message: Image) -> NDArray[Any]:
+    """(H, W) of an Image: a view on its bytes, uint16 (16UC1, mono16: millimetres) or float32 (32FC1: metres).
+
+    Raises ImageError when size, step, data and encoding do not fit together, or for another encoding.
+    """
+    _check_size(message)
+    if message.encoding not in _DEPTH:
+        raise ImageError(
+            f"a depth image with the encoding {message.encoding!r} is dropped; publish 16UC1 (millimetres) or "
+            "32FC1 (metres)"
+        )
+    return _view(message, _DEPTH[message.encoding], 1)[..., 0]
+
+
+def intrinsics_from_info(message: CameraInfo) -> Intrinsics:
+    """Raises ImageError when the camera is not calibrated."""
+    return Intrinsics.from_matrix(message.k, message.height, message.width)
+
+
+def _check_size(message: Image) -> None:
+    """Raise ImageError when size and data do not fit together."""
     height, width, encoding = message.height, message.width, message.encoding
     if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX):
         raise ImageError(
@@ -65,25 +98,23 @@ def picture_from_image(message: Image) -> Picture:
             f"an image of {width}x{height} {encoding} is dropped: {len(message.data)} bytes are fewer than "
             f"its {height} rows of {message.step}; the publisher cuts it off"
         )
-    if encoding not in _PLAIN:
-        return _converted(message)
-    item, channels, order = _PLAIN[encoding]
+
+
+def _view(message: Image, item: str, channels: int) -> NDArray[Any]:
+    """(H, W, channels): a view on the message's bytes. Raises ImageError when step and width do not fit."""
     item_type = np.dtype((">" if message.is_bigendian else "<") + item)
     pixel = item_type.itemsize * channels
-    if message.step < pixel * width:
+    if message.step < pixel * message.width:
         raise ImageError(
-            f"an image of {width}x{height} {encoding} is dropped: its step of {message.step} bytes is less "
-            f"than a row of {pixel * width}"
+            f"an image of {message.width}x{message.height} {message.encoding} is dropped: its step of "
+            f"{message.step} bytes is less than a row of {pixel * message.width}"
         )
-    pixels: Picture = np.ndarray(
-        (height, width, channels),
+    return np.ndarray(
+        (message.height, message.width, channels),
         item_type,
         buffer=message.data,
         strides=(message.step, pixel, item_type.itemsize),
     )
-    if order is None:
-        return cast(Picture, np.broadcast_to(pixels, (height, width, 3)))
-    return pixels[..., order]
 
 
 def _converted(message: Image) -> Picture:
@@ -113,7 +144,7 @@ def _without_padding(message: Image) -> Image:
         encoding=message.encoding,
         is_bigendian=message.is_bigendian,
         step=row,
-        data=_bytes(rows[:, :row]),
+        data=to_bytes(rows[:, :row]),
     )
 
 
@@ -133,7 +164,7 @@ def picture_from_compressed(message: CompressedImage) -> Picture:
     return picture
 
 
-def _bytes(pixels: NDArray[Any]) -> array[int]:
+def to_bytes(pixels: NDArray[Any]) -> array[int]:
     data = array("B")
     data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
     return data
@@ -149,19 +180,8 @@ def image_message(pixels: NDArray[Any], encoding: str, header: Header) -> Image:
         encoding=encoding,
         is_bigendian=0,
         step=pixels.nbytes // height,
-        data=_bytes(pixels),
+        data=to_bytes(pixels),
     )
-
-
-def label_message(scene: Scene) -> Image:
-    """mono8, or mono16 when the vocabulary has an id above 254."""
-    label = scene.segmentation.label
-    encoding = "mono8" if label.dtype == np.uint8 else "mono16"
-    return image_message(label, encoding, header_of(scene.frame))
-
-
-def confidence_message(scene: Scene) -> Image:
-    return image_message(scene.segmentation.confidence, "mono8", header_of(scene.frame))
 
 
 def classes_from_messages(targets: list[messages.TargetClass]) -> tuple[TargetClass, ...]:
@@ -222,19 +242,3 @@ def _exemplar_message(exemplar: Exemplar) -> messages.Exemplar:
     if exemplar.mask is not None:
         message.mask = image_message(exemplar.mask.astype(np.uint8) * 255, "mono8", Header())
     return message
-
-
-def label_info_message(vocabulary: Vocabulary, header: Header, threshold: float) -> Any:
-    """vision_msgs/LabelInfo; None where vision_msgs is not installed."""
-    try:
-        from vision_msgs.msg import LabelInfo, VisionClass
-    except ImportError:
-        return None
-    return LabelInfo(
-        header=header,
-        class_map=[
-            VisionClass(class_id=i, class_name=name)
-            for i, name in zip(vocabulary.ids, vocabulary.names, strict=True)
-        ],
-        threshold=threshold,
-    )

@@ -51,7 +51,6 @@ class CameraHealth:
     frames_in: int = 0
     frames_out: int = 0
     frames_refused: int = 0
-    last_frame_s: float = field(default_factory=time.monotonic)
     last_logged_s: float = float("-inf")
     bad_input: LastProblem = field(default_factory=LastProblem)
     ages_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_FRAMES_AVERAGED))
@@ -61,7 +60,6 @@ class CameraHealth:
 
     def came_in(self) -> None:
         self.frames_in += 1
-        self.last_frame_s = time.monotonic()
 
     def refused(self, reason: str) -> None:
         self.frames_refused += 1
@@ -78,11 +76,6 @@ class CameraHealth:
         if due:
             self.last_logged_s = time.monotonic()
         return due
-
-    @property
-    def silence_s(self) -> float:
-        """Seconds since the last image, or since activation."""
-        return time.monotonic() - self.last_frame_s
 
     def age_ms(self) -> float | None:
         """Median age of the newest results when they were published; None without any."""

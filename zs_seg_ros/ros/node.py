@@ -22,12 +22,7 @@ from zs_seg_ros.errors import ImageError, ZeroShotSegmentationError
 from zs_seg_ros.frame_slot import FrameSlots
 from zs_seg_ros.live_model import LiveModel
 from zs_seg_ros.ros.camera import CameraTopics
-from zs_seg_ros.ros.conversions import (
-    classes_from_messages,
-    label_info_message,
-    stamp_ns,
-    vocabulary_message,
-)
+from zs_seg_ros.ros.conversions import classes_from_messages, stamp_ns, vocabulary_message
 from zs_seg_ros.ros.diagnostics import (
     ERROR,
     OK,
@@ -46,6 +41,8 @@ from zs_seg_ros.ros.parameters import (
 )
 from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.qos import LATCHED
+from zs_seg_ros.ros.scene_messages import label_info_message
+from zs_seg_ros.ros.segment_service import answer
 from zs_seg_ros.types import Frame, Picture, Scene
 from zs_seg_ros.vocabulary import TargetClass
 from zs_seg_ros.vocabulary_file import read_vocabulary_file
@@ -87,6 +84,12 @@ class SegmentationNode(LifecycleNode):
             services.GetVocabulary,
             "~/get_vocabulary",
             self._on_get_vocabulary,
+            callback_group=MutuallyExclusiveCallbackGroup(),
+        )
+        self.create_service(
+            services.SegmentImage,
+            "~/segment",
+            self._on_segment,
             callback_group=MutuallyExclusiveCallbackGroup(),
         )
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -149,7 +152,7 @@ class SegmentationNode(LifecycleNode):
         self._worker.start()
         with self._topics_lock:
             for camera in self._cameras.values():
-                camera.subscribe(self._on_picture)
+                camera.subscribe(self._on_picture, self._slots.put)
         self.get_logger().info("active")
         return SUCCESS
 
@@ -199,13 +202,8 @@ class SegmentationNode(LifecycleNode):
             response.warnings = self._model.change_vocabulary(classes)
             response.success = True
             self._publish_vocabulary()
-        except ZeroShotSegmentationError as error:
-            response.message = str(error)
-        except Exception as error:  # the model may raise anything; the caller must get an answer
-            self.get_logger().error(traceback.format_exc())
-            response.message = (
-                f"the model fails on this vocabulary: {type(error).__name__}: {error}"
-            )
+        except Exception as error:
+            response.message = self._reason(error, "this vocabulary")
         names = ", ".join(self._model.vocabulary.names) or "nothing"
         outcome = f"vocabulary refused: {response.message}" if response.message else "accepted"
         self.get_logger().info(f"{outcome}; looking for {names}")
@@ -214,6 +212,23 @@ class SegmentationNode(LifecycleNode):
     def _on_get_vocabulary(self, _request: Any, response: Any) -> Any:
         response.vocabulary = vocabulary_message(self._model.vocabulary)
         return response
+
+    def _on_segment(
+        self, request: services.SegmentImage.Request, response: services.SegmentImage.Response
+    ) -> services.SegmentImage.Response:
+        try:
+            answer(request, response, self._model, read_parameters(self).settings)
+        except Exception as error:
+            response = services.SegmentImage.Response(message=self._reason(error, "this image"))
+            self.get_logger().warning(f"segment refused: {response.message}")
+        return response
+
+    def _reason(self, error: Exception, what: str) -> str:
+        """Why a request is refused. The model may raise anything; the caller must get an answer."""
+        if isinstance(error, ZeroShotSegmentationError):
+            return str(error)
+        self.get_logger().error("".join(traceback.format_exception(error)))
+        return f"the model fails on {what}: {type(error).__name__}: {error}"
 
     def _publish_vocabulary(self) -> None:
         header = Header(stamp=self.get_clock().now().to_msg())
@@ -229,16 +244,18 @@ class SegmentationNode(LifecycleNode):
     def _on_picture(self, camera: CameraTopics, message: Any, read: Callable[[], Picture]) -> None:
         camera.health.came_in()
         with self._topics_lock:  # cleanup may be taking the publishers down
-            wanted = self._cameras.get(camera.name) is camera and camera.wanted
-        if self._model.encoded is None or not wanted:
+            wanted = camera.wanted() if self._cameras.get(camera.name) is camera else None
+        if self._model.encoded is None or wanted is None:
             return
         header = message.header
         try:
             stamp, now = stamp_ns(header.stamp), time.monotonic_ns()
-            self._slots.put(Frame(camera.name, read(), stamp, header.frame_id, now))
+            frame = Frame(camera.name, read(), stamp, header.frame_id, now, wanted=wanted)
         except ImageError as error:
             camera.health.refused(str(error))
             self.get_logger().warning(f"{camera.name}: {error}", throttle_duration_sec=5.0)
+            return
+        camera.add_frame(frame)
 
     def _publish(self, scene: Scene) -> None:
         """Called by the worker for each scene."""
@@ -247,6 +264,8 @@ class SegmentationNode(LifecycleNode):
             return
         start = time.perf_counter()
         camera.publish(scene)
+        if scene.depth_problem:
+            camera.note_depth_problem(scene.depth_problem)
         publish_ms = (time.perf_counter() - start) * 1000
         age_ms = (self.get_clock().now().nanoseconds - scene.frame.stamp_ns) / 1e6
         camera.health.went_out(age_ms, scene.stage_ms | {"publish": publish_ms})
@@ -302,7 +321,7 @@ class SegmentationNode(LifecycleNode):
 
     def _camera_status(self, camera: CameraTopics) -> DiagnosticStatus:
         problems = camera.problems()
-        if self._model.encoded is not None and not camera.wanted:
+        if self._model.encoded is not None and camera.wanted() is None:
             problems.append(Problem(OK, "nobody subscribes to the results: nothing is computed"))
         name = f"{self.get_fully_qualified_name()}: {camera.name}"
         skipped = self._slots.skipped(camera.name)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import ParameterUninitializedException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -18,7 +18,7 @@ from zs_seg_ros.segmenters import LoadOptions
 RELIABILITIES = ("auto", "reliable", "best_effort")
 TRANSPORTS = ("raw", "compressed")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
-WHILE_RUNNING = frozenset({"default_threshold"})
+WHILE_RUNNING = frozenset({"default_threshold", "min_area", "max_objects", "track"})
 """What takes effect on the next frame; everything else needs the node to be unconfigured."""
 
 _NODE = (
@@ -30,11 +30,17 @@ _NODE = (
     ("cameras", ["camera"], "Names of the cameras; CAM is read from /CAM/image_raw."),
     ("classes", [""], "Names to look for from the start; [''] for none. Services change them at run time."),
     ("vocabulary_file", "", "YAML file with the classes from the start, with prompts and thresholds."),
+    ("track", True, "Give objects identities that last from frame to frame."),
     ("autostart", True, "Go to ACTIVE by itself; false leaves it to a lifecycle manager."),
+)  # fmt: skip
+_WHOLE_NUMBERS = (
+    ("min_area", Settings.min_area, (1, 1_000_000), "Smaller objects are left out; pixels of the input image."),
+    ("max_objects", Settings.max_objects, (1, 1000), "Of more objects in an image the most confident are kept."),
 )  # fmt: skip
 _CAMERA = (
     ("reliability", "auto", f"QoS of its subscriptions: {', '.join(RELIABILITIES)}. auto follows the publisher."),
     ("transport", "raw", f"What is subscribed to: {' or '.join(TRANSPORTS)} images (JPEG, PNG)."),
+    ("depth", False, "Use /CAM/depth/image_raw, registered to the colour image, and /CAM/camera_info."),
 )  # fmt: skip
 
 
@@ -45,6 +51,7 @@ class CameraParameters:
     name: str
     reliability: str
     transport: str
+    depth: bool
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ class ParameterError(ValueError):
 
 def is_ours(name: str) -> bool:
     """Whether a parameter is declared here, and not by rclpy."""
-    own = {"default_threshold", *(known for known, _, _ in _NODE)}
+    own = {"default_threshold", *(known for known, *_ in (*_NODE, *_WHOLE_NUMBERS))}
     camera_suffixes = tuple(f".{known}" for known, _, _ in _CAMERA)
     return name in own or name.endswith(camera_suffixes)
 
@@ -86,6 +93,11 @@ def declare_parameters(node: Node) -> None:
                 floating_point_range=[FloatingPointRange(from_value=0.0, to_value=1.0, step=0.0)],
             ),
         )
+    for name, default_number, (least, most), description in _WHOLE_NUMBERS:
+        if not node.has_parameter(name):
+            allowed = [IntegerRange(from_value=least, to_value=most, step=1)]
+            descriptor = ParameterDescriptor(description=description, integer_range=allowed)
+            node.declare_parameter(name, default_number, descriptor)
     for camera in node.get_parameter("cameras").value:
         for name, default, description in _CAMERA:
             if camera and not node.has_parameter(f"{camera}.{name}"):
@@ -108,9 +120,12 @@ def read_parameters(node: Node, changed: Sequence[Parameter] = ()) -> Parameters
     def value(name: str) -> Any:
         return new[name] if name in new else node.get_parameter(name).value
 
+    def value_or(name: str, otherwise: Any) -> Any:
+        """Parameters of a camera that is just being named are not declared yet."""
+        return value(name) if name in new or node.has_parameter(name) else otherwise
+
     def one_of(name: str, allowed: tuple[str, ...], otherwise: str = "") -> str:
-        known = name in new or node.has_parameter(name)
-        chosen = str(value(name)) if known else otherwise
+        chosen = str(value_or(name, otherwise))
         if chosen not in allowed:
             raise ParameterError(f"{name} is {chosen!r}; it must be one of {', '.join(allowed)}")
         return chosen
@@ -120,6 +135,7 @@ def read_parameters(node: Node, changed: Sequence[Parameter] = ()) -> Parameters
             name,
             one_of(f"{name}.reliability", RELIABILITIES, "auto"),
             one_of(f"{name}.transport", TRANSPORTS, "raw"),
+            bool(value_or(f"{name}.depth", False)),
         )
         for name in _camera_names(value("cameras"))
     )
@@ -144,7 +160,9 @@ def read_parameters(node: Node, changed: Sequence[Parameter] = ()) -> Parameters
         classes,
         str(value("vocabulary_file")),
         bool(value("autostart")),
-        Settings(threshold),
+        Settings(
+            threshold, int(value("min_area")), int(value("max_objects")), bool(value("track"))
+        ),
     )
 
 

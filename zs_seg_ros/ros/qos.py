@@ -12,6 +12,7 @@ LATCHED = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
+NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 FOR_PEOPLE = qos_profile_sensor_data
 
 

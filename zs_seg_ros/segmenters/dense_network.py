@@ -213,8 +213,9 @@ class DenseNetwork(nn.Module):
         a sum of logits a certain "duck" would outvote a doubtful "red".
         """
         shape_dim = self.config.embedding_dim - self.config.colour_dim
-        shape_pixels, colour_pixels = pixels.split([shape_dim, self.config.colour_dim], dim=1)
-        shape, colour, offsets = phrases.split([shape_dim, self.config.colour_dim, 2], dim=1)
+        sizes = [shape_dim, self.config.colour_dim]
+        shape_pixels, colour_pixels = torch.split(pixels, sizes, dim=1)
+        shape, colour, offsets = torch.split(phrases, [*sizes, 2], dim=1)
         shape_offset, colour_offset = (offsets + self.bias).unbind(dim=1)
         shape_logits = functional.conv2d(shape_pixels, shape[:, :, None, None], shape_offset)
         colour_logits = functional.conv2d(colour_pixels, colour[:, :, None, None], colour_offset)

@@ -1,0 +1,242 @@
+"""How far an object's position is from the truth, on a recording with ground truth and depth.
+
+    python benchmarks/positions.py [--model NAME_OR_FOLDER | --truth [PX]] [--recording FOLDER] [--every N]
+                                   [--json FILE]
+
+Both the position and the truth are the centre of the visible surface, which is the mean of all points that a thing's
+pixels show. The truth takes the pixels of the ground truth instance, with their depth as it was rendered: no gate, no
+sampling. The size is compared with how far these points reach along x, y and z.
+
+Objects come from the model as in the node: connected parts of the label image, without those of fewer than 50 pixels.
+Each belongs to the instance of the same name that it overlaps most, if IoU is at least 0.5; others are counted, but
+have no true position. With --truth the ground truth masks, grown by 2 (or PX) pixels on all sides, stand for the
+model's: that shows what surface_of leaves of an error that models make.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from zs_seg_ros.masks import find_objects
+from zs_seg_ros.projection import Intrinsics, depth_in_metres, surface_of
+from zs_seg_ros.recording import Recording, ground_truth_labels, shipped_recording
+from zs_seg_ros.types import Batch, DetectedObject, Segmentation
+from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+
+TOPICS = tuple(
+    f"/camera/{name}"
+    for name in (
+        "image_raw",
+        "depth/image_raw",
+        "camera_info",
+        "ground_truth/label",
+        "ground_truth/instance",
+    )
+)
+THRESHOLD, MIN_AREA, MAX_OBJECTS = 0.5, 50, 100  # the node's defaults
+LEAST_IOU = 0.5
+GOAL_MEDIAN_M, GOAL_P95_M = 0.01, 0.03
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedFrame:
+    """picture: (H, W, 3) RGB. depth: (H, W) as recorded. label and instance: (H, W), the truth."""
+
+    picture: NDArray[np.uint8]
+    depth: NDArray[Any]
+    intrinsics: Intrinsics
+    label: NDArray[np.uint8]
+    instance: NDArray[np.uint8]
+
+
+@dataclass
+class Errors:
+    """Of all objects that belong to an instance: metres, shares of the true size, milliseconds."""
+
+    distance_m: list[float] = field(default_factory=list)
+    size: list[NDArray[np.float64]] = field(default_factory=list)
+    milliseconds: list[float] = field(default_factory=list)
+    without_instance: int = 0
+    without_position: int = 0
+
+    def summary(self) -> dict[str, float]:
+        return {
+            "objects": len(self.distance_m),
+            "median_m": statistics.median(self.distance_m),
+            "p95_m": float(np.percentile(self.distance_m, 95)),
+            "largest_m": max(self.distance_m),
+            "median_size_error_percent": 100 * float(np.median(np.abs(self.size))),
+            "objects_without_instance": self.without_instance,
+            "objects_without_position": self.without_position,
+            "median_ms_per_object": statistics.median(self.milliseconds),
+        }
+
+
+FindObjects = Callable[[RecordedFrame], tuple[DetectedObject, ...]]
+
+
+def main() -> None:
+    options = parse_options()
+    folder = options.recording or shipped_recording()
+    by_model = options.truth is None
+    find = objects_of_model(options.model, folder) if by_model else grown_truth(options.truth)
+    errors = Errors()
+    with Recording(folder) as recording:
+        for frame in frames(recording, options.every):
+            measure(frame, find(frame), errors)
+    figures = errors.summary()
+    report(figures, options.model if by_model else f"the true masks, {options.truth} px grown")
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recording", type=Path, help="a folder; the shipped one if not given")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th frame")
+    parser.add_argument("--json", type=Path, help="write the figures there too")
+    masks = parser.add_mutually_exclusive_group()
+    masks.add_argument("--model", default="tabletop", help="a built-in name, a folder or an id")
+    masks.add_argument(
+        "--truth",
+        type=int,
+        nargs="?",
+        const=2,
+        metavar="PX",
+        help="the true masks, grown by 2 or PX pixels, instead of a model's",
+    )
+    return parser.parse_args()
+
+
+def frames(recording: Recording, every: int) -> Iterator[RecordedFrame]:
+    """Every n-th frame. The recording has one message of each topic for each frame, in order."""
+    count = recording.topics[TOPICS[0]].message_count
+    moments = zip(*(recording.messages([topic]) for topic in TOPICS), strict=True)
+    for number, moment in enumerate(tqdm(moments, "measuring", count, unit="frame")):
+        if number % every:
+            continue
+        picture, depth, info, label, instance = (message.content for message in moment)
+        depth_type = "u2" if depth.encoding == "16UC1" else "f4"
+        yield RecordedFrame(
+            pixels(picture, "u1").reshape(picture.height, picture.width, 3),
+            pixels(depth, ("<", ">")[depth.is_bigendian] + depth_type),
+            Intrinsics.from_matrix(info.k, info.height, info.width),
+            pixels(label, "u1"),
+            pixels(instance, "u1"),
+        )
+
+
+def pixels(message: Any, dtype: str) -> NDArray[Any]:
+    """(H, values in a row), without what fills rows up."""
+    rows = message.data.reshape(message.height, message.step)
+    used = message.step // message.width * message.width
+    return np.ascontiguousarray(rows[:, :used]).view(dtype)
+
+
+def objects_of_model(model: str, folder: Path) -> FindObjects:
+    """What the model finds of all names of the recording; its class ids are those of the truth."""
+    from zs_seg_ros.segmenters import LoadOptions, load_segmenter
+
+    labels = sorted(ground_truth_labels(folder), key=lambda label: label.id)
+    vocabulary = Vocabulary().changed_to(TargetClass(label.name) for label in labels)
+    assert vocabulary.ids == tuple(label.id for label in labels)
+    segmenter = load_segmenter(model, LoadOptions(device="cpu"))
+    encoded, thresholds = segmenter.encode(vocabulary), vocabulary.thresholds(THRESHOLD)
+
+    def find(frame: RecordedFrame) -> tuple[DetectedObject, ...]:
+        (segmentation,) = segmenter.segment(Batch((frame.picture,), thresholds), encoded)
+        return find_objects(segmentation, MIN_AREA, MAX_OBJECTS)
+
+    return find
+
+
+def grown_truth(pixels_more: int) -> FindObjects:
+    """Each instance by itself, its mask grown on all sides."""
+    around = np.ones((2 * pixels_more + 1, 2 * pixels_more + 1), np.uint8)
+
+    def find(frame: RecordedFrame) -> tuple[DetectedObject, ...]:
+        things: list[DetectedObject] = []
+        for number in np.unique(frame.instance[frame.instance > 0]):
+            of_instance = frame.instance == number
+            mask = cv2.dilate(of_instance.view(np.uint8), around) > 0
+            label = np.where(mask, frame.label[of_instance][0], np.uint8(0))
+            sure = np.where(mask, np.uint8(255), np.uint8(0))
+            things += find_objects(Segmentation(label, sure), MIN_AREA, MAX_OBJECTS)
+        return tuple(things)
+
+    return find
+
+
+def measure(frame: RecordedFrame, things: tuple[DetectedObject, ...], errors: Errors) -> None:
+    """Add the errors of one frame's objects."""
+    depth_m = depth_in_metres(frame.depth)
+    points = points_of(depth_m, frame.intrinsics)
+    for thing in things:
+        mask = true_mask(thing, frame)
+        if mask is None:
+            errors.without_instance += 1
+            continue
+        start = time.perf_counter()
+        surface = surface_of(thing, depth_m, frame.intrinsics)
+        errors.milliseconds.append((time.perf_counter() - start) * 1000)
+        if surface is None:
+            errors.without_position += 1
+            continue
+        truth = points[mask & np.isfinite(depth_m)]
+        errors.distance_m.append(float(np.linalg.norm(surface.centre - truth.mean(axis=0))))
+        errors.size.append(np.array(surface.size) / np.ptp(truth, axis=0) - 1)
+
+
+def points_of(depth_m: NDArray[np.float32], camera: Intrinsics) -> NDArray[np.float64]:
+    """(H, W, 3) m; NaN where there is no depth."""
+    rows, columns = np.indices(depth_m.shape)
+    x, y = (columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy
+    rays: NDArray[np.float64] = np.stack([x, y, np.ones_like(x)], axis=-1)
+    return rays * depth_m[..., None]
+
+
+def true_mask(thing: DetectedObject, frame: RecordedFrame) -> NDArray[np.bool_] | None:
+    """(H, W): the instance that the thing is; None when there is none."""
+    box = thing.box
+    mask = np.zeros(frame.instance.shape, bool)
+    mask[box.top : box.top + box.height, box.left : box.left + box.width] = thing.mask
+    of_its_name = np.where(frame.label == thing.class_id, frame.instance, 0)
+    shared = np.bincount(of_its_name[mask], minlength=1)
+    shared[0] = 0
+    truth: NDArray[np.bool_] = of_its_name == shared.argmax()
+    if not shared.any() or shared.max() / np.count_nonzero(mask | truth) < LEAST_IOU:
+        return None
+    return truth
+
+
+def report(figures: dict[str, float], masks: str) -> None:
+    def goal(value_m: float, limit_m: float) -> str:
+        verdict = "met" if value_m <= limit_m else "MISSED"
+        return f"{value_m * 1000:6.1f} mm (goal: at most {limit_m * 1000:.0f} mm, {verdict})"
+
+    print(f"Positions of {figures['objects']} objects, with {masks}")
+    print(f"  median distance to the truth  {goal(figures['median_m'], GOAL_MEDIAN_M)}")
+    print(f"  95th percentile               {goal(figures['p95_m'], GOAL_P95_M)}")
+    print(f"  largest                       {figures['largest_m'] * 1000:6.1f} mm")
+    print(f"  size, median error            {figures['median_size_error_percent']:6.1f} %")
+    print(f"  time for an object            {figures['median_ms_per_object']:6.2f} ms")
+    print(
+        f"  {figures['objects_without_instance']} objects matched no instance (IoU below {LEAST_IOU}), "
+        f"{figures['objects_without_position']} had no position"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""What a frame costs after the model: from its logits to messages that are ready to be published.
+
+    scripts/run.sh python benchmarks/scene.py [--objects 5 20 80] [--classes 8] [--repeats 50] [--json FILE]
+
+640x480, on one core, with tracking and depth. The objects are ellipses of random sizes that move a little from
+frame to frame, the logits those of a model with 352x352 of them. Medians of several frames; the last line
+compares the most objects with the fewest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from zs_seg_ros.masks import find_objects
+from zs_seg_ros.projection import Intrinsics, cloud, depth_in_metres, surface_of
+from zs_seg_ros.ros.conversions import header_of
+from zs_seg_ros.ros.scene_messages import (
+    confidence_message,
+    label_message,
+    objects_message,
+    points_message,
+)
+from zs_seg_ros.segmenters.label_image import decode
+from zs_seg_ros.tracking import Tracker
+from zs_seg_ros.types import Frame
+from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+
+HEIGHT, WIDTH, LOGITS_SIDE = 480, 640, 352
+INTRINSICS = Intrinsics(525.0, 525.0, WIDTH / 2, HEIGHT / 2, WIDTH, HEIGHT)
+CLOUD_STAGES = ("cloud", "cloud message")
+
+
+class Times:
+    """Milliseconds of each stage, one value a frame."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, list[float]] = defaultdict(list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.stages[name].append((time.perf_counter() - start) * 1000)
+
+    def medians(self) -> dict[str, float]:
+        return {name: statistics.median(times) for name, times in self.stages.items()}
+
+
+def logits_of(objects: int, classes: int, frame: int) -> torch.Tensor:
+    """(K, S, S): 5 inside an ellipse, -5 elsewhere, blurred a little."""
+    rng = np.random.default_rng(objects)
+    logits = np.full((classes, LOGITS_SIDE, LOGITS_SIDE), -5, np.float32)
+    cells = int(np.ceil(np.sqrt(objects)))
+    cell = LOGITS_SIDE / cells
+    for number in range(objects):
+        row, column = divmod(number, cells)
+        centre = ((column + 0.5) * cell + 0.5 * (frame % 8), (row + 0.5) * cell)
+        axes = rng.uniform(0.2, 0.42, 2) * cell
+        angle = float(rng.uniform(0, 180))
+        whole = tuple(round(v) for v in centre), tuple(max(2, round(v)) for v in axes)
+        cv2.ellipse(logits[number % classes], *whole, angle, 0, 360, 5, cv2.FILLED)
+    return torch.from_numpy(np.stack([cv2.GaussianBlur(k, (5, 5), 0) for k in logits]))
+
+
+def run_frame(
+    logits: torch.Tensor,
+    frame: Frame,
+    vocabulary: Vocabulary,
+    tracker: Tracker,
+    depth_mm: NDArray[np.uint16],
+    times: Times,
+) -> int:
+    """All stages once; returns the number of objects."""
+    size = (HEIGHT, WIDTH)
+    thresholds = vocabulary.thresholds(0.5)
+    with times.stage("label image"):
+        segmentation = decode(logits, size, thresholds, vocabulary.ids, eight_bits=True)
+    with times.stage("objects"):
+        objects = find_objects(segmentation, min_area=50, max_objects=100)
+    with times.stage("tracks"):
+        objects = tracker.update(objects, frame.stamp_ns, vocabulary.version)
+    with times.stage("surfaces"):
+        depth_m = depth_in_metres(depth_mm)
+        objects = tuple(replace(o, surface=surface_of(o, depth_m, INTRINSICS)) for o in objects)
+    with times.stage("messages"):
+        header = header_of(frame)
+        label_message(segmentation.label, header)
+        confidence_message(segmentation.confidence, header)
+        objects_message(objects, size, vocabulary, header)
+    with times.stage("cloud"):
+        label, confidence = segmentation.label, segmentation.confidence
+        points = cloud(frame.picture, label, confidence, objects, depth_m, INTRINSICS)
+    with times.stage("cloud message"):
+        points_message(points, header)
+    return len(objects)
+
+
+def measure(objects: int, classes: int, repeats: int) -> dict[str, float]:
+    vocabulary = Vocabulary().changed_to(TargetClass(f"class {i}") for i in range(classes))
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    depth_mm = rng.integers(900, 1100, (HEIGHT, WIDTH)).astype(np.uint16)
+    tracker, times = Tracker(), Times()
+    frames = [logits_of(objects, classes, number) for number in range(8)]
+    for number in range(repeats + 3):
+        if number == 3:  # the first ones warm up
+            times = Times()
+        frame = Frame("camera", picture, stamp_ns=number * 10**8)
+        found = run_frame(frames[number % 8], frame, vocabulary, tracker, depth_mm, times)
+        assert found == objects, f"{found} of {objects} ellipses were found"
+    return times.medians()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--objects", type=int, nargs="+", default=[5, 20, 80])
+    parser.add_argument("--classes", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=50)
+    parser.add_argument("--json", type=Path, help="write the medians there too")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    results = {n: measure(n, options.classes, options.repeats) for n in options.objects}
+    stages = list(next(iter(results.values())))
+    print("ms, median".ljust(20) + "".join(f"{n:>5} objects" for n in results))
+    for stage in stages:
+        print(stage.ljust(20) + "".join(f"{times[stage]:13.2f}" for times in results.values()))
+    totals = {}
+    for name, left_out in (("without the cloud", CLOUD_STAGES), ("with the cloud", ())):
+        totals[name] = [sum(t for s, t in r.items() if s not in left_out) for r in results.values()]
+        print(name.ljust(20) + "".join(f"{total:13.2f}" for total in totals[name]))
+    fewest, most = min(results), max(results)
+    grown = {s: results[most][s] - results[fewest][s] for s in stages}
+    share = sum(grown.values()) / totals["with the cloud"][options.objects.index(fewest)]
+    print(f"{most / fewest:.0f} times the objects cost {1 + share:.2f} times as much")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

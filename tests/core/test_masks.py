@@ -1,0 +1,329 @@
+"""Run lengths, and the objects that are found in a segmentation."""
+
+from __future__ import annotations
+
+import time
+from array import array
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from zs_seg_ros import ImageError, Segmentation
+from zs_seg_ros.masks import decode_runs, encode_runs, find_objects
+from zs_seg_ros.types import Box, DetectedObject
+
+ALL = 10**9
+
+
+def mask_of(*rows: str) -> NDArray[np.bool_]:
+    """'#' is the object."""
+    return np.array([[pixel == "#" for pixel in row] for row in rows])
+
+
+def label_of(*rows: str) -> NDArray[np.uint8]:
+    """Class ids of one digit; '.' is nothing."""
+    return np.array([[int(pixel.replace(".", "0")) for pixel in row] for row in rows], np.uint8)
+
+
+def segmentation_of(*rows: str, confidence: int = 204) -> Segmentation:
+    label = label_of(*rows)
+    return Segmentation(label, np.where(label > 0, confidence, 0).astype(np.uint8))
+
+
+def instance(
+    score: float = 0.5, left: int = 0, top: int = 0, size: tuple[int, int] = (2, 2)
+) -> DetectedObject:
+    height, width = size
+    return DetectedObject(1, score, Box(left, top, width, height), np.ones(size, np.bool_))
+
+
+def in_picture(thing: DetectedObject, size: tuple[int, int]) -> NDArray[np.bool_]:
+    picture = np.zeros(size, np.bool_)
+    box = thing.box
+    picture[box.top : box.top + box.height, box.left : box.left + box.width] = thing.mask
+    return picture
+
+
+# -- run lengths ---------------------------------------------------------------------------------
+
+MASKS_AND_COUNTS = {
+    "background first": (mask_of(".#", "#."), [1, 2, 1]),
+    "object first": (mask_of("#.", ".#"), [0, 1, 2, 1]),
+    "nothing": (mask_of("...", "..."), [6]),
+    "full": (mask_of("###", "###"), [0, 6]),
+    "one pixel, set": (mask_of("#"), [0, 1]),
+    "one pixel, not set": (mask_of("."), [1]),
+    "empty rows": (mask_of("...", "###", "...", "##."), [3, 3, 3, 2, 1]),
+    "a hole": (mask_of("###", "#.#", "###"), [0, 4, 1, 4]),
+    "a run across the end of a row": (mask_of("..#", "#.."), [2, 2, 2]),
+    "no pixels": (np.zeros((0, 0), np.bool_), [0]),
+    "no rows": (np.zeros((0, 3), np.bool_), [0]),
+    "no columns": (np.zeros((3, 0), np.bool_), [0]),
+}
+
+
+@pytest.mark.parametrize(("mask", "counts"), MASKS_AND_COUNTS.values(), ids=MASKS_AND_COUNTS.keys())
+def test_runs_go_row_by_row_and_begin_with_background(
+    mask: NDArray[np.bool_], counts: list[int]
+) -> None:
+    encoded = encode_runs(mask)
+    assert encoded.dtype == np.uint32
+    assert encoded.tolist() == counts
+    assert np.array_equal(decode_runs(counts, *mask.shape), mask)
+
+
+SIDES = st.integers(0, 12)
+MASKS = hnp.arrays(np.bool_, st.tuples(SIDES, SIDES))
+
+
+@settings(deadline=None)
+@given(MASKS)
+def test_every_mask_comes_back_as_it_was(mask: NDArray[np.bool_]) -> None:
+    counts = encode_runs(mask)
+    decoded = decode_runs(counts, *mask.shape)
+    assert decoded.dtype == np.bool_ and decoded.shape == mask.shape
+    assert np.array_equal(decoded, mask)
+    assert counts.sum() == mask.size and counts[1::2].sum() == mask.sum()
+    assert (counts[1:] > 0).all()
+
+
+@settings(deadline=None)
+@given(MASKS)
+def test_views_of_any_layout_are_encoded_like_their_copies(mask: NDArray[np.bool_]) -> None:
+    for view in (mask.T, mask[::-1], mask[:, ::2]):
+        assert np.array_equal(encode_runs(view), encode_runs(view.copy(order="C")))
+
+
+def test_a_large_mask_of_noise_comes_back_as_it_was() -> None:
+    mask = np.random.default_rng(0).random((480, 640)) < 0.5
+    assert np.array_equal(decode_runs(encode_runs(mask), 480, 640), mask)
+
+
+@pytest.mark.parametrize("counts", [[0, 0, 2, 0, 0, 2], (2, 2), array("I", [1, 0, 1, 2, 0])])
+def test_runs_of_length_0_and_sequences_of_any_kind_are_read(counts: array[int]) -> None:
+    assert decode_runs(counts, 2, 2).tolist() == [[False, False], [True, True]]
+
+
+DAMAGED = {
+    "too few": [1, 2],
+    "too many": [1, 2, 2],
+    "none": [],
+    "negative": [-1, 5],
+    "right but for 32 bits": [2**32 - 1, 5],
+    "right but for 64 bits": [2**62, 2**62, 2**62, 2**62, 4],
+}
+
+
+@pytest.mark.parametrize("counts", DAMAGED.values(), ids=DAMAGED.keys())
+def test_runs_that_do_not_fill_the_mask_are_refused(counts: list[int]) -> None:
+    with pytest.raises(ImageError, match=rf"2x2 must add up to 4, .* {sum(counts)}: take counts"):
+        decode_runs(counts, 2, 2)
+
+
+# -- objects from label images -------------------------------------------------------------------
+
+
+def objects_one_class_at_a_time(segmentation: Segmentation) -> set[tuple[int, bytes, int]]:
+    """The plain way: (class id, its pixels in the picture, score in millionths) of each part."""
+    found = set()
+    for class_id in np.unique(segmentation.label[segmentation.label > 0]).tolist():
+        of_class = (segmentation.label == class_id).astype(np.uint8)
+        count, parts = cv2.connectedComponents(of_class, connectivity=8)
+        for part in range(1, count):
+            pixels = parts == part
+            score = segmentation.confidence[pixels].mean() / 255
+            found.add((class_id, pixels.tobytes(), round(score * 1e6)))
+    return found
+
+
+@st.composite
+def segmentations(draw: st.DrawFn) -> Segmentation:
+    size = draw(st.tuples(st.integers(1, 14), st.integers(1, 14)))
+    ids = draw(st.sampled_from([(1,), (1, 2), (3, 254), (1, 2, 3, 4), (255, 256, 65534)]))
+    dtype = np.uint8 if max(ids) < 255 else np.uint16
+    label = draw(hnp.arrays(dtype, size, elements=st.sampled_from((0, *ids))))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    confidence = random.integers(1, 256, size).astype(np.uint8)
+    return Segmentation(label, np.where(label > 0, confidence, 0).astype(np.uint8))
+
+
+@settings(deadline=None)
+@given(segmentations())
+def test_objects_are_the_connected_parts_of_each_class(segmentation: Segmentation) -> None:
+    things = find_objects(segmentation, 1, ALL)
+    size = segmentation.label.shape
+    found = {
+        (thing.class_id, in_picture(thing, size).tobytes(), round(thing.score * 1e6))
+        for thing in things
+    }
+    assert found == objects_one_class_at_a_time(segmentation)
+    assert len(found) == len(things)
+
+
+@settings(deadline=None)
+@given(segmentations())
+def test_every_labelled_pixel_belongs_to_exactly_one_object(segmentation: Segmentation) -> None:
+    covered = np.zeros(segmentation.label.shape, np.int64)
+    for thing in find_objects(segmentation, 1, ALL):
+        covered += in_picture(thing, segmentation.label.shape)
+    assert np.array_equal(covered, segmentation.label > 0)
+
+
+@settings(deadline=None)
+@given(segmentations())
+def test_boxes_are_tight(segmentation: Segmentation) -> None:
+    for thing in find_objects(segmentation, 1, ALL):
+        assert thing.mask.dtype == np.bool_
+        for border in (thing.mask[0], thing.mask[-1], thing.mask[:, 0], thing.mask[:, -1]):
+            assert border.any()
+
+
+@settings(deadline=None)
+@given(segmentations(), st.integers(-1, 6), st.integers(0, 6))
+def test_small_objects_are_left_out_first_and_uncertain_ones_next(
+    segmentation: Segmentation, min_area: int, max_objects: int
+) -> None:
+    everything = find_objects(segmentation, 1, ALL)
+    ranks = [(-thing.score, -thing.area) for thing in everything]
+    assert ranks == sorted(ranks)
+    expected = [thing.box for thing in everything if thing.area >= min_area][:max_objects]
+    assert [thing.box for thing in find_objects(segmentation, min_area, max_objects)] == expected
+
+
+SHAPES = {
+    "spiral": ("#########", "........#", "#######.#", "#.....#.#", "#.###.#.#", "#.#...#.#",
+               "#.#####.#", "#.......#", "#########"),
+    "comb, teeth up": ("#.#.#.#.#", "#.#.#.#.#", "#########"),
+    "comb, teeth down": ("#########", "#.#.#.#.#", "#.#.#.#.#"),
+    "joined last and from the right": ("....#", "..#.#", "#.#.#", "#.#.#", "#.###", "###.."),
+    "zigzag": ("#......", ".#.....", "..#....", ".#.....", "#......", ".#....."),
+    "chessboard": ("#.#.#", ".#.#.", "#.#.#"),
+    "ring": ("#####", "#...#", "#####"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", SHAPES.values(), ids=SHAPES.keys())
+def test_a_winding_thing_is_one_object(rows: tuple[str, ...]) -> None:
+    (thing,) = find_objects(segmentation_of(*(row.replace("#", "7") for row in rows)), 1, ALL)
+    assert thing.class_id == 7
+    assert np.array_equal(in_picture(thing, (len(rows), len(rows[0]))), mask_of(*rows))
+
+
+def test_different_classes_never_merge_even_where_their_corners_cross() -> None:
+    things = find_objects(segmentation_of("12", "21"), 1, ALL)
+    assert sorted((thing.class_id, thing.area) for thing in things) == [(1, 2), (2, 2)]
+
+
+def test_the_ends_of_rows_do_not_touch_the_starts_of_others() -> None:
+    things = find_objects(segmentation_of("..1", "...", "1..", "..1", "1.."), 1, ALL)
+    assert [thing.area for thing in things] == [1, 1, 1, 1]
+
+
+def test_an_object_has_its_mask_in_its_box_and_its_mean_confidence() -> None:
+    label = label_of("......", "..11..", ".1....", "2.....")
+    confidence = label * np.uint8(100)
+    confidence[1, 2] = 250
+    duck, mug = sorted(
+        find_objects(Segmentation(label, confidence), 1, ALL), key=lambda thing: thing.class_id
+    )
+    assert duck.box == Box(left=1, top=1, width=3, height=2)
+    assert np.array_equal(duck.mask, mask_of(".##", "#.."))
+    assert duck.score == pytest.approx((250 + 100 + 100) / 3 / 255)
+    assert (duck.area, duck.track_id, duck.surface) == (3, 0, None)
+    assert mug.box == Box(0, 3, 1, 1) and mug.score == pytest.approx(200 / 255)
+
+
+def test_among_equally_certain_ones_the_larger_then_the_upper_left_comes_first() -> None:
+    things = find_objects(segmentation_of(".2.3.", ".....", "1..44"), 1, ALL)
+    assert [thing.class_id for thing in things] == [4, 2, 3, 1]
+
+
+def test_min_area_counts_pixels_not_the_box() -> None:
+    ring = segmentation_of("111", "1.1", "111")
+    assert len(find_objects(ring, 8, ALL)) == 1
+    assert find_objects(ring, 9, ALL) == ()
+
+
+@pytest.mark.parametrize("size", [(0, 0), (0, 5), (5, 0), (1, 1), (48, 64)])
+def test_where_nothing_is_labelled_there_is_no_object(size: tuple[int, int]) -> None:
+    assert find_objects(Segmentation.nothing(size), 0, ALL) == ()
+
+
+def test_a_picture_full_of_one_thing_is_one_object() -> None:
+    label = np.full((48, 64), 9, np.uint8)
+    (thing,) = find_objects(Segmentation(label, np.full_like(label, 255)), 1, ALL)
+    assert (thing.box, thing.area, thing.score) == (Box(0, 0, 64, 48), 48 * 64, 1.0)
+
+
+def noise(classes: int, share: float) -> Segmentation:
+    random = np.random.default_rng(0)
+    label = random.integers(1, classes + 1, (480, 640), np.uint8)
+    label[random.random(label.shape) > share] = 0
+    confidence = random.integers(1, 256, label.shape).astype(np.uint8)
+    return Segmentation(label, np.where(label > 0, confidence, 0).astype(np.uint8))
+
+
+@pytest.mark.parametrize(("classes", "share"), [(8, 0.02), (8, 0.9), (254, 0.9), (1, 0.5)])
+@pytest.mark.parametrize("min_area", [1, 50])
+def test_noise_does_not_stop_the_camera(classes: int, share: float, min_area: int) -> None:
+    segmentation = noise(classes, share)
+    start = time.process_time()
+    things = find_objects(segmentation, min_area, 100)
+    assert time.process_time() - start < 1  # it takes 0.001 to 0.1 s
+    assert all(thing.area >= min_area for thing in things)
+
+
+def test_a_large_picture_of_noise_is_taken_apart_exactly() -> None:
+    everywhere = noise(classes=2, share=0.8)
+    segmentation = Segmentation(everywhere.label[:60, :80], everywhere.confidence[:60, :80])
+    found = {
+        (thing.class_id, in_picture(thing, (60, 80)).tobytes(), round(thing.score * 1e6))
+        for thing in find_objects(segmentation, 1, ALL)
+    }
+    assert found == objects_one_class_at_a_time(segmentation)
+    assert len(found) > 100
+
+
+# -- instances of the model ----------------------------------------------------------------------
+
+
+def with_instances(*instances: DetectedObject) -> Segmentation:
+    """The label image says otherwise, to show that it is not used."""
+    label = np.ones((8, 8), np.uint8)
+    return Segmentation(label, label, instances)
+
+
+def test_the_models_own_instances_are_kept_as_they_are_though_they_overlap() -> None:
+    below, above = instance(0.4, size=(5, 5)), instance(0.9, left=1, top=2, size=(3, 3))
+    assert find_objects(with_instances(below, above), 1, ALL) == (above, below)
+
+
+def test_instances_that_are_small_or_empty_are_left_out() -> None:
+    nothing = DetectedObject(1, 0.9, Box(0, 0, 2, 2), np.zeros((2, 2), np.bool_))
+    no_box = DetectedObject(1, 0.9, Box(3, 3, 0, 0), np.zeros((0, 0), np.bool_))
+    small, large = instance(0.8, size=(1, 3)), instance(0.2, size=(2, 2))
+    segmentation = with_instances(nothing, small, large, no_box)
+    assert find_objects(segmentation, 0, ALL) == (small, large)
+    assert find_objects(segmentation, 3, ALL) == (small, large)
+    assert find_objects(segmentation, 4, ALL) == (large,)
+
+
+def test_the_most_certain_instances_stay_and_larger_ones_among_equals() -> None:
+    weak, small, large, strong = (
+        instance(0.1),
+        instance(0.5, size=(1, 1)),
+        instance(0.5, size=(4, 4)),
+        instance(0.9),
+    )
+    segmentation = with_instances(weak, small, large, strong)
+    assert find_objects(segmentation, 1, 3) == (strong, large, small)
+    assert find_objects(segmentation, 1, 0) == ()
+
+
+def test_a_model_that_tells_instances_apart_may_find_none() -> None:
+    assert find_objects(with_instances(), 1, ALL) == ()

@@ -1,0 +1,94 @@
+"""The depth images of one camera, paired with its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import CameraInfo, Image
+
+from zs_seg_ros.depth_pairing import DepthPairing
+from zs_seg_ros.errors import ImageError
+from zs_seg_ros.projection import Intrinsics
+from zs_seg_ros.ros.conversions import depth_from_image, intrinsics_from_info, stamp_ns
+from zs_seg_ros.ros.diagnostics import WARN, LastProblem, Problem
+from zs_seg_ros.ros.followed_topic import FollowedTopic
+from zs_seg_ros.ros.parameters import CameraParameters
+from zs_seg_ros.types import DepthImage, Frame
+
+_TOLERANCE_NS = 20_000_000
+"""Registered depth carries its picture's stamp or, from other drivers, one of the same exposure."""
+
+
+class DepthInput:
+    """Subscribes to /CAM/depth/image_raw and /CAM/camera_info, and hands frames on with their depth."""
+
+    def __init__(self, node: LifecycleNode, camera: CameraParameters, callback_group: Any) -> None:
+        def topic(name: str, message_type: Any) -> FollowedTopic:
+            return FollowedTopic(
+                node,
+                f"/{camera.name}/{name}",
+                message_type,
+                camera.reliability,
+                f"{camera.name}.reliability",
+                callback_group,
+            )
+
+        self._depth = topic("depth/image_raw", Image)
+        self._info = topic("camera_info", CameraInfo)
+
+    def subscribe(self, hand_on: Callable[[Frame], None]) -> None:
+        self._hand_on = hand_on
+        self._pairing = DepthPairing(_TOLERANCE_NS)
+        self._unpaired_before = 0
+        self._intrinsics: Intrinsics | None = None
+        self.bad_depth = LastProblem()
+        self._info.subscribe(self._on_info)
+        self._depth.subscribe(self._on_depth)
+
+    def unsubscribe(self) -> None:
+        self._depth.unsubscribe()
+        self._info.unsubscribe()
+
+    def follow(self) -> None:
+        self._depth.follow()
+        self._info.follow()
+
+    def add_frame(self, frame: Frame) -> None:
+        """Hand the frame on as soon as its depth is there, or as soon as it is clear that none comes."""
+        for ready in self._pairing.add_frame(frame):
+            self._hand_on(ready)
+
+    def _on_info(self, message: CameraInfo) -> None:
+        try:
+            self._intrinsics = intrinsics_from_info(message)
+        except ImageError as error:
+            self._intrinsics = None
+            self.bad_depth.note(str(error))
+
+    def _on_depth(self, message: Image) -> None:
+        if self._intrinsics is None:
+            return
+        try:
+            values, stamp = depth_from_image(message), stamp_ns(message.header.stamp)
+        except ImageError as error:
+            self.bad_depth.note(str(error))
+            return
+        for ready in self._pairing.add_depth(DepthImage(values, self._intrinsics, stamp)):
+            self._hand_on(ready)
+
+    def problems(self) -> list[Problem]:
+        """What is wrong with depth. Called once a second."""
+        problems = [p for p in (self._depth.problem(), self._info.problem()) if p is not None]
+        unpaired = self._pairing.unpaired - self._unpaired_before
+        self._unpaired_before = self._pairing.unpaired
+        if unpaired and not problems and not self.bad_depth.recent:
+            self.bad_depth.note(
+                f"{unpaired} images in the last second had no image on {self._depth.topic} within "
+                f"{_TOLERANCE_NS // 1_000_000} ms of their stamps: check that both come from one clock and "
+                "that depth is registered to colour"
+            )
+        if self.bad_depth.recent:
+            problems.append(Problem(WARN, self.bad_depth.recent))
+        return problems

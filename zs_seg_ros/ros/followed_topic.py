@@ -1,0 +1,98 @@
+"""A subscription that listens in the way in which the topic's publishers speak."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import ReliabilityPolicy
+
+from zs_seg_ros.ros.diagnostics import ERROR, SILENCE_S, WARN, Problem
+from zs_seg_ros.ros.qos import following, newest_image
+
+
+class FollowedTopic:
+    """One topic of a camera. reliability: auto, reliable or best_effort; parameter: the one that says so."""
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        topic: str,
+        message_type: Any,
+        reliability: str,
+        parameter: str,
+        callback_group: Any,
+    ) -> None:
+        self.topic = node.resolve_topic_name(topic)
+        self._node = node
+        self._message_type = message_type
+        self._wish = reliability
+        self._parameter = parameter
+        self._group = callback_group
+        self._subscription: Any = None
+        self._reliability: ReliabilityPolicy | None = None
+
+    def subscribe(self, on_message: Callable[[Any], None]) -> None:
+        """Listen, with the reliability that was asked for or that the publishers offer now."""
+        self._on_message = on_message
+        self._last_message_s = time.monotonic()
+        self._listen(self._wanted_reliability())
+
+    def unsubscribe(self) -> None:
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription, self._reliability = None, None
+
+    def follow(self) -> None:
+        """Subscribe anew when a publisher has come that offers another reliability. Called now and then."""
+        if self._subscription is not None:
+            self._listen(self._wanted_reliability())
+
+    def _wanted_reliability(self) -> ReliabilityPolicy:
+        if self._wish == "auto":
+            return following(self._offered())
+        return ReliabilityPolicy[self._wish.upper()]
+
+    def _offered(self) -> list[ReliabilityPolicy]:
+        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        return [publisher.qos_profile.reliability for publisher in publishers]
+
+    def _listen(self, reliability: ReliabilityPolicy) -> None:
+        if reliability == self._reliability:
+            return
+        self.unsubscribe()
+        self._subscription = self._node.create_subscription(
+            self._message_type,
+            self.topic,
+            self._receive,
+            newest_image(reliability),
+            callback_group=self._group,
+        )
+        self._reliability = reliability
+
+    def _receive(self, message: Any) -> None:
+        self._last_message_s = time.monotonic()
+        self._on_message(message)
+
+    def problem(self) -> Problem | None:
+        """Why nothing is heard on this topic, if so."""
+        offered = self._offered()
+        silence_s = time.monotonic() - self._last_message_s
+        if not offered:
+            return Problem(
+                WARN, f"nobody publishes {self.topic}: start the camera, or remap the topic"
+            )
+        if self._reliability == ReliabilityPolicy.RELIABLE != following(offered):
+            return Problem(
+                ERROR,
+                f"QoS mismatch: a publisher of {self.topic} is best effort and {self._parameter} is "
+                "reliable; set it to auto or best_effort",
+            )
+        if silence_s > SILENCE_S:
+            return Problem(
+                WARN,
+                f"no image on {self.topic} for {silence_s:.0f} s: its publisher is there but silent",
+            )
+        return None

@@ -1,0 +1,169 @@
+"""What was found in a frame, as messages."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
+from numpy.typing import NDArray
+from sensor_msgs.msg import Image, PointCloud2, PointField, RegionOfInterest
+from std_msgs.msg import ColorRGBA, Header
+from visualization_msgs.msg import Marker, MarkerArray
+
+import zs_seg_ros.msg as messages
+from zs_seg_ros.masks import encode_runs
+from zs_seg_ros.overlay import class_colour, draw_overlay
+from zs_seg_ros.ros.conversions import header_of, image_message, to_bytes
+from zs_seg_ros.types import DetectedObject, Label, Scene, VisibleSurface
+from zs_seg_ros.vocabulary import Vocabulary
+
+_POINT_FIELD_TYPE = {
+    "f4": PointField.FLOAT32,
+    "u4": PointField.UINT32,
+    "u2": PointField.UINT16,
+}
+_NAME_HEIGHT_M = 0.04
+
+
+def label_message(label: Label, header: Header) -> Image:
+    """mono8, or mono16 when the vocabulary has an id above 254."""
+    return image_message(label, "mono8" if label.dtype == np.uint8 else "mono16", header)
+
+
+def confidence_message(confidence: NDArray[np.uint8], header: Header) -> Image:
+    return image_message(confidence, "mono8", header)
+
+
+def overlay_message(scene: Scene) -> Image:
+    segmentation = scene.segmentation
+    picture = draw_overlay(scene.frame.picture, segmentation.label, scene.objects, scene.vocabulary)
+    return image_message(picture, "rgb8", header_of(scene.frame))
+
+
+def objects_message(
+    objects: Sequence[DetectedObject],
+    size: tuple[int, int],
+    vocabulary: Vocabulary,
+    header: Header,
+) -> messages.ObjectMaskArray:
+    """size: (H, W) of the image. The names and ids are those of `vocabulary`."""
+    names = dict(zip(vocabulary.ids, vocabulary.names, strict=True))
+    return messages.ObjectMaskArray(
+        header=header,
+        height=size[0],
+        width=size[1],
+        vocabulary_version=vocabulary.version,
+        objects=[_object_message(thing, names[thing.class_id]) for thing in objects],
+    )
+
+
+def _object_message(thing: DetectedObject, name: str) -> messages.ObjectMask:
+    box, counts = thing.box, array("I")
+    counts.frombytes(encode_runs(thing.mask).tobytes())
+    message = messages.ObjectMask(
+        class_id=thing.class_id,
+        class_name=name,
+        score=thing.score,
+        track_id=thing.track_id,
+        roi=RegionOfInterest(
+            x_offset=box.left, y_offset=box.top, width=box.width, height=box.height
+        ),
+        counts=counts,
+        area=thing.area,
+    )
+    if thing.surface is not None:
+        message.has_position = True
+        message.position = Point(**_x_y_z(thing.surface.centre))
+        message.size = Vector3(**_x_y_z(thing.surface.size))
+    return message
+
+
+def _x_y_z(values: tuple[float, float, float]) -> dict[str, float]:
+    return dict(zip("xyz", values, strict=True))
+
+
+def points_message(cloud: NDArray[Any], header: Header) -> PointCloud2:
+    """cloud: (H, W), structured, as `projection.cloud` makes it."""
+    fields = [
+        PointField(name=name, offset=offset, datatype=_POINT_FIELD_TYPE[kind.str[1:]], count=1)
+        for name, (kind, offset, *_) in (cloud.dtype.fields or {}).items()
+    ]
+    return _create_cloud(header, fields, cloud)
+
+
+def _create_cloud(header: Header, fields: list[PointField], cloud: NDArray[Any]) -> PointCloud2:
+    """What sensor_msgs_py does; it is not among the wheels on PyPI."""
+    height, width = cloud.shape
+    return PointCloud2(
+        header=header,
+        height=height,
+        width=width,
+        fields=fields,
+        is_bigendian=False,
+        point_step=cloud.itemsize,
+        row_step=cloud.itemsize * width,
+        is_dense=False,
+        data=to_bytes(cloud),
+    )
+
+
+def markers_message(scene: Scene) -> MarkerArray:
+    """A box and a name for each object with a position, and an order to remove those of the frame before."""
+    header = header_of(scene.frame)
+    names = dict(zip(scene.vocabulary.ids, scene.vocabulary.names, strict=True))
+    markers = [Marker(header=header, action=Marker.DELETEALL)]
+    for number, thing in enumerate(scene.objects):
+        if thing.surface is not None:
+            name = f"{names[thing.class_id]} {thing.score:.2f}"
+            if thing.track_id:
+                name += f" #{thing.track_id}"
+            markers += _markers_of(thing, thing.surface, name, number, header)
+    return MarkerArray(markers=markers)
+
+
+def _markers_of(
+    thing: DetectedObject, surface: VisibleSurface, name: str, number: int, header: Header
+) -> list[Marker]:
+    red, green, blue = (part / 255 for part in class_colour(thing.class_id))
+    x, y, z = surface.centre
+    upright = Quaternion(w=1.0)
+    box = Marker(
+        header=header,
+        ns="boxes",
+        id=number,
+        type=Marker.CUBE,
+        pose=Pose(position=Point(x=x, y=y, z=z), orientation=upright),
+        scale=Vector3(**_x_y_z(surface.size)),
+        color=ColorRGBA(r=red, g=green, b=blue, a=0.5),
+    )
+    above = y - surface.size[1] / 2 - _NAME_HEIGHT_M  # y points down
+    text = Marker(
+        header=header,
+        ns="names",
+        id=number,
+        type=Marker.TEXT_VIEW_FACING,
+        pose=Pose(position=Point(x=x, y=above, z=z), orientation=upright),
+        scale=Vector3(z=_NAME_HEIGHT_M),
+        color=ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0),
+        text=name,
+    )
+    return [box, text]
+
+
+def label_info_message(vocabulary: Vocabulary, header: Header, threshold: float) -> Any:
+    """vision_msgs/LabelInfo; None where vision_msgs is not installed."""
+    try:
+        from vision_msgs.msg import LabelInfo, VisionClass
+    except ImportError:
+        return None
+    return LabelInfo(
+        header=header,
+        class_map=[
+            VisionClass(class_id=i, class_name=name)
+            for i, name in zip(vocabulary.ids, vocabulary.names, strict=True)
+        ],
+        threshold=threshold,
+    )
