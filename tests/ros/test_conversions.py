@@ -20,18 +20,20 @@ from std_msgs.msg import Header
 from zs_seg_ros.errors import ImageError, VocabularyError
 from zs_seg_ros.ros.conversions import (
     classes_from_messages,
-    confidence_message,
     header_of,
     image_message,
-    label_info_message,
-    label_message,
     picture_from_compressed,
     picture_from_image,
     stamp_ns,
     time_message,
     vocabulary_message,
 )
-from zs_seg_ros.types import Frame, Scene, Segmentation
+from zs_seg_ros.ros.scene_messages import (
+    confidence_message,
+    label_info_message,
+    label_message,
+)
+from zs_seg_ros.types import Frame
 from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
 
 # encoding -> bytes of an item, and where red, green and blue are among the items of a pixel
@@ -144,8 +146,9 @@ def test_a_picture_survives_the_way_into_a_message_and_back(picture: NDArray[np.
 def test_labels_are_mono8_or_mono16_with_their_confidence_beside_them(label: NDArray[Any]) -> None:
     confidence = (label > 0).astype(np.uint8) * 200
     frame = Frame("camera", np.zeros((*label.shape, 3), np.uint8), 1_500_000_000, "optical")
-    scene = Scene(frame, Segmentation(label, confidence), Vocabulary())
-    for message, pixels in ((label_message(scene), label), (confidence_message(scene), confidence)):
+    header = header_of(frame)
+    messages = (label_message(label, header), confidence_message(confidence, header))
+    for message, pixels in zip(messages, (label, confidence), strict=True):
         assert message.encoding == ("mono8" if pixels.dtype == np.uint8 else "mono16")
         assert isinstance(message.data, array) and message.data.typecode == "B"
         assert not message.is_bigendian and message.step == message.width * pixels.itemsize
