@@ -337,14 +337,17 @@ def test_a_built_in_model_need_not_be_fetched(
 
 
 def test_fetch_prints_the_folder_and_passes_the_revision_on(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(
-        "huggingface_hub.snapshot_download",
-        lambda model, revision, allow_patterns: f"/cache/{model}/{revision}",
-    )
+    def download(model: str, revision: str, allow_patterns: object) -> str:
+        folder = tmp_path / model / revision
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").touch()
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     assert main(["fetch", "some/model", "--revision", "v2"]) == 0
-    assert capsys.readouterr().out == "/cache/some/model/v2\n"
+    assert capsys.readouterr().out == f"{tmp_path}/some/model/v2\n"
 
 
 def test_a_fetch_that_fails_is_one_sentence(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
+from ament_index_python.packages import get_package_share_directory
 from numpy.typing import NDArray
 from planner import Planner, image, pixels, running_node, stamp, stripes, wait_until
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
@@ -124,6 +127,23 @@ def test_the_cloud_is_what_a_semantic_costmap_layer_reads(planner: Planner) -> N
     assert colours[10, 0] == (220 << 16) + (30 << 8) + 30
     for thing in objects.objects:
         assert set(cloud["track_id"][label == thing.class_id]) == {thing.track_id}
+
+
+def test_nav2s_configuration_names_what_the_node_publishes(planner: Planner) -> None:
+    file = Path(get_package_share_directory("zs_seg_ros")) / "config" / "nav2_semantic_layer.yaml"
+    costmap = yaml.safe_load(file.read_text())["local_costmap"]["local_costmap"]["ros__parameters"]
+    layer = costmap["semantic_segmentation_layer"]
+    source = layer[layer["observation_sources"]]
+    published = dict(planner.node.get_topic_names_and_types())
+    for parameter, kind in (
+        ("segmentation_topic", "Image"),
+        ("confidence_topic", "Image"),
+        ("pointcloud_topic", "PointCloud2"),
+    ):
+        assert published[source[parameter]] == [f"sensor_msgs/msg/{kind}"]
+    assert source["labels_topic"] == "/zs_seg/camera/label_info"  # needs vision_msgs
+    for name in source["class_types"]:
+        assert source[name]["classes"]
 
 
 def test_markers_show_boxes_and_names_and_remove_the_old_ones(planner: Planner) -> None:

@@ -110,6 +110,27 @@ run(Stubborn)
         process.kill()
 
 
+def test_a_signal_that_the_system_hands_to_another_thread_ends_the_process() -> None:
+    script = """
+import signal, threading, time
+from rclpy.node import Node
+from zs_seg_ros.ros.process import run
+
+def wait_for_the_signal():
+    time.sleep(1.0)  # the main thread waits by now
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+    time.sleep(600)
+
+threading.Thread(target=wait_for_the_signal, daemon=True).start()
+run(lambda: Node("patient"))
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    try:
+        assert ended(process)[0] == 0
+    finally:
+        process.kill()
+
+
 def test_label_images_of_the_words_in_a_parameter_file_arrive_in_another_process(
     planner: Planner, tmp_path: Path
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from typing import Any, cast
 
 import cv2
@@ -138,14 +137,15 @@ def _without_padding(message: Image) -> Image:
         return message
     size = message.step * message.height
     rows = np.frombuffer(message.data, np.uint8)[:size].reshape(message.height, message.step)
-    return Image(
+    unpadded = Image(
         height=message.height,
         width=message.width,
         encoding=message.encoding,
         is_bigendian=message.is_bigendian,
         step=row,
-        data=to_bytes(rows[:, :row]),
     )
+    fill(unpadded, rows[:, :row])
+    return unpadded
 
 
 def picture_from_compressed(message: CompressedImage) -> Picture:
@@ -164,24 +164,27 @@ def picture_from_compressed(message: CompressedImage) -> Picture:
     return picture
 
 
-def to_bytes(pixels: NDArray[Any]) -> array[int]:
-    data = array("B")
-    data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
-    return data
+def fill(message: Image | PointCloud2, pixels: NDArray[Any]) -> None:
+    """Put an array's bytes into a new message.
+
+    Into the array that it has: the message's constructor would copy them three times, its setter twice.
+    """
+    message.data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
 
 
 def image_message(pixels: NDArray[Any], encoding: str, header: Header) -> Image:
     """An Image without row padding. pixels: (H, W) or (H, W, C), contiguous or not."""
     height, width = pixels.shape[:2]
-    return Image(
+    message = Image(
         header=header,
         height=height,
         width=width,
         encoding=encoding,
         is_bigendian=0,
         step=pixels.nbytes // height,
-        data=to_bytes(pixels),
     )
+    fill(message, pixels)
+    return message
 
 
 def classes_from_messages(targets: list[messages.TargetClass]) -> tuple[TargetClass, ...]:

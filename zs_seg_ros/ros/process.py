@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import traceback
@@ -25,9 +26,14 @@ _LONGEST_END_S = 4.0
 def run(make_node: Callable[[], Node]) -> None:
     """Spin a node in a thread of its own until a signal comes, then take it down in order."""
     stop = threading.Event()
+    # The system may hand a signal to any thread of DDS, and a lock that the main thread waits for would
+    # not notice: it waits for the byte that Python then writes here.
+    wake_up, bell = socket.socketpair()
+    bell.setblocking(False)
+    signal.set_wakeup_fd(bell.fileno())
     # Explicit, because a shell that starts us in the background leaves SIGINT ignored.
     for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stop.set())
+        signal.signal(name, lambda *_: None)
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = make_node()
@@ -36,9 +42,15 @@ def run(make_node: Callable[[], Node]) -> None:
         sys.exit(f"a parameter has a wrong value at the start: {error}")
     executor = MultiThreadedExecutor(num_threads=_THREADS)
     executor.add_node(node)
-    spinning = threading.Thread(target=_spin, args=(executor, node, stop), daemon=True)
+
+    def spin() -> None:
+        _spin(executor, node, stop)
+        bell.send(b"\0")
+
+    spinning = threading.Thread(target=spin, daemon=True)
     spinning.start()
-    stop.wait()
+    wake_up.recv(1)
+    stop.set()
 
     def take_down() -> None:
         executor.shutdown(timeout_sec=_PATIENCE_S)
@@ -70,4 +82,3 @@ def _spin(executor: MultiThreadedExecutor, node: Node, stop: threading.Event) ->
             node.get_logger().error(
                 f"a request was dropped: {type(error).__name__}: {error}\n{traceback.format_exc()}"
             )
-    stop.set()

@@ -16,7 +16,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 import zs_seg_ros.msg as messages
 from zs_seg_ros.masks import encode_runs
 from zs_seg_ros.overlay import class_colour, draw_overlay
-from zs_seg_ros.ros.conversions import header_of, image_message, to_bytes
+from zs_seg_ros.ros.conversions import fill, header_of, image_message
 from zs_seg_ros.types import DetectedObject, Label, Scene, VisibleSurface
 from zs_seg_ros.vocabulary import Vocabulary
 
@@ -86,28 +86,26 @@ def _x_y_z(values: tuple[float, float, float]) -> dict[str, float]:
 
 
 def points_message(cloud: NDArray[Any], header: Header) -> PointCloud2:
-    """cloud: (H, W), structured, as `projection.cloud` makes it."""
+    """cloud: (H, W), structured, as `projection.cloud` makes it.
+
+    Not by sensor_msgs_py's create_cloud: it takes the rows of an organised cloud for columns.
+    """
     fields = [
         PointField(name=name, offset=offset, datatype=_POINT_FIELD_TYPE[kind.str[1:]], count=1)
         for name, (kind, offset, *_) in (cloud.dtype.fields or {}).items()
     ]
-    return _create_cloud(header, fields, cloud)
-
-
-def _create_cloud(header: Header, fields: list[PointField], cloud: NDArray[Any]) -> PointCloud2:
-    """What sensor_msgs_py does; it is not among the wheels on PyPI."""
-    height, width = cloud.shape
-    return PointCloud2(
+    message = PointCloud2(
         header=header,
-        height=height,
-        width=width,
+        height=cloud.shape[0],
+        width=cloud.shape[1],
         fields=fields,
         is_bigendian=False,
         point_step=cloud.itemsize,
-        row_step=cloud.itemsize * width,
+        row_step=cloud.itemsize * cloud.shape[1],
         is_dense=False,
-        data=to_bytes(cloud),
     )
+    fill(message, cloud)
+    return message
 
 
 def markers_message(scene: Scene) -> MarkerArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -71,24 +72,24 @@ def _most_certain(logits: Tensor, limits: Tensor, size: tuple[int, int]) -> tupl
 def _most_certain_one_by_one(
     logits: Tensor, limits: Tensor, size: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """The same, several times faster on a CPU: class by class, what is worked on stays in the cache."""
-    just_below = torch.nextafter(limits, limits.new_tensor(-torch.inf))
+    """The same, several times faster on a CPU: OpenCV, class by class, so that all stays in the cache."""
+    just_below = torch.nextafter(limits, limits.new_tensor(-torch.inf)).tolist()
     # Interpolation never exceeds its inputs: a class below its limit everywhere cannot win a pixel.
-    present = (logits.amax(dim=(1, 2)) > just_below).nonzero()[:, 0].tolist()
-    lowest = min((float(just_below[channel]) for channel in present), default=0.0)
-    number_type = torch.uint8 if len(logits) <= 255 else torch.int16
-    best = logits.new_full(size, lowest)
-    winner = torch.zeros(size, dtype=number_type)
+    highest = logits.flatten(1).amax(dim=1).tolist()
+    present = [i for i, high in enumerate(highest) if high > just_below[i]]
+    lowest = min((just_below[channel] for channel in present), default=0.0)
+    best = np.full(size, lowest, np.float32)
+    winner = np.zeros(size, np.uint8 if len(logits) <= 255 else np.uint16)
+    full, better = np.empty_like(best), np.empty(size, np.bool_)
     for channel in present:
-        full = functional.interpolate(logits[None, None, channel], size, mode="bilinear")[0, 0]
-        limit = float(just_below[channel])
-        if limit > lowest:
-            torch.threshold_(full, limit, lowest)
-        better = (full > best).to(number_type)
-        # Channels come in rising order, so that the newest winner is the highest number.
-        torch.maximum(winner, better.mul_(channel + 1), out=winner)
-        torch.maximum(best, full, out=best)
-    return best, winner
+        small = logits[channel].numpy()
+        cv2.resize(small, size[::-1], dst=full, interpolation=cv2.INTER_LINEAR)
+        if just_below[channel] > lowest:
+            full[full <= just_below[channel]] = lowest
+        np.greater(full, best, out=better)
+        np.copyto(winner, channel + 1, where=better)
+        np.maximum(best, full, out=best)
+    return torch.from_numpy(best), torch.from_numpy(winner)
 
 
 def _download(label: Tensor, confidence: Tensor) -> Segmentation:
