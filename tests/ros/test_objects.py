@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from planner import Planner, image, pixels, running_node, stamp, stripes
+from rclpy.serialization import serialize_message
+from std_msgs.msg import Header
 
 from zs_seg_ros import msg
-from zs_seg_ros.masks import decode_runs
+from zs_seg_ros.masks import decode_runs, find_objects
+from zs_seg_ros.recording import Recording, ground_truth_labels, shipped_recording
+from zs_seg_ros.ros.scene_messages import objects_message
+from zs_seg_ros.types import Segmentation
+from zs_seg_ros.vocabulary import TargetClass, Vocabulary
 
 
 @pytest.fixture
@@ -43,6 +49,25 @@ def test_the_masks_of_all_objects_are_the_label_image(planner: Planner) -> None:
     array = planner.output_with_stamp_of(message, planner.outputs("objects"))
     assert len(array.objects) > 3
     assert (painted(array) == label).all()
+
+
+def test_a_message_is_at_most_a_twentieth_of_its_masks_as_images() -> None:
+    """With the true masks of the shipped recording, all its names at once."""
+    folder = shipped_recording()
+    names = [label.name for label in ground_truth_labels(folder)]
+    vocabulary = Vocabulary().changed_to(TargetClass(name) for name in names)
+    message_bytes = image_bytes = 0
+    with Recording(folder) as recording:
+        messages = recording.messages(["/camera/ground_truth/label"])
+        labels = [pixels(message.content) for message in messages][::20]
+    for label in labels:
+        certain = np.where(label > 0, 255, 0).astype(np.uint8)
+        objects = find_objects(Segmentation(label, certain), min_area=50, max_objects=100)
+        message = objects_message(objects, label.shape, vocabulary, Header())
+        message_bytes += len(serialize_message(message))
+        image_bytes += len(objects) * label.size
+    assert image_bytes > 50 * label.size
+    assert message_bytes <= 0.05 * image_bytes
 
 
 def test_an_object_says_what_it_is(planner: Planner) -> None:

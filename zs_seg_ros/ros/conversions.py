@@ -9,7 +9,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from cv_bridge import CvBridge
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 import zs_seg_ros.msg as messages
