@@ -117,6 +117,8 @@ def test_frames_that_the_node_left_out_are_counted_and_latency_is_to_the_receipt
     measured = timing(answer)
     assert (measured.camera_frames, measured.labelled_frames, measured.dropped_frames) == (4, 3, 1)
     assert measured.frame_rate_hz == pytest.approx(10)
+    del answer.truth[200 * MS]  # ground truth can get lost as well
+    assert timing(answer).camera_frames == 4
     assert (measured.latency_median_ms, measured.latency_p95_ms) == pytest.approx((60, 60))
 
 
