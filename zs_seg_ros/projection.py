@@ -225,11 +225,11 @@ def _median(values: NDArray[np.float32]) -> float:
 def _surface(points: NDArray[np.float32]) -> VisibleSurface:
     """points: (3, N) m."""
     x, y, z = points.mean(axis=1, dtype=np.float64).tolist()
-    low = int(_OUTLIERS * points.shape[1])
-    high = points.shape[1] - 1 - low
-    points.partition((low, high), axis=1)
-    width, height, length = (points[:, high] - points[:, low]).tolist()
-    return VisibleSurface((x, y, z), (width, height, length))
+    lowest = int(_OUTLIERS * points.shape[1])
+    highest = points.shape[1] - 1 - lowest
+    points.partition((lowest, highest), axis=1)
+    low, high = points[:, lowest].tolist(), points[:, highest].tolist()
+    return VisibleSurface((x, y, z), tuple(low), tuple(high))
 
 
 def cloud(

@@ -20,6 +20,9 @@ Picture = NDArray[np.uint8] | NDArray[np.uint16]
 Label = NDArray[np.uint8] | NDArray[np.uint16]
 """(H, W); 0 is nothing, otherwise a class id. uint16 where the vocabulary has an id above 254."""
 
+Metres = tuple[float, float, float]
+"""(x, y, z)."""
+
 MAX_SIDE_PX = 16384
 """Longer pictures are refused: no camera makes them, and one malformed header could ask for all memory."""
 
@@ -108,11 +111,25 @@ class Box:
 class VisibleSurface:
     """Where the side of a thing is that the camera sees, in metres.
 
-    centre and size are (x, y, z) in the camera's optical frame: x right, y down, z forward (REP 103).
+    All are (x, y, z) in the camera's optical frame: x right, y down, z forward (REP 103). centre: the mean of its
+    points. low and high: two corners of the box around them, whose middle is another point than the centre.
     """
 
-    centre: tuple[float, float, float]
-    size: tuple[float, float, float]
+    centre: Metres
+    low: Metres
+    high: Metres
+
+    @property
+    def middle(self) -> Metres:
+        """Of the box from low to high."""
+        (x, y, z), (x_high, y_high, z_high) = self.low, self.high
+        return (x + x_high) / 2, (y + y_high) / 2, (z + z_high) / 2
+
+    @property
+    def size(self) -> Metres:
+        """Of the box from low to high."""
+        (x, y, z), (x_high, y_high, z_high) = self.low, self.high
+        return x_high - x, y_high - y, z_high - z
 
 
 @dataclass(frozen=True, eq=False)

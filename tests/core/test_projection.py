@@ -352,7 +352,9 @@ class TestSurfaceUnderBadConditions:
         low, high = points.min(axis=0), points.max(axis=0)
         slack = 1e-9 + 1e-5 * np.abs(points).max(axis=0)
         assert (surface.centre >= low - slack).all() and (surface.centre <= high + slack).all()
-        assert (np.array(surface.size) >= 0).all() and (surface.size <= high - low + slack).all()
+        assert (surface.low >= low - slack).all() and (surface.high <= high + slack).all()
+        assert (np.array(surface.size) >= 0).all()
+        assert surface.low + np.array(surface.size) / 2 == pytest.approx(surface.middle)
 
 
 def test_on_the_shipped_recording_positions_are_within_a_centimetre_of_the_truth() -> None:

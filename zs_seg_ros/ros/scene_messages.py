@@ -126,7 +126,7 @@ def _markers_of(
     thing: DetectedObject, surface: VisibleSurface, name: str, number: int, header: Header
 ) -> list[Marker]:
     red, green, blue = (part / 255 for part in class_colour(thing.class_id))
-    x, y, z = surface.centre
+    x, y, z = surface.middle
     upright = Quaternion(w=1.0)
     box = Marker(
         header=header,
@@ -137,7 +137,7 @@ def _markers_of(
         scale=Vector3(**_x_y_z(surface.size)),
         color=ColorRGBA(r=red, g=green, b=blue, a=0.5),
     )
-    above = y - surface.size[1] / 2 - _NAME_HEIGHT_M  # y points down
+    above = surface.low[1] - _NAME_HEIGHT_M  # y points down
     text = Marker(
         header=header,
         ns="names",
