@@ -70,8 +70,8 @@ def logits_of(objects: int, classes: int, frame: int) -> torch.Tensor:
         centre = ((column + 0.5) * cell + 0.5 * (frame % 8), (row + 0.5) * cell)
         axes = rng.uniform(0.2, 0.42, 2) * cell
         angle = float(rng.uniform(0, 180))
-        whole = tuple(round(v) for v in centre), tuple(max(2, round(v)) for v in axes)
-        cv2.ellipse(logits[number % classes], *whole, angle, 0, 360, 5, cv2.FILLED)
+        middle, half_axes = [round(v) for v in centre], [max(2, round(v)) for v in axes]
+        cv2.ellipse(logits[number % classes], middle, half_axes, angle, 0, 360, (5,), cv2.FILLED)
     return torch.from_numpy(np.stack([cv2.GaussianBlur(k, (5, 5), 0) for k in logits]))
 
 

@@ -140,8 +140,8 @@ def frames(
     """Every n-th frame. The recording has one message of each topic for each frame, in order."""
     ids = dict(zip(vocabulary.names, vocabulary.ids, strict=True))
     class_id = np.zeros(256, np.uint8)
-    for label in ground_truth_labels(folder):
-        class_id[label.id] = ids.get(label.name, 0)
+    for known in ground_truth_labels(folder):
+        class_id[known.id] = ids.get(known.name, 0)
     count = recording.topics[TOPICS[0]].message_count
     moments = zip(*(recording.messages([topic]) for topic in TOPICS), strict=True)
     for number, moment in enumerate(tqdm(moments, "tracking", count, unit="frame")):
