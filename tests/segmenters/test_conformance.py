@@ -1,0 +1,242 @@
+"""What every family must do, on small checkpoints of random weights, written and loaded as real ones are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from families import FAMILIES, Family
+from numpy.typing import NDArray
+
+from zs_seg_ros.errors import ModelError, VocabularyError
+from zs_seg_ros.segmenters import LoadOptions, load_segmenter
+from zs_seg_ros.segmenters.base import Segmenter
+from zs_seg_ros.types import Batch, DetectedObject, Segmentation
+from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
+
+SIZES = [(48, 64), (1, 1), (1, 200), (200, 1), (37, 90), (130, 61)]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    family: Family
+    model: str
+    segmenter: Segmenter
+
+    def segment(
+        self, words: Vocabulary, *pictures: NDArray[np.uint8], threshold: float | None = None
+    ) -> list[Segmentation]:
+        least = self.family.threshold if threshold is None else threshold
+        batch = Batch(pictures, words.thresholds(least))
+        return self.segmenter.segment(batch, self.segmenter.encode(words))
+
+
+@pytest.fixture(scope="module", params=FAMILIES, ids=lambda family: family.name)
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    family = request.param
+    model = family.write(tmp_path_factory.mktemp(family.name))
+    return Loaded(family, model, load_segmenter(model, LoadOptions(device="cpu")))
+
+
+def words(*names: str) -> Vocabulary:
+    return Vocabulary().changed_to(TargetClass(name) for name in names)
+
+
+def picture(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.uint8]:
+    """Blots of many sizes, so that there is something to find."""
+    random = np.random.default_rng(seed)
+    blots = random.integers(0, 256, (1 + height // 8, 1 + width // 8, 3), np.uint8)
+    return blots.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
+
+
+def check(result: Segmentation, size: tuple[int, int], ids: tuple[int, ...]) -> None:
+    """Shapes, types, ranges, and that all parts say the same."""
+    assert result.label.shape == result.confidence.shape == size
+    assert result.label.dtype == (np.uint8 if max(ids, default=0) < 255 else np.uint16)
+    assert result.confidence.dtype == np.uint8
+    assert set(np.unique(result.label)) <= {0, *ids}
+    assert ((result.confidence == 0) == (result.label == 0)).all()
+    covered = np.zeros(size, bool)
+    for thing in result.instances or ():
+        assert thing.class_id in ids and 0 <= thing.score <= 1
+        box = thing.box
+        assert 0 <= box.left <= box.left + box.width <= size[1]
+        assert 0 <= box.top <= box.top + box.height <= size[0]
+        assert thing.mask.any(axis=0)[[0, -1]].all() and thing.mask.any(axis=1)[[0, -1]].all()
+        covered[box.top : box.top + box.height, box.left : box.left + box.width] |= thing.mask
+    if result.instances is not None:
+        assert (covered == (result.label > 0)).all()
+
+
+def same_label(one: Segmentation, other: Segmentation) -> float:
+    """The share of pixels."""
+    return float((one.label == other.label).mean())
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
+def test_the_answer_has_the_size_of_the_picture(loaded: Loaded, size: tuple[int, int]) -> None:
+    vocabulary = words(*loaded.family.names(3))
+    [result] = loaded.segment(vocabulary, picture(*size))
+    check(result, size, vocabulary.ids)
+
+
+def test_something_is_found_and_something_is_not(loaded: Loaded) -> None:
+    """Otherwise the other tests would compare nothing with nothing."""
+    [result] = loaded.segment(words(*loaded.family.names(3)), picture())
+    assert 0.02 < (result.label > 0).mean() < 0.98
+
+
+def test_the_same_picture_twice_gives_the_same_answer(loaded: Loaded) -> None:
+    vocabulary = words(*loaded.family.names(3))
+    [first], [second] = loaded.segment(vocabulary, picture()), loaded.segment(vocabulary, picture())
+    assert np.array_equal(first.label, second.label)
+    assert np.array_equal(first.confidence, second.confidence)
+
+
+def test_a_batch_is_as_good_as_its_pictures_one_by_one(loaded: Loaded) -> None:
+    vocabulary = words(*loaded.family.names(4))
+    pictures = [picture(48, 64, 1), picture(90, 40, 2), picture(48, 64, 3)]
+    together = loaded.segment(vocabulary, *pictures)
+    assert len(together) == 3
+    for result, one in zip(together, pictures, strict=True):
+        [alone] = loaded.segment(vocabulary, one)
+        assert same_label(result, alone) > 0.99  # sums may be added up in another order
+        assert len(result.instances or ()) == len(alone.instances or ())
+
+
+def test_the_order_of_classes_changes_nothing(loaded: Loaded) -> None:
+    if loaded.family.fused:
+        pytest.skip("its text is fused; test_boxes_then_masks.py measures how much that changes")
+    names = loaded.family.names(4)
+    forwards = words(*names)
+    backwards = forwards.changed_to(TargetClass(name) for name in reversed(names))
+    assert forwards.ids == tuple(reversed(backwards.ids))
+    [one], [other] = loaded.segment(forwards, picture()), loaded.segment(backwards, picture())
+    assert same_label(one, other) > 0.99
+
+
+def test_a_class_does_not_depend_on_the_presence_of_others(loaded: Loaded) -> None:
+    if loaded.family.fused:
+        pytest.skip("its text is fused; test_boxes_then_masks.py measures how much that changes")
+    names = loaded.family.names(5)
+    everything = words(*names)
+    [together] = loaded.segment(everything, picture())
+    for name, class_id in zip(everything.names, everything.ids, strict=True):
+        [alone] = loaded.segment(words(name), picture())
+        if together.instances is not None and alone.instances is not None:
+            mine = [thing for thing in together.instances if thing.class_id == class_id]
+            assert_same_things(mine, list(alone.instances))
+        # What it has among others it has alone; what it has lost, a more certain class has.
+        has = together.label == class_id
+        assert (alone.label[has] > 0).mean() > 0.99 if has.any() else True
+        lost = (alone.label > 0) & ~has
+        surer = together.confidence[lost].astype(int) >= alone.confidence[lost].astype(int) - 1
+        assert surer.mean() > 0.99 if lost.any() else True
+
+
+def assert_same_things(one: list[DetectedObject], other: list[DetectedObject]) -> None:
+    assert len(one) == len(other)
+    for mine, yours in zip(one, other, strict=True):
+        assert mine.score == pytest.approx(yours.score, abs=1e-4)
+        assert abs(mine.area - yours.area) <= 1 + 0.01 * yours.area
+
+
+def test_no_classes_find_nothing(loaded: Loaded) -> None:
+    nothing = words()
+    for result in loaded.segment(nothing, picture(), picture(20, 30)):
+        assert not result.label.any() and not result.confidence.any()
+        assert not result.instances
+
+
+def test_a_threshold_that_nothing_reaches_finds_nothing(loaded: Loaded) -> None:
+    [result] = loaded.segment(words(*loaded.family.names(3)), picture(), threshold=1.0)
+    assert not result.label.any()
+    check(result, (48, 64), (1, 2, 3))
+
+
+@pytest.mark.parametrize("count", [1, 8, 64])
+def test_any_number_of_classes_will_do(loaded: Loaded, count: int) -> None:
+    vocabulary = words(*loaded.family.names(count))
+    if not loaded.family.classes:
+        assert len(vocabulary.classes) == count
+    [result] = loaded.segment(vocabulary, picture())
+    check(result, (48, 64), vocabulary.ids)
+
+
+def test_ids_above_254_need_16_bits(loaded: Loaded) -> None:
+    vocabulary = Vocabulary()
+    for number in range(30):  # ids of names that are gone are not given again
+        vocabulary = vocabulary.changed_to(TargetClass(f"{number} {i}") for i in range(9))
+    vocabulary = vocabulary.changed_to(TargetClass(name) for name in loaded.family.names(2))
+    [result] = loaded.segment(vocabulary, picture())
+    check(result, (48, 64), vocabulary.ids)
+    assert result.label.dtype == np.uint16 and result.label.any()
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_16_bits_are_close_to_32(loaded: Loaded, precision: str) -> None:
+    half = load_segmenter(loaded.model, LoadOptions(device="cpu", precision=precision))
+    vocabulary = words(*loaded.family.names(3))
+    [exact] = loaded.segment(vocabulary, picture())
+    [close] = Loaded(loaded.family, loaded.model, half).segment(vocabulary, picture())
+    check(close, (48, 64), vocabulary.ids)
+    assert same_label(exact, close) > loaded.family.half_agreement
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_gpu_and_cpu_agree(loaded: Loaded) -> None:
+    options = LoadOptions(device="cuda", precision="fp32")
+    gpu = Loaded(loaded.family, loaded.model, load_segmenter(loaded.model, options))
+    vocabulary = words(*loaded.family.names(3))
+    [expected], [found] = (each.segment(vocabulary, picture()) for each in (loaded, gpu))
+    assert same_label(expected, found) > 0.98
+
+
+def test_a_repeated_vocabulary_is_encoded_at_once(loaded: Loaded) -> None:
+    names = loaded.family.names(10)
+    first = loaded.segmenter.encode(words(*names))
+    again = loaded.segmenter.encode(words(*names))
+    batch = Batch((picture(),), words(*names).thresholds(loaded.family.threshold))
+    [one], [other] = (loaded.segmenter.segment(batch, encoded) for encoded in (first, again))
+    assert np.array_equal(one.label, other.label)
+    assert first.warnings == again.warnings
+
+
+def cut_off(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+DAMAGE = {
+    "weights cut off": cut_off,
+    "weights missing": Path.unlink,
+    "weights are no safetensors": partial(Path.write_bytes, data=b"\x80\x04pickled"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+def test_damaged_weights_are_one_sentence(loaded: Loaded, damage: object, tmp_path: Path) -> None:
+    assert callable(damage)
+    model = loaded.family.write(tmp_path)
+    for file in sorted(tmp_path.rglob("*.safetensors")):
+        before = file.read_bytes()
+        damage(file)
+        with pytest.raises(ModelError) as refused:
+            load_segmenter(model, LoadOptions(device="cpu"))
+        assert "\n" not in str(refused.value) and str(file.parent) in str(refused.value)
+        file.write_bytes(before)
+
+
+def test_example_pictures_are_used_or_refused_in_one_sentence(loaded: Loaded) -> None:
+    [name] = loaded.family.names(1)
+    shown = Vocabulary().changed_to([TargetClass(name, exemplars=(Exemplar(picture(40, 40)),))])
+    if loaded.family.exemplars:
+        [result] = loaded.segment(shown, picture())
+        check(result, (48, 64), shown.ids)
+        return
+    with pytest.raises(VocabularyError) as refused:
+        loaded.segmenter.encode(shown)
+    assert "\n" not in str(refused.value) and repr(name) in str(refused.value)

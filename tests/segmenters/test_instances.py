@@ -1,0 +1,123 @@
+"""The last step of every family that tells things apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from zs_seg_ros import Segmentation
+from zs_seg_ros.segmenters.instances import Instances, decode_instances, without_duplicates
+
+IDS = (7, 3, 254)
+
+
+def found(*things: tuple[int, float, slice, slice], side: int = 8) -> Instances:
+    """Things as (class index, score, rows, columns) on a square of side x side."""
+    masks = torch.full((len(things), side, side), -1.0)
+    for mask, (_, _, rows, columns) in zip(masks, things, strict=True):
+        mask[rows, columns] = 1.0
+    return Instances(
+        masks,
+        torch.tensor([score for _, score, _, _ in things]),
+        torch.tensor([index for index, _, _, _ in things], dtype=torch.int64),
+    )
+
+
+def decoded(instances: Instances, side: int = 8, threshold: float = 0.5) -> Segmentation:
+    thresholds = np.full(3, threshold, np.float32)
+    return decode_instances(instances, (side, side), thresholds, IDS, eight_bits=True)
+
+
+def test_the_most_confident_thing_has_the_pixel_and_both_keep_their_masks() -> None:
+    result = decoded(found((0, 0.6, slice(0, 4), slice(0, 8)), (2, 0.8, slice(2, 6), slice(0, 4))))
+    assert result.label[1, 1] == 7 and result.label[3, 1] == 254 and result.label[7, 7] == 0
+    assert result.confidence[1, 1] == 153 and result.confidence[3, 1] == 204
+    assert result.instances is not None
+    assert [(t.class_id, t.area) for t in result.instances] == [(254, 16), (7, 32)]
+    box = result.instances[0].box
+    assert (box.left, box.top, box.width, box.height) == (0, 2, 4, 4)
+
+
+def test_things_below_the_threshold_of_their_class_and_empty_masks_are_left_out() -> None:
+    everywhere = slice(0, 8)
+    instances = found(
+        (0, 0.49, everywhere, everywhere),
+        (1, 0.5, everywhere, everywhere),
+        (2, 0.99, slice(0, 0), everywhere),
+    )
+    result = decoded(instances)
+    assert result.instances is not None
+    assert [t.class_id for t in result.instances] == [3]
+    assert (result.label == 3).all()
+
+
+def test_nothing_found_is_an_empty_list_and_not_none() -> None:
+    result = decoded(Instances(torch.zeros(0, 4, 4), torch.zeros(0), torch.zeros(0).long()))
+    assert result.instances == () and not result.label.any() and not result.confidence.any()
+
+
+def test_a_thing_of_no_confidence_is_still_more_than_nothing() -> None:
+    result = decoded(found((0, 0.0, slice(0, 2), slice(0, 2))), threshold=0.0)
+    assert (result.confidence > 0).tolist() == (result.label > 0).tolist()
+    assert result.confidence.max() == 1
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 30), st.integers(1, 30))
+@settings(deadline=None)
+def test_masks_are_resized_as_torch_does_it(seed: int, side: int, height: int, width: int) -> None:
+    masks = torch.randn(2, side, side, generator=torch.Generator().manual_seed(seed))
+    instances = Instances(masks, torch.tensor([0.9, 0.8]), torch.tensor([0, 1]))
+    result = decode_instances(
+        instances, (height, width), np.zeros(2, np.float32), IDS[:2], eight_bits=False
+    )
+    full = functional.interpolate(masks[None], (height, width), mode="bilinear")[0]
+    assert result.label.dtype == np.uint16
+    expected = np.where(full[0] > 0, 7, np.where(full[1] > 0, 3, 0))
+    clear = (full.abs() > 1e-4).all(dim=0).numpy()
+    assert (result.label == expected)[clear].all()
+    assert result.instances is not None
+    for thing in result.instances:
+        assert thing.mask.any(axis=0)[[0, -1]].all() and thing.mask.any(axis=1)[[0, -1]].all()
+
+
+@pytest.mark.parametrize(
+    ("classes", "phrases", "kept"),
+    [
+        ([0, 0], [0, 1], [1]),  # two phrases of a class found one thing
+        ([0, 0], [0, 0], [0, 1]),  # a phrase's own answers are the model's business
+        ([0, 1], [0, 1], [0, 1]),  # classes do not know of each other
+    ],
+)
+def test_only_phrases_of_one_class_suppress_each_other(
+    classes: list[int], phrases: list[int], kept: list[int]
+) -> None:
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 9]], np.float32)
+    scores = np.array([0.6, 0.7], np.float32)
+    assert without_duplicates(boxes, scores, classes, phrases) == kept
+
+
+def test_things_side_by_side_are_no_duplicates() -> None:
+    boxes = np.array([[0, 0, 10, 10], [6, 0, 16, 10], [0, 0, 0, 0]], np.float32)
+    scores = np.array([0.6, 0.7, 0.1], np.float32)
+    assert without_duplicates(boxes, scores, [0, 0, 0], [0, 1, 2]) == [0, 1, 2]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_gpu_and_cpu_agree() -> None:
+    masks = torch.randn(40, 12, 12)
+    scores, classes = torch.rand(40), torch.randint(0, 3, (40,))
+    on_cpu = decode_instances(
+        Instances(masks, scores, classes), (30, 40), np.full(3, 0.3, np.float32), IDS, True
+    )
+    on_gpu = decode_instances(
+        Instances(masks.cuda(), scores.cuda(), classes.cuda()),
+        (30, 40),
+        np.full(3, 0.3, np.float32),
+        IDS,
+        True,
+    )
+    assert (on_cpu.label == on_gpu.label).mean() > 0.999
