@@ -27,7 +27,7 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 
 from zs_seg_ros.segmenters import LoadOptions, load_segmenter
 from zs_seg_ros.segmenters.checkpoint import find_checkpoint
-from zs_seg_ros.testing import published_clipseg_config, write_clipseg
+from zs_seg_ros.testing.clipseg import published_clipseg_config, write_clipseg
 from zs_seg_ros.types import Batch, Picture
 from zs_seg_ros.vocabulary import TargetClass, Vocabulary
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from zs_seg_ros.segmenters.dense_network import DenseConfig, DenseNetwork
-from zs_seg_ros.testing import small_clipseg_config, write_clipseg
+from zs_seg_ros.testing.clipseg import small_clipseg_config, write_clipseg
 
 WORDS = ("red", "blue", "green", "big", "small", "old", "mug", "ball", "car", "duck")
 

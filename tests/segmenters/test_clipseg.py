@@ -19,7 +19,7 @@ from zs_seg_ros.errors import ModelError, ModelNotFoundError, VocabularyError
 from zs_seg_ros.segmenters import LoadOptions, load_segmenter
 from zs_seg_ros.segmenters.clipseg import ClipSegSegmenter
 from zs_seg_ros.segmenters.visual_prompt import visual_prompt
-from zs_seg_ros.testing import (
+from zs_seg_ros.testing.clipseg import (
     published_clipseg_config,
     small_clipseg_config,
     write_clipseg,

@@ -1,7 +1,4 @@
-"""Checkpoints of real architectures with random weights, for tests and benchmarks.
-
-They are written and loaded the way real ones are, and need no download. What they answer means nothing.
-"""
+"""CLIPSeg checkpoints of random weights, and CLIP's tokenizer, which other families use too."""
 
 from __future__ import annotations
 

@@ -1,0 +1,56 @@
+"""The two halves of a detector with a mask model behind it: phrases to boxes, and boxes to masks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from zs_seg_ros.types import Picture
+
+Phrases = TypeVar("Phrases")
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """What a detector found in one picture.
+
+    corners: (N, 4) float32, left, top, right, bottom in pixels of the picture. scores: (N,) float32, 0..1.
+    phrase_index: (N,) int64. One place may come several times, once for each phrase that fits.
+    """
+
+    corners: Tensor
+    scores: Tensor
+    phrase_index: Tensor
+
+
+class Detector(ABC, Generic[Phrases]):
+    """Finds phrases as boxes. Thread-safe like a `Segmenter`."""
+
+    device: str
+
+    @abstractmethod
+    def encode(self, phrases: Sequence[str]) -> Phrases:
+        """Prepare phrases, at least one. Raises VocabularyError for one that this model cannot read."""
+
+    @abstractmethod
+    def detect(
+        self, pictures: Sequence[Picture], encoded: Phrases, thresholds: NDArray[np.float32]
+    ) -> list[Boxes]:
+        """For each picture the boxes whose score reaches the threshold of their phrase. thresholds: (P,), 0..1."""
+
+
+class BoxSegmenter(ABC):
+    """Turns boxes into masks. Thread-safe like a `Segmenter`."""
+
+    @abstractmethod
+    def masks(self, pictures: Sequence[Picture], boxes: Sequence[Tensor]) -> list[Tensor]:
+        """For each picture (N, h, w) logits that cover the whole picture, more than 0 on the thing.
+
+        boxes: one (N, 4) per picture, as in `Boxes.corners`; a picture without boxes costs nothing.
+        """
