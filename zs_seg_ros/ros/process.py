@@ -38,8 +38,9 @@ def run(make_node: Callable[[], Node]) -> None:
     try:
         node = make_node()
     except ParameterException as error:
-        rclpy.try_shutdown()
-        sys.exit(f"a parameter has a wrong value at the start: {error}")
+        print(f"a parameter has a wrong value at the start: {error}", file=sys.stderr, flush=True)
+        # Kilted's shutdown, also that at the interpreter's end, would destroy the node that is only half made.
+        os._exit(1)
     executor = MultiThreadedExecutor(num_threads=_THREADS)
     executor.add_node(node)
 
