@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -58,10 +59,11 @@ class LiveModel:
     def _put_in_force(self, vocabulary: Vocabulary) -> list[str]:
         if self.segmenter is None:
             raise VocabularyError("no model is loaded; configure the node first")
-        encoded = self.segmenter.encode(vocabulary)
-        # One picture before anybody sees it: a model that fails on this vocabulary fails here.
-        blank = np.zeros((*_WARM_UP_SIZE, 3), np.uint8)
-        self.segmenter.segment(Batch((blank,), vocabulary.thresholds(1.0)), encoded)
+        with _recovering(self.segmenter):
+            encoded = self.segmenter.encode(vocabulary)
+            # One picture before anybody sees it: a model that fails on this vocabulary fails here.
+            blank = np.zeros((*_WARM_UP_SIZE, 3), np.uint8)
+            self.segmenter.segment(Batch((blank,), vocabulary.thresholds(1.0)), encoded)
         vocabulary = replace(vocabulary, stamp_ns=self._now_ns())
         self.vocabulary = vocabulary
         self.encoded = replace(encoded, vocabulary=vocabulary)
@@ -82,15 +84,16 @@ class LiveModel:
             if self.segmenter is None:
                 raise ModelError("no model is loaded; configure the node first")
             encoded = self.encoded
-            if targets:
-                once = replace(Vocabulary().changed_to(targets), version=0)
-                encoded = self.segmenter.encode(once)
-            if encoded is None:
-                raise VocabularyError(
-                    "no vocabulary is in force; give classes, or set a vocabulary first"
-                )
-            batch = Batch((picture,), encoded.vocabulary.thresholds(default_threshold))
-            return self.segmenter.segment(batch, encoded)[0], encoded.vocabulary
+            with _recovering(self.segmenter):
+                if targets:
+                    once = replace(Vocabulary().changed_to(targets), version=0)
+                    encoded = self.segmenter.encode(once)
+                if encoded is None:
+                    raise VocabularyError(
+                        "no vocabulary is in force; give classes, or set a vocabulary first"
+                    )
+                batch = Batch((picture,), encoded.vocabulary.thresholds(default_threshold))
+                return self.segmenter.segment(batch, encoded)[0], encoded.vocabulary
 
     def free(self) -> None:
         """Give the model's memory back; the vocabulary is remembered."""
@@ -102,3 +105,15 @@ class LiveModel:
         if self.segmenter is not None:
             self.segmenter.close()
             self.segmenter = None
+
+
+@contextmanager
+def _recovering(segmenter: Segmenter[Any]) -> Iterator[None]:
+    """Let the segmenter free memory and say in words what went wrong."""
+    try:
+        yield
+    except Exception as error:
+        told = segmenter.recover(error)
+        if told is error:
+            raise
+        raise told from None

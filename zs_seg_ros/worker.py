@@ -54,4 +54,4 @@ class Worker:
                 for scene in self._pipeline.understand(frames, segmenter, encoded, settings):
                     self._on_scene(scene)
             except Exception as error:  # a model may raise anything; the next frame is tried
-                self._on_error(error)
+                self._on_error(segmenter.recover(error))

@@ -34,6 +34,15 @@ _FETCH_HELP = (
 )
 
 
+_BENCH_HELP = """\
+Measure what a frame costs with a model, for several numbers of classes, next to transformers' own pipeline for that
+model, in the same run: the two take turns, and medians are compared.
+
+prepare: picture to tensors. encode: done once a picture. decode: done for its phrases or boxes. finish: to a label
+image and masks. memory: at the peak, above what was in use before. words: the first time a vocabulary is seen.
+"""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code. Wrong arguments raise SystemExit (argparse)."""
     arguments = _parser().parse_args(argv)
@@ -101,6 +110,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--json", action="store_true", help="print the table as JSON, and nothing else on stdout")
 
+    bench = commands.add_parser(
+        "bench",
+        help="measure a model",
+        description=_BENCH_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    bench.set_defaults(run=_bench)
+    add = bench.add_argument
+    add(
+        "model", metavar="MODEL", help="a built-in name, a folder or a Hugging Face id on this disk"
+    )
+    add(
+        "--random", action="store_true", help="MODEL is a kind: its published shape, random weights"
+    )
+    add("--classes", nargs="+", type=_count, default=[1, 2, 4, 8, 16, 32], metavar="N")
+    add("--size", type=_size, default=(640, 480), help="of the picture (default: 640x480)")
+    add("--repeats", type=_count, default=3, help="(default: 3)")
+    add("--no-reference", action="store_true", help="measure this package alone")
+    add("--revision", default="", help="of a Hugging Face id (default: the newest on disk)")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    add("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: auto)")
+    add("--compile", action="store_true", help="compile the model with torch.compile")
+    add("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    add("--plot", type=Path, metavar="PNG", help="draw them (needs matplotlib)")
+
     fetch = commands.add_parser("fetch", help="download a model", description=_FETCH_HELP)
     fetch.set_defaults(run=_fetch)
     fetch.add_argument("model", metavar="MODEL", help="for example CIDAS/clipseg-rd64-refined")
@@ -125,6 +159,18 @@ def _share(text: str) -> float:
     return value
 
 
+def _count(text: str) -> int:
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(text)
+
+
+def _size(text: str) -> tuple[int, int]:
+    """(width, height)."""
+    width, _, height = text.partition("x")
+    return _count(width), _count(height)
+
+
 def _segment(arguments: argparse.Namespace) -> int:
     from zs_seg_ros.cli.segment import SegmentRequest, segment
 
@@ -140,6 +186,24 @@ def _segment(arguments: argparse.Namespace) -> int:
             as_json=arguments.json,
         )
     )
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from zs_seg_ros.cli.bench import BenchRequest, bench, bench_random
+
+    request = BenchRequest(
+        model=arguments.model,
+        options=LoadOptions(
+            arguments.device, arguments.precision, arguments.revision, arguments.compile
+        ),
+        counts=tuple(sorted(set(arguments.classes))),
+        size=arguments.size,
+        repeats=arguments.repeats,
+        with_reference=not arguments.no_reference,
+        json=arguments.json,
+        plot=arguments.plot,
+    )
+    return bench_random(request) if arguments.random else bench(request)
 
 
 def _fetch(arguments: argparse.Namespace) -> int:

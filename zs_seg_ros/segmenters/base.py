@@ -37,6 +37,9 @@ class Segmenter(ABC, Generic[Features]):
     caution: str = ""
     """What every user of this model must know, in one sentence; shown in log and diagnostics."""
 
+    only_names: tuple[str, ...] = ()
+    """The names that a closed-set model knows; empty for a model that takes any words."""
+
     @abstractmethod
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[Features]:
         """Prepare a vocabulary. Raises VocabularyError when this model cannot search for it."""
@@ -44,6 +47,10 @@ class Segmenter(ABC, Generic[Features]):
     @abstractmethod
     def segment(self, batch: Batch, encoded: EncodedVocabulary[Features]) -> list[Segmentation]:
         """One segmentation per picture, in order and at the picture's own size."""
+
+    def recover(self, error: Exception) -> Exception:
+        """What to tell people about an error of `encode` or `segment`; also frees memory if that was the trouble."""
+        return error
 
     def close(self) -> None:
         """Free memory. The segmenter is not used afterwards."""

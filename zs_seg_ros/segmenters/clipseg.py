@@ -18,10 +18,11 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 
 from zs_seg_ros.errors import ImageError, ModelError, VocabularyError
 from zs_seg_ros.segmenters import LoadOptions
-from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.clipseg_network import ClipSegNetwork
 from zs_seg_ros.segmenters.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.label_image import best_of_phrases, decode
+from zs_seg_ros.segmenters.phrase_cache import PhraseCache
 from zs_seg_ros.segmenters.phrases import flat_phrases, similarity_warnings
 from zs_seg_ros.segmenters.pictures import prepare
 from zs_seg_ros.segmenters.pretrained import (
@@ -30,8 +31,10 @@ from zs_seg_ros.segmenters.pretrained import (
     load_picture_format,
     load_tokenizer,
 )
+from zs_seg_ros.segmenters.stages import stage
+from zs_seg_ros.segmenters.torch_segmenter import TorchSegmenter
 from zs_seg_ros.segmenters.visual_prompt import visual_prompt
-from zs_seg_ros.types import Batch, Picture, Segmentation, check_picture
+from zs_seg_ros.types import Batch, Picture, Segmentation, check_picture, size_of
 from zs_seg_ros.vocabulary import Exemplar, Vocabulary
 
 # What the authors trained with and the published preprocessor_config.json says: ImageNet's mean and deviation.
@@ -52,7 +55,7 @@ class ClipSegFeatures:
     class_of_row: tuple[int, ...]
 
 
-class ClipSegSegmenter(Segmenter[ClipSegFeatures]):
+class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
     """A CLIPSeg checkpoint from a folder in the format of transformers."""
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
@@ -62,6 +65,7 @@ class ClipSegSegmenter(Segmenter[ClipSegFeatures]):
         self._dtype = choose_precision(options, device)
         loaded = load_model(CLIPSegForImageSegmentation, model, folder, self._dtype)
         self._tokenizer = load_tokenizer(CLIPTokenizer, model, folder)
+        self._phrases = PhraseCache[Tensor]()
         self._tokenizer_use = threading.Lock()  # it is not made for several threads
         self._format = load_picture_format(ViTImageProcessorPil, model, folder, _DEFAULT_FORMAT)
         self._check(loaded)
@@ -104,13 +108,15 @@ class ClipSegSegmenter(Segmenter[ClipSegFeatures]):
         Raises VocabularyError for a phrase that is longer than the model reads, or an exemplar without a thing.
         """
         flat = flat_phrases(vocabulary)
-        rows = [self._encode_phrases(flat.phrases)]
+        rows = self._phrases.get(flat.phrases, self._encode_phrases)
         class_of_row = list(flat.class_of_phrase)
         for index, target in enumerate(vocabulary.classes):
             for exemplar in target.exemplars:
                 rows.append(self._encode_exemplar(exemplar, target.name))
                 class_of_row.append(index)
-        features = ClipSegFeatures(torch.cat(rows), tuple(class_of_row))
+        nothing = torch.zeros(0, self._clip.config.projection_dim, device=self.device)
+        conditional = torch.cat(rows) if rows else nothing
+        features = ClipSegFeatures(conditional, tuple(class_of_row))
         warnings = similarity_warnings(
             vocabulary, features.class_of_row, features.conditional, _SAME_MEANING
         )
@@ -121,9 +127,11 @@ class ClipSegSegmenter(Segmenter[ClipSegFeatures]):
         self, batch: Batch, encoded: EncodedVocabulary[ClipSegFeatures]
     ) -> list[Segmentation]:
         if not encoded.vocabulary.classes:
-            sizes = [picture.shape for picture in batch.pictures]
-            return [Segmentation.nothing((height, width)) for height, width, _ in sizes]
-        read = self.network.encode_pictures(self._prepare(batch.pictures))
+            return [Segmentation.nothing(size_of(picture)) for picture in batch.pictures]
+        with stage("prepare"):
+            pixels = self._prepare(batch.pictures)
+        with stage("encode"):
+            read = self.network.encode_pictures(pixels)
         return [
             self._decode(one, picture, batch, encoded)
             for one, picture in zip(read, batch.pictures, strict=True)
@@ -143,28 +151,28 @@ class ClipSegSegmenter(Segmenter[ClipSegFeatures]):
         encoded: EncodedVocabulary[ClipSegFeatures],
     ) -> Segmentation:
         vocabulary, features = encoded.vocabulary, encoded.features
-        logits = self.network.decode(read, features.conditional)
-        per_class = best_of_phrases(logits, features.class_of_row, len(vocabulary.classes))
-        height, width = picture.shape[:2]
-        return decode(
-            per_class, (height, width), batch.thresholds, vocabulary.ids, vocabulary.fits_8_bits
-        )
+        with stage("decode"):
+            logits = self.network.decode(read, features.conditional)
+        with stage("finish"):
+            per_class = best_of_phrases(logits, features.class_of_row, len(vocabulary.classes))
+            size = size_of(picture)
+            return decode(per_class, size, batch.thresholds, vocabulary.ids, vocabulary.fits_8_bits)
 
     def _prepare(self, pictures: Sequence[Picture]) -> Tensor:
         return prepare(pictures, self._format.size, self._mean, self._std, self._dtype)
 
-    def _encode_phrases(self, phrases: Sequence[str]) -> Tensor:
-        """(P, D)."""
+    def _encode_phrases(self, phrases: Sequence[str]) -> Sequence[Tensor]:
+        """One (1, D) per phrase."""
         tokens = [self._tokenize(phrase) for phrase in phrases]
-        width, end = self._clip.config.projection_dim, self._tokenizer.eos_token_id
-        rows = [torch.zeros(0, width, device=self.device, dtype=self._dtype)]
+        end = self._tokenizer.eos_token_id
+        rows: list[Tensor] = []
         for start in range(0, len(tokens), _PHRASES_AT_ONCE):
             part = tokens[start : start + _PHRASES_AT_ONCE]
             length = max(len(row) for row in part)
             # The text encoder only looks back, so that what fills up a phrase after its end needs no mask.
             ids = torch.tensor([row + [end] * (length - len(row)) for row in part])
-            rows.append(self._clip.get_text_features(ids.to(self.device)).pooler_output)
-        return torch.cat(rows)
+            rows += self._clip.get_text_features(ids.to(self.device)).pooler_output.split(1)
+        return rows
 
     def _tokenize(self, phrase: str) -> list[int]:
         with self._tokenizer_use:
@@ -200,8 +208,3 @@ class ClipSegSegmenter(Segmenter[ClipSegFeatures]):
             picture = visual_prompt(picture, np.asarray(mask, dtype=bool), self._format.mean)
         features: Tensor = self._clip.get_image_features(self._prepare([picture])).pooler_output
         return features
-
-    def close(self) -> None:
-        del self.network, self._clip
-        if self.device != "cpu":
-            torch.cuda.empty_cache()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters import LoadOptions
-from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.dense_network import (
     DenseConfig,
     DenseNetwork,
@@ -27,6 +27,8 @@ from zs_seg_ros.segmenters.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.label_image import best_of_phrases, decode
 from zs_seg_ros.segmenters.phrases import flat_phrases, refuse_exemplars, similarity_warnings
 from zs_seg_ros.segmenters.pictures import prepare
+from zs_seg_ros.segmenters.stages import stage
+from zs_seg_ros.segmenters.torch_segmenter import TorchSegmenter
 from zs_seg_ros.types import Batch, Picture, Segmentation, size_of
 from zs_seg_ros.vocabulary import Vocabulary
 
@@ -43,7 +45,7 @@ class DenseFeatures:
     class_of_phrase: tuple[int, ...]
 
 
-class DenseSegmenter(Segmenter[DenseFeatures]):
+class DenseSegmenter(TorchSegmenter[DenseFeatures]):
     """A dense embedding model from a folder with config.json and model.safetensors."""
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
@@ -99,9 +101,12 @@ class DenseSegmenter(Segmenter[DenseFeatures]):
         results: dict[int, Segmentation] = {}
         for size, indices in self._by_working_size(batch.pictures).items():
             pictures = [batch.pictures[i] for i in indices]
-            prepared = prepare(pictures, size, self._mean, self._std, self._dtype)
-            pixels = self._image(prepared.to(memory_format=torch.channels_last))
-            logits = self._network.logits(pixels.float(), encoded.features.text)
+            with stage("prepare"):
+                prepared = prepare(pictures, size, self._mean, self._std, self._dtype)
+            with stage("encode"):
+                pixels = self._image(prepared.to(memory_format=torch.channels_last))
+            with stage("decode"):
+                logits = self._network.logits(pixels.float(), encoded.features.text)
             for index, picture, one in zip(indices, pictures, logits, strict=True):
                 results[index] = self._decode(one, picture, batch, encoded)
         return [results[i] for i in range(len(batch.pictures))]
@@ -113,13 +118,12 @@ class DenseSegmenter(Segmenter[DenseFeatures]):
         batch: Batch,
         encoded: EncodedVocabulary[DenseFeatures],
     ) -> Segmentation:
-        vocabulary = encoded.vocabulary
-        per_class = best_of_phrases(
-            logits, encoded.features.class_of_phrase, len(vocabulary.classes)
-        )
-        return decode(
-            per_class, size_of(picture), batch.thresholds, vocabulary.ids, vocabulary.fits_8_bits
-        )
+        vocabulary, size = encoded.vocabulary, size_of(picture)
+        with stage("finish"):
+            per_class = best_of_phrases(
+                logits, encoded.features.class_of_phrase, len(vocabulary.classes)
+            )
+            return decode(per_class, size, batch.thresholds, vocabulary.ids, vocabulary.fits_8_bits)
 
     def _by_working_size(self, pictures: tuple[Picture, ...]) -> dict[tuple[int, int], list[int]]:
         groups: dict[tuple[int, int], list[int]] = defaultdict(list)

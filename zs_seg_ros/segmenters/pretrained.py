@@ -35,7 +35,7 @@ def load_model(kind: type[Model], model: str, folder: Path, dtype: torch.dtype) 
     would put random numbers in their place.
     """
     try:
-        with _quiet():
+        with quiet():
             loaded, report = kind.from_pretrained(
                 folder,
                 local_files_only=True,
@@ -65,7 +65,7 @@ def load_tokenizer(kind: type[Tokenizer], model: str, folder: Path) -> Tokenizer
             f"the checkpoint of {model} has no tokenizer: neither {fast} nor {slow} is there; fetch it again"
         )
     try:
-        with _quiet():
+        with quiet():
             tokenizer: Tokenizer = kind.from_pretrained(folder, local_files_only=True)
             return tokenizer
     except Exception as error:  # the tokenizers library raises plain Exception
@@ -84,7 +84,9 @@ def load_picture_format(
         return default
     try:
         processor = kind.from_pretrained(folder, local_files_only=True)
-        size = int(processor.size["height"]), int(processor.size["width"])
+        sides = dict(processor.size)
+        longest = sides.get("longest_edge")  # SAM's way: a square that a smaller picture is filled up to
+        size = int(longest or sides["height"]), int(longest or sides["width"])
         (r, g, b), (sr, sg, sb) = processor.image_mean, processor.image_std
         return PictureFormat(
             size, (float(r), float(g), float(b)), (float(sr), float(sg), float(sb))
@@ -102,7 +104,7 @@ def _damaged(model: str, folder: Path, error: Exception) -> ModelError:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No progress bars and no reports on the terminal: what is wrong is raised."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

@@ -3,3 +3,34 @@
 They are written and loaded the way real ones are, and need no download. What they answer means nothing. One family
 a file: its published shape, a small one, and how it is written.
 """
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from zs_seg_ros.errors import ModelError
+
+# kind -> the module here that has `write_published`, which writes the published shape to a folder
+_PUBLISHED = ("clipseg",)
+
+
+def write_published(kinds: str, folder: Path) -> str:
+    """Write checkpoints of the published shapes of one kind, or of two joined by `+`; returns the model to load.
+
+    Raises ModelError for a kind that is not known.
+    """
+    from zs_seg_ros.segmenters.pretrained import quiet
+
+    models = []
+    for kind in (part.strip() for part in kinds.split("+")):
+        if kind not in _PUBLISHED:
+            raise ModelError(
+                f"there is no published shape of a kind {kind!r}; there are {', '.join(_PUBLISHED)}"
+            )
+        path = folder / kind
+        path.mkdir()
+        with quiet():
+            importlib.import_module(f"zs_seg_ros.testing.{kind}").write_published(path)
+        models.append(str(path))
+    return " + ".join(models)

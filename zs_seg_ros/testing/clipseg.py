@@ -68,6 +68,11 @@ def write_clipseg(
     return model
 
 
+def write_published(folder: Path) -> None:
+    """CIDAS/clipseg-rd64-refined with random weights."""
+    write_clipseg(folder, published_clipseg_config())
+
+
 def write_tokenizer(folder: Path, vocabulary_size: int, words: Sequence[str] = ()) -> None:
     """Write CLIP's byte-level tokenizer with a vocabulary of its own: all bytes, `words`, start and end.
 

@@ -1,0 +1,92 @@
+"""A GPU without enough memory costs frames, never the node: here with an error as torch raises it, on a CPU."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from families import WORDS, write_small_clipseg
+
+from zs_seg_ros.errors import ModelError
+from zs_seg_ros.frame_slot import FrameSlots
+from zs_seg_ros.live_model import LiveModel
+from zs_seg_ros.segmenters import LoadOptions
+from zs_seg_ros.segmenters.clipseg import ClipSegSegmenter
+from zs_seg_ros.types import Frame, Scene
+from zs_seg_ros.vocabulary import TargetClass
+from zs_seg_ros.worker import Worker
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> LiveModel:
+    model = LiveModel(now_ns=lambda: 0)
+    model.load(write_small_clipseg(tmp_path), LoadOptions(device="cpu"), [TargetClass(WORDS[0])])
+    return model
+
+
+class Memory:
+    """Fails as long as it is full, with tensors in the frames of the traceback."""
+
+    def __init__(self, model: LiveModel, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.full = True
+        self.tensors: list[weakref.ref[torch.Tensor]] = []
+        segmenter = model.segmenter
+        assert isinstance(segmenter, ClipSegSegmenter)
+        encode = segmenter.network.encode_pictures
+
+        def encode_pictures(pixels: torch.Tensor) -> torch.Tensor:
+            large = torch.zeros(1000)
+            self.tensors.append(weakref.ref(large))
+            if self.full:
+                raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB")
+            return encode(pixels)
+
+        monkeypatch.setattr(segmenter.network, "encode_pictures", encode_pictures)
+
+
+def test_the_frame_is_dropped_and_the_next_one_is_tried(
+    model: LiveModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Memory(model, monkeypatch)
+    scenes: list[Scene] = []
+    errors: list[Exception] = []
+    slots = FrameSlots(["camera"])
+
+    def put() -> None:
+        slots.put(Frame("camera", np.zeros((20, 30, 3), np.uint8)))
+
+    def on_error(error: Exception) -> None:
+        errors.append(error)
+        memory.full = False
+        put()
+
+    def on_scene(scene: Scene) -> None:
+        scenes.append(scene)
+        slots.close()
+
+    put()
+    worker = Worker(model, slots, on_scene, on_error)
+    worker.start()
+    worker._thread.join(20)
+    [error] = errors
+    assert isinstance(error, ModelError) and "\n" not in str(error)
+    assert "out of memory" in str(error) and "fewer classes" in str(error)
+    gc.collect()
+    assert memory.tensors[0]() is None, "the error still holds the tensors of the frame"
+    assert len(scenes) == 1
+
+
+def test_a_vocabulary_that_takes_too_much_leaves_the_old_one_in_force(
+    model: LiveModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Memory(model, monkeypatch)
+    with pytest.raises(ModelError, match="out of memory"):
+        model.change_vocabulary([TargetClass(word) for word in WORDS])
+    assert model.vocabulary.names == WORDS[:1]
+    memory.full = False
+    model.change_vocabulary([TargetClass(word) for word in WORDS])
+    assert model.vocabulary.names == WORDS

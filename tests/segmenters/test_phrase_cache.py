@@ -1,0 +1,54 @@
+"""Phrases are encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from zs_seg_ros.segmenters import phrase_cache
+from zs_seg_ros.segmenters.phrase_cache import PhraseCache
+
+
+class Encoder:
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+
+    def __call__(self, phrases: Sequence[str]) -> list[str]:
+        self.calls.append(list(phrases))
+        if "bad" in phrases:
+            raise ValueError("bad")
+        return [phrase.upper() for phrase in phrases]
+
+
+def test_only_what_is_new_is_encoded_and_the_order_is_kept() -> None:
+    cache, encoder = PhraseCache[str](), Encoder()
+    assert cache.get(["duck", "mug", "duck"], encoder) == ["DUCK", "MUG", "DUCK"]
+    assert cache.get(["car", "duck"], encoder) == ["CAR", "DUCK"]
+    assert cache.get(["mug"], encoder) == ["MUG"]
+    assert encoder.calls == [["duck", "mug"], ["car"]]
+
+
+def test_a_failure_leaves_what_there_was() -> None:
+    cache, encoder = PhraseCache[str](), Encoder()
+    cache.get(["duck"], encoder)
+    with pytest.raises(ValueError, match="bad"):
+        cache.get(["duck", "bad"], encoder)
+    assert cache.get(["duck"], encoder) == ["DUCK"]
+    assert encoder.calls == [["duck"], ["bad"]]
+
+
+def test_it_does_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phrase_cache, "_MOST_PHRASES", 3)
+    cache, encoder = PhraseCache[str](), Encoder()
+    for phrase in "abcd":
+        cache.get([phrase, "a"], encoder)
+    assert cache.get(["a", "d"], encoder) == ["A", "D"]
+    assert len(encoder.calls) == 4
+    cache.get(["b"], encoder)
+    assert encoder.calls[-1] == ["b"]
+
+
+def test_more_phrases_than_it_keeps_are_all_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phrase_cache, "_MOST_PHRASES", 2)
+    assert PhraseCache[str]().get(list("abcde"), Encoder()) == list("ABCDE")

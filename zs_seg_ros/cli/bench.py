@@ -1,0 +1,223 @@
+"""`zs-seg bench`: what a frame costs with a model, over the number of classes, next to transformers' own pipeline."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from zs_seg_ros.cli.peak_memory import peak_memory_mb
+from zs_seg_ros.errors import ModelError, ZeroShotSegmentationError
+from zs_seg_ros.references import Reference, load_reference
+from zs_seg_ros.segmenters import LoadOptions, load_segmenter
+from zs_seg_ros.segmenters.base import Segmenter
+from zs_seg_ros.segmenters.stages import stage_times, wait_for_gpu
+from zs_seg_ros.types import Batch, Picture
+from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+
+STAGES = ("prepare", "encode", "decode", "finish")
+_COLOURS = ("red", "green", "blue", "yellow", "orange", "purple", "white", "black")
+_THINGS = ("mug", "duck", "ball", "brick", "bear", "cube", "shoe", "lamp")
+PHRASES = tuple(f"{colour} {thing}" for thing in _THINGS for colour in _COLOURS)
+"""What is looked for: how many there are matters, not what they say."""
+
+
+@dataclass(frozen=True)
+class BenchRequest:
+    """What the command line asks for. size: (width, height) of the picture. plot, json: where to write."""
+
+    model: str
+    options: LoadOptions
+    counts: tuple[int, ...]
+    size: tuple[int, int]
+    repeats: int
+    with_reference: bool
+    json: Path | None
+    plot: Path | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """Medians for one number of classes, in milliseconds; memory above what was in use before, in MB.
+
+    encode_words_ms: the first time a vocabulary is seen. The reference's are None where there is none.
+    """
+
+    classes: int
+    stage_ms: dict[str, float]
+    total_ms: float
+    memory_mb: float
+    encode_words_ms: float
+    reference_ms: float | None = None
+    reference_memory_mb: float | None = None
+
+    @property
+    def times_faster(self) -> float | None:
+        return None if self.reference_ms is None else self.reference_ms / self.total_ms
+
+
+def bench(request: BenchRequest, title: str = "") -> int:
+    """Measure, print the table, write what is asked for; returns the exit code."""
+    title = title or request.model
+    if request.plot:
+        _check_plot()
+    segmenter = load_segmenter(request.model, request.options)
+    reference = _reference(request) if request.with_reference else None
+    width, height = request.size
+    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    rows = _measure(segmenter, reference, picture, request)
+    _print(rows, title, segmenter, request)
+    if request.json:
+        figures = {"model": title, "device": segmenter.device, "size": request.size}
+        rows_as_json = [asdict(row) | {"times_faster": row.times_faster} for row in rows]
+        request.json.write_text(json.dumps(figures | {"rows": rows_as_json}, indent=1) + "\n")
+    if request.plot:
+        _plot(rows, title, request.plot)
+    return 0
+
+
+def bench_random(request: BenchRequest) -> int:
+    """The same for the published shape of a kind of model, with random weights: the cost hardly depends on them."""
+    from zs_seg_ros.testing import write_published
+
+    with tempfile.TemporaryDirectory() as folder:
+        model = write_published(request.model, Path(folder))
+        return bench(replace(request, model=model), f"{request.model} with random weights")
+
+
+def _reference(request: BenchRequest) -> Reference | None:
+    try:
+        return load_reference(request.model, request.options)
+    except ModelError as error:
+        print(f"without a reference: {error}", file=sys.stderr)
+        return None
+
+
+def _names(segmenter: Segmenter[Any], count: int) -> Sequence[str]:
+    names = segmenter.only_names or PHRASES
+    if count > len(names):
+        raise ZeroShotSegmentationError(f"{count} classes are too many; give at most {len(names)}")
+    return names[:count]
+
+
+def _measure(
+    segmenter: Segmenter[Any],
+    reference: Reference | None,
+    picture: Picture,
+    request: BenchRequest,
+) -> list[Row]:
+    """Ours and the reference take turns, so that a busy moment of the machine meets both."""
+    rows = []
+    rounds = len(request.counts) * (request.repeats + 1)
+    with tqdm(total=rounds, desc="measuring", disable=None, leave=False) as bar:
+        for count in request.counts:
+            names = _names(segmenter, count)
+            vocabulary = Vocabulary().changed_to(TargetClass(name) for name in names)
+            start = time.perf_counter()
+            encoded = segmenter.encode(vocabulary)
+            encode_words_ms = (time.perf_counter() - start) * 1000
+            batch = Batch((picture,), vocabulary.thresholds(0.5))
+
+            def ours(batch: Batch = batch, encoded: Any = encoded) -> object:
+                return segmenter.segment(batch, encoded)
+
+            def theirs(names: Sequence[str] = names) -> object:
+                return reference(picture, names) if reference else None
+
+            memory_mb = peak_memory_mb(ours, segmenter.device)  # and a warm-up
+            reference_memory_mb = peak_memory_mb(theirs, segmenter.device) if reference else None
+            bar.update()
+            stages: list[dict[str, float]] = []
+            totals, references = [], []
+            for _ in range(request.repeats):
+                with stage_times() as times:
+                    totals.append(_milliseconds(ours))
+                stages.append(times)
+                if reference:
+                    references.append(_milliseconds(theirs))
+                bar.update()
+            rows.append(
+                Row(
+                    count,
+                    {s: statistics.median(t.get(s, 0.0) for t in stages) for s in STAGES},
+                    statistics.median(totals),
+                    memory_mb,
+                    encode_words_ms,
+                    statistics.median(references) if references else None,
+                    reference_memory_mb,
+                )
+            )
+    return rows
+
+
+def _milliseconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    wait_for_gpu()
+    return (time.perf_counter() - start) * 1000
+
+
+def _print(
+    rows: Sequence[Row], title: str, segmenter: Segmenter[Any], request: BenchRequest
+) -> None:
+    width, height = request.size
+    print(
+        f"{title} on {segmenter.device}, {width}x{height}, {torch.get_num_threads()} threads, median of "
+        f"{request.repeats}; load of this machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    )
+    print("ms".rjust(43) + "MB".rjust(16) + "reference".rjust(17))
+    print("classes" + "".join(s.rjust(9) for s in (*STAGES, "total")), end="")
+    print(
+        "memory".rjust(9) + "words ms".rjust(9) + "ms".rjust(9) + "MB".rjust(8) + "faster".rjust(9)
+    )
+    for row in rows:
+        figures = [*(row.stage_ms[s] for s in STAGES), row.total_ms]
+        line = f"{row.classes:7}" + "".join(f"{value:9.1f}" for value in figures)
+        line += f"{row.memory_mb:9.0f}{row.encode_words_ms:9.0f}"
+        if row.reference_ms is not None and row.times_faster is not None:
+            line += f"{row.reference_ms:9.0f}{row.reference_memory_mb:8.0f}{row.times_faster:8.1f}x"
+        print(line)
+    few, many = rows[0], rows[-1]
+    if many.classes > few.classes:
+        ratio = many.total_ms / few.total_ms
+        print(f"{many.classes} classes cost {ratio:.2f} times as much as {few.classes}")
+
+
+def _check_plot() -> None:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ZeroShotSegmentationError(
+            "--plot needs matplotlib, which is not installed; run: pip install matplotlib"
+        ) from error
+
+
+def _plot(rows: Sequence[Row], title: str, file: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    counts = [row.classes for row in rows]
+    bottom = np.zeros(len(rows))
+    places = np.arange(len(rows))
+    for stage in STAGES:
+        height = np.array([row.stage_ms[stage] for row in rows])
+        axes.bar(places, height, 0.6, bottom, label=stage)
+        bottom += height
+    if all(row.reference_ms is not None for row in rows):
+        axes.plot(places, [row.reference_ms for row in rows], "k_", ms=24, label="reference")
+    axes.set_xticks(places, [str(count) for count in counts])
+    axes.set(xlabel="classes", ylabel="ms a frame", title=title)
+    axes.legend()
+    figure.savefig(file)

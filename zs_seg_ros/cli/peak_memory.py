@@ -1,0 +1,35 @@
+"""How much memory a piece of work takes at its peak."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_CLEAR_PEAK = "5"  # Linux, Documentation/filesystems/proc.rst
+
+
+def peak_memory_mb(work: Callable[[], object], device: str) -> float:
+    """MB above what was in use before, on the device that the model runs on."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        work()
+        torch.cuda.synchronize()
+        return float(torch.cuda.max_memory_allocated() - before) / 1e6
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what the allocator keeps for later is not in use (glibc)
+    _CLEAR.write_text(_CLEAR_PEAK)
+    before_kib = _kib("VmRSS")
+    work()
+    return max(0, _kib("VmHWM") - before_kib) * 1024 / 1e6
+
+
+def _kib(name: str) -> int:
+    lines = _STATUS.read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))

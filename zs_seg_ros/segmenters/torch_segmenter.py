@@ -1,0 +1,31 @@
+"""What all segmenters that run on torch have in common."""
+
+from __future__ import annotations
+
+import torch
+
+from zs_seg_ros.errors import ModelError
+from zs_seg_ros.segmenters.base import Features, Segmenter
+
+
+class TorchSegmenter(Segmenter[Features]):
+    """Gives GPU memory back, and survives when there is too little of it."""
+
+    def recover(self, error: Exception) -> Exception:
+        if not isinstance(error, torch.OutOfMemoryError):
+            return error
+        error.__traceback__ = None  # its frames hold the tensors that filled the memory
+        self._empty_cache()
+        return ModelError(
+            f"{self.device} is out of memory with the model {self.model}; give fewer classes, smaller pictures, "
+            "precision fp16 or a smaller model"
+        )
+
+    def close(self) -> None:
+        for name in [name for name in vars(self) if name not in ("model", "device")]:
+            delattr(self, name)
+        self._empty_cache()
+
+    def _empty_cache(self) -> None:
+        if self.device != "cpu":
+            torch.cuda.empty_cache()
