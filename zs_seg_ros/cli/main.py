@@ -127,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--classes", nargs="+", type=_count, default=[1, 2, 4, 8, 16, 32], metavar="N")
     add("--size", type=_size, default=(640, 480), help="of the picture (default: 640x480)")
     add("--repeats", type=_count, default=3, help="(default: 3)")
+    add("--threshold", type=_share, default=0.5, help="0 to 1 (default: 0.5)")
     add("--no-reference", action="store_true", help="measure this package alone")
     add("--revision", default="", help="of a Hugging Face id (default: the newest on disk)")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
@@ -199,6 +200,7 @@ def _bench(arguments: argparse.Namespace) -> int:
         counts=tuple(sorted(set(arguments.classes))),
         size=arguments.size,
         repeats=arguments.repeats,
+        threshold=arguments.threshold,
         with_reference=not arguments.no_reference,
         json=arguments.json,
         plot=arguments.plot,

@@ -15,14 +15,31 @@ _FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
 def find_checkpoint(model: str, revision: str = "") -> Path:
     """The folder of a built-in name, a local folder or a Hugging Face id whose files are on disk already.
 
-    Raises ModelNotFoundError, which names the command that fetches the model.
+    Raises ModelNotFoundError, which names the command that fetches the model, and ModelError when its files may not
+    be read.
     """
+    folder = _find(model, revision)
+    for file in folder.iterdir():
+        if not os.access(file, os.R_OK):
+            raise _forbidden(file)
+    return folder
+
+
+def _forbidden(path: Path) -> ModelError:
+    return ModelError(
+        f"{path} may not be read by the user who runs this; give that user permission (chmod, chown)"
+    )
+
+
+def _find(model: str, revision: str) -> Path:
     if model in BUILT_IN_MODELS:
         return _built_in_folder(model)
     folder = Path(os.path.expanduser(model))
     if model and os.path.isdir(
         folder
     ):  # unlike pathlib's, these two never raise, whatever the name
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise _forbidden(folder)
         if (folder / "config.json").is_file():
             return folder
         raise ModelNotFoundError(f"the folder {folder} holds no model: it has no config.json")
