@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -122,7 +125,36 @@ def test_a_damaged_configuration_is_named(tmp_path: Path, content: str) -> None:
         load_segmenter(str(tmp_path))
 
 
+AS_NOBODY = """
+import os, sys
+from zs_seg_ros.errors import ModelError
+from zs_seg_ros.segmenters.checkpoint import find_checkpoint
+if os.geteuid() == 0:
+    os.setuid(65534)  # root may read everything
+try:
+    print(find_checkpoint(sys.argv[1]))
+except ModelError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("forbidden", [".", "config.json", "model.safetensors"])
+def test_files_that_may_not_be_read_are_named(forbidden: str) -> None:
+    with tempfile.TemporaryDirectory() as name:  # tmp_path lies in a folder of its user alone
+        folder = Path(name)
+        folder.chmod(0o755)
+        for file in ("config.json", "model.safetensors"):
+            (folder / file).write_text("{}")
+            (folder / file).chmod(0o644)
+        (folder / forbidden).chmod(0)
+        command = [sys.executable, "-c", AS_NOBODY, name]
+        answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        folder.chmod(0o755)
+    [line] = answer.splitlines()
+    assert str(folder / forbidden) in line and "permission" in line
+
+
 def test_an_unknown_kind_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    with pytest.raises(ModelError, match=r"kind 'bert'.*clipseg, zs_seg_dense"):
+    with pytest.raises(ModelError, match=r"kind 'bert'.*clipseg.*zs_seg_dense.*owlv2.*sam2"):
         load_segmenter(str(tmp_path))

@@ -14,6 +14,18 @@ from safetensors.torch import save_file
 
 from zs_seg_ros.segmenters.dense_network import DenseConfig, DenseNetwork
 from zs_seg_ros.testing.clipseg import small_clipseg_config, write_clipseg
+from zs_seg_ros.testing.grounding_dino import small_grounding_dino_config, write_grounding_dino
+from zs_seg_ros.testing.omdet_turbo import small_omdet_turbo_config, write_omdet_turbo
+from zs_seg_ros.testing.owlv2 import small_owlv2_config, write_owlv2
+from zs_seg_ros.testing.sam2 import small_sam2_video_config, write_sam2
+from zs_seg_ros.testing.sam3 import (
+    small_sam3_config,
+    small_sam3_lite_text_config,
+    write_sam3,
+)
+from zs_seg_ros.testing.sam_hq import small_sam_hq_config, write_sam_hq
+from zs_seg_ros.testing.segformer import SMALL_LABELS, small_segformer_config, write_segformer
+from zs_seg_ros.testing.tipsv2 import small_tipsv2_config, write_tipsv2
 
 WORDS = ("red", "blue", "green", "big", "small", "old", "mug", "ball", "car", "duck")
 
@@ -66,7 +78,64 @@ def write_small_clipseg(folder: Path) -> str:
     return str(folder)
 
 
+def write_small_owlv2_and_sam2(folder: Path) -> str:
+    write_owlv2(folder / "owlv2", small_owlv2_config(), words=WORDS, seed=1)
+    write_sam2(folder / "sam2", small_sam2_video_config(), seed=3)
+    return f"{folder / 'owlv2'} + {folder / 'sam2'}"
+
+
+def write_small_owlv2_and_sam_hq(folder: Path) -> str:
+    write_owlv2(folder / "owlv2", small_owlv2_config(), words=WORDS, seed=1)
+    write_sam_hq(folder / "sam_hq", small_sam_hq_config(), seed=1)
+    return f"{folder / 'owlv2'} + {folder / 'sam_hq'}"
+
+
+def write_small_sam3(folder: Path) -> str:
+    write_sam3(folder, small_sam3_config(), words=WORDS)
+    return str(folder)
+
+
+def write_small_sam3_lite_text(folder: Path) -> str:
+    write_sam3(folder, small_sam3_lite_text_config(), words=WORDS)
+    return str(folder)
+
+
+def write_small_segformer(folder: Path) -> str:
+    write_segformer(folder, small_segformer_config(), 64)
+    return str(folder)
+
+
+def write_small_grounding_dino_and_sam2(folder: Path, kind: str = "grounding-dino") -> str:
+    write_grounding_dino(folder / kind, small_grounding_dino_config(kind), (64, 96), words=WORDS)
+    write_sam2(folder / "sam2", small_sam2_video_config(), seed=3)
+    return f"{folder / kind} + {folder / 'sam2'}"
+
+
+def write_small_mm_grounding_dino_and_sam2(folder: Path) -> str:
+    return write_small_grounding_dino_and_sam2(folder, "mm-grounding-dino")
+
+
+def write_small_omdet_turbo_and_sam2(folder: Path) -> str:
+    write_omdet_turbo(folder / "omdet-turbo", small_omdet_turbo_config(), 64, words=WORDS)
+    write_sam2(folder / "sam2", small_sam2_video_config(), seed=3)
+    return f"{folder / 'omdet-turbo'} + {folder / 'sam2'}"
+
+
+def write_small_tipsv2(folder: Path) -> str:
+    write_tipsv2(folder, small_tipsv2_config(), 56, words=WORDS)
+    return str(folder)
+
+
 FAMILIES = (
     Family("dense", write_small_dense, threshold=0.7),
     Family("clipseg", write_small_clipseg, threshold=0.3, exemplars=True),
+    Family("owlv2+sam2", write_small_owlv2_and_sam2, threshold=0.5),
+    Family("owlv2+sam_hq", write_small_owlv2_and_sam_hq, threshold=0.5),
+    Family("sam3", write_small_sam3, threshold=0.5),
+    Family("sam3_lite_text", write_small_sam3_lite_text, threshold=0.5),
+    Family("segformer", write_small_segformer, threshold=0.5, classes=SMALL_LABELS),
+    Family("tipsv2", write_small_tipsv2, threshold=0.5),
+    Family("grounding-dino+sam2", write_small_grounding_dino_and_sam2, 0.9, fused=True),
+    Family("mm-grounding-dino+sam2", write_small_mm_grounding_dino_and_sam2, 0.4, fused=True),
+    Family("omdet-turbo+sam2", write_small_omdet_turbo_and_sam2, 0.9, fused=True),
 )

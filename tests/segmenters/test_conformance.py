@@ -206,6 +206,19 @@ def test_a_repeated_vocabulary_is_encoded_at_once(loaded: Loaded) -> None:
     assert first.warnings == again.warnings
 
 
+def test_loading_and_looking_open_no_socket(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*_: object, **__: object) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr("socket.socket.__init__", no_network)
+    monkeypatch.setattr("socket.getaddrinfo", no_network)
+    again = Loaded(loaded.family, loaded.model, load_segmenter(loaded.model, LoadOptions("cpu")))
+    [result] = again.segment(words(*loaded.family.names(2)), picture())
+    check(result, (48, 64), (1, 2))
+
+
 def cut_off(file: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 

@@ -262,8 +262,9 @@ def _plot(rows: Sequence[Row], title: str, file: Path) -> None:
         height = np.array([row.stage_ms[stage] for row in rows])
         axes.bar(places, height, 0.6, bottom, label=stage)
         bottom += height
-    if all(row.reference_ms is not None for row in rows):
-        axes.plot(places, [row.reference_ms for row in rows], "k_", ms=24, label="reference")
+    reference = [row.reference_ms for row in rows if row.reference_ms is not None]
+    if len(reference) == len(rows):
+        axes.plot(places, reference, "k_", ms=24, label="reference")
     axes.set_xticks(places, [str(count) for count in counts])
     axes.set(xlabel="classes", ylabel="ms a frame", title=title)
     axes.legend()

@@ -20,8 +20,8 @@ Phrases = TypeVar("Phrases")
 class Boxes:
     """What a detector found in one picture.
 
-    corners: (N, 4) float32, left, top, right, bottom in pixels of the picture. scores: (N,) float32, 0..1.
-    phrase_index: (N,) int64. One place may come several times, once for each phrase that fits.
+    corners: (N, 4) float32, left, top, right, bottom in pixels of the picture; they may lie outside it. scores: (N,)
+    float32, 0..1. phrase_index: (N,) int64. One place may come several times, once for each phrase that fits.
     """
 
     corners: Tensor
@@ -32,7 +32,11 @@ class Boxes:
 class Detector(ABC, Generic[Phrases]):
     """Finds phrases as boxes. Thread-safe like a `Segmenter`."""
 
+    model: str
+    """As the user named it."""
     device: str
+    caution: str = ""
+    """As in `Segmenter`."""
 
     @abstractmethod
     def encode(self, phrases: Sequence[str]) -> Phrases:
@@ -47,6 +51,9 @@ class Detector(ABC, Generic[Phrases]):
 
 class BoxSegmenter(ABC):
     """Turns boxes into masks. Thread-safe like a `Segmenter`."""
+
+    model: str
+    """As the user named it."""
 
     @abstractmethod
     def masks(self, pictures: Sequence[Picture], boxes: Sequence[Tensor]) -> list[Tensor]:

@@ -43,9 +43,7 @@ def load_model(kind: type[Model], model: str, folder: Path, dtype: torch.dtype) 
                 dtype=dtype,
                 output_loading_info=True,
             )
-    except (
-        Exception
-    ) as error:  # transformers, safetensors and hub raise many kinds; each means damage
+    except Exception as error:  # transformers and safetensors raise many kinds; all mean damage
         raise _damaged(model, folder, error) from error
     missing = sorted(report["missing_keys"])
     if missing:
@@ -85,7 +83,8 @@ def load_picture_format(
     try:
         processor = kind.from_pretrained(folder, local_files_only=True)
         sides = dict(processor.size)
-        longest = sides.get("longest_edge")  # SAM's way: a square that a smaller picture is filled up to
+        # SAM's way: a square that a smaller picture is filled up to.
+        longest = sides.get("longest_edge")
         size = int(longest or sides["height"]), int(longest or sides["width"])
         (r, g, b), (sr, sg, sb) = processor.image_mean, processor.image_std
         return PictureFormat(

@@ -12,7 +12,7 @@ from pathlib import Path
 from zs_seg_ros.errors import ModelError
 
 # kind -> the module here that has `write_published`, which writes the published shape to a folder
-_PUBLISHED = ("clipseg",)
+_PUBLISHED = ("clipseg", "owlv2", "sam2", "sam_hq", "segformer", "tipsv2")
 
 
 def write_published(kinds: str, folder: Path) -> str:

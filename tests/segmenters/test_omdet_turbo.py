@@ -1,0 +1,379 @@
+"""OmDet-Turbo on random-weight checkpoints, written and loaded the way real ones are."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import json
+import sys
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+from torchvision_stand_in import torchvision_stand_in
+from transformers import CLIPTokenizer, OmDetTurboForObjectDetection
+from transformers.models.detr.image_processing_pil_detr import DetrImageProcessorPil
+from transformers.models.omdet_turbo.processing_omdet_turbo import OmDetTurboProcessor
+
+from zs_seg_ros.errors import ModelError, VocabularyError
+from zs_seg_ros.segmenters import LoadOptions
+from zs_seg_ros.segmenters.boxes import Boxes
+from zs_seg_ros.segmenters.omdet_turbo import OmDetTurboDetector, without_overlaps
+from zs_seg_ros.testing.clipseg import write_tokenizer
+from zs_seg_ros.testing.omdet_turbo import (
+    published_omdet_turbo_config,
+    small_omdet_turbo_config,
+    write_omdet_turbo,
+)
+
+SIDE = 64
+WORDS = ("red", "blue", "mug", "car", "duck", "ball", "detect")
+PHRASES = ("blue car", "carpet", "duck", "red mug")  # in the order that a task has them
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("omdet-turbo")
+    write_omdet_turbo(folder, small_omdet_turbo_config(), SIDE, WORDS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def detector(folder: Path) -> OmDetTurboDetector:
+    return load(folder)
+
+
+def load(folder: Path, **options: str) -> OmDetTurboDetector:
+    return OmDetTurboDetector(str(folder), folder, LoadOptions(device="cpu", **options))
+
+
+def picture(height: int = 40, width: int = 50, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def detect(
+    detector: OmDetTurboDetector,
+    phrases: tuple[str, ...],
+    *pictures: NDArray[np.uint8],
+    threshold: float = 0.3,
+) -> list[Boxes]:
+    thresholds = np.full(len(phrases), threshold, np.float32)
+    return detector.detect(pictures, detector.encode(phrases), thresholds)
+
+
+def overlap(one: Tensor, other: Tensor) -> float:
+    """Intersection over union of two boxes."""
+    low, high = torch.maximum(one[:2], other[:2]), torch.minimum(one[2:], other[2:])
+    shared = (high - low).clamp(min=0).prod()
+    areas = [(box[2:] - box[:2]).prod() for box in (one, other)]
+    return float(shared / (sum(areas) - shared))
+
+
+def batched_nms(boxes: Tensor, scores: Tensor, labels: Tensor, most: float) -> Tensor:
+    """What torchvision.ops.batched_nms does, written down as its documentation has it."""
+    kept: list[int] = []
+    for i in scores.argsort(descending=True).tolist():
+        rivals = [j for j in kept if labels[j] == labels[i]]
+        if all(overlap(boxes[i], boxes[j]) <= most for j in rivals):
+            kept.append(i)
+    return torch.tensor(kept, dtype=torch.int64)
+
+
+def reference(
+    folder: Path,
+    photo: NDArray[np.uint8],
+    phrases: tuple[str, ...],
+    threshold: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> dict[str, Tensor]:
+    """What transformers' processor, model and post-processing answer."""
+    processing = sys.modules[OmDetTurboProcessor.__module__]
+    monkeypatch.setattr(processing, "batched_nms", batched_nms, raising=False)
+    with torchvision_stand_in():
+        from transformers.models.detr.image_processing_detr import DetrImageProcessor
+
+        processor = OmDetTurboProcessor(
+            DetrImageProcessor.from_pretrained(folder), CLIPTokenizer.from_pretrained(folder)
+        )
+        inputs = processor([Image.fromarray(photo)], text=[list(phrases)], return_tensors="pt")
+    model = OmDetTurboForObjectDetection.from_pretrained(folder).eval()
+    with torch.inference_mode():
+        outputs = model(**inputs)
+        # It looks at the best pairs of box and phrase only, as many as there are boxes; here at all of them.
+        every = outputs.decoder_class_logits[0].numel()
+        [answer] = processor.post_process_grounded_object_detection(
+            outputs, threshold=threshold, target_sizes=[photo.shape[:2]], max_num_det=every
+        )
+    return answer
+
+
+@contextmanager
+def calls_of(module: nn.Module) -> Iterator[list[nn.Module]]:
+    """The calls of a module's forward pass while the block runs."""
+    calls: list[nn.Module] = []
+    hook = module.register_forward_hook(lambda called, *_: calls.append(called))
+    try:
+        yield calls
+    finally:
+        hook.remove()
+
+
+def check_equal(
+    found: Boxes, expected: dict[str, Tensor], size: tuple[int, int], count: int
+) -> None:
+    """All boxes, scores and phrases; the reference cuts boxes to the picture."""
+    edges = torch.tensor((size[1], size[0]) * 2)
+    corners = torch.minimum(found.corners.clamp(min=0), edges)
+    order = expected["scores"].argsort(descending=True, stable=True)
+    mine = found.scores.argsort(descending=True, stable=True)
+    assert len(order) >= count and expected["scores"].std() > 0.02
+    torch.testing.assert_close(found.scores[mine], expected["scores"][order], rtol=0, atol=1e-4)
+    assert torch.equal(found.phrase_index[mine], expected["labels"][order])
+    near = 1e-4 * max(size)
+    torch.testing.assert_close(corners[mine], expected["boxes"][order], rtol=0, atol=near)
+
+
+# -- equal to transformers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phrases", [PHRASES[1:2], PHRASES], ids=lambda p: " and ".join(p))
+@pytest.mark.parametrize("size", [(40, 50), (64, 64), (31, 23), (120, 200), (1, 30)])
+def test_boxes_scores_and_phrases_equal_those_of_the_reference(
+    folder: Path,
+    detector: OmDetTurboDetector,
+    monkeypatch: pytest.MonkeyPatch,
+    phrases: tuple[str, ...],
+    size: tuple[int, int],
+) -> None:
+    """Processor, forward pass and post-processing with suppression of overlaps."""
+    expected = reference(folder, picture(*size), phrases, 0.1, monkeypatch)
+    [found] = detect(detector, phrases, picture(*size), threshold=0.1)
+    check_equal(found, expected, size, 5)
+
+
+def test_the_published_widths_equal_the_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of the published shape but the number of layers and queries, which keeps it short."""
+    config = published_omdet_turbo_config()
+    config.text_config.num_hidden_layers = config.decoder_num_layers = 2
+    config.num_queries = 100
+    write_omdet_turbo(tmp_path, config, 256, WORDS)
+    expected = reference(tmp_path, picture(), PHRASES, 0.3, monkeypatch)
+    [found] = detect(load(tmp_path), PHRASES, picture())
+    check_equal(found, expected, (40, 50), 5)
+
+
+# -- suppression of overlaps -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_overlaps_are_suppressed_as_defined(seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    low = torch.rand(60, 2, generator=random) * 20
+    boxes = torch.cat([low, low + 5 + torch.rand(60, 2, generator=random) * 20], dim=1)
+    scores = torch.rand(60, generator=random)
+    expected = batched_nms(boxes, scores, torch.zeros(60), 0.5)
+    assert 5 < len(expected) < 55
+    assert torch.equal(without_overlaps(boxes, scores, 0.5), expected)
+
+
+def test_no_boxes_and_boxes_without_extent_have_no_overlap() -> None:
+    assert without_overlaps(torch.zeros(0, 4), torch.zeros(0), 0.5).tolist() == []
+    assert without_overlaps(torch.ones(2, 4), torch.tensor([0.1, 0.2]), 0.5).tolist() == [1, 0]
+
+
+# -- the arithmetic is done once ---------------------------------------------------------------------------
+
+
+def test_text_is_read_once_per_vocabulary_and_a_picture_once_whatever_the_tasks(
+    folder: Path,
+) -> None:
+    detector = load(folder)
+    with calls_of(detector.network.language_backbone.model) as texts:
+        tasks = detector.encode(many(70))
+        read = len(texts)
+        assert len(tasks) > 2 and read == 2 * len(tasks)  # phrases, and the sentence
+        with calls_of(detector.network.vision_backbone) as pictures:
+            for _ in range(3):
+                detector.detect([picture()], tasks, np.full(70, 0.5, np.float32))
+        assert len(texts) == read and len(pictures) == 3
+
+
+# -- phrases -----------------------------------------------------------------------------------------------
+
+
+def many(count: int) -> tuple[str, ...]:
+    return tuple(sorted(f"{a} {b} {c}" for a in WORDS for b in WORDS for c in WORDS))[:count]
+
+
+def test_a_phrase_of_a_second_task_equals_the_reference(
+    folder: Path, detector: OmDetTurboDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = detector.encode(many(70))[-1].phrase_index
+    phrases = tuple(many(70)[i] for i in last.tolist())
+    expected = reference(folder, picture(), phrases, 0.3, monkeypatch)
+    [found] = detect(detector, many(70), picture())
+    mine = found.phrase_index >= last[0]
+    of_the_last = Boxes(found.corners[mine], found.scores[mine], found.phrase_index[mine] - last[0])
+    check_equal(of_the_last, expected, (40, 50), 5)
+
+
+def test_tasks_hold_each_phrase_once_and_never_more_than_the_model_reads(
+    detector: OmDetTurboDetector,
+) -> None:
+    tasks = detector.encode(many(200))
+    assert sorted(i for task in tasks for i in task.phrase_index.tolist()) == list(range(200))
+    lengths = [len(task.sentence) for task in tasks]
+    assert max(lengths) <= 77 and min(lengths[:-1]) > 77 - 4
+
+
+def test_a_phrase_that_two_classes_share_is_found_for_both(detector: OmDetTurboDetector) -> None:
+    [found] = detect(detector, ("duck", "red mug", "duck"), picture())
+    [alone] = detect(detector, ("duck", "red mug"), picture())
+    first, last, once = (
+        boxes.scores[boxes.phrase_index == phrase]
+        for boxes, phrase in ((found, 0), (found, 2), (alone, 0))
+    )
+    assert len(first) and torch.equal(first, last) and torch.equal(first, once)
+
+
+def test_a_phrase_longer_than_a_task_is_refused(detector: OmDetTurboDetector) -> None:
+    detector.encode(["x " * 73])  # with start, "detect", full stop and end: 77
+    with pytest.raises(VocabularyError, match="has 78 tokens and at most 77 are read"):
+        detector.encode(["duck", "x " * 74])
+
+
+# -- classes disturb each other ----------------------------------------------------------------------------
+
+
+def test_the_order_of_phrases_changes_nothing(detector: OmDetTurboDetector) -> None:
+    for phrases in (PHRASES, many(70)):
+        [forwards] = detect(detector, phrases, picture())
+        [backwards] = detect(detector, phrases[::-1], picture())
+        for phrase in range(len(phrases)):
+            mine = forwards.scores[forwards.phrase_index == phrase]
+            same = backwards.scores[backwards.phrase_index == len(phrases) - 1 - phrase]
+            assert torch.equal(mine, same)
+
+
+def test_how_much_a_phrase_depends_on_the_presence_of_others(detector: OmDetTurboDetector) -> None:
+    """The logit of the most certain box of a phrase, alone and among three others in its task."""
+    changes = []
+    for seed in range(5):
+        [together] = detect(detector, PHRASES, picture(seed=seed), threshold=0)
+        for index, phrase in enumerate(PHRASES):
+            [alone] = detect(detector, (phrase,), picture(seed=seed), threshold=0)
+            among = together.scores[together.phrase_index == index]
+            changes.append((among.max().logit() - alone.scores.max().logit()).abs().item())
+    assert 0.01 < np.mean(changes) < 1 and max(changes) < 3
+
+
+# -- pictures ----------------------------------------------------------------------------------------------
+
+
+def test_pictures_of_several_sizes_are_found_as_if_alone(detector: OmDetTurboDetector) -> None:
+    pictures = [picture(40, 50, 1), picture(90, 30, 2), picture(1, 300, 3)]
+    together = detect(detector, PHRASES, *pictures)
+    for one, found in zip(pictures, together, strict=True):
+        [alone] = detect(detector, PHRASES, one)
+        assert len(found.scores) > 3
+        torch.testing.assert_close(found.scores, alone.scores, rtol=0, atol=1e-5)
+        torch.testing.assert_close(found.corners, alone.corners, rtol=0, atol=1e-3)
+
+
+def test_pictures_that_go_together_are_found_as_if_alone(detector: OmDetTurboDetector) -> None:
+    """As on a GPU."""
+    pixels = torch.randn(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    [task] = detector.encode(PHRASES)
+    together = detector.logits_and_boxes(detector.encode_pictures(pixels), task)
+    for i in range(3):
+        alone = detector.logits_and_boxes(detector.encode_pictures(pixels[i : i + 1]), task)
+        for found, expected in zip(together, alone, strict=True):
+            torch.testing.assert_close(found[i], expected[0], rtol=0, atol=1e-4)
+
+
+def test_each_phrase_has_its_own_threshold(detector: OmDetTurboDetector) -> None:
+    thresholds = np.array([0.1, 0.3, 1.0, 0.6], np.float32)
+    [found] = detector.detect([picture()], detector.encode(PHRASES), thresholds)
+    least = [found.scores[found.phrase_index == i].min().item() for i in (0, 1, 3)]
+    assert 2 not in found.phrase_index
+    assert least[0] >= 0.1 and least[1] >= 0.3 and least[2] >= 0.6
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_16_bits_are_close_to_32(
+    folder: Path, detector: OmDetTurboDetector, precision: str
+) -> None:
+    """Which places are looked at may differ; the most certain score of each phrase must hardly."""
+    [exact] = detect(detector, PHRASES, picture(), threshold=0)
+    [close] = detect(load(folder, precision=precision), PHRASES, picture(), threshold=0)
+    assert close.corners.dtype == close.scores.dtype == torch.float32
+    for phrase in range(len(PHRASES)):
+        mine, other = (b.scores[b.phrase_index == phrase].max() for b in (exact, close))
+        assert abs(mine - other) < 0.1
+
+
+# -- checkpoints -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    """A checkpoint to change."""
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    return tmp_path
+
+
+def change(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_pictures_may_be_normalised_as_0_to_1_or_0_to_255(
+    copy: Path, detector: OmDetTurboDetector
+) -> None:
+    DetrImageProcessorPil(
+        size={"height": SIDE, "width": SIDE},
+        image_mean=(0.485, 0.456, 0.406),
+        image_std=(0.229, 0.224, 0.225),
+    ).save_pretrained(copy)
+    [found], [expected] = (detect(d, PHRASES, picture()) for d in (load(copy), detector))
+    torch.testing.assert_close(found.scores, expected.scores, rtol=0, atol=1e-4)
+
+
+def test_a_picture_encoder_of_timm_without_timm_is_one_sentence(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    backbone = {"model_type": "timm_backbone", "backbone": "swin_tiny_patch4_window7_224"}
+    change(copy / "config.json", backbone_config=backbone)
+    with pytest.raises(ModelError, match="package timm, which is not installed; install timm"):
+        load(copy)
+
+
+def test_a_tokenizer_of_another_model_is_a_model_error(copy: Path) -> None:
+    write_tokenizer(copy, 700)
+    with pytest.raises(ModelError, match="has 700 tokens and the model only 600"):
+        load(copy)
+
+
+def test_a_checkpoint_without_preprocessor_file_gets_the_published_values(copy: Path) -> None:
+    (copy / "preprocessor_config.json").unlink()
+    [found] = detect(load(copy), ("duck",), picture(), threshold=0)
+    assert len(found.scores) > 3
+
+
+def test_a_closed_detector_leaves_no_weights_behind(folder: Path) -> None:
+    detector = load(folder)
+    detect(detector, PHRASES, picture())
+    weights = weakref.ref(detector.network.decoder)
+    detector.close()
+    gc.collect()
+    assert weights() is None

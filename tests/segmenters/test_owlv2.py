@@ -1,0 +1,212 @@
+"""OWLv2 on random-weight checkpoints, written and loaded the way real ones are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from transformers import CLIPTokenizer, Owlv2ForObjectDetection, Owlv2Processor
+from transformers.models.owlv2.image_processing_pil_owlv2 import Owlv2ImageProcessorPil
+
+from zs_seg_ros.errors import ModelError, VocabularyError
+from zs_seg_ros.segmenters import LoadOptions
+from zs_seg_ros.segmenters.owlv2 import Owlv2Detector
+from zs_seg_ros.segmenters.owlv2_pictures import prepare_square
+from zs_seg_ros.testing.clipseg import write_tokenizer
+from zs_seg_ros.testing.owlv2 import published_owlv2_config, small_owlv2_config, write_owlv2
+
+PHRASES = ("red mug", "blue car", "duck", "a long green thing")
+# Enlarged, reduced so much that it is smoothed, and both in one.
+SIZES = [(48, 64), (64, 64), (37, 90), (300, 211), (1, 1), (1, 200), (200, 1)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("owlv2")
+    write_owlv2(folder, small_owlv2_config(), words=("red", "mug", "blue", "car"), seed=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def detector(folder: Path) -> Owlv2Detector:
+    return load(folder)
+
+
+def load(folder: Path, **options: str) -> Owlv2Detector:
+    return Owlv2Detector(str(folder), folder, LoadOptions(device="cpu", **options))
+
+
+def picture(size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:
+    """Blots, so that a place differs from its neighbours but not from pixel to pixel."""
+    height, width = size
+    random = np.random.default_rng(seed)
+    blots = random.integers(0, 256, (1 + height // 8, 1 + width // 8, 3), np.uint8)
+    return blots.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
+
+
+def reference(
+    folder: Path, photo: NDArray[np.uint8], phrases: tuple[str, ...], threshold: float
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """What transformers' processor, model and post-processing answer, and the logits (N, P)."""
+    processor = Owlv2Processor(
+        Owlv2ImageProcessorPil.from_pretrained(folder), CLIPTokenizer.from_pretrained(folder)
+    )
+    model = Owlv2ForObjectDetection.from_pretrained(folder).eval()
+    inputs = processor(
+        text=[list(phrases)],
+        images=Image.fromarray(photo),  # of an array with one row it would take that for a channel
+        return_tensors="pt",
+    )
+    with torch.inference_mode():
+        outputs = model(**inputs)
+    [answer] = processor.post_process_grounded_object_detection(
+        outputs, threshold=threshold, target_sizes=[photo.shape[:2]]
+    )
+    return answer, outputs.logits[0]
+
+
+# -- equal to transformers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
+@pytest.mark.parametrize("side", [64, 100])
+def test_pictures_equal_those_of_the_processor(size: tuple[int, int], side: int) -> None:
+    """Filling up, smoothing, resizing and normalising, against scipy as transformers calls it."""
+    processor = Owlv2ImageProcessorPil(size={"height": side, "width": side})
+    photo = picture(size)
+    expected = processor(Image.fromarray(photo), return_tensors="pt").pixel_values
+    mean, std = torch.tensor(processor.image_mean), torch.tensor(processor.image_std)
+    found = prepare_square([photo], side, mean, std, torch.float32)
+    torch.testing.assert_close(found, expected.float(), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
+def test_boxes_and_scores_equal_the_reference(
+    folder: Path, detector: Owlv2Detector, size: tuple[int, int]
+) -> None:
+    """Boxes in pixels, scores and phrases, against transformers' processor, forward and post-processing."""
+    photo, threshold = picture(size), 0.3
+    expected, logits = reference(folder, photo, PHRASES, threshold)
+    scores, _ = detector.scores_and_boxes([photo], detector.encode(PHRASES))
+    torch.testing.assert_close(scores[0], logits.sigmoid(), rtol=0, atol=1e-4)
+    [found] = detector.detect(
+        [photo], detector.encode(PHRASES), np.full(len(PHRASES), threshold, np.float32)
+    )
+    # A box that several phrases fit comes once for each; here the best of them counts.
+    place, best = scores[0].amax(dim=1) >= threshold, scores[0].argmax(dim=1)
+    mine: dict[int, list[torch.Tensor]] = {phrase: [] for phrase in range(len(PHRASES))}
+    for corners, score, phrase in zip(
+        found.corners, found.scores, found.phrase_index.tolist(), strict=True
+    ):
+        mine[phrase].append(torch.cat([corners, score[None]]))
+    assert len(expected["boxes"]) == int(place.sum())
+    assert best[place].tolist() == expected["labels"].tolist()
+    for corners, score, phrase in zip(
+        expected["boxes"], expected["scores"], expected["labels"].tolist(), strict=True
+    ):
+        wanted = torch.cat([corners, score[None]])
+        gap = min(float((one - wanted).abs().max()) for one in mine[phrase])
+        assert gap < 1e-4 * max(size)
+
+
+def test_the_comparison_has_something_to_compare(folder: Path) -> None:
+    expected, logits = reference(folder, picture((48, 64)), PHRASES, 0.3)
+    assert 5 < len(expected["boxes"]) < 60
+    assert len(expected["labels"].unique()) > 1
+    assert logits.std() > 1 and logits.std(dim=1).mean() > 0.3
+
+
+def test_scores_of_the_published_shape_equal_the_reference(tmp_path: Path) -> None:
+    """google/owlv2-base-patch16-ensemble with fewer layers, as all are alike: raw scores of all 3600 places."""
+    config = published_owlv2_config()
+    config.vision_config.num_hidden_layers = config.text_config.num_hidden_layers = 1
+    write_owlv2(tmp_path, config)
+    photo = picture((480, 640))
+    _, logits = reference(tmp_path, photo, PHRASES[:2], 0.3)
+    detector = load(tmp_path)
+    scores, _ = detector.scores_and_boxes([photo], detector.encode(PHRASES[:2]))
+    assert scores.shape == (1, 3600, 2)
+    assert logits.std() > 0.5
+    torch.testing.assert_close(scores[0], logits.sigmoid(), rtol=0, atol=1e-4)
+
+
+# -- what transformers does not do -------------------------------------------------------------------------
+
+
+def test_a_place_is_reported_for_each_phrase_that_fits(detector: Owlv2Detector) -> None:
+    """transformers' post-processing keeps the best phrase alone; then classes would depend on each other."""
+    encoded = detector.encode(("red mug", "red mug", "blue car"))
+    [found] = detector.detect([picture((48, 64))], encoded, np.full(3, 0.3, np.float32))
+    first, second, third = (found.corners[found.phrase_index == phrase] for phrase in range(3))
+    assert len(first) > 0 and len(third) > 0
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+    assert first.shape != third.shape or not torch.equal(first, third)
+
+
+def test_each_phrase_has_its_own_threshold(detector: Owlv2Detector) -> None:
+    encoded = detector.encode(("blue car", "blue car"))
+    [found] = detector.detect([picture((48, 64))], encoded, np.array([0.2, 0.4], np.float32))
+    scores = [found.scores[found.phrase_index == phrase] for phrase in (0, 1)]
+    assert len(scores[0]) > len(scores[1]) > 0
+    assert scores[0].min() >= 0.2 and scores[1].min() >= 0.4
+
+
+def test_pictures_of_several_sizes_are_found_in_one_call(detector: Owlv2Detector) -> None:
+    encoded, limits = detector.encode(PHRASES), np.full(len(PHRASES), 0.3, np.float32)
+    photos = [picture((48, 64), 1), picture((90, 30), 2)]
+    for one, photo in zip(detector.detect(photos, encoded, limits), photos, strict=True):
+        [alone] = detector.detect([photo], encoded, limits)
+        torch.testing.assert_close(one.corners, alone.corners, rtol=0, atol=1e-3)
+
+
+def test_16_bit_pictures_are_read_over_their_full_range(detector: Owlv2Detector) -> None:
+    photo, encoded = picture((48, 64)), detector.encode(PHRASES)
+    deep = photo.astype(np.uint16) * 257
+    for one, other in zip(
+        detector.scores_and_boxes([photo], encoded),
+        detector.scores_and_boxes([deep], encoded),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
+
+
+# -- what cannot be used -----------------------------------------------------------------------------------
+
+
+def test_a_phrase_longer_than_the_model_reads_is_refused(detector: Owlv2Detector) -> None:
+    detector.encode(["x " * 13 + "x"])  # 14 tokens, start and end: 16
+    with pytest.raises(VocabularyError, match=r"has 15 tokens .* reads at most 14"):
+        detector.encode(["x " * 14 + "x"])
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    """A checkpoint to damage."""
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    return tmp_path
+
+
+def test_a_tokenizer_of_another_model_is_a_model_error(copy: Path) -> None:
+    write_tokenizer(copy, 700)
+    with pytest.raises(ModelError, match="has 700 tokens and the model only 600"):
+        load(copy)
+
+
+def test_a_preprocessor_of_another_size_is_a_model_error(copy: Path) -> None:
+    Owlv2ImageProcessorPil(size={"height": 96, "width": 96}).save_pretrained(copy)
+    with pytest.raises(ModelError, match="pictures of 96x96 and the model takes 64x64"):
+        load(copy)
+
+
+def test_a_checkpoint_without_preprocessor_file_gets_the_published_values(
+    copy: Path, detector: Owlv2Detector
+) -> None:
+    (copy / "preprocessor_config.json").unlink()
+    bare, encoded = load(copy), detector.encode(PHRASES)
+    one, other = (each.scores_and_boxes([picture((48, 64))], encoded) for each in (bare, detector))
+    torch.testing.assert_close(one, other, rtol=0, atol=0)

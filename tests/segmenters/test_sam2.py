@@ -1,0 +1,285 @@
+"""SAM 2 and EdgeTAM on random-weight checkpoints, written and loaded the way real ones are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision_stand_in import torchvision_stand_in
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    EdgeTamConfig,
+    EdgeTamModel,
+    PreTrainedConfig,
+    PreTrainedModel,
+    Sam2Model,
+)
+
+from zs_seg_ros.errors import ModelError
+from zs_seg_ros.segmenters import LoadOptions
+from zs_seg_ros.segmenters.boxes import BoxSegmenter
+from zs_seg_ros.segmenters.sam2 import EdgeTamBoxSegmenter, Sam2BoxSegmenter
+from zs_seg_ros.testing.sam2 import (
+    published_sam2_config,
+    small_sam2_config,
+    small_sam2_video_config,
+    spread_masks,
+    write_preprocessor,
+    write_sam2,
+)
+
+CPU = LoadOptions(device="cpu")
+SIZES = [(48, 64), (64, 64), (37, 90), (300, 211), (5, 200)]
+
+
+@pytest.fixture(scope="module", params=["sam2", "sam2_video"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp(request.param)
+    video = request.param == "sam2_video"
+    write_sam2(folder, small_sam2_video_config() if video else small_sam2_config(), seed=1)
+    assert json.loads((folder / "config.json").read_text())["model_type"] == request.param
+    return folder
+
+
+@pytest.fixture(scope="module")
+def segmenter(folder: Path) -> Sam2BoxSegmenter:
+    return Sam2BoxSegmenter(str(folder), folder, CPU)
+
+
+def picture(size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+
+
+def boxes_in(size: tuple[int, int], count: int = 6, seed: int = 0) -> Tensor:
+    """(count, 4) float32 boxes in a picture of `size` (H, W)."""
+    corners = torch.rand(count, 2, 2, generator=torch.Generator().manual_seed(seed))
+    low, high = corners.amin(dim=1), corners.amax(dim=1)
+    return torch.cat([low, high], dim=1) * torch.tensor([size[1], size[0]] * 2)
+
+
+def full_size(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, H, W) bool, as `decode_instances` does it."""
+    return functional.interpolate(masks[None], size, mode="bilinear")[0] > 0
+
+
+def reference(folder: Path, photo: NDArray[np.uint8], boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Low-resolution logits (N, h, w) and masks (N, H, W) of transformers' processor, model and post-processing."""
+    with torchvision_stand_in():
+        from transformers.models.sam2.image_processing_sam2 import Sam2ImageProcessor
+        from transformers.models.sam2.processing_sam2 import Sam2Processor
+
+        processor = Sam2Processor(Sam2ImageProcessor.from_pretrained(folder))
+        inputs = processor(images=[photo], input_boxes=[boxes.tolist()], return_tensors="pt")
+        model = Sam2Model.from_pretrained(folder).eval()
+        with torch.inference_mode():
+            outputs = model(
+                pixel_values=inputs["pixel_values"],
+                input_boxes=inputs["input_boxes"],
+                multimask_output=False,
+            )
+        [masks] = processor.post_process_masks(outputs.pred_masks, inputs["original_sizes"])
+    return outputs.pred_masks[0, :, 0], masks[:, 0]
+
+
+def check_equal(expected: tuple[Tensor, Tensor], found: Tensor, size: tuple[int, int]) -> None:
+    logits, masks = expected
+    assert logits.std(dim=0).mean() > 0.05, "the comparison means nothing when all masks are alike"
+    assert 0.01 < masks.float().mean() < 0.99
+    torch.testing.assert_close(found, logits, rtol=0, atol=1e-4)
+    assert (full_size(found, size) != masks).float().mean() <= 1e-4
+
+
+# -- equal to transformers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
+def test_masks_equal_the_reference(
+    folder: Path, segmenter: Sam2BoxSegmenter, size: tuple[int, int]
+) -> None:
+    """Logits, and binary masks in the size of the picture, of an image model and of a video model."""
+    photo, boxes = picture(size), boxes_in(size)
+    [found] = segmenter.masks([photo], [boxes])
+    check_equal(reference(folder, photo, boxes), found, size)
+
+
+def test_masks_of_the_published_shape_equal_the_reference(tmp_path: Path) -> None:
+    """facebook/sam2.1-hiera-tiny, one picture, two boxes."""
+    write_sam2(tmp_path, published_sam2_config())
+    photo, boxes = picture((480, 640)), boxes_in((480, 640), 2)
+    [found] = Sam2BoxSegmenter("x", tmp_path, CPU).masks([photo], [boxes])
+    logits, masks = reference(tmp_path, photo, boxes)
+    assert found.shape == logits.shape == (2, 256, 256)
+    scale = max(1.0, float(logits.abs().max()))
+    torch.testing.assert_close(found, logits, rtol=0, atol=1e-4 * scale)
+    assert (full_size(found, (480, 640)) != masks).float().mean() <= 1e-4
+
+
+# -- the arithmetic is done once ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def runs(segmenter: Sam2BoxSegmenter) -> Iterator[list[int]]:
+    """The number of pictures in each run of the image encoder."""
+    counts: list[int] = []
+    encoder = segmenter._network.vision_encoder
+    hook = encoder.register_forward_hook(lambda _, inputs, output: counts.append(1))
+    yield counts
+    hook.remove()
+
+
+def test_a_picture_is_encoded_once_whatever_the_number_of_boxes(
+    segmenter: Sam2BoxSegmenter, runs: list[int]
+) -> None:
+    [masks] = segmenter.masks([picture((48, 64))], [boxes_in((48, 64), 40)])
+    assert masks.shape == (40, 16, 16) and sum(runs) == 1
+
+
+def test_a_picture_without_boxes_is_not_encoded(
+    segmenter: Sam2BoxSegmenter, runs: list[int]
+) -> None:
+    nothing = torch.zeros(0, 4)
+    assert [len(masks) for masks in segmenter.masks([picture((48, 64))], [nothing])] == [0]
+    assert not runs
+    photos, boxes = [picture((9, 9)), picture((48, 64)), picture((7, 7))], boxes_in((48, 64), 3)
+    found = segmenter.masks(photos, [nothing, boxes, nothing])
+    assert [len(masks) for masks in found] == [0, 3, 0] and sum(runs) == 1
+    [alone] = segmenter.masks([photos[1]], [boxes])
+    torch.testing.assert_close(found[1], alone, rtol=0, atol=0)
+
+
+def test_a_box_does_not_depend_on_the_others(segmenter: Sam2BoxSegmenter) -> None:
+    photo, boxes = picture((48, 64)), boxes_in((48, 64), 9)
+    [together] = segmenter.masks([photo], [boxes])
+    for box, mask in zip(boxes, together, strict=True):
+        [[alone]] = segmenter.masks([photo], [box[None]])
+        torch.testing.assert_close(alone, mask, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_16_bits_are_close_to_32(folder: Path, segmenter: Sam2BoxSegmenter, precision: str) -> None:
+    half = Sam2BoxSegmenter("x", folder, LoadOptions(device="cpu", precision=precision))
+    photo, boxes = picture((48, 64)), boxes_in((48, 64), 9)
+    [[exact], [close]] = (each.masks([photo], [boxes]) for each in (segmenter, half))
+    assert close.dtype == torch.float32
+    assert ((exact > 0) == (close > 0)).float().mean() > 0.9
+
+
+# -- EdgeTAM -----------------------------------------------------------------------------------------------
+
+
+class FewLayersConfig(PreTrainedConfig):
+    model_type = "few_layers_for_tests"
+
+
+class FewLayers(PreTrainedModel):
+    """Stands in for timm's image encoder, which is not installed here: four levels of detail."""
+
+    config_class = FewLayersConfig
+
+    def __init__(self, config: FewLayersConfig) -> None:
+        super().__init__(config)
+        widths = (3, 8, 16, 32, 64)
+        self.layers = nn.ModuleList(
+            nn.Conv2d(a, b, 2 * step, step, padding=step // 2)
+            for a, b, step in zip(widths[:-1], widths[1:], (4, 2, 2, 2), strict=True)
+        )
+        self.post_init()
+
+    def forward(self, pixels: Tensor, **_: object) -> SimpleNamespace:
+        levels = []
+        for layer in self.layers:
+            pixels = layer(pixels).relu()
+            levels.append(pixels)
+        return SimpleNamespace(last_hidden_state=levels, hidden_states=None)
+
+
+def write_edgetam(folder: Path) -> None:
+    settings = small_sam2_config().to_dict()
+    vision = settings["vision_config"]
+    config = EdgeTamConfig(
+        vision_config={
+            "backbone_config": {"model_type": "few_layers_for_tests"},
+            **{
+                key: vision[key]
+                for key in ("backbone_channel_list", "backbone_feature_sizes", "fpn_hidden_size")
+            },
+        },
+        prompt_encoder_config={"hidden_size": 16, "image_size": 64},
+        mask_decoder_config={
+            key: settings["mask_decoder_config"][key]
+            for key in ("hidden_size", "mlp_dim", "num_attention_heads", "iou_head_hidden_dim")
+        },
+    )
+    torch.manual_seed(1)
+    model = EdgeTamModel(config).eval()
+    spread_masks(model)
+    model.save_pretrained(folder)
+    write_preprocessor(folder, "Sam2ImageProcessorFast", 64)
+
+
+def test_masks_of_edgetam_equal_the_reference(tmp_path: Path) -> None:
+    """Everything but the image encoder is EdgeTAM's own."""
+    AutoConfig.register("few_layers_for_tests", FewLayersConfig, exist_ok=True)
+    AutoModel.register(FewLayersConfig, FewLayers, exist_ok=True)
+    write_edgetam(tmp_path)
+    photo, boxes = picture((37, 90)), boxes_in((37, 90))
+    [found] = EdgeTamBoxSegmenter("x", tmp_path, CPU).masks([photo], [boxes])
+    with torchvision_stand_in():
+        from transformers.models.sam2.image_processing_sam2 import Sam2ImageProcessor
+        from transformers.models.sam2.processing_sam2 import Sam2Processor
+
+        processor = Sam2Processor(Sam2ImageProcessor.from_pretrained(tmp_path))
+        inputs = processor(images=[photo], input_boxes=[boxes.tolist()], return_tensors="pt")
+        with torch.inference_mode():
+            outputs = EdgeTamModel.from_pretrained(tmp_path).eval()(
+                pixel_values=inputs["pixel_values"],
+                input_boxes=inputs["input_boxes"],
+                multimask_output=False,
+            )
+        [masks] = processor.post_process_masks(outputs.pred_masks, inputs["original_sizes"])
+    check_equal((outputs.pred_masks[0, :, 0], masks[:, 0]), found, (37, 90))
+
+
+def test_edgetam_without_timm_names_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zs_seg_ros.segmenters.sam2.is_timm_available", lambda: False)
+    backbone = {"model_type": "timm_wrapper", "architecture": "repvit_m1"}
+    config = {"model_type": "edgetam", "vision_config": {"backbone_config": backbone}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"yonigozlan/EdgeTAM-hf needs .*pip install timm"):
+        EdgeTamBoxSegmenter("yonigozlan/EdgeTAM-hf", tmp_path, CPU)
+
+
+# -- checkpoints that cannot be used -----------------------------------------------------------------------
+
+
+def test_a_preprocessor_of_another_size_is_a_model_error(tmp_path: Path) -> None:
+    write_sam2(tmp_path, small_sam2_config())
+    write_preprocessor(tmp_path, "Sam2ImageProcessorFast", 96)
+    with pytest.raises(ModelError, match="pictures of 96x96 and the model takes 64x64"):
+        Sam2BoxSegmenter("x", tmp_path, CPU)
+
+
+def test_a_checkpoint_without_preprocessor_file_gets_the_published_values(
+    tmp_path: Path,
+) -> None:
+    write_sam2(tmp_path, small_sam2_config())
+    photo, boxes = picture((48, 64)), boxes_in((48, 64))
+
+    def masks() -> Tensor:
+        segmenter: BoxSegmenter = Sam2BoxSegmenter("x", tmp_path, CPU)
+        return segmenter.masks([photo], [boxes])[0]
+
+    before = masks()
+    (tmp_path / "preprocessor_config.json").unlink()
+    torch.testing.assert_close(masks(), before, rtol=0, atol=0)

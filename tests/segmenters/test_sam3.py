@@ -1,0 +1,348 @@
+"""SAM 3 on random-weight checkpoints, written and loaded the way real ones are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from families import WORDS
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torchvision_stand_in import torchvision_stand_in
+from transformers import CLIPTokenizer, PreTrainedModel, Sam3Processor
+from transformers.models.sam3.modeling_sam3 import Sam3Model
+from transformers.models.sam3_lite_text.modeling_sam3_lite_text import Sam3LiteTextModel
+
+from zs_seg_ros.errors import ModelError, VocabularyError
+from zs_seg_ros.segmenters import LoadOptions, load_segmenter, sam3
+from zs_seg_ros.segmenters.sam3 import Sam3Segmenter
+from zs_seg_ros.segmenters.sam3_network import TextFeatures
+from zs_seg_ros.testing.clipseg import write_tokenizer
+from zs_seg_ros.testing.sam3 import (
+    small_sam3_config,
+    small_sam3_lite_text_config,
+    small_sam3_video_config,
+    write_sam3,
+)
+from zs_seg_ros.types import Batch, DetectedObject, Segmentation
+from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+
+PHRASES = ("red mug", "blue car", "duck", "a long green thing", "ball")
+SIZES = [(48, 64), (37, 91), (130, 61), (112, 112)]
+CONFIGS = {
+    "sam3": (small_sam3_config, Sam3Model),
+    "sam3_video": (small_sam3_video_config, Sam3Model),
+    "sam3_lite_text": (small_sam3_lite_text_config, Sam3LiteTextModel),
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Ours and transformers' own of one checkpoint."""
+
+    segmenter: Sam3Segmenter
+    model: PreTrainedModel
+    processor: Sam3Processor
+
+    def reference(self, picture: NDArray[np.uint8], phrase: str) -> Any:
+        inputs = self.processor(images=picture, text=phrase, return_tensors="pt")
+        del inputs["original_sizes"]
+        with torch.inference_mode():
+            return self.model(**inputs)
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def pair(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pair]:
+    config, kind = CONFIGS[request.param]
+    folder = tmp_path_factory.mktemp(request.param)
+    write_sam3(folder, config(), words=WORDS)
+    with torchvision_stand_in():
+        from transformers.models.sam3.image_processing_sam3 import Sam3ImageProcessor
+
+        processor = Sam3Processor(
+            Sam3ImageProcessor.from_pretrained(folder), CLIPTokenizer.from_pretrained(folder)
+        )
+        yield Pair(load(folder), kind.from_pretrained(folder).eval(), processor)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sam3")
+    write_sam3(folder, small_sam3_config(), words=WORDS)
+    return folder
+
+
+@pytest.fixture
+def segmenter(folder: Path) -> Sam3Segmenter:
+    return load(folder)
+
+
+def load(folder: Path, **options: str) -> Sam3Segmenter:
+    segmenter = load_segmenter(str(folder), LoadOptions(device="cpu", **options))
+    assert isinstance(segmenter, Sam3Segmenter)
+    return segmenter
+
+
+def words(*names: str) -> Vocabulary:
+    return Vocabulary().changed_to(TargetClass(name) for name in names)
+
+
+def picture(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.uint8]:
+    random = np.random.default_rng(seed)
+    blots = random.integers(0, 256, (1 + height // 8, 1 + width // 8, 3), np.uint8)
+    return blots.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
+
+
+def segment(
+    segmenter: Sam3Segmenter,
+    vocabulary: Vocabulary,
+    *pictures: NDArray[np.uint8],
+    threshold: float = 0.5,
+) -> list[Segmentation]:
+    batch = Batch(pictures, vocabulary.thresholds(threshold))
+    return segmenter.segment(batch, segmenter.encode(vocabulary))
+
+
+def things_of(result: Segmentation, class_id: int) -> list[DetectedObject]:
+    assert result.instances is not None
+    return [thing for thing in result.instances if thing.class_id == class_id]
+
+
+def full_mask(thing: DetectedObject, size: Sequence[int]) -> NDArray[np.bool_]:
+    full = np.zeros(size, bool)
+    box = thing.box
+    full[box.top : box.top + box.height, box.left : box.left + box.width] = thing.mask
+    return full
+
+
+@contextmanager
+def calls_of(module: nn.Module) -> Iterator[list[tuple[int, ...]]]:
+    """The shapes that a module gives back while the block runs."""
+    calls: list[tuple[int, ...]] = []
+
+    def remember(module: nn.Module, inputs: object, output: object) -> None:
+        calls.append(tuple(output.shape) if isinstance(output, Tensor) else ())
+
+    hook = module.register_forward_hook(remember)
+    try:
+        yield calls
+    finally:
+        hook.remove()
+
+
+# -- equal to transformers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
+def test_things_equal_the_reference(pair: Pair, size: tuple[int, int]) -> None:
+    """Number, scores and full-size masks of the things of each phrase, against Sam3Processor, the model's forward pass
+    and post_process_instance_segmentation, one phrase at a time. Masks: at most 1e-4 of the pixels differ."""
+    photo, vocabulary = picture(*size), words(*PHRASES)
+    [found] = segment(pair.segmenter, vocabulary, photo)
+    counts = []
+    for phrase, class_id in zip(PHRASES, vocabulary.ids, strict=True):
+        [expected] = pair.processor.image_processor.post_process_instance_segmentation(
+            pair.reference(photo, phrase), threshold=0.5, mask_threshold=0.5, target_sizes=[size]
+        )
+        order = expected["scores"].argsort(descending=True)
+        order = order[expected["masks"][order].any(dim=(1, 2))]  # ours leaves empty masks out
+        ours = things_of(found, class_id)
+        counts.append(len(ours))
+        scores = [thing.score for thing in ours]
+        np.testing.assert_allclose(scores, expected["scores"][order], rtol=0, atol=1e-4)
+        for thing, mask in zip(ours, expected["masks"][order].numpy() > 0, strict=True):
+            assert (full_mask(thing, size) != mask).mean() <= 1e-4
+            assert 0.05 < mask.mean() < 0.95
+    assert len(set(counts)) > 1, "the comparison means nothing when all phrases are alike"
+    assert sum(counts) > 5
+
+
+def test_all_queries_equal_the_reference(pair: Pair) -> None:
+    """Scores, boxes and low-resolution masks of all queries, confident or not, against the model's forward pass."""
+    photo, network = picture(70, 50), pair.segmenter.network
+    features = pair.segmenter.encode(words(*PHRASES)).features
+    inputs = pair.processor(images=photo, return_tensors="pt")
+    with torch.inference_mode():
+        [read] = network.encode_pictures(inputs["pixel_values"])
+        found = network.search(read, TextFeatures.joined(features.phrases))
+        phrases, queries = found.scores.shape
+        phrase = torch.arange(phrases).repeat_interleave(queries)
+        query = torch.arange(queries).repeat(phrases)
+        masks = network.masks(read, found, phrase, query).view(phrases, queries, 32, 32)
+    spread = []
+    for row, text in enumerate(PHRASES):
+        expected = pair.reference(photo, text)
+        scores = expected.pred_logits.sigmoid() * expected.presence_logits.sigmoid()
+        torch.testing.assert_close(found.scores[row], scores[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(found.boxes[row], expected.pred_boxes[0], rtol=0, atol=1e-5)
+        mask = expected.pred_masks[0].sigmoid()
+        torch.testing.assert_close(masks[row], mask, rtol=0, atol=1e-4)
+        spread.append(torch.stack([scores.std(), mask.std(), expected.pred_boxes.std()]))
+    assert torch.stack(spread).min() > 0.1
+
+
+def test_the_tracker_of_a_checkpoint_is_left_out(tmp_path: Path, segmenter: Sam3Segmenter) -> None:
+    write_sam3(tmp_path, small_sam3_video_config(), words=WORDS)
+    assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "sam3_video"
+    detector = segmenter.network.model.state_dict()
+    assert load(tmp_path).network.model.state_dict().keys() == detector.keys()
+
+
+# -- nothing is done twice, or for nobody ------------------------------------------------------------------
+
+
+def test_a_picture_is_encoded_once_however_many_classes(segmenter: Sam3Segmenter) -> None:
+    model = segmenter.network.model
+    with calls_of(model.vision_encoder.backbone) as vision, calls_of(model.detr_encoder) as search:
+        segment(segmenter, words(*PHRASES), picture(), picture(30, 40))
+    assert len(vision) == 2
+    assert len(search) == 2 * len(PHRASES)
+
+
+def test_the_text_is_encoded_once_per_phrase(segmenter: Sam3Segmenter) -> None:
+    with calls_of(segmenter.network.model.text_encoder) as calls:
+        encoded = segmenter.encode(words(*PHRASES))
+        segmenter.encode(words(*PHRASES[::-1]))
+        batch = Batch((picture(), picture()), encoded.vocabulary.thresholds(0.5))
+        for _ in range(3):
+            segmenter.segment(batch, encoded)
+    assert len(calls) == 1
+
+
+def test_masks_are_made_of_nothing_but_what_is_found(segmenter: Sam3Segmenter) -> None:
+    """Of no other phrase's pixels, and of no other query."""
+    vocabulary = words(*PHRASES)
+    [everything] = segment(segmenter, vocabulary, picture(), threshold=0.01)
+    best = sorted(
+        max(thing.score for thing in things_of(everything, class_id)) for class_id in vocabulary.ids
+    )
+    decoder = segmenter.network.model.mask_decoder
+    with (
+        calls_of(decoder.pixel_decoder) as pixels,
+        calls_of(decoder.mask_embedder) as masks,
+        calls_of(decoder.semantic_projection) as semantic,
+    ):
+        [result] = segment(segmenter, vocabulary, picture(), threshold=best[-2] + 1e-4)
+    assert result.instances
+    assert len(pixels) == 1 < len(PHRASES)
+    assert [shape[0] for shape in masks] == [len(result.instances)] < [12]
+    assert not semantic
+
+
+def test_a_picture_without_things_needs_no_masks(segmenter: Sam3Segmenter) -> None:
+    with calls_of(segmenter.network.model.mask_decoder.pixel_decoder) as pixels:
+        [result] = segment(segmenter, words(*PHRASES), picture(), threshold=1.0)
+    assert not pixels
+    assert result.instances == () and not result.label.any()
+
+
+# -- classes -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at_once", [2, 3, 8])
+def test_phrases_that_go_together_do_not_influence_each_other(
+    segmenter: Sam3Segmenter, at_once: int
+) -> None:
+    """A GPU takes several at once, a CPU one at a time."""
+    vocabulary, photos = words(*PHRASES), [picture(), picture(90, 40, seed=1)]
+    one_by_one = segment(segmenter, vocabulary, *photos)
+    segmenter.network.phrases_at_once = segmenter.network._pictures_at_once = at_once
+    together = segment(segmenter, vocabulary, *photos)
+    for found, expected in zip(together, one_by_one, strict=True):
+        assert found.instances and expected.instances
+        assert [t.class_id for t in found.instances] == [t.class_id for t in expected.instances]
+        for mine, yours in zip(found.instances, expected.instances, strict=True):
+            assert mine.score == pytest.approx(yours.score, abs=1e-5)
+            assert abs(mine.area - yours.area) <= 1
+
+
+def test_a_thing_that_two_phrases_of_a_class_fit_is_found_once(segmenter: Sam3Segmenter) -> None:
+    def things(*phrases: str) -> list[tuple[float, int]]:
+        vocabulary = Vocabulary().changed_to([TargetClass("thing", phrases)])
+        [result] = segment(segmenter, vocabulary, picture())
+        return [(thing.score, thing.area) for thing in result.instances or ()]
+
+    once = things("duck")
+    assert 1 < len(once) < 12
+    assert things("duck", "Duck") == once  # one and the same to CLIP's tokenizer
+    both = things("duck", "red mug")
+    assert len(once) <= len(both) < len(once) + len(things("red mug"))
+    assert both[0][0] == max(once[0][0], things("red mug")[0][0])
+
+
+def test_a_threshold_set_too_low_keeps_the_most_certain_things(
+    segmenter: Sam3Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [everything] = segment(segmenter, words(*PHRASES), picture(), threshold=0.0)
+    monkeypatch.setattr(sam3, "_MOST_THINGS", 7)
+    [result] = segment(segmenter, words(*PHRASES), picture(), threshold=0.0)
+    assert everything.instances and result.instances
+    assert len(everything.instances) > 12
+    best = [thing.score for thing in everything.instances[:7]]
+    assert [thing.score for thing in result.instances] == best
+
+
+def test_two_names_for_one_thing_are_reported(segmenter: Sam3Segmenter) -> None:
+    assert not segmenter.encode(words(*PHRASES)).warnings
+    vocabulary = Vocabulary().changed_to([TargetClass("mug"), TargetClass("cup", ("mug",))])
+    (warning,) = segmenter.encode(vocabulary).warnings
+    assert "'mug' and 'cup'" in warning and "1.00" in warning
+
+
+def test_a_phrase_longer_than_the_model_reads_is_refused(segmenter: Sam3Segmenter) -> None:
+    segmenter.encode(words("x " * 29 + "x"))  # 30 tokens, start and end: 32
+    with pytest.raises(VocabularyError, match=r"has 31 tokens .* reads at most 30"):
+        segmenter.encode(words("x " * 30 + "x"))
+
+
+# -- checkpoints that cannot be used -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    """A checkpoint to damage."""
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    return tmp_path
+
+
+def change_processor(folder: Path, **changes: object) -> None:
+    path = folder / "processor_config.json"
+    settings = json.loads(path.read_text())
+    settings["image_processor"].update(changes)
+    path.write_text(json.dumps(settings))
+
+
+def test_without_a_processor_file_the_published_values_hold(
+    copy: Path, segmenter: Sam3Segmenter
+) -> None:
+    (copy / "processor_config.json").unlink()
+    [found], [expected] = (segment(s, words("duck"), picture()) for s in (load(copy), segmenter))
+    assert np.array_equal(found.label, expected.label)
+
+
+def test_the_processor_file_is_read(copy: Path, segmenter: Sam3Segmenter) -> None:
+    change_processor(copy, image_mean=[0.1, 0.2, 0.3])
+    [found], [expected] = (segment(s, words("duck"), picture()) for s in (load(copy), segmenter))
+    assert not np.array_equal(found.confidence, expected.confidence)
+
+
+def test_a_processor_of_another_size_is_a_model_error(copy: Path) -> None:
+    change_processor(copy, size={"height": 56, "width": 112})
+    with pytest.raises(ModelError, match="makes pictures of 112x56 and the model takes 112x112"):
+        load(copy)
+
+
+def test_a_tokenizer_of_another_model_is_a_model_error(copy: Path) -> None:
+    write_tokenizer(copy, 700)
+    with pytest.raises(ModelError, match="has 700 tokens and the model only 600"):
+        load(copy)

@@ -1,0 +1,113 @@
+"""SAM-HQ on random-weight checkpoints, written and loaded the way real ones are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from torchvision_stand_in import torchvision_stand_in
+from transformers import SamHQModel, SamHQProcessor
+from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
+
+from zs_seg_ros.errors import ModelError
+from zs_seg_ros.segmenters import LoadOptions
+from zs_seg_ros.segmenters.sam_hq import SamHqBoxSegmenter
+from zs_seg_ros.testing.sam_hq import published_sam_hq_config, small_sam_hq_config, write_sam_hq
+
+CPU = LoadOptions(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sam_hq")
+    write_sam_hq(folder, small_sam_hq_config(), seed=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def segmenter(folder: Path) -> SamHqBoxSegmenter:
+    return SamHqBoxSegmenter(str(folder), folder, CPU)
+
+
+def picture(size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+
+
+def boxes_in(size: tuple[int, int], count: int = 6) -> Tensor:
+    """(count, 4) float32 boxes in a picture of `size` (H, W)."""
+    corners = torch.rand(count, 2, 2, generator=torch.Generator().manual_seed(0))
+    low, high = corners.amin(dim=1), corners.amax(dim=1)
+    return torch.cat([low, high], dim=1) * torch.tensor([size[1], size[0]] * 2)
+
+
+def reference(folder: Path, photo: NDArray[np.uint8], boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits and masks (N, H, W) of transformers' processor, model and post-processing."""
+    with torchvision_stand_in():
+        from transformers.models.sam.image_processing_sam import SamImageProcessor
+
+        processor = SamHQProcessor(SamImageProcessor.from_pretrained(folder))
+        model = SamHQModel.from_pretrained(folder).eval()
+        inputs = processor(images=[photo], input_boxes=[boxes.tolist()], return_tensors="pt")
+        with torch.inference_mode():
+            outputs = model(
+                pixel_values=inputs["pixel_values"],
+                input_boxes=inputs["input_boxes"].float(),
+                multimask_output=False,
+            )
+        sizes = inputs["original_sizes"], inputs["reshaped_input_sizes"]
+        [[logits], [masks]] = (
+            processor.post_process_masks(outputs.pred_masks, *sizes, binarize=binarize)
+            for binarize in (False, True)
+        )
+    return logits[:, 0], masks[:, 0]
+
+
+def check_equal(folder: Path, segmenter: SamHqBoxSegmenter, size: tuple[int, int]) -> Tensor:
+    photo, boxes = picture(size), boxes_in(size)
+    logits, masks = reference(folder, photo, boxes)
+    [found] = segmenter.masks([photo], [boxes])
+    found = functional.interpolate(found[None], size, mode="bilinear")[0]
+    torch.testing.assert_close(found, logits, rtol=0, atol=1e-4 * max(1, float(logits.abs().max())))
+    assert ((found > 0) != masks).float().mean() <= 1e-4
+    return masks
+
+
+@pytest.mark.parametrize("size", [(64, 64), (48, 64), (30, 41), (211, 300), (5, 60)])
+def test_masks_equal_the_reference(
+    folder: Path, segmenter: SamHqBoxSegmenter, size: tuple[int, int]
+) -> None:
+    """Logits and binary masks in the size of the picture, which the model's square is cut to and resized."""
+    masks = check_equal(folder, segmenter, size)
+    assert 0.01 < masks.float().mean() < 0.99
+    assert masks.float().std(dim=0).max() > 0, "all boxes have one mask"
+
+
+def test_masks_of_the_published_shape_equal_the_reference(tmp_path: Path) -> None:
+    """syscv-community/sam-hq-vit-base with two of its twelve layers, one of them with windows."""
+    config = published_sam_hq_config()
+    config.vision_config.num_hidden_layers = 2
+    config.vision_config.global_attn_indexes = [1]
+    write_sam_hq(tmp_path, config)
+    check_equal(tmp_path, SamHqBoxSegmenter("x", tmp_path, CPU), (768, 1024))
+
+
+def test_a_picture_is_encoded_once_and_only_for_boxes(segmenter: SamHqBoxSegmenter) -> None:
+    runs: list[int] = []
+    encoder = segmenter._network.vision_encoder
+    hook = encoder.register_forward_hook(lambda *_: runs.append(1))
+    nothing = torch.zeros(0, 4)
+    found = segmenter.masks([picture((9, 9)), picture((48, 64))], [nothing, boxes_in((48, 64), 40)])
+    hook.remove()
+    assert [len(masks) for masks in found] == [0, 40] and len(runs) == 1
+
+
+def test_a_preprocessor_of_another_size_is_a_model_error(tmp_path: Path) -> None:
+    write_sam_hq(tmp_path, small_sam_hq_config())
+    SamImageProcessorPil(size={"longest_edge": 96}).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="pictures of 96 pixels and the model takes 64"):
+        SamHqBoxSegmenter("x", tmp_path, CPU)

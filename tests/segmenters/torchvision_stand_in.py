@@ -1,0 +1,70 @@
+"""What transformers' image processors take from torchvision, where torchvision is not installed.
+
+torchvision resizes tensors with torch's own `interpolate`; so does the stand-in.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import ModuleType
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import image_processing_backends
+from transformers.image_utils import PILImageResampling
+
+
+class InterpolationMode:
+    BILINEAR, BICUBIC, LANCZOS, NEAREST_EXACT = "bilinear", "bicubic", "lanczos", "nearest-exact"
+
+
+def resize(image: Tensor, size: Sequence[int], interpolation: str, antialias: bool) -> Tensor:
+    return functional.interpolate(image, tuple(size), mode=interpolation, antialias=antialias)
+
+
+def pad(image: Tensor, padding: Sequence[int], fill: float, padding_mode: str) -> Tensor:
+    left, top, right, bottom = padding
+    return functional.pad(image, (left, right, top, bottom), mode=padding_mode, value=fill)
+
+
+def normalize(image: Tensor, mean: object, std: object, inplace: bool = False) -> Tensor:
+    mean, std = (torch.as_tensor(each, dtype=image.dtype)[:, None, None] for each in (mean, std))
+    return (image - mean) / std
+
+
+def _module(name: str, **members: object) -> ModuleType:
+    module = ModuleType(name)
+    module.__dict__.update(members)
+    return module
+
+
+@contextmanager
+def torchvision_stand_in() -> Iterator[None]:
+    """While the block runs, image processors that want torchvision can be imported and used."""
+    functions = _module(
+        "torchvision.transforms.v2.functional",
+        InterpolationMode=InterpolationMode,
+        resize=resize,
+        pad=pad,
+        normalize=normalize,
+        grayscale_to_rgb=lambda image: image,
+    )
+    modules = {
+        "torchvision": _module("torchvision"),
+        "torchvision.transforms": _module("torchvision.transforms"),
+        "torchvision.transforms.v2": _module("torchvision.transforms.v2", functional=functions),
+        "torchvision.transforms.v2.functional": functions,
+        "torchvision.ops": _module("torchvision.ops"),
+        "torchvision.ops.boxes": _module("torchvision.ops.boxes", batched_nms=None),
+    }
+    kinds = {PILImageResampling.BILINEAR: "bilinear", PILImageResampling.BICUBIC: "bicubic"}
+    with (
+        patch.dict(sys.modules, modules),
+        patch.object(image_processing_backends, "tvF", functions, create=True),
+        patch.object(image_processing_backends, "pil_torch_interpolation_mapping", kinds),
+    ):
+        yield

@@ -1,0 +1,200 @@
+"""Grounding DINO: phrases to boxes (Liu et al. 2023, arXiv 2303.05499), and MM Grounding DINO (arXiv 2401.02361).
+
+Any checkpoint of transformers' `GroundingDinoForObjectDetection`, such as IDEA-Research/grounding-dino-tiny, or
+`MMGroundingDinoForObjectDetection`.
+
+Several phrases make one caption, as the model was trained and is evaluated: "red mug. blue car.". The model fuses text
+and picture, and so a phrase's scores depend a little on which others are in its caption, though not on their order.
+A caption holds 256 tokens, about 60 phrases of two or three words. More phrases make more captions, each of which costs
+most of a picture's time again: the picture encoder alone is shared.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import (
+    BertTokenizer,
+    GroundingDinoForObjectDetection,
+    MMGroundingDinoForObjectDetection,
+)
+from transformers.models.grounding_dino.image_processing_pil_grounding_dino import (
+    GroundingDinoImageProcessorPil,
+)
+
+from zs_seg_ros.errors import ModelError, VocabularyError
+from zs_seg_ros.segmenters import LoadOptions, model_type
+from zs_seg_ros.segmenters.boxes import Boxes, Detector
+from zs_seg_ros.segmenters.captions import split_into_captions
+from zs_seg_ros.segmenters.detr_pictures import DetrFormat, load_detr_format, to_corners
+from zs_seg_ros.segmenters.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.grounding_dino_network import GroundingDinoNetwork, TextFeatures
+from zs_seg_ros.segmenters.pretrained import load_model, load_tokenizer
+from zs_seg_ros.segmenters.stages import stage
+from zs_seg_ros.types import Picture, size_of
+
+_KINDS = {
+    "grounding-dino": GroundingDinoForObjectDetection,
+    "mm-grounding-dino": MMGroundingDinoForObjectDetection,
+}
+_DEFAULT_FORMAT = DetrFormat((800, 1333), keep_shape=True)  # the authors', and the published file's
+_PICTURES_AT_ONCE = 4  # on a GPU; bounds the memory: a picture has 22,000 cells
+
+Tokens = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Caption:
+    """Phrases that go through the model together.
+
+    spans: for each phrase its first token in the caption and the one after its last. phrase_index: (P,) int64, the
+    phrases' places among all.
+    """
+
+    text: TextFeatures
+    spans: tuple[tuple[int, int], ...]
+    phrase_index: Tensor
+
+
+class GroundingDinoDetector(Detector[tuple[Caption, ...]]):
+    """A checkpoint of either kind from a folder in the format of transformers."""
+
+    caution = "this model reads all classes as one text: the scores of one depend a little on which others there are"
+
+    def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
+        self.model = model
+        self._device = choose_device(options.device)
+        self.device = str(self._device)
+        self._dtype = choose_precision(options, self._device)
+        kind = _KINDS[model_type(model, folder)]
+        loaded = load_model(kind, model, folder, torch.float32).to(self._device)
+        self._tokenizer = load_tokenizer(BertTokenizer, model, folder)
+        self._tokenizer_use = threading.Lock()  # it is not made for several threads
+        self._format = load_detr_format(
+            GroundingDinoImageProcessorPil, model, folder, _DEFAULT_FORMAT
+        )
+        self._longest: int = loaded.config.max_text_len
+        self._delimiters = frozenset(loaded.model.special_tokens.tolist())
+        self._check(loaded)
+        self.network = GroundingDinoNetwork(loaded, self._dtype, options.compile)
+        # A CPU gains nothing by more; another number of pictures would be compiled again.
+        few = self._device.type == "cpu" or options.compile
+        self._pictures_at_once = 1 if few else _PICTURES_AT_ONCE
+
+    def _check(self, loaded: GroundingDinoForObjectDetection) -> None:
+        """Raise ModelError when the parts of the checkpoint do not fit together."""
+        config = loaded.config
+        words, rows = len(self._tokenizer), config.text_config.vocab_size
+        tokenizer = self._tokenizer
+        self._full_stop: int = tokenizer.convert_tokens_to_ids(".")
+        ends = {tokenizer.cls_token_id, tokenizer.sep_token_id, self._full_stop}
+        if words > rows or not ends <= self._delimiters:
+            raise ModelError(
+                f"the tokenizer of {self.model} ({words} tokens, delimiters {sorted(ends)}) and the model ({rows} "
+                f"tokens, delimiters {sorted(self._delimiters)}) do not belong together; fetch the checkpoint again"
+            )
+        if not (config.two_stage and config.embedding_init_target):
+            raise ModelError(
+                f"the config.json of {self.model} has no two_stage or no embedding_init_target; all published "
+                "checkpoints of Grounding DINO have both, and only such can be used"
+            )
+
+    @torch.inference_mode()
+    def encode(self, phrases: Sequence[str]) -> tuple[Caption, ...]:
+        """Captions and their text features.
+
+        Raises VocabularyError for a phrase that is too long for a caption, or has no word that the model knows.
+        """
+        tokens = [self._tokenize(phrase) for phrase in phrases]
+        # Sorted, so that it does not depend on the order of phrases which of them share a caption.
+        captions = split_into_captions(sorted(set(tokens)), self._fits)
+        return tuple(self._caption(words, tokens) for words in captions)
+
+    @torch.inference_mode()
+    def detect(
+        self,
+        pictures: Sequence[Picture],
+        encoded: tuple[Caption, ...],
+        thresholds: NDArray[np.float32],
+    ) -> list[Boxes]:
+        """As `Detector.detect`. A phrase's score is that of its most certain token, full stops left out.
+
+        Pictures of several sizes are not filled up to one, so that none depends on the others.
+        """
+        least = torch.from_numpy(thresholds).to(self._device)
+        found: dict[int, Boxes] = {}
+        for size, places in self._format.by_size(pictures, self._pictures_at_once):
+            same = [pictures[place] for place in places]
+            with stage("prepare"):
+                pixels = self._format.prepare(same, size, self._device, self._dtype)
+            with stage("encode"):
+                seen = self.network.encode_pictures(pixels)
+            with stage("decode"):
+                answers = [self.network.detect(seen, caption.text) for caption in encoded]
+                for i, (place, picture) in enumerate(zip(places, same, strict=True)):
+                    one = [(logits[i], boxes[i]) for logits, boxes in answers]
+                    found[place] = _boxes(one, encoded, least, size_of(picture))
+        return [found[place] for place in range(len(pictures))]
+
+    def close(self) -> None:
+        del self.network
+
+    def _tokenize(self, phrase: str) -> Tokens:
+        """Without delimiters, which would cut the phrase in two."""
+        with self._tokenizer_use:
+            ids = self._tokenizer(phrase.lower(), add_special_tokens=False)["input_ids"]
+        tokens = tuple(token for token in ids if token not in self._delimiters)
+        if set(tokens) <= {self._tokenizer.unk_token_id}:
+            raise VocabularyError(
+                f"the phrase {phrase[:60]!r} has no word that {self.model} knows; say it in English words"
+            )
+        if not self._fits([tokens]):
+            raise VocabularyError(
+                f"the phrase {phrase[:60]!r}… has {len(tokens)} tokens and {self.model} reads at most "
+                f"{self._longest - 3}; say it in fewer words"
+            )
+        return tokens
+
+    def _fits(self, phrases: Sequence[Tokens]) -> bool:
+        """Whether a caption holds the phrases, a full stop after each, and its two ends."""
+        return sum(len(phrase) + 1 for phrase in phrases) + 2 <= self._longest
+
+    def _caption(self, words: Sequence[Tokens], phrases: Sequence[Tokens]) -> Caption:
+        """words: of the caption, all different. phrases: all, some perhaps alike."""
+        ids = [self._tokenizer.cls_token_id]
+        span_of: dict[Tokens, tuple[int, int]] = {}
+        for phrase in words:
+            span_of[phrase] = len(ids), len(ids) + len(phrase)
+            ids += [*phrase, self._full_stop]
+        ids.append(self._tokenizer.sep_token_id)
+        here = [index for index, phrase in enumerate(phrases) if phrase in span_of]
+        return Caption(
+            self.network.encode_text(torch.tensor([ids], device=self._device)),
+            tuple(span_of[phrases[index]] for index in here),
+            torch.tensor(here, device=self._device),
+        )
+
+
+def _boxes(
+    answers: Sequence[tuple[Tensor, Tensor]],
+    captions: Sequence[Caption],
+    thresholds: Tensor,
+    size: tuple[int, int],
+) -> Boxes:
+    """What a picture's logits (Q, T) and boxes (Q, 4), of each caption, come to. size: (H, W) of the picture."""
+    corners, certain, phrase_index = [], [], []
+    for (logits, boxes), caption in zip(answers, captions, strict=True):
+        per_phrase = torch.stack([logits[:, a:b].amax(-1) for a, b in caption.spans], dim=1)
+        scores = per_phrase.sigmoid()
+        query, phrase = (scores >= thresholds[caption.phrase_index]).nonzero(as_tuple=True)
+        corners.append(to_corners(boxes, size)[query])
+        certain.append(scores[query, phrase])
+        phrase_index.append(caption.phrase_index[phrase])
+    return Boxes(torch.cat(corners), torch.cat(certain), torch.cat(phrase_index))

@@ -1,0 +1,170 @@
+"""OWLv2: words to boxes (Minderer et al. 2023, arXiv 2306.09683).
+
+Any checkpoint of transformers' `Owlv2ForObjectDetection`, such as google/owlv2-base-patch16-ensemble.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from transformers import CLIPTokenizer, Owlv2ForObjectDetection
+from transformers.models.owlv2.image_processing_pil_owlv2 import Owlv2ImageProcessorPil
+
+from zs_seg_ros.errors import ModelError, VocabularyError
+from zs_seg_ros.segmenters import LoadOptions
+from zs_seg_ros.segmenters.boxes import Boxes, Detector
+from zs_seg_ros.segmenters.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.owlv2_pictures import prepare_square
+from zs_seg_ros.segmenters.phrase_cache import PhraseCache
+from zs_seg_ros.segmenters.pretrained import (
+    PictureFormat,
+    load_model,
+    load_picture_format,
+    load_tokenizer,
+)
+from zs_seg_ros.segmenters.stages import stage
+from zs_seg_ros.types import Picture, size_of
+
+# CLIP's mean and deviation (openai/CLIP, clip.py), which OWLv2's processor has as defaults.
+_MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+_PHRASES_AT_ONCE = 64  # bounds the memory that a vocabulary of thousands takes while it is encoded
+
+
+class Owlv2Detector(Detector[Tensor]):
+    """An OWLv2 checkpoint from a folder in the format of transformers.
+
+    Each phrase is judged on its own. transformers' post-processing keeps of each box only the phrase that fits best.
+    Encoded phrases are (P, D), unit vectors.
+    """
+
+    def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
+        self.model = model
+        device = choose_device(options.device)
+        self.device = str(device)
+        self._dtype = choose_precision(options, device)
+        loaded = load_model(Owlv2ForObjectDetection, model, folder, self._dtype)
+        self._tokenizer = load_tokenizer(CLIPTokenizer, model, folder)
+        self._phrases = PhraseCache[Tensor]()
+        self._tokenizer_use = threading.Lock()  # it is not made for several threads
+        side: int = loaded.config.vision_config.image_size
+        default = PictureFormat((side, side), _MEAN, _STD)
+        self._format = load_picture_format(Owlv2ImageProcessorPil, model, folder, default)
+        self._check(loaded)
+        self._network = loaded.to(device)
+        self._pictures_at_once = 1 if device.type == "cpu" or options.compile else 8
+        self._read: Callable[[Tensor], tuple[Tensor, Tensor]] = self._read_pictures
+        if options.compile:
+            self._read = torch.compile(self._read_pictures, dynamic=False)
+        self._mean = torch.tensor(self._format.mean, device=device)
+        self._std = torch.tensor(self._format.std, device=device)
+
+    def _check(self, loaded: Owlv2ForObjectDetection) -> None:
+        """Raise ModelError when the parts of the checkpoint do not fit together."""
+        words, rows = len(self._tokenizer), loaded.config.text_config.vocab_size
+        if words > rows:
+            raise ModelError(
+                f"the tokenizer of {self.model} has {words} tokens and the model only {rows}: they do not "
+                "belong together; fetch the checkpoint again"
+            )
+        # The text encoder finds the end of a phrase by its number, which must be the highest.
+        if self._tokenizer.eos_token_id != words - 1:
+            raise ModelError(
+                f"the tokenizer of {self.model} ends a phrase with token {self._tokenizer.eos_token_id} and the "
+                f"model expects the last one, {words - 1}; fetch the checkpoint again"
+            )
+        side = loaded.config.vision_config.image_size
+        if self._format.size != (side, side):
+            height, width = self._format.size
+            raise ModelError(
+                f"the preprocessor of {self.model} makes pictures of {width}x{height} and the model takes "
+                f"{side}x{side}; fetch the checkpoint again"
+            )
+
+    @torch.inference_mode()
+    def encode(self, phrases: Sequence[str]) -> Tensor:
+        return torch.cat(self._phrases.get(phrases, self._encode))
+
+    def _encode(self, phrases: Sequence[str]) -> Sequence[Tensor]:
+        """One (1, D) per phrase."""
+        tokens = [self._tokenize(phrase) for phrase in phrases]
+        rows: list[Tensor] = []
+        for start in range(0, len(tokens), _PHRASES_AT_ONCE):
+            part = tokens[start : start + _PHRASES_AT_ONCE]
+            length = max(len(row) for row in part)
+            # The text encoder only looks back, so that what fills up a phrase after its end needs no mask.
+            ids = torch.tensor([row + [0] * (length - len(row)) for row in part])
+            found = self._network.owlv2.get_text_features(ids.to(self.device)).pooler_output
+            rows += torch.split(functional.normalize(found, dim=-1), 1)
+        return rows
+
+    def _tokenize(self, phrase: str) -> list[int]:
+        with self._tokenizer_use:
+            tokens: list[int] = self._tokenizer(phrase, verbose=False)["input_ids"]
+        limit = self._network.config.text_config.max_position_embeddings
+        if len(tokens) > limit:
+            # Refused, not cut: what is cut off may be the very words that say which thing is meant.
+            raise VocabularyError(
+                f"the phrase {phrase[:60]!r}… has {len(tokens) - 2} tokens and {self.model} reads at most "
+                f"{limit - 2}; say it in fewer words"
+            )
+        return tokens
+
+    @torch.inference_mode()
+    def detect(
+        self, pictures: Sequence[Picture], encoded: Tensor, thresholds: NDArray[np.float32]
+    ) -> list[Boxes]:
+        found = []
+        for start in range(0, len(pictures), self._pictures_at_once):
+            part = pictures[start : start + self._pictures_at_once]
+            scores, centred = self.scores_and_boxes(part, encoded)
+            with stage("decode"):
+                found += [
+                    self._above(thresholds, *one)
+                    for one in zip(scores, centred, map(size_of, part), strict=True)
+                ]
+        return found
+
+    @torch.inference_mode()
+    def scores_and_boxes(
+        self, pictures: Sequence[Picture], encoded: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(B, N, P) scores of every phrase in every box, 0..1, and (B, N, 4) boxes, both float32.
+
+        A box is its centre, width and height as shares of the longer side of the picture.
+        """
+        with stage("prepare"):
+            pixels = prepare_square(
+                pictures, self._format.size[0], self._mean, self._std, self._dtype
+            )
+        with stage("encode"):
+            features, boxes = self._read(pixels)
+        with stage("decode"):
+            logits, _ = self._network.class_predictor(features, encoded)
+            return logits.float().sigmoid(), boxes.float()
+
+    def _read_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, N, D) features of all places and (B, N, 4) boxes: what does not depend on the words."""
+        grid, _ = self._network.image_embedder(pixels)
+        features = grid.flatten(1, 2)
+        return features, self._network.box_predictor(features, grid)
+
+    def _above(
+        self,
+        thresholds: NDArray[np.float32],
+        scores: Tensor,
+        centred: Tensor,
+        size: tuple[int, int],
+    ) -> Boxes:
+        """scores (N, P) and centred (N, 4) of one picture of `size` (H, W)."""
+        limits = torch.from_numpy(thresholds).to(scores.device)
+        place, phrase = (scores >= limits).nonzero(as_tuple=True)
+        centre, extent = centred[place, :2], centred[place, 2:]
+        corners = torch.cat([centre - extent / 2, centre + extent / 2], dim=-1) * max(size)
+        return Boxes(corners, scores[place, phrase], phrase)

@@ -1,0 +1,131 @@
+"""OmDet-Turbo checkpoints of random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import OmDetTurboConfig, OmDetTurboForObjectDetection, SwinConfig
+from transformers.models.detr.image_processing_pil_detr import DetrImageProcessorPil
+
+from zs_seg_ros.testing.clipseg import write_tokenizer
+
+# As in the published file: of R, G, B in 0..255.
+_MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+def published_omdet_turbo_config() -> OmDetTurboConfig:
+    """The shape of omlab/omdet-turbo-swin-tiny-hf: transformers' defaults, with CLIP ViT-B/16's text encoder.
+
+    The published picture encoder is timm's Swin-T. This one is transformers' own, of the same shape, which normalises
+    its features itself.
+    """
+    swin = SwinConfig(image_size=640, window_size=7, depths=[2, 2, 6, 2], out_indices=[2, 3, 4])
+    return OmDetTurboConfig(
+        backbone_config=swin,
+        apply_layernorm_after_vision_backbone=False,
+        text_config={"model_type": "clip_text_model"},
+    )
+
+
+def small_omdet_turbo_config(**changes: object) -> OmDetTurboConfig:
+    """The same architecture, small enough for a test to run in milliseconds; pictures of 64x64."""
+    swin = SwinConfig(
+        image_size=64,
+        embed_dim=8,
+        depths=[1, 1, 1, 1],
+        num_heads=[1, 1, 2, 2],
+        window_size=4,
+        out_indices=[2, 3, 4],
+    )
+    text: dict[str, object] = {
+        "model_type": "clip_text_model",
+        "vocab_size": 600,
+        "bos_token_id": 598,
+        "eos_token_id": 599,
+        "pad_token_id": 599,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
+    settings: dict[str, object] = {
+        "backbone_config": swin,
+        "apply_layernorm_after_vision_backbone": False,
+        "text_config": text,
+        "image_size": 64,
+        "text_projection_in_dim": 32,
+        "text_projection_out_dim": 32,
+        "class_embed_dim": 32,
+        "task_encoder_hidden_dim": 48,
+        "encoder_hidden_dim": 16,
+        "encoder_in_channels": (16, 32, 64),
+        "encoder_attention_heads": 2,
+        "encoder_dim_feedforward": 32,
+        "vision_features_channels": (16, 16, 16),
+        "decoder_hidden_dim": 16,
+        "decoder_num_heads": 2,
+        "decoder_num_layers": 2,
+        "decoder_dim_feedforward": 32,
+        "num_queries": 30,
+    }
+    return OmDetTurboConfig(**{**settings, **changes})
+
+
+def write_omdet_turbo(
+    folder: Path,
+    config: OmDetTurboConfig,
+    picture_side: int = 640,
+    words: Sequence[str] = (),
+    seed: int = 0,
+) -> OmDetTurboForObjectDetection:
+    """Write a checkpoint of random weights to `folder` and return the model.
+
+    picture_side: of the square that pictures are resized to. words: those that are one token each, as common words
+    are in CLIP's own vocabulary.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = OmDetTurboForObjectDetection(config).eval()
+        _spread(model)
+    model.save_pretrained(folder)
+    write_tokenizer(folder, config.text_config.vocab_size, words)
+    DetrImageProcessorPil(
+        size={"height": picture_side, "width": picture_side},
+        do_rescale=False,
+        image_mean=_MEAN,
+        image_std=_STD,
+        do_pad=False,
+    ).save_pretrained(folder)
+    return model
+
+
+def write_published(folder: Path) -> None:
+    """omlab/omdet-turbo-swin-tiny-hf with random weights and transformers' own Swin."""
+    write_omdet_turbo(folder, published_omdet_turbo_config())
+
+
+@torch.no_grad()
+def _spread(model: OmDetTurboForObjectDetection) -> None:
+    """Make the answers like those of a trained model: they depend on words and place, and boxes differ in size."""
+    decoder = model.decoder
+    for head in (decoder.encoder_bbox_head, *decoder.decoder_bbox_head):
+        for layer in head.layers:  # else boxes would not differ from the proposals
+            layer.reset_parameters()
+        head.layers[-1].weight.mul_(5)
+    for name, weight in model.named_parameters():
+        if "sampling_offsets.weight" in name or "attention_weights.weight" in name:
+            nn.init.normal_(weight, std=0.2)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):  # else little would be left of the picture
+            assert module.running_var is not None
+            module.running_var.fill_(0.1)
+    text = model.language_backbone
+    phrases = torch.randint(0, model.vocab_size - 2, (100, 2))
+    mean = (text.model(phrases).last_hidden_state[:, -1] @ text.text_projection).mean(0)
+    for layer in (*decoder.decoder_class_head, decoder.encoder_class_head):
+        layer.reset_parameters()
+        layer.bias.copy_(-layer.weight @ mean)  # else all phrases would be found, or none
+    decoder.task_project.reset_parameters()

@@ -1,0 +1,123 @@
+"""SAM 2 checkpoints of random weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel, Sam2Config, Sam2Model, Sam2VideoConfig, Sam2VideoModel
+
+_LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def published_sam2_config() -> Sam2Config:
+    """The shape of facebook/sam2.1-hiera-tiny: transformers' defaults."""
+    return Sam2Config()
+
+
+def small_sam2_config() -> Sam2Config:
+    """The same architecture, small enough for a test to run in milliseconds; pictures of 64x64."""
+    return Sam2Config(**_small())
+
+
+def small_sam2_video_config() -> Sam2VideoConfig:
+    """The same, as a model that follows things through a video."""
+    return Sam2VideoConfig(
+        **_small(),
+        image_size=64,
+        memory_attention_hidden_size=16,
+        memory_attention_num_layers=1,
+        memory_attention_feed_forward_hidden_size=32,
+        memory_attention_rope_feat_sizes=[4, 4],
+        memory_encoder_hidden_size=16,
+        memory_encoder_output_channels=8,
+        mask_downsampler_embed_dim=16,
+        memory_fuser_embed_dim=16,
+        memory_fuser_intermediate_dim=32,
+    )
+
+
+def write_sam2(folder: Path, config: Sam2Config | Sam2VideoConfig, seed: int = 0) -> Sam2Model:
+    """Write a SAM 2 checkpoint of random weights to `folder` and return the model.
+
+    The published ones, facebook/sam2.1-hiera-tiny among them, are of the kind `sam2_video`.
+    """
+    video = isinstance(config, Sam2VideoConfig)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = Sam2VideoModel(config) if video else Sam2Model(config)
+        spread_masks(model.eval())
+    model.save_pretrained(folder)
+    write_preprocessor(folder, "Sam2ImageProcessorFast", config.prompt_encoder_config.image_size)
+    return model
+
+
+def write_published(folder: Path) -> None:
+    """facebook/sam2.1-hiera-tiny with random weights."""
+    write_sam2(folder, published_sam2_config())
+
+
+def write_preprocessor(folder: Path, kind: str, side: int) -> None:
+    """A preprocessor_config.json as the published checkpoint has it; transformers' own class needs torchvision."""
+    settings = {
+        "do_convert_rgb": True,
+        "do_normalize": True,
+        "do_rescale": True,
+        "do_resize": True,
+        "image_mean": _MEAN,
+        "image_processor_type": kind,
+        "image_std": _STD,
+        "mask_size": {"height": side // 4, "width": side // 4},
+        "resample": 2,
+        "rescale_factor": 1 / 255,
+        "size": {"height": side, "width": side},
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings, indent=2))
+
+
+@torch.no_grad()
+def spread_masks(model: PreTrainedModel) -> None:
+    """Make masks like those of a trained model: both signs, and different for every box."""
+    for module in model.modules():
+        if isinstance(module, _LAYERS):
+            module.reset_parameters()  # transformers' own start makes all masks alike
+        if isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight)
+    decoder = model.mask_decoder
+    for name, module in decoder.named_modules():
+        # Otherwise the box hardly counts beside the picture.
+        if isinstance(module, nn.Linear | nn.ConvTranspose2d):
+            module.weight.mul_(3)
+        if name in ("conv_s0", "conv_s1"):
+            module.weight.mul_(0.3)
+
+
+def _small() -> dict[str, object]:
+    return {
+        "vision_config": {
+            "backbone_config": {
+                "model_type": "sam2_hiera_det_model",
+                "hidden_size": 8,
+                "image_size": [64, 64],
+                "blocks_per_stage": [1, 1, 2, 1],
+                "embed_dim_per_stage": [8, 16, 32, 64],
+                "num_attention_heads_per_stage": [1, 1, 2, 2],
+                "window_size_per_stage": [4, 2, 2, 2],
+                "global_attention_blocks": [3],
+                "window_positional_embedding_background_size": [4, 4],
+            },
+            "backbone_channel_list": [64, 32, 16, 8],
+            "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
+            "fpn_hidden_size": 16,
+        },
+        "prompt_encoder_config": {"hidden_size": 16, "image_size": 64},
+        "mask_decoder_config": {
+            "hidden_size": 16,
+            "mlp_dim": 32,
+            "num_attention_heads": 2,
+            "iou_head_hidden_dim": 16,
+        },
+    }

@@ -1,0 +1,87 @@
+"""SegFormer checkpoints of random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import SegformerConfig, SegformerForSemanticSegmentation
+from transformers.models.segformer.image_processing_pil_segformer import SegformerImageProcessorPil
+
+SMALL_LABELS = (
+    "wall",
+    "floor, flooring",
+    "door;double door",
+    "tree, flora",
+    "table",
+    "swivel chair",
+    "screen;monitor",
+    "projection screen, screen",
+    "cup",
+    "ball",
+)
+"""Ten labels written as ADE20K's are; the word "screen" means two of them."""
+
+
+def published_segformer_config() -> SegformerConfig:
+    """The shape of nvidia/segformer-b0-finetuned-ade-512-512: transformers' defaults and 150 labels."""
+    return SegformerConfig(id2label={i: f"label {i}" for i in range(150)})
+
+
+def small_segformer_config(labels: Sequence[str] = SMALL_LABELS) -> SegformerConfig:
+    """The same architecture, small enough for a test to run in milliseconds."""
+    return SegformerConfig(
+        id2label=dict(enumerate(labels)),
+        depths=[1, 1, 1, 1],
+        hidden_sizes=[8, 16, 24, 32],
+        num_attention_heads=[1, 2, 3, 4],
+        mlp_ratios=[2, 2, 2, 2],
+        decoder_hidden_size=24,
+    )
+
+
+def write_segformer(
+    folder: Path, config: SegformerConfig, picture_side: int = 512, seed: int = 0
+) -> SegformerForSemanticSegmentation:
+    """Write a SegFormer checkpoint of random weights to `folder` and return the model.
+
+    picture_side: of the square that pictures are resized to.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = SegformerForSemanticSegmentation(config).eval()
+        _spread(model, picture_side)
+    model.save_pretrained(folder)
+    SegformerImageProcessorPil(
+        size={"height": picture_side, "width": picture_side}, do_reduce_labels=True
+    ).save_pretrained(folder)
+    return model
+
+
+def write_published(folder: Path) -> None:
+    """nvidia/segformer-b0-finetuned-ade-512-512 with random weights."""
+    write_segformer(folder, published_segformer_config())
+
+
+@torch.no_grad()
+def _spread(model: SegformerForSemanticSegmentation, picture_side: int) -> None:
+    """Make the logits like those of a trained model: each label is the highest somewhere, and they are units apart."""
+    for module in model.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            module.reset_parameters()  # transformers' own start lets nothing of the picture through
+    norm = model.decode_head.batch_norm
+    for values, low, high in (
+        (norm.running_mean, -0.5, 0.5),
+        (norm.running_var, 0.5, 2.0),
+        (norm.weight, 0.5, 2.0),
+        (norm.bias, -0.5, 0.5),
+    ):
+        values.uniform_(low, high)
+    blots = torch.randn(1, 3, picture_side // 8, picture_side // 8).repeat_interleave(8, 2)
+    logits = model(pixel_values=blots.repeat_interleave(8, 3)).logits
+    gain = 4 / logits.std(dim=(0, 2, 3))
+    last = model.decode_head.classifier
+    last.weight.mul_(gain[:, None, None, None])
+    last.bias.sub_(logits.mean(dim=(0, 2, 3))).mul_(gain)

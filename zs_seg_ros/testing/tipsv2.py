@@ -1,0 +1,107 @@
+"""TIPSv2 checkpoints of random weights, and a tokenizer in SentencePiece's manner."""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import Tipsv2Config, Tipsv2Model
+from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
+
+_SPACE = "▁"  # SentencePiece's sign for the start of a word
+_CHARACTERS = string.ascii_lowercase + string.digits + string.punctuation
+
+
+def published_tipsv2_config(layers: int = 12) -> Tipsv2Config:
+    """The shape of google/tipsv2-b14: transformers' defaults. With fewer layers a test takes less time."""
+    depth = {"num_hidden_layers": layers}
+    return Tipsv2Config(text_config=depth, vision_config=depth)
+
+
+def small_tipsv2_config(**vision_changes: object) -> Tipsv2Config:
+    """The same architecture, small enough for a test to run in milliseconds; pictures of 56x56."""
+    small = {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2}
+    return Tipsv2Config(
+        text_config={**small, "intermediate_size": 48, "vocab_size": 400},
+        vision_config={**small, "mlp_ratio": 2, "image_size": 56, **vision_changes},
+        temperature_init_value=0.03,
+    )
+
+
+def write_tipsv2(
+    folder: Path,
+    config: Tipsv2Config,
+    picture_side: int = 448,
+    words: Sequence[str] = (),
+    seed: int = 0,
+) -> Tipsv2Model:
+    """Write a TIPSv2 checkpoint of random weights to `folder` and return the model.
+
+    picture_side: of the square that pictures are resized to. words: those that are one token each.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = Tipsv2Model(config).eval()
+        _spread(model)
+    model.save_pretrained(folder)
+    write_tipsv2_tokenizer(folder, config.text_config.vocab_size, words)
+    settings = {
+        "do_convert_rgb": True,
+        "do_normalize": False,
+        "do_rescale": True,
+        "do_resize": True,
+        "image_processor_type": "Tipsv2ImageProcessor",
+        "resample": 2,
+        "rescale_factor": 1 / 255,
+        "size": {"height": picture_side, "width": picture_side},
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings, indent=2))
+    return model
+
+
+def write_published(folder: Path) -> None:
+    """google/tipsv2-b14 with random weights."""
+    write_tipsv2(folder, published_tipsv2_config())
+
+
+def write_tipsv2_tokenizer(folder: Path, vocabulary_size: int, words: Sequence[str] = ()) -> None:
+    """Write TIPSv2's tokenizer with a vocabulary of its own: bytes, ASCII without capitals, and `words`.
+
+    Raises ValueError when `vocabulary_size` is too small for them.
+    """
+    tokens = ["<pad>", "<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), _SPACE, *_CHARACTERS]
+    merges = []
+    for word in words:
+        joined = _SPACE
+        for character in word:
+            merges.append((joined, character))
+            joined += character
+            tokens.append(joined)
+    tokens = list(dict.fromkeys(tokens))
+    unused = vocabulary_size - len(tokens)
+    if unused < 0:
+        raise ValueError(
+            f"{len(words)} words need a vocabulary of {len(tokens)} tokens, not {vocabulary_size}"
+        )
+    tokens += [f"<unused{i}>" for i in range(unused)]
+    ids = {token: i for i, token in enumerate(tokens)}
+    Tipsv2Tokenizer(vocab=ids, merges=list(dict.fromkeys(merges))).save_pretrained(folder)
+
+
+@torch.no_grad()
+def _spread(model: Tipsv2Model) -> None:
+    """Make the vectors of places and of words differ, as a trained model's do; transformers' own start hardly does."""
+    for module in model.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            module.reset_parameters()
+    for text_layer in model.text_model.encoder.layers:
+        text_layer.mlp.fc2.weight.mul_(4)
+    model.text_model.embeddings.token_embedding.weight.normal_()
+    patch = model.vision_model.embeddings.patch_embeddings.projection
+    patch.weight.sub_(patch.weight.mean(dim=(1, 2, 3), keepdim=True)).mul_(
+        8
+    )  # brightness is no content
