@@ -2,7 +2,8 @@
 
 Nothing here is on a frame's way. A reference takes one picture and words and does everything for each frame, from
 processor to masks of the picture's size. Where transformers' own image processor wants torchvision (SAM 2, EdgeTAM,
-SAM 3), pictures are prepared as this package does it, which is faster.
+SAM 3, TIPSv2), pictures are prepared as this package does it, which is faster; so are the overlapping boxes of
+OmDet-Turbo sorted out.
 """
 
 from __future__ import annotations
@@ -105,6 +106,40 @@ def _sam3(folder: Path, device: torch.device, dtype: torch.dtype) -> Reference:
     return run
 
 
+def _tipsv2(folder: Path, device: torch.device, dtype: torch.dtype) -> Reference:
+    """The authors' recipe: each phrase in nine prompts, and a last attention that gives each patch its own value."""
+    from transformers import Tipsv2Model
+    from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
+
+    from zs_seg_ros.segmenters.tipsv2 import PROMPTS
+
+    model, tokenizer = (
+        _load(Tipsv2Model, folder, device, dtype),
+        Tipsv2Tokenizer.from_pretrained(folder),
+    )
+    attention = model.vision_model.encoder.layer[-1].attention
+    attention.forward = lambda hidden, **_: (attention.o_proj(attention.v_proj(hidden)), None)
+    config = model.config.vision_config
+    side, patches = config.image_size, config.image_size // config.patch_size
+    mean, std = torch.zeros(3, device=device), torch.ones(3, device=device)
+
+    @torch.inference_mode()
+    def run(picture: Picture, phrases: Sequence[str], _threshold: float) -> Any:
+        prompts = [prompt.format(phrase) for phrase in phrases for prompt in PROMPTS]
+        words = tokenizer(prompts, padding="max_length", max_length=64, return_tensors="pt")
+        text = model.get_text_features(**words.to(device)).pooler_output
+        text = functional.normalize(text, dim=-1).view(len(phrases), len(PROMPTS), -1).mean(dim=1)
+        pixels = prepare([picture], (side, side), mean, std, dtype)
+        seen = model.get_image_features(pixels).last_hidden_state[0, -patches * patches :]
+        cosines = functional.normalize(seen, dim=-1) @ functional.normalize(text, dim=-1).T
+        maps = cosines.T.view(1, len(phrases), patches, patches).float()
+        return (
+            functional.interpolate(maps, size_of(picture), mode="bilinear")[0].argmax(dim=0).cpu()
+        )
+
+    return run
+
+
 def _segformer(folder: Path, device: torch.device, dtype: torch.dtype) -> Reference:
     from transformers import SegformerForSemanticSegmentation
     from transformers.models.segformer.image_processing_pil_segformer import (
@@ -179,6 +214,69 @@ def _grounding_dino(folder: Path, device: torch.device, dtype: torch.dtype) -> _
     return run
 
 
+def _omdet_turbo(folder: Path, device: torch.device, dtype: torch.dtype) -> _FindBoxes:
+    from transformers import CLIPTokenizer, OmDetTurboForObjectDetection
+    from transformers.models.detr.image_processing_pil_detr import DetrImageProcessorPil
+
+    from zs_seg_ros.segmenters.detr_pictures import to_corners
+    from zs_seg_ros.segmenters.omdet_turbo import without_overlaps
+
+    # Its processor is these two, and wants torchvision for what comes after the model only.
+    processor = DetrImageProcessorPil.from_pretrained(folder)
+    tokenizer = CLIPTokenizer.from_pretrained(folder)
+    how = {"padding": "max_length", "truncation": True, "max_length": 77, "return_tensors": "pt"}
+    model = _load(OmDetTurboForObjectDetection, folder, device, dtype)
+
+    @torch.inference_mode()
+    def run(picture: Picture, phrases: Sequence[str], threshold: float) -> Tensor:
+        words = tokenizer(list(phrases), **how).to(device)
+        task = tokenizer(f"Detect {', '.join(phrases)}.", **how).to(device)
+        found = model(
+            pixel_values=processor(picture, return_tensors="pt")["pixel_values"].to(device, dtype),
+            classes_input_ids=words["input_ids"],
+            classes_attention_mask=words["attention_mask"],
+            tasks_input_ids=task["input_ids"],
+            tasks_attention_mask=task["attention_mask"],
+            classes_structure=torch.tensor([len(phrases)]),
+        )
+        scores = found.decoder_class_logits[0].float().sigmoid()
+        best, pair = scores.flatten().topk(len(scores))
+        pair = pair[best > threshold]
+        query, phrase = pair // scores.shape[1], pair % scores.shape[1]
+        corners = to_corners(found.decoder_coord_logits[0].float(), size_of(picture))[query]
+        kept = []
+        for one in phrase.unique():
+            mine = (phrase == one).nonzero()[:, 0]
+            kept.append(mine[without_overlaps(corners[mine], scores[query[mine], one], 0.5)])
+        return torch.cat([corners[:0], *(corners[index] for index in kept)])
+
+    return run
+
+
+def _sam_hq(folder: Path, device: torch.device, dtype: torch.dtype) -> _CutOut:
+    from transformers import SamHQModel, SamHQProcessor
+    from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
+
+    processor = SamHQProcessor(SamImageProcessorPil.from_pretrained(folder))
+    model = _load(SamHQModel, folder, device, dtype)
+
+    @torch.inference_mode()
+    def run(picture: Picture, boxes: Tensor) -> Tensor:
+        if not len(boxes):
+            return torch.zeros(0, *size_of(picture))
+        inputs = processor(images=[picture], input_boxes=[boxes.tolist()], return_tensors="pt")
+        sizes = inputs["original_sizes"], inputs["reshaped_input_sizes"]
+        found = model(
+            pixel_values=inputs["pixel_values"].to(device, dtype),
+            input_boxes=inputs["input_boxes"].to(device, dtype),
+            multimask_output=False,
+        )
+        masks: list[Tensor] = processor.post_process_masks(found.pred_masks.float().cpu(), *sizes)
+        return masks[0][:, 0]
+
+    return run
+
+
 def _sam2(folder: Path, device: torch.device, dtype: torch.dtype) -> _CutOut:
     from transformers import EdgeTamModel, Sam2Model
 
@@ -216,15 +314,18 @@ _REFERENCES: dict[str, Callable[[Path, torch.device, torch.dtype], Reference]] =
     "sam3_video": _sam3,
     "sam3_lite_text": _sam3,
     "segformer": _segformer,
+    "tipsv2": _tipsv2,
 }
 _DETECTORS: dict[str, Callable[[Path, torch.device, torch.dtype], _FindBoxes]] = {
     "owlv2": _owlv2,
     "grounding-dino": _grounding_dino,
     "mm-grounding-dino": _grounding_dino,
+    "omdet-turbo": _omdet_turbo,
 }
 _MASK_MODELS: dict[str, Callable[[Path, torch.device, torch.dtype], _CutOut]] = {
     "sam2": _sam2,
     "sam2_video": _sam2,
     "edgetam": _sam2,
     "edgetam_video": _sam2,
+    "sam_hq": _sam_hq,
 }

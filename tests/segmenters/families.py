@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from edgetam_checkpoint import write_edgetam
 from safetensors.torch import save_file
 
 from zs_seg_ros.segmenters.dense_network import DenseConfig, DenseNetwork
@@ -90,6 +91,13 @@ def write_small_owlv2_and_sam_hq(folder: Path) -> str:
     return f"{folder / 'owlv2'} + {folder / 'sam_hq'}"
 
 
+def write_small_owlv2_and_edgetam(folder: Path) -> str:
+    write_owlv2(folder / "owlv2", small_owlv2_config(), words=WORDS, seed=1)
+    (folder / "edgetam").mkdir()
+    write_edgetam(folder / "edgetam", seed=3)
+    return f"{folder / 'owlv2'} + {folder / 'edgetam'}"
+
+
 def write_small_sam3(folder: Path) -> str:
     write_sam3(folder, small_sam3_config(), words=WORDS)
     return str(folder)
@@ -131,6 +139,7 @@ FAMILIES = (
     Family("clipseg", write_small_clipseg, threshold=0.3, exemplars=True),
     Family("owlv2+sam2", write_small_owlv2_and_sam2, threshold=0.5),
     Family("owlv2+sam_hq", write_small_owlv2_and_sam_hq, threshold=0.5),
+    Family("owlv2+edgetam", write_small_owlv2_and_edgetam, threshold=0.5),
     Family("sam3", write_small_sam3, threshold=0.5),
     Family("sam3_lite_text", write_small_sam3_lite_text, threshold=0.5),
     Family("segformer", write_small_segformer, threshold=0.5, classes=SMALL_LABELS),

@@ -11,6 +11,7 @@ import pytest
 import torch
 from families import FAMILIES, Family
 from numpy.typing import NDArray
+from torch.nn.modules.module import register_module_forward_hook
 
 from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters import LoadOptions, load_segmenter
@@ -109,8 +110,6 @@ def test_a_batch_is_as_good_as_its_pictures_one_by_one(loaded: Loaded) -> None:
 
 
 def test_the_order_of_classes_changes_nothing(loaded: Loaded) -> None:
-    if loaded.family.fused:
-        pytest.skip("its text is fused; test_boxes_then_masks.py measures how much that changes")
     names = loaded.family.names(4)
     forwards = words(*names)
     backwards = forwards.changed_to(TargetClass(name) for name in reversed(names))
@@ -121,7 +120,7 @@ def test_the_order_of_classes_changes_nothing(loaded: Loaded) -> None:
 
 def test_a_class_does_not_depend_on_the_presence_of_others(loaded: Loaded) -> None:
     if loaded.family.fused:
-        pytest.skip("its text is fused; test_boxes_then_masks.py measures how much that changes")
+        pytest.skip("its text is fused; the family's own test measures how much that changes")
     names = loaded.family.names(5)
     everything = words(*names)
     [together] = loaded.segment(everything, picture())
@@ -196,10 +195,14 @@ def test_gpu_and_cpu_agree(loaded: Loaded) -> None:
     assert same_label(expected, found) > 0.98
 
 
-def test_a_repeated_vocabulary_is_encoded_at_once(loaded: Loaded) -> None:
+def test_words_known_from_before_run_no_network(loaded: Loaded) -> None:
     names = loaded.family.names(10)
     first = loaded.segmenter.encode(words(*names))
+    runs: list[str] = []
+    hook = register_module_forward_hook(lambda layer, *_: runs.append(type(layer).__name__))
     again = loaded.segmenter.encode(words(*names))
+    hook.remove()
+    assert runs == []
     batch = Batch((picture(),), words(*names).thresholds(loaded.family.threshold))
     [one], [other] = (loaded.segmenter.segment(batch, encoded) for encoded in (first, again))
     assert np.array_equal(one.label, other.label)

@@ -370,10 +370,10 @@ def test_a_checkpoint_without_preprocessor_file_gets_the_published_values(copy: 
     assert len(found.scores) > 3
 
 
-def test_a_closed_detector_leaves_no_weights_behind(folder: Path) -> None:
+def test_a_detector_leaves_no_weights_behind(folder: Path) -> None:
     detector = load(folder)
     detect(detector, PHRASES, picture())
     weights = weakref.ref(detector.network.decoder)
-    detector.close()
+    del detector
     gc.collect()
     assert weights() is None

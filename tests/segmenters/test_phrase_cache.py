@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from zs_seg_ros.segmenters import phrase_cache
 from zs_seg_ros.segmenters.phrase_cache import PhraseCache
 
 
@@ -22,7 +21,7 @@ class Encoder:
 
 
 def test_only_what_is_new_is_encoded_and_the_order_is_kept() -> None:
-    cache, encoder = PhraseCache[str](), Encoder()
+    cache, encoder = PhraseCache[str, str](), Encoder()
     assert cache.get(["duck", "mug", "duck"], encoder) == ["DUCK", "MUG", "DUCK"]
     assert cache.get(["car", "duck"], encoder) == ["CAR", "DUCK"]
     assert cache.get(["mug"], encoder) == ["MUG"]
@@ -30,7 +29,7 @@ def test_only_what_is_new_is_encoded_and_the_order_is_kept() -> None:
 
 
 def test_a_failure_leaves_what_there_was() -> None:
-    cache, encoder = PhraseCache[str](), Encoder()
+    cache, encoder = PhraseCache[str, str](), Encoder()
     cache.get(["duck"], encoder)
     with pytest.raises(ValueError, match="bad"):
         cache.get(["duck", "bad"], encoder)
@@ -38,9 +37,8 @@ def test_a_failure_leaves_what_there_was() -> None:
     assert encoder.calls == [["duck"], ["bad"]]
 
 
-def test_it_does_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(phrase_cache, "_MOST_PHRASES", 3)
-    cache, encoder = PhraseCache[str](), Encoder()
+def test_it_does_not_grow_for_ever() -> None:
+    cache, encoder = PhraseCache[str, str](most=3), Encoder()
     for phrase in "abcd":
         cache.get([phrase, "a"], encoder)
     assert cache.get(["a", "d"], encoder) == ["A", "D"]
@@ -49,6 +47,5 @@ def test_it_does_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     assert encoder.calls[-1] == ["b"]
 
 
-def test_more_phrases_than_it_keeps_are_all_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(phrase_cache, "_MOST_PHRASES", 2)
-    assert PhraseCache[str]().get(list("abcde"), Encoder()) == list("ABCDE")
+def test_more_phrases_than_it_keeps_are_all_answered() -> None:
+    assert PhraseCache[str, str](most=2).get(list("abcde"), Encoder()) == list("ABCDE")

@@ -5,22 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from edgetam_checkpoint import write_edgetam
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torchvision_stand_in import torchvision_stand_in
 from transformers import (
-    AutoConfig,
-    AutoModel,
-    EdgeTamConfig,
     EdgeTamModel,
-    PreTrainedConfig,
-    PreTrainedModel,
     Sam2Model,
 )
 
@@ -32,7 +27,6 @@ from zs_seg_ros.testing.sam2 import (
     published_sam2_config,
     small_sam2_config,
     small_sam2_video_config,
-    spread_masks,
     write_preprocessor,
     write_sam2,
 )
@@ -176,60 +170,8 @@ def test_16_bits_are_close_to_32(folder: Path, segmenter: Sam2BoxSegmenter, prec
 # -- EdgeTAM -----------------------------------------------------------------------------------------------
 
 
-class FewLayersConfig(PreTrainedConfig):
-    model_type = "few_layers_for_tests"
-
-
-class FewLayers(PreTrainedModel):
-    """Stands in for timm's image encoder, which is not installed here: four levels of detail."""
-
-    config_class = FewLayersConfig
-
-    def __init__(self, config: FewLayersConfig) -> None:
-        super().__init__(config)
-        widths = (3, 8, 16, 32, 64)
-        self.layers = nn.ModuleList(
-            nn.Conv2d(a, b, 2 * step, step, padding=step // 2)
-            for a, b, step in zip(widths[:-1], widths[1:], (4, 2, 2, 2), strict=True)
-        )
-        self.post_init()
-
-    def forward(self, pixels: Tensor, **_: object) -> SimpleNamespace:
-        levels = []
-        for layer in self.layers:
-            pixels = layer(pixels).relu()
-            levels.append(pixels)
-        return SimpleNamespace(last_hidden_state=levels, hidden_states=None)
-
-
-def write_edgetam(folder: Path) -> None:
-    settings = small_sam2_config().to_dict()
-    vision = settings["vision_config"]
-    config = EdgeTamConfig(
-        vision_config={
-            "backbone_config": {"model_type": "few_layers_for_tests"},
-            **{
-                key: vision[key]
-                for key in ("backbone_channel_list", "backbone_feature_sizes", "fpn_hidden_size")
-            },
-        },
-        prompt_encoder_config={"hidden_size": 16, "image_size": 64},
-        mask_decoder_config={
-            key: settings["mask_decoder_config"][key]
-            for key in ("hidden_size", "mlp_dim", "num_attention_heads", "iou_head_hidden_dim")
-        },
-    )
-    torch.manual_seed(1)
-    model = EdgeTamModel(config).eval()
-    spread_masks(model)
-    model.save_pretrained(folder)
-    write_preprocessor(folder, "Sam2ImageProcessorFast", 64)
-
-
 def test_masks_of_edgetam_equal_the_reference(tmp_path: Path) -> None:
     """Everything but the image encoder is EdgeTAM's own."""
-    AutoConfig.register("few_layers_for_tests", FewLayersConfig, exist_ok=True)
-    AutoModel.register(FewLayersConfig, FewLayers, exist_ok=True)
     write_edgetam(tmp_path)
     photo, boxes = picture((37, 90)), boxes_in((37, 90))
     [found] = EdgeTamBoxSegmenter("x", tmp_path, CPU).masks([photo], [boxes])

@@ -261,7 +261,7 @@ def test_two_names_for_one_thing_are_reported(segmenter: Tipsv2Segmenter) -> Non
 
 
 def test_a_phrase_longer_than_the_model_reads_is_refused(segmenter: Tipsv2Segmenter) -> None:
-    longest = max(len(segmenter._tokenizer(p.format("mug"))["input_ids"]) for p in PROMPTS)
+    longest = max(len(segmenter._tokenizer.tokens(p.format("mug"))) for p in PROMPTS)
     fits = "mug " * (64 - longest) + "mug"
     segmenter.encode(words(fits))
     with pytest.raises(VocabularyError, match=r"prompt of 65 tokens and .* reads at most 64"):

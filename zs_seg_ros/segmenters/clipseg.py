@@ -5,7 +5,6 @@ Any checkpoint of transformers' `CLIPSegForImageSegmentation`, such as CIDAS/cli
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from zs_seg_ros.segmenters.clipseg_network import ClipSegNetwork
 from zs_seg_ros.segmenters.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.label_image import best_of_phrases, decode
 from zs_seg_ros.segmenters.phrase_cache import PhraseCache
+from zs_seg_ros.segmenters.phrase_tokenizer import PhraseTokenizer
 from zs_seg_ros.segmenters.phrases import flat_phrases, similarity_warnings
 from zs_seg_ros.segmenters.pictures import prepare
 from zs_seg_ros.segmenters.pretrained import (
@@ -44,8 +44,6 @@ _DEFAULT_FORMAT = PictureFormat((352, 352), (0.485, 0.456, 0.406), (0.229, 0.224
 # narrow cone (Liang et al. 2022, "Mind the Gap"), so that only a value near 1 means the same thing.
 _SAME_MEANING = 0.95
 
-_PHRASES_AT_ONCE = 64  # bounds the memory that a vocabulary of thousands takes while it is encoded
-
 
 @dataclass(frozen=True, eq=False)
 class ClipSegFeatures:
@@ -64,9 +62,14 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         self.device = str(device)
         self._dtype = choose_precision(options, device)
         loaded = load_model(CLIPSegForImageSegmentation, model, folder, self._dtype)
-        self._tokenizer = load_tokenizer(CLIPTokenizer, model, folder)
-        self._phrases = PhraseCache[Tensor]()
-        self._tokenizer_use = threading.Lock()  # it is not made for several threads
+        text = loaded.config.text_config
+        self._tokenizer = PhraseTokenizer(
+            load_tokenizer(CLIPTokenizer, model, folder),
+            model,
+            text.vocab_size,
+            text.max_position_embeddings,
+        )
+        self._phrases = PhraseCache[str, Tensor]()
         self._format = load_picture_format(ViTImageProcessorPil, model, folder, _DEFAULT_FORMAT)
         self._check(loaded)
         self._clip = loaded.to(device).clip
@@ -77,16 +80,10 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
     def _check(self, loaded: CLIPSegForImageSegmentation) -> None:
         """Raise ModelError when the parts of the checkpoint do not fit together."""
         config, text = loaded.config, loaded.config.text_config
-        words, rows = len(self._tokenizer), text.vocab_size
-        if words > rows:
-            raise ModelError(
-                f"the tokenizer of {self.model} has {words} tokens and the model only {rows}: they do not "
-                "belong together; fetch the checkpoint again"
-            )
         # Published checkpoints say 2, by a mistake that transformers knows of and works round.
-        if text.eos_token_id not in (2, self._tokenizer.eos_token_id):
+        if text.eos_token_id not in (2, self._tokenizer.end):
             raise ModelError(
-                f"the tokenizer of {self.model} ends a phrase with token {self._tokenizer.eos_token_id} and the "
+                f"the tokenizer of {self.model} ends a phrase with token {self._tokenizer.end} and the "
                 f"model expects {text.eos_token_id}; fetch the checkpoint again"
             )
         height, width = self._format.size
@@ -163,28 +160,10 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
 
     def _encode_phrases(self, phrases: Sequence[str]) -> Sequence[Tensor]:
         """One (1, D) per phrase."""
-        tokens = [self._tokenize(phrase) for phrase in phrases]
-        end = self._tokenizer.eos_token_id
         rows: list[Tensor] = []
-        for start in range(0, len(tokens), _PHRASES_AT_ONCE):
-            part = tokens[start : start + _PHRASES_AT_ONCE]
-            length = max(len(row) for row in part)
-            # The text encoder only looks back, so that what fills up a phrase after its end needs no mask.
-            ids = torch.tensor([row + [end] * (length - len(row)) for row in part])
+        for ids in self._tokenizer.batches(phrases):
             rows += self._clip.get_text_features(ids.to(self.device)).pooler_output.split(1)
         return rows
-
-    def _tokenize(self, phrase: str) -> list[int]:
-        with self._tokenizer_use:
-            tokens: list[int] = self._tokenizer(phrase)["input_ids"]
-        limit = self._clip.config.text_config.max_position_embeddings
-        if len(tokens) > limit:
-            # Refused, not cut: what is cut off may be the very words that say which thing is meant.
-            raise VocabularyError(
-                f"the phrase {phrase[:60]!r}… has {len(tokens) - 2} tokens and {self.model} reads at most "
-                f"{limit - 2}; say it in fewer words"
-            )
-        return tokens
 
     def _encode_exemplar(self, exemplar: Exemplar, name: str) -> Tensor:
         """(1, D)."""

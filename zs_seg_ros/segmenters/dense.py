@@ -6,6 +6,7 @@ The built-in model `tabletop` is of this family. The cost hardly depends on the 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from zs_seg_ros.segmenters.dense_network import (
 )
 from zs_seg_ros.segmenters.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.label_image import best_of_phrases, decode
+from zs_seg_ros.segmenters.phrase_cache import PhraseCache
 from zs_seg_ros.segmenters.phrases import flat_phrases, refuse_exemplars, similarity_warnings
 from zs_seg_ros.segmenters.pictures import prepare
 from zs_seg_ros.segmenters.stages import stage
@@ -59,6 +61,7 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
         self._image = self._network.image.to(self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if options.compile:
             self._image = torch.compile(self._image)
+        self._phrases = PhraseCache[str, Tensor]()
         self._mean = torch.zeros(3, device=self._device)
         self._std = torch.ones(3, device=self._device)
 
@@ -68,7 +71,7 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
         flat = flat_phrases(vocabulary)
         if not flat.phrases:
             return EncodedVocabulary(vocabulary, DenseFeatures(torch.zeros(0, 0), ()))
-        text = self._network.text(self._network.tokenize(flat.phrases).to(self._device))
+        text = torch.cat(self._phrases.get(flat.phrases, self._encode_phrases))
         warnings = [w for phrase in flat.phrases for w in self._warnings(phrase)]
         known = [i for i, p in enumerate(flat.phrases) if not self._network.unknown_words(p)]
         warnings += similarity_warnings(
@@ -76,6 +79,11 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
         )
         features = DenseFeatures(text, flat.class_of_phrase)
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
+
+    def _encode_phrases(self, phrases: Sequence[str]) -> Sequence[Tensor]:
+        """One (1, D) per phrase."""
+        tokens = self._network.tokenize(phrases).to(self._device)
+        return torch.split(self._network.text(tokens), 1)
 
     def _warnings(self, phrase: str) -> list[str]:
         warnings = []

@@ -11,7 +11,6 @@ most of a picture's time again: the picture encoder alone is shared.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +35,8 @@ from zs_seg_ros.segmenters.captions import split_into_captions
 from zs_seg_ros.segmenters.detr_pictures import DetrFormat, load_detr_format, to_corners
 from zs_seg_ros.segmenters.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.grounding_dino_network import GroundingDinoNetwork, TextFeatures
+from zs_seg_ros.segmenters.phrase_cache import PhraseCache
+from zs_seg_ros.segmenters.phrase_tokenizer import PhraseTokenizer
 from zs_seg_ros.segmenters.pretrained import load_model, load_tokenizer
 from zs_seg_ros.segmenters.stages import stage
 from zs_seg_ros.types import Picture, size_of
@@ -45,6 +46,7 @@ _KINDS = {
     "mm-grounding-dino": MMGroundingDinoForObjectDetection,
 }
 _DEFAULT_FORMAT = DetrFormat((800, 1333), keep_shape=True)  # the authors', and the published file's
+_CAPTIONS_KEPT = 32  # about 1 MB each
 _PICTURES_AT_ONCE = 4  # on a GPU; bounds the memory: a picture has 22,000 cells
 
 Tokens = tuple[int, ...]
@@ -75,12 +77,18 @@ class GroundingDinoDetector(Detector[tuple[Caption, ...]]):
         self._dtype = choose_precision(options, self._device)
         kind = _KINDS[model_type(model, folder)]
         loaded = load_model(kind, model, folder, torch.float32).to(self._device)
-        self._tokenizer = load_tokenizer(BertTokenizer, model, folder)
-        self._tokenizer_use = threading.Lock()  # it is not made for several threads
+        tokenizer = load_tokenizer(BertTokenizer, model, folder)
+        self._tokenizer = PhraseTokenizer(
+            tokenizer, model, loaded.config.text_config.vocab_size, loaded.config.max_text_len
+        )
+        self._start: int = tokenizer.cls_token_id
+        self._end: int = tokenizer.sep_token_id
+        self._full_stop: int = tokenizer.convert_tokens_to_ids(".")
+        self._unknown: int = tokenizer.unk_token_id
+        self._captions = PhraseCache[tuple[Tokens, ...], TextFeatures](_CAPTIONS_KEPT)
         self._format = load_detr_format(
             GroundingDinoImageProcessorPil, model, folder, _DEFAULT_FORMAT
         )
-        self._longest: int = loaded.config.max_text_len
         self._delimiters = frozenset(loaded.model.special_tokens.tolist())
         self._check(loaded)
         self.network = GroundingDinoNetwork(loaded, self._dtype, options.compile)
@@ -91,14 +99,11 @@ class GroundingDinoDetector(Detector[tuple[Caption, ...]]):
     def _check(self, loaded: GroundingDinoForObjectDetection) -> None:
         """Raise ModelError when the parts of the checkpoint do not fit together."""
         config = loaded.config
-        words, rows = len(self._tokenizer), config.text_config.vocab_size
-        tokenizer = self._tokenizer
-        self._full_stop: int = tokenizer.convert_tokens_to_ids(".")
-        ends = {tokenizer.cls_token_id, tokenizer.sep_token_id, self._full_stop}
-        if words > rows or not ends <= self._delimiters:
+        ends = {self._start, self._end, self._full_stop}
+        if not ends <= self._delimiters:
             raise ModelError(
-                f"the tokenizer of {self.model} ({words} tokens, delimiters {sorted(ends)}) and the model ({rows} "
-                f"tokens, delimiters {sorted(self._delimiters)}) do not belong together; fetch the checkpoint again"
+                f"the tokenizer of {self.model} has the delimiters {sorted(ends)} and the model "
+                f"{sorted(self._delimiters)}: they do not belong together; fetch the checkpoint again"
             )
         if not (config.two_stage and config.embedding_init_target):
             raise ModelError(
@@ -115,7 +120,10 @@ class GroundingDinoDetector(Detector[tuple[Caption, ...]]):
         tokens = [self._tokenize(phrase) for phrase in phrases]
         # Sorted, so that it does not depend on the order of phrases which of them share a caption.
         captions = split_into_captions(sorted(set(tokens)), self._fits)
-        return tuple(self._caption(words, tokens) for words in captions)
+        read = self._captions.get([tuple(words) for words in captions], self._encode_captions)
+        return tuple(
+            self._caption(words, tokens, text) for words, text in zip(captions, read, strict=True)
+        )
 
     @torch.inference_mode()
     def detect(
@@ -143,40 +151,45 @@ class GroundingDinoDetector(Detector[tuple[Caption, ...]]):
                     found[place] = _boxes(one, encoded, least, size_of(picture))
         return [found[place] for place in range(len(pictures))]
 
-    def close(self) -> None:
-        del self.network
-
     def _tokenize(self, phrase: str) -> Tokens:
         """Without delimiters, which would cut the phrase in two."""
-        with self._tokenizer_use:
-            ids = self._tokenizer(phrase.lower(), add_special_tokens=False)["input_ids"]
+        ids = self._tokenizer.tokens(phrase.lower(), ends=False)
         tokens = tuple(token for token in ids if token not in self._delimiters)
-        if set(tokens) <= {self._tokenizer.unk_token_id}:
+        if set(tokens) <= {self._unknown}:
             raise VocabularyError(
                 f"the phrase {phrase[:60]!r} has no word that {self.model} knows; say it in English words"
             )
         if not self._fits([tokens]):
             raise VocabularyError(
                 f"the phrase {phrase[:60]!r}… has {len(tokens)} tokens and {self.model} reads at most "
-                f"{self._longest - 3}; say it in fewer words"
+                f"{self._tokenizer.longest - 3}; say it in fewer words"
             )
         return tokens
 
     def _fits(self, phrases: Sequence[Tokens]) -> bool:
         """Whether a caption holds the phrases, a full stop after each, and its two ends."""
-        return sum(len(phrase) + 1 for phrase in phrases) + 2 <= self._longest
+        return sum(len(phrase) + 1 for phrase in phrases) + 2 <= self._tokenizer.longest
 
-    def _caption(self, words: Sequence[Tokens], phrases: Sequence[Tokens]) -> Caption:
+    def _encode_captions(self, captions: Sequence[Sequence[Tokens]]) -> list[TextFeatures]:
+        read = []
+        for words in captions:
+            inside = [token for phrase in words for token in (*phrase, self._full_stop)]
+            ids = torch.tensor([[self._start, *inside, self._end]], device=self._device)
+            read.append(self.network.encode_text(ids))
+        return read
+
+    def _caption(
+        self, words: Sequence[Tokens], phrases: Sequence[Tokens], text: TextFeatures
+    ) -> Caption:
         """words: of the caption, all different. phrases: all, some perhaps alike."""
-        ids = [self._tokenizer.cls_token_id]
         span_of: dict[Tokens, tuple[int, int]] = {}
+        start = 1
         for phrase in words:
-            span_of[phrase] = len(ids), len(ids) + len(phrase)
-            ids += [*phrase, self._full_stop]
-        ids.append(self._tokenizer.sep_token_id)
+            span_of[phrase] = start, start + len(phrase)
+            start += len(phrase) + 1
         here = [index for index, phrase in enumerate(phrases) if phrase in span_of]
         return Caption(
-            self.network.encode_text(torch.tensor([ids], device=self._device)),
+            text,
             tuple(span_of[phrases[index]] for index in here),
             torch.tensor(here, device=self._device),
         )

@@ -12,7 +12,6 @@ the task off instead.
 from __future__ import annotations
 
 import importlib.util
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +30,8 @@ from zs_seg_ros.segmenters.boxes import Boxes, Detector
 from zs_seg_ros.segmenters.captions import split_into_captions
 from zs_seg_ros.segmenters.detr_pictures import DetrFormat, load_detr_format, to_corners
 from zs_seg_ros.segmenters.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.phrase_cache import PhraseCache
+from zs_seg_ros.segmenters.phrase_tokenizer import PhraseTokenizer
 from zs_seg_ros.segmenters.pretrained import load_model, load_tokenizer
 from zs_seg_ros.segmenters.stages import stage
 from zs_seg_ros.types import Picture, size_of
@@ -39,6 +40,7 @@ _DEFAULT_FORMAT = DetrFormat((640, 640))  # the published file's
 _SAME_THING = 0.5
 """Of two boxes of one phrase that overlap more (IoU) only the more certain is kept: transformers' default."""
 _PICTURES_AT_ONCE = 8  # on a GPU; bounds the memory
+_TASKS_KEPT = 64  # 0.2 MB each
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +74,15 @@ class OmDetTurboDetector(Detector[tuple[Task, ...]]):
         self._dtype = choose_precision(options, self._device)
         _check_timm(model, folder)
         loaded = load_model(OmDetTurboForObjectDetection, model, folder, torch.float32)
-        self._tokenizer = load_tokenizer(CLIPTokenizer, model, folder)
-        self._tokenizer_use = threading.Lock()  # it is not made for several threads
+        text = loaded.config.text_config
+        self._tokenizer = PhraseTokenizer(
+            load_tokenizer(CLIPTokenizer, model, folder),
+            model,
+            text.vocab_size,
+            text.max_position_embeddings,
+        )
+        self._tasks = PhraseCache[tuple[str, ...], tuple[Tensor, Tensor]](_TASKS_KEPT)
         self._format = load_detr_format(DetrImageProcessorPil, model, folder, _DEFAULT_FORMAT)
-        self._longest: int = loaded.config.text_config.max_position_embeddings
-        self._check(loaded)
         self.network = loaded.to(self._device)
         self.network.vision_backbone.to(self._dtype)
         self.network.language_backbone.to(self._dtype)
@@ -90,15 +96,6 @@ class OmDetTurboDetector(Detector[tuple[Task, ...]]):
         if options.compile:
             self._see = torch.compile(self.network.vision_backbone, dynamic=False)
 
-    def _check(self, loaded: OmDetTurboForObjectDetection) -> None:
-        """Raise ModelError when tokenizer and model do not fit together."""
-        words, rows = len(self._tokenizer), loaded.config.text_config.vocab_size
-        if words > rows:
-            raise ModelError(
-                f"the tokenizer of {self.model} has {words} tokens and the model only {rows}: they do not "
-                "belong together; fetch the checkpoint again"
-            )
-
     @torch.inference_mode()
     def encode(self, phrases: Sequence[str]) -> tuple[Task, ...]:
         """Tasks, and the embeddings of their phrases.
@@ -109,12 +106,15 @@ class OmDetTurboDetector(Detector[tuple[Task, ...]]):
             if not self._fits([phrase]):
                 raise VocabularyError(
                     f"the phrase {phrase[:60]!r}… is longer than {self.model} reads: with the words around it it has "
-                    f"{len(self._tokens(_task([phrase])))} tokens and at most {self._longest} are read; say it in "
-                    "fewer words"
+                    f"{len(self._tokenizer.tokens(_task([phrase])))} tokens and at most {self._tokenizer.longest} are "
+                    "read; say it in fewer words"
                 )
         # Sorted, so that neither task nor answers depend on the order of phrases.
         tasks = split_into_captions(sorted(set(phrases)), self._fits)
-        return tuple(self._encode_task(words, phrases) for words in tasks)
+        read = self._tasks.get([tuple(words) for words in tasks], self._encode_tasks)
+        return tuple(
+            _task_of(words, phrases, *found) for words, found in zip(tasks, read, strict=True)
+        )
 
     @torch.inference_mode()
     def detect(
@@ -138,9 +138,6 @@ class OmDetTurboDetector(Detector[tuple[Task, ...]]):
                     one = [(logits[i], boxes[i]) for logits, boxes in answers]
                     found[place] = _boxes(one, encoded, least, size_of(picture))
         return [found[place] for place in range(len(pictures))]
-
-    def close(self) -> None:
-        del self.network, self._see
 
     @torch.inference_mode()
     def encode_pictures(self, pixels: Tensor) -> list[Tensor]:
@@ -166,32 +163,25 @@ class OmDetTurboDetector(Detector[tuple[Task, ...]]):
             )
         return decoded.decoder_classes[-1].float(), decoded.decoder_coords[-1].float()
 
-    def _encode_task(self, words: Sequence[str], phrases: Sequence[str]) -> Task:
-        """words: of the task, all different. phrases: all, some perhaps alike."""
-        tokens = [self._tokens(phrase) for phrase in words]
-        length, end = max(map(len, tokens)), self._tokenizer.eos_token_id
+    def _encode_tasks(self, tasks: Sequence[Sequence[str]]) -> list[tuple[Tensor, Tensor]]:
+        return [self._encode_task(words) for words in tasks]
+
+    def _encode_task(self, words: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """`Task.classes`, in the order of the words, and `Task.sentence`."""
+        tokens = [self._tokenizer.tokens(phrase) for phrase in words]
+        length, end = max(map(len, tokens)), self._tokenizer.end
         # The text encoder only looks back, so that what fills up a phrase after its end needs no mask.
         ids = torch.tensor([row + [end] * (length - len(row)) for row in tokens])
         text = self.network.language_backbone
         read = text.model(ids.to(self._device)).last_hidden_state
         last = [len(row) - 1 for row in tokens]
         classes = read[range(len(tokens)), last] @ text.text_projection
-        sentence = text.model(torch.tensor([self._tokens(_task(words))], device=self._device))
-        here = [index for index, phrase in enumerate(phrases) if phrase in words]
-        return Task(
-            classes[:, None].float(),
-            sentence.last_hidden_state.transpose(0, 1).float(),
-            torch.tensor([words.index(phrases[index]) for index in here], device=self._device),
-            torch.tensor(here, device=self._device),
-        )
+        task = torch.tensor([self._tokenizer.tokens(_task(words))], device=self._device)
+        sentence = text.model(task).last_hidden_state
+        return classes[:, None].float(), sentence.transpose(0, 1).float()
 
     def _fits(self, phrases: Sequence[str]) -> bool:
-        return len(self._tokens(_task(phrases))) <= self._longest
-
-    def _tokens(self, text: str) -> list[int]:
-        with self._tokenizer_use:
-            tokens: list[int] = self._tokenizer(text)["input_ids"]
-        return tokens
+        return len(self._tokenizer.tokens(_task(phrases))) <= self._tokenizer.longest
 
     def _mixed(self) -> torch.autocast:
         half = self._dtype != torch.float32
@@ -201,6 +191,21 @@ class OmDetTurboDetector(Detector[tuple[Task, ...]]):
 def _task(phrases: Sequence[str]) -> str:
     """The sentence that the authors, and transformers' processor, make of classes."""
     return f"Detect {', '.join(phrases)}."
+
+
+def _task_of(
+    words: Sequence[str], phrases: Sequence[str], classes: Tensor, sentence: Tensor
+) -> Task:
+    """words: of the task, all different. phrases: all, some perhaps alike."""
+    here = [index for index, phrase in enumerate(phrases) if phrase in words]
+    columns = [words.index(phrases[index]) for index in here]
+    device = classes.device
+    return Task(
+        classes,
+        sentence,
+        torch.tensor(columns, device=device),
+        torch.tensor(here, device=device),
+    )
 
 
 def _check_timm(model: str, folder: Path) -> None:

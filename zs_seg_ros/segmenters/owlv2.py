@@ -5,7 +5,6 @@ Any checkpoint of transformers' `Owlv2ForObjectDetection`, such as google/owlv2-
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,12 +16,13 @@ from torch.nn import functional
 from transformers import CLIPTokenizer, Owlv2ForObjectDetection
 from transformers.models.owlv2.image_processing_pil_owlv2 import Owlv2ImageProcessorPil
 
-from zs_seg_ros.errors import ModelError, VocabularyError
+from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters import LoadOptions
 from zs_seg_ros.segmenters.boxes import Boxes, Detector
 from zs_seg_ros.segmenters.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.owlv2_pictures import prepare_square
 from zs_seg_ros.segmenters.phrase_cache import PhraseCache
+from zs_seg_ros.segmenters.phrase_tokenizer import PhraseTokenizer
 from zs_seg_ros.segmenters.pretrained import (
     PictureFormat,
     load_model,
@@ -34,7 +34,6 @@ from zs_seg_ros.types import Picture, size_of
 
 # CLIP's mean and deviation (openai/CLIP, clip.py), which OWLv2's processor has as defaults.
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-_PHRASES_AT_ONCE = 64  # bounds the memory that a vocabulary of thousands takes while it is encoded
 
 
 class Owlv2Detector(Detector[Tensor]):
@@ -50,9 +49,14 @@ class Owlv2Detector(Detector[Tensor]):
         self.device = str(device)
         self._dtype = choose_precision(options, device)
         loaded = load_model(Owlv2ForObjectDetection, model, folder, self._dtype)
-        self._tokenizer = load_tokenizer(CLIPTokenizer, model, folder)
-        self._phrases = PhraseCache[Tensor]()
-        self._tokenizer_use = threading.Lock()  # it is not made for several threads
+        text = loaded.config.text_config
+        self._tokenizer = PhraseTokenizer(
+            load_tokenizer(CLIPTokenizer, model, folder),
+            model,
+            text.vocab_size,
+            text.max_position_embeddings,
+        )
+        self._phrases = PhraseCache[str, Tensor]()
         side: int = loaded.config.vision_config.image_size
         default = PictureFormat((side, side), _MEAN, _STD)
         self._format = load_picture_format(Owlv2ImageProcessorPil, model, folder, default)
@@ -67,17 +71,12 @@ class Owlv2Detector(Detector[Tensor]):
 
     def _check(self, loaded: Owlv2ForObjectDetection) -> None:
         """Raise ModelError when the parts of the checkpoint do not fit together."""
-        words, rows = len(self._tokenizer), loaded.config.text_config.vocab_size
-        if words > rows:
-            raise ModelError(
-                f"the tokenizer of {self.model} has {words} tokens and the model only {rows}: they do not "
-                "belong together; fetch the checkpoint again"
-            )
         # The text encoder finds the end of a phrase by its number, which must be the highest.
-        if self._tokenizer.eos_token_id != words - 1:
+        last = self._tokenizer.size - 1
+        if self._tokenizer.end != last:
             raise ModelError(
-                f"the tokenizer of {self.model} ends a phrase with token {self._tokenizer.eos_token_id} and the "
-                f"model expects the last one, {words - 1}; fetch the checkpoint again"
+                f"the tokenizer of {self.model} ends a phrase with token {self._tokenizer.end} and the "
+                f"model expects the last one, {last}; fetch the checkpoint again"
             )
         side = loaded.config.vision_config.image_size
         if self._format.size != (side, side):
@@ -93,28 +92,11 @@ class Owlv2Detector(Detector[Tensor]):
 
     def _encode(self, phrases: Sequence[str]) -> Sequence[Tensor]:
         """One (1, D) per phrase."""
-        tokens = [self._tokenize(phrase) for phrase in phrases]
         rows: list[Tensor] = []
-        for start in range(0, len(tokens), _PHRASES_AT_ONCE):
-            part = tokens[start : start + _PHRASES_AT_ONCE]
-            length = max(len(row) for row in part)
-            # The text encoder only looks back, so that what fills up a phrase after its end needs no mask.
-            ids = torch.tensor([row + [0] * (length - len(row)) for row in part])
+        for ids in self._tokenizer.batches(phrases):
             found = self._network.owlv2.get_text_features(ids.to(self.device)).pooler_output
             rows += torch.split(functional.normalize(found, dim=-1), 1)
         return rows
-
-    def _tokenize(self, phrase: str) -> list[int]:
-        with self._tokenizer_use:
-            tokens: list[int] = self._tokenizer(phrase, verbose=False)["input_ids"]
-        limit = self._network.config.text_config.max_position_embeddings
-        if len(tokens) > limit:
-            # Refused, not cut: what is cut off may be the very words that say which thing is meant.
-            raise VocabularyError(
-                f"the phrase {phrase[:60]!r}… has {len(tokens) - 2} tokens and {self.model} reads at most "
-                f"{limit - 2}; say it in fewer words"
-            )
-        return tokens
 
     @torch.inference_mode()
     def detect(

@@ -6,7 +6,6 @@ and of `Sam3LiteTextModel`, which has a smaller text encoder, such as yonigozlan
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from transformers.models.sam3.modeling_sam3 import Sam3Model
 from transformers.models.sam3_lite_text.modeling_sam3_lite_text import Sam3LiteTextModel
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from zs_seg_ros.errors import ModelError, VocabularyError
+from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters import LoadOptions
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.device import choose_device, choose_precision
@@ -34,6 +33,7 @@ from zs_seg_ros.segmenters.instances import (
     without_duplicates,
 )
 from zs_seg_ros.segmenters.phrase_cache import PhraseCache
+from zs_seg_ros.segmenters.phrase_tokenizer import PhraseTokenizer
 from zs_seg_ros.segmenters.phrases import flat_phrases, refuse_exemplars, similarity_warnings
 from zs_seg_ros.segmenters.pictures import prepare
 from zs_seg_ros.segmenters.pretrained import (
@@ -53,6 +53,8 @@ _MEAN = _STD = (0.5, 0.5, 0.5)
 
 _TOKENS = 32
 """Of a phrase, start and end included; shorter ones are filled up to it, as transformers' Sam3Processor does."""
+
+_PHRASES_KEPT = 512  # 32 KB each
 
 _SAME_MEANING = 0.999
 """Not measured on published weights, which the tests cannot have: this high only (nearly) the same words are."""
@@ -93,9 +95,13 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         self.device = str(device)
         self._dtype = choose_precision(options, device)
         loaded = load_model(self._kind, model, folder, self._dtype)
-        self._tokenizer = load_tokenizer(CLIPTokenizer, model, folder)
-        self._phrases = PhraseCache[TextFeatures]()
-        self._tokenizer_use = threading.Lock()  # it is not made for several threads
+        self._tokenizer = PhraseTokenizer(
+            load_tokenizer(CLIPTokenizer, model, folder),
+            model,
+            loaded.config.text_config.vocab_size,
+            _TOKENS,
+        )
+        self._phrases = PhraseCache[str, TextFeatures](_PHRASES_KEPT)
         side: int = loaded.config.image_size
         default = PictureFormat((side, side), _MEAN, _STD)
         # SAM 3's own processor wants torchvision; for the numbers in its file any processor will do.
@@ -107,12 +113,6 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
 
     def _check(self, loaded: PreTrainedModel) -> None:
         """Raise ModelError when the parts of the checkpoint do not fit together."""
-        words, rows = len(self._tokenizer), loaded.config.text_config.vocab_size
-        if words > rows:
-            raise ModelError(
-                f"the tokenizer of {self.model} has {words} tokens and the model only {rows}: they do not "
-                "belong together; fetch the checkpoint again"
-            )
         side, (height, width) = loaded.config.image_size, self._format.size
         if (height, width) != (side, side):
             # Its rotary position embeddings are made for one size.
@@ -138,24 +138,13 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
 
     def _encode_phrases(self, phrases: Sequence[str]) -> list[TextFeatures]:
-        read = [self._tokenize(phrase) for phrase in phrases]
-        ids = torch.tensor([tokens for tokens, _ in read], device=self.device)
-        present = torch.tensor([mask for _, mask in read], device=self.device, dtype=torch.bool)
-        return self.network.encode_text(ids, present)
-
-    def _tokenize(self, phrase: str) -> tuple[list[int], list[int]]:
-        """Token ids, and 1 for those that the phrase has, 0 for those that fill it up."""
-        with self._tokenizer_use:
-            read = self._tokenizer(phrase, padding="max_length", max_length=_TOKENS)
-        tokens: list[int] = read["input_ids"]
-        present: list[int] = read["attention_mask"]
-        if len(tokens) > _TOKENS:
-            # Refused, not cut: what is cut off may be the very words that say which thing is meant.
-            raise VocabularyError(
-                f"the phrase {phrase[:60]!r}… has {len(tokens) - 2} tokens and {self.model} reads at most "
-                f"{_TOKENS - 2}; say it in fewer words"
-            )
-        return tokens, present
+        read = [self._tokenizer.phrase(phrase) for phrase in phrases]
+        filled = [tokens + [self._tokenizer.end] * (_TOKENS - len(tokens)) for tokens in read]
+        lengths = torch.tensor([len(tokens) for tokens in read])
+        present = torch.arange(_TOKENS) < lengths[:, None]
+        return self.network.encode_text(
+            torch.tensor(filled, device=self.device), present.to(self.device)
+        )
 
     @torch.inference_mode()
     def segment(self, batch: Batch, encoded: EncodedVocabulary[Sam3Features]) -> list[Segmentation]:

@@ -16,7 +16,6 @@ much is found go to 0.9, which is a cosine 0.011 above at the published temperat
 from __future__ import annotations
 
 import importlib
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +34,7 @@ from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.label_image import best_of_phrases, decode
 from zs_seg_ros.segmenters.phrase_cache import PhraseCache
+from zs_seg_ros.segmenters.phrase_tokenizer import PhraseTokenizer
 from zs_seg_ros.segmenters.phrases import flat_phrases, refuse_exemplars, similarity_warnings
 from zs_seg_ros.segmenters.pictures import prepare
 from zs_seg_ros.segmenters.pretrained import (
@@ -93,9 +93,11 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
         self.device = str(device)
         self._dtype = choose_precision(options, device)
         loaded = load_model(Tipsv2Model, model, folder, self._dtype)
-        self._tokenizer = _load_tokenizer(model, folder)
-        self._tokenizer_use = threading.Lock()  # it is not made for several threads
-        self._phrases = PhraseCache[Tensor]()
+        text = loaded.config.text_config
+        self._tokenizer = PhraseTokenizer(
+            _load_tokenizer(model, folder), model, text.vocab_size, text.max_position_embeddings
+        )
+        self._phrases = PhraseCache[str, Tensor]()
         self._format = load_picture_format(_Pictures, model, folder, _DEFAULT_FORMAT)
         self._check(loaded)
         self.network = loaded.to(device)
@@ -106,12 +108,6 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
 
     def _check(self, loaded: Tipsv2Model) -> None:
         """Raise ModelError when the parts of the checkpoint do not fit together."""
-        words, rows = len(self._tokenizer), loaded.config.text_config.vocab_size
-        if words > rows:
-            raise ModelError(
-                f"the tokenizer of {self.model} has {words} tokens and the model only {rows}: they do not "
-                "belong together; fetch the checkpoint again"
-            )
         height, width = self._format.size
         patch = loaded.config.vision_config.patch_size
         if height % patch or width % patch:
@@ -200,11 +196,9 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
         return [units[i : i + 1] for i in range(len(phrases))]
 
     def _tokenize(self, prompt: str, phrase: str) -> list[int]:
-        with self._tokenizer_use:
-            tokens: list[int] = self._tokenizer(prompt.format(phrase))["input_ids"]
-        limit = self.network.config.text_config.max_position_embeddings
-        if len(tokens) > limit:
-            # Refused, not cut: what is cut off may be the very words that say which thing is meant.
+        tokens = self._tokenizer.tokens(prompt.format(phrase))
+        limit = self._tokenizer.longest
+        if len(tokens) > limit:  # refused, not cut, as in `PhraseTokenizer.phrase`
             raise VocabularyError(
                 f"the phrase {phrase[:60]!r}… makes a prompt of {len(tokens)} tokens and {self.model} reads at most "
                 f"{limit}; say it in fewer words"

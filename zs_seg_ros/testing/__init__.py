@@ -12,7 +12,17 @@ from pathlib import Path
 from zs_seg_ros.errors import ModelError
 
 # kind -> the module here that has `write_published`, which writes the published shape to a folder
-_PUBLISHED = ("clipseg", "owlv2", "sam2", "sam_hq", "segformer", "tipsv2")
+_PUBLISHED = {
+    "clipseg": "clipseg",
+    "grounding-dino": "grounding_dino",
+    "omdet-turbo": "omdet_turbo",
+    "owlv2": "owlv2",
+    "sam2": "sam2",
+    "sam3": "sam3",
+    "sam_hq": "sam_hq",
+    "segformer": "segformer",
+    "tipsv2": "tipsv2",
+}
 
 
 def write_published(kinds: str, folder: Path) -> str:
@@ -31,6 +41,6 @@ def write_published(kinds: str, folder: Path) -> str:
         path = folder / kind
         path.mkdir()
         with quiet():
-            importlib.import_module(f"zs_seg_ros.testing.{kind}").write_published(path)
+            importlib.import_module(f"zs_seg_ros.testing.{_PUBLISHED[kind]}").write_published(path)
         models.append(str(path))
     return " + ".join(models)

@@ -1,0 +1,73 @@
+"""EdgeTAM checkpoints of random weights. All but the image encoder, one of the package timm, is EdgeTAM's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    EdgeTamConfig,
+    EdgeTamModel,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+
+from zs_seg_ros.testing.sam2 import small_sam2_config, spread_masks, write_preprocessor
+
+
+class FewLayersConfig(PreTrainedConfig):
+    model_type = "few_layers_for_tests"
+
+
+class FewLayers(PreTrainedModel):
+    """Stands in for timm's image encoder, which is not installed here: four levels of detail."""
+
+    config_class = FewLayersConfig
+
+    def __init__(self, config: FewLayersConfig) -> None:
+        super().__init__(config)
+        widths = (3, 8, 16, 32, 64)
+        self.layers = nn.ModuleList(
+            nn.Conv2d(a, b, 2 * step, step, padding=step // 2)
+            for a, b, step in zip(widths[:-1], widths[1:], (4, 2, 2, 2), strict=True)
+        )
+        self.post_init()
+
+    def forward(self, pixels: Tensor, **_: object) -> SimpleNamespace:
+        levels = []
+        for layer in self.layers:
+            pixels = layer(pixels).relu()
+            levels.append(pixels)
+        return SimpleNamespace(last_hidden_state=levels, hidden_states=None)
+
+
+def write_edgetam(folder: Path, seed: int = 1) -> None:
+    """Pictures of 64x64."""
+    AutoConfig.register("few_layers_for_tests", FewLayersConfig, exist_ok=True)
+    AutoModel.register(FewLayersConfig, FewLayers, exist_ok=True)
+    settings = small_sam2_config().to_dict()
+    vision = settings["vision_config"]
+    config = EdgeTamConfig(
+        vision_config={
+            "backbone_config": {"model_type": "few_layers_for_tests"},
+            **{
+                key: vision[key]
+                for key in ("backbone_channel_list", "backbone_feature_sizes", "fpn_hidden_size")
+            },
+        },
+        prompt_encoder_config={"hidden_size": 16, "image_size": 64},
+        mask_decoder_config={
+            key: settings["mask_decoder_config"][key]
+            for key in ("hidden_size", "mlp_dim", "num_attention_heads", "iou_head_hidden_dim")
+        },
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = EdgeTamModel(config).eval()
+        spread_masks(model)
+    model.save_pretrained(folder)
+    write_preprocessor(folder, "Sam2ImageProcessorFast", 64)
