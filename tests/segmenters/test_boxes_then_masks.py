@@ -232,7 +232,7 @@ def test_text_is_encoded_once_per_vocabulary_and_a_picture_once_per_model(
         module.register_forward_hook(lambda *_, name=name: calls.append(name))
         for name, module in {
             "text": owlv2.text_model,
-            "boxes": owlv2.vision_model,
+            "boxes": owlv2.vision_model.embeddings,
             "masks": sam_hq.vision_encoder,
         }.items()
     ]

@@ -23,6 +23,7 @@ from zs_seg_ros.live_model import LiveModel
 from zs_seg_ros.references import Reference, load_reference
 from zs_seg_ros.segmenters import LoadOptions, load_segmenter
 from zs_seg_ros.segmenters.base import Segmenter
+from zs_seg_ros.segmenters.checkpoint import find_checkpoint
 from zs_seg_ros.segmenters.stages import stage_times, wait_for_gpu
 from zs_seg_ros.types import Batch, Picture
 from zs_seg_ros.vocabulary import TargetClass, Vocabulary
@@ -54,14 +55,13 @@ class BenchRequest:
 class Row:
     """Medians for one number of classes, in milliseconds; memory above what was in use before, in MB.
 
-    encode_words_ms: the first time a vocabulary is seen. The reference's are None where there is none.
+    The reference's are None where there is none.
     """
 
     classes: int
     stage_ms: dict[str, float]
     total_ms: float
     memory_mb: float
-    encode_words_ms: float
     reference_ms: float | None = None
     reference_memory_mb: float | None = None
 
@@ -92,6 +92,7 @@ def _bench(request: BenchRequest, title: str, random: bool) -> int:
     if request.plot:
         _check_plot()
     segmenter = load_segmenter(request.model, request.options)
+    weights_mb = _weights_mb(request.model)
     reference = _reference(request) if request.with_reference else None
     width, height = request.size
     picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
@@ -99,7 +100,7 @@ def _bench(request: BenchRequest, title: str, random: bool) -> int:
         threshold = _threshold_of_ten_things(segmenter, picture)
         request = replace(request, threshold=threshold)
     rows = _measure(segmenter, reference, picture, request)
-    _print(rows, title, segmenter, request)
+    _print(rows, title, segmenter, request, weights_mb)
     changes = _measure_change(segmenter)
     frame_ms = statistics.median(row.total_ms for row in rows)
     print(
@@ -111,6 +112,7 @@ def _bench(request: BenchRequest, title: str, random: bool) -> int:
             "model": title,
             "device": segmenter.device,
             "size": request.size,
+            "weights_mb": weights_mb,
             "change_ms": changes[0],
             "repeated_change_ms": changes[1],
             "rows": [asdict(row) | {"times_faster": row.times_faster} for row in rows],
@@ -119,6 +121,13 @@ def _bench(request: BenchRequest, title: str, random: bool) -> int:
     if request.plot:
         _plot(rows, title, request.plot)
     return 0
+
+
+def _weights_mb(model: str) -> float:
+    """What the files of a model, or of a pair, take on the disk."""
+    folders = [find_checkpoint(part) for part in model.split(" + ")]
+    files = [file for folder in folders for file in folder.glob("*.safetensors")]
+    return sum(file.stat().st_size for file in files) / 1e6
 
 
 def _threshold_of_ten_things(segmenter: Segmenter[Any], picture: Picture) -> float:
@@ -158,9 +167,7 @@ def _measure(
         for count in request.counts:
             names = _names(segmenter, count)
             vocabulary = Vocabulary().changed_to(TargetClass(name) for name in names)
-            start = time.perf_counter()
             encoded = segmenter.encode(vocabulary)
-            encode_words_ms = (time.perf_counter() - start) * 1000
             batch = Batch((picture,), vocabulary.thresholds(request.threshold))
 
             def ours(batch: Batch = batch, encoded: Any = encoded) -> object:
@@ -187,7 +194,6 @@ def _measure(
                     {s: statistics.median(t.get(s, 0.0) for t in stages) for s in STAGES},
                     statistics.median(totals),
                     memory_mb,
-                    encode_words_ms,
                     statistics.median(references) if references else None,
                     reference_memory_mb,
                 )
@@ -216,22 +222,25 @@ def _milliseconds(work: Callable[[], object]) -> float:
 
 
 def _print(
-    rows: Sequence[Row], title: str, segmenter: Segmenter[Any], request: BenchRequest
+    rows: Sequence[Row],
+    title: str,
+    segmenter: Segmenter[Any],
+    request: BenchRequest,
+    weights_mb: float,
 ) -> None:
     width, height = request.size
     print(
-        f"{title} on {segmenter.device}, {width}x{height}, {torch.get_num_threads()} threads, median of "
-        f"{request.repeats}; load of this machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+        f"{title} on {segmenter.device}, weights of {weights_mb:.0f} MB, {width}x{height}, "
+        f"{torch.get_num_threads()} threads, median of {request.repeats}; load of this machine "
+        f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     )
-    print("ms".rjust(43) + "MB".rjust(16) + "reference".rjust(17))
+    print("ms".rjust(43) + "MB".rjust(16) + "reference".rjust(9))
     print("classes" + "".join(s.rjust(9) for s in (*STAGES, "total")), end="")
-    print(
-        "memory".rjust(9) + "words ms".rjust(9) + "ms".rjust(9) + "MB".rjust(8) + "faster".rjust(9)
-    )
+    print("memory".rjust(9) + "ms".rjust(9) + "MB".rjust(8) + "faster".rjust(9))
     for row in rows:
         figures = [*(row.stage_ms[s] for s in STAGES), row.total_ms]
         line = f"{row.classes:7}" + "".join(f"{value:9.1f}" for value in figures)
-        line += f"{row.memory_mb:9.0f}{row.encode_words_ms:9.0f}"
+        line += f"{row.memory_mb:9.0f}"
         if row.reference_ms is not None and row.times_faster is not None:
             line += f"{row.reference_ms:9.0f}{row.reference_memory_mb:8.0f}{row.times_faster:8.1f}x"
         print(line)

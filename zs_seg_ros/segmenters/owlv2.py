@@ -20,6 +20,7 @@ from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters import LoadOptions
 from zs_seg_ros.segmenters.boxes import Boxes, Detector
 from zs_seg_ros.segmenters.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.owlv2_network import encode_pictures
 from zs_seg_ros.segmenters.owlv2_pictures import prepare_square
 from zs_seg_ros.segmenters.phrase_cache import PhraseCache
 from zs_seg_ros.segmenters.phrase_tokenizer import PhraseTokenizer
@@ -133,7 +134,7 @@ class Owlv2Detector(Detector[Tensor]):
 
     def _read_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N, D) features of all places and (B, N, 4) boxes: what does not depend on the words."""
-        grid, _ = self._network.image_embedder(pixels)
+        grid = encode_pictures(self._network, pixels)
         features = grid.flatten(1, 2)
         return features, self._network.box_predictor(features, grid)
 
