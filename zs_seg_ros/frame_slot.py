@@ -20,10 +20,21 @@ class FrameSlots:
         self._skipped = dict.fromkeys(cameras, 0)
         self._closed = False
 
+    def add(self, camera: str) -> None:
+        """Take frames of this camera, too."""
+        with self._changed:
+            self._skipped.setdefault(camera, 0)
+
+    def remove(self, camera: str) -> None:
+        """Let go what waits of this camera, and whatever still comes."""
+        with self._changed:
+            self._waiting.pop(camera, None)
+            self._skipped.pop(camera, None)
+
     def put(self, frame: Frame) -> None:
         """Make `frame` the newest of its camera; one that still waited is counted as skipped."""
         with self._changed:
-            if self._closed:
+            if self._closed or frame.camera not in self._skipped:
                 return
             if frame.camera in self._waiting:
                 self._skipped[frame.camera] += 1

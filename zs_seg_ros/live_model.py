@@ -14,7 +14,7 @@ from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters import LoadOptions, load_segmenter
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.types import Batch, Picture, Segmentation
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary import DEFAULT_LIMITS, Limits, TargetClass, Vocabulary
 
 _WARM_UP_SIZE = (480, 640)
 
@@ -32,29 +32,29 @@ class LiveModel:
         self._now_ns = now_ns
         self._change = threading.Lock()
 
-    def load(self, model: str, options: LoadOptions, first: Iterable[TargetClass]) -> list[str]:
-        """Load a model, with the vocabulary that was in force before or, at first, with `first`.
+    def load(self, model: str, options: LoadOptions, first: Vocabulary | None = None) -> list[str]:
+        """Load a model, with the vocabulary that was in force before or, at first, with `first`, if that is one.
 
         Returns warnings about words. Raises ModelError or VocabularyError; then nothing is loaded.
         """
         with self._change:
             self.segmenter = load_segmenter(model, options)
-            classes = tuple(first)
+            vocabulary = self.vocabulary if self.vocabulary.version else first or self.vocabulary
             try:
-                if self.vocabulary.version:
-                    return self._put_in_force(self.vocabulary)
-                return self._put_in_force(self.vocabulary.changed_to(classes)) if classes else []
+                return self._put_in_force(vocabulary) if vocabulary.version else []
             except Exception:
                 self._free()
                 raise
 
-    def change_vocabulary(self, classes: Iterable[TargetClass]) -> list[str]:
+    def change_vocabulary(
+        self, classes: Iterable[TargetClass], limits: Limits = DEFAULT_LIMITS
+    ) -> list[str]:
         """Prepare a vocabulary while the old one goes on working, then swap. Returns warnings.
 
         Raises VocabularyError, or whatever the model raises; then the old vocabulary stays in force.
         """
         with self._change:
-            return self._put_in_force(self.vocabulary.changed_to(classes))
+            return self._put_in_force(self.vocabulary.changed_to(classes, limits))
 
     def _put_in_force(self, vocabulary: Vocabulary) -> list[str]:
         if self.segmenter is None:
@@ -72,7 +72,11 @@ class LiveModel:
         return list(encoded.warnings)
 
     def segment_once(
-        self, picture: Picture, classes: Iterable[TargetClass], default_threshold: float
+        self,
+        picture: Picture,
+        classes: Iterable[TargetClass],
+        default_threshold: float,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> tuple[Segmentation, Vocabulary]:
         """One picture with `classes` or, without any, with the vocabulary in force, which stays as it is.
 
@@ -86,7 +90,7 @@ class LiveModel:
             encoded = self.encoded
             with _recovering(self.segmenter):
                 if targets:
-                    once = replace(Vocabulary().changed_to(targets), version=0)
+                    once = replace(Vocabulary().changed_to(targets, limits), version=0)
                     encoded = self.segmenter.encode(once)
                 if encoded is None:
                     raise VocabularyError(

@@ -12,16 +12,27 @@ from numpy.typing import NDArray
 
 from zs_seg_ros.errors import VocabularyError
 
-MAX_CLASSES = 1000
-MAX_PHRASES_PER_CLASS = 32
-MAX_EXEMPLARS_PER_CLASS = 8
-MAX_CHARACTERS = 300
-"""Of a name or phrase. Text encoders read 77 tokens (CLIP) or fewer; a longer phrase would be cut silently."""
-
 NEVER_GIVEN = frozenset({0, 255, 65535})
 """0 is 'nothing'; 255 and 65535 mean 'unknown' to costmaps and data sets."""
 LAST_ID_IN_8_BITS = 254
 LAST_ID = 65534
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that a vocabulary may ask for, so that no caller can take all time or memory.
+
+    classes; prompts and exemplars of one class; characters of a name or prompt. Text encoders read 77 tokens (CLIP) or
+    fewer: a model refuses what is longer than it reads.
+    """
+
+    classes: int = 1000
+    prompts: int = 32
+    exemplars: int = 8
+    characters: int = 300
+
+
+DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +91,35 @@ class Vocabulary:
         """(K,) float32: each class's threshold, `default` where it has none."""
         return np.array([c.threshold or default for c in self.classes], dtype=np.float32)
 
-    def changed_to(self, classes: Iterable[TargetClass], stamp_ns: int = 0) -> Vocabulary:
+    @classmethod
+    def restored(
+        cls,
+        classes: Iterable[TargetClass],
+        ids_given: Mapping[str, int],
+        version: int,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> Vocabulary:
+        """One that was in force in an earlier process. Raises VocabularyError when no such one can have been."""
+        ids = list(ids_given.values())
+        for name, given in ids_given.items():
+            if not 0 < given <= LAST_ID or given in NEVER_GIVEN or ids.count(given) > 1:
+                raise VocabularyError(
+                    f"{name!r} cannot have had the id {given}: ids are 1 to {LAST_ID} without 255, one name each"
+                )
+        if version < 1:
+            raise VocabularyError(f"the version {version} is not 1 or more")
+        before = cls(version=version - 1, ids_given=MappingProxyType(dict(ids_given)))
+        return before.changed_to(classes, limits)
+
+    def changed_to(
+        self, classes: Iterable[TargetClass], limits: Limits = DEFAULT_LIMITS
+    ) -> Vocabulary:
         """The next vocabulary. Names that had an id keep it, new names get ids that nobody had.
 
         Raises VocabularyError, and leaves this vocabulary as it is, when a name, phrase, threshold or the
         number of them is not acceptable.
         """
-        checked = _checked(tuple(classes))
+        checked = _checked(tuple(classes), limits)
         given = dict(self.ids_given)
         free = _free_ids(after=max(given.values(), default=0))
         for target in checked:
@@ -99,20 +132,20 @@ class Vocabulary:
                     )
                 given[target.name] = new_id
         ids = tuple(given[target.name] for target in checked)
-        return Vocabulary(checked, ids, self.version + 1, stamp_ns, MappingProxyType(given))
+        return Vocabulary(checked, ids, self.version + 1, ids_given=MappingProxyType(given))
 
 
 def _free_ids(after: int) -> Iterator[int]:
     return (i for i in range(after + 1, LAST_ID + 1) if i not in NEVER_GIVEN)
 
 
-def _checked(classes: tuple[TargetClass, ...]) -> tuple[TargetClass, ...]:
-    if len(classes) > MAX_CLASSES:
+def _checked(classes: tuple[TargetClass, ...], limits: Limits) -> tuple[TargetClass, ...]:
+    if len(classes) > limits.classes:
         raise VocabularyError(
-            f"{len(classes)} classes are too many; at most {MAX_CLASSES} are taken"
+            f"{len(classes)} classes are too many; at most {limits.classes} are taken"
         )
     cleaned = tuple(
-        _checked_class(target, number) for number, target in enumerate(classes, start=1)
+        _checked_class(target, number, limits) for number, target in enumerate(classes, start=1)
     )
     seen: set[str] = set()
     for target in cleaned:
@@ -124,32 +157,32 @@ def _checked(classes: tuple[TargetClass, ...]) -> tuple[TargetClass, ...]:
     return cleaned
 
 
-def _checked_class(target: TargetClass, number: int) -> TargetClass:
-    name = _checked_text(target.name, f"the name of class {number}")
+def _checked_class(target: TargetClass, number: int, limits: Limits) -> TargetClass:
+    name = _checked_text(target.name, f"the name of class {number}", limits)
     what = f"class {name!r}"
-    if len(target.prompts) > MAX_PHRASES_PER_CLASS:
+    if len(target.prompts) > limits.prompts:
         raise VocabularyError(
-            f"{what} has {len(target.prompts)} prompts; at most {MAX_PHRASES_PER_CLASS} are taken"
+            f"{what} has {len(target.prompts)} prompts; at most {limits.prompts} are taken"
         )
-    if len(target.exemplars) > MAX_EXEMPLARS_PER_CLASS:
+    if len(target.exemplars) > limits.exemplars:
         raise VocabularyError(
-            f"{what} has {len(target.exemplars)} exemplars; at most {MAX_EXEMPLARS_PER_CLASS} are taken"
+            f"{what} has {len(target.exemplars)} exemplars; at most {limits.exemplars} are taken"
         )
     if not (math.isfinite(target.threshold) and 0 <= target.threshold <= 1):
         raise VocabularyError(
             f"the threshold of {what} is {target.threshold}; it must be 0 (the default) to 1"
         )
-    prompts = tuple(_checked_text(prompt, f"a prompt of {what}") for prompt in target.prompts)
+    prompts = tuple(_checked_text(text, f"a prompt of {what}", limits) for text in target.prompts)
     return TargetClass(name, prompts, float(target.threshold), target.exemplars)
 
 
-def _checked_text(text: str, what: str) -> str:
+def _checked_text(text: str, what: str, limits: Limits) -> str:
     cleaned = " ".join(text.split())
     if not cleaned:
         raise VocabularyError(f"{what} is empty; describe the thing in words")
-    if len(cleaned) > MAX_CHARACTERS:
+    if len(cleaned) > limits.characters:
         raise VocabularyError(
-            f"{what} has {len(cleaned)} characters ({cleaned[:40]!r}…); at most {MAX_CHARACTERS} are taken"
+            f"{what} has {len(cleaned)} characters ({cleaned[:40]!r}…); at most {limits.characters} are taken"
         )
     if not cleaned.isprintable():
         raise VocabularyError(f"{what} has characters that cannot be printed: {cleaned[:60]!r}")

@@ -12,13 +12,17 @@ from zs_seg_ros.segmenters import LoadOptions
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.fake import FakeSegmenter
 from zs_seg_ros.types import Batch, Segmentation
-from zs_seg_ros.vocabulary import TargetClass
+from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+
+
+def vocabulary_of(*names: str) -> Vocabulary:
+    return Vocabulary().changed_to(TargetClass(name) for name in names)
 
 
 def loaded(*names: str) -> LiveModel:
     clock = count(100)
     model = LiveModel(lambda: next(clock))
-    model.load("fake", LoadOptions(), [TargetClass(name) for name in names])
+    model.load("fake", LoadOptions(), vocabulary_of(*names) if names else Vocabulary())
     return model
 
 
@@ -57,7 +61,7 @@ def test_ids_outlive_the_model() -> None:
     model = loaded("red mug", "blue mug")
     model.free()
     assert model.segmenter is None
-    model.load("fake", LoadOptions(), [TargetClass("not asked for any more")])
+    model.load("fake", LoadOptions(), vocabulary_of("not asked for any more"))
     assert model.vocabulary.names == ("red mug", "blue mug")
     model.change_vocabulary([TargetClass("blue mug"), TargetClass("green mug")])
     assert model.vocabulary.ids == (2, 3)
@@ -71,16 +75,8 @@ def test_a_change_without_a_model_is_refused() -> None:
 def test_a_missing_model_leaves_nothing_loaded() -> None:
     model = LiveModel(lambda: 0)
     with pytest.raises(ModelNotFoundError, match="zs-seg fetch"):
-        model.load("nobody/nothing-of-that-name", LoadOptions(), [])
+        model.load("nobody/nothing-of-that-name", LoadOptions())
     assert model.segmenter is None
-
-
-def test_a_vocabulary_that_the_first_model_refuses_leaves_nothing_loaded() -> None:
-    model = LiveModel(lambda: 0)
-    with pytest.raises(VocabularyError, match="empty"):
-        model.load("fake", LoadOptions(), [TargetClass("")])
-    assert model.segmenter is None
-    assert model.encoded is None
 
 
 class FailsOnBlue(FakeSegmenter):
@@ -90,6 +86,16 @@ class FailsOnBlue(FakeSegmenter):
         if "blue" in encoded.vocabulary.names:
             raise RuntimeError("out of memory")
         return super().segment(batch, encoded)
+
+
+def test_a_first_vocabulary_that_the_model_fails_on_leaves_nothing_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_model, "load_segmenter", lambda *_: FailsOnBlue())
+    with pytest.raises(RuntimeError, match="out of memory"):
+        (model := LiveModel(lambda: 0)).load("fake", LoadOptions(), vocabulary_of("blue"))
+    assert model.segmenter is None
+    assert model.encoded is None
 
 
 def test_a_vocabulary_that_the_model_fails_on_never_comes_into_force(

@@ -8,7 +8,7 @@ from array import array
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -81,7 +81,6 @@ SIDES = st.integers(0, 12)
 MASKS = hnp.arrays(np.bool_, st.tuples(SIDES, SIDES))
 
 
-@settings(deadline=None)
 @given(MASKS)
 def test_every_mask_comes_back_as_it_was(mask: NDArray[np.bool_]) -> None:
     counts = encode_runs(mask)
@@ -92,7 +91,6 @@ def test_every_mask_comes_back_as_it_was(mask: NDArray[np.bool_]) -> None:
     assert (counts[1:] > 0).all()
 
 
-@settings(deadline=None)
 @given(MASKS)
 def test_views_of_any_layout_are_encoded_like_their_copies(mask: NDArray[np.bool_]) -> None:
     for view in (mask.T, mask[::-1], mask[:, ::2]):
@@ -152,7 +150,6 @@ def segmentations(draw: st.DrawFn) -> Segmentation:
     return Segmentation(label, np.where(label > 0, confidence, 0).astype(np.uint8))
 
 
-@settings(deadline=None)
 @given(segmentations())
 def test_objects_are_the_connected_parts_of_each_class(segmentation: Segmentation) -> None:
     things = find_objects(segmentation, 1, ALL)
@@ -165,7 +162,6 @@ def test_objects_are_the_connected_parts_of_each_class(segmentation: Segmentatio
     assert len(found) == len(things)
 
 
-@settings(deadline=None)
 @given(segmentations())
 def test_every_labelled_pixel_belongs_to_exactly_one_object(segmentation: Segmentation) -> None:
     covered = np.zeros(segmentation.label.shape, np.int64)
@@ -174,7 +170,6 @@ def test_every_labelled_pixel_belongs_to_exactly_one_object(segmentation: Segmen
     assert np.array_equal(covered, segmentation.label > 0)
 
 
-@settings(deadline=None)
 @given(segmentations())
 def test_boxes_are_tight(segmentation: Segmentation) -> None:
     for thing in find_objects(segmentation, 1, ALL):
@@ -183,7 +178,6 @@ def test_boxes_are_tight(segmentation: Segmentation) -> None:
             assert border.any()
 
 
-@settings(deadline=None)
 @given(segmentations(), st.integers(-1, 6), st.integers(0, 6))
 def test_small_objects_are_left_out_first_and_uncertain_ones_next(
     segmentation: Segmentation, min_area: int, max_objects: int

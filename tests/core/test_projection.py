@@ -11,7 +11,7 @@ from itertools import islice
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.extra import numpy as arrays
 
 from zs_seg_ros.errors import ImageError
@@ -132,7 +132,6 @@ class TestIntrinsics:
 
 
 class TestDepthInMetres:
-    @settings(deadline=None)
     @given(arrays.arrays(np.uint16, (3, 4)))
     def test_millimetres_and_metres_give_the_same(self, millimetres: np.ndarray) -> None:
         metres = (millimetres / 1000).astype(np.float32)
@@ -149,7 +148,6 @@ class TestDepthInMetres:
         depth_m = depth_in_metres(np.array([[0.5, nothing]], np.float32))
         assert depth_m[0, 0] == 0.5 and np.isnan(depth_m[0, 1])
 
-    @settings(deadline=None)
     @given(arrays.arrays(np.float32, (2, 3)))
     def test_every_answer_is_a_positive_number_or_nothing(self, values: np.ndarray) -> None:
         depth_m = depth_in_metres(values)
@@ -334,7 +332,6 @@ class TestSurfaceUnderBadConditions:
         surface = surface_of(thing_of(mask), depth_with(mask), CAMERA)
         assert (surface is not None) == (count >= FEWEST_POINTS)
 
-    @settings(deadline=None)
     @given(
         mask=arrays.arrays(bool, (12, 15)).filter(np.any),
         values=arrays.arrays(np.float32, (12, 15)),

@@ -15,7 +15,7 @@ from zs_seg_ros.segmenters import LoadOptions
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.fake import FakeSegmenter
 from zs_seg_ros.types import Batch, Frame, Scene, Segmentation
-from zs_seg_ros.vocabulary import TargetClass
+from zs_seg_ros.vocabulary import TargetClass, Vocabulary
 from zs_seg_ros.worker import Worker
 
 RED = np.full((4, 6, 3), (255, 0, 0), np.uint8)
@@ -26,11 +26,14 @@ class Running:
 
     def __init__(self, *names: str, cameras: tuple[str, ...] = ("camera",)) -> None:
         self.model = LiveModel(lambda: 0)
-        self.model.load("fake", LoadOptions(), [TargetClass(name) for name in names])
+        first = Vocabulary().changed_to(TargetClass(name) for name in names)
+        self.model.load("fake", LoadOptions(), first if names else Vocabulary())
         self.slots = FrameSlots(cameras)
         self.scenes: Queue[Scene] = Queue()
         self.errors: Queue[Exception] = Queue()
-        self.worker = Worker(self.model, self.slots, self.scenes.put, self.errors.put)
+        self.worker = Worker(
+            self.model, self.slots, self.scenes.put, lambda error, _: self.errors.put(error)
+        )
 
     def __enter__(self) -> "Running":
         self.worker.start()
@@ -149,3 +152,53 @@ def test_stop_says_when_the_model_does_not_return(monkeypatch: pytest.MonkeyPatc
     assert not running.worker.stop(timeout_s=0.1)
     go_on.set()
     assert running.worker.stop(timeout_s=5)
+
+
+def test_a_batch_that_hangs_is_given_up_and_the_next_one_is_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    go_on = threading.Event()
+
+    class HangsOnce(FakeSegmenter):
+        hung = False
+
+        def segment(self, batch: Batch, encoded: EncodedVocabulary) -> list[Segmentation]:
+            if batch.pictures[0].shape == RED.shape and not self.hung:
+                self.hung = True
+                assert go_on.wait(20)
+            return super().segment(batch, encoded)
+
+    monkeypatch.setattr(live_model, "load_segmenter", lambda *_: HangsOnce())
+    with Running("red") as running:
+        assert running.worker.give_up_after(0) is None  # nothing is in work
+        running.slots.put(Frame("camera", RED, stamp_ns=1))
+        until = time.monotonic() + 5
+        while (work := running.worker.give_up_after(0.05)) is None:
+            assert time.monotonic() < until
+        assert [frame.stamp_ns for frame in work.frames] == [1]
+        running.slots.put(Frame("camera", RED, stamp_ns=2))
+        assert running.scenes.get(timeout=5).frame.stamp_ns == 2
+        go_on.set()
+        running.slots.put(Frame("camera", RED, stamp_ns=3))
+        assert running.scenes.get(timeout=5).frame.stamp_ns == 3
+    assert running.scenes.empty() and running.errors.empty()
+
+
+def test_only_so_many_threads_are_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+
+    class Hangs(FakeSegmenter):
+        def segment(self, batch: Batch, encoded: EncodedVocabulary) -> list[Segmentation]:
+            assert batch.pictures[0].shape != RED.shape or go_on.wait(20)
+            return super().segment(batch, encoded)
+
+    monkeypatch.setattr(live_model, "load_segmenter", lambda *_: Hangs())
+    with Running("red") as running:
+        given_up = 0
+        for _ in range(6):
+            running.slots.put(Frame("camera", RED))
+            until = time.monotonic() + 0.3
+            while time.monotonic() < until:
+                given_up += running.worker.give_up_after(0.01) is not None
+        assert given_up == 3
+        go_on.set()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
-from planner import image, running_node, stripes
+from planner import image, running_node, stripes, values
 
 from zs_seg_ros.segmenters.fake import FakeSegmenter
 from zs_seg_ros.types import Batch
 from zs_seg_ros.vocabulary import Vocabulary
 
+GO_ON = threading.Event()
+
 
 class FailsOnYellow(FakeSegmenter):
-    """Fails on the word and on pictures that are yellow all over."""
+    """Fails on the word and on pictures that are yellow all over, and hangs on black ones."""
 
     def encode(self, vocabulary: Vocabulary) -> Any:
         if "yellow" in vocabulary.names:
@@ -23,6 +26,8 @@ class FailsOnYellow(FakeSegmenter):
     def segment(self, batch: Batch, encoded: Any) -> Any:
         if (batch.pictures[0] == stripes("yellow")[0, 0]).all():
             raise RuntimeError("out of colours")
+        if (batch.pictures[0] == stripes("black")[0, 0]).all() and batch.pictures[0].shape[0] < 99:
+            GO_ON.wait(20)  # not the picture that a new vocabulary is tried on
         return super().segment(batch, encoded)
 
 
@@ -62,3 +67,17 @@ def test_a_model_that_fails_on_the_first_vocabulary_fails_configure() -> None:
         assert planner.set_parameters({"classes": ["red"]}).successful
         assert planner.change_state("configure") and planner.change_state("activate")
         assert planner.label_of(stripes("red")).all()
+
+
+def test_a_model_that_hangs_is_given_up_told_of_and_the_next_frame_is_right() -> None:
+    with running_node({"classes": ["red"], "model_timeout": 0.3}) as planner:
+        labels = planner.outputs()
+        planner.send(image(stripes("black")))
+        status = planner.diagnosis_saying("model", "did not return within model_timeout (0.3 s)")
+        assert status.level == status.ERROR
+        assert planner.label_of(stripes("red")).all()
+        failed = planner.diagnosis("camera", lambda s: values(s)["frames failed"] == "1", "a loss")
+        assert values(failed)["frames out"] == "1"
+        GO_ON.set()
+        assert planner.label_of(stripes("red")).all()
+        assert len(labels) == 2

@@ -188,33 +188,3 @@ def test_a_vocabulary_file_is_in_force_from_the_start(tmp_path: Path) -> None:
         assert vocabulary.version == 1
         assert vocabulary.classes == [target("mug", "red", threshold=0.25), target("blue")]
         assert planner.label_of(stripes("blue", "red"))[0, ::16].tolist() == [2, 1]
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("classes: [red, red]", "occurs twice"),
-        ("classes: {red: 1}", "no list named 'classes'"),
-        ("classes: [", "cannot be read"),
-        (None, "cannot be read"),
-    ],
-    ids=["a repeated name", "no list", "no YAML", "no file"],
-)
-def test_a_bad_vocabulary_file_fails_configure(
-    tmp_path: Path, content: str | None, words: str
-) -> None:
-    file = tmp_path / "words.yaml"
-    if content is not None:
-        file.write_text(content)
-    with running_node({"vocabulary_file": str(file)}, state="unconfigured") as planner:
-        assert not planner.change_state("configure")
-        assert planner.state == "unconfigured"
-        planner.diagnosis_saying("model", words)
-
-
-def test_classes_and_a_vocabulary_file_together_fail_configure(tmp_path: Path) -> None:
-    (tmp_path / "words.yaml").write_text("classes: [red]")
-    both = {"classes": ["blue"], "vocabulary_file": str(tmp_path / "words.yaml")}
-    with running_node(both, state="unconfigured") as planner:
-        assert not planner.change_state("configure")
-        planner.diagnosis_saying("model", "classes and vocabulary_file are both given")

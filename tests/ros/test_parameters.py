@@ -29,7 +29,8 @@ def test_every_parameter_describes_itself(unconfigured: Planner) -> None:
     assert {
         "model", "revision", "device", "precision", "compile", "cameras", "classes",
         "vocabulary_file", "default_threshold", "autostart", "camera.reliability", "camera.transport",
-        "camera.depth", "min_area", "max_objects", "track",
+        "camera.depth", "camera.depth_transport", "min_area", "max_objects", "track", "model_timeout",
+        "max_classes", "max_prompts", "max_prompt_length", "max_image_side",
     } <= set(names)  # fmt: skip
     for descriptor in unconfigured.describe_parameters(names):
         assert len(descriptor.description) > 10, descriptor.name
@@ -85,14 +86,9 @@ def test_of_several_parameters_all_change_or_none(unconfigured: Planner) -> None
     assert unconfigured.parameter("device") == "auto"
 
 
-def test_classes_and_a_vocabulary_file_are_not_taken_together(unconfigured: Planner) -> None:
-    result = unconfigured.set_parameters({"classes": ["red"], "vocabulary_file": "words.yaml"})
-    assert not result.successful and "both" in result.reason
-
-
 def test_what_needs_a_new_model_cannot_change_while_one_is_loaded() -> None:
     with running_node() as planner:
-        for name, value in (("model", "tabletop"), ("cameras", ["left"]), ("device", "cpu")):
+        for name, value in (("model", "tabletop"), ("classes", ["red"]), ("device", "cpu")):
             result = planner.set_parameters({name: value})
             assert not result.successful
             assert name in result.reason and "cleanup" in result.reason

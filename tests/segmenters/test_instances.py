@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -67,7 +67,6 @@ def test_a_thing_of_no_confidence_is_still_more_than_nothing() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 30), st.integers(1, 30))
-@settings(deadline=None)
 def test_masks_are_resized_as_torch_does_it(seed: int, side: int, height: int, width: int) -> None:
     masks = torch.randn(2, side, side, generator=torch.Generator().manual_seed(seed))
     instances = Instances(masks, torch.tensor([0.9, 0.8]), torch.tensor([0, 1]))

@@ -7,13 +7,14 @@ from functools import partial
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.lifecycle import LifecycleNode
+from rclpy.lifecycle import LifecycleNode, LifecycleState
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from zs_seg_ros.msg import ObjectMaskArray
-from zs_seg_ros.ros.conversions import header_of, picture_from_compressed, picture_from_image
+from zs_seg_ros.ros.compressed import picture_from_compressed
+from zs_seg_ros.ros.conversions import header_of, picture_from_image
 from zs_seg_ros.ros.depth_input import DepthInput
 from zs_seg_ros.ros.diagnostics import OLD_FRAME_MS, WARN, CameraHealth, Problem
 from zs_seg_ros.ros.followed_topic import FollowedTopic
@@ -29,7 +30,8 @@ from zs_seg_ros.ros.scene_messages import (
 )
 from zs_seg_ros.types import Frame, Picture, Scene, Wanted, size_of
 
-OnPicture = Callable[["CameraTopics", Any, Callable[[], Picture]], None]
+OnPicture = Callable[["CameraTopics", Any, Callable[[int], Picture]], None]
+"""The camera, the message, and how to read it, given the longest side allowed in pixels."""
 
 try:
     from vision_msgs.msg import LabelInfo
@@ -56,6 +58,7 @@ class CameraTopics:
 
     def __init__(self, node: LifecycleNode, camera: CameraParameters) -> None:
         self.name = camera.name
+        self.parameters = camera
         self.health = CameraHealth()
         self._node = node
         self._compressed = camera.transport == "compressed"
@@ -81,9 +84,16 @@ class CameraTopics:
 
     def destroy(self) -> None:
         self.unsubscribe()
-        for publisher in (*self._publishers.values(), self._label_info):
-            if publisher is not None:
-                self._node.destroy_lifecycle_publisher(publisher)
+        for publisher in self._all_publishers():
+            self._node.destroy_lifecycle_publisher(publisher)
+
+    def enable(self, state: LifecycleState) -> None:
+        """Let the publishers of a camera that came while the node is active publish; others the node lets."""
+        for publisher in self._all_publishers():
+            publisher.on_activate(state)
+
+    def _all_publishers(self) -> list[Any]:
+        return [p for p in (*self._publishers.values(), self._label_info) if p is not None]
 
     # --- in ---
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
 from cv_bridge import CvBridge
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
 import zs_seg_ros.msg as messages
@@ -27,7 +26,7 @@ _PLAIN = {
     "mono8": ("u1", 1, None),
     "mono16": ("u2", 1, None),
 }
-_DEPTH = {"16UC1": "u2", "mono16": "u2", "32FC1": "f4"}
+DEPTH_ITEMS = {"16UC1": "u2", "mono16": "u2", "32FC1": "f4"}
 _bridge = CvBridge()
 
 
@@ -51,12 +50,13 @@ def header_of(frame: Frame) -> Header:
     return Header(stamp=time_message(frame.stamp_ns), frame_id=frame.frame_id)
 
 
-def picture_from_image(message: Image) -> Picture:
+def picture_from_image(message: Image, max_side: int = MAX_SIDE_PX) -> Picture:
     """(H, W, 3) RGB of an Image. A view on its bytes for rgb8, bgr8, rgba8, bgra8, mono8 and mono16.
 
-    Raises ImageError when size, step, data and encoding do not fit together or nobody can convert the encoding.
+    Raises ImageError when size, step, data and encoding do not fit together, nobody can convert the encoding, or a side
+    is longer than `max_side` pixels.
     """
-    _check_size(message)
+    _check_size(message, max_side)
     if message.encoding not in _PLAIN:
         return _converted(message)
     item, channels, order = _PLAIN[message.encoding]
@@ -66,18 +66,18 @@ def picture_from_image(message: Image) -> Picture:
     return pixels[..., order]
 
 
-def depth_from_image(message: Image) -> NDArray[Any]:
+def depth_from_image(message: Image, max_side: int = MAX_SIDE_PX) -> NDArray[Any]:
     """(H, W) of an Image: a view on its bytes, uint16 (16UC1, mono16: millimetres) or float32 (32FC1: metres).
 
-    Raises ImageError when size, step, data and encoding do not fit together, or for another encoding.
+    Raises ImageError as `picture_from_image` does, and for another encoding.
     """
-    _check_size(message)
-    if message.encoding not in _DEPTH:
+    _check_size(message, max_side)
+    if message.encoding not in DEPTH_ITEMS:
         raise ImageError(
             f"a depth image with the encoding {message.encoding!r} is dropped; publish 16UC1 (millimetres) or "
             "32FC1 (metres)"
         )
-    return _view(message, _DEPTH[message.encoding], 1)[..., 0]
+    return _view(message, DEPTH_ITEMS[message.encoding], 1)[..., 0]
 
 
 def intrinsics_from_info(message: CameraInfo) -> Intrinsics:
@@ -85,13 +85,18 @@ def intrinsics_from_info(message: CameraInfo) -> Intrinsics:
     return Intrinsics.from_matrix(message.k, message.height, message.width)
 
 
-def _check_size(message: Image) -> None:
+def check_sides(width: int, height: int, max_side: int) -> None:
+    """Raise ImageError unless both are 1 to `max_side` pixels."""
+    if not (0 < height <= max_side and 0 < width <= max_side):
+        raise ImageError(
+            f"an image of {width}x{height} pixels is dropped; sides must be 1 to {max_side}"
+        )
+
+
+def _check_size(message: Image, max_side: int) -> None:
     """Raise ImageError when size and data do not fit together."""
     height, width, encoding = message.height, message.width, message.encoding
-    if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX):
-        raise ImageError(
-            f"an image of {width}x{height} pixels is dropped; sides must be 1 to {MAX_SIDE_PX}"
-        )
+    check_sides(width, height, max_side)
     if len(message.data) < message.step * height:
         raise ImageError(
             f"an image of {width}x{height} {encoding} is dropped: {len(message.data)} bytes are fewer than "
@@ -148,22 +153,6 @@ def _without_padding(message: Image) -> Image:
     return unpadded
 
 
-def picture_from_compressed(message: CompressedImage) -> Picture:
-    """(H, W, 3) RGB of a JPEG or PNG. Raises ImageError when it cannot be decoded."""
-    data = np.frombuffer(message.data, np.uint8)
-    try:
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except cv2.error:  # for example when the header claims more pixels than OpenCV takes
-        bgr = None
-    if bgr is None:
-        raise ImageError(
-            f"a compressed image of {data.size} bytes ({message.format!r}) is dropped: it is neither JPEG nor "
-            "PNG, or damaged"
-        )
-    picture: Picture = np.asarray(bgr, dtype=np.uint8)[..., ::-1]
-    return picture
-
-
 def fill(message: Image | PointCloud2, pixels: NDArray[Any]) -> None:
     """Put an array's bytes into a new message.
 
@@ -187,27 +176,29 @@ def image_message(pixels: NDArray[Any], encoding: str, header: Header) -> Image:
     return message
 
 
-def classes_from_messages(targets: list[messages.TargetClass]) -> tuple[TargetClass, ...]:
+def classes_from_messages(
+    targets: list[messages.TargetClass], max_side: int = MAX_SIDE_PX
+) -> tuple[TargetClass, ...]:
     """Raises VocabularyError when an exemplar cannot be read."""
     return tuple(
         TargetClass(
             target.name,
             tuple(target.prompts),
             float(target.threshold),
-            tuple(_exemplar(e, target.name) for e in target.exemplars),
+            tuple(_exemplar(e, target.name, max_side) for e in target.exemplars),
         )
         for target in targets
     )
 
 
-def _exemplar(message: messages.Exemplar, name: str) -> Exemplar:
+def _exemplar(message: messages.Exemplar, name: str, max_side: int) -> Exemplar:
     try:
-        pixels = picture_from_image(message.image)
+        pixels = picture_from_image(message.image, max_side)
         shift = 8 * (pixels.dtype.itemsize - 1)
         picture: NDArray[np.uint8] = (pixels >> shift).astype(np.uint8)
         if not len(message.mask.data):
             return Exemplar(picture)
-        mask = picture_from_image(message.mask)[..., 0] != 0
+        mask = picture_from_image(message.mask, max_side)[..., 0] != 0
     except ImageError as error:
         raise VocabularyError(f"an exemplar of {name!r} cannot be read: {error}") from error
     if mask.shape != picture.shape[:2]:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from zs_seg_ros.depth_pairing import DepthPairing
 from zs_seg_ros.errors import ImageError
 from zs_seg_ros.projection import Intrinsics
+from zs_seg_ros.ros.compressed import depth_from_compressed
 from zs_seg_ros.ros.conversions import depth_from_image, intrinsics_from_info, stamp_ns
 from zs_seg_ros.ros.diagnostics import WARN, LastProblem, Problem
 from zs_seg_ros.ros.followed_topic import FollowedTopic
@@ -22,7 +23,7 @@ _TOLERANCE_NS = 20_000_000
 
 
 class DepthInput:
-    """Subscribes to /CAM/depth/image_raw and /CAM/camera_info, and hands frames on with their depth."""
+    """Subscribes to depth images and /CAM/camera_info, and hands frames on with their depth."""
 
     def __init__(self, node: LifecycleNode, camera: CameraParameters, callback_group: Any) -> None:
         def topic(name: str, message_type: Any) -> FollowedTopic:
@@ -35,7 +36,13 @@ class DepthInput:
                 callback_group,
             )
 
-        self._depth = topic("depth/image_raw", Image)
+        compressed = camera.depth_transport == "compressed"
+        self._read = depth_from_compressed if compressed else depth_from_image
+        self._depth = (
+            topic("depth/image_raw/compressedDepth", CompressedImage)
+            if compressed
+            else topic("depth/image_raw", Image)
+        )
         self._info = topic("camera_info", CameraInfo)
 
     def subscribe(self, hand_on: Callable[[Frame], None]) -> None:
@@ -67,11 +74,11 @@ class DepthInput:
             self._intrinsics = None
             self.bad_depth.note(str(error))
 
-    def _on_depth(self, message: Image) -> None:
+    def _on_depth(self, message: Image | CompressedImage) -> None:
         if self._intrinsics is None:
             return
         try:
-            values, stamp = depth_from_image(message), stamp_ns(message.header.stamp)
+            values, stamp = self._read(message), stamp_ns(message.header.stamp)
         except ImageError as error:
             self.bad_depth.note(str(error))
             return

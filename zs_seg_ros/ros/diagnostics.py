@@ -51,6 +51,7 @@ class CameraHealth:
     frames_in: int = 0
     frames_out: int = 0
     frames_refused: int = 0
+    frames_failed: int = 0
     last_logged_s: float = float("-inf")
     bad_input: LastProblem = field(default_factory=LastProblem)
     ages_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_FRAMES_AVERAGED))
@@ -64,6 +65,9 @@ class CameraHealth:
     def refused(self, reason: str) -> None:
         self.frames_refused += 1
         self.bad_input.note(reason)
+
+    def failed(self) -> None:
+        self.frames_failed += 1
 
     def went_out(self, age_ms: float, stages_ms: dict[str, float]) -> None:
         self.frames_out += 1
@@ -140,6 +144,7 @@ def camera_status(
         "frames out": health.frames_out,
         "frames skipped": skipped,
         "frames refused": health.frames_refused,
+        "frames failed": health.frames_failed,
         "frame age (ms)": "" if age is None else f"{age:.1f}",
     }
     for stage, mean_ms in health.stage_means_ms().items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -26,26 +26,26 @@ from zs_seg_ros.ros.conversions import classes_from_messages, stamp_ns, vocabula
 from zs_seg_ros.ros.diagnostics import (
     ERROR,
     OK,
+    WARN,
     LastProblem,
     Problem,
     camera_status,
     model_status,
 )
 from zs_seg_ros.ros.parameters import (
-    WHILE_RUNNING,
     ParameterError,
     Parameters,
     declare_parameters,
     is_ours,
+    needs_cleanup,
     read_parameters,
 )
 from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.qos import LATCHED
+from zs_seg_ros.ros.saved_vocabulary import SavedVocabulary
 from zs_seg_ros.ros.scene_messages import label_info_message
 from zs_seg_ros.ros.segment_service import answer
 from zs_seg_ros.types import Frame, Picture, Scene
-from zs_seg_ros.vocabulary import TargetClass
-from zs_seg_ros.vocabulary_file import read_vocabulary_file
 from zs_seg_ros.worker import Worker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -64,7 +64,10 @@ class SegmentationNode(LifecycleNode):
         self._topics_lock = threading.Lock()
         self._configure_error = ""
         self._model_problem = LastProblem()
+        self._saved = SavedVocabulary(self.get_logger())
         declare_parameters(self)
+        self._parameters: Parameters  # since configure
+        self._follows_cameras = False
         self.add_on_set_parameters_callback(self._on_parameters)
         self._create_interface()
         if self.get_parameter("autostart").value:
@@ -129,9 +132,9 @@ class SegmentationNode(LifecycleNode):
 
     def _configure(self) -> None:
         declare_parameters(self)  # of cameras that came since
-        parameters = read_parameters(self)
+        self._parameters = parameters = read_parameters(self)
         self.get_logger().info(f"loading {parameters.model}")
-        first = _first_classes(parameters)
+        first = self._saved.first(parameters)
         for warning in self._model.load(parameters.model, parameters.options, first):
             self.get_logger().warning(warning)
         assert self._model.segmenter is not None
@@ -140,17 +143,18 @@ class SegmentationNode(LifecycleNode):
         with self._topics_lock:
             for camera in parameters.cameras:
                 self._cameras[camera.name] = CameraTopics(self, camera)
+            self._follows_cameras = True
         self.get_logger().info(f"{parameters.model} is ready on {self._model.segmenter.device}")
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and publish."""
         super().on_activate(state)
-        self._slots = FrameSlots(self._cameras)
-        self._worker = Worker(self._model, self._slots, self._publish, self._on_model_error)
-        self._worker.settings = read_parameters(self).settings
         self._publish_vocabulary()
-        self._worker.start()
         with self._topics_lock:
+            self._slots = FrameSlots(self._cameras)
+            self._worker = Worker(self._model, self._slots, self._publish, self._on_failure)
+            self._worker.settings = self._parameters.settings
+            self._worker.start()
             for camera in self._cameras.values():
                 camera.subscribe(self._on_picture, self._slots.put)
         self.get_logger().info("active")
@@ -175,12 +179,13 @@ class SegmentationNode(LifecycleNode):
         with self._topics_lock:
             for camera in self._cameras.values():
                 camera.unsubscribe()
-        if self._worker is not None and not self._worker.stop():
+            worker, self._worker = self._worker, None
+        if worker is not None and not worker.stop():
             self.get_logger().error("the model does not return; its thread is left behind")
-        self._worker = None
 
     def _release(self) -> None:
         with self._topics_lock:
+            self._follows_cameras = False
             for camera in self._cameras.values():
                 camera.destroy()
             self._cameras = {}
@@ -198,10 +203,13 @@ class SegmentationNode(LifecycleNode):
         self, request: services.SetVocabulary.Request, response: services.SetVocabulary.Response
     ) -> services.SetVocabulary.Response:
         try:
-            classes = classes_from_messages(request.classes)
-            response.warnings = self._model.change_vocabulary(classes)
-            response.success = True
+            parameters = read_parameters(self)
+            classes = classes_from_messages(request.classes, parameters.max_image_side)
+            warnings = self._model.change_vocabulary(classes, parameters.limits)
             self._publish_vocabulary()
+            not_saved = self._saved.save(self._model.vocabulary, parameters.vocabulary_file)
+            response.warnings = [*warnings, *not_saved]
+            response.success = True
         except Exception as error:
             response.message = self._reason(error, "this vocabulary")
         names = ", ".join(self._model.vocabulary.names) or "nothing"
@@ -217,7 +225,7 @@ class SegmentationNode(LifecycleNode):
         self, request: services.SegmentImage.Request, response: services.SegmentImage.Response
     ) -> services.SegmentImage.Response:
         try:
-            answer(request, response, self._model, read_parameters(self).settings)
+            answer(request, response, self._model, read_parameters(self))
         except Exception as error:
             response = services.SegmentImage.Response(message=self._reason(error, "this image"))
             self.get_logger().warning(f"segment refused: {response.message}")
@@ -225,23 +233,27 @@ class SegmentationNode(LifecycleNode):
 
     def _reason(self, error: Exception, what: str) -> str:
         """Why a request is refused. The model may raise anything; the caller must get an answer."""
-        if isinstance(error, ZeroShotSegmentationError):
+        if isinstance(error, ZeroShotSegmentationError | ParameterError):
             return str(error)
         self.get_logger().error("".join(traceback.format_exception(error)))
         return f"the model fails on {what}: {type(error).__name__}: {error}"
 
     def _publish_vocabulary(self) -> None:
-        header = Header(stamp=self.get_clock().now().to_msg())
-        threshold = float(self.get_parameter("default_threshold").value)
         with self._topics_lock:  # and so the last one that is published is the one in force
-            vocabulary = self._model.vocabulary
-            self._vocabulary_publisher.publish(vocabulary_message(vocabulary))
+            self._vocabulary_publisher.publish(vocabulary_message(self._model.vocabulary))
             for camera in self._cameras.values():
-                camera.publish_label_info(label_info_message(vocabulary, header, threshold))
+                self._publish_label_info(camera)
+
+    def _publish_label_info(self, camera: CameraTopics) -> None:
+        header = Header(stamp=self.get_clock().now().to_msg())
+        threshold = self._parameters.settings.default_threshold
+        camera.publish_label_info(label_info_message(self._model.vocabulary, header, threshold))
 
     # --- frames ---
 
-    def _on_picture(self, camera: CameraTopics, message: Any, read: Callable[[], Picture]) -> None:
+    def _on_picture(
+        self, camera: CameraTopics, message: Any, read: Callable[[int], Picture]
+    ) -> None:
         camera.health.came_in()
         with self._topics_lock:  # cleanup may be taking the publishers down
             wanted = camera.wanted() if self._cameras.get(camera.name) is camera else None
@@ -250,7 +262,8 @@ class SegmentationNode(LifecycleNode):
         header = message.header
         try:
             stamp, now = stamp_ns(header.stamp), time.monotonic_ns()
-            frame = Frame(camera.name, read(), stamp, header.frame_id, now, wanted=wanted)
+            picture = read(self._parameters.max_image_side)
+            frame = Frame(camera.name, picture, stamp, header.frame_id, now, wanted=wanted)
         except ImageError as error:
             camera.health.refused(str(error))
             self.get_logger().warning(f"{camera.name}: {error}", throttle_duration_sec=5.0)
@@ -270,17 +283,37 @@ class SegmentationNode(LifecycleNode):
         age_ms = (self.get_clock().now().nanoseconds - scene.frame.stamp_ns) / 1e6
         camera.health.went_out(age_ms, scene.stage_ms | {"publish": publish_ms})
 
-    def _on_model_error(self, error: Exception) -> None:
+    def _on_failure(self, error: Exception, frames: Sequence[Frame]) -> None:
+        """Called by the worker for a batch that the model raised on."""
         text = f"the model failed on a frame, which is dropped: {type(error).__name__}: {error}"
-        self._model_problem.note(text)
-        self.get_logger().error(text, throttle_duration_sec=5.0)
+        self._drop(frames, text)
+
+    def _drop(self, frames: Sequence[Frame], why: str) -> None:
+        for frame in frames:
+            if camera := self._cameras.get(frame.camera):
+                camera.health.failed()
+        self._model_problem.note(why)
+        self.get_logger().error(why, throttle_duration_sec=5.0)
+
+    def _give_up_a_hanging_batch(self) -> None:
+        worker = self._worker
+        if worker is None or not self._parameters.model_timeout_s:
+            return
+        limit_s = self._parameters.model_timeout_s
+        work = worker.give_up_after(limit_s)
+        if work is not None:
+            self._drop(
+                work.frames,
+                f"the model did not return within model_timeout ({limit_s:g} s): its frames are dropped and it is "
+                "called anew; if it goes on like that, restart the node, or raise model_timeout for a slow model",
+            )
 
     # --- parameters and diagnostics ---
 
     def _on_parameters(self, changed: list[Parameter]) -> SetParametersResult:
         """Check first, apply afterwards; all or nothing."""
         ours = [parameter.name for parameter in changed if is_ours(parameter.name)]
-        fixed = [name for name in ours if name not in WHILE_RUNNING]
+        fixed = [name for name in ours if needs_cleanup(name)]
         if fixed and self._model.segmenter is not None:
             reason = (
                 f"{fixed[0]} cannot change while a model is loaded; first: ros2 lifecycle set "
@@ -291,14 +324,41 @@ class SegmentationNode(LifecycleNode):
             parameters = read_parameters(self, changed)
         except ParameterError as error:
             return SetParametersResult(successful=not ours, reason=str(error))
+        self._parameters = parameters
         if self._worker is not None:
             self._worker.settings = parameters.settings
         return SetParametersResult(successful=True)
 
+    def _follow_cameras(self) -> None:
+        """Leave cameras that are not named any more, and take up new and changed ones. Called with the lock held."""
+        wanted = {camera.name: camera for camera in read_parameters(self).cameras}
+        for name, camera in list(self._cameras.items()):
+            if camera.parameters != wanted.get(name):
+                camera.destroy()
+                self._slots.remove(name)
+                del self._cameras[name]
+                self.get_logger().info(f"the camera {name} is left")
+        for name, parameters in wanted.items():
+            if name not in self._cameras:
+                self._take_up(CameraTopics(self, parameters))
+
+    def _take_up(self, camera: CameraTopics) -> None:
+        self._cameras[camera.name] = camera
+        self.get_logger().info(f"the camera {camera.name} is taken up")
+        if self._worker is not None:
+            camera.enable(self._state_machine.current_state)
+            self._publish_label_info(camera)
+            self._slots.add(camera.name)
+            camera.subscribe(self._on_picture, self._slots.put)
+
     def _every_second(self) -> None:
+        self._give_up_a_hanging_batch()
+        declare_parameters(self)  # of cameras that were named meanwhile
         array = DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()))
         array.status.append(self._model_status())
         with self._topics_lock:
+            if self._follows_cameras:
+                self._follow_cameras()
             for camera in self._cameras.values():
                 camera.follow_publishers()
                 if self._worker is not None:
@@ -311,6 +371,7 @@ class SegmentationNode(LifecycleNode):
             problems.append(Problem(ERROR, self._configure_error))
         if self._model_problem.recent:
             problems.append(Problem(ERROR, self._model_problem.recent))
+        problems += [Problem(WARN, text) for text in self._saved.problems()]
         return model_status(
             self.get_fully_qualified_name(),
             self._state_machine.current_state[1],
@@ -329,13 +390,6 @@ class SegmentationNode(LifecycleNode):
         if status.level != OK and camera.health.take_log_turn():
             self.get_logger().warning(f"{camera.name}: {status.message}")
         return status
-
-
-def _first_classes(parameters: Parameters) -> tuple[TargetClass, ...]:
-    """What the parameters ask to look for from the start."""
-    if parameters.vocabulary_file:
-        return read_vocabulary_file(parameters.vocabulary_file)
-    return tuple(TargetClass(name) for name in parameters.classes)
 
 
 def main() -> None:

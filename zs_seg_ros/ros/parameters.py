@@ -14,13 +14,12 @@ from rclpy.parameter import Parameter
 
 from zs_seg_ros.pipeline import DEFAULT_THRESHOLD, Settings
 from zs_seg_ros.segmenters import LoadOptions
+from zs_seg_ros.types import MAX_SIDE_PX
+from zs_seg_ros.vocabulary import DEFAULT_LIMITS, Limits
 
 RELIABILITIES = ("auto", "reliable", "best_effort")
 TRANSPORTS = ("raw", "compressed")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
-WHILE_RUNNING = frozenset({"default_threshold", "min_area", "max_objects", "track"})
-"""What takes effect on the next frame; everything else needs the node to be unconfigured."""
-
 _NODE = (
     ("model", "CIDAS/clipseg-rd64-refined", "A built-in name (tabletop), a folder, or a Hugging Face id."),
     ("revision", "", "Branch, tag or commit of a Hugging Face id; empty: the one on disk."),
@@ -29,18 +28,37 @@ _NODE = (
     ("compile", False, "Compile the model with torch.compile: a slower start, faster frames."),
     ("cameras", ["camera"], "Names of the cameras; CAM is read from /CAM/image_raw."),
     ("classes", [""], "Names to look for from the start; [''] for none. Services change them at run time."),
-    ("vocabulary_file", "", "YAML file with the classes from the start, with prompts and thresholds."),
+    ("vocabulary_file", "", "YAML file that is read at the start and written after each change of the vocabulary."),
     ("track", True, "Give objects identities that last from frame to frame."),
     ("autostart", True, "Go to ACTIVE by itself; false leaves it to a lifecycle manager."),
 )  # fmt: skip
+_UNTIL_CLEANUP = (
+    "model",
+    "revision",
+    "device",
+    "precision",
+    "compile",
+    "classes",
+    "vocabulary_file",
+)
+"""What cannot change while a model is loaded. Everything else is taken up within a second."""
 _WHOLE_NUMBERS = (
     ("min_area", Settings.min_area, (1, 1_000_000), "Smaller objects are left out; pixels of the input image."),
     ("max_objects", Settings.max_objects, (1, 1000), "Of more objects in an image the most confident are kept."),
+    ("max_classes", DEFAULT_LIMITS.classes, (1, 65_000), "A vocabulary with more classes is refused."),
+    ("max_prompts", DEFAULT_LIMITS.prompts, (1, 1000), "A class with more prompts is refused."),
+    ("max_prompt_length", DEFAULT_LIMITS.characters, (1, 10_000), "A longer name or prompt is refused; characters."),
+    ("max_image_side", MAX_SIDE_PX, (1, MAX_SIDE_PX), "A larger image is dropped; pixels."),
+)  # fmt: skip
+_NUMBERS = (
+    ("default_threshold", DEFAULT_THRESHOLD, (0.0, 1.0), "Less certain pixels stay unlabelled (classes may differ)."),
+    ("model_timeout", 60.0, (0.0, 86_400.0), "Seconds until frames in work are given up; 0: never."),
 )  # fmt: skip
 _CAMERA = (
     ("reliability", "auto", f"QoS of its subscriptions: {', '.join(RELIABILITIES)}. auto follows the publisher."),
     ("transport", "raw", f"What is subscribed to: {' or '.join(TRANSPORTS)} images (JPEG, PNG)."),
     ("depth", False, "Use /CAM/depth/image_raw, registered to the colour image, and /CAM/camera_info."),
+    ("depth_transport", "raw", f"What is subscribed to: {' or '.join(TRANSPORTS)} (compressedDepth) depth images."),
 )  # fmt: skip
 
 
@@ -52,6 +70,7 @@ class CameraParameters:
     reliability: str
     transport: str
     depth: bool
+    depth_transport: str
 
 
 @dataclass(frozen=True)
@@ -63,7 +82,9 @@ class Parameters:
     cameras: tuple[CameraParameters, ...]
     classes: tuple[str, ...]
     vocabulary_file: str
-    autostart: bool
+    model_timeout_s: float
+    max_image_side: int
+    limits: Limits
     settings: Settings
 
 
@@ -73,9 +94,14 @@ class ParameterError(ValueError):
 
 def is_ours(name: str) -> bool:
     """Whether a parameter is declared here, and not by rclpy."""
-    own = {"default_threshold", *(known for known, *_ in (*_NODE, *_WHOLE_NUMBERS))}
+    own = {known for known, *_ in (*_NODE, *_NUMBERS, *_WHOLE_NUMBERS)}
     camera_suffixes = tuple(f".{known}" for known, _, _ in _CAMERA)
     return name in own or name.endswith(camera_suffixes)
+
+
+def needs_cleanup(name: str) -> bool:
+    """Whether a parameter cannot change while a model is loaded."""
+    return name in _UNTIL_CLEANUP
 
 
 def declare_parameters(node: Node) -> None:
@@ -84,15 +110,11 @@ def declare_parameters(node: Node) -> None:
         if not node.has_parameter(name):
             node.declare_parameter(name, default, ParameterDescriptor(description=description))
             _give_empty_list_its_type(node, name)
-    if not node.has_parameter("default_threshold"):
-        node.declare_parameter(
-            "default_threshold",
-            DEFAULT_THRESHOLD,
-            ParameterDescriptor(
-                description="Less certain pixels stay unlabelled, in classes without a threshold of their own.",
-                floating_point_range=[FloatingPointRange(from_value=0.0, to_value=1.0, step=0.0)],
-            ),
-        )
+    for name, default_real, (low, high), description in _NUMBERS:
+        if not node.has_parameter(name):
+            between = [FloatingPointRange(from_value=low, to_value=high, step=0.0)]
+            descriptor = ParameterDescriptor(description=description, floating_point_range=between)
+            node.declare_parameter(name, default_real, descriptor)
     for name, default_number, (least, most), description in _WHOLE_NUMBERS:
         if not node.has_parameter(name):
             allowed = [IntegerRange(from_value=least, to_value=most, step=1)]
@@ -136,6 +158,7 @@ def read_parameters(node: Node, changed: Sequence[Parameter] = ()) -> Parameters
             one_of(f"{name}.reliability", RELIABILITIES, "auto"),
             one_of(f"{name}.transport", TRANSPORTS, "raw"),
             bool(value_or(f"{name}.depth", False)),
+            one_of(f"{name}.depth_transport", TRANSPORTS, "raw"),
         )
         for name in _camera_names(value("cameras"))
     )
@@ -151,15 +174,20 @@ def read_parameters(node: Node, changed: Sequence[Parameter] = ()) -> Parameters
         compile=bool(value("compile")),
     )
     classes = tuple(name for name in value("classes") if name)
-    if classes and value("vocabulary_file"):
-        raise ParameterError("classes and vocabulary_file are both given; leave one of them empty")
+    limits = Limits(
+        classes=int(value("max_classes")),
+        prompts=int(value("max_prompts")),
+        characters=int(value("max_prompt_length")),
+    )
     return Parameters(
         str(value("model")).strip(),
         options,
         cameras,
         classes,
         str(value("vocabulary_file")),
-        bool(value("autostart")),
+        float(value("model_timeout")),
+        int(value("max_image_side")),
+        limits,
         Settings(
             threshold, int(value("min_area")), int(value("max_objects")), bool(value("track"))
         ),

@@ -1,0 +1,75 @@
+"""Cameras come and go by parameter while the node is active."""
+
+from __future__ import annotations
+
+from planner import Planner, image, running_node, stripes, wait_until
+
+
+def listens(planner: Planner, topic: str) -> bool:
+    return planner.node.count_subscribers(topic) > 0
+
+
+def publishes(planner: Planner, topic: str) -> bool:
+    return planner.node.count_publishers(topic) > 0
+
+
+def test_a_camera_that_comes_is_segmented_and_one_that_goes_is_left() -> None:
+    with running_node({"cameras": ["front"], "classes": ["red"]}) as planner:
+        assert planner.label_of(stripes("red"), "front").all()
+        assert planner.set_parameters({"cameras": ["front", "rear"]}).successful
+        wait_until(lambda: publishes(planner, "/zs_seg/rear/label"), "the second camera's topics")
+        assert planner.label_of(stripes("red", "blue"), "rear")[0, ::16].tolist() == [1, 0]
+        assert planner.label_of(stripes("red"), "front").all()
+        planner.diagnosis("rear", lambda status: True, "anything")
+
+        assert planner.set_parameters({"cameras": ["rear"]}).successful
+        wait_until(lambda: not publishes(planner, "/zs_seg/front/label"), "the first one's end")
+        assert not listens(planner, "/front/image_raw")
+        assert planner.label_of(stripes("red"), "rear").all()
+
+
+def test_a_camera_that_comes_back_works_again() -> None:
+    with running_node({"cameras": ["front", "rear"], "classes": ["red"]}) as planner:
+        assert planner.label_of(stripes("red"), "rear").all()
+        for cameras in (["front"], ["front", "rear"]):
+            assert planner.set_parameters({"cameras": cameras}).successful
+            there = "rear" in cameras
+            wait_until(
+                lambda there=there: publishes(planner, "/zs_seg/rear/label") == there, f"{cameras}"
+            )
+        assert planner.label_of(stripes("red"), "rear").all()
+
+
+def test_a_camera_can_change_its_transport_while_active() -> None:
+    with running_node({"classes": ["red"]}) as planner:
+        assert planner.label_of(stripes("red")).all()
+        assert planner.set_parameters({"camera.transport": "compressed"}).successful
+        wait_until(lambda: listens(planner, "/camera/image_raw/compressed"), "the other topic")
+        assert not listens(planner, "/camera/image_raw")
+
+
+def test_cameras_that_come_before_activation_are_there_afterwards() -> None:
+    with running_node({"classes": ["red"]}, state="inactive") as planner:
+        assert planner.set_parameters({"cameras": ["other"]}).successful
+        wait_until(lambda: publishes(planner, "/zs_seg/other/label"), "the new camera's topics")
+        assert planner.change_state("activate")
+        assert planner.label_of(stripes("red"), "other").all()
+
+
+def test_a_wrong_list_of_cameras_changes_nothing() -> None:
+    with running_node({"classes": ["red"]}) as planner:
+        for wrong in ([], [""], ["a", "a"], ["no topic!"]):
+            assert not planner.set_parameters({"cameras": wrong}).successful
+        assert planner.label_of(stripes("red")).all()
+
+
+def test_frames_of_a_camera_that_left_are_let_go() -> None:
+    with running_node({"cameras": ["front", "rear"], "classes": ["red"]}) as planner:
+        labels = planner.outputs(camera="rear")
+        planner.send(image(stripes("red")), "rear")
+        planner.wait_for_more(labels, 0)
+        assert planner.set_parameters({"cameras": ["front"]}).successful
+        wait_until(lambda: not listens(planner, "/rear/image_raw"), "the camera's end")
+        count = len(labels)
+        assert planner.label_of(stripes("red"), "front").all()
+        assert len(labels) == count

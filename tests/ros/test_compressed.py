@@ -1,0 +1,185 @@
+"""JPEG, PNG and compressedDepth to pictures and depth."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
+from sensor_msgs.msg import CompressedImage
+
+from zs_seg_ros.errors import ImageError
+from zs_seg_ros.ros.compressed import depth_from_compressed, picture_from_compressed
+
+RANDOM = np.random.default_rng(7)
+PICTURE = RANDOM.integers(0, 256, (5, 4, 3), dtype=np.uint8)
+DEPTH_MM = np.array([[0, 500, 501, 499], [1200, 0, 0, 65535], [1, 2, 40000, 0]], np.uint16)
+
+
+def message(data: bytes, format: str) -> CompressedImage:
+    return CompressedImage(format=format, data=array("B", data))
+
+
+def encoded(pixels: NDArray[np.generic], suffix: str = ".png") -> bytes:
+    return cv2.imencode(suffix, np.ascontiguousarray(pixels))[1].tobytes()
+
+
+def depth_message(data: bytes, format: str, scale: float = 0, offset: float = 0) -> CompressedImage:
+    return message(struct.pack("<iff", 0, scale, offset) + data, format)
+
+
+# --- pictures ---
+
+
+def test_a_compressed_picture_is_rgb() -> None:
+    assert (picture_from_compressed(message(encoded(PICTURE[..., ::-1]), "png")) == PICTURE).all()
+    smooth = np.full((16, 16, 3), (200, 30, 60), np.uint8)
+    jpeg = picture_from_compressed(
+        message(encoded(smooth[..., ::-1], ".jpg"), "rgb8; jpeg compressed")
+    )
+    assert np.abs(jpeg.astype(int) - smooth).max() < 8
+
+
+def test_orientation_in_a_jpeg_does_not_turn_it() -> None:
+    import io
+
+    import PIL.Image
+
+    upright = PIL.Image.new("RGB", (20, 10))
+    exif = upright.getexif()
+    exif[0x0112] = 6  # to be shown turned by a quarter
+    file = io.BytesIO()
+    upright.save(file, "JPEG", exif=exif)
+    assert picture_from_compressed(message(file.getvalue(), "jpeg")).shape == (10, 20, 3)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_a_damaged_picture_is_refused_in_one_sentence(suffix: str) -> None:
+    whole = encoded(RANDOM.integers(0, 256, (40, 40, 3), dtype=np.uint8), suffix)
+    for data in (b"", b"nonsense", whole[:20], whole[4:]):
+        with pytest.raises(ImageError, match="neither JPEG nor PNG, damaged"):
+            picture_from_compressed(message(data, suffix))
+
+
+def test_a_picture_that_claims_to_be_huge_is_refused_before_it_is_unpacked() -> None:
+    header = b"\x89PNG\r\n\x1a\n" + struct.pack(
+        ">I4sII5B", 13, b"IHDR", 2**20, 2**20, 8, 2, 0, 0, 0
+    )
+    with pytest.raises(ImageError):
+        picture_from_compressed(message(header + encoded(PICTURE)[33:], "png"))
+    with pytest.raises(ImageError, match="4x5 pixels is dropped; sides must be 1 to 4"):
+        picture_from_compressed(message(encoded(PICTURE), "png"), max_side=4)
+
+
+@given(st.binary(max_size=200))
+def test_whatever_comes_is_a_picture_or_an_image_error(data: bytes) -> None:
+    with pytest.raises(ImageError):
+        picture_from_compressed(message(data, "jpeg"))
+
+
+# --- depth ---
+
+
+def rvl(depth: NDArray[np.uint16]) -> bytes:
+    """Written from the paper (Wilson 2017), number by number."""
+    nibbles: list[int] = []
+
+    def put(number: int) -> None:
+        while True:
+            number, low = number >> 3, number & 7
+            nibbles.append(low | (8 if number else 0))
+            if not number:
+                return
+
+    values, at, before = depth.ravel().tolist(), 0, 0
+    while at < len(values):
+        start = at
+        while at < len(values) and not values[at]:
+            at += 1
+        put(at - start)
+        start = at
+        while at < len(values) and values[at]:
+            at += 1
+        put(at - start)
+        for value in values[start:at]:
+            difference, before = value - before, value
+            put(2 * difference if difference >= 0 else -2 * difference - 1)
+    nibbles += [0] * (-len(nibbles) % 8)
+    words = [
+        int("".join(f"{n:x}" for n in nibbles[i : i + 8]), 16) for i in range(0, len(nibbles), 8)
+    ]
+    height, width = depth.shape
+    return struct.pack(f"<II{len(words)}I", width, height, *words)
+
+
+@pytest.mark.parametrize(
+    ("compress", "format"),
+    [
+        (encoded, "16UC1; compressedDepth png"),
+        (encoded, "16UC1; compressedDepth"),
+        (encoded, "16UC1"),
+        (rvl, "16UC1; compressedDepth rvl"),
+    ],
+)
+def test_millimetres_come_back_as_they_were(compress: object, format: str) -> None:
+    assert callable(compress)
+    found = depth_from_compressed(depth_message(compress(DEPTH_MM), format))
+    assert found.dtype == np.uint16 and (found == DEPTH_MM).all()
+
+
+@given(arrays.arrays(np.uint16, arrays.array_shapes(min_dims=2, max_dims=2, max_side=12)))
+def test_rvl_comes_back_as_it_was(depth: NDArray[np.uint16]) -> None:
+    found = depth_from_compressed(depth_message(rvl(depth), "16UC1; compressedDepth rvl"))
+    assert found.shape == depth.shape and (found == depth).all()
+
+
+@pytest.mark.parametrize(("compress", "how"), [(encoded, "png"), (rvl, "rvl")])
+def test_metres_are_inverse_depth(compress: object, how: str) -> None:
+    """As image_transport quantises them, with its default of 100 and 10 m."""
+    assert callable(compress)
+    metres = np.array([[0.5, 1.0, np.nan], [9.0, 2.25, 20.0]], np.float32)
+    scale = 100 * 101.0
+    offset = 1 - scale / 10
+    inverse = np.where(metres < 10, scale / np.nan_to_num(metres, nan=1e9) + offset, 0)
+    data = compress(np.nan_to_num(inverse).astype(np.uint16))
+    found = depth_from_compressed(
+        depth_message(data, f"32FC1; compressedDepth {how}", scale, offset)
+    )
+    assert found.dtype == np.float32
+    known = metres < 10
+    assert np.isnan(found[~known]).all()
+    np.testing.assert_allclose(found[known], metres[known], rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("damaged", "reason"),
+    [
+        (message(b"short", "16UC1; compressedDepth png"), "5 bytes with the format"),
+        (depth_message(encoded(DEPTH_MM), "16UC1; zstd"), "'16UC1; zstd' is dropped"),
+        (depth_message(encoded(DEPTH_MM), "rgb8; compressedDepth png"), "publish 16UC1 or 32FC1"),
+        (depth_message(encoded(PICTURE), "16UC1; compressedDepth png"), "not 16 bits and one channel"),
+        (depth_message(b"nonsense", "16UC1; compressedDepth png"), "damaged"),
+        (depth_message(b"", "16UC1; compressedDepth rvl"), "its RVL is damaged"),
+        (depth_message(rvl(DEPTH_MM)[:-4], "16UC1; compressedDepth rvl"), "its RVL is damaged"),
+        (depth_message(b"\x04\0\0\0" * 2 + b"\xff" * 40, "16UC1; compressedDepth rvl"), "damaged"),
+        (depth_message(b"\xff" * 8, "16UC1; compressedDepth rvl"), "sides must be 1 to"),
+    ],
+)  # fmt: skip
+def test_damaged_depth_is_refused_in_one_sentence(damaged: CompressedImage, reason: str) -> None:
+    with pytest.raises(ImageError, match=reason):
+        depth_from_compressed(damaged)
+
+
+@given(st.binary(max_size=60), st.sampled_from(["png", "rvl"]))
+def test_whatever_comes_is_depth_or_an_image_error(data: bytes, how: str) -> None:
+    try:
+        depth = depth_from_compressed(depth_message(data, f"16UC1; compressedDepth {how}"))
+    except ImageError:
+        return
+    assert depth.ndim == 2 and depth.dtype == np.uint16
