@@ -1,0 +1,134 @@
+"""Four cameras with one model in one node, against four nodes with a model each.
+
+    scripts/run.sh python benchmarks/cameras.py [--seconds 30] [--model FOLDER_OR_ID] [--device auto]
+
+Each camera sends 640x480 as fast as it is looked at (10 Hz). Counted are the label images that come out a second, all
+cameras together, and the memory that the nodes' processes do not share. Without --model the built-in one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+CAMERAS = ("front", "rear", "left", "right")
+PROFILE = Path(__file__).parents[1] / "config" / "fastdds_large_images.xml"
+
+
+def run_cameras(seconds: float, outputs: Sequence[str]) -> None:
+    """Sends to all cameras, and prints how many labels came a second once all of them had come."""
+    import numpy as np
+    import rclpy
+    from sensor_msgs.msg import Image
+    from std_msgs.msg import Header
+
+    from zs_seg_ros.ros.conversions import image_message, time_message
+
+    rclpy.init()
+    node = rclpy.create_node("cameras")
+    picture = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    message = image_message(picture, "rgb8", Header())
+    publishers = [node.create_publisher(Image, f"/{name}/image_raw", 1) for name in CAMERAS]
+    counts = dict.fromkeys(outputs, 0)
+
+    def on_label(_: Any, output: str) -> None:
+        counts[output] += 1
+
+    for output in outputs:
+        node.create_subscription(Image, output, lambda m, o=output: on_label(m, o), 5)
+
+    def send() -> None:
+        message.header.stamp = time_message(time.time_ns())
+        for publisher in publishers:
+            publisher.publish(message)
+
+    node.create_timer(0.1, send)
+    while not all(count >= 3 for count in counts.values()):
+        rclpy.spin_once(node, timeout_sec=0.1)
+    before, start = sum(counts.values()), time.monotonic()
+    while time.monotonic() - start < seconds:
+        rclpy.spin_once(node, timeout_sec=0.1)
+    print((sum(counts.values()) - before) / (time.monotonic() - start), flush=True)
+    os._exit(0)
+
+
+def start_node(name: str, cameras: Sequence[str], model: str, device: str) -> subprocess.Popen[Any]:
+    parameters = {
+        "model": model,
+        "device": device,
+        "cameras": f"[{', '.join(cameras)}]",
+        "classes": "[red mug, yellow duck, blue cube, green star]",
+    }
+    main = "from zs_seg_ros.ros.node import main; main()"
+    command = [sys.executable, "-c", main, "--ros-args", "-r", f"__node:={name}"]
+    for key, value in parameters.items():
+        command += ["-p", f"{key}:={value}"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def own_memory_mb(process: int) -> float:
+    """What the system would get back if the process ended."""
+    rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
+    private = [line for line in rollup.splitlines() if line.startswith("Private_")]
+    return sum(int(line.split()[1]) for line in private) / 1024
+
+
+def measure(nodes: Sequence[Sequence[str]], arguments: argparse.Namespace) -> tuple[float, float]:
+    """nodes: the cameras of each. Labels a second, and MB of all."""
+    processes = [
+        start_node(f"node_{number}", cameras, arguments.model, arguments.device)
+        for number, cameras in enumerate(nodes)
+    ]
+    outputs = [f"/node_{n}/{camera}/label" for n, cameras in enumerate(nodes) for camera in cameras]
+    try:
+        answer = subprocess.run(
+            [sys.executable, __file__, "--seconds", str(arguments.seconds), "--listen", *outputs],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=600 + arguments.seconds,
+        )
+        memory_mb = sum(own_memory_mb(process.pid) for process in processes)
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(20)
+    return float(answer.stdout.split()[-1]), memory_mb
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--model", default="tabletop")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--listen", nargs="+", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.listen:
+        run_cameras(arguments.seconds, arguments.listen)
+    os.environ |= {
+        "FASTRTPS_DEFAULT_PROFILES_FILE": str(PROFILE),
+        "FASTDDS_DEFAULT_PROFILES_FILE": str(PROFILE),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
+    }
+    one_rate, one_mb = measure([CAMERAS], arguments)
+    four_rate, four_mb = measure([[camera] for camera in CAMERAS], arguments)
+    print(f"one node with 4 cameras: {one_rate:.1f} labels a second, {one_mb:.0f} MB")
+    print(f"4 nodes with one each:   {four_rate:.1f} labels a second, {four_mb:.0f} MB")
+    print(
+        f"ratio: {one_rate / four_rate:.2f} times the throughput, {one_mb / four_mb:.2f} of the memory"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""What a frame costs the node besides the model: message to tensor, logits to messages, publishing.
+
+    scripts/run.sh python benchmarks/node_cost.py [--frames 200] [--rate 15] [--json FILE]
+
+The real node, on one core, with a model whose logits are ready before it is asked: 8 classes, 20 objects. A camera
+in another process sends it images over DDS and subscribes to label, confidence and objects. The figures are processor
+time of the whole process per frame, threads of DDS included, so that a machine that is busy with other things
+hardly disturbs them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from scene import logits_of
+from torch import Tensor
+
+from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.segmenters.label_image import decode
+from zs_seg_ros.segmenters.pictures import prepare
+from zs_seg_ros.types import Batch, Segmentation, size_of
+from zs_seg_ros.vocabulary import Vocabulary
+
+SIZES = ((640, 480, 10.0), (1280, 720, 22.0))
+"""(width, height, goal in ms)."""
+CLASSES, OBJECTS = 8, 20
+WARM_UP_FRAMES = 20
+
+
+class ReadyLogits(Segmenter[tuple[Tensor, ...]]):
+    """Prepares the picture as CLIPSeg does, and turns logits that it has into a label image."""
+
+    model, device = "ready logits", "cpu"
+
+    def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[tuple[Tensor, ...]]:
+        frames = tuple(logits_of(OBJECTS, CLASSES, number) for number in range(8))
+        return EncodedVocabulary(vocabulary, frames)
+
+    def segment(
+        self, batch: Batch, encoded: EncodedVocabulary[tuple[Tensor, ...]]
+    ) -> list[Segmentation]:
+        vocabulary = encoded.vocabulary
+        prepare(batch.pictures, (352, 352), torch.zeros(3), torch.ones(3), torch.float32)
+        logits = encoded.features[time.monotonic_ns() // 10**8 % len(encoded.features)]
+        return [
+            decode(logits, size_of(picture), batch.thresholds, vocabulary.ids, eight_bits=True)
+            for picture in batch.pictures
+        ]
+
+
+def run_node(frames: int) -> None:
+    """The process that is measured: prints the milliseconds of a frame."""
+    import rclpy
+    from rclpy.executors import MultiThreadedExecutor
+    from rclpy.parameter import Parameter
+
+    from zs_seg_ros.ros.node import SegmentationNode
+
+    os.sched_setaffinity(0, {0})
+    torch.set_num_threads(1)
+    patch("zs_seg_ros.live_model.load_segmenter", lambda *_: ReadyLogits()).start()
+    rclpy.init()
+    names = [f"class {number}" for number in range(CLASSES)]
+    node = SegmentationNode(parameter_overrides=[Parameter("classes", value=names)])
+    executor = MultiThreadedExecutor(num_threads=6)
+    executor.add_node(node)
+
+    def published() -> int:
+        camera = node._cameras.get("camera")
+        return camera.health.frames_out if camera else 0
+
+    def spin_until(count: int) -> None:
+        while published() < count:
+            executor.spin_once(timeout_sec=0.1)
+
+    spin_until(WARM_UP_FRAMES)
+    first, start = published(), time.process_time()
+    spin_until(WARM_UP_FRAMES + frames)
+    used_s = time.process_time() - start
+    print(used_s * 1000 / (published() - first), flush=True)
+    os._exit(0)
+
+
+def run_camera(width: int, height: int, rate: float) -> None:
+    """Sends images until it is ended."""
+    import rclpy
+    from sensor_msgs.msg import Image
+    from std_msgs.msg import Header
+
+    from zs_seg_ros.msg import ObjectMaskArray
+    from zs_seg_ros.ros.conversions import image_message, time_message
+
+    os.sched_setaffinity(0, set(range(1, os.cpu_count() or 1)) or {0})
+    rclpy.init()
+    node = rclpy.create_node("camera")
+    publisher = node.create_publisher(Image, "/camera/image_raw", 1)
+
+    def ignore(_: Any) -> None:
+        pass
+
+    for topic, kind in (("label", Image), ("confidence", Image), ("objects", ObjectMaskArray)):
+        node.create_subscription(kind, f"/zs_seg/camera/{topic}", ignore, 5)
+    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    message = image_message(picture, "rgb8", Header(frame_id="camera"))
+
+    def send() -> None:
+        message.header.stamp = time_message(time.time_ns())
+        publisher.publish(message)
+
+    node.create_timer(1 / rate, send)
+    rclpy.spin(node)
+
+
+def measure(width: int, height: int, frames: int, rate: float) -> float:
+    profile = Path(__file__).parents[1] / "config" / "fastdds_large_images.xml"
+    environment = os.environ | {
+        "FASTRTPS_DEFAULT_PROFILES_FILE": str(profile),
+        "FASTDDS_DEFAULT_PROFILES_FILE": str(profile),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
+    }
+    me = [sys.executable, __file__]
+    as_camera = [*me, "--camera", str(width), str(height), "--rate", str(rate)]
+    camera = subprocess.Popen(as_camera, env=environment)
+    try:
+        as_node = [*me, "--node", "--frames", str(frames)]
+        answer = subprocess.run(
+            as_node, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=600
+        )
+    finally:
+        camera.kill()
+        camera.wait()
+    return float(answer.stdout.split()[-1])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--rate", type=float, default=15.0, help="images a second (default: 15)")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--node", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--camera", type=int, nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.node:
+        run_node(arguments.frames)
+    if arguments.camera:
+        width, height = arguments.camera
+        run_camera(width, height, arguments.rate)
+    figures = {}
+    for width, height, goal_ms in SIZES:
+        cost_ms = measure(width, height, arguments.frames, arguments.rate)
+        figures[f"{width}x{height}"] = cost_ms
+        print(f"{width}x{height}: {cost_ms:.1f} ms of processor time a frame (goal: {goal_ms:g})")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,211 @@
+"""Whether the node grows: memory, threads, file handles and latency over a long time.
+
+    scripts/run.sh python benchmarks/soak.py --minutes 30 [--model tabletop] [--rate 10] [--json FILE]
+
+The node runs in a process of its own. It is sent images of two cameras, one of them broken now and then, its vocabulary
+is changed every second and one camera is left and taken up every ten. Ends with an error when memory grows by more than
+1 MB an hour, threads or file handles become more, or frames stop coming. Slopes are of the last three quarters:
+what is loaded and cached at first is no growth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PROFILE = Path(__file__).parents[1] / "config" / "fastdds_large_images.xml"
+WARM_UP_SHARE = 0.25
+MOST_MB_AN_HOUR = 1.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """memory_mb: resident. latency_ms: of the newest label, from its stamp to its arrival here."""
+
+    minute: float
+    memory_mb: float
+    threads: int
+    files: int
+    labels: int
+    latency_ms: float
+
+
+class Driver:
+    """Everything that the node is subjected to."""
+
+    def __init__(self, rate: float) -> None:
+        import rclpy
+        from rcl_interfaces.srv import SetParameters
+        from sensor_msgs.msg import Image
+
+        from zs_seg_ros.msg import ObjectMaskArray
+        from zs_seg_ros.srv import SetVocabulary
+
+        rclpy.init()
+        self.node = rclpy.create_node("soak")
+        self.labels, self.latency_ms, self._ticks = 0, float("nan"), 0
+        self._random = np.random.default_rng(0)
+        self._pictures = [
+            self._random.integers(0, 256, (6, 8, 3), np.uint8).repeat(80, 0).repeat(80, 1)
+            for _ in range(10)
+        ]
+        self._cameras = {
+            name: self.node.create_publisher(Image, f"/{name}/image_raw", 1)
+            for name in ("front", "rear")
+        }
+        for camera in self._cameras:
+            self.node.create_subscription(Image, f"/zs_seg/{camera}/label", self._on_label, 5)
+            self.node.create_subscription(
+                ObjectMaskArray, f"/zs_seg/{camera}/objects", lambda _: None, 5
+            )
+        self._vocabulary = self.node.create_client(SetVocabulary, "/zs_seg/set_vocabulary")
+        self._parameters = self.node.create_client(SetParameters, "/zs_seg/set_parameters")
+        self.node.create_timer(1 / rate, self._send)
+        self.node.create_timer(1.0, self._change_words)
+        self.node.create_timer(10.0, self._change_cameras)
+
+    def _on_label(self, message: Any) -> None:
+        from zs_seg_ros.ros.conversions import stamp_ns
+
+        self.labels += 1
+        self.latency_ms = (time.time_ns() - stamp_ns(message.header.stamp)) / 1e6
+
+    def _send(self) -> None:
+        from std_msgs.msg import Header
+
+        from zs_seg_ros.ros.conversions import image_message, time_message
+
+        self._ticks += 1
+        picture = self._pictures[self._ticks % len(self._pictures)]
+        for name, publisher in self._cameras.items():
+            message = image_message(picture, "rgb8", Header(frame_id=name))
+            message.header.stamp = time_message(time.time_ns())
+            if name == "rear" and self._ticks % 50 == 0:
+                message.step = 7  # broken
+            publisher.publish(message)
+
+    def _change_words(self) -> None:
+        from zs_seg_ros.msg import TargetClass
+        from zs_seg_ros.srv import SetVocabulary
+
+        colours = self._random.permutation(["red", "green", "blue", "yellow", "white"])[:3]
+        things = self._random.permutation(["mug", "duck", "cube", "star", "ball"])[:3]
+        names = [f"{colour} {thing}" for colour, thing in zip(colours, things, strict=True)]
+        request = SetVocabulary.Request(classes=[TargetClass(name=name) for name in names])
+        self._vocabulary.call_async(request)
+
+    def _change_cameras(self) -> None:
+        from rcl_interfaces.srv import SetParameters
+        from rclpy.parameter import Parameter
+
+        cameras = ["front"] if int(time.monotonic() / 10) % 2 else ["front", "rear"]
+        parameter = Parameter("cameras", value=cameras).to_parameter_msg()
+        self._parameters.call_async(SetParameters.Request(parameters=[parameter]))
+
+
+def sample(process: int, driver: Driver, start_s: float) -> Sample:
+    folder = Path(f"/proc/{process}")
+    status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+    return Sample(
+        (time.monotonic() - start_s) / 60,
+        int(status["VmRSS"].split()[0]) / 1024,
+        int(status["Threads"]),
+        len(list((folder / "fd").iterdir())),
+        driver.labels,
+        driver.latency_ms,
+    )
+
+
+def growth_an_hour(samples: list[Sample], what: str) -> float:
+    """Slope of the least squares line through the last three quarters."""
+    kept = samples[int(len(samples) * WARM_UP_SHARE) :]
+    hours = [each.minute / 60 for each in kept]
+    return float(np.polyfit(hours, [getattr(each, what) for each in kept], 1)[0])
+
+
+def run(minutes: float, rate: float, process: subprocess.Popen[Any]) -> list[Sample]:
+    import rclpy
+
+    driver = Driver(rate)
+    while not driver.labels:
+        rclpy.spin_once(driver.node, timeout_sec=0.1)
+        if process.poll() is not None:
+            raise SystemExit(f"the node ended with {process.returncode}")
+    samples, start, every_s = [], time.monotonic(), max(2.0, minutes * 60 / 60)
+    print(f"{'minute':>8}{'MB':>9}{'threads':>9}{'files':>7}{'labels':>9}{'latency ms':>12}")
+    while time.monotonic() - start < minutes * 60:
+        until = time.monotonic() + every_s
+        while time.monotonic() < until:
+            rclpy.spin_once(driver.node, timeout_sec=0.1)
+        one = sample(process.pid, driver, start)
+        samples.append(one)
+        print(
+            f"{one.minute:8.1f}{one.memory_mb:9.1f}{one.threads:9}{one.files:7}{one.labels:9}"
+            f"{one.latency_ms:12.1f}",
+            flush=True,
+        )
+    return samples
+
+
+def judge(samples: list[Sample]) -> list[str]:
+    """What is wrong."""
+    kept = samples[int(len(samples) * WARM_UP_SHARE) :]
+    wrong = []
+    slope = growth_an_hour(samples, "memory_mb")
+    print(f"memory grows by {slope:+.2f} MB an hour (at most {MOST_MB_AN_HOUR:g})")
+    if slope > MOST_MB_AN_HOUR:
+        wrong.append("memory grows")
+    for what in ("threads", "files"):
+        first, last = getattr(kept[0], what), getattr(kept[-1], what)
+        print(f"{what}: {first} at first, {last} at last")
+        if last > first + 2:
+            wrong.append(f"{what} become more")
+    if any(b.labels == a.labels for a, b in zip(samples, samples[1:], strict=False)):
+        wrong.append("frames stopped coming")
+    return wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--model", default="tabletop")
+    parser.add_argument("--rate", type=float, default=10.0, help="images a second and camera")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    os.environ |= {
+        "FASTRTPS_DEFAULT_PROFILES_FILE": str(PROFILE),
+        "FASTDDS_DEFAULT_PROFILES_FILE": str(PROFILE),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
+    }
+    command = [sys.executable, "-c", "from zs_seg_ros.ros.node import main; main()", "--ros-args"]
+    for value in (f"model:={arguments.model}", "cameras:=[front, rear]", "classes:=[red mug]"):
+        command += ["-p", value]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        samples = run(arguments.minutes, arguments.rate, process)
+    finally:
+        process.terminate()
+        code = process.wait(20)
+    wrong = judge(samples)
+    if code != 0:
+        wrong.append(f"the node ended with {code}")
+    print("; ".join(wrong) or "nothing grows")
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(each) for each in samples], indent=1) + "\n")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
