@@ -11,6 +11,7 @@ what is loaded and cached at first is no growth.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -169,7 +170,7 @@ def judge(samples: list[Sample]) -> list[str]:
         print(f"{what}: {first} at first, {last} at last")
         if last > first + 2:
             wrong.append(f"{what} become more")
-    if any(b.labels == a.labels for a, b in zip(samples, samples[1:], strict=False)):
+    if any(b.labels == a.labels for a, b in itertools.pairwise(samples)):
         wrong.append("frames stopped coming")
     return wrong
 
