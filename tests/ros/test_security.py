@@ -1,0 +1,77 @@
+"""The SROS 2 policy allows what the node does, and only that."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from planner import Planner, running_node, wait_until
+
+POLICY = Path(__file__).parents[2] / "config" / "security" / "policy.xml"
+CAMERAS = {
+    "cameras": ["front", "arm/wrist"],
+    "front.depth": True,
+    "front.depth_transport": "compressed",
+    "arm/wrist.depth": True,
+    "arm/wrist.transport": "compressed",
+}
+
+
+def allowed(enclave: str, kind: str, right: str) -> set[str]:
+    """Full names, with wildcards, of the topics or services that a profile allows."""
+    [profile] = (
+        ET.parse(POLICY).getroot().findall(f".//enclave[@path='{enclave}']/profiles/profile")
+    )
+    full = profile.attrib["ns"] + profile.attrib["node"]
+    rules = [rule for rule in profile if rule.tag == kind and rule.attrib.get(right) == "ALLOW"]
+    return {str(name.text).replace("~", full) for rule in rules for name in rule}
+
+
+def of_node(planner: Planner, what: str) -> set[str]:
+    """What the running node has of publishers, subscribers or services."""
+    ask = getattr(planner.node, f"get_{what}_names_and_types_by_node")
+    wait_until(lambda: ("zs_seg", "/") in planner.node.get_node_names_and_namespaces(), "the node")
+    return {name for name, _ in ask("zs_seg", "/")}
+
+
+def test_the_node_has_the_rights_that_it_uses_and_no_others() -> None:
+    with running_node(CAMERAS) as planner:
+        for what, kind, right in (
+            ("publisher", "topics", "publish"),
+            ("subscriber", "topics", "subscribe"),
+            ("service", "services", "reply"),
+        ):
+            rules = allowed("/zs_seg/node", kind, right)
+
+            def lacking(rules: set[str] = rules, what: str = what) -> list[str]:
+                used = of_node(planner, what)
+                return [n for n in sorted(used) if not any(fnmatchcase(n, r) for r in rules)]
+
+            assert lacking() == []
+            # Not in every distribution, and not without vision_msgs or simulated time.
+            maybe = ("label_info", "/clock", "/parameter_events", "get_type_description")
+            needless = {
+                rule
+                for rule in rules
+                if not rule.endswith(maybe)
+                and not any(fnmatchcase(n, rule) for n in of_node(planner, what))
+            }
+            assert needless == set()
+
+
+def test_planners_and_viewers_may_read_what_the_node_publishes_and_ask_what_it_answers() -> None:
+    offered = allowed("/zs_seg/node", "topics", "publish")
+    answered = allowed("/zs_seg/node", "services", "reply")
+    for enclave in ("/zs_seg/planner", "/zs_seg/viewer"):
+        assert allowed(enclave, "topics", "subscribe") - {"/clock"} <= offered
+        assert allowed(enclave, "services", "request") <= answered
+        assert allowed(enclave, "topics", "publish") == {"/parameter_events", "/rosout"}
+
+
+def test_only_planners_may_change_the_vocabulary_and_nobody_the_parameters() -> None:
+    assert "/zs_seg/set_vocabulary" in allowed("/zs_seg/planner", "services", "request")
+    assert "/zs_seg/set_vocabulary" not in allowed("/zs_seg/viewer", "services", "request")
+    for enclave in ("/zs_seg/planner", "/zs_seg/viewer"):
+        requests = allowed(enclave, "services", "request")
+        assert not [n for n in requests if "set_parameters" in n or "change_state" in n]
