@@ -61,8 +61,9 @@ class DepthPairing:
         return [frame]
 
     def _depth_of(self, frame: Frame) -> DepthImage | None:
+        newest_first = reversed(self._depths)  # of several with one stamp, the newest
         nearest = min(
-            self._depths, key=lambda depth: abs(depth.stamp_ns - frame.stamp_ns), default=None
+            newest_first, key=lambda depth: abs(depth.stamp_ns - frame.stamp_ns), default=None
         )
         if nearest is None or abs(nearest.stamp_ns - frame.stamp_ns) > self._tolerance_ns:
             return None

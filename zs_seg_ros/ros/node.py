@@ -51,6 +51,13 @@ from zs_seg_ros.worker import Worker
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
+# By a clock that nobody sets back: rclpy's own would keep silent for the hour that it is set back by.
+_NOT_TOO_OFTEN = {
+    "throttle_duration_sec": 5.0,
+    "throttle_time_source_type": Clock(clock_type=ClockType.STEADY_TIME),
+}
+
+
 class SegmentationNode(LifecycleNode):
     """Finds the classes of one vocabulary in the images of any number of cameras."""
 
@@ -266,7 +273,7 @@ class SegmentationNode(LifecycleNode):
             frame = Frame(camera.name, picture, stamp, header.frame_id, now, wanted=wanted)
         except ImageError as error:
             camera.health.refused(str(error))
-            self.get_logger().warning(f"{camera.name}: {error}", throttle_duration_sec=5.0)
+            self.get_logger().warning(f"{camera.name}: {error}", **_NOT_TOO_OFTEN)
             return
         camera.add_frame(frame)
 
@@ -293,7 +300,7 @@ class SegmentationNode(LifecycleNode):
             if camera := self._cameras.get(frame.camera):
                 camera.health.failed()
         self._model_problem.note(why)
-        self.get_logger().error(why, throttle_duration_sec=5.0)
+        self.get_logger().error(why, **_NOT_TOO_OFTEN)
 
     def _give_up_a_hanging_batch(self) -> None:
         worker = self._worker
