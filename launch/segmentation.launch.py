@@ -21,7 +21,7 @@ OVERRIDES = (
     ("device", str, "auto, cpu, cuda or cuda:N"),
     ("cameras", list[str], "Names of the cameras, for example [front, rear]"),
     ("classes", list[str], "Names to look for from the start, for example [red mug, duck]"),
-    ("vocabulary_file", str, "YAML file with names, prompts and thresholds"),
+    ("vocabulary_file", str, "YAML file that is read at the start and written after each change"),
     ("autostart", bool, "false leaves configure and activate to a lifecycle manager"),
     ("use_sim_time", bool, "Follow /clock, for simulations and recordings"),
 )
@@ -61,7 +61,9 @@ def generate_launch_description() -> LaunchDescription:
         )
         for name, _, description in OVERRIDES
     ]
-    large_images = SetEnvironmentVariable(
-        "FASTRTPS_DEFAULT_PROFILES_FILE", str(CONFIG / "fastdds_large_images.xml")
-    )
-    return LaunchDescription([*arguments, large_images, OpaqueFunction(function=start_node)])
+    profile = str(CONFIG / "fastdds_large_images.xml")
+    large_images = [
+        SetEnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", profile),
+        SetEnvironmentVariable("FASTDDS_DEFAULT_PROFILES_FILE", profile),  # Kilted and later
+    ]
+    return LaunchDescription([*arguments, *large_images, OpaqueFunction(function=start_node)])
