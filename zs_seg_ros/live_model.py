@@ -99,10 +99,16 @@ class LiveModel:
                 batch = Batch((picture,), encoded.vocabulary.thresholds(default_threshold))
                 return self.segmenter.segment(batch, encoded)[0], encoded.vocabulary
 
-    def free(self) -> None:
-        """Give the model's memory back; the vocabulary is remembered."""
-        with self._change:
-            self._free()
+    def free(self, timeout_s: float = -1.0) -> None:
+        """Give the model's memory back; the vocabulary is remembered.
+
+        timeout_s: for how long to wait for a change that is under way; after that nothing is freed. -1: for ever.
+        """
+        if self._change.acquire(timeout=timeout_s):
+            try:
+                self._free()
+            finally:
+                self._change.release()
 
     def _free(self) -> None:
         self.encoded = None

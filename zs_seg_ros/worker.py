@@ -56,7 +56,7 @@ class Worker:
         self._threads = [*(t for t in self._threads if t.is_alive()), thread]
         thread.start()
 
-    def stop(self, timeout_s: float = 2.5) -> bool:
+    def stop(self, timeout_s: float) -> bool:
         """Close the slots and wait for the batch in progress; False when it did not end in time."""
         self._slots.close()
         self._threads[-1].join(timeout_s)

@@ -40,7 +40,7 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self.worker.stop()
+        assert self.worker.stop(timeout_s=5)
 
 
 def test_a_frame_comes_out_with_its_header_and_vocabulary() -> None:

@@ -57,6 +57,11 @@ def ended(process: subprocess.Popen[str], within_s: float = PATIENCE_S) -> tuple
     return process.returncode, output
 
 
+def shared_memory() -> set[str]:
+    """Files of DDS."""
+    return {name for name in os.listdir("/dev/shm") if name.startswith(("fast", "sem.fast"))}
+
+
 @pytest.mark.parametrize(
     ("number", "ignore_sigint"),
     [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGINT, True)],
@@ -65,12 +70,26 @@ def ended(process: subprocess.Popen[str], within_s: float = PATIENCE_S) -> tuple
 def test_a_signal_ends_it_with_exit_code_0(
     planner: Planner, number: signal.Signals, ignore_sigint: bool
 ) -> None:
+    before = shared_memory()
     with node_process(ignore_sigint=ignore_sigint) as process:
         planner.wait_for_state("active")
+        assert shared_memory() - before, "the test looks in the wrong place"
         process.send_signal(number)
         code, output = ended(process)
+        left = shared_memory() - before
     assert code == 0, output
     assert "Traceback" not in output
+    assert not left, "files stay behind"
+
+
+@pytest.mark.parametrize("after_s", [0.2, 0.6, 1.2, 2.0, 3.0])
+def test_a_signal_at_any_moment_of_the_start_ends_it(after_s: float) -> None:
+    with node_process("-p", "model:=tabletop", "-p", "classes:=[red]") as process:
+        time.sleep(after_s)
+        process.send_signal(signal.SIGINT)
+        code, output = ended(process)
+    # Before Python has come to this package's first line there is nobody to say how to end.
+    assert code == 0 or (after_s < 2 and "KeyboardInterrupt" in output), output
 
 
 def test_ctrl_c_while_frames_flow_ends_it_with_exit_code_0(planner: Planner) -> None:

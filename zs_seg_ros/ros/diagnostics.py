@@ -15,7 +15,8 @@ OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.E
 RECENT_S = 5.0
 """How long a single bad message or model error stays visible."""
 OLD_FRAME_MS = 1000.0
-SILENCE_S = 2.0
+SILENCE_S = 1.0
+"""Without a message, on a topic that usually has more than three in that time."""
 LOG_EVERY_S = 10.0
 """A camera's problems are logged when they begin and this often while they last."""
 _FRAMES_AVERAGED = 30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,7 @@ class FollowedTopic:
         self._group = callback_group
         self._subscription: Any = None
         self._reliability: ReliabilityPolicy | None = None
+        self._gaps_s: deque[float] = deque(maxlen=5)
 
     def subscribe(self, on_message: Callable[[Any], None]) -> None:
         """Listen, with the reliability that was asked for or that the publishers offer now."""
@@ -73,8 +75,16 @@ class FollowedTopic:
         self._reliability = reliability
 
     def _receive(self, message: Any) -> None:
-        self._last_message_s = time.monotonic()
+        now_s = time.monotonic()
+        self._gaps_s.append(now_s - self._last_message_s)
+        self._last_message_s = now_s
         self._on_message(message)
+
+    def _silent(self) -> bool:
+        """For longer than this topic usually is."""
+        gaps = sorted(self._gaps_s)
+        usual_s = gaps[len(gaps) // 2] if gaps else 0.0
+        return time.monotonic() - self._last_message_s > max(SILENCE_S, 3 * usual_s)
 
     def problem(self) -> Problem | None:
         """Why nothing is heard on this topic, if so."""
@@ -90,7 +100,7 @@ class FollowedTopic:
                 f"QoS mismatch: a publisher of {self.topic} is best effort and {self._parameter} is "
                 "reliable; set it to auto or best_effort",
             )
-        if silence_s > SILENCE_S:
+        if self._silent():
             return Problem(
                 WARN,
                 f"no image on {self.topic} for {silence_s:.0f} s: its publisher is there but silent",

@@ -182,26 +182,26 @@ class SegmentationNode(LifecycleNode):
         self._release()
         return super().on_shutdown(state)
 
-    def _stop(self) -> None:
+    def _stop(self, patience_s: float = 2.5) -> None:
         with self._topics_lock:
             for camera in self._cameras.values():
                 camera.unsubscribe()
             worker, self._worker = self._worker, None
-        if worker is not None and not worker.stop():
+        if worker is not None and not worker.stop(patience_s):
             self.get_logger().error("the model does not return; its thread is left behind")
 
-    def _release(self) -> None:
+    def _release(self, patience_s: float = -1.0) -> None:
         with self._topics_lock:
             self._follows_cameras = False
             for camera in self._cameras.values():
                 camera.destroy()
             self._cameras = {}
-        self._model.free()
+        self._model.free(patience_s)
 
     def destroy_node(self) -> None:
-        """Stop and free everything, in whatever state the node is."""
-        self._stop()
-        self._release()
+        """Stop and free everything, in whatever state the node is; a model that is at work is not waited for long."""
+        self._stop(patience_s=0.7)
+        self._release(patience_s=0.3)
         super().destroy_node()
 
     # --- vocabulary ---

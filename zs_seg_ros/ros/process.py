@@ -18,9 +18,9 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 _THREADS = 6
-_PATIENCE_S = 2.0
-_LONGEST_END_S = 4.0
-"""launch sends SIGTERM 5 s after SIGINT."""
+_PATIENCE_S = 0.7
+_LONGEST_END_S = 2.7
+"""People press ctrl-C again after three seconds, and launch sends SIGTERM after five."""
 
 
 def run(make_node: Callable[[], Node]) -> None:

@@ -1,0 +1,190 @@
+"""What goes wrong around the node: it lives, diagnostics tell within two seconds, and the next good frame is right."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from planner import Planner, image, running_node, stripes, wait_until
+from sensor_msgs.msg import Image
+
+from zs_seg_ros.segmenters.fake import FakeSegmenter
+
+PICTURE = stripes("red", "blue")
+WITHIN_S = 2.0
+"""Of this the node's own clockwork takes a second, which `running_node` makes a tenth of one."""
+
+CAMERA = """
+import sys, time
+import rclpy
+from planner import image, stripes, stamp
+from sensor_msgs.msg import Image
+rclpy.init()
+publisher = rclpy.create_node("camera_process").create_publisher(Image, "/camera/image_raw", 1)
+message = image(stripes("red", "blue"))
+while True:
+    stamp(message, time.time_ns())
+    publisher.publish(message)
+    time.sleep(0.05)
+"""
+READER = """
+import rclpy
+from sensor_msgs.msg import Image
+rclpy.init()
+node = rclpy.create_node("reader")
+node.create_subscription(Image, "/zs_seg/camera/label", lambda _: print("label", flush=True), 5)
+rclpy.spin(node)
+"""
+
+
+@contextmanager
+def script(source: str) -> Iterator[subprocess.Popen[str]]:
+    """Python in a process of its own, in this test's folder and domain; killed at the end."""
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", source], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def resident_mb() -> float:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def test_a_camera_that_is_killed_is_told_of_and_one_that_comes_again_is_heard() -> None:
+    with running_node({"classes": ["red"]}) as planner:
+        labels = planner.outputs()
+        with script(CAMERA) as camera:
+            wait_until(lambda: len(labels) > 20, "frames of the camera")
+            camera.send_signal(signal.SIGKILL)
+            camera.wait()
+            killed = time.monotonic()
+            status = planner.diagnosis_saying("camera", "/camera/image_raw")
+            assert time.monotonic() - killed < WITHIN_S + 5  # a busy machine
+            assert status.level == status.WARN
+        count = len(labels)
+        with script(CAMERA):
+            wait_until(lambda: len(labels) > count + 5, "frames of the camera that came again")
+            planner.diagnosis("camera", lambda s: s.level == s.OK, "nothing wrong")
+
+
+def test_a_slow_camera_is_not_called_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zs_seg_ros.ros.followed_topic.SILENCE_S", 0.2)
+    with running_node({"classes": ["red"]}) as planner:
+        planner.outputs()
+        arrays = planner.listen("/diagnostics", object, 10)
+        for _ in range(4):
+            planner.send(image(PICTURE))
+            time.sleep(0.6)
+        seen = len(arrays)
+        planner.send(image(PICTURE))
+        time.sleep(0.6)
+        newest = [s for a in arrays[seen:] for s in a.status if s.name.endswith(": camera")]
+        assert newest and not any("silent" in s.message for s in newest)
+
+
+def test_a_subscriber_that_stops_reading_holds_up_nobody() -> None:
+    with running_node({"classes": ["red"]}) as planner, script(READER) as reader:
+        labels = planner.outputs()
+        planner.send(image(PICTURE))
+        assert reader.stdout is not None and reader.stdout.readline() == "label\n"
+        reader.send_signal(signal.SIGSTOP)
+        wait_until(lambda: len(labels) == 1, "the first label")
+        before = resident_mb()
+        for number in range(2, 102):
+            assert planner.label_of(PICTURE)[0, ::16].tolist() == [1, 0]
+            assert len(labels) == number
+        assert resident_mb() - before < 50
+        reader.send_signal(signal.SIGCONT)
+        assert reader.stdout.readline() == "label\n"
+
+
+class Held(FakeSegmenter):
+    """At work until a test lets it go on, once it was told to be."""
+
+    hold = False
+    working, go_on = threading.Event(), threading.Event()
+
+    def segment(self, batch: object, encoded: object) -> object:
+        if Held.hold:
+            Held.working.set()
+            Held.go_on.wait(20)
+        return super().segment(batch, encoded)  # type: ignore[arg-type]
+
+
+def try_transition(planner: Planner, name: str) -> None:
+    """One that does not exist in this state is never answered: that is rclpy's way."""
+    future = planner.ask_for_state(name)
+    until = time.monotonic() + 0.3
+    while not future.done() and time.monotonic() < until:
+        time.sleep(0.002)
+
+
+def test_transitions_in_every_order_leave_a_node_that_can_be_brought_up() -> None:
+    transitions = ("configure", "activate", "deactivate", "cleanup")
+    with running_node({"classes": ["red"], "autostart": False}, state="unconfigured") as planner:
+        for first, second in itertools.product(transitions, repeat=2):
+            try_transition(planner, first)
+            try_transition(planner, second)
+        bring_up = {
+            "unconfigured": ["configure", "activate"],
+            "inactive": ["activate"],
+            "active": [],
+        }
+        for transition in bring_up[planner.state]:
+            assert planner.change_state(transition)
+        assert planner.label_of(PICTURE)[0, ::16].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("down", [["deactivate"], ["deactivate", "cleanup"]])
+def test_transitions_in_the_middle_of_a_frame_leave_a_node_that_works(
+    down: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zs_seg_ros.segmenters.fake.FakeSegmenter", Held)
+    Held.working.clear()
+    Held.go_on.clear()
+    with running_node({"classes": ["red"]}) as planner:
+        planner.outputs()
+        Held.hold = True
+        planner.send(image(PICTURE))
+        assert Held.working.wait(20)
+        Held.hold = False
+        threading.Timer(0.3, Held.go_on.set).start()
+        for transition in down:
+            assert planner.change_state(transition)
+        for transition in reversed(
+            [{"deactivate": "activate", "cleanup": "configure"}[d] for d in down]
+        ):
+            assert planner.change_state(transition)
+        assert planner.label_of(PICTURE)[0, ::16].tolist() == [1, 0]
+
+
+def test_publishers_of_both_reliabilities_at_once_are_heard() -> None:
+    from planner import BEST_EFFORT
+
+    with running_node({"classes": ["red"]}) as planner:
+        labels = planner.outputs()
+        careless = planner.node.create_publisher(Image, "/camera/image_raw", BEST_EFFORT)
+        careful = planner.node.create_publisher(Image, "/camera/image_raw", 1)
+        for publisher in (careless, careful):
+            wait_until(publisher.get_subscription_count, "the node's subscription")
+            count, until = len(labels), time.monotonic() + 20
+            while len(labels) == count:  # best effort may lose one
+                assert time.monotonic() < until
+                publisher.publish(image(PICTURE))
+                time.sleep(0.05)
