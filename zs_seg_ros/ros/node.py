@@ -73,7 +73,7 @@ class SegmentationNode(LifecycleNode):
         self._model_problem = LastProblem()
         self._saved = SavedVocabulary(self.get_logger())
         declare_parameters(self)
-        self._parameters: Parameters  # since configure
+        self._chosen: Parameters  # since configure
         self._follows_cameras = False
         self.add_on_set_parameters_callback(self._on_parameters)
         self._create_interface()
@@ -139,7 +139,7 @@ class SegmentationNode(LifecycleNode):
 
     def _configure(self) -> None:
         declare_parameters(self)  # of cameras that came since
-        self._parameters = parameters = read_parameters(self)
+        self._chosen = parameters = read_parameters(self)
         self.get_logger().info(f"loading {parameters.model}")
         first = self._saved.first(parameters)
         for warning in self._model.load(parameters.model, parameters.options, first):
@@ -160,7 +160,7 @@ class SegmentationNode(LifecycleNode):
         with self._topics_lock:
             self._slots = FrameSlots(self._cameras)
             self._worker = Worker(self._model, self._slots, self._publish, self._on_failure)
-            self._worker.settings = self._parameters.settings
+            self._worker.settings = self._chosen.settings
             self._worker.start()
             for camera in self._cameras.values():
                 camera.subscribe(self._on_picture, self._slots.put)
@@ -253,7 +253,7 @@ class SegmentationNode(LifecycleNode):
 
     def _publish_label_info(self, camera: CameraTopics) -> None:
         header = Header(stamp=self.get_clock().now().to_msg())
-        threshold = self._parameters.settings.default_threshold
+        threshold = self._chosen.settings.default_threshold
         camera.publish_label_info(label_info_message(self._model.vocabulary, header, threshold))
 
     # --- frames ---
@@ -269,7 +269,7 @@ class SegmentationNode(LifecycleNode):
         header = message.header
         try:
             stamp, now = stamp_ns(header.stamp), time.monotonic_ns()
-            picture = read(self._parameters.max_image_side)
+            picture = read(self._chosen.max_image_side)
             frame = Frame(camera.name, picture, stamp, header.frame_id, now, wanted=wanted)
         except ImageError as error:
             camera.health.refused(str(error))
@@ -304,9 +304,9 @@ class SegmentationNode(LifecycleNode):
 
     def _give_up_a_hanging_batch(self) -> None:
         worker = self._worker
-        if worker is None or not self._parameters.model_timeout_s:
+        if worker is None or not self._chosen.model_timeout_s:
             return
-        limit_s = self._parameters.model_timeout_s
+        limit_s = self._chosen.model_timeout_s
         work = worker.give_up_after(limit_s)
         if work is not None:
             self._drop(
@@ -331,7 +331,7 @@ class SegmentationNode(LifecycleNode):
             parameters = read_parameters(self, changed)
         except ParameterError as error:
             return SetParametersResult(successful=not ours, reason=str(error))
-        self._parameters = parameters
+        self._chosen = parameters
         if self._worker is not None:
             self._worker.settings = parameters.settings
         return SetParametersResult(successful=True)
