@@ -73,6 +73,12 @@ def node() -> Iterator[SegmentationNode]:
     node.destroy_node()
 
 
+CHANGEABLE = (
+    "default_threshold", "min_area", "max_objects", "track", "model_timeout", "max_classes", "max_prompts",
+    "max_prompt_length", "max_image_side", "plain.reliability", "packed.transport", "cameras",
+)  # fmt: skip
+
+
 def data(rng: random.Random, most: int = 4000) -> array[int]:
     kinds = (
         lambda: b"",
@@ -142,10 +148,7 @@ def any_targets(rng: random.Random) -> list[msg.TargetClass]:
 
 
 def any_parameter(rng: random.Random) -> Parameter:
-    name = rng.choice(
-        ("default_threshold", "min_area", "max_objects", "track", "model_timeout", "max_classes", "max_prompts",
-         "max_prompt_length", "plain.reliability", "packed.transport", "cameras", "model", "classes", "device")
-    )  # fmt: skip
+    name = rng.choice((*CHANGEABLE, "model", "classes", "device", "vocabulary_file"))
     value = rng.choice(
         (0, 1, -1, 10**9, *REALS, *TEXTS, True, [""], ["a", "a"], ["no topic!"], [1, 2])
     )
@@ -186,7 +189,7 @@ def ask(node: SegmentationNode, rng: random.Random) -> None:
 
 
 def set_parameter(node: SegmentationNode, rng: random.Random) -> None:
-    result = node._on_parameters([any_parameter(rng)])  # checked, and not kept
+    result = node.set_parameters_atomically([any_parameter(rng)])
     assert result.successful or result.reason
 
 
@@ -201,9 +204,10 @@ def test_whatever_comes_the_next_good_request_is_answered_right(
     node: SegmentationNode, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("zs_seg_ros.live_model._WARM_UP_SIZE", (8, 8))
-    rng = random.Random(seed)
+    rng, at_first = random.Random(seed), node.get_parameters(list(CHANGEABLE))
     for entry in itertools.islice(itertools.cycle(ENTRIES), AT_ONCE):
         entry(node, rng)
+    assert node.set_parameters_atomically(at_first).successful
     words = [msg.TargetClass(name="red"), msg.TargetClass(name="blue")]
     answer = node._on_set_vocabulary(
         srv.SetVocabulary.Request(classes=words), srv.SetVocabulary.Response()
