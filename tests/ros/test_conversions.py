@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
@@ -202,7 +202,7 @@ targets = st.builds(
 @quick
 @given(st.lists(targets, max_size=4, unique_by=lambda t: " ".join(t.name.split())))
 def test_a_vocabulary_survives_the_way_into_a_message_and_back(classes: list[TargetClass]) -> None:
-    vocabulary = Vocabulary().changed_to(classes, stamp_ns=1_500_000_000)
+    vocabulary = replace(Vocabulary().changed_to(classes), stamp_ns=1_500_000_000)
     message = vocabulary_message(vocabulary)
     assert message.version == 1 and tuple(message.ids) == vocabulary.ids
     assert (message.header.stamp.sec, message.header.stamp.nanosec) == (1, 500_000_000)

@@ -203,6 +203,8 @@ class SegmentationNode(LifecycleNode):
         self._stop(patience_s=0.7)
         self._release(patience_s=0.3)
         super().destroy_node()
+        # rclpy forgets it, and with it DDS would leave its shared memory behind.
+        self._state_machine.destroy_when_not_in_use()
 
     # --- vocabulary ---
 
