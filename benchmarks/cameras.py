@@ -69,7 +69,7 @@ def start_node(name: str, cameras: Sequence[str], model: str, device: str) -> su
     command = [sys.executable, "-c", main, "--ros-args", "-r", f"__node:={name}"]
     for key, value in parameters.items():
         command += ["-p", f"{key}:={value}"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
 
 
 def own_memory_mb(process: int) -> float:

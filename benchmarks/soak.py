@@ -193,7 +193,7 @@ def main() -> int:
     command = [sys.executable, "-c", "from zs_seg_ros.ros.node import main; main()", "--ros-args"]
     for value in (f"model:={arguments.model}", "cameras:=[front, rear]", "classes:=[red mug]"):
         command += ["-p", value]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd="/")
     try:
         samples = run(arguments.minutes, arguments.rate, process)
     finally:
