@@ -88,7 +88,9 @@ def run_node(frames: int) -> None:
     spin_until(WARM_UP_FRAMES + frames)
     used_s = time.process_time() - start
     stages = node._cameras["camera"].health.stage_means_ms()
-    print("  " + ", ".join(f"{stage} {mean:.1f}" for stage, mean in stages.items()), file=sys.stderr)
+    print(
+        "  " + ", ".join(f"{stage} {mean:.1f}" for stage, mean in stages.items()), file=sys.stderr
+    )
     print(used_s * 1000 / (published() - first), flush=True)
     os._exit(0)
 

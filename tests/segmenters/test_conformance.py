@@ -195,6 +195,20 @@ def test_gpu_and_cpu_agree(loaded: Loaded) -> None:
     assert same_label(expected, found) > 0.98
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_gpu_memory_does_not_grow(loaded: Loaded) -> None:
+    gpu = Loaded(loaded.family, loaded.model, load_segmenter(loaded.model, LoadOptions("cuda")))
+    vocabulary = words(*loaded.family.names(3))
+
+    def used_after(frames: int) -> int:
+        for number in range(frames):
+            gpu.segment(vocabulary, picture(seed=number % 10))
+        torch.cuda.synchronize()
+        return torch.cuda.memory_allocated()
+
+    assert used_after(100) == used_after(1000)
+
+
 def test_words_known_from_before_run_no_network(loaded: Loaded) -> None:
     names = loaded.family.names(10)
     first = loaded.segmenter.encode(words(*names))

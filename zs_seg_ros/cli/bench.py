@@ -234,7 +234,7 @@ def _print(
         f"{torch.get_num_threads()} threads, median of {request.repeats}; load of this machine "
         f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     )
-    print("ms".rjust(43) + "MB".rjust(16) + "reference".rjust(9))
+    print("ms".rjust(43) + "MB".rjust(18) + "reference".rjust(13))
     print("classes" + "".join(s.rjust(9) for s in (*STAGES, "total")), end="")
     print("memory".rjust(9) + "ms".rjust(9) + "MB".rjust(8) + "faster".rjust(9))
     for row in rows:

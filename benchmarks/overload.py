@@ -1,0 +1,122 @@
+"""How old results are when ten times more images come than the model can look at.
+
+    scripts/run.sh python benchmarks/overload.py [--model-ms 100] [--times 10] [--seconds 20] [--size 640x480]
+
+The real node with a model that takes a given time; a camera in another process sends images that many times as often.
+Ends with an error when a result is published later than twice the model's time and 20 ms after its image was taken
+(95th percentile: a scheduler that is busy with other things delays single ones), when frames are neither looked at nor
+counted as skipped, or when memory grows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from unittest.mock import patch
+
+ALLOWANCE_MS = 20.0
+MOST_GROWTH_MB = 5.0
+
+
+def resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def run_node(model_ms: float, seconds: float) -> int:
+    """The process that is measured."""
+    import rclpy
+    from rclpy.executors import MultiThreadedExecutor
+    from rclpy.parameter import Parameter
+
+    from zs_seg_ros.ros.diagnostics import CameraHealth
+    from zs_seg_ros.ros.node import SegmentationNode
+    from zs_seg_ros.segmenters.fake import FakeSegmenter
+
+    ages_ms: list[float] = []
+    went_out = CameraHealth.went_out
+
+    def remember(health: CameraHealth, age_ms: float, stages_ms: dict[str, float]) -> None:
+        ages_ms.append(age_ms)
+        went_out(health, age_ms, stages_ms)
+
+    patch.object(CameraHealth, "went_out", remember).start()
+    slow = FakeSegmenter(delay_s=model_ms / 1000)
+    patch("zs_seg_ros.live_model.load_segmenter", lambda *_: slow).start()
+    rclpy.init()
+    node = SegmentationNode(parameter_overrides=[Parameter("classes", value=["red"])])
+    executor = MultiThreadedExecutor(num_threads=6)
+    executor.add_node(node)
+
+    def spin_for(duration_s: float) -> None:
+        end = time.monotonic() + duration_s
+        while time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.1)
+
+    while len(ages_ms) < 20:
+        spin_for(0.1)
+    ages_ms.clear()
+    before_mb = resident_mb()
+    spin_for(seconds)
+    grown_mb = resident_mb() - before_mb
+    health = node._cameras["camera"].health
+    work_ms = health.stage_means_ms()["segment"]
+    skipped = node._slots.skipped("camera")
+    lost = health.frames_in - health.frames_out - skipped - health.frames_refused
+    age_95 = statistics.quantiles(ages_ms, n=20)[-1]
+    bound_ms = 2 * work_ms + ALLOWANCE_MS
+    print(
+        f"the model took {work_ms:.0f} ms, {health.frames_in} images came, {len(ages_ms)} results went out"
+    )
+    print(f"age of a result: median {statistics.median(ages_ms):.0f} ms, 95 % below {age_95:.0f} ms "
+          f"(at most {bound_ms:.0f}), oldest {max(ages_ms):.0f} ms")  # fmt: skip
+    print(
+        f"{skipped} skipped and counted, {lost} in work or waiting; memory grew by {grown_mb:.1f} MB",
+        flush=True,
+    )
+    os._exit(int(age_95 > bound_ms or not 0 <= lost <= 3 or grown_mb > MOST_GROWTH_MB))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model-ms", type=float, default=100.0)
+    parser.add_argument(
+        "--times", type=float, default=10.0, help="more images than the model can take"
+    )
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--size", default="640x480")
+    parser.add_argument("--node", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.node:
+        return run_node(arguments.model_ms, arguments.seconds)
+    profile = str(Path(__file__).parents[1] / "config" / "fastdds_large_images.xml")
+    environment = os.environ | {
+        "FASTRTPS_DEFAULT_PROFILES_FILE": profile,
+        "FASTDDS_DEFAULT_PROFILES_FILE": profile,
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
+    }
+    rate = arguments.times * 1000 / arguments.model_ms
+    camera_script = str(Path(__file__).with_name("node_cost.py"))
+    size = arguments.size.split("x")
+    camera = subprocess.Popen(
+        [sys.executable, camera_script, "--camera", *size, "--rate", str(rate)], env=environment
+    )
+    try:
+        me = [sys.executable, __file__, "--node", "--model-ms", str(arguments.model_ms)]
+        node = [*me, "--seconds", str(arguments.seconds)]
+        return subprocess.run(node, env=environment, timeout=300 + arguments.seconds).returncode
+    finally:
+        camera.kill()
+        camera.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
