@@ -73,3 +73,13 @@ def test_frames_of_a_camera_that_left_are_let_go() -> None:
         count = len(labels)
         assert planner.label_of(stripes("red"), "front").all()
         assert len(labels) == count
+
+
+def test_a_new_camera_whose_parameters_are_wrong_is_told_of_and_the_others_go_on() -> None:
+    wrong = {"cameras": ["front"], "rear.transport": "pigeon", "classes": ["red"]}
+    with running_node(wrong) as planner:
+        assert planner.set_parameters({"cameras": ["front", "rear"]}).successful
+        planner.diagnosis_saying("model", "the cameras stay as they are", "pigeon")
+        assert planner.label_of(stripes("red"), "front").all()
+        assert planner.set_parameters({"cameras": ["front"]}).successful
+        planner.diagnosis("model", lambda s: "stay as they are" not in s.message, "all well")

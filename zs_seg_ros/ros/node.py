@@ -12,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import ParameterException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
@@ -75,6 +76,7 @@ class SegmentationNode(LifecycleNode):
         declare_parameters(self)
         self._chosen: Parameters  # since configure
         self._follows_cameras = False
+        self._cameras_problem = ""
         self.add_on_set_parameters_callback(self._on_parameters)
         self._create_interface()
         if self.get_parameter("autostart").value:
@@ -340,7 +342,13 @@ class SegmentationNode(LifecycleNode):
 
     def _follow_cameras(self) -> None:
         """Leave cameras that are not named any more, and take up new and changed ones. Called with the lock held."""
-        wanted = {camera.name: camera for camera in read_parameters(self).cameras}
+        try:
+            declare_parameters(self)  # of cameras that were named meanwhile
+            wanted = {camera.name: camera for camera in read_parameters(self).cameras}
+        except (ParameterError, ParameterException) as error:  # what a file says of a new camera
+            self._cameras_problem = f"the cameras stay as they are: {error}"
+            return
+        self._cameras_problem = ""
         for name, camera in list(self._cameras.items()):
             if camera.parameters != wanted.get(name):
                 camera.destroy()
@@ -362,12 +370,11 @@ class SegmentationNode(LifecycleNode):
 
     def _every_second(self) -> None:
         self._give_up_a_hanging_batch()
-        declare_parameters(self)  # of cameras that were named meanwhile
         array = DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()))
-        array.status.append(self._model_status())
         with self._topics_lock:
             if self._follows_cameras:
                 self._follow_cameras()
+            array.status.append(self._model_status())
             for camera in self._cameras.values():
                 camera.follow_publishers()
                 if self._worker is not None:
@@ -380,6 +387,8 @@ class SegmentationNode(LifecycleNode):
             problems.append(Problem(ERROR, self._configure_error))
         if self._model_problem.recent:
             problems.append(Problem(ERROR, self._model_problem.recent))
+        if self._cameras_problem:
+            problems.append(Problem(ERROR, self._cameras_problem))
         problems += [Problem(WARN, text) for text in self._saved.problems()]
         return model_status(
             self.get_fully_qualified_name(),

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from transformers import EdgeTamModel, PreTrainedModel, Sam2Model
+from transformers.models.sam2.modeling_sam2 import Sam2FeedForward
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 from transformers.utils import is_timm_available
 
@@ -19,6 +20,7 @@ from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters import LoadOptions
 from zs_seg_ros.segmenters.boxes import BoxSegmenter
 from zs_seg_ros.segmenters.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.in_parts import InParts
 from zs_seg_ros.segmenters.pictures import prepare
 from zs_seg_ros.segmenters.pretrained import PictureFormat, load_model, load_picture_format
 from zs_seg_ros.segmenters.stages import stage
@@ -49,6 +51,10 @@ class Sam2BoxSegmenter(BoxSegmenter):
                 f"the preprocessor of {model} makes pictures of {width}x{height} and the model takes "
                 f"{side}x{side}; fetch the checkpoint again"
             )
+        if device.type == "cpu":
+            for module in list(loaded.vision_encoder.modules()):
+                if isinstance(getattr(module, "mlp", None), Sam2FeedForward):
+                    module.mlp = InParts(module.mlp)
         self._network = loaded.to(device)
         with torch.inference_mode():
             self._positions = self._network.get_image_wide_positional_embeddings().to(self._dtype)

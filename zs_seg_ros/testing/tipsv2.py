@@ -12,6 +12,8 @@ from torch import nn
 from transformers import Tipsv2Config, Tipsv2Model
 from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
 
+from zs_seg_ros.segmenters.tipsv2 import PROMPTS
+
 _SPACE = "▁"  # SentencePiece's sign for the start of a word
 _CHARACTERS = string.ascii_lowercase + string.digits + string.punctuation
 
@@ -64,8 +66,9 @@ def write_tipsv2(
 
 
 def write_published(folder: Path) -> None:
-    """google/tipsv2-b14 with random weights."""
-    write_tipsv2(folder, published_tipsv2_config())
+    """google/tipsv2-b14 with random weights; its tokenizer knows the words of the prompts, as the real one does."""
+    words = {word.strip(".") for prompt in PROMPTS for word in prompt.split() if "{" not in word}
+    write_tipsv2(folder, published_tipsv2_config(), words=sorted(words))
 
 
 def write_tipsv2_tokenizer(folder: Path, vocabulary_size: int, words: Sequence[str] = ()) -> None:
