@@ -17,14 +17,15 @@ from zs_seg_ros.live_model import LiveModel
 from zs_seg_ros.segmenters import LoadOptions
 from zs_seg_ros.segmenters.clipseg import ClipSegSegmenter
 from zs_seg_ros.types import Frame, Scene
-from zs_seg_ros.vocabulary import TargetClass
+from zs_seg_ros.vocabulary import TargetClass, Vocabulary
 from zs_seg_ros.worker import Worker
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> LiveModel:
     model = LiveModel(now_ns=lambda: 0)
-    model.load(write_small_clipseg(tmp_path), LoadOptions(device="cpu"), [TargetClass(WORDS[0])])
+    first = Vocabulary().changed_to([TargetClass(WORDS[0])])
+    model.load(write_small_clipseg(tmp_path), LoadOptions(device="cpu"), first)
     return model
 
 
@@ -59,7 +60,7 @@ def test_the_frame_is_dropped_and_the_next_one_is_tried(
     def put() -> None:
         slots.put(Frame("camera", np.zeros((20, 30, 3), np.uint8)))
 
-    def on_error(error: Exception) -> None:
+    def on_error(error: Exception, _: object) -> None:
         errors.append(error)
         memory.full = False
         put()
@@ -71,7 +72,7 @@ def test_the_frame_is_dropped_and_the_next_one_is_tried(
     put()
     worker = Worker(model, slots, on_scene, on_error)
     worker.start()
-    worker._thread.join(20)
+    worker._threads[-1].join(20)
     [error] = errors
     assert isinstance(error, ModelError) and "\n" not in str(error)
     assert "out of memory" in str(error) and "fewer classes" in str(error)
