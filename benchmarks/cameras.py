@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ros_environment import ros_environment
+
 CAMERAS = ("front", "rear", "left", "right")
-PROFILE = Path(__file__).parents[1] / "config" / "fastdds_large_images.xml"
 
 
 def run_cameras(seconds: float, outputs: Sequence[str]) -> None:
@@ -114,12 +115,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.listen:
         run_cameras(arguments.seconds, arguments.listen)
-    os.environ |= {
-        "FASTRTPS_DEFAULT_PROFILES_FILE": str(PROFILE),
-        "FASTDDS_DEFAULT_PROFILES_FILE": str(PROFILE),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
-    }
+    os.environ |= ros_environment()
     one_rate, one_mb = measure([CAMERAS], arguments)
     four_rate, four_mb = measure([[camera] for camera in CAMERAS], arguments)
     print(f"one node with 4 cameras: {one_rate:.1f} labels a second, {one_mb:.0f} MB")

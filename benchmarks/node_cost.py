@@ -22,6 +22,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+from ros_environment import ros_environment
 from scene import logits_of
 from torch import Tensor
 
@@ -126,13 +127,7 @@ def run_camera(width: int, height: int, rate: float) -> None:
 
 
 def measure(width: int, height: int, frames: int, rate: float) -> float:
-    profile = Path(__file__).parents[1] / "config" / "fastdds_large_images.xml"
-    environment = os.environ | {
-        "FASTRTPS_DEFAULT_PROFILES_FILE": str(profile),
-        "FASTDDS_DEFAULT_PROFILES_FILE": str(profile),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
-    }
+    environment = ros_environment()
     me = [sys.executable, __file__]
     as_camera = [*me, "--camera", str(width), str(height), "--rate", str(rate)]
     camera = subprocess.Popen(as_camera, env=environment)

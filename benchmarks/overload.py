@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from unittest.mock import patch
 
+from ros_environment import ros_environment
+
 ALLOWANCE_MS = 20.0
 MOST_GROWTH_MB = 5.0
 
@@ -96,13 +98,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.node:
         return run_node(arguments.model_ms, arguments.seconds)
-    profile = str(Path(__file__).parents[1] / "config" / "fastdds_large_images.xml")
-    environment = os.environ | {
-        "FASTRTPS_DEFAULT_PROFILES_FILE": profile,
-        "FASTDDS_DEFAULT_PROFILES_FILE": profile,
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
-    }
+    environment = ros_environment()
     rate = arguments.times * 1000 / arguments.model_ms
     camera_script = str(Path(__file__).with_name("node_cost.py"))
     size = arguments.size.split("x")

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ros_environment import ros_environment
 
-PROFILE = Path(__file__).parents[1] / "config" / "fastdds_large_images.xml"
 WARM_UP_SHARE = 0.25
 MOST_MB_AN_HOUR = 1.0
 
@@ -184,12 +184,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=10.0, help="images a second and camera")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    os.environ |= {
-        "FASTRTPS_DEFAULT_PROFILES_FILE": str(PROFILE),
-        "FASTDDS_DEFAULT_PROFILES_FILE": str(PROFILE),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
-    }
+    os.environ |= ros_environment()
     command = [sys.executable, "-c", "from zs_seg_ros.ros.node import main; main()", "--ros-args"]
     for value in (f"model:={arguments.model}", "cameras:=[front, rear]", "classes:=[red mug]"):
         command += ["-p", value]

@@ -14,11 +14,9 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
-PROFILE = Path(__file__).parents[1] / "config" / "fastdds_large_images.xml"
-PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+from ros_environment import ros_environment
 
 
 def send(frames: int, rate: float, width: int, height: int) -> None:
@@ -70,12 +68,7 @@ def receive(seconds: float) -> None:
 
 
 def measure(frames: int, rate: float, size: str, profile: bool) -> tuple[int, float]:
-    environment = os.environ | {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
-    environment["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-    for name in PROFILE_VARIABLES:
-        environment.pop(name, None)
-        if profile:
-            environment[name] = str(PROFILE)
+    environment = ros_environment(profile)
     me = [sys.executable, __file__, "--frames", str(frames), "--rate", str(rate), "--size", size]
     receiver = subprocess.Popen(
         [*me, "--receive"], env=environment, stdout=subprocess.PIPE, text=True

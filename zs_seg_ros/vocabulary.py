@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -100,9 +101,9 @@ class Vocabulary:
         limits: Limits = DEFAULT_LIMITS,
     ) -> Vocabulary:
         """One that was in force in an earlier process. Raises VocabularyError when no such one can have been."""
-        ids = list(ids_given.values())
+        times_given = Counter(ids_given.values())
         for name, given in ids_given.items():
-            if not 0 < given <= LAST_ID or given in NEVER_GIVEN or ids.count(given) > 1:
+            if not 0 < given <= LAST_ID or given in NEVER_GIVEN or times_given[given] > 1:
                 raise VocabularyError(
                     f"{name!r} cannot have had the id {given}: ids are 1 to {LAST_ID} without 255, one name each"
                 )

@@ -93,6 +93,24 @@ def header_of(message: Any) -> Any:
     return message.markers[0].header if isinstance(message, MarkerArray) else message.header
 
 
+@contextmanager
+def repeating(action: Callable[[], None], rate_hz: float) -> Iterator[None]:
+    """While the block runs, in a thread of its own."""
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.wait(1 / rate_hz):
+            action()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
 # --- the planner ---
 
 

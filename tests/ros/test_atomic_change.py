@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from planner import Planner, image, pixels, running_node, stripes, target, wait_until
+from planner import Planner, image, pixels, repeating, running_node, stripes, target, wait_until
 from sensor_msgs.msg import Image
 
 from zs_seg_ros import msg
@@ -38,23 +35,10 @@ class Camera:
         self.sent: dict[tuple[int, int], float] = {}
         self._planner = planner
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        stop = threading.Event()
-
-        def run() -> None:
-            while not stop.wait(1 / FRAME_RATE_HZ):
-                frame = image(PICTURE)
-                self.sent[key(frame)] = time.monotonic()
-                self._planner.send(frame)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
+    def show(self) -> None:
+        frame = image(PICTURE)
+        self.sent[key(frame)] = time.monotonic()
+        self._planner.send(frame)
 
 
 def key(message: Image) -> tuple[int, int]:
@@ -102,7 +86,7 @@ def test_each_label_image_is_that_of_one_vocabulary_in_force_since_its_frame_was
             "/zs_seg/camera/label", Image, 100, lambda m: results.append((m, time.monotonic()))
         )
         camera = Camera(planner)
-        with camera.running():
+        with repeating(camera.show, FRAME_RATE_HZ):
             for _ in range(CHANGES):
                 change()
             enough = len(results) + 5

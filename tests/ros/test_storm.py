@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-from planner import Planner, image, running_node, stripes, target, wait_until
+from planner import Planner, image, repeating, running_node, stripes, target, wait_until
 
 from zs_seg_ros import msg, srv
 
 CLIENTS, CHANGES_OF_EACH = 4, 250
 COLOURS = ("red", "green", "blue", "yellow")
 PICTURE = stripes(*COLOURS, height=16, width=8)
-
-
-@contextmanager
-def frames_at_30_hz(planner: Planner) -> Iterator[None]:
-    stop = threading.Event()
-
-    def run() -> None:
-        while not stop.wait(1 / 30):
-            planner.send(image(PICTURE))
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def words_of(client: int, number: int) -> list[msg.TargetClass]:
@@ -55,7 +36,7 @@ def test_a_storm_of_changes_loses_none_and_mixes_nothing_up(
 
         threads = [threading.Thread(target=change, args=(client,)) for client in range(CLIENTS)]
         try:
-            with frames_at_30_hz(planner):
+            with repeating(lambda: planner.send(image(PICTURE)), 30):
                 for thread in threads:
                     thread.start()
                 for thread in threads:

@@ -1,16 +1,15 @@
 """CLIPSeg on random-weight checkpoints, written and loaded the way real ones are."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from calls import calls_of
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor, CLIPTokenizer
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
@@ -87,17 +86,6 @@ def segment(
 ) -> list[Segmentation]:
     batch = Batch(pictures, vocabulary.thresholds(threshold))
     return segmenter.segment(batch, segmenter.encode(vocabulary))
-
-
-@contextmanager
-def calls_of(module: nn.Module) -> Iterator[list[nn.Module]]:
-    """The calls of a module's forward pass while the block runs."""
-    calls: list[nn.Module] = []
-    hook = module.register_forward_hook(lambda called, *_: calls.append(called))
-    try:
-        yield calls
-    finally:
-        hook.remove()
 
 
 # -- equal to transformers ---------------------------------------------------------------------------------

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from calls import calls_of
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision_stand_in import torchvision_stand_in
 from transformers import AutoModelForZeroShotObjectDetection, BertTokenizer, GroundingDinoProcessor
 from transformers.models.grounding_dino.image_processing_pil_grounding_dino import (
@@ -105,17 +104,6 @@ class Reference:
 @pytest.fixture(scope="module")
 def reference(folder: Path) -> Reference:
     return Reference(folder)
-
-
-@contextmanager
-def calls_of(module: nn.Module) -> Iterator[list[nn.Module]]:
-    """The calls of a module's forward pass while the block runs."""
-    calls: list[nn.Module] = []
-    hook = module.register_forward_hook(lambda called, *_: calls.append(called))
-    try:
-        yield calls
-    finally:
-        hook.remove()
 
 
 # -- equal to transformers ---------------------------------------------------------------------------------

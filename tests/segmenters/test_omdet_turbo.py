@@ -7,16 +7,15 @@ import importlib.util
 import json
 import sys
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from calls import calls_of
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision_stand_in import torchvision_stand_in
 from transformers import CLIPTokenizer, OmDetTurboForObjectDetection
 from transformers.models.detr.image_processing_pil_detr import DetrImageProcessorPil
@@ -112,17 +111,6 @@ def reference(
             outputs, threshold=threshold, target_sizes=[photo.shape[:2]], max_num_det=every
         )
     return answer
-
-
-@contextmanager
-def calls_of(module: nn.Module) -> Iterator[list[nn.Module]]:
-    """The calls of a module's forward pass while the block runs."""
-    calls: list[nn.Module] = []
-    hook = module.register_forward_hook(lambda called, *_: calls.append(called))
-    try:
-        yield calls
-    finally:
-        hook.remove()
 
 
 def check_equal(

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import CLIPSegForImageSegmentation, CLIPTokenizer
+from transformers import CLIPSegForImageSegmentation
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from zs_seg_ros.errors import ImageError, ModelError, VocabularyError
@@ -22,14 +22,13 @@ from zs_seg_ros.segmenters.clipseg_network import ClipSegNetwork
 from zs_seg_ros.segmenters.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.label_image import best_of_phrases, decode
 from zs_seg_ros.segmenters.phrase_cache import PhraseCache
-from zs_seg_ros.segmenters.phrase_tokenizer import PhraseTokenizer
+from zs_seg_ros.segmenters.phrase_tokenizer import load_clip_tokenizer
 from zs_seg_ros.segmenters.phrases import flat_phrases, similarity_warnings
 from zs_seg_ros.segmenters.pictures import prepare
 from zs_seg_ros.segmenters.pretrained import (
     PictureFormat,
     load_model,
     load_picture_format,
-    load_tokenizer,
 )
 from zs_seg_ros.segmenters.stages import stage
 from zs_seg_ros.segmenters.torch_segmenter import TorchSegmenter
@@ -62,13 +61,7 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         self.device = str(device)
         self._dtype = choose_precision(options, device)
         loaded = load_model(CLIPSegForImageSegmentation, model, folder, self._dtype)
-        text = loaded.config.text_config
-        self._tokenizer = PhraseTokenizer(
-            load_tokenizer(CLIPTokenizer, model, folder),
-            model,
-            text.vocab_size,
-            text.max_position_embeddings,
-        )
+        self._tokenizer = load_clip_tokenizer(model, folder, loaded.config.text_config)
         self._phrases = PhraseCache[str, Tensor]()
         self._format = load_picture_format(ViTImageProcessorPil, model, folder, _DEFAULT_FORMAT)
         self._check(loaded)

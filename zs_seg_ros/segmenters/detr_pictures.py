@@ -14,6 +14,7 @@ from transformers.image_transforms import get_size_with_aspect_ratio
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.pictures import prepare
+from zs_seg_ros.segmenters.pretrained import says_how_pictures_are_prepared
 from zs_seg_ros.types import Picture, size_of
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -71,8 +72,7 @@ def load_detr_format(
 
     Raises ModelError when the file is damaged.
     """
-    names = ("preprocessor_config.json", "processor_config.json")
-    if not any((folder / name).is_file() for name in names):
+    if not says_how_pictures_are_prepared(folder):
         return default
     try:
         processor = kind.from_pretrained(folder, local_files_only=True)

@@ -15,9 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from transformers import (
     BertTokenizer,
@@ -30,16 +28,18 @@ from transformers.models.grounding_dino.image_processing_pil_grounding_dino impo
 
 from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters import LoadOptions, model_type
-from zs_seg_ros.segmenters.boxes import Boxes, Detector
+from zs_seg_ros.segmenters.boxes import Boxes
 from zs_seg_ros.segmenters.captions import split_into_captions
+from zs_seg_ros.segmenters.detr_detector import DetrDetector
 from zs_seg_ros.segmenters.detr_pictures import DetrFormat, load_detr_format, to_corners
-from zs_seg_ros.segmenters.device import choose_device, choose_precision
-from zs_seg_ros.segmenters.grounding_dino_network import GroundingDinoNetwork, TextFeatures
+from zs_seg_ros.segmenters.grounding_dino_network import (
+    GroundingDinoNetwork,
+    PictureFeatures,
+    TextFeatures,
+)
 from zs_seg_ros.segmenters.phrase_cache import PhraseCache
 from zs_seg_ros.segmenters.phrase_tokenizer import PhraseTokenizer
 from zs_seg_ros.segmenters.pretrained import load_model, load_tokenizer
-from zs_seg_ros.segmenters.stages import stage
-from zs_seg_ros.types import Picture, size_of
 
 _KINDS = {
     "grounding-dino": GroundingDinoForObjectDetection,
@@ -65,16 +65,14 @@ class Caption:
     phrase_index: Tensor
 
 
-class GroundingDinoDetector(Detector[tuple[Caption, ...]]):
-    """A checkpoint of either kind from a folder in the format of transformers."""
+class GroundingDinoDetector(DetrDetector[Caption]):
+    """A checkpoint of either kind from a folder in the format of transformers.
 
-    caution = "this model reads all classes as one text: the scores of one depend a little on which others there are"
+    A phrase's score is that of its most certain token, full stops left out.
+    """
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
-        self.model = model
-        self._device = choose_device(options.device)
-        self.device = str(self._device)
-        self._dtype = choose_precision(options, self._device)
+        super().__init__(model, options, _PICTURES_AT_ONCE)
         kind = _KINDS[model_type(model, folder)]
         loaded = load_model(kind, model, folder, torch.float32).to(self._device)
         tokenizer = load_tokenizer(BertTokenizer, model, folder)
@@ -92,9 +90,6 @@ class GroundingDinoDetector(Detector[tuple[Caption, ...]]):
         self._delimiters = frozenset(loaded.model.special_tokens.tolist())
         self._check(loaded)
         self.network = GroundingDinoNetwork(loaded, self._dtype, options.compile)
-        # A CPU gains nothing by more; another number of pictures would be compiled again.
-        few = self._device.type == "cpu" or options.compile
-        self._pictures_at_once = 1 if few else _PICTURES_AT_ONCE
 
     def _check(self, loaded: GroundingDinoForObjectDetection) -> None:
         """Raise ModelError when the parts of the checkpoint do not fit together."""
@@ -125,31 +120,29 @@ class GroundingDinoDetector(Detector[tuple[Caption, ...]]):
             self._caption(words, tokens, text) for words, text in zip(captions, read, strict=True)
         )
 
-    @torch.inference_mode()
-    def detect(
-        self,
-        pictures: Sequence[Picture],
-        encoded: tuple[Caption, ...],
-        thresholds: NDArray[np.float32],
-    ) -> list[Boxes]:
-        """As `Detector.detect`. A phrase's score is that of its most certain token, full stops left out.
+    def encode_pictures(self, pixels: Tensor) -> PictureFeatures:
+        return self.network.encode_pictures(pixels)
 
-        Pictures of several sizes are not filled up to one, so that none depends on the others.
-        """
-        least = torch.from_numpy(thresholds).to(self._device)
-        found: dict[int, Boxes] = {}
-        for size, places in self._format.by_size(pictures, self._pictures_at_once):
-            same = [pictures[place] for place in places]
-            with stage("prepare"):
-                pixels = self._format.prepare(same, size, self._device, self._dtype)
-            with stage("encode"):
-                seen = self.network.encode_pictures(pixels)
-            with stage("decode"):
-                answers = [self.network.detect(seen, caption.text) for caption in encoded]
-                for i, (place, picture) in enumerate(zip(places, same, strict=True)):
-                    one = [(logits[i], boxes[i]) for logits, boxes in answers]
-                    found[place] = _boxes(one, encoded, least, size_of(picture))
-        return [found[place] for place in range(len(pictures))]
+    def logits_and_boxes(self, seen: PictureFeatures, text: Caption) -> tuple[Tensor, Tensor]:
+        return self.network.detect(seen, text.text)
+
+    def _boxes(
+        self,
+        answers: Sequence[tuple[Tensor, Tensor]],
+        texts: Sequence[Caption],
+        thresholds: Tensor,
+        size: tuple[int, int],
+    ) -> Boxes:
+        """What a picture's logits (Q, T) and boxes (Q, 4), of each caption, come to. size: (H, W) of the picture."""
+        corners, certain, phrase_index = [], [], []
+        for (logits, boxes), caption in zip(answers, texts, strict=True):
+            per_phrase = torch.stack([logits[:, a:b].amax(-1) for a, b in caption.spans], dim=1)
+            scores = per_phrase.sigmoid()
+            query, phrase = (scores >= thresholds[caption.phrase_index]).nonzero(as_tuple=True)
+            corners.append(to_corners(boxes, size)[query])
+            certain.append(scores[query, phrase])
+            phrase_index.append(caption.phrase_index[phrase])
+        return Boxes(torch.cat(corners), torch.cat(certain), torch.cat(phrase_index))
 
     def _tokenize(self, phrase: str) -> Tokens:
         """Without delimiters, which would cut the phrase in two."""
@@ -193,21 +186,3 @@ class GroundingDinoDetector(Detector[tuple[Caption, ...]]):
             tuple(span_of[phrases[index]] for index in here),
             torch.tensor(here, device=self._device),
         )
-
-
-def _boxes(
-    answers: Sequence[tuple[Tensor, Tensor]],
-    captions: Sequence[Caption],
-    thresholds: Tensor,
-    size: tuple[int, int],
-) -> Boxes:
-    """What a picture's logits (Q, T) and boxes (Q, 4), of each caption, come to. size: (H, W) of the picture."""
-    corners, certain, phrase_index = [], [], []
-    for (logits, boxes), caption in zip(answers, captions, strict=True):
-        per_phrase = torch.stack([logits[:, a:b].amax(-1) for a, b in caption.spans], dim=1)
-        scores = per_phrase.sigmoid()
-        query, phrase = (scores >= thresholds[caption.phrase_index]).nonzero(as_tuple=True)
-        corners.append(to_corners(boxes, size)[query])
-        certain.append(scores[query, phrase])
-        phrase_index.append(caption.phrase_index[phrase])
-    return Boxes(torch.cat(corners), torch.cat(certain), torch.cat(phrase_index))

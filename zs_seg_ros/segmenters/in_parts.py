@@ -5,14 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-_PLACES_AT_ONCE = 4096
+_PLACES_AT_ONCE = 1024
 
 
 class InParts(nn.Module):
-    """A network that looks at each place alone, given some thousand places at a time.
+    """A network that looks at each place alone, given some of the places at a time.
 
-    What lies between its layers, 100 MB in the first blocks of SAM 2, then stays in the cache. Measured on two cores:
-    SAM 2 reads a picture in 2.4 s in place of 2.6, to the same bits.
+    What lies between its layers, 100 MB in the first blocks of SAM 2 and 44 MB in OWLv2's, then stays in the cache.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -23,3 +22,10 @@ class InParts(nn.Module):
         parts = torch.split(places.reshape(-1, places.shape[-1]), _PLACES_AT_ONCE)
         found = torch.cat([self.network(part) for part in parts])
         return found.view(*places.shape[:-1], found.shape[-1])
+
+
+def feed_forward_in_parts(model: nn.Module, kind: type[nn.Module]) -> None:
+    """Each `mlp` of that kind in a model."""
+    for module in list(model.modules()):
+        if isinstance(getattr(module, "mlp", None), kind):
+            module.mlp = InParts(module.mlp)  # type: ignore[arg-type]

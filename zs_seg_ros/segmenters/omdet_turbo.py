@@ -19,22 +19,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from transformers import CLIPTokenizer, OmDetTurboConfig, OmDetTurboForObjectDetection
+from transformers import OmDetTurboConfig, OmDetTurboForObjectDetection
 from transformers.models.detr.image_processing_pil_detr import DetrImageProcessorPil
 
 from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters import LoadOptions
-from zs_seg_ros.segmenters.boxes import Boxes, Detector
+from zs_seg_ros.segmenters.boxes import Boxes
 from zs_seg_ros.segmenters.captions import split_into_captions
+from zs_seg_ros.segmenters.detr_detector import DetrDetector
 from zs_seg_ros.segmenters.detr_pictures import DetrFormat, load_detr_format, to_corners
-from zs_seg_ros.segmenters.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.phrase_cache import PhraseCache
-from zs_seg_ros.segmenters.phrase_tokenizer import PhraseTokenizer
-from zs_seg_ros.segmenters.pretrained import load_model, load_tokenizer
-from zs_seg_ros.segmenters.stages import stage
-from zs_seg_ros.types import Picture, size_of
+from zs_seg_ros.segmenters.phrase_tokenizer import filled, load_clip_tokenizer
+from zs_seg_ros.segmenters.pretrained import load_model
 
 _DEFAULT_FORMAT = DetrFormat((640, 640))  # the published file's
 _SAME_THING = 0.5
@@ -57,30 +54,21 @@ class Task:
     phrase_index: Tensor
 
 
-class OmDetTurboDetector(Detector[tuple[Task, ...]]):
+class OmDetTurboDetector(DetrDetector[Task]):
     """A checkpoint from a folder in the format of transformers.
+
+    Of boxes of one phrase that overlap much only the most certain is kept.
 
     Picture and text encoder work in the chosen precision. What comes after them keeps float32 weights and computes its
     matrix products in that precision (autocast): a place in the picture, as 0..1 in bfloat16, would be four pixels of
     1280 off.
     """
 
-    caution = "this model reads all classes as one text: the scores of one depend a little on which others there are"
-
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
-        self.model = model
-        self._device = choose_device(options.device)
-        self.device = str(self._device)
-        self._dtype = choose_precision(options, self._device)
+        super().__init__(model, options, _PICTURES_AT_ONCE)
         _check_timm(model, folder)
         loaded = load_model(OmDetTurboForObjectDetection, model, folder, torch.float32)
-        text = loaded.config.text_config
-        self._tokenizer = PhraseTokenizer(
-            load_tokenizer(CLIPTokenizer, model, folder),
-            model,
-            text.vocab_size,
-            text.max_position_embeddings,
-        )
+        self._tokenizer = load_clip_tokenizer(model, folder, loaded.config.text_config)
         self._tasks = PhraseCache[tuple[str, ...], tuple[Tensor, Tensor]](_TASKS_KEPT)
         self._format = load_detr_format(DetrImageProcessorPil, model, folder, _DEFAULT_FORMAT)
         self.network = loaded.to(self._device)
@@ -90,9 +78,6 @@ class OmDetTurboDetector(Detector[tuple[Task, ...]]):
         decoder = self.network.decoder
         decoder.generate_anchors = partial(type(decoder).generate_anchors.__wrapped__, decoder)
         self._see: Callable[[Tensor], list[Tensor]] = self.network.vision_backbone
-        # A CPU gains nothing by more; another number of pictures would be compiled again.
-        few = self._device.type == "cpu" or options.compile
-        self._pictures_at_once = 1 if few else _PICTURES_AT_ONCE
         if options.compile:
             self._see = torch.compile(self.network.vision_backbone, dynamic=False)
 
@@ -117,29 +102,6 @@ class OmDetTurboDetector(Detector[tuple[Task, ...]]):
         )
 
     @torch.inference_mode()
-    def detect(
-        self,
-        pictures: Sequence[Picture],
-        encoded: tuple[Task, ...],
-        thresholds: NDArray[np.float32],
-    ) -> list[Boxes]:
-        """As `Detector.detect`; of boxes of one phrase that overlap much only the most certain."""
-        least = torch.from_numpy(thresholds).to(self._device)
-        found: dict[int, Boxes] = {}
-        for size, places in self._format.by_size(pictures, self._pictures_at_once):
-            same = [pictures[place] for place in places]
-            with stage("prepare"):
-                pixels = self._format.prepare(same, size, self._device, self._dtype)
-            with stage("encode"):
-                seen = self.encode_pictures(pixels)
-            with stage("decode"):
-                answers = [self.logits_and_boxes(seen, task) for task in encoded]
-                for i, (place, picture) in enumerate(zip(places, same, strict=True)):
-                    one = [(logits[i], boxes[i]) for logits, boxes in answers]
-                    found[place] = _boxes(one, encoded, least, size_of(picture))
-        return [found[place] for place in range(len(pictures))]
-
-    @torch.inference_mode()
     def encode_pictures(self, pixels: Tensor) -> list[Tensor]:
         """Prepared pictures (B, 3, height, width) to feature maps (B, D, h, w) of several resolutions."""
         with self._mixed():
@@ -149,19 +111,42 @@ class OmDetTurboDetector(Detector[tuple[Task, ...]]):
         return maps
 
     @torch.inference_mode()
-    def logits_and_boxes(self, seen: list[Tensor], task: Task) -> tuple[Tensor, Tensor]:
+    def logits_and_boxes(self, seen: list[Tensor], text: Task) -> tuple[Tensor, Tensor]:
         """Logits (B, Q, C), and boxes (B, Q, 4) as centre, width and height in 0..1, both float32."""
         count = len(seen[0])
-        words = torch.ones(count, len(task.sentence), dtype=torch.int64, device=self._device)
+        words = torch.ones(count, len(text.sentence), dtype=torch.int64, device=self._device)
         with self._mixed():
             decoded = self.network.decoder(
                 [features.float() for features in seen],
-                task.classes.expand(-1, count, -1),
-                task.sentence.expand(-1, count, -1),
+                text.classes.expand(-1, count, -1),
+                text.sentence.expand(-1, count, -1),
                 words,
                 return_dict=True,
             )
         return decoded.decoder_classes[-1].float(), decoded.decoder_coords[-1].float()
+
+    def _boxes(
+        self,
+        answers: Sequence[tuple[Tensor, Tensor]],
+        texts: Sequence[Task],
+        thresholds: Tensor,
+        size: tuple[int, int],
+    ) -> Boxes:
+        """What a picture's logits (Q, C) and boxes (Q, 4), of each task, come to. size: (H, W) of the picture."""
+        found = []
+        for (logits, boxes), task in zip(answers, texts, strict=True):
+            corners, scores = to_corners(boxes, size), logits.sigmoid()[:, task.columns]
+            for column, phrase in enumerate(task.phrase_index.tolist()):
+                sure = (scores[:, column] >= thresholds[phrase]).nonzero()[:, 0]
+                kept = sure[without_overlaps(corners[sure], scores[sure, column], _SAME_THING)]
+                found.append(
+                    Boxes(corners[kept], scores[kept, column], torch.full_like(kept, phrase))
+                )
+        return Boxes(
+            torch.cat([boxes.corners for boxes in found]),
+            torch.cat([boxes.scores for boxes in found]),
+            torch.cat([boxes.phrase_index for boxes in found]),
+        )
 
     def _encode_tasks(self, tasks: Sequence[Sequence[str]]) -> list[tuple[Tensor, Tensor]]:
         return [self._encode_task(words) for words in tasks]
@@ -169,9 +154,8 @@ class OmDetTurboDetector(Detector[tuple[Task, ...]]):
     def _encode_task(self, words: Sequence[str]) -> tuple[Tensor, Tensor]:
         """`Task.classes`, in the order of the words, and `Task.sentence`."""
         tokens = [self._tokenizer.tokens(phrase) for phrase in words]
-        length, end = max(map(len, tokens)), self._tokenizer.end
         # The text encoder only looks back, so that what fills up a phrase after its end needs no mask.
-        ids = torch.tensor([row + [end] * (length - len(row)) for row in tokens])
+        ids = filled(tokens, self._tokenizer.end)
         text = self.network.language_backbone
         read = text.model(ids.to(self._device)).last_hidden_state
         last = [len(row) - 1 for row in tokens]
@@ -221,27 +205,6 @@ def _check_timm(model: str, folder: Path) -> None:
             f"the picture encoder of {model} is one of the package timm, which is not installed; install timm, and "
             "torchvision of the version that belongs to the installed torch"
         )
-
-
-def _boxes(
-    answers: Sequence[tuple[Tensor, Tensor]],
-    tasks: Sequence[Task],
-    thresholds: Tensor,
-    size: tuple[int, int],
-) -> Boxes:
-    """What a picture's logits (Q, C) and boxes (Q, 4), of each task, come to. size: (H, W) of the picture."""
-    found = []
-    for (logits, boxes), task in zip(answers, tasks, strict=True):
-        corners, scores = to_corners(boxes, size), logits.sigmoid()[:, task.columns]
-        for column, phrase in enumerate(task.phrase_index.tolist()):
-            sure = (scores[:, column] >= thresholds[phrase]).nonzero()[:, 0]
-            kept = sure[without_overlaps(corners[sure], scores[sure, column], _SAME_THING)]
-            found.append(Boxes(corners[kept], scores[kept, column], torch.full_like(kept, phrase)))
-    return Boxes(
-        torch.cat([boxes.corners for boxes in found]),
-        torch.cat([boxes.scores for boxes in found]),
-        torch.cat([boxes.phrase_index for boxes in found]),
-    )
 
 
 def without_overlaps(boxes: Tensor, scores: Tensor, most: float) -> Tensor:

@@ -13,22 +13,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from transformers import CLIPTokenizer, Owlv2ForObjectDetection
+from transformers import Owlv2ForObjectDetection
 from transformers.models.owlv2.image_processing_pil_owlv2 import Owlv2ImageProcessorPil
+from transformers.models.owlv2.modeling_owlv2 import Owlv2MLP
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters import LoadOptions
 from zs_seg_ros.segmenters.boxes import Boxes, Detector
 from zs_seg_ros.segmenters.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.in_parts import feed_forward_in_parts
 from zs_seg_ros.segmenters.owlv2_network import encode_pictures
 from zs_seg_ros.segmenters.owlv2_pictures import prepare_square
 from zs_seg_ros.segmenters.phrase_cache import PhraseCache
-from zs_seg_ros.segmenters.phrase_tokenizer import PhraseTokenizer
+from zs_seg_ros.segmenters.phrase_tokenizer import load_clip_tokenizer
 from zs_seg_ros.segmenters.pretrained import (
     PictureFormat,
     load_model,
     load_picture_format,
-    load_tokenizer,
 )
 from zs_seg_ros.segmenters.stages import stage
 from zs_seg_ros.types import Picture, size_of
@@ -50,18 +51,14 @@ class Owlv2Detector(Detector[Tensor]):
         self.device = str(device)
         self._dtype = choose_precision(options, device)
         loaded = load_model(Owlv2ForObjectDetection, model, folder, self._dtype)
-        text = loaded.config.text_config
-        self._tokenizer = PhraseTokenizer(
-            load_tokenizer(CLIPTokenizer, model, folder),
-            model,
-            text.vocab_size,
-            text.max_position_embeddings,
-        )
+        self._tokenizer = load_clip_tokenizer(model, folder, loaded.config.text_config)
         self._phrases = PhraseCache[str, Tensor]()
         side: int = loaded.config.vision_config.image_size
         default = PictureFormat((side, side), _MEAN, _STD)
         self._format = load_picture_format(Owlv2ImageProcessorPil, model, folder, default)
         self._check(loaded)
+        if device.type == "cpu":
+            feed_forward_in_parts(loaded.owlv2.vision_model, Owlv2MLP)
         self._network = loaded.to(device)
         self._pictures_at_once = 1 if device.type == "cpu" or options.compile else 8
         self._read: Callable[[Tensor], tuple[Tensor, Tensor]] = self._read_pictures

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import CLIPTokenizer, PreTrainedTokenizerBase
 
 from zs_seg_ros.errors import ModelError, VocabularyError
+from zs_seg_ros.segmenters.pretrained import load_tokenizer
 
 _PHRASES_AT_ONCE = 64  # bounds the memory that a vocabulary of thousands takes while it is encoded
 
@@ -62,5 +65,25 @@ class PhraseTokenizer:
         tokens = [self.phrase(phrase) for phrase in phrases]
         for start in range(0, len(tokens), _PHRASES_AT_ONCE):
             part = tokens[start : start + _PHRASES_AT_ONCE]
-            length = max(len(row) for row in part)
-            yield torch.tensor([row + [self.end] * (length - len(row)) for row in part])
+            yield filled(part, self.end)
+
+
+def load_clip_tokenizer(
+    model: str, folder: Path, text_config: Any, longest: int | None = None
+) -> PhraseTokenizer:
+    """That of a checkpoint with CLIP's text encoder. longest: where the model reads less than `text_config` says.
+
+    Raises ModelError when it is missing, damaged or that of another model.
+    """
+    return PhraseTokenizer(
+        load_tokenizer(CLIPTokenizer, model, folder),
+        model,
+        text_config.vocab_size,
+        longest or text_config.max_position_embeddings,
+    )
+
+
+def filled(rows: Sequence[Sequence[int]], fill: int, length: int = 0) -> Tensor:
+    """(N, L) int64: rows filled up at their ends, to `length` or the longest of them."""
+    length = max(length, *map(len, rows))
+    return torch.tensor([[*row, *[fill] * (length - len(row))] for row in rows])

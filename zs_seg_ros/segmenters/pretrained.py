@@ -70,6 +70,11 @@ def load_tokenizer(kind: type[Tokenizer], model: str, folder: Path) -> Tokenizer
         raise _damaged(model, folder, error) from error
 
 
+def says_how_pictures_are_prepared(folder: Path) -> bool:
+    names = ("preprocessor_config.json", "processor_config.json")
+    return any((folder / name).is_file() for name in names)
+
+
 def load_picture_format(
     kind: type[BaseImageProcessor], model: str, folder: Path, default: PictureFormat
 ) -> PictureFormat:
@@ -77,8 +82,7 @@ def load_picture_format(
 
     Raises ModelError when the file is damaged.
     """
-    names = ("preprocessor_config.json", "processor_config.json")
-    if not any((folder / name).is_file() for name in names):
+    if not says_how_pictures_are_prepared(folder):
         return default
     try:
         processor = kind.from_pretrained(folder, local_files_only=True)

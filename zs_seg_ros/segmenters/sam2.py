@@ -20,7 +20,7 @@ from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters import LoadOptions
 from zs_seg_ros.segmenters.boxes import BoxSegmenter
 from zs_seg_ros.segmenters.device import choose_device, choose_precision
-from zs_seg_ros.segmenters.in_parts import InParts
+from zs_seg_ros.segmenters.in_parts import feed_forward_in_parts
 from zs_seg_ros.segmenters.pictures import prepare
 from zs_seg_ros.segmenters.pretrained import PictureFormat, load_model, load_picture_format
 from zs_seg_ros.segmenters.stages import stage
@@ -52,9 +52,7 @@ class Sam2BoxSegmenter(BoxSegmenter):
                 f"{side}x{side}; fetch the checkpoint again"
             )
         if device.type == "cpu":
-            for module in list(loaded.vision_encoder.modules()):
-                if isinstance(getattr(module, "mlp", None), Sam2FeedForward):
-                    module.mlp = InParts(module.mlp)
+            feed_forward_in_parts(loaded.vision_encoder, Sam2FeedForward)
         self._network = loaded.to(device)
         with torch.inference_mode():
             self._positions = self._network.get_image_wide_positional_embeddings().to(self._dtype)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import CLIPTokenizer, PreTrainedModel
+from transformers import PreTrainedModel
 
 # Not from `transformers` itself: that refuses them without torchvision, which only prompts with boxes need.
 from transformers.models.sam3.modeling_sam3 import Sam3Model
@@ -33,14 +33,13 @@ from zs_seg_ros.segmenters.instances import (
     without_duplicates,
 )
 from zs_seg_ros.segmenters.phrase_cache import PhraseCache
-from zs_seg_ros.segmenters.phrase_tokenizer import PhraseTokenizer
+from zs_seg_ros.segmenters.phrase_tokenizer import filled, load_clip_tokenizer
 from zs_seg_ros.segmenters.phrases import flat_phrases, refuse_exemplars, similarity_warnings
 from zs_seg_ros.segmenters.pictures import prepare
 from zs_seg_ros.segmenters.pretrained import (
     PictureFormat,
     load_model,
     load_picture_format,
-    load_tokenizer,
 )
 from zs_seg_ros.segmenters.sam3_network import PictureFeatures, Sam3Network, TextFeatures
 from zs_seg_ros.segmenters.stages import stage
@@ -95,12 +94,7 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         self.device = str(device)
         self._dtype = choose_precision(options, device)
         loaded = load_model(self._kind, model, folder, self._dtype)
-        self._tokenizer = PhraseTokenizer(
-            load_tokenizer(CLIPTokenizer, model, folder),
-            model,
-            loaded.config.text_config.vocab_size,
-            _TOKENS,
-        )
+        self._tokenizer = load_clip_tokenizer(model, folder, loaded.config.text_config, _TOKENS)
         self._phrases = PhraseCache[str, TextFeatures](_PHRASES_KEPT)
         side: int = loaded.config.image_size
         default = PictureFormat((side, side), _MEAN, _STD)
@@ -139,12 +133,10 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
 
     def _encode_phrases(self, phrases: Sequence[str]) -> list[TextFeatures]:
         read = [self._tokenizer.phrase(phrase) for phrase in phrases]
-        filled = [tokens + [self._tokenizer.end] * (_TOKENS - len(tokens)) for tokens in read]
+        ids = filled(read, self._tokenizer.end, _TOKENS)
         lengths = torch.tensor([len(tokens) for tokens in read])
         present = torch.arange(_TOKENS) < lengths[:, None]
-        return self.network.encode_text(
-            torch.tensor(filled, device=self.device), present.to(self.device)
-        )
+        return self.network.encode_text(ids.to(self.device), present.to(self.device))
 
     @torch.inference_mode()
     def segment(self, batch: Batch, encoded: EncodedVocabulary[Sam3Features]) -> list[Segmentation]:

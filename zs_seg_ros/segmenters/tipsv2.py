@@ -34,7 +34,7 @@ from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.label_image import best_of_phrases, decode
 from zs_seg_ros.segmenters.phrase_cache import PhraseCache
-from zs_seg_ros.segmenters.phrase_tokenizer import PhraseTokenizer
+from zs_seg_ros.segmenters.phrase_tokenizer import PhraseTokenizer, filled
 from zs_seg_ros.segmenters.phrases import flat_phrases, refuse_exemplars, similarity_warnings
 from zs_seg_ros.segmenters.pictures import prepare
 from zs_seg_ros.segmenters.pretrained import (
@@ -186,9 +186,7 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
         rows = []
         for start in range(0, len(tokens), _PROMPTS_AT_ONCE):
             part = tokens[start : start + _PROMPTS_AT_ONCE]
-            length = max(len(row) for row in part)
-            ids = torch.tensor([row + [0] * (length - len(row)) for row in part])
-            mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in part])
+            ids, mask = filled(part, 0), filled([[1] * len(row) for row in part], 0)
             output = self.network.get_text_features(ids.to(self.device), mask.to(self.device))
             rows.append(functional.normalize(output.pooler_output.float(), dim=-1))
         means = torch.cat(rows).view(len(phrases), len(PROMPTS), -1).mean(dim=1)

@@ -11,18 +11,18 @@ from pathlib import Path
 
 from zs_seg_ros.errors import ModelError
 
-# kind -> the module here that has `write_published`, which writes the published shape to a folder
-_PUBLISHED = {
-    "clipseg": "clipseg",
-    "grounding-dino": "grounding_dino",
-    "omdet-turbo": "omdet_turbo",
-    "owlv2": "owlv2",
-    "sam2": "sam2",
-    "sam3": "sam3",
-    "sam_hq": "sam_hq",
-    "segformer": "segformer",
-    "tipsv2": "tipsv2",
-}
+# Each has a module here, with _ for -, that has `write_published`, which writes the published shape to a folder.
+_PUBLISHED = (
+    "clipseg",
+    "grounding-dino",
+    "omdet-turbo",
+    "owlv2",
+    "sam2",
+    "sam3",
+    "sam_hq",
+    "segformer",
+    "tipsv2",
+)
 
 
 def write_published(kinds: str, folder: Path) -> str:
@@ -41,6 +41,7 @@ def write_published(kinds: str, folder: Path) -> str:
         path = folder / kind
         path.mkdir()
         with quiet():
-            importlib.import_module(f"zs_seg_ros.testing.{_PUBLISHED[kind]}").write_published(path)
+            module = importlib.import_module(f"zs_seg_ros.testing.{kind.replace('-', '_')}")
+            module.write_published(path)
         models.append(str(path))
     return " + ".join(models)
