@@ -1,8 +1,7 @@
 """Identities: the same thing keeps its track_id from frame to frame.
 
-Norfair (norfair-enough, the maintained one) tracks: it begins tracks, predicts and matches. It counts
-frames and knows points; this module gives it seconds, the sizes of things, and ids that are never given
-twice. The first Tracker of a process imports it, and with it scipy, which takes about a second.
+A Kalman filter of constant speed says where a thing should be (Kalman 1960, "A new approach to linear filtering and
+prediction problems"); what is found nearest there, in sizes of things, is the thing.
 """
 
 from __future__ import annotations
@@ -11,18 +10,13 @@ import itertools
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.types import DetectedObject
-
-if TYPE_CHECKING:
-    from norfair import Detection, Distance
-    from norfair.filter import OptimizedKalmanFilter
-    from norfair.tracker import TrackedObject
 
 LONGEST_ABSENCE_S = 4.0
 """A thing that is hidden or out of the picture for longer is another one when it comes back."""
@@ -44,14 +38,17 @@ _AREA_WEIGHT = 0.25
 _NEWCOMER_PENALTY = 0.3
 """A track that was seen only once gives way to one with an id."""
 
-# What the Kalman filters expect.
+# What the Kalman filters expect, as standard deviations.
 _JITTER_PX = 1.5
+_FIRST_JITTER_PX = 3.0
 _SPEED_PX_S = 200.0
-_ACCELERATION_PX_S2 = 50.0
+_SPEED_CHANGE_PX_S = 50.0  # from one frame to the next
 
 _SHORTEST_STEP_S = 1e-3  # two frames may carry one stamp
-_FOR_EVER = 1_000_000  # frames: Norfair leaves it to this module when a track ends
 _LARGEST_ID = 2**32 - 1
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 _numbers = itertools.count(1)
 _numbers_lock = threading.Lock()
@@ -62,22 +59,6 @@ def _new_track_id() -> int:
     with _numbers_lock:
         number = next(_numbers)
     return number if number <= _LARGEST_ID else 0
-
-
-@dataclass
-class _Sighting:
-    """A thing in a frame; what its track remembers, the id and the size, goes from one to the next."""
-
-    stamp_ns: int
-    class_id: int
-    area_px: int
-    size_px: float
-    track_id: int = 0
-
-
-def _last_seen(track: TrackedObject) -> _Sighting:
-    sighting: _Sighting = track.last_detection.data
-    return sighting
 
 
 class Tracker:
@@ -91,22 +72,7 @@ class Tracker:
     def __init__(self) -> None:
         self._vocabulary_version: int | None = None
         self._stamp_ns = 0
-        self._start_afresh()
-
-    def _start_afresh(self) -> None:
-        import norfair
-
-        self._step_s = 1.0
-        self._filters = norfair.OptimizedKalmanFilterFactory(R=_JITTER_PX**2)
-        self._norfair = norfair.Tracker(
-            distance_function="euclidean",
-            distance_threshold=math.inf,
-            hit_counter_max=_FOR_EVER,
-            initialization_delay=0,
-            filter_factory=self._filters,
-            past_detections_length=0,
-        )
-        self._norfair.distance_function = cast("Distance", _DistanceInSizes())
+        self._tracks = _sightings((), 0)
 
     def update(
         self, objects: Sequence[DetectedObject], stamp_ns: int, vocabulary_version: int
@@ -117,95 +83,138 @@ class Tracker:
         another vocabulary, a stamp before the last one, or one LONGEST_ABSENCE_S after it.
         """
         if vocabulary_version != self._vocabulary_version or stamp_ns < self._stamp_ns:
-            self._start_afresh()
-        self._forget_the_lost(stamp_ns)
-        self._set_step(stamp_ns)
+            self._tracks = _sightings((), 0)
+        tracks = _without_the_lost(self._tracks, self._stamp_ns, stamp_ns)
+        step_s = (stamp_ns - self._stamp_ns) * 1e-9
+        step_s = min(max(step_s, _SHORTEST_STEP_S), LONGEST_ABSENCE_S)
+        _predict(tracks, step_s, self._stamp_ns)
+        found = _sightings(objects, stamp_ns)
+        thing, track = _nearest_pairs(_distances(found, tracks))
+        _go_on(found, thing, tracks[track], step_s)
+        out_of_sight = np.delete(np.arange(len(tracks.track_id)), track)
+        self._tracks = _joined(tracks[out_of_sight], found)
         self._vocabulary_version, self._stamp_ns = vocabulary_version, stamp_ns
-
-        detections = _detections(objects, stamp_ns)
-        seen_before = {track: _last_seen(track) for track in self._norfair.tracked_objects}
-        self._norfair.update(detections, period=_FOR_EVER)
-        for track, before in seen_before.items():
-            now = _last_seen(track)
-            if now is not before:
-                now.track_id = before.track_id or _new_track_id()
-                shrunk_px = before.size_px * math.exp(-self._step_s / _SIZE_KEPT_S)
-                now.size_px = max(now.size_px, shrunk_px)
         return tuple(
-            replace(thing, track_id=detection.data.track_id)
-            for thing, detection in zip(objects, detections, strict=True)
+            replace(thing, track_id=track_id)
+            for thing, track_id in zip(objects, found.track_id.tolist(), strict=True)
         )
 
-    def _forget_the_lost(self, stamp_ns: int) -> None:
-        """And those that were seen for the first time in the frame before the last one."""
-        self._norfair.tracked_objects = [
-            track
-            for track in self._norfair.tracked_objects
-            if stamp_ns - _last_seen(track).stamp_ns < LONGEST_ABSENCE_S * 1e9
-            and (_last_seen(track).track_id or _last_seen(track).stamp_ns == self._stamp_ns)
-        ]
 
-    def _set_step(self, stamp_ns: int) -> None:
-        """Norfair's filters step once per frame: tell them how long this step is.
+@dataclass(eq=False)
+class _Tracks:
+    """Things as they were last seen, and where they are heading; arrays (T,) unless said otherwise.
 
-        The speeds in them, and all their variances, are per step.
-        """
-        elapsed_s = (stamp_ns - self._stamp_ns) * 1e-9
-        step_s = min(max(elapsed_s, _SHORTEST_STEP_S), LONGEST_ABSENCE_S)
-        change, self._step_s = step_s / self._step_s, step_s
-        self._filters.vel_variance = (_SPEED_PX_S * step_s) ** 2
-        self._filters.Q = (_ACCELERATION_PX_S2 * step_s) ** 2
-        for track in self._norfair.tracked_objects:
-            motion = cast("OptimizedKalmanFilter", track.filter)
-            motion.q_Q = self._filters.Q
-            motion.vel_variance *= change**2
-            motion.pos_vel_covariance *= change
-            motion.x[motion.dim_z :] *= change
-            if _last_seen(track).stamp_ns < self._stamp_ns:
-                motion.x[motion.dim_z :] *= math.exp(-step_s / _SPEED_KEPT_S)
-                motion.pos_variance += motion.vel_variance
+    track_id is 0 for a thing that was seen once. seen_ns: the stamp of the frame. position_px and speed_px_s (T, 2) are
+    the filters' estimates of x and y, which have the variances and covariance of position and speed in common.
+    """
+
+    track_id: Integers
+    class_id: Integers
+    seen_ns: Integers
+    area_px: Floats
+    size_px: Floats
+    position_px: Floats
+    speed_px_s: Floats
+    position_variance: Floats
+    covariance: Floats
+    speed_variance: Floats
+
+    def __getitem__(self, chosen: NDArray[Any]) -> _Tracks:
+        return _Tracks(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
-def _detections(objects: Sequence[DetectedObject], stamp_ns: int) -> list[Detection]:
-    from norfair import Detection
-
-    detections = []
-    for thing in objects:
-        box = thing.box
-        centre_px = np.array([[box.left + box.width / 2, box.top + box.height / 2]])
-        size_px = max(_SMALLEST_SIZE_PX, math.hypot(box.width, box.height))
-        sighting = _Sighting(stamp_ns, thing.class_id, max(1, thing.area), size_px)
-        detections.append(Detection(centre_px, data=sighting))
-    return detections
+def _joined(some: _Tracks, others: _Tracks) -> _Tracks:
+    columns = [(getattr(some, f.name), getattr(others, f.name)) for f in fields(some)]
+    return _Tracks(*map(np.concatenate, columns))
 
 
-class _DistanceInSizes:
-    """From where tracks lead to what was found, infinite beyond a track's reach or class.
+def _sightings(objects: Sequence[DetectedObject], stamp_ns: int) -> _Tracks:
+    """What is found in a frame, each as a thing that was never seen before."""
+    count = len(objects)
+    boxes = np.array([(o.box.left, o.box.top, o.box.width, o.box.height) for o in objects], float)
+    corner, extent = np.split(boxes.reshape(count, 4), 2, axis=1)
+    return _Tracks(
+        track_id=np.zeros(count, np.int64),
+        class_id=np.array([thing.class_id for thing in objects], np.int64),
+        seen_ns=np.full(count, stamp_ns),
+        area_px=np.array([max(1, thing.area) for thing in objects], float),
+        size_px=np.maximum(_SMALLEST_SIZE_PX, np.hypot(*extent.T)),
+        position_px=corner + extent / 2,
+        speed_px_s=np.zeros((count, 2)),
+        position_variance=np.full(count, _FIRST_JITTER_PX**2),
+        covariance=np.zeros(count),
+        speed_variance=np.full(count, _SPEED_PX_S**2),
+    )
+
+
+def _without_the_lost(tracks: _Tracks, last_stamp_ns: int, stamp_ns: int) -> _Tracks:
+    """And without those that were seen for the first time in a frame before the last one."""
+    lately = stamp_ns - tracks.seen_ns < LONGEST_ABSENCE_S * 1e9
+    return tracks[lately & ((tracks.track_id > 0) | (tracks.seen_ns == last_stamp_ns))]
+
+
+def _predict(tracks: _Tracks, step_s: float, last_stamp_ns: int) -> None:
+    """Let the filters go `step_s` ahead."""
+    out_of_sight = tracks.seen_ns < last_stamp_ns
+    tracks.speed_px_s[out_of_sight] *= math.exp(-step_s / _SPEED_KEPT_S)
+    tracks.position_px += tracks.speed_px_s * step_s
+    tracks.position_variance += (
+        2 * step_s * tracks.covariance
+        + step_s**2 * tracks.speed_variance
+        + (_SPEED_CHANGE_PX_S * step_s) ** 2
+    )
+    tracks.covariance += step_s * tracks.speed_variance
+    tracks.speed_variance += _SPEED_CHANGE_PX_S**2
+
+
+def _go_on(found: _Tracks, things: Integers, tracks: _Tracks, step_s: float) -> None:
+    """Let those of `found` that are `things` be the things of `tracks`, one each."""
+    new = tracks.track_id == 0
+    tracks.track_id[new] = [_new_track_id() for _ in range(np.count_nonzero(new))]
+    found.track_id[things] = tracks.track_id
+    shrunk_px = tracks.size_px * math.exp(-step_s / _SIZE_KEPT_S)
+    found.size_px[things] = np.maximum(found.size_px[things], shrunk_px)
+
+    total_variance = tracks.position_variance + _JITTER_PX**2
+    position_gain = tracks.position_variance / total_variance
+    speed_gain = tracks.covariance / total_variance
+    surprise_px = found.position_px[things] - tracks.position_px
+    found.position_px[things] = tracks.position_px + position_gain[:, None] * surprise_px
+    found.speed_px_s[things] = tracks.speed_px_s + speed_gain[:, None] * surprise_px
+    found.position_variance[things] = position_gain * _JITTER_PX**2
+    found.speed_variance[things] = tracks.speed_variance - speed_gain * tracks.covariance
+    found.covariance[things] = speed_gain * _JITTER_PX**2
+
+
+def _distances(found: _Tracks, tracks: _Tracks) -> Floats:
+    """(F, T) from what was found to where tracks lead, in sizes; infinite beyond a track's reach or class.
 
     Among several tracks within reach those come first that were seen lately, and as large.
     """
+    away_px = np.linalg.norm(found.position_px[:, None] - tracks.position_px, axis=2)
+    distance = away_px / (np.add.outer(found.size_px, tracks.size_px) / 2)
+    unseen_s = np.subtract.outer(found.seen_ns, tracks.seen_ns) * 1e-9
+    same_class = np.equal.outer(found.class_id, tracks.class_id)
+    within_reach = same_class & (distance < _REACH + _REACH_GROWTH_PER_S * unseen_s)
+    handicap = (
+        unseen_s
+        + _NEWCOMER_PENALTY * (tracks.track_id == 0)
+        + _AREA_WEIGHT * np.abs(np.subtract.outer(np.log(found.area_px), np.log(tracks.area_px)))
+    )
+    return np.where(within_reach, distance + handicap, np.inf)
 
-    def get_distances(
-        self, objects: Sequence[TrackedObject], candidates: Sequence[Detection] | None
-    ) -> NDArray[np.float64]:
-        """(C, T) float64, for C candidates and T tracks."""
-        if not objects or not candidates:
-            return np.full((len(candidates or ()), len(objects)), np.inf)
-        things = [detection.data for detection in candidates]
-        tracks = [_last_seen(track) for track in objects]
-        found_px = np.array([detection.points[0] for detection in candidates])
-        predicted_px = np.array([track.estimate[0] for track in objects])
-        size_px = np.add.outer([s.size_px for s in things], [s.size_px for s in tracks]) / 2
-        distance = np.linalg.norm(found_px[:, None] - predicted_px, axis=2) / size_px
-        unseen_s = (things[0].stamp_ns - np.array([s.stamp_ns for s in tracks])) * 1e-9
-        same_class = np.equal.outer([s.class_id for s in things], [s.class_id for s in tracks])
-        within_reach = same_class & (distance < _REACH + _REACH_GROWTH_PER_S * unseen_s)
 
-        newcomer = np.array([s.track_id == 0 for s in tracks])
-        log_areas = [np.log([s.area_px for s in side]) for side in (things, tracks)]
-        handicap = (
-            unseen_s
-            + _NEWCOMER_PENALTY * newcomer
-            + _AREA_WEIGHT * np.abs(np.subtract.outer(*log_areas))
-        )
-        return np.where(within_reach, distance + handicap, np.inf)
+def _nearest_pairs(distances: Floats) -> tuple[Integers, Integers]:
+    """Rows and columns of (F, T) distances, nearest first, each in one pair at most.
+
+    Not the pairs of the least sum: for that, things that are where they should be are given away.
+    """
+    rows, columns = np.nonzero(np.isfinite(distances))
+    nearest_first = np.argsort(distances[rows, columns], kind="stable")
+    pairs: dict[int, int] = {}
+    for row, column in zip(
+        rows[nearest_first].tolist(), columns[nearest_first].tolist(), strict=True
+    ):
+        if row not in pairs and column not in pairs.values():
+            pairs[row] = column
+    return np.array(list(pairs), np.int64), np.array(list(pairs.values()), np.int64)

@@ -167,11 +167,14 @@ def test_the_way_for_gpus_gives_what_the_way_for_cpus_gives(case: Case) -> None:
     logits = torch.from_numpy(case.logits)
     limits = torch.from_numpy(case.thresholds).logit()
     best, winner = _most_certain(logits, limits, case.size)
-    best_one_by_one, winner_one_by_one = _most_certain_one_by_one(logits, limits, case.size)
-    same = torch.from_numpy(clear_pixels(case))
-    assert torch.equal(winner[same].int(), winner_one_by_one[same].int())
-    labelled = same & (winner > 0)
-    assert torch.allclose(best[labelled], best_one_by_one[labelled], atol=1e-5)
+    channels = range(1, len(case.ids) + 1)
+    winner_one_by_one, best_one_by_one = _most_certain_one_by_one(
+        logits, limits, case.size, channels, np.dtype(np.uint8)
+    )
+    same = clear_pixels(case)
+    assert (winner.numpy() == winner_one_by_one)[same].all()
+    labelled = same & (winner_one_by_one > 0)
+    np.testing.assert_allclose(best.numpy()[labelled], best_one_by_one[labelled], atol=1e-5)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

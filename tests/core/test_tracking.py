@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -248,12 +246,3 @@ def test_whatever_is_seen_comes_back_in_order_with_ids_that_are_never_shared(
 def replace_id(detected: DetectedObject) -> tuple[object, ...]:
     """All but the id, comparable."""
     return (detected.class_id, detected.score, detected.box, id(detected.mask), detected.surface)
-
-
-def test_the_library_is_imported_only_when_something_is_tracked() -> None:
-    code = (
-        "import sys, zs_seg_ros.tracking as tracking; print('norfair' in sys.modules); "
-        "tracking.Tracker(); print('norfair' in sys.modules, 'torch' in sys.modules)"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.split() == ["False", "True", "False"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from zs_seg_ros.types import Segmentation
+from zs_seg_ros.types import Label, Segmentation
 
 _FINITE = 1e4
 """Stands for infinity, and with a minus for NaN: interpolated, those would spread to their neighbours."""
@@ -44,14 +45,15 @@ def decode(
     logits = logits.float().nan_to_num(nan=-_FINITE, posinf=_FINITE, neginf=-_FINITE)
     limits = torch.from_numpy(thresholds).to(device).logit()
     if device.type == "cpu":
-        best, winner = _most_certain_one_by_one(logits, limits, size)
-    else:
-        best, winner = _most_certain(logits, limits, size)
-    number_type = torch.uint8 if eight_bits else torch.int16
-    values = torch.tensor([0, *ids], dtype=torch.int32).to(device, number_type)
-    label = torch.index_select(values, 0, winner.flatten().int()).view(size)
-    confidence = best.sigmoid_().mul_(255).round_().clamp_(min=1).to(number_type)
-    return _download(label, confidence.mul_(winner > 0))
+        number_type = np.dtype(np.uint8 if eight_bits else np.uint16)
+        label, certainty = _most_certain_one_by_one(logits, limits, size, ids, number_type)
+        return Segmentation(label, _confidence(certainty, label))
+    best, winner = _most_certain(logits, limits, size)
+    small_type = torch.uint8 if eight_bits else torch.int16
+    values = torch.tensor([0, *ids], dtype=torch.int32).to(device, small_type)
+    labels = torch.index_select(values, 0, winner.flatten().int()).view(size)
+    confidence = best.sigmoid_().mul_(255).round_().clamp_(min=1).to(small_type)
+    return _download(labels, confidence.mul_(winner > 0))
 
 
 def _most_certain(logits: Tensor, limits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -70,16 +72,20 @@ def _most_certain(logits: Tensor, limits: Tensor, size: tuple[int, int]) -> tupl
 
 
 def _most_certain_one_by_one(
-    logits: Tensor, limits: Tensor, size: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
-    """The same, several times faster on a CPU: OpenCV, class by class, so that all stays in the cache."""
+    logits: Tensor,
+    limits: Tensor,
+    size: tuple[int, int],
+    ids: Sequence[int],
+    number_type: np.dtype[Any],
+) -> tuple[Label, NDArray[np.float32]]:
+    """The same with ids for channels, several times faster on a CPU: by OpenCV, class by class, in the cache."""
     just_below = torch.nextafter(limits, limits.new_tensor(-torch.inf)).tolist()
     # Interpolation never exceeds its inputs: a class below its limit everywhere cannot win a pixel.
     highest = logits.flatten(1).amax(dim=1).tolist()
     present = [i for i, high in enumerate(highest) if high > just_below[i]]
     lowest = min((just_below[channel] for channel in present), default=0.0)
     best = np.full(size, lowest, np.float32)
-    winner = np.zeros(size, np.uint8 if len(logits) <= 255 else np.uint16)
+    label = np.zeros(size, number_type)
     full, better = np.empty_like(best), np.empty(size, np.bool_)
     for channel in present:
         small = logits[channel].numpy()
@@ -87,9 +93,21 @@ def _most_certain_one_by_one(
         if just_below[channel] > lowest:
             full[full <= just_below[channel]] = lowest
         np.greater(full, best, out=better)
-        np.copyto(winner, channel + 1, where=better)
+        np.copyto(label, ids[channel], where=better)
         np.maximum(best, full, out=best)
-    return torch.from_numpy(best), torch.from_numpy(winner)
+    return label, best
+
+
+def _confidence(logits: NDArray[np.float32], label: Label) -> NDArray[np.uint8]:
+    """(H, W): the probabilities times 255, at least 1, but 0 where the label is 0. Changes `logits`."""
+    np.negative(logits, out=logits)
+    cv2.exp(logits, dst=logits)
+    logits += 1
+    confidence = np.empty(logits.shape, np.uint8)
+    cv2.divide(255.0, logits, dst=confidence, dtype=cv2.CV_8U)
+    np.maximum(confidence, 1, out=confidence)
+    confidence *= label > 0
+    return confidence
 
 
 def _download(label: Tensor, confidence: Tensor) -> Segmentation:

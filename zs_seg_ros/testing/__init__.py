@@ -7,6 +7,7 @@ a file: its published shape, a small one, and how it is written.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from zs_seg_ros.errors import ModelError
@@ -25,9 +26,10 @@ _PUBLISHED = (
 )
 
 
-def write_published(kinds: str, folder: Path) -> str:
+def write_published(kinds: str, folder: Path, words: Sequence[str] = ()) -> str:
     """Write checkpoints of the published shapes of one kind, or of two joined by `+`; returns the model to load.
 
+    words: those that are one token each, as common words are for a published tokenizer; others fall into letters.
     Raises ModelError for a kind that is not known.
     """
     from zs_seg_ros.segmenters.pretrained import quiet
@@ -42,6 +44,6 @@ def write_published(kinds: str, folder: Path) -> str:
         path.mkdir()
         with quiet():
             module = importlib.import_module(f"zs_seg_ros.testing.{kind.replace('-', '_')}")
-            module.write_published(path)
+            module.write_published(path, words)
         models.append(str(path))
     return " + ".join(models)

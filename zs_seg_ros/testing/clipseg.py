@@ -68,9 +68,9 @@ def write_clipseg(
     return model
 
 
-def write_published(folder: Path) -> None:
+def write_published(folder: Path, words: Sequence[str]) -> None:
     """CIDAS/clipseg-rd64-refined with random weights."""
-    write_clipseg(folder, published_clipseg_config())
+    write_clipseg(folder, published_clipseg_config(), words=words)
 
 
 def write_tokenizer(folder: Path, vocabulary_size: int, words: Sequence[str] = ()) -> None:

@@ -97,9 +97,9 @@ def write_grounding_dino(
     return model
 
 
-def write_published(folder: Path) -> None:
+def write_published(folder: Path, words: Sequence[str]) -> None:
     """IDEA-Research/grounding-dino-tiny with random weights."""
-    write_grounding_dino(folder, published_grounding_dino_config())
+    write_grounding_dino(folder, published_grounding_dino_config(), words=words)
 
 
 def write_bert_tokenizer(folder: Path, vocabulary_size: int, words: Sequence[str] = ()) -> None:

@@ -102,9 +102,9 @@ def write_omdet_turbo(
     return model
 
 
-def write_published(folder: Path) -> None:
+def write_published(folder: Path, words: Sequence[str]) -> None:
     """omlab/omdet-turbo-swin-tiny-hf with random weights and transformers' own Swin."""
-    write_omdet_turbo(folder, published_omdet_turbo_config())
+    write_omdet_turbo(folder, published_omdet_turbo_config(), words=["detect", *words])
 
 
 @torch.no_grad()

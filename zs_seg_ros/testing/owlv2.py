@@ -52,9 +52,9 @@ def write_owlv2(
     return model
 
 
-def write_published(folder: Path) -> None:
+def write_published(folder: Path, words: Sequence[str]) -> None:
     """google/owlv2-base-patch16-ensemble with random weights."""
-    write_owlv2(folder, published_owlv2_config())
+    write_owlv2(folder, published_owlv2_config(), words=words)
 
 
 @torch.no_grad()

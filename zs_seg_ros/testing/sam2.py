@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -55,7 +56,7 @@ def write_sam2(folder: Path, config: Sam2Config | Sam2VideoConfig, seed: int = 0
     return model
 
 
-def write_published(folder: Path) -> None:
+def write_published(folder: Path, _words: Sequence[str]) -> None:
     """facebook/sam2.1-hiera-tiny with random weights."""
     write_sam2(folder, published_sam2_config())
 

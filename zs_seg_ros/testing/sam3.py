@@ -81,9 +81,9 @@ def write_sam3(
     return detector
 
 
-def write_published(folder: Path) -> None:
+def write_published(folder: Path, words: Sequence[str]) -> None:
     """The detector in facebook/sam3 with random weights; 3.4 GB."""
-    write_sam3(folder, published_sam3_config())
+    write_sam3(folder, published_sam3_config(), words=words)
 
 
 def _write_processor(folder: Path, side: int) -> None:

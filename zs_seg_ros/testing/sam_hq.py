@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -62,6 +63,6 @@ def write_sam_hq(folder: Path, config: SamHQConfig, seed: int = 0) -> SamHQModel
     return model
 
 
-def write_published(folder: Path) -> None:
+def write_published(folder: Path, _words: Sequence[str]) -> None:
     """syscv-community/sam-hq-vit-base with random weights."""
     write_sam_hq(folder, published_sam_hq_config())

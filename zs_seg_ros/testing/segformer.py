@@ -60,7 +60,7 @@ def write_segformer(
     return model
 
 
-def write_published(folder: Path) -> None:
+def write_published(folder: Path, _words: Sequence[str]) -> None:
     """nvidia/segformer-b0-finetuned-ade-512-512 with random weights."""
     write_segformer(folder, published_segformer_config())
 

@@ -65,10 +65,10 @@ def write_tipsv2(
     return model
 
 
-def write_published(folder: Path) -> None:
-    """google/tipsv2-b14 with random weights; its tokenizer knows the words of the prompts, as the real one does."""
-    words = {word.strip(".") for prompt in PROMPTS for word in prompt.split() if "{" not in word}
-    write_tipsv2(folder, published_tipsv2_config(), words=sorted(words))
+def write_published(folder: Path, words: Sequence[str]) -> None:
+    """google/tipsv2-b14 with random weights; its tokenizer knows the words of the prompts, too."""
+    around = {word.strip(".") for prompt in PROMPTS for word in prompt.split() if "{" not in word}
+    write_tipsv2(folder, published_tipsv2_config(), words=sorted(around.union(words)))
 
 
 def write_tipsv2_tokenizer(folder: Path, vocabulary_size: int, words: Sequence[str] = ()) -> None:
