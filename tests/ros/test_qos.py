@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
-from planner import BEST_EFFORT, image, running_node, stripes, wait_until
-from sensor_msgs.msg import Image
+import rclpy
+from planner import BEST_EFFORT, LATCHED, image, running_node, stripes, wait_until
+from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage, Image
 
 PICTURE = stripes("red", "blue")
 RELIABLE = 1
@@ -20,6 +25,17 @@ def test_a_camera_is_heard_whatever_it_offers(qos: object, reliability: str) -> 
         planner.send(frame, qos=qos)
         label = planner.output_with_stamp_of(frame, labels)
         assert set(label.data) == {0, 1}
+
+
+@contextmanager
+def another_participant() -> Iterator[Node]:
+    """A node as of another process: in one process DDS allows a topic one type only."""
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    try:
+        yield rclpy.create_node("another", context=context)
+    finally:
+        rclpy.shutdown(context=context)
 
 
 def test_publishers_that_come_and_go_are_followed() -> None:
@@ -52,5 +68,21 @@ def test_a_mismatch_that_was_asked_for_is_reported_with_the_remedy() -> None:
         images.publish(image(PICTURE))
         status = planner.diagnosis_saying(
             "camera", "QoS mismatch", "/camera/image_raw", "camera.reliability", "best_effort"
+        )
+        assert status.level == status.ERROR
+
+
+def test_a_subscriber_that_asks_for_more_than_is_offered_is_reported() -> None:
+    with running_node({"classes": ["red"]}) as planner:
+        planner.subscribe("/zs_seg/camera/label", Image, LATCHED, print, matched=False)
+        planner.diagnosis_saying("camera", "QoS mismatch", "planner", "/zs_seg/camera/label")
+
+
+def test_a_camera_that_publishes_another_type_is_reported() -> None:
+    with running_node({"classes": ["red"]}) as planner, another_participant() as camera:
+        planner.outputs()
+        camera.create_publisher(CompressedImage, "/camera/image_raw", 1)
+        status = planner.diagnosis_saying(
+            "camera", "/camera/image_raw", "sensor_msgs/msg/CompressedImage", "transport"
         )
         assert status.level == status.ERROR

@@ -19,7 +19,14 @@ from zs_seg_ros.ros.depth_input import DepthInput
 from zs_seg_ros.ros.diagnostics import OLD_FRAME_MS, WARN, CameraHealth, Problem
 from zs_seg_ros.ros.followed_topic import FollowedTopic
 from zs_seg_ros.ros.parameters import CameraParameters
-from zs_seg_ros.ros.qos import FOR_PEOPLE, LATCHED, NEWEST, RESULTS
+from zs_seg_ros.ros.qos import (
+    FOR_PEOPLE,
+    LATCHED,
+    NEWEST,
+    NO_PUBLISHER_EVENTS,
+    RESULTS,
+    refused_subscribers,
+)
 from zs_seg_ros.ros.scene_messages import (
     confidence_message,
     label_message,
@@ -80,7 +87,9 @@ class CameraTopics:
         )
 
     def _publisher(self, message_type: Any, topic: str, qos: QoSProfile) -> Any:
-        return self._node.create_lifecycle_publisher(message_type, f"~/{self.name}/{topic}", qos)
+        return self._node.create_lifecycle_publisher(
+            message_type, f"~/{self.name}/{topic}", qos, event_callbacks=NO_PUBLISHER_EVENTS
+        )
 
     def destroy(self) -> None:
         self.unsubscribe()
@@ -179,6 +188,7 @@ class CameraTopics:
         problems = [] if problem is None else [problem]
         if self._depth is not None:
             problems += self._depth.problems()
+        problems += self._unheard_outputs()
         if self.health.bad_input.recent:
             problems.append(Problem(WARN, self.health.bad_input.recent))
         age_ms = self.health.age_ms()
@@ -191,3 +201,14 @@ class CameraTopics:
                 )
             )
         return problems
+
+    def _unheard_outputs(self) -> list[Problem]:
+        return [
+            Problem(
+                WARN,
+                f"QoS mismatch: {', '.join(names)} gets nothing of {publisher.topic_name}, because it asks for more "
+                "than is offered; let it subscribe best effort and volatile",
+            )
+            for publisher in self._publishers.values()
+            if (names := refused_subscribers(self._node, publisher))
+        ]

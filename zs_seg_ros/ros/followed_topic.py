@@ -11,7 +11,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import ReliabilityPolicy
 
 from zs_seg_ros.ros.diagnostics import ERROR, SILENCE_S, WARN, Problem
-from zs_seg_ros.ros.qos import following, newest_image
+from zs_seg_ros.ros.qos import NO_SUBSCRIPTION_EVENTS, following, newest_image
 
 
 class FollowedTopic:
@@ -29,6 +29,7 @@ class FollowedTopic:
         self.topic = node.resolve_topic_name(topic)
         self._node = node
         self._message_type = message_type
+        self._type = f"{message_type.__module__.partition('.')[0]}/msg/{message_type.__name__}"
         self._wish = reliability
         self._parameter = parameter
         self._group = callback_group
@@ -58,8 +59,10 @@ class FollowedTopic:
         return ReliabilityPolicy[self._wish.upper()]
 
     def _offered(self) -> list[ReliabilityPolicy]:
-        publishers = self._node.get_publishers_info_by_topic(self.topic)
-        return [publisher.qos_profile.reliability for publisher in publishers]
+        return [p.qos_profile.reliability for p in self._publishers() if p.topic_type == self._type]
+
+    def _publishers(self) -> list[Any]:
+        return self._node.get_publishers_info_by_topic(self.topic)
 
     def _listen(self, reliability: ReliabilityPolicy) -> None:
         if reliability == self._reliability:
@@ -71,6 +74,7 @@ class FollowedTopic:
             self._receive,
             newest_image(reliability),
             callback_group=self._group,
+            event_callbacks=NO_SUBSCRIPTION_EVENTS,
         )
         self._reliability = reliability
 
@@ -91,6 +95,13 @@ class FollowedTopic:
         offered = self._offered()
         silence_s = time.monotonic() - self._last_message_s
         if not offered:
+            others = {publisher.topic_type for publisher in self._publishers()}
+            if others:
+                return Problem(
+                    ERROR,
+                    f"{self.topic} is published as {', '.join(sorted(others))} and not as {self._type}: remap the "
+                    "topic, or change the camera's transport",
+                )
             return Problem(
                 WARN, f"nobody publishes {self.topic}: start the camera, or remap the topic"
             )

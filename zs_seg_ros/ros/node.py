@@ -42,7 +42,7 @@ from zs_seg_ros.ros.parameters import (
     read_parameters,
 )
 from zs_seg_ros.ros.process import run
-from zs_seg_ros.ros.qos import LATCHED
+from zs_seg_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS
 from zs_seg_ros.ros.saved_vocabulary import SavedVocabulary
 from zs_seg_ros.ros.scene_messages import label_info_message
 from zs_seg_ros.ros.segment_service import answer
@@ -84,7 +84,7 @@ class SegmentationNode(LifecycleNode):
 
     def _create_interface(self) -> None:
         self._vocabulary_publisher = self.create_lifecycle_publisher(
-            messages.Vocabulary, "~/vocabulary", LATCHED
+            messages.Vocabulary, "~/vocabulary", LATCHED, event_callbacks=NO_PUBLISHER_EVENTS
         )
         self.create_service(
             services.SetVocabulary,
@@ -104,7 +104,9 @@ class SegmentationNode(LifecycleNode):
             self._on_segment,
             callback_group=MutuallyExclusiveCallbackGroup(),
         )
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._diagnostics = self.create_publisher(
+            DiagnosticArray, "/diagnostics", 10, event_callbacks=NO_PUBLISHER_EVENTS
+        )
         self._steady_timer(1.0, self._every_second, MutuallyExclusiveCallbackGroup())
 
     def _steady_timer(

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.node import (  # where they are differs between distributions; here they are in each
+    Node,
+    PublisherEventCallbacks,
+    SubscriptionEventCallbacks,
+)
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+    qos_profile_sensor_data,
+)
 
 RESULTS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(
@@ -14,6 +27,11 @@ LATCHED = QoSProfile(
 )
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 FOR_PEOPLE = qos_profile_sensor_data
+
+# rclpy would look at two events for each publisher and subscription whenever anything at all happens, which takes as
+# long as all else that it does for an image. Once a second diagnostics look at what the events would tell.
+NO_PUBLISHER_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
+NO_SUBSCRIPTION_EVENTS = SubscriptionEventCallbacks(use_default_callbacks=False)
 
 
 def newest_image(reliability: ReliabilityPolicy) -> QoSProfile:
@@ -26,3 +44,14 @@ def following(offered: Iterable[ReliabilityPolicy]) -> ReliabilityPolicy:
     if ReliabilityPolicy.BEST_EFFORT in set(offered):
         return ReliabilityPolicy.BEST_EFFORT
     return ReliabilityPolicy.RELIABLE
+
+
+def refused_subscribers(node: Node, publisher: Any) -> list[str]:
+    """Names of the nodes that ask for more than the publisher offers, and so get nothing of it."""
+    subscribers = node.get_subscriptions_info_by_topic(publisher.topic_name)
+    return [
+        subscriber.node_name
+        for subscriber in subscribers
+        if qos_check_compatible(publisher.qos_profile, subscriber.qos_profile)[0]
+        == QoSCompatibility.ERROR
+    ]
