@@ -74,8 +74,10 @@ def test_a_mismatch_that_was_asked_for_is_reported_with_the_remedy() -> None:
 
 def test_a_subscriber_that_asks_for_more_than_is_offered_is_reported() -> None:
     with running_node({"classes": ["red"]}) as planner:
+        planner.outputs("confidence")
         planner.subscribe("/zs_seg/camera/label", Image, LATCHED, print, matched=False)
-        planner.diagnosis_saying("camera", "QoS mismatch", "planner", "/zs_seg/camera/label")
+        status = planner.diagnosis_saying("camera", "QoS mismatch", "planner", "camera/label")
+        assert "confidence" not in status.message
 
 
 def test_a_camera_that_publishes_another_type_is_reported() -> None:

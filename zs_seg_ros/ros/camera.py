@@ -210,5 +210,5 @@ class CameraTopics:
                 "than is offered; let it subscribe best effort and volatile",
             )
             for publisher in self._publishers.values()
-            if (names := refused_subscribers(self._node, publisher))
+            if (names := refused_subscribers(self._node, publisher.topic_name))
         ]

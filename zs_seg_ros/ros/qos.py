@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from rclpy.node import (  # where they are differs between distributions; here they are in each
     Node,
@@ -46,12 +45,18 @@ def following(offered: Iterable[ReliabilityPolicy]) -> ReliabilityPolicy:
     return ReliabilityPolicy.RELIABLE
 
 
-def refused_subscribers(node: Node, publisher: Any) -> list[str]:
-    """Names of the nodes that ask for more than the publisher offers, and so get nothing of it."""
-    subscribers = node.get_subscriptions_info_by_topic(publisher.topic_name)
+def refused_subscribers(node: Node, topic: str) -> list[str]:
+    """Names of the nodes that ask for more than `node` offers on its topic, and so get nothing of it."""
+    me = (node.get_name(), node.get_namespace())
+    # Profiles as the middleware tells them: in the one that a publisher was made with, defaults are still open.
+    offered = [
+        publisher.qos_profile
+        for publisher in node.get_publishers_info_by_topic(topic)
+        if (publisher.node_name, publisher.node_namespace) == me
+    ]
     return [
         subscriber.node_name
-        for subscriber in subscribers
-        if qos_check_compatible(publisher.qos_profile, subscriber.qos_profile)[0]
-        == QoSCompatibility.ERROR
+        for subscriber in node.get_subscriptions_info_by_topic(topic)
+        for mine in offered
+        if qos_check_compatible(mine, subscriber.qos_profile)[0] == QoSCompatibility.ERROR
     ]

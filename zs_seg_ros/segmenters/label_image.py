@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,7 +79,7 @@ def _most_certain_one_by_one(
     ids: Sequence[int],
     number_type: np.dtype[Any],
 ) -> tuple[Label, NDArray[np.float32]]:
-    """The same with ids for channels, several times faster on a CPU: by OpenCV, class by class, in the cache."""
+    """The same with ids for channels, several times faster on a CPU: by OpenCV, class by class, where the class is."""
     just_below = torch.nextafter(limits, limits.new_tensor(-torch.inf)).tolist()
     # Interpolation never exceeds its inputs: a class below its limit everywhere cannot win a pixel.
     highest = logits.flatten(1).amax(dim=1).tolist()
@@ -86,16 +87,36 @@ def _most_certain_one_by_one(
     lowest = min((just_below[channel] for channel in present), default=0.0)
     best = np.full(size, lowest, np.float32)
     label = np.zeros(size, number_type)
-    full, better = np.empty_like(best), np.empty(size, np.bool_)
+    pixels, better = np.empty(best.size, np.float32), np.empty(size, np.bool_)
     for channel in present:
         small = logits[channel].numpy()
-        cv2.resize(small, size[::-1], dst=full, interpolation=cv2.INTER_LINEAR)
+        high_enough = small > just_below[channel]
+        rows, full_rows = _where(high_enough.any(axis=1), size[0])
+        columns, full_columns = _where(high_enough.any(axis=0), size[1])
+        part = full_rows, full_columns
+        full = pixels[: best[part].size].reshape(best[part].shape)
+        cv2.resize(small[rows, columns], full.shape[::-1], dst=full)
         if just_below[channel] > lowest:
             full[full <= just_below[channel]] = lowest
-        np.greater(full, best, out=better)
-        np.copyto(label, ids[channel], where=better)
-        np.maximum(best, full, out=best)
+        np.greater(full, best[part], out=better[part])
+        np.copyto(label[part], ids[channel], where=better[part])
+        cv2.max(best[part], full, dst=best[part])
     return label, best
+
+
+def _where(present: NDArray[np.bool_], length: int) -> tuple[slice, slice]:
+    """From the first to the last that is present, with at least one more on each side, and what becomes of these places
+    when all are resized to `length`.
+
+    present: (n,), not all False. The slices are as long, to each other, as n is to `length`: to resize the one to the
+    other gives what resizing all would give there.
+    """
+    parts = math.gcd(len(present), length)
+    unit, full_unit = len(present) // parts, length // parts
+    places = np.flatnonzero(present)
+    first = max(int(places[0]) // unit - 1, 0)
+    end = min(int(places[-1]) // unit + 2, parts)
+    return slice(first * unit, end * unit), slice(first * full_unit, end * full_unit)
 
 
 def _confidence(logits: NDArray[np.float32], label: Label) -> NDArray[np.uint8]:

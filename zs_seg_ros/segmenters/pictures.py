@@ -44,17 +44,19 @@ def prepare(
 
     mean and std: (3,). Returns (B, 3, height, width) of `dtype`. Bilinear with antialiasing, as Pillow does it.
     """
-    resized = torch.stack([_resized(picture, size, mean.device) for picture in pictures])
-    return ((resized - mean[:, None, None]) / std[:, None, None]).to(dtype)
+    resized = [_resized(picture, size, mean.device) for picture in pictures]
+    together = torch.stack(resized) if len(resized) > 1 else resized[0][None]
+    return together.sub_(mean[:, None, None]).div_(std[:, None, None]).to(dtype)
 
 
 def _resized(picture: Picture, size: tuple[int, int], device: torch.device) -> Tensor:
-    """(3, height, width) float32 in 0..1."""
+    """(3, height, width) float32 in 0..1, a tensor of its own."""
     full_scale = np.iinfo(picture.dtype).max
     tensor = upload(picture, device)[None]
-    if tuple(tensor.shape[-2:]) == size:
-        return tensor[0].float() / full_scale
-    if not (tensor.dtype == torch.uint8 and device.type == "cpu"):
-        tensor = tensor.float()  # on the CPU torch resizes bytes several times faster than floats
-    resized = functional.interpolate(tensor, size, mode="bilinear", antialias=True)
-    return resized[0].float() / full_scale
+    if tuple(tensor.shape[-2:]) != size:
+        if not (tensor.dtype == torch.uint8 and device.type == "cpu"):
+            tensor = (
+                tensor.float()
+            )  # on the CPU torch resizes bytes several times faster than floats
+        tensor = functional.interpolate(tensor, size, mode="bilinear", antialias=True)
+    return tensor[0] / full_scale
