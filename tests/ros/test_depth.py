@@ -21,7 +21,8 @@ PICTURE = stripes("red", "white", "blue", height=HEIGHT, width=16)
 
 @pytest.fixture
 def planner() -> Iterator[Planner]:
-    with running_node({"camera.depth": True, "classes": ["red", "blue"]}) as planner:
+    parameters = {"camera.depth": True, "classes": ["red", "blue"], "max_image_side": 100}
+    with running_node(parameters) as planner:
         yield planner
 
 
@@ -165,8 +166,9 @@ def test_markers_show_boxes_and_names_and_remove_the_old_ones(planner: Planner) 
         (wall()[::2, ::2].copy(), camera_info(), "24x12"),
         (wall(), camera_info(0), "camera_info"),
         (wall().astype(np.float64), camera_info(), "encoding"),
+        (np.full((HEIGHT, 101), 2.0, np.float32), camera_info(), "1 to 100"),
     ],
-    ids=["another size", "not calibrated", "unknown encoding"],
+    ids=["another size", "not calibrated", "unknown encoding", "beyond max_image_side"],
 )
 def test_bad_depth_is_named_and_masks_go_on(
     planner: Planner, depth: NDArray[Any], info: CameraInfo, words: str

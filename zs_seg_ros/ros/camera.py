@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -37,8 +36,8 @@ from zs_seg_ros.ros.scene_messages import (
 )
 from zs_seg_ros.types import Frame, Picture, Scene, Wanted, size_of
 
-OnPicture = Callable[["CameraTopics", Any, Callable[[int], Picture]], None]
-"""The camera, the message, and how to read it, given the longest side allowed in pixels."""
+OnPicture = Callable[["CameraTopics", Any, Callable[[], Picture]], None]
+"""The camera, the message, and how to read it."""
 
 try:
     from vision_msgs.msg import LabelInfo
@@ -106,14 +105,24 @@ class CameraTopics:
 
     # --- in ---
 
-    def subscribe(self, on_picture: OnPicture, hand_on: Callable[[Frame], None]) -> None:
-        """on_picture is called for each image, hand_on for each frame of `add_frame` that is complete."""
+    def subscribe(
+        self,
+        on_picture: OnPicture,
+        hand_on: Callable[[Frame], None],
+        longest_side: Callable[[], int],
+    ) -> None:
+        """on_picture is called for each image, hand_on for each frame of `add_frame` that is complete.
+
+        longest_side: in pixels; what is longer is refused.
+        """
         self.health = CameraHealth()
         self._hand_on = hand_on
         read = picture_from_compressed if self._compressed else picture_from_image
         if self._depth is not None:
-            self._depth.subscribe(hand_on)
-        self._pictures.subscribe(lambda message: on_picture(self, message, partial(read, message)))
+            self._depth.subscribe(hand_on, longest_side)
+        self._pictures.subscribe(
+            lambda message: on_picture(self, message, lambda: read(message, longest_side()))
+        )
 
     def unsubscribe(self) -> None:
         self._pictures.unsubscribe()

@@ -45,8 +45,8 @@ class DepthInput:
         )
         self._info = topic("camera_info", CameraInfo)
 
-    def subscribe(self, hand_on: Callable[[Frame], None]) -> None:
-        self._hand_on = hand_on
+    def subscribe(self, hand_on: Callable[[Frame], None], longest_side: Callable[[], int]) -> None:
+        self._hand_on, self._longest_side = hand_on, longest_side
         self._pairing = DepthPairing(_TOLERANCE_NS)
         self._unpaired_before = 0
         self._intrinsics: Intrinsics | None = None
@@ -78,7 +78,8 @@ class DepthInput:
         if self._intrinsics is None:
             return
         try:
-            values, stamp = self._read(message), stamp_ns(message.header.stamp)
+            values = self._read(message, self._longest_side())
+            stamp = stamp_ns(message.header.stamp)
         except ImageError as error:
             self.bad_depth.note(str(error))
             return

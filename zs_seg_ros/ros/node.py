@@ -167,7 +167,7 @@ class SegmentationNode(LifecycleNode):
             self._worker.settings = self._chosen.settings
             self._worker.start()
             for camera in self._cameras.values():
-                camera.subscribe(self._on_picture, self._slots.put)
+                camera.subscribe(self._on_picture, self._slots.put, self._longest_side)
         self.get_logger().info("active")
         return SUCCESS
 
@@ -264,9 +264,7 @@ class SegmentationNode(LifecycleNode):
 
     # --- frames ---
 
-    def _on_picture(
-        self, camera: CameraTopics, message: Any, read: Callable[[int], Picture]
-    ) -> None:
+    def _on_picture(self, camera: CameraTopics, message: Any, read: Callable[[], Picture]) -> None:
         camera.health.came_in()
         with self._topics_lock:  # cleanup may be taking the publishers down
             wanted = camera.wanted() if self._cameras.get(camera.name) is camera else None
@@ -275,13 +273,16 @@ class SegmentationNode(LifecycleNode):
         header = message.header
         try:
             stamp, now = stamp_ns(header.stamp), time.monotonic_ns()
-            picture = read(self._chosen.max_image_side)
+            picture = read()
             frame = Frame(camera.name, picture, stamp, header.frame_id, now, wanted=wanted)
         except ImageError as error:
             camera.health.refused(str(error))
             self.get_logger().warning(f"{camera.name}: {error}", **_NOT_TOO_OFTEN)
             return
         camera.add_frame(frame)
+
+    def _longest_side(self) -> int:
+        return self._chosen.max_image_side
 
     def _publish(self, scene: Scene) -> None:
         """Called by the worker for each scene."""
@@ -368,7 +369,7 @@ class SegmentationNode(LifecycleNode):
             camera.enable(self._state_machine.current_state)
             self._publish_label_info(camera)
             self._slots.add(camera.name)
-            camera.subscribe(self._on_picture, self._slots.put)
+            camera.subscribe(self._on_picture, self._slots.put, self._longest_side)
 
     def _every_second(self) -> None:
         self._give_up_a_hanging_batch()
