@@ -175,7 +175,7 @@ class Playback:
         self._messages = self._recording.messages(self._options.topics, time_ns)
         self._read()
         self._clock.jump(time_ns)
-        self._tick(now=True)
+        self._tell(time_ns)
         for message in latched:
             self._publish(message)
 
@@ -194,14 +194,16 @@ class Playback:
             key=lambda message: message.time_ns,
         )
 
-    def _tick(self, now: bool = False) -> None:
-        """Tell the time if it is time to: never later than a message that has not been published."""
-        steady_s = time.monotonic()
-        if not self._options.clock_hz or (steady_s < self._next_tick_s and not now):
-            return
-        self._next_tick_s = steady_s + 1 / self._options.clock_hz
-        time_ns = self._clock.now_ns()
-        self._tell_time(min(time_ns, self._next.time_ns) if self._next else time_ns)
+    def _tick(self) -> None:
+        """Tell the time if it is due: never one later than that of a message that has yet to be published."""
+        if self._options.clock_hz and time.monotonic() >= self._next_tick_s:
+            time_ns = self._clock.now_ns()
+            self._tell(min(time_ns, self._next.time_ns) if self._next else time_ns)
+
+    def _tell(self, time_ns: int) -> None:
+        if self._options.clock_hz:
+            self._next_tick_s = time.monotonic() + 1 / self._options.clock_hz
+            self._tell_time(time_ns)
 
     def _step(self, count: int) -> int:
         published = 0
@@ -212,7 +214,7 @@ class Playback:
             and (published < count or count == 0)
         ):
             self._clock.jump(self._next.time_ns)
-            self._tick(now=True)
+            self._tell(self._next.time_ns)
             self._publish_next()
             published += 1
         return published
@@ -226,8 +228,8 @@ class Playback:
     def _hold_until(self, condition: Callable[[], bool]) -> None:
         """Stand at the start."""
         while not (condition() or self._stopped.is_set()):
-            self._clock.jump(self._start_ns)
-            self._tick()
+            if time.monotonic() >= self._next_tick_s:
+                self._tell(self._start_ns)
             self._serve(_HOLD_S)
 
     def _serve(self, seconds: float) -> None:

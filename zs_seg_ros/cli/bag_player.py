@@ -9,7 +9,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.utilities import remove_ros_args
+from rclpy.validate_topic_name import validate_topic_name
 
 from zs_seg_ros.errors import RecordingError
 from zs_seg_ros.playback import PlaybackOptions
@@ -161,7 +163,10 @@ def _number(least: float, most: float = float("inf")) -> Callable[[str], float]:
 
 
 def _remapping(text: str) -> str:
-    old, arrow, new = text.partition(":=")
-    if not (old and arrow and new):
-        raise argparse.ArgumentTypeError(f"{text!r} is not OLD:=NEW")
+    old, _, new = text.partition(":=")
+    try:
+        validate_topic_name(old)
+        validate_topic_name(new)
+    except (InvalidTopicNameException, ValueError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not OLD:=NEW, two names of topics") from None
     return text

@@ -78,7 +78,7 @@ class BagPlayer(Node):
             self._say_late,
         )
         self.add_on_set_parameters_callback(self._on_parameters)
-        self._services = PlayerServices(self, self._playback)
+        self._player_services = PlayerServices(self, self._playback)
         self.get_logger().info(
             f"playing {recording.folder}: {recording.duration_ns / 1e9:.1f} s, "
             f"{len(self._outputs)} topics, rate {rate:g}{', paused' if options.paused else ''}"
