@@ -19,6 +19,8 @@ _CATCH_UP_S = 0.1
 """A message that is later than this is not caught up with: the recorded time waits for it."""
 _LONGEST_WAIT_S = 1.0
 _HOLD_S = 0.05
+_SHORTEST_ROUND_S = 0.05
+"""In a loop; else a recording of one message would flood its topic."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Playback:
         self._messages: Iterator[RecordedMessage] = iter(())
         self._next: RecordedMessage | None = None
         self._next_tick_s = 0.0
+        self._holding = True
         self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._ended = False
@@ -136,7 +139,7 @@ class Playback:
         return int(self._ask(lambda: self._step(count)) or 0)
 
     def seek(self, time_ns: int) -> bool:
-        """Go on from the recorded time `time_ns`; False when that is outside of what is played."""
+        """Go on from the recorded time `time_ns`; False before the start, and outside of what is played."""
         return bool(self._ask(lambda: self._seek(time_ns)))
 
     # --- in the thread of run() ---
@@ -144,8 +147,11 @@ class Playback:
     def _play_round(self) -> None:
         start_s = time.monotonic() + self._options.delay_s
         self._hold_until(lambda: time.monotonic() >= start_s)
+        next_round_s = time.monotonic() + _SHORTEST_ROUND_S
         self._go_to(self._start_ns)
         self._play_to_end()
+        if self._options.loop:
+            self._hold_until(lambda: time.monotonic() >= next_round_s)
 
     def _play_to_end(self) -> None:
         while not self._stopped.is_set() and (self._next is not None or self._clock.paused):
@@ -220,17 +226,19 @@ class Playback:
         return published
 
     def _seek(self, time_ns: int) -> bool:
-        if not self._start_ns <= time_ns <= self._end_ns:
+        if self._holding or not self._start_ns <= time_ns <= self._end_ns:
             return False
         self._go_to(time_ns)
         return True
 
     def _hold_until(self, condition: Callable[[], bool]) -> None:
         """Stand at the start."""
+        self._holding = True
         while not (condition() or self._stopped.is_set()):
             if time.monotonic() >= self._next_tick_s:
                 self._tell(self._start_ns)
             self._serve(_HOLD_S)
+        self._holding = False
 
     def _serve(self, seconds: float) -> None:
         """Do what others asked for; wait so long for it, at most until the next tick or a second."""
