@@ -15,6 +15,8 @@ from zs_seg_ros.errors import RecordingError
 from zs_seg_ros.playback_clock import PlaybackClock
 from zs_seg_ros.recording import RecordedMessage, Recording
 
+SLOWEST, FASTEST = 0.001, 1000.0
+"""Rates that make sense."""
 _CATCH_UP_S = 0.1
 """A message that is later than this is not caught up with: the recorded time waits for it."""
 _LONGEST_WAIT_S = 1.0

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
-from collections.abc import Callable
-from concurrent.futures import Future
+import re
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from rclpy.exceptions import InvalidTopicNameException
-from rclpy.utilities import remove_ros_args
-from rclpy.validate_topic_name import validate_topic_name
-
-from zs_seg_ros.errors import RecordingError
-from zs_seg_ros.playback import PlaybackOptions
-from zs_seg_ros.recording import Recording
-from zs_seg_ros.ros.bag_player import FASTEST, SLOWEST, BagPlayer
-from zs_seg_ros.ros.process import run
+from zs_seg_ros.playback import FASTEST, SLOWEST, PlaybackOptions
 
 _CLOCK_HZ = 40.0
-_FAILED = 2
+_NAME = r"(~?/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*"
 _HELP = """\
 Publish a rosbag2 recording (sqlite3 or mcap, compressed too): each message at its time, untouched, with the
 quality of service that it was recorded with. rosbag2 need not be installed.
@@ -33,39 +23,36 @@ Exit code: 0 at the end and after ctrl-C, 2 when the recording or an argument is
 """
 
 
-def main() -> None:
-    """Entry point of the executable."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # From here on an exception: what a compressed recording is unpacked into goes again.
-        signal.signal(number, lambda *_: sys.exit(0))
-    arguments = _parser().parse_args(remove_ros_args(sys.argv)[1:])
-    ended: Future[int] = Future()
-    try:
-        recording = Recording(arguments.bag)
-        options = _options(arguments, recording)
+def without_ros_arguments(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What is ours, and what stands between --ros-args and `--` or the end.
 
-        def player() -> BagPlayer:
-            return BagPlayer(
-                recording,
-                options,
-                ended,
-                remappings=arguments.remap,
-                wait_for_subscribers=arguments.wait_for_subscribers,
-                acknowledged_within_s=arguments.wait_for_all_acked / 1000,
-            )
-
-        run(player, ended)
-    except RecordingError as error:
-        print(f"bag_player: {error}", file=sys.stderr)
-        sys.exit(_FAILED)
+    rclpy's remove_ros_args would take OLD:=NEW away as well: a rule of the time before --ros-args.
+    """
+    ours: list[str] = []
+    ros: list[str] = []
+    taking = ours
+    for word in words:
+        if word == "--ros-args":
+            taking = ros
+        taking.append(word)
+        if word == "--":
+            taking = ours
+    return ours, ros
 
 
-def _options(arguments: argparse.Namespace, recording: Recording) -> PlaybackOptions:
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """What was given. Wrong arguments raise SystemExit (argparse), with the code 2."""
+    return _parser().parse_args(arguments)
+
+
+def playback_options(
+    arguments: argparse.Namespace, recorded_topics: Collection[str]
+) -> PlaybackOptions:
     left_out = set(arguments.exclude_topics)
     if arguments.clock:
         left_out.add("/clock")
     return PlaybackOptions(
-        topics=tuple(n for n in arguments.topics or recording.topics if n not in left_out),
+        topics=tuple(n for n in arguments.topics or recorded_topics if n not in left_out),
         start_offset_s=arguments.start_offset,
         duration_s=arguments.playback_duration,
         rate=arguments.rate,
@@ -107,8 +94,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="play so many recorded seconds (default: to the end)",
     )
-    add("--topics", nargs="+", default=[], metavar="TOPIC", help="play only these")
-    add("--exclude-topics", nargs="+", default=[], metavar="TOPIC", help="leave these out")
+    add("--topics", nargs="+", action="extend", default=[], metavar="TOPIC", help="play only these")
+    add(
+        "--exclude-topics",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="TOPIC",
+        help="leave these out",
+    )
     add(
         "--clock",
         type=_number(0.1, 10_000),
@@ -122,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         "-m",
         "--remap",
         nargs="+",
+        action="extend",
         type=_remapping,
         default=[],
         metavar="OLD:=NEW",
@@ -163,10 +158,6 @@ def _number(least: float, most: float = float("inf")) -> Callable[[str], float]:
 
 
 def _remapping(text: str) -> str:
-    old, _, new = text.partition(":=")
-    try:
-        validate_topic_name(old)
-        validate_topic_name(new)
-    except (InvalidTopicNameException, ValueError):
-        raise argparse.ArgumentTypeError(f"{text!r} is not OLD:=NEW, two names of topics") from None
+    if not re.fullmatch(f"{_NAME}:={_NAME}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not OLD:=NEW, two names of topics")
     return text

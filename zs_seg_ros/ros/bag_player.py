@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import threading
 import time
 import traceback
@@ -16,15 +18,15 @@ from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
 
+from zs_seg_ros.cli.bag_player import parse, playback_options, without_ros_arguments
 from zs_seg_ros.errors import RecordingError
-from zs_seg_ros.playback import Playback, PlaybackOptions
+from zs_seg_ros.playback import FASTEST, SLOWEST, Playback, PlaybackOptions
 from zs_seg_ros.recording import RecordedMessage, Recording
 from zs_seg_ros.ros.player_services import PlayerServices
+from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.qos import NEWEST
 from zs_seg_ros.ros.recorded_topic import publisher_for, recorded_qos
 
-SLOWEST, FASTEST = 0.001, 1000.0
-"""Rates."""
 _FAILED = 2
 _PATIENCE_S = 0.5
 
@@ -153,3 +155,31 @@ class BagPlayer(Node):
         if not self._thread.is_alive():
             self._recording.close()
         super().destroy_node()
+
+
+def main() -> None:
+    """Entry point of the executable."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # From here on an exception: what a compressed recording is being unpacked into goes again.
+        signal.signal(number, lambda *_: sys.exit(0))
+    ours, sys.argv[1:] = without_ros_arguments(sys.argv[1:])
+    arguments = parse(ours)
+    ended: Future[int] = Future()
+    try:
+        recording = Recording(arguments.bag)
+        options = playback_options(arguments, recording.topics)
+
+        def player() -> BagPlayer:
+            return BagPlayer(
+                recording,
+                options,
+                ended,
+                remappings=arguments.remap,
+                wait_for_subscribers=arguments.wait_for_subscribers,
+                acknowledged_within_s=arguments.wait_for_all_acked / 1000,
+            )
+
+        run(player, ended)
+    except RecordingError as error:
+        print(f"bag_player: {error}", file=sys.stderr)
+        sys.exit(_FAILED)
