@@ -11,7 +11,6 @@ from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
-from launch.utilities.type_utils import perform_typed_substitution
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
@@ -21,7 +20,6 @@ SHARE = Path(get_package_share_directory("zs_seg_ros"))
 PLAYER = (
     ("recording", str(SHARE / "recordings" / "tabletop"), "Folder that `ros2 bag record` made"),
     ("rate", "1.0", "Recorded seconds a second"),
-    ("loop", "false", "true starts again at the end"),
     ("clock", "40.0", "How often a second /clock tells the recorded time; empty: never"),
 )
 NODE = (
@@ -35,12 +33,15 @@ NODE = (
 
 def start_player(context: LaunchContext) -> list[Node]:
     """The player, with its arguments as `ros2 run zs_seg_ros bag_player --help` explains them."""
-    value = {name: LaunchConfiguration(name).perform(context) for name, _, _ in PLAYER}
-    arguments = [value["recording"], "--rate", value["rate"], "--wait-for-subscribers"]
-    if perform_typed_substitution(context, LaunchConfiguration("loop"), bool):
+
+    def value(name: str) -> str:
+        return str(LaunchConfiguration(name).perform(context))
+
+    arguments = [value("recording"), "--rate", value("rate"), "--wait-for-subscribers"]
+    if value("loop") == "true":
         arguments.append("--loop")
-    if value["clock"]:
-        arguments += ["--clock", value["clock"]]
+    if value("clock"):
+        arguments += ["--clock", value("clock")]
     player = Node(
         package="zs_seg_ros", executable="bag_player", arguments=arguments, output="screen"
     )
@@ -52,6 +53,14 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(name, default_value=default, description=description)
         for name, default, description in PLAYER
     ]
+    arguments.append(
+        DeclareLaunchArgument(
+            "loop",
+            default_value="false",
+            choices=["true", "false"],
+            description="true starts the recording again at its end",
+        )
+    )
     arguments += [
         DeclareLaunchArgument(
             name,

@@ -223,6 +223,20 @@ def test_seeking_goes_there_with_what_was_latched_by_then(recording: Recording) 
         assert not player.playback.seek(START_NS + COUNT * STEP_NS)
 
 
+def test_there_is_no_seeking_before_the_start(recording: Recording) -> None:
+    with Player(recording, replace(EVERYTHING, delay_s=600.0)) as player:
+        assert not player.playback.seek(START_NS + STEP_NS)
+    assert player.texts == []
+
+
+def test_a_loop_of_one_message_does_not_flood_its_topic(tmp_path: Path) -> None:
+    write_recording(tmp_path / "bag", [(START_NS, "/text", "once")])
+    options = PlaybackOptions(("/text",), loop=True)
+    with Recording(tmp_path / "bag") as recording, Player(recording, options) as player:
+        player.wait_for(lambda: len(player.texts) >= 4)
+    assert player.arrivals[3] - player.arrivals[0] > 0.1
+
+
 def test_a_change_of_rate_takes_effect_at_once(recording: Recording) -> None:
     """At the rate of the start it would take more than an hour."""
     with Player(recording, replace(EVERYTHING, rate=0.0001)) as player:
