@@ -109,8 +109,10 @@ class BagPlayer(Node):
             self.get_logger().error(str(error))
             self._ended.set_result(_FAILED)
         except Exception:
-            if not self._taken_down:  # else it publishes with a node that is being destroyed
-                self.get_logger().fatal(traceback.format_exc())
+            if self._taken_down:  # a publisher went away under its hands
+                self._ended.set_result(0)
+                return
+            self.get_logger().fatal(traceback.format_exc())
             self._ended.set_result(1)
 
     def _may_start(self) -> bool:
