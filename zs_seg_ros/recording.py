@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.interfaces import ConnectionExtRosbag2, QosDurability
+from rosbags.interfaces import ConnectionExtRosbag2, QosDurability, QosHistory, QosReliability
 from rosbags.typesys import Stores, get_typestore
 
 from zs_seg_ros.errors import RecordingError
@@ -19,16 +19,24 @@ from zs_seg_ros.errors import RecordingError
 PACKAGE = "zs_seg_ros"
 SHIPPED = Path("recordings", "tabletop")
 GROUND_TRUTH_FILE = "ground_truth.json"
+DEFAULT_DEPTH = 10
+"""Of a topic whose depth was not recorded; rosbag2's, too."""
 
 
 @dataclass(frozen=True)
 class RecordedTopic:
-    """A topic of a recording. latched: its publisher kept the message for late subscribers (transient local)."""
+    """A topic of a recording. latched: its publisher kept the message for late subscribers (transient local).
+
+    reliable: unless all publishers were best effort. depth: of their histories; DDS does not tell it to
+    recorders, so most recordings have none.
+    """
 
     name: str
     message_type: str  # "sensor_msgs/msg/Image"
     message_count: int
     latched: bool
+    reliable: bool = True
+    depth: int = DEFAULT_DEPTH
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,12 +114,16 @@ class Recording:
         before the first message, and for a damaged file.
         """
         wanted = set(self.topics if topics is None else topics)
-        missing = sorted(wanted - set(self.topics))
+        self.require(wanted)
+        return self._read(wanted, start_ns) if wanted else iter(())
+
+    def require(self, topics: Collection[str]) -> None:
+        """Raises RecordingError when one of them is not there."""
+        missing = sorted(set(topics) - set(self.topics))
         if missing:
             raise RecordingError(
                 f"the recording {self.folder} has no topic {missing[0]}; it has {', '.join(self.topics)}"
             )
-        return self._read(wanted, start_ns) if wanted else iter(())
 
     def _read(self, wanted: set[str], start_ns: int | None) -> Iterator[RecordedMessage]:
         connections = [c for c in self._reader.connections if c.topic in wanted]
@@ -134,7 +146,12 @@ class Recording:
         latched = bool(profiles) and all(
             profile.durability == QosDurability.TRANSIENT_LOCAL for profile in profiles
         )
-        return RecordedTopic(name, info.msgtype or "", info.msgcount, latched)
+        reliable = not profiles or any(
+            profile.reliability != QosReliability.BEST_EFFORT for profile in profiles
+        )
+        depths = [p.depth if p.history == QosHistory.KEEP_LAST else 0 for p in profiles]
+        depth = sum(depths) if depths and all(depths) else max(DEFAULT_DEPTH, len(profiles))
+        return RecordedTopic(name, info.msgtype or "", info.msgcount, latched, reliable, depth)
 
 
 def shipped_recording() -> Path:

@@ -15,7 +15,13 @@ import zs_seg_ros
 
 @pytest.mark.parametrize(
     "module",
-    ["zs_seg_ros", "zs_seg_ros.cli.main", "zs_seg_ros.overlay", "zs_seg_ros.segmenters.fake"],
+    [
+        "zs_seg_ros",
+        "zs_seg_ros.cli.main",
+        "zs_seg_ros.overlay",
+        "zs_seg_ros.playback",
+        "zs_seg_ros.segmenters.fake",
+    ],
 )
 def test_it_imports_neither_torch_nor_ros(module: str, tmp_path: Path) -> None:
     heavy = "{'torch', 'transformers', 'huggingface_hub', 'rclpy'}"

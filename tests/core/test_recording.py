@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from zs_seg_ros.errors import RecordingError
 from zs_seg_ros.recording import Recording, ground_truth_labels, shipped_recording
+from zs_seg_ros.testing.recordings import quality_of_service, write_recording
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "recordings" / "tabletop"
@@ -201,6 +202,27 @@ def test_memory_does_not_grow_with_the_recording(recording: Recording) -> None:
     tracemalloc.stop()
     assert total > 100e6
     assert peak < 20e6
+
+
+@pytest.mark.parametrize(
+    ("offered", "latched", "reliable", "depth"),
+    [
+        ([], False, True, 10),
+        ([quality_of_service(depth=3)], False, True, 3),
+        ([quality_of_service(reliable=False)], False, False, 10),
+        ([quality_of_service(latched=True, depth=1)] * 3, True, True, 3),
+        ([quality_of_service(latched=True)] * 12, True, True, 12),
+        ([quality_of_service(reliable=False), quality_of_service(latched=True)], False, True, 10),
+    ],
+    ids=["nothing", "depth", "best effort", "latched by three", "latched by twelve", "a mixture"],
+)
+def test_a_topic_has_the_quality_of_service_that_serves_what_all_its_publishers_served(
+    tmp_path: Path, offered: list[Any], latched: bool, reliable: bool, depth: int
+) -> None:
+    write_recording(tmp_path / "bag", [(1, "/topic", "text")], {"/topic": offered})
+    with Recording(tmp_path / "bag") as recording:
+        topic = recording.topics["/topic"]
+    assert (topic.latched, topic.reliable, topic.depth) == (latched, reliable, depth)
 
 
 def test_a_missing_topic_is_named_with_the_topics_that_there_are(recording: Recording) -> None:

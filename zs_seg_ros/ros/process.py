@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import rclpy
 from rclpy.exceptions import ParameterException
@@ -23,9 +24,13 @@ _LONGEST_END_S = 2.7
 """People press ctrl-C again after three seconds, and launch sends SIGTERM after five."""
 
 
-def run(make_node: Callable[[], Node]) -> None:
-    """Spin a node in a thread of its own until a signal comes, then take it down in order."""
+def run(make_node: Callable[[], Node], ended: Future[int] | None = None) -> None:
+    """Spin a node in a thread of its own until a signal comes, then take it down in order.
+
+    ended: for a node that ends by itself; its result is the exit code.
+    """
     stop = threading.Event()
+    ended = ended or Future()
     # The system may hand a signal to any thread of DDS, and a lock that the main thread waits for would
     # not notice: it waits for the byte that Python then writes here.
     wake_up, bell = socket.socketpair()
@@ -48,6 +53,7 @@ def run(make_node: Callable[[], Node]) -> None:
         _spin(executor, node, stop)
         bell.send(b"\0")
 
+    ended.add_done_callback(lambda _: bell.send(b"\0"))
     spinning = threading.Thread(target=spin, daemon=True)
     spinning.start()
     wake_up.recv(1)
@@ -65,7 +71,7 @@ def run(make_node: Callable[[], Node]) -> None:
     ending.join(_LONGEST_END_S)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(ended.result() if ended.done() else 0)
 
 
 def _spin(executor: MultiThreadedExecutor, node: Node, stop: threading.Event) -> None:

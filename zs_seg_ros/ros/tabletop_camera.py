@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Iterator
 from itertools import groupby
@@ -20,6 +19,7 @@ from zs_seg_ros.errors import RecordingError
 from zs_seg_ros.recording import RecordedMessage, RecordedTopic, Recording, shipped_recording
 from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.qos import LATCHED, RESULTS
+from zs_seg_ros.ros.recorded_topic import publisher_for
 
 RECORDED_CAMERA = "camera"
 """The camera's name in recordings that this node plays."""
@@ -29,15 +29,6 @@ _PARAMETERS = (
     ("camera", RECORDED_CAMERA, "Name of the camera: images go to /NAME/image_raw, frames are called NAME_..."),
     ("loop", True, "Start again at the end; false: stay silent then."),
 )  # fmt: skip
-
-
-def _message_class(message_type: str) -> Any | None:
-    """The class of "package/msg/Name"; None where the package is not installed."""
-    package, _, name = message_type.split("/")
-    try:
-        return getattr(importlib.import_module(f"{package}.msg"), name)
-    except ModuleNotFoundError:
-        return None
 
 
 class TabletopCamera(Node):
@@ -61,7 +52,6 @@ class TabletopCamera(Node):
         self._camera = str(self.get_parameter("camera").value)
         folder = str(self.get_parameter("recording").value)
         self._recording = Recording(Path(folder) if folder else shipped_recording())
-        self._types: dict[str, Any] = {}
         self._outputs = {
             topic.name: publisher
             for topic in self._recording.topics.values()
@@ -74,15 +64,8 @@ class TabletopCamera(Node):
         self.get_logger().info(f"playing {self._recording.folder} at {rate_hz:g} Hz")
 
     def _publisher(self, topic: RecordedTopic) -> Publisher | None:
-        message_class = _message_class(topic.message_type)
-        if message_class is None:
-            self.get_logger().info(
-                f"{topic.name} is left out: {topic.message_type} is not installed"
-            )
-            return None
-        self._types[topic.name] = message_class
         name = topic.name.replace(f"/{RECORDED_CAMERA}/", f"/{self._camera}/", 1)
-        return self.create_publisher(message_class, name, LATCHED if topic.latched else RESULTS)
+        return publisher_for(self, topic, name, LATCHED if topic.latched else RESULTS)
 
     def _moving_topics(self) -> list[str]:
         return [name for name in self._outputs if not self._recording.topics[name].latched]
@@ -113,7 +96,9 @@ class TabletopCamera(Node):
             self._publish(message, now)
 
     def _publish(self, recorded: RecordedMessage, stamp: Time) -> None:
-        message = deserialize_message(recorded.serialised, self._types[recorded.topic.name])
+        message = deserialize_message(
+            recorded.serialised, self._outputs[recorded.topic.name].msg_type
+        )
         parts = message.transforms if hasattr(message, "transforms") else [message]
         for part in parts:
             part.header.stamp = stamp

@@ -1,0 +1,76 @@
+"""Play a recording into segmentation_node, which follows the recorded time.
+
+ros2 launch zs_seg_ros replay.launch.py recording:=/data/kitchen params_file:=robot.yaml classes:="[red mug, duck]"
+
+The recording starts when the node is active. The node stays until ctrl-C.
+"""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription
+
+SHARE = Path(get_package_share_directory("zs_seg_ros"))
+
+PLAYER = (
+    ("recording", str(SHARE / "recordings" / "tabletop"), "Folder that `ros2 bag record` made"),
+    ("rate", "1.0", "Recorded seconds a second"),
+    ("clock", "40.0", "How often a second /clock tells the recorded time; empty: never"),
+)
+NODE = (
+    ("params_file", str(SHARE / "config" / "demo.yaml"), "YAML file with the node's parameters"),
+    ("cameras", "", "Names of the recorded cameras, for example [front]: /front/image_raw"),
+    ("classes", "", "Names to look for from the start, for example [red mug, duck]"),
+    ("model", "", "Built-in name, folder or Hugging Face id that is on the disk"),
+    ("use_sim_time", "true", "true follows /clock; false where clock is empty"),
+)
+
+
+def start_player(context: LaunchContext) -> list[Node]:
+    """The player, with its arguments as `ros2 run zs_seg_ros bag_player --help` explains them."""
+
+    def value(name: str) -> str:
+        return str(LaunchConfiguration(name).perform(context))
+
+    arguments = [value("recording"), "--rate", value("rate"), "--wait-for-subscribers"]
+    if value("loop") == "true":
+        arguments.append("--loop")
+    if value("clock"):
+        arguments += ["--clock", value("clock")]
+    player = Node(
+        package="zs_seg_ros", executable="bag_player", arguments=arguments, output="screen"
+    )
+    return [player]
+
+
+def generate_launch_description() -> LaunchDescription:
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, default, description in PLAYER
+    ]
+    arguments.append(
+        DeclareLaunchArgument(
+            "loop",
+            default_value="false",
+            choices=["true", "false"],
+            description="true starts the recording again at its end",
+        )
+    )
+    arguments += [
+        DeclareLaunchArgument(
+            name,
+            default_value=default,
+            description=description if default else f"{description}; empty: as in params_file",
+        )
+        for name, default, description in NODE
+    ]
+    segmentation = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(SHARE / "launch" / "segmentation.launch.py")),
+        launch_arguments=[(name, LaunchConfiguration(name)) for name, _, _ in NODE],
+    )
+    return LaunchDescription([*arguments, segmentation, OpaqueFunction(function=start_player)])

@@ -1,0 +1,163 @@
+"""The command line of `bag_player`, in the manner of `ros2 bag play`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from zs_seg_ros.playback import FASTEST, SLOWEST, PlaybackOptions
+
+_CLOCK_HZ = 40.0
+_NAME = r"(~?/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*"
+_HELP = """\
+Publish a rosbag2 recording (sqlite3 or mcap, compressed too): each message at its time, untouched, with the
+quality of service that it was recorded with. rosbag2 need not be installed.
+
+Pause, step and the rate are services and a parameter of the node bag_player:
+  ros2 service call /bag_player/toggle_paused std_srvs/srv/Trigger
+  ros2 param set /bag_player rate 0.5
+
+Exit code: 0 at the end and after ctrl-C, 2 when the recording or an argument is wrong.
+"""
+
+
+def without_ros_arguments(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What is ours, and what stands between --ros-args and `--` or the end.
+
+    rclpy's remove_ros_args would take OLD:=NEW away as well: a rule of the time before --ros-args.
+    """
+    ours: list[str] = []
+    ros: list[str] = []
+    taking = ours
+    for word in words:
+        if word == "--ros-args":
+            taking = ros
+        taking.append(word)
+        if word == "--":
+            taking = ours
+    return ours, ros
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """What was given. Wrong arguments raise SystemExit (argparse), with the code 2."""
+    return _parser().parse_args(arguments)
+
+
+def playback_options(
+    arguments: argparse.Namespace, recorded_topics: Collection[str]
+) -> PlaybackOptions:
+    left_out = set(arguments.exclude_topics)
+    if arguments.clock:
+        left_out.add("/clock")
+    return PlaybackOptions(
+        topics=tuple(n for n in arguments.topics or recorded_topics if n not in left_out),
+        start_offset_s=arguments.start_offset,
+        duration_s=arguments.playback_duration,
+        rate=arguments.rate,
+        loop=arguments.loop,
+        paused=arguments.start_paused,
+        delay_s=arguments.delay,
+        clock_hz=arguments.clock,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bag_player",
+        usage="bag_player BAG [OPTION ...] [--ros-args ...]",
+        description=_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("bag", type=Path, metavar="BAG", help="the folder that `ros2 bag record` made")
+    add(
+        "-r",
+        "--rate",
+        type=_number(SLOWEST, FASTEST),
+        default=1.0,
+        help="recorded seconds a second (default: 1)",
+    )
+    add("-l", "--loop", action="store_true", help="start again at the end, for ever")
+    add(
+        "--start-offset",
+        type=_number(0),
+        default=0.0,
+        metavar="S",
+        help="leave out so many seconds; what is latched by then is published first",
+    )
+    add(
+        "--playback-duration",
+        type=_number(0),
+        metavar="S",
+        help="play so many recorded seconds (default: to the end)",
+    )
+    add("--topics", nargs="+", action="extend", default=[], metavar="TOPIC", help="play only these")
+    add(
+        "--exclude-topics",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="TOPIC",
+        help="leave these out",
+    )
+    add(
+        "--clock",
+        type=_number(0.1, 10_000),
+        nargs="?",
+        const=_CLOCK_HZ,
+        default=0.0,
+        metavar="HZ",
+        help=f"publish the recorded time on /clock, so often a second (default: {_CLOCK_HZ:g})",
+    )
+    add(
+        "-m",
+        "--remap",
+        nargs="+",
+        action="extend",
+        type=_remapping,
+        default=[],
+        metavar="OLD:=NEW",
+        help="publish under other names",
+    )
+    add("-p", "--start-paused", action="store_true", help="wait for ~/resume or ~/play_next")
+    add(
+        "-d",
+        "--delay",
+        type=_number(0),
+        default=0.0,
+        metavar="S",
+        help="wait so many seconds before each round",
+    )
+    add(
+        "--wait-for-subscribers",
+        action="store_true",
+        help="start when somebody subscribes to one of the topics",
+    )
+    add(
+        "--wait-for-all-acked",
+        type=_number(0),
+        default=1000.0,
+        metavar="MS",
+        help="at the end, wait so long until reliable subscribers have everything (default: 1000; 0: until they have)",
+    )
+    return parser
+
+
+def _number(least: float, most: float = float("inf")) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        value = float(text)
+        if not least <= value <= most or value == float("inf"):
+            limits = f"{least:g} or more" if most == float("inf") else f"{least:g} to {most:g}"
+            raise argparse.ArgumentTypeError(f"{text} is out of range: {limits}")
+        return value
+
+    return number
+
+
+def _remapping(text: str) -> str:
+    if not re.fullmatch(f"{_NAME}:={_NAME}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not OLD:=NEW, two names of topics")
+    return text

@@ -1,0 +1,77 @@
+"""The time of a recording while it plays: from a steady clock, at a rate, with pauses and jumps."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+
+class PlaybackClock:
+    """Recorded time, in ns, as it goes by. It stands still in pause. Not for several threads.
+
+    Every reading is taken from one anchor, not from the reading before: errors do not add up.
+    """
+
+    def __init__(
+        self,
+        start_ns: int,
+        rate: float = 1.0,
+        paused: bool = False,
+        steady_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        """rate: recorded seconds a second, above 0. steady_ns: a clock that nobody sets."""
+        self._steady_ns = steady_ns
+        self._rate = _checked(rate)
+        self._paused = paused
+        self._anchor_ns = start_ns
+        self._anchor_steady_ns = steady_ns()
+
+    @property
+    def rate(self) -> float:
+        return self._rate
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    def now_ns(self) -> int:
+        """The recorded time that is being played."""
+        if self._paused:
+            return self._anchor_ns
+        passed_ns = self._steady_ns() - self._anchor_steady_ns
+        return self._anchor_ns + int(passed_ns * self._rate)
+
+    def wait_s(self, time_ns: int) -> float:
+        """Seconds until the recorded time `time_ns`; negative: it has gone by; infinite in pause."""
+        if self._paused:
+            return math.inf
+        due_ns = self._anchor_steady_ns + (time_ns - self._anchor_ns) / self._rate
+        return (due_ns - self._steady_ns()) / 1e9
+
+    def pause(self) -> None:
+        self.jump(self.now_ns())
+        self._paused = True
+
+    def resume(self) -> None:
+        """Go on from where pause() stopped; without a pause nothing happens."""
+        if self._paused:
+            self._paused = False
+            self.jump(self._anchor_ns)
+
+    def set_rate(self, rate: float) -> None:
+        """From now on; the time does not jump. Raises ValueError for a rate that is not above 0."""
+        checked = _checked(rate)
+        self.jump(self.now_ns())
+        self._rate = checked
+
+    def jump(self, time_ns: int) -> None:
+        """Set the recorded time; whether it is paused stays."""
+        self._anchor_ns = time_ns
+        self._anchor_steady_ns = self._steady_ns()
+
+
+def _checked(rate: float) -> float:
+    if not (rate > 0 and math.isfinite(rate)):
+        raise ValueError(f"the rate is {rate}; it must be above 0")
+    return float(rate)

@@ -1,0 +1,187 @@
+"""The node `bag_player`: publishes a recording, message by message, as it was recorded."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+
+from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, SetParametersResult
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
+from rosgraph_msgs.msg import Clock
+
+from zs_seg_ros.cli.bag_player import parse, playback_options, without_ros_arguments
+from zs_seg_ros.errors import RecordingError
+from zs_seg_ros.playback import FASTEST, SLOWEST, Playback, PlaybackOptions
+from zs_seg_ros.recording import RecordedMessage, Recording
+from zs_seg_ros.ros.player_services import PlayerServices
+from zs_seg_ros.ros.process import run
+from zs_seg_ros.ros.qos import NEWEST
+from zs_seg_ros.ros.recorded_topic import publisher_for, recorded_qos
+
+_FAILED = 2
+_PATIENCE_S = 0.5
+
+
+class BagPlayer(Node):
+    """Plays a recording as soon as it is made; the bytes of the messages are not touched.
+
+    Topics whose message type is not installed are left out.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        options: PlaybackOptions,
+        ended: Future[int],
+        remappings: Sequence[str] = (),
+        wait_for_subscribers: bool = False,
+        acknowledged_within_s: float = 1.0,
+    ) -> None:
+        """ended: gets the exit code at the end. remappings: "OLD:=NEW".
+
+        acknowledged_within_s: how long to wait at the end until reliable subscribers have everything; 0: until
+        they have. Closes the recording when it is destroyed. Raises RecordingError when nothing can be played.
+        """
+        rules = [word for rule in remappings for word in ("--remap", rule)]
+        super().__init__("bag_player", cli_args=["--ros-args", *rules])
+        self._recording = recording
+        self._ended = ended
+        self._wait_for_subscribers = wait_for_subscribers
+        self._acknowledged_within_s = acknowledged_within_s
+        self._taken_down = False
+        recording.require(options.topics)
+        self._outputs = {
+            name: publisher
+            for name in options.topics
+            if (publisher := self._publisher(name)) is not None
+        }
+        self._clock_output = (
+            self.create_publisher(Clock, "/clock", NEWEST) if options.clock_hz else None
+        )
+        description = ParameterDescriptor(
+            description="Recorded seconds that are played in a second.",
+            floating_point_range=[FloatingPointRange(from_value=SLOWEST, to_value=FASTEST)],
+        )
+        rate = self.declare_parameter("rate", options.rate, description).value
+        self._playback = Playback(
+            recording,
+            replace(options, topics=tuple(self._outputs), rate=rate),
+            self._publish,
+            self._publish_time,
+            self._say_late,
+        )
+        self.add_on_set_parameters_callback(self._on_parameters)
+        self._player_services = PlayerServices(self, self._playback)
+        self.get_logger().info(
+            f"playing {recording.folder}: {recording.duration_ns / 1e9:.1f} s, "
+            f"{len(self._outputs)} topics, rate {rate:g}{', paused' if options.paused else ''}"
+        )
+        self._thread = threading.Thread(target=self._play, daemon=True)
+        self._thread.start()
+
+    def _publisher(self, topic_name: str) -> Publisher | None:
+        topic = self._recording.topics[topic_name]
+        return publisher_for(self, topic, topic.name, recorded_qos(topic))
+
+    def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        for parameter in parameters:
+            if parameter.name == "rate":
+                self._playback.set_rate(parameter.value)
+        return SetParametersResult(successful=True)
+
+    # --- in the thread that plays ---
+
+    def _play(self) -> None:
+        try:
+            self._playback.run(self._may_start)
+            self._wait_until_acknowledged()
+            self._ended.set_result(0)
+        except RecordingError as error:
+            self.get_logger().error(str(error))
+            self._ended.set_result(_FAILED)
+        except Exception:
+            if self._taken_down:  # a publisher went away under its hands
+                self._ended.set_result(0)
+                return
+            self.get_logger().fatal(traceback.format_exc())
+            self._ended.set_result(1)
+
+    def _may_start(self) -> bool:
+        if not self._wait_for_subscribers:
+            return True
+        if any(output.get_subscription_count() for output in self._outputs.values()):
+            return True
+        self.get_logger().info("waiting for a subscriber", once=True)
+        return False
+
+    def _publish(self, message: RecordedMessage) -> None:
+        self._outputs[message.topic.name].publish(message.serialised)
+
+    def _publish_time(self, time_ns: int) -> None:
+        if self._clock_output is not None:
+            message = Clock()
+            message.clock.sec, message.clock.nanosec = divmod(time_ns, 10**9)
+            self._clock_output.publish(message)
+
+    def _say_late(self, late_s: float) -> None:
+        self.get_logger().warning(
+            f"playing fell {late_s:.1f} s behind and goes on from there: reading the recording or publishing "
+            "is too slow for this rate",
+            throttle_duration_sec=5.0,
+        )
+
+    def _wait_until_acknowledged(self) -> None:
+        end_s = time.monotonic() + (self._acknowledged_within_s or float("inf"))
+        for output in self._outputs.values():
+            while not (self._taken_down or output.wait_for_all_acked(Duration(seconds=0.1))):
+                if time.monotonic() > end_s:
+                    self.get_logger().warning(
+                        f"not every subscriber of {output.topic_name} got everything"
+                    )
+                    break
+
+    def destroy_node(self) -> None:
+        """Stop playing first, and close the recording."""
+        self._taken_down = True
+        self._playback.stop()
+        self._thread.join(_PATIENCE_S)
+        if not self._thread.is_alive():
+            self._recording.close()
+        super().destroy_node()
+
+
+def main() -> None:
+    """Entry point of the executable."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # From here on an exception: what a compressed recording is being unpacked into goes again.
+        signal.signal(number, lambda *_: sys.exit(0))
+    ours, sys.argv[1:] = without_ros_arguments(sys.argv[1:])
+    arguments = parse(ours)
+    ended: Future[int] = Future()
+    try:
+        recording = Recording(arguments.bag)
+        options = playback_options(arguments, recording.topics)
+
+        def player() -> BagPlayer:
+            return BagPlayer(
+                recording,
+                options,
+                ended,
+                remappings=arguments.remap,
+                wait_for_subscribers=arguments.wait_for_subscribers,
+                acknowledged_within_s=arguments.wait_for_all_acked / 1000,
+            )
+
+        run(player, ended)
+    except RecordingError as error:
+        print(f"bag_player: {error}", file=sys.stderr)
+        sys.exit(_FAILED)

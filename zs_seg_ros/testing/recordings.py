@@ -1,0 +1,68 @@
+"""Small rosbag2 recordings, as those that `ros2 bag record` makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+TEXT = "std_msgs/msg/String"
+NOT_INSTALLED = "nobodys_msgs/msg/Thing"
+_FOR_EVER = QosTime(9223372036, 854775807)
+
+
+def quality_of_service(reliable: bool = True, latched: bool = False, depth: int = 0) -> Qos:
+    """depth 0: not known, as in what is recorded from DDS."""
+    return Qos(
+        history=QosHistory.KEEP_LAST if depth else QosHistory.UNKNOWN,
+        depth=depth,
+        reliability=QosReliability.RELIABLE if reliable else QosReliability.BEST_EFFORT,
+        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        deadline=_FOR_EVER,
+        lifespan=_FOR_EVER,
+        liveliness=QosLiveliness.AUTOMATIC,
+        liveliness_lease_duration=_FOR_EVER,
+        avoid_ros_namespace_conventions=False,
+    )
+
+
+def write_recording(
+    folder: Path,
+    messages: Iterable[tuple[int, str, str]],
+    offered: Mapping[str, list[Qos]] | None = None,
+    types: Mapping[str, str] | None = None,
+    storage: StoragePlugin = StoragePlugin.MCAP,
+    compression: CompressionMode = CompressionMode.NONE,
+) -> None:
+    """Write (time in ns, topic, text) into the new folder `folder`.
+
+    offered: what the topic's publishers offered; without: nothing is recorded of it. types: TEXT if not given;
+    all have one string.
+    """
+    store = get_typestore(Stores.ROS2_JAZZY)
+    store.register(get_types_from_msg("string data", NOT_INSTALLED))
+    writer = Writer(folder, version=8, storage_plugin=storage)
+    writer.set_compression(compression, CompressionFormat.ZSTD)
+    connections = {}
+    with writer:
+        for time_ns, topic, text in messages:
+            message_type = (types or {}).get(topic, TEXT)
+            if topic not in connections:
+                connections[topic] = writer.add_connection(
+                    topic,
+                    message_type,
+                    typestore=store,
+                    offered_qos_profiles=(offered or {}).get(topic, []),
+                )
+            message = store.types[message_type](data=text)
+            writer.write(connections[topic], time_ns, store.serialize_cdr(message, message_type))
