@@ -98,15 +98,6 @@ def write_video(path: Path, frames: list[OverlayFrame], captions: Captions) -> N
         container.mux(stream.encode())
 
 
-def _captioned(frame: OverlayFrame, captions: Captions) -> Picture:
-    large = frame.picture.repeat(ENLARGE, axis=0).repeat(ENLARGE, axis=1)
-    text = captions.after if frame.changed else captions.before
-    whole = np.concatenate([large, _line(text, large.shape[1], ACCENT if frame.changed else INK)])
-    height, width = (side // 2 * 2 for side in whole.shape[:2])  # H.264 wants even sides
-    even: Picture = whole[:height, :width]
-    return even
-
-
 def write_moving_picture(path: Path, frames: list[OverlayFrame], captions: Captions) -> None:
     """An animated WebP, which web pages show in place, of the seconds around the change of vocabulary."""
     change_s = next((f.seconds for f in frames if f.changed), frames[-1].seconds)
@@ -128,3 +119,12 @@ def write_moving_picture(path: Path, frames: list[OverlayFrame], captions: Capti
         quality=MOVING_QUALITY,
         method=6,
     )
+
+
+def _captioned(frame: OverlayFrame, captions: Captions) -> Picture:
+    large = frame.picture.repeat(ENLARGE, axis=0).repeat(ENLARGE, axis=1)
+    text = captions.after if frame.changed else captions.before
+    whole = np.concatenate([large, _line(text, large.shape[1], ACCENT if frame.changed else INK)])
+    height, width = (side // 2 * 2 for side in whole.shape[:2])  # H.264 wants even sides
+    even: Picture = whole[:height, :width]
+    return even

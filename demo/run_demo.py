@@ -2,7 +2,8 @@
 
 Starts the simulated camera and the node, tells the node by a service call what to look for, lets frames flow,
 changes the vocabulary while they flow, compares every frame with the recording's ground truth, and writes a
-picture strip, a film, a moving picture and the figures. Exit code 0 when all is well, 1 with a sentence when something is wrong.
+picture strip, a film, a moving picture and the figures. Exit code 0 when all is well, 1 with a sentence when something
+is wrong.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def test_every_parameter_describes_itself(unconfigured: Planner) -> None:
         "model_timeout", "max_classes", "max_prompts", "max_prompt_length", "max_image_side",
     } <= set(names)  # fmt: skip
     for descriptor in unconfigured.describe_parameters(names):
-        assert len(descriptor.description) > 60, descriptor.name
+        assert len(descriptor.description) > 40, descriptor.name
         assert descriptor.additional_constraints.endswith("."), descriptor.name
 
 
