@@ -75,15 +75,16 @@ def start(context: LaunchContext) -> list[Action]:
     def value(name: str) -> str:
         return str(LaunchConfiguration(name).perform(context))
 
-    actions: list[Action] = []
+    for name in ("params_file", "fastdds_profile"):  # node and Fast DDS would go on without it
+        if value(name) and not Path(value(name)).is_file():
+            raise RuntimeError(f"{name} is {value(name)!r}, and there is no such file")
+    environment = []
     if profile := value("fastdds_profile"):
-        if not Path(profile).is_file():  # Fast DDS would go on without it and lose images
-            raise RuntimeError(f"fastdds_profile is {profile!r}, and there is no such file")
-        actions += [
+        environment = [
             SetEnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", profile),
             SetEnvironmentVariable("FASTDDS_DEFAULT_PROFILES_FILE", profile),  # Kilted and later
         ]
-    files = [value("params_file")]
+    files = [value("params_file")] if value("params_file") else []
     if preset := value("preset"):
         files.append(str(CONFIG / "presets" / f"{preset}.yaml"))
     given = {
@@ -106,7 +107,7 @@ def start(context: LaunchContext) -> list[Action]:
         arguments=["-d", LaunchConfiguration("rviz_config")],
         condition=IfCondition(LaunchConfiguration("rviz")),
     )
-    return [*actions, node, rviz]
+    return [*environment, rviz, node]  # where there is no RViz, this ends before the node starts
 
 
 def generate_launch_description() -> LaunchDescription:

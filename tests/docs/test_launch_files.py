@@ -41,10 +41,12 @@ def test_without_arguments_the_file_with_the_defaults_counts_alone() -> None:
     ]
 
 
-def test_arguments_go_above_the_preset_and_that_above_the_file() -> None:
-    given = {"params_file": "/mine.yaml", "preset": "driving", "classes": "[a, b]"}
+def test_arguments_go_above_the_preset_and_that_above_the_file(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.touch()
+    given = {"params_file": str(mine), "preset": "driving", "classes": "[a, b]"}
     first, second, last = node_of(started_by(SEGMENTATION, **given)).kwargs["parameters"]
-    assert (first, second) == ("/mine.yaml", str(SHARE / "config/presets/driving.yaml"))
+    assert (first, second) == (str(mine), str(SHARE / "config/presets/driving.yaml"))
     assert list(last) == ["classes"]
     assert last["classes"].kwargs["value_type"] == list[str]
 
@@ -64,8 +66,12 @@ def test_the_profile_for_large_images_can_be_left_out_or_be_another_file(tmp_pat
     other = tmp_path / "other.xml"
     other.touch()
     assert profiles(fastdds_profile=str(other)) == {str(other)}
-    with pytest.raises(RuntimeError, match=r"'/nowhere.xml', and there is no such file"):
-        profiles(fastdds_profile="/nowhere.xml")
+
+
+@pytest.mark.parametrize("name", ["params_file", "fastdds_profile"])
+def test_a_file_that_is_not_there_ends_the_launch(name: str) -> None:
+    with pytest.raises(RuntimeError, match=rf"{name} is '/nowhere', and there is no such file"):
+        started_by(SEGMENTATION, **{name: "/nowhere"})
 
 
 def test_rviz_is_started_where_that_is_asked_for() -> None:
