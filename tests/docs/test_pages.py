@@ -107,7 +107,7 @@ def test_the_planner_of_the_page_sees_and_changes_the_world(ros: None) -> None:
             wait_until(sees, "an object")
         executor.shutdown()
         planner.destroy_node()
-        [(name, where, mask)] = planner.things.values()
+        [(_, name, where, mask)] = planner.things
         assert (name, where, mask.shape) == ("red mug", None, (24, 16))
         assert camera.ids() == {"red mug": 1, "soccer ball": 2}
 
