@@ -117,7 +117,6 @@ def write_moving_picture(path: Path, frames: list[OverlayFrame], captions: Capti
         duration=shown_ms,
         loop=0,
         quality=MOVING_QUALITY,
-        method=6,
     )
 
 

@@ -9,10 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageSequence
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "demo"))
 
+from pictures import (  # noqa: E402
+    MOVING_HZ,
+    MOVING_S,
+    Captions,
+    OverlayFrame,
+    write_moving_picture,
+)
 from processes import DemoError  # noqa: E402
 from robot import Received, VocabularyChange  # noqa: E402
 from scoring import (  # noqa: E402
@@ -144,3 +152,21 @@ def test_without_the_built_package_the_demo_says_how_to_run_it(tmp_path: Path) -
     result = demo("--output", str(tmp_path), PATH="/usr/bin:/bin")
     assert result.returncode == 1
     assert "segmentation_node is not on PATH: run the demo with `make demo`" in result.stderr
+
+
+@pytest.mark.parametrize(("change_s", "first_s"), [(12.0, 8.0), (1.0, 0.0), (99.0, 19.9)])
+def test_the_moving_picture_shows_the_seconds_around_the_change(
+    tmp_path: Path, change_s: float, first_s: float
+) -> None:
+    """Each frame's brightness tells its time: ten to the second, for 24 seconds."""
+    frames = [
+        OverlayFrame(i / 10, np.full((48, 64, 3), i, np.uint8), i / 10 >= change_s)
+        for i in range(240)
+    ]
+    write_moving_picture(tmp_path / "demo.webp", frames, Captions("before", "change", "after"))
+    with Image.open(tmp_path / "demo.webp") as moving:
+        brightness = [f.convert("L").getpixel((8, 8)) for f in ImageSequence.Iterator(moving)]
+    length_s = min(MOVING_S, 24 - first_s)
+    assert len(brightness) == pytest.approx(length_s * MOVING_HZ, abs=1)
+    assert brightness[0] == pytest.approx(10 * first_s, abs=4)
+    assert brightness[-1] == pytest.approx(10 * (first_s + length_s), abs=6)
