@@ -51,7 +51,7 @@ def test_every_reason_not_to_run_a_command_is_still_needed() -> None:
 
 def test_a_line_is_taken_apart_as_a_shell_does() -> None:
     assert list(simple_commands("A=1 make demo && zs-seg fetch 'a b'  # why; not")) == [
-        ("make", "demo"),
+        ("A=1", "make", "demo"),
         ("zs-seg", "fetch", "a b"),
     ]
     assert list(simple_commands("# nothing")) == []
@@ -61,6 +61,7 @@ def test_a_line_is_taken_apart_as_a_shell_does() -> None:
     "line",
     [
         "frobnicate",
+        "A=1 frobnicate",
         "make dessert",
         "zs-seg segment",
         "zs-seg fetch a --loud",
