@@ -46,7 +46,7 @@ def test_each_block_says_what_it_is() -> None:
 
 def test_every_reason_not_to_run_a_command_is_still_needed() -> None:
     lines = [" ".join(command.words) for commands in ALL.values() for command in commands]
-    assert [known for known in NOT_RUN if not any(line.startswith(known) for line in lines)] == []
+    assert [known for known in NOT_RUN if not any(known in line for line in lines)] == []
 
 
 def test_a_line_is_taken_apart_as_a_shell_does() -> None:
