@@ -43,7 +43,7 @@ def test_every_parameter_tells_its_default(unconfigured: Planner) -> None:
     for descriptor in unconfigured.describe_parameters(parameters):
         if descriptor.name not in ("model", "autostart"):  # this test sets those
             default = unconfigured.parameter(descriptor.name)
-            assert descriptor.description.endswith(f" Default: {default!r}.")
+            assert descriptor.description.endswith(f" Default: {json.dumps(default)}.")
 
 
 def test_every_number_has_a_range(unconfigured: Planner) -> None:
@@ -59,7 +59,9 @@ def test_every_number_has_a_range(unconfigured: Planner) -> None:
 
 
 def test_a_parameter_tells_when_it_can_change(unconfigured: Planner) -> None:
-    [model, threshold] = unconfigured.describe_parameters(["model", "default_threshold"])
+    names = ["model", "default_threshold", "autostart"]
+    [model, threshold, autostart] = unconfigured.describe_parameters(names)
+    assert autostart.additional_constraints == "Can change only before the start."
     assert model.additional_constraints == "Can change only while the node is unconfigured."
     assert threshold.additional_constraints == "Can change at any time."
 

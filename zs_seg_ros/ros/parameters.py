@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,8 +39,7 @@ _NODE = (
     ("vocabulary_file", "", "Path of a YAML file that is read at the start and written after each change, so that the "
      "vocabulary survives a restart; empty: none."),
     ("track", True, "Give objects identities (track_id) that last from frame to frame; false: all are 0."),
-    ("autostart", True, "Configure and activate by itself; false leaves both to a lifecycle manager. Read once, at "
-     "the start."),
+    ("autostart", True, "Configure and activate by itself; false leaves both to a lifecycle manager."),
 )  # fmt: skip
 _UNTIL_CLEANUP = (
     "model",
@@ -148,8 +148,10 @@ def declare_parameters(node: Node) -> None:
 def _descriptor(name: str, default: Any, description: str) -> ParameterDescriptor:
     """What `ros2 param describe` shows: it knows neither the default nor when a value may change."""
     when = "only while the node is unconfigured" if needs_cleanup(name) else "at any time"
+    if name == "autostart":
+        when = "only before the start"
     return ParameterDescriptor(
-        description=f"{description} Default: {default!r}.",
+        description=f"{description} Default: {json.dumps(default)}.",  # as people type it
         additional_constraints=f"Can change {when}.",
     )
 
