@@ -14,10 +14,13 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "ros
 
 @pytest.fixture(scope="module")
 def ros() -> Iterator[None]:
-    """A context for the tests of one module; those of tests/ros have another one."""
+    """A context for the tests of one module, unless tests/ros have theirs already."""
     import rclpy
     from rclpy.signals import SignalHandlerOptions
 
+    if rclpy.ok():
+        yield
+        return
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
