@@ -1,9 +1,10 @@
-"""The demo's pictures: a strip of overlays over time, and all of them as an MP4."""
+"""The demo's pictures: a strip of overlays over time, all of them as an MP4, and some seconds as a WebP."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -16,6 +17,8 @@ LINE_PX = 24
 FONT = ImageFont.load_default(14)
 BACKGROUND, INK, ACCENT = (24, 26, 30), (235, 235, 235), (255, 176, 59)
 ENLARGE = 2
+MOVING_S, MOVING_HZ, MOVING_QUALITY = 8.0, 5.0, 60
+"""The moving picture: so many seconds, half of them before the change, and as much as fits a web page."""
 
 Picture = NDArray[np.uint8]
 
@@ -93,6 +96,28 @@ def write_video(path: Path, frames: list[OverlayFrame], captions: Captions) -> N
             video_frame.pts, video_frame.time_base = round(frame.seconds * 1000), time_base
             container.mux(stream.encode(video_frame))
         container.mux(stream.encode())
+
+
+def write_moving_picture(path: Path, frames: list[OverlayFrame], captions: Captions) -> None:
+    """An animated WebP, which web pages show in place, of the seconds around the change of vocabulary."""
+    change_s = next((f.seconds for f in frames if f.changed), frames[-1].seconds)
+    start_s = max(0.0, change_s - MOVING_S / 2)
+    chosen: list[OverlayFrame] = []
+    for frame in frames:
+        due_s = chosen[-1].seconds + 1 / MOVING_HZ if chosen else start_s
+        if due_s - 0.01 <= frame.seconds <= start_s + MOVING_S:  # stamps of 10 Hz are not exact
+            chosen.append(frame)
+    first, *others = (Image.fromarray(_captioned(frame, captions)) for frame in chosen)
+    times_ms = [round(1000 * frame.seconds) for frame in chosen]
+    shown_ms = [b - a for a, b in pairwise(times_ms)] + [1000]  # a rest before it starts again
+    first.save(
+        path,
+        save_all=True,
+        append_images=others,
+        duration=shown_ms,
+        loop=0,
+        quality=MOVING_QUALITY,
+    )
 
 
 def _captioned(frame: OverlayFrame, captions: Captions) -> Picture:

@@ -2,7 +2,8 @@
 
 Starts the simulated camera and the node, tells the node by a service call what to look for, lets frames flow,
 changes the vocabulary while they flow, compares every frame with the recording's ground truth, and writes a
-picture strip, a film and the figures. Exit code 0 when all is well, 1 with a sentence when something is wrong.
+picture strip, a film, a moving picture and the figures. Exit code 0 when all is well, 1 with a sentence when something
+is wrong.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import signal
 import sys
 from pathlib import Path
 
-from pictures import Captions, OverlayFrame, write_strip, write_video
+from pictures import Captions, OverlayFrame, write_moving_picture, write_strip, write_video
 from processes import DemoError, RosProcesses
 from report import Findings, table, write_results
 from robot import Received, Robot
@@ -66,6 +67,7 @@ def write_pictures(output: Path, received: Received, session: Session) -> None:
     )
     write_strip(output / "strip.png", frames, captions)
     write_video(output / "overlay.mp4", frames, captions)
+    write_moving_picture(output / "demo.webp", frames, captions)
 
 
 def run(output: Path, node_parameters: dict[str, str]) -> str:
@@ -102,7 +104,8 @@ def main() -> None:
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         sys.exit(130)
-    print(f"\n{text}\n\nWritten: {output}/strip.png, {output}/overlay.mp4, {output}/results.json")
+    names = ("strip.png", "overlay.mp4", "demo.webp", "results.json")
+    print(f"\n{text}\n\nWritten: {', '.join(str(output / name) for name in names)}")
 
 
 if __name__ == "__main__":

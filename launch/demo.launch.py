@@ -1,13 +1,14 @@
 """The simulated camera and the node with the built-in demonstration model.
 
-ros2 launch zs_seg_ros demo.launch.py
+ros2 launch zs_seg_ros demo.launch.py rviz:=true
 """
 
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch.actions import IncludeLaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchDescription
@@ -16,9 +17,16 @@ SHARE = Path(get_package_share_directory("zs_seg_ros"))
 
 
 def generate_launch_description() -> LaunchDescription:
+    rviz = DeclareLaunchArgument(
+        "rviz", default_value="false", description="true starts RViz (needs rviz2)"
+    )
+    # Its other arguments, classes for example, reach it from the command line.
     segmentation = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(SHARE / "launch" / "segmentation.launch.py")),
-        launch_arguments={"params_file": str(SHARE / "config" / "demo.yaml")}.items(),
+        launch_arguments={
+            "params_file": str(SHARE / "config" / "demo.yaml"),
+            "rviz": LaunchConfiguration("rviz"),
+        }.items(),
     )
     camera = Node(package="zs_seg_ros", executable="tabletop_camera", output="screen")
-    return LaunchDescription([segmentation, camera])
+    return LaunchDescription([rviz, segmentation, camera])

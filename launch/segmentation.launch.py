@@ -7,63 +7,108 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from launch import LaunchContext, LaunchDescription
+from launch import Action, LaunchContext, LaunchDescription
 
 CONFIG = Path(get_package_share_directory("zs_seg_ros")) / "config"
+PRESETS = sorted(file.stem for file in (CONFIG / "presets").glob("*.yaml"))
 
 # name, type and description of each parameter that has an argument of its own
 OVERRIDES = (
-    ("model", str, "Built-in name, folder or Hugging Face id"),
-    ("device", str, "auto, cpu, cuda or cuda:N"),
-    ("cameras", list[str], "Names of the cameras, for example [front, rear]"),
+    ("model", str, "Built-in name, folder or Hugging Face id that is on the disk"),
+    ("device", str, "Where the model runs: auto, cpu, cuda or cuda:N"),
+    ("cameras", list[str], "Names of the cameras, for example [front, rear]: /front/image_raw"),
     ("classes", list[str], "Names to look for from the start, for example [red mug, duck]"),
     ("vocabulary_file", str, "YAML file that is read at the start and written after each change"),
     ("autostart", bool, "false leaves configure and activate to a lifecycle manager"),
-    ("use_sim_time", bool, "Follow /clock, for simulations and recordings"),
+    ("use_sim_time", bool, "true follows /clock, for simulations and recordings"),
+)
+ARGUMENTS = (
+    DeclareLaunchArgument(
+        "params_file",
+        default_value=str(CONFIG / "segmentation.yaml"),
+        description="YAML file with the node's parameters",
+    ),
+    DeclareLaunchArgument(
+        "preset",
+        default_value="",
+        choices=["", *PRESETS],
+        description="Model, thresholds and vocabulary for a kind of robot, above params_file: a "
+        "file of config/presets. Read the cautions in it; empty: none",
+    ),
+    DeclareLaunchArgument(
+        "namespace",
+        default_value="",
+        description="Namespace of the node, for example robot1: /robot1/zs_seg. Cameras' topics "
+        "stay /CAM/image_raw; empty: none",
+    ),
+    DeclareLaunchArgument(
+        "fastdds_profile",
+        default_value=str(CONFIG / "fastdds_large_images.xml"),
+        description="XML profile for Fast DDS with room for images; empty: leave the environment "
+        "as it is. Other middlewares ignore it",
+    ),
+    DeclareLaunchArgument(
+        "rviz", default_value="false", description="true starts RViz (needs rviz2)"
+    ),
+    DeclareLaunchArgument(
+        "rviz_config",
+        default_value=str(CONFIG / "zs_seg.rviz"),
+        description="What RViz shows: of the default, the camera named camera, in the frame map",
+    ),
+    *(
+        DeclareLaunchArgument(
+            name, default_value="", description=f"{description}; empty: as in the files"
+        )
+        for name, _, description in OVERRIDES
+    ),
 )
 
 
-def start_node(context: LaunchContext) -> list[Node]:
-    """The node, with the parameter file and, above it, the arguments that were given."""
+def start(context: LaunchContext) -> list[Action]:
+    """The node and, if wanted, RViz. Arguments that were given go above the files."""
+
+    def value(name: str) -> str:
+        return str(LaunchConfiguration(name).perform(context))
+
+    for name in ("params_file", "fastdds_profile"):  # node and Fast DDS would go on without it
+        if value(name) and not Path(value(name)).is_file():
+            raise RuntimeError(f"{name} is {value(name)!r}, and there is no such file")
+    environment = []
+    if profile := value("fastdds_profile"):
+        environment = [
+            SetEnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", profile),
+            SetEnvironmentVariable("FASTDDS_DEFAULT_PROFILES_FILE", profile),  # Kilted and later
+        ]
+    files = [value("params_file")] if value("params_file") else []
+    if preset := value("preset"):
+        files.append(str(CONFIG / "presets" / f"{preset}.yaml"))
     given = {
         name: ParameterValue(LaunchConfiguration(name), value_type=kind)
         for name, kind, _ in OVERRIDES
-        if LaunchConfiguration(name).perform(context)
+        if value(name)
     }
     node = Node(
         package="zs_seg_ros",
         executable="segmentation_node",
         name="zs_seg",
         namespace=LaunchConfiguration("namespace"),
-        parameters=[LaunchConfiguration("params_file"), given],
+        parameters=[*files, given],
         output="screen",
         emulate_tty=True,
     )
-    return [node]
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        arguments=["-d", LaunchConfiguration("rviz_config")],
+        condition=IfCondition(LaunchConfiguration("rviz")),
+    )
+    return [*environment, rviz, node]  # where there is no RViz, this ends before the node starts
 
 
 def generate_launch_description() -> LaunchDescription:
-    arguments = [
-        DeclareLaunchArgument(
-            "params_file",
-            default_value=str(CONFIG / "segmentation.yaml"),
-            description="YAML file with the node's parameters",
-        ),
-        DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node"),
-    ]
-    arguments += [
-        DeclareLaunchArgument(
-            name, default_value="", description=f"{description}; empty: as in params_file"
-        )
-        for name, _, description in OVERRIDES
-    ]
-    profile = str(CONFIG / "fastdds_large_images.xml")
-    large_images = [
-        SetEnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", profile),
-        SetEnvironmentVariable("FASTDDS_DEFAULT_PROFILES_FILE", profile),  # Kilted and later
-    ]
-    return LaunchDescription([*arguments, *large_images, OpaqueFunction(function=start_node)])
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=start)])

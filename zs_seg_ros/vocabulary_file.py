@@ -38,22 +38,30 @@ def read_vocabulary_file(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> V
     """
     file = Path(path).expanduser()
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise VocabularyError(f"the vocabulary file {file} cannot be read: {reason}") from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(f"the vocabulary file {file}", error) from error
+    return parse_vocabulary(text, f"the vocabulary file {file}", limits)
+
+
+def parse_vocabulary(text: str, where: str, limits: Limits = DEFAULT_LIMITS) -> Vocabulary:
+    """The vocabulary of a YAML text; `where` names the text in errors. Raises VocabularyError."""
+    try:
+        content = yaml.safe_load(text)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise _unreadable(where, error) from error
     if not (isinstance(content, dict) and isinstance(content.get("classes"), list)):
-        raise VocabularyError(f"the vocabulary file {file} has no list named 'classes'")
+        raise VocabularyError(f"{where} has no list named 'classes'")
     ids, version = content.get("ids", {}), content.get("version", 1)
     if not (isinstance(ids, dict) and all(map(_is_id, ids.items())) and _is_whole(version)):
-        raise VocabularyError(f"in {file}, ids or version are not what the node writes there")
-    classes = tuple(_target(entry, file) for entry in content["classes"])
+        raise VocabularyError(f"in {where}, ids or version are not what the node writes there")
+    classes = tuple(_target(entry, where) for entry in content["classes"])
     try:
         return Vocabulary.restored(classes, ids, version, limits)
     except VocabularyError as error:
-        raise VocabularyError(f"in {file}, {error}") from error
+        raise VocabularyError(f"in {where}, {error}") from error
 
 
 def set_aside(path: str | Path) -> Path:
@@ -88,24 +96,29 @@ def write_vocabulary_file(path: str | Path, vocabulary: Vocabulary) -> None:
         raise
 
 
-def _target(entry: Any, file: Path) -> TargetClass:
+def _unreadable(where: str, error: Exception) -> VocabularyError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return VocabularyError(f"{where} cannot be read: {reason}")
+
+
+def _target(entry: Any, where: str) -> TargetClass:
     if isinstance(entry, str):
         return TargetClass(entry)
     if not (isinstance(entry, dict) and isinstance(entry.get("name"), str)):
-        raise VocabularyError(f"in {file}, {entry!r} is neither a name nor a mapping with a name")
+        raise VocabularyError(f"in {where}, {entry!r} is neither a name nor a mapping with a name")
     name = entry["name"]
     unknown = sorted(map(str, set(entry) - _FIELDS))
     if unknown:
-        raise VocabularyError(f"in {file}, class {name!r} has the unknown field {unknown[0]!r}")
+        raise VocabularyError(f"in {where}, class {name!r} has the unknown field {unknown[0]!r}")
     prompts, threshold = entry.get("prompts", []), entry.get("threshold", 0.0)
     if not (isinstance(prompts, list) and all(isinstance(prompt, str) for prompt in prompts)):
-        raise VocabularyError(f"in {file}, the prompts of {name!r} are not a list of texts")
+        raise VocabularyError(f"in {where}, the prompts of {name!r} are not a list of texts")
     if isinstance(threshold, bool) or not isinstance(threshold, int | float):
-        raise VocabularyError(f"in {file}, the threshold of {name!r} is not a number")
+        raise VocabularyError(f"in {where}, the threshold of {name!r} is not a number")
     try:
         exemplars = tuple(_exemplar(exemplar) for exemplar in entry.get("exemplars", []))
     except (ValueError, TypeError, KeyError, AttributeError, cv2.error) as error:
-        raise VocabularyError(f"in {file}, an exemplar of {name!r} cannot be read") from error
+        raise VocabularyError(f"in {where}, an exemplar of {name!r} cannot be read") from error
     return TargetClass(name, tuple(prompts), float(threshold), exemplars)
 
 

@@ -9,10 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageSequence
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "demo"))
 
+from pictures import (  # noqa: E402
+    ENLARGE,
+    MOVING_HZ,
+    MOVING_S,
+    Captions,
+    OverlayFrame,
+    write_moving_picture,
+)
 from processes import DemoError  # noqa: E402
 from robot import Received, VocabularyChange  # noqa: E402
 from scoring import (  # noqa: E402
@@ -144,3 +153,24 @@ def test_without_the_built_package_the_demo_says_how_to_run_it(tmp_path: Path) -
     result = demo("--output", str(tmp_path), PATH="/usr/bin:/bin")
     assert result.returncode == 1
     assert "segmentation_node is not on PATH: run the demo with `make demo`" in result.stderr
+
+
+@pytest.mark.parametrize(("change_s", "first_s"), [(12.0, 8.0), (1.0, 0.0), (99.0, 19.9)])
+def test_the_moving_picture_shows_the_seconds_around_the_change(
+    tmp_path: Path, change_s: float, first_s: float
+) -> None:
+    """A line through each frame tells its time: ten to the second, for 24 seconds."""
+    frames = [
+        OverlayFrame(i / 10, np.zeros((48, 240, 3), np.uint8), i / 10 >= change_s)
+        for i in range(240)
+    ]
+    for i, frame in enumerate(frames):
+        frame.picture[:, i] = 255
+    write_moving_picture(tmp_path / "demo.webp", frames, Captions("before", "change", "after"))
+    with Image.open(tmp_path / "demo.webp") as moving:
+        shown = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(moving)]
+    times_s = [picture[48].argmax() / ENLARGE / 10 for picture in shown]
+    length_s = min(MOVING_S, 23.9 - first_s)
+    assert len(times_s) == pytest.approx(length_s * MOVING_HZ, abs=1)
+    assert times_s[0] == pytest.approx(first_s, abs=0.2)
+    assert times_s[-1] == pytest.approx(first_s + length_s, abs=0.2)

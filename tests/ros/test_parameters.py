@@ -13,6 +13,7 @@ import pytest
 import yaml
 from ament_index_python.packages import get_package_share_directory
 from planner import Planner, image, pixels, running_node, target
+from rcl_interfaces.msg import ParameterType
 from rclpy.parameter import Parameter
 
 CONFIG = Path(get_package_share_directory("zs_seg_ros")) / "config"
@@ -28,13 +29,41 @@ def test_every_parameter_describes_itself(unconfigured: Planner) -> None:
     names = unconfigured.parameter_names()
     assert {
         "model", "revision", "device", "precision", "compile", "cameras", "classes",
-        "vocabulary_file", "default_threshold", "autostart", "camera.reliability", "camera.transport",
-        "camera.depth", "camera.depth_transport", "min_area", "max_objects", "track", "model_timeout",
-        "max_classes", "max_prompts", "max_prompt_length", "max_image_side",
+        "initial_vocabulary", "vocabulary_file", "default_threshold", "autostart", "camera.reliability",
+        "camera.transport", "camera.depth", "camera.depth_transport", "min_area", "max_objects", "track",
+        "model_timeout", "max_classes", "max_prompts", "max_prompt_length", "max_image_side",
     } <= set(names)  # fmt: skip
     for descriptor in unconfigured.describe_parameters(names):
-        assert len(descriptor.description) > 10, descriptor.name
-        assert descriptor.description.endswith("."), descriptor.name
+        assert len(descriptor.description) > 40, descriptor.name
+        assert descriptor.additional_constraints.endswith("."), descriptor.name
+
+
+def test_every_parameter_tells_its_default(unconfigured: Planner) -> None:
+    parameters = unconfigured.parameter_names()
+    for descriptor in unconfigured.describe_parameters(parameters):
+        if descriptor.name not in ("model", "autostart"):  # this test sets those
+            default = unconfigured.parameter(descriptor.name)
+            assert descriptor.description.endswith(f" Default: {json.dumps(default)}.")
+
+
+def test_every_number_has_a_range(unconfigured: Planner) -> None:
+    types = ParameterType.PARAMETER_INTEGER, ParameterType.PARAMETER_DOUBLE
+    descriptors = unconfigured.describe_parameters(unconfigured.parameter_names())
+    numbers = [d for d in descriptors if d.type in types]
+    assert len(numbers) == 8
+    for descriptor in numbers:
+        [allowed] = [*descriptor.integer_range, *descriptor.floating_point_range]
+        assert allowed.from_value < allowed.to_value
+        default = unconfigured.parameter(descriptor.name)
+        assert allowed.from_value <= default <= allowed.to_value
+
+
+def test_a_parameter_tells_when_it_can_change(unconfigured: Planner) -> None:
+    names = ["model", "default_threshold", "autostart"]
+    [model, threshold, autostart] = unconfigured.describe_parameters(names)
+    assert autostart.additional_constraints == "Can change only before the start."
+    assert model.additional_constraints == "Can change only while the node is unconfigured."
+    assert threshold.additional_constraints == "Can change at any time."
 
 
 def test_the_threshold_has_a_range(unconfigured: Planner) -> None:

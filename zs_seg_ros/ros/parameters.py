@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,16 +22,24 @@ RELIABILITIES = ("auto", "reliable", "best_effort")
 TRANSPORTS = ("raw", "compressed")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 _NODE = (
-    ("model", "CIDAS/clipseg-rd64-refined", "A built-in name (tabletop), a folder, or a Hugging Face id."),
-    ("revision", "", "Branch, tag or commit of a Hugging Face id; empty: the one on disk."),
-    ("device", "auto", "Where the model runs: auto (a GPU when there is one), cpu, cuda or cuda:N."),
-    ("precision", "auto", f"The model's numbers: {', '.join(PRECISIONS)}. auto: fp32 on a CPU, 16 bits on a GPU."),
-    ("compile", False, "Compile the model with torch.compile: a slower start, faster frames."),
-    ("cameras", ["camera"], "Names of the cameras; CAM is read from /CAM/image_raw."),
-    ("classes", [""], "Names to look for from the start; [''] for none. Services change them at run time."),
-    ("vocabulary_file", "", "YAML file that is read at the start and written after each change of the vocabulary."),
-    ("track", True, "Give objects identities that last from frame to frame."),
-    ("autostart", True, "Go to ACTIVE by itself; false leaves it to a lifecycle manager."),
+    ("model", "CIDAS/clipseg-rd64-refined", "What finds the classes: a built-in name (tabletop), a folder, a Hugging "
+     "Face id that `zs-seg fetch` has brought onto the disk, or DETECTOR + MASK_MODEL. Never downloaded at run time."),
+    ("revision", "", "Branch, tag or commit of the model's Hugging Face id; empty: the newest on the disk."),
+    ("device", "auto", "Where the model runs: auto (a GPU when there is one), cpu, cuda or cuda:N. One that is not "
+     "there fails configure."),
+    ("precision", "auto", "The model's numbers: auto (fp32 on a CPU, 16 bits on a GPU), fp32, fp16 or bf16."),
+    ("compile", False, "Compile the model with torch.compile: faster frames after a start that is slower by minutes."),
+    ("cameras", ["camera"], "Names of the cameras. CAM is read from /CAM/image_raw and answered on ~/CAM/label and "
+     "others. Cameras may come and go while the node runs."),
+    ("classes", [""], "Names to look for from the start, each its own phrase; [''] for none. ~/set_vocabulary changes "
+     "them at run time. A vocabulary_file that exists goes before."),
+    ("initial_vocabulary", "", "What to look for from the start, with phrases and thresholds: YAML text, no path, in "
+     "the form of a vocabulary_file. Only read, never written; used when classes names nothing and there is no "
+     "vocabulary_file yet."),
+    ("vocabulary_file", "", "Path of a YAML file that is read at the start and written after each change, so that the "
+     "vocabulary survives a restart; empty: none."),
+    ("track", True, "Give objects identities (track_id) that last from frame to frame; false: all are 0."),
+    ("autostart", True, "Configure and activate by itself; false leaves both to a lifecycle manager."),
 )  # fmt: skip
 _UNTIL_CLEANUP = (
     "model",
@@ -39,26 +48,32 @@ _UNTIL_CLEANUP = (
     "precision",
     "compile",
     "classes",
+    "initial_vocabulary",
     "vocabulary_file",
 )
 """What cannot change while a model is loaded. Everything else is taken up within a second."""
 _WHOLE_NUMBERS = (
-    ("min_area", Settings.min_area, (1, 1_000_000), "Smaller objects are left out; pixels of the input image."),
+    ("min_area", Settings.min_area, (1, 1_000_000), "Objects of fewer pixels of the input image are left out; their "
+     "pixels stay in the label image."),
     ("max_objects", Settings.max_objects, (1, 1000), "Of more objects in an image the most confident are kept."),
     ("max_classes", DEFAULT_LIMITS.classes, (1, 65_000), "A vocabulary with more classes is refused."),
     ("max_prompts", DEFAULT_LIMITS.prompts, (1, 1000), "A class with more prompts is refused."),
-    ("max_prompt_length", DEFAULT_LIMITS.characters, (1, 10_000), "A longer name or prompt is refused; characters."),
-    ("max_image_side", MAX_SIDE_PX, (1, MAX_SIDE_PX), "A larger image is dropped; pixels."),
+    ("max_prompt_length", DEFAULT_LIMITS.characters, (1, 10_000), "A name or prompt of more characters is refused."),
+    ("max_image_side", MAX_SIDE_PX, (1, MAX_SIDE_PX), "An image with a side of more pixels is dropped and told of on "
+     "/diagnostics."),
 )  # fmt: skip
 _NUMBERS = (
-    ("default_threshold", DEFAULT_THRESHOLD, (0.0, 1.0), "Less certain pixels stay unlabelled (classes may differ)."),
-    ("model_timeout", 60.0, (0.0, 86_400.0), "Seconds until frames in work are given up; 0: never."),
+    ("default_threshold", DEFAULT_THRESHOLD, (0.0, 1.0), "Confidence that a pixel needs to be labelled: less certain "
+     "pixels stay 0. For classes without a threshold of their own."),
+    ("model_timeout", 60.0, (0.0, 86_400.0), "Seconds until frames that the model does not finish are given up and "
+     "told of on /diagnostics; 0: never."),
 )  # fmt: skip
 _CAMERA = (
-    ("reliability", "auto", f"QoS of its subscriptions: {', '.join(RELIABILITIES)}. auto follows the publisher."),
-    ("transport", "raw", f"What is subscribed to: {' or '.join(TRANSPORTS)} images (JPEG, PNG)."),
-    ("depth", False, "Use /CAM/depth/image_raw, registered to the colour image, and /CAM/camera_info."),
-    ("depth_transport", "raw", f"What is subscribed to: {' or '.join(TRANSPORTS)} (compressedDepth) depth images."),
+    ("reliability", "auto", "QoS of the subscriptions: auto (what the publishers offer), reliable or best_effort."),
+    ("transport", "raw", "raw: /CAM/image_raw. compressed: /CAM/image_raw/compressed, JPEG or PNG."),
+    ("depth", False, "Read /CAM/depth/image_raw, registered to the colour image, and /CAM/camera_info, and publish "
+     "positions in metres, ~/CAM/points and ~/CAM/markers."),
+    ("depth_transport", "raw", "raw: /CAM/depth/image_raw. compressed: /CAM/depth/image_raw/compressedDepth."),
 )  # fmt: skip
 
 
@@ -81,6 +96,7 @@ class Parameters:
     options: LoadOptions
     cameras: tuple[CameraParameters, ...]
     classes: tuple[str, ...]
+    initial_vocabulary: str
     vocabulary_file: str
     model_timeout_s: float
     max_image_side: int
@@ -108,23 +124,36 @@ def declare_parameters(node: Node) -> None:
     """Declare everything; the cameras' own parameters follow from the list of cameras."""
     for name, default, description in _NODE:
         if not node.has_parameter(name):
-            node.declare_parameter(name, default, ParameterDescriptor(description=description))
+            node.declare_parameter(name, default, _descriptor(name, default, description))
             _give_empty_list_its_type(node, name)
     for name, default_real, (low, high), description in _NUMBERS:
         if not node.has_parameter(name):
-            between = [FloatingPointRange(from_value=low, to_value=high, step=0.0)]
-            descriptor = ParameterDescriptor(description=description, floating_point_range=between)
+            descriptor = _descriptor(name, default_real, description)
+            between = FloatingPointRange(from_value=low, to_value=high, step=0.0)
+            descriptor.floating_point_range = [between]
             node.declare_parameter(name, default_real, descriptor)
     for name, default_number, (least, most), description in _WHOLE_NUMBERS:
         if not node.has_parameter(name):
-            allowed = [IntegerRange(from_value=least, to_value=most, step=1)]
-            descriptor = ParameterDescriptor(description=description, integer_range=allowed)
+            descriptor = _descriptor(name, default_number, description)
+            descriptor.integer_range = [IntegerRange(from_value=least, to_value=most, step=1)]
             node.declare_parameter(name, default_number, descriptor)
     for camera in node.get_parameter("cameras").value:
-        for name, default, description in _CAMERA:
-            if camera and not node.has_parameter(f"{camera}.{name}"):
-                descriptor = ParameterDescriptor(description=f"{camera}: {description}")
-                node.declare_parameter(f"{camera}.{name}", default, descriptor)
+        for suffix, default, description in _CAMERA:
+            name = f"{camera}.{suffix}"
+            if camera and not node.has_parameter(name):
+                text = description.replace("CAM", camera)
+                node.declare_parameter(name, default, _descriptor(name, default, text))
+
+
+def _descriptor(name: str, default: Any, description: str) -> ParameterDescriptor:
+    """What `ros2 param describe` shows: it knows neither the default nor when a value may change."""
+    when = "only while the node is unconfigured" if needs_cleanup(name) else "at any time"
+    if name == "autostart":
+        when = "only before the start"
+    return ParameterDescriptor(
+        description=f"{description} Default: {json.dumps(default)}.",  # as people type it
+        additional_constraints=f"Can change {when}.",
+    )
 
 
 def _give_empty_list_its_type(node: Node, name: str) -> None:
@@ -184,6 +213,7 @@ def read_parameters(node: Node, changed: Sequence[Parameter] = ()) -> Parameters
         options,
         cameras,
         classes,
+        str(value("initial_vocabulary")),
         str(value("vocabulary_file")),
         float(value("model_timeout")),
         int(value("max_image_side")),

@@ -8,7 +8,12 @@ from typing import Any
 from zs_seg_ros.errors import VocabularyError
 from zs_seg_ros.ros.parameters import ParameterError, Parameters
 from zs_seg_ros.vocabulary import TargetClass, Vocabulary
-from zs_seg_ros.vocabulary_file import read_vocabulary_file, set_aside, write_vocabulary_file
+from zs_seg_ros.vocabulary_file import (
+    parse_vocabulary,
+    read_vocabulary_file,
+    set_aside,
+    write_vocabulary_file,
+)
 
 
 class SavedVocabulary:
@@ -20,10 +25,10 @@ class SavedVocabulary:
         self._set_aside = ""
 
     def first(self, parameters: Parameters) -> Vocabulary | None:
-        """What to look for from the start: what the file says or, where there is none yet, the parameter `classes`.
+        """What to look for from the start: what the file says or, where there is none yet, what the parameters say.
 
         A damaged file is set aside, so that what it held is not lost. Raises ParameterError for a file that cannot be
-        one, and VocabularyError for classes that are refused.
+        one, and VocabularyError for classes, or an initial vocabulary, that are refused.
         """
         self._set_aside = ""
         if path := parameters.vocabulary_file:
@@ -34,7 +39,7 @@ class SavedVocabulary:
                     f"vocabulary_file is {path!r}, which cannot be used: {error.strerror or error}; give a file in "
                     "a folder that exists and that the node may read and write"
                 ) from error
-        return _of_classes(parameters)
+        return _of_parameters(parameters)
 
     def _read(self, path: str, parameters: Parameters) -> Vocabulary | None:
         try:
@@ -46,7 +51,7 @@ class SavedVocabulary:
         except VocabularyError as error:
             self._set_aside = f"{error}; it is set aside as {set_aside(path)}"
             self._log.warning(self._set_aside)
-        return _of_classes(parameters)
+        return _of_parameters(parameters)
 
     def save(self, vocabulary: Vocabulary, path: str) -> list[str]:
         """Write it down, where that is asked for. Returns what went wrong, if something did."""
@@ -66,6 +71,13 @@ class SavedVocabulary:
         return [text for text in (self._not_saved, self._set_aside) if text]
 
 
-def _of_classes(parameters: Parameters) -> Vocabulary | None:
-    classes = [TargetClass(name) for name in parameters.classes]
-    return Vocabulary().changed_to(classes, parameters.limits) if classes else None
+def _of_parameters(parameters: Parameters) -> Vocabulary | None:
+    """`classes` before `initial_vocabulary`: a name given by hand means more than what a preset says."""
+    if parameters.classes:
+        classes = [TargetClass(name) for name in parameters.classes]
+        return Vocabulary().changed_to(classes, parameters.limits)
+    if parameters.initial_vocabulary:
+        return parse_vocabulary(
+            parameters.initial_vocabulary, "initial_vocabulary", parameters.limits
+        )
+    return None

@@ -1,0 +1,28 @@
+"""Fixtures of the tests of the documentation; the node and its planner come from tests/ros."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "ros")]
+
+
+@pytest.fixture(scope="module")
+def ros() -> Iterator[None]:
+    """A context for the tests of one module, unless tests/ros have theirs already."""
+    import rclpy
+    from rclpy.signals import SignalHandlerOptions
+
+    if rclpy.ok():
+        yield
+        return
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    yield
+    rclpy.shutdown()

@@ -1,0 +1,77 @@
+"""Launch files without launch, which is not on PyPI: stand-ins with the names that ours import, and no others."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+NAMES = {
+    "launch": ("Action", "LaunchContext", "LaunchDescription"),
+    "launch.actions": (
+        "DeclareLaunchArgument",
+        "IncludeLaunchDescription",
+        "OpaqueFunction",
+        "SetEnvironmentVariable",
+    ),
+    "launch.conditions": ("IfCondition",),
+    "launch.launch_description_sources": ("PythonLaunchDescriptionSource",),
+    "launch.substitutions": ("LaunchConfiguration",),
+    "launch_ros": (),
+    "launch_ros.actions": ("Node",),
+    "launch_ros.parameter_descriptions": ("ParameterValue",),
+}
+
+
+class Recorded:
+    """Whatever a launch file makes: it remembers with what."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.args, self.kwargs = args, kwargs
+
+    def perform(self, context: dict[str, str]) -> str:
+        """Of a LaunchConfiguration: its value in `context`, which stands for a LaunchContext."""
+        return context[self.args[0]]
+
+    @property
+    def kind(self) -> str:
+        return type(self).__name__
+
+
+def _modules() -> dict[str, ModuleType]:
+    modules = {}
+    for name, classes in NAMES.items():
+        modules[name] = module = ModuleType(name)
+        for class_name in classes:
+            setattr(module, class_name, type(class_name, (Recorded,), {}))
+    return modules
+
+
+def entities_of(file: Path) -> list[Any]:
+    """What a launch file's description holds, with what it includes in place."""
+    with patch.dict(sys.modules, _modules()):
+        description = runpy.run_path(str(file))["generate_launch_description"]()
+    entities = []
+    for entity in description.args[0]:
+        if entity.kind == "IncludeLaunchDescription":
+            entities += entities_of(Path(entity.args[0].args[0]))
+        entities.append(entity)
+    return entities
+
+
+def arguments_of(file: Path) -> dict[str, Recorded]:
+    """Name -> argument that is declared."""
+    return {e.args[0]: e for e in entities_of(file) if e.kind == "DeclareLaunchArgument"}
+
+
+def started_by(file: Path, **given: str) -> list[Recorded]:
+    """The actions of its OpaqueFunctions, when launched with these arguments."""
+    context = {
+        name: str(argument.kwargs.get("default_value", ""))
+        for name, argument in arguments_of(file).items()
+    } | given
+    functions = [e.kwargs["function"] for e in entities_of(file) if e.kind == "OpaqueFunction"]
+    return [action for function in functions for action in function(context)]

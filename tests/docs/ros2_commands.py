@@ -1,0 +1,113 @@
+"""`ros2 service call`, `param`, `topic`, `lifecycle` and `interface`, done over rclpy against a running node.
+
+The real ros2cli is not among the wheels on PyPI. This one takes what the pages write and no more.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+from planner import Planner, wait_until
+
+NODE = "/zs_seg"
+
+
+class Ros2Commands:
+    """Each command raises AssertionError when it would not work."""
+
+    def __init__(self, planner: Planner) -> None:
+        self._planner = planner
+        self._commands: dict[str, Callable[..., None]] = {
+            "service call": self._service_call,
+            "param set": self._param_set,
+            "param get": self._param_get,
+            "param describe": self._param_get,
+            "topic echo": self._topic,
+            "topic hz": self._topic,
+            "topic list": self._list,
+            "node list": self._list,
+            "lifecycle get": self._lifecycle_get,
+            "lifecycle set": self._lifecycle_set,
+            "interface show": self._interface_show,
+        }
+
+    def check(self, words: list[str], mention: bool) -> None:
+        """words: with ros2 in front. mention: a command without any argument is only named."""
+        name, arguments = " ".join(words[1:3]), words[3:]
+        assert name in self._commands, f"nobody checks `ros2 {name}`; see {__name__}.py"
+        if arguments or not mention:
+            self._commands[name](*arguments)
+
+    def _service_call(self, service: str, type_name: str, text: str = "{}") -> None:
+        kind = interface(type_name, "srv")
+        assert service.startswith(f"{NODE}/"), service
+        request = filled(kind.Request(), yaml.safe_load(text))
+        response = self._planner.call(kind, service.removeprefix(f"{NODE}/"), request)
+        assert getattr(response, "success", True), response.message
+
+    def _param_set(self, node: str, name: str, value: str) -> None:
+        self._wait_for_parameter(node, name)
+        result = self._planner.set_parameters({name: yaml.safe_load(value)})
+        assert result.successful, result.reason
+
+    def _param_get(self, node: str, name: str) -> None:
+        self._wait_for_parameter(node, name)
+
+    def _wait_for_parameter(self, node: str, name: str) -> None:
+        """Those of a camera that was just named come within a second."""
+        assert node == NODE, node
+        wait_until(lambda: name in self._planner.parameter_names(), f"a parameter {name}", 10)
+
+    def _topic(self, topic: str, *options: str) -> None:
+        assert set(options) <= {"--once", "--no-arr"}, options
+        graph = self._planner.node
+        wait_until(lambda: topic in dict(graph.get_topic_names_and_types()), f"{topic}", 10)
+
+    def _list(self, *options: str) -> None:
+        assert set(options) <= {"-t"}, options
+
+    def _lifecycle_get(self, node: str) -> None:
+        assert node == NODE and self._planner.state
+
+    def _lifecycle_set(self, node: str, transition: str) -> None:
+        assert node == NODE, node
+        if transition == "activate" and self._planner.state == "active":
+            assert self._planner.change_state("deactivate")
+        assert self._planner.change_state(transition), transition
+
+    def _interface_show(self, type_name: str) -> None:
+        interface(type_name, type_name.split("/")[1])
+
+
+def interface(type_name: str, kind: str) -> Any:
+    """The class of `package/srv/Name`. Raises AssertionError when there is none."""
+    package, middle, name = type_name.split("/")
+    assert middle == kind, type_name
+    module = importlib.import_module(f"{package}.{kind}")
+    assert hasattr(module, name), f"there is no {type_name}"
+    return getattr(module, name)
+
+
+def filled(message: Any, values: dict[str, Any]) -> Any:
+    """The message with these fields set; mappings are messages, as in the YAML that people type."""
+    types = message.get_fields_and_field_types()
+    for name, value in (values or {}).items():
+        assert name in types, f"{type(message).__name__} has no field {name}; it has {list(types)}"
+        nested = re.fullmatch(r"sequence<(\w+)/(\w+)>|(\w+)/(\w+)", types[name])
+        if nested is None:
+            current = getattr(message, name)
+            same = isinstance(value, type(current)) or (
+                isinstance(current, float) and isinstance(value, int)
+            )
+            assert same, f"{name} takes {types[name]}, not {value!r}"
+            setattr(message, name, type(current)(value))
+        else:
+            package, kind = (nested[1], nested[2]) if nested[1] else (nested[3], nested[4])
+            make = interface(f"{package}/msg/{kind}", "msg")
+            parts = [filled(make(), v) for v in value] if nested[1] else filled(make(), value)
+            setattr(message, name, parts)
+    return message

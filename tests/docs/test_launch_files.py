@@ -1,0 +1,80 @@
+"""The launch files' arguments, and what the node is started with. Launch itself is not among the wheels on PyPI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ament_index_python.packages import get_package_share_directory
+from launch_stand_ins import Recorded, arguments_of, started_by
+
+ROOT = Path(__file__).parents[2]
+SHARE = Path(get_package_share_directory("zs_seg_ros"))
+FILES = sorted((SHARE / "launch").glob("*.launch.py"))
+SEGMENTATION = SHARE / "launch" / "segmentation.launch.py"
+
+
+def node_of(actions: list[Recorded], package: str = "zs_seg_ros") -> Recorded:
+    [node] = [a for a in actions if a.kind == "Node" and a.kwargs["package"] == package]
+    return node
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_every_argument_says_what_it_is(file: Path) -> None:
+    arguments = arguments_of(file)
+    assert "rviz" in arguments
+    for name, argument in arguments.items():
+        assert len(argument.kwargs["description"]) > 15, name
+        assert "default_value" in argument.kwargs, f"{name} would have to be given"
+
+
+def test_files_that_arguments_name_by_default_are_installed() -> None:
+    for name in ("params_file", "fastdds_profile", "rviz_config"):
+        default = Path(arguments_of(SEGMENTATION)[name].kwargs["default_value"])
+        assert default.is_file() and default.is_relative_to(SHARE)
+
+
+def test_without_arguments_the_file_with_the_defaults_counts_alone() -> None:
+    assert node_of(started_by(SEGMENTATION)).kwargs["parameters"] == [
+        str(SHARE / "config/segmentation.yaml"),
+        {},
+    ]
+
+
+def test_arguments_go_above_the_preset_and_that_above_the_file(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.touch()
+    given = {"params_file": str(mine), "preset": "driving", "classes": "[a, b]"}
+    first, second, last = node_of(started_by(SEGMENTATION, **given)).kwargs["parameters"]
+    assert (first, second) == (str(mine), str(SHARE / "config/presets/driving.yaml"))
+    assert list(last) == ["classes"]
+    assert last["classes"].kwargs["value_type"] == list[str]
+
+
+def test_each_preset_can_be_chosen() -> None:
+    presets = {file.stem for file in (ROOT / "config/presets").iterdir()}
+    assert set(arguments_of(SEGMENTATION)["preset"].kwargs["choices"]) == {"", *presets}
+
+
+def test_the_profile_for_large_images_can_be_left_out_or_be_another_file(tmp_path: Path) -> None:
+    def profiles(**given: str) -> set[str]:
+        actions = started_by(SEGMENTATION, **given)
+        return {a.args[1] for a in actions if a.kind == "SetEnvironmentVariable"}
+
+    assert profiles() == {str(SHARE / "config/fastdds_large_images.xml")}
+    assert profiles(fastdds_profile="") == set()
+    other = tmp_path / "other.xml"
+    other.touch()
+    assert profiles(fastdds_profile=str(other)) == {str(other)}
+
+
+@pytest.mark.parametrize("name", ["params_file", "fastdds_profile"])
+def test_a_file_that_is_not_there_ends_the_launch(name: str) -> None:
+    with pytest.raises(RuntimeError, match=rf"{name} is '/nowhere', and there is no such file"):
+        started_by(SEGMENTATION, **{name: "/nowhere"})
+
+
+def test_rviz_is_started_where_that_is_asked_for() -> None:
+    rviz = node_of(started_by(SEGMENTATION), "rviz2")
+    assert rviz.kwargs["condition"].args[0].args[0] == "rviz"
+    assert rviz.kwargs["arguments"][1].args[0] == "rviz_config"

@@ -1,0 +1,160 @@
+"""Links lead somewhere, quoted texts are the node's own, and code in the pages is code."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pages import PAGES, ROOT, Block, anchors_of, blocks_of, links_of, prose_of
+from planner import image, repeating, running_node, stripes, wait_until
+
+from zs_seg_ros.vocabulary_file import parse_vocabulary
+
+TO_COME = {"docs/replay.md", "docs/bag_player.md", "docs/labelling.md"}
+NOT_ON_PYPI = {"sensor_msgs_py"}  # part of every ROS 2 installation
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+
+
+def of_language(language: str) -> list[Any]:
+    return [pytest.param(b, id=b.place) for b in BLOCKS if b.language == language]
+
+
+# --- links ---
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for line, target in links_of(page):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        path = (page.parent / file).resolve() if file else page
+        if str(path.relative_to(ROOT)) not in TO_COME:
+            assert path.exists(), f"{page.name}:{line} links to {target}, which is not there"
+            assert not anchor or anchor in anchors_of(path), f"{page.name}:{line}: no {target}"
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    linked = {(ROOT / target).resolve() for _, target in links_of(ROOT / "README.md")}
+    assert set(PAGES) - {ROOT / "README.md"} <= linked
+
+
+# --- what the node says ---
+
+
+def texts_of_the_package() -> list[str]:
+    """Every literal text, and the literal parts of every f-string."""
+    return [
+        node.value
+        for file in (ROOT / "zs_seg_ros").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+
+
+def quoted_in(page: str, lines: str = "") -> list[str]:
+    """Bold texts, of lines that start in this way."""
+    prose = prose_of(ROOT / "docs" / page)
+    wanted = "\n".join(line for line in prose.splitlines() if line.startswith(lines))
+    return [" ".join(bold.split()) for bold in re.findall(r"\*\*([^*]+)\*\*", wanted)]
+
+
+def test_texts_quoted_in_bold_are_the_nodes_own() -> None:
+    quoted = quoted_in("troubleshooting.md") + quoted_in("vocabulary.md", lines="| **")
+    assert len(quoted) > 20
+    texts = texts_of_the_package()
+    assert [quote for quote in quoted if not any(quote in text for text in texts)] == []
+
+
+# --- code ---
+
+
+@pytest.mark.parametrize("block", of_language("python"))
+def test_python_compiles_and_its_imports_are_there(block: Block) -> None:
+    tree = ast.parse(block.text)
+    imports = [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
+    for node in imports:
+        module = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+        package = str(module).partition(".")[0]
+        if package not in NOT_ON_PYPI or importlib.util.find_spec(package):
+            exec(compile(ast.Module([node], []), block.place, "exec"), {})
+
+
+def test_the_planner_of_the_page_sees_and_changes_the_world(ros: None) -> None:
+    from rclpy.executors import SingleThreadedExecutor
+
+    [block] = [b for b in BLOCKS if b.page.name == "planners.md" and "class Planner" in b.text]
+    names: dict[str, Any] = {}
+    exec(compile(block.text, block.place, "exec"), names)
+    with running_node() as camera:
+        planner = names["Planner"]()
+        executor = SingleThreadedExecutor()
+        executor.add_node(planner)
+        planner.look_for("red mug", "soccer ball")
+        with repeating(lambda: camera.send(image(stripes("red", "blue"))), rate_hz=10):
+
+            def sees() -> bool:
+                executor.spin_once(timeout_sec=0.1)
+                return bool(planner.things)
+
+            wait_until(sees, "an object")
+        executor.shutdown()
+        planner.destroy_node()
+        [(_, name, where, mask)] = planner.things
+        assert (name, where, mask.shape) == ("red mug", None, (24, 16))
+        assert camera.ids() == {"red mug": 1, "soccer ball": 2}
+
+
+CPP_FRAME = """
+#include <cstdint>
+#include <vector>
+{includes}
+struct Roi {{ std::uint32_t x_offset, y_offset, height, width; }};
+struct ObjectMask {{ Roi roi; std::vector<std::uint32_t> counts; }};
+struct ObjectMaskArray {{ std::uint32_t height, width; std::vector<ObjectMask> objects; }};
+void read(const ObjectMaskArray & message)
+{{
+{body}
+}}
+"""
+
+
+@pytest.mark.parametrize("block", of_language("cpp"))
+def test_cpp_compiles(block: Block, tmp_path: Path) -> None:
+    compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        pytest.skip("there is no C++ compiler: install g++ to test the pages' C++")
+    lines = block.text.splitlines()
+    program = CPP_FRAME.format(
+        includes="\n".join(line for line in lines if line.startswith("#include")),
+        body="\n".join(line for line in lines if not line.startswith("#include")),
+    )
+    (tmp_path / "page.cpp").write_text(program)
+    flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
+    command = [compiler, *flags, f"-I{ROOT / 'include'}", str(tmp_path / "page.cpp")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("block", of_language("yaml"))
+def test_yaml_is_a_vocabulary_or_parameters_of_the_node(block: Block, ros: None) -> None:
+    content = yaml.safe_load(block.text)
+    if "classes" in content:
+        assert parse_vocabulary(block.text, block.place).classes
+        return
+    wanted = content["/**"]["ros__parameters"]
+    flat = {
+        f"{name}.{inner}" if isinstance(value, dict) else name: part
+        for name, value in wanted.items()
+        for inner, part in (value.items() if isinstance(value, dict) else [("", value)])
+    }
+    with running_node(flat) as planner:
+        assert set(flat) <= set(planner.parameter_names())
+        assert planner.get_vocabulary().version == 1

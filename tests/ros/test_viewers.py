@@ -1,0 +1,98 @@
+"""What RViz and Foxglove are told to show is what node and camera publish, of that type and quality of service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from planner import Planner, running_node, wait_until
+from rclpy.qos import ReliabilityPolicy
+
+CONFIG = Path(__file__).parents[2] / "config"
+TYPE_OF_DISPLAY = {
+    "rviz_default_plugins/Image": "sensor_msgs/msg/Image",
+    "rviz_default_plugins/PointCloud2": "sensor_msgs/msg/PointCloud2",
+    "rviz_default_plugins/MarkerArray": "visualization_msgs/msg/MarkerArray",
+}
+WITHOUT_TOPIC = {"rviz_default_plugins/TF", "rviz_default_plugins/Grid"}
+TYPES_IN_3D = {"sensor_msgs/msg/PointCloud2", "visualization_msgs/msg/MarkerArray"}
+
+
+@pytest.fixture(scope="module")
+def planner() -> Iterator[Planner]:
+    with running_node({"classes": ["red"], "camera.depth": True}) as planner:
+        yield planner
+
+
+def type_of(planner: Planner, topic: str) -> str:
+    publishers = wait_until(
+        lambda: planner.node.get_publishers_info_by_topic(topic), f"a publisher of {topic}"
+    )
+    return str(publishers[0].topic_type)
+
+
+def rviz() -> dict[str, Any]:
+    manager: dict[str, Any] = yaml.safe_load((CONFIG / "zs_seg.rviz").read_text())[
+        "Visualization Manager"
+    ]
+    return manager
+
+
+def displays_with_a_topic() -> list[dict[str, Any]]:
+    return [d for d in rviz()["Displays"] if d["Class"] not in WITHOUT_TOPIC]
+
+
+@pytest.mark.parametrize("display", displays_with_a_topic(), ids=lambda display: display["Name"])
+def test_a_display_of_rviz_gets_messages(planner: Planner, display: dict[str, Any]) -> None:
+    topic = display["Topic"]
+    assert type_of(planner, topic["Value"]) == TYPE_OF_DISPLAY[display["Class"]]
+    [publisher] = planner.node.get_publishers_info_by_topic(topic["Value"])
+    reliable = publisher.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    assert topic["Reliability Policy"] == ("Reliable" if reliable else "Best Effort")
+    assert topic["Durability Policy"] == "Volatile"  # nothing that is shown is latched
+
+
+def test_rviz_shows_overlay_cloud_and_markers_in_the_frame_of_the_recording() -> None:
+    shown = {display["Topic"]["Value"] for display in displays_with_a_topic()}
+    assert shown == {f"/zs_seg/camera/{output}" for output in ("overlay", "points", "markers")}
+    assert {display["Class"] for display in rviz()["Displays"]} >= WITHOUT_TOPIC
+    recording = (CONFIG.parent / "recordings/tabletop/README.md").read_text()
+    assert f"`{rviz()['Global Options']['Fixed Frame']}` → `camera_link`" in recording
+
+
+def test_a_panel_of_foxglove_gets_messages(planner: Planner) -> None:
+    panels = json.loads((CONFIG / "foxglove_layout.json").read_text())["configById"]
+    assert type_of(planner, panels["Image!overlay"]["imageMode"]["imageTopic"]) == (
+        "sensor_msgs/msg/Image"
+    )
+    in_3d = {type_of(planner, topic) for topic in panels["3D!scene"]["topics"]}
+    assert in_3d == TYPES_IN_3D
+    assert type_of(planner, panels["RawMessages!vocabulary"]["topicPath"]) == (
+        "zs_seg_ros/msg/Vocabulary"
+    )
+    health = panels["DiagnosticSummary!health"]["topicToRender"]
+    assert type_of(planner, health) == "diagnostic_msgs/msg/DiagnosticArray"
+
+
+def test_foxgloves_button_changes_the_vocabulary(planner: Planner) -> None:
+    panel = json.loads((CONFIG / "foxglove_layout.json").read_text())["configById"][
+        "CallService!words"
+    ]
+    assert panel["serviceName"] == "/zs_seg/set_vocabulary"
+    classes = json.loads(panel["requestPayload"])["classes"]
+    names = [c["name"] for c in classes]
+    assert classes == [{"name": name} for name in names]
+    assert planner.set_vocabulary(*names).success
+
+
+def test_foxgloves_layout_places_each_panel_once() -> None:
+    layout = json.loads((CONFIG / "foxglove_layout.json").read_text())
+
+    def panels(node: Any) -> list[str]:
+        return [node] if isinstance(node, str) else panels(node["first"]) + panels(node["second"])
+
+    assert sorted(panels(layout["layout"])) == sorted(layout["configById"])
