@@ -28,6 +28,7 @@ NODE = (
     ("classes", "", "Names to look for from the start, for example [red mug, duck]"),
     ("model", "", "Built-in name, folder or Hugging Face id that is on the disk"),
     ("use_sim_time", "true", "true follows /clock; false where clock is empty"),
+    ("rviz", "false", "true starts RViz (needs rviz2)"),
 )
 
 

@@ -36,6 +36,7 @@ NOT_RUN = {
     "do ros2 security": "as above",
     "done": "end of a loop",
     "ros2 security": "as above",
+    "ros2 bag": "rosbag2 is not on PyPI",
     "ros2 run rmw_zenoh_cpp": "of another package",
     "ros2 run rqt_image_view": "of another package",
     "ros2 launch foxglove_bridge": "of another package",

@@ -1,4 +1,4 @@
-"""`ros2 service call`, `param`, `topic`, `lifecycle` and `interface`, done over rclpy against a running node.
+"""`ros2 service call`, `param`, `topic`, `lifecycle` and `interface`, done over rclpy against running nodes.
 
 The real ros2cli is not among the wheels on PyPI. This one takes what the pages write and no more.
 """
@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import yaml
 from planner import Planner, wait_until
 
-NODE = "/zs_seg"
-
 
 class Ros2Commands:
-    """Each command raises AssertionError when it would not work."""
+    """Each command raises AssertionError when it would not work. planners: one for each node, by its name."""
 
-    def __init__(self, planner: Planner) -> None:
-        self._planner = planner
+    def __init__(self, planners: Mapping[str, Planner]) -> None:
+        self._planners = planners
         self._commands: dict[str, Callable[..., None]] = {
             "service call": self._service_call,
             "param set": self._param_set,
@@ -42,16 +40,20 @@ class Ros2Commands:
         if arguments or not mention:
             self._commands[name](*arguments)
 
+    def _planner(self, node: str) -> Planner:
+        assert node in self._planners, f"no page starts {node}"
+        return self._planners[node]
+
     def _service_call(self, service: str, type_name: str, text: str = "{}") -> None:
         kind = interface(type_name, "srv")
-        assert service.startswith(f"{NODE}/"), service
+        node, _, name = service.rpartition("/")
         request = filled(kind.Request(), yaml.safe_load(text))
-        response = self._planner.call(kind, service.removeprefix(f"{NODE}/"), request)
+        response = self._planner(node).call(kind, name, request)
         assert getattr(response, "success", True), response.message
 
     def _param_set(self, node: str, name: str, value: str) -> None:
         self._wait_for_parameter(node, name)
-        result = self._planner.set_parameters({name: yaml.safe_load(value)})
+        result = self._planner(node).set_parameters({name: yaml.safe_load(value)})
         assert result.successful, result.reason
 
     def _param_get(self, node: str, name: str) -> None:
@@ -59,25 +61,25 @@ class Ros2Commands:
 
     def _wait_for_parameter(self, node: str, name: str) -> None:
         """Those of a camera that was just named come within a second."""
-        assert node == NODE, node
-        wait_until(lambda: name in self._planner.parameter_names(), f"a parameter {name}", 10)
+        planner = self._planner(node)
+        wait_until(lambda: name in planner.parameter_names(), f"a parameter {name}", 10)
 
     def _topic(self, topic: str, *options: str) -> None:
         assert set(options) <= {"--once", "--no-arr"}, options
-        graph = self._planner.node
+        graph = next(iter(self._planners.values())).node
         wait_until(lambda: topic in dict(graph.get_topic_names_and_types()), f"{topic}", 10)
 
     def _list(self, *options: str) -> None:
         assert set(options) <= {"-t"}, options
 
     def _lifecycle_get(self, node: str) -> None:
-        assert node == NODE and self._planner.state
+        assert self._planner(node).state
 
     def _lifecycle_set(self, node: str, transition: str) -> None:
-        assert node == NODE, node
-        if transition == "activate" and self._planner.state == "active":
-            assert self._planner.change_state("deactivate")
-        assert self._planner.change_state(transition), transition
+        planner = self._planner(node)
+        if transition == "activate" and planner.state == "active":
+            assert planner.change_state("deactivate")
+        assert planner.change_state(transition), transition
 
     def _interface_show(self, type_name: str) -> None:
         interface(type_name, type_name.split("/")[1])

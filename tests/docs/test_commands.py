@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,24 +12,36 @@ from pages import LANGUAGES, PAGES, ROOT, blocks_of
 from planner import Planner, running_node
 from ros2_commands import Ros2Commands
 
+from zs_seg_ros.recording import shipped_recording
+
 ALL = {page: commands_of(page) for page in PAGES}
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
+@pytest.fixture(scope="module")
+def player(ros: None) -> Iterator[Planner]:
+    """Of a bag_player that waits."""
+    process = subprocess.Popen(["bag_player", str(shipped_recording()), "--start-paused"])
+    planner = Planner("bag_player")
+    yield planner
+    planner.close()
+    process.kill()
+    process.wait()
+
+
 @pytest.fixture
-def planner(ros: None) -> Iterator[Planner]:
-    """Of a node that is as the pages have it: one camera, named camera."""
-    with running_node({"classes": ["red mug"]}) as planner:
-        yield planner
+def ros2(player: Planner) -> Iterator[Ros2Commands]:
+    """With nodes as the pages have them: one camera, named camera."""
+    with running_node({"classes": ["red mug"]}) as node:
+        yield Ros2Commands({"/zs_seg": node, "/bag_player": player})
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if ALL[page]], ids=str)
 def test_the_commands_of_a_page_work(
-    page: Path, planner: Planner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, ros2: Ros2Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In one sitting, from top to bottom."""
     monkeypatch.chdir(tmp_path)
-    ros2 = Ros2Commands(planner)
     wrong = []
     for command in ALL[page]:
         try:
@@ -85,7 +98,7 @@ def test_a_line_is_taken_apart_as_a_shell_does() -> None:
 )
 def test_a_command_that_would_fail_is_noticed(line: str, ros: None, tmp_path: Path) -> None:
     with running_node() as planner:
-        ros2 = Ros2Commands(planner)
+        ros2 = Ros2Commands({"/zs_seg": planner})
         [words] = simple_commands(line)
         with pytest.raises(AssertionError):
             check(Command("here:1", words), ros2, tmp_path)
