@@ -8,6 +8,9 @@ from dataclasses import replace
 
 from zs_seg_ros.types import DepthImage, Frame
 
+TOLERANCE_NS = 20_000_000
+"""Registered depth carries its picture's stamp or, from other drivers, one of the same exposure."""
+
 _KEPT = 8
 """Depth images, in case a picture comes late: at 30 Hz a quarter of a second."""
 
@@ -50,6 +53,11 @@ class DepthPairing:
                 return []
             self._waiting = None
             return [replace(waiting, depth=depth)]
+
+    def end(self) -> list[Frame]:
+        """No more depth will come: the frame that waits, if one does."""
+        with self._lock:
+            return self._release()
 
     def _release(self) -> list[Frame]:
         """What waits, without its depth. No depth since the frame before: do not wait for the next."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
@@ -57,10 +57,10 @@ _numbers = itertools.count(1)
 _numbers_lock = threading.Lock()
 
 
-def _new_track_id() -> int:
-    """One that nothing in this process has had; 0, not tracked, should uint32 ever be used up."""
+def _new_track_id(numbers: Iterator[int]) -> int:
+    """The next one; 0, not tracked, should uint32 ever be used up."""
     with _numbers_lock:
-        number = next(_numbers)
+        number = next(numbers)
     return number if number <= _LARGEST_ID else 0
 
 
@@ -88,7 +88,9 @@ class Tracker:
     gets one again, nor does the same thing after a fresh start.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: Iterator[int] = _numbers) -> None:
+        """numbers: where ids come from; unless given, they are unique within the process."""
+        self._numbers = numbers
         self._vocabulary_version: int | None = None
         self._stamp_ns = 0
         self._start_afresh()
@@ -128,7 +130,7 @@ class Tracker:
         for track, before in seen_before.items():
             now = _last_seen(track)
             if now is not before:
-                now.track_id = before.track_id or _new_track_id()
+                now.track_id = before.track_id or _new_track_id(self._numbers)
                 shrunk_px = before.size_px * math.exp(-self._step_s / _SIZE_KEPT_S)
                 now.size_px = max(now.size_px, shrunk_px)
         return tuple(
