@@ -38,6 +38,7 @@ def describe(request: LabelRequest) -> dict[str, str]:
         "--threshold": str(settings.default_threshold),
         "--min-area": str(settings.min_area),
         "--max-objects": str(settings.max_objects),
+        "--no-track": str(not settings.track),
         "--cameras": " ".join(request.cameras),
         "--depth": str(request.depth),
         "--format": request.form,
