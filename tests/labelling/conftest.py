@@ -1,4 +1,4 @@
-"""Test modules are imported one by one, without a package around them: `bags.py` is beside this file."""
+"""Test modules are imported one by one, without a package around them: their tools are beside this file."""
 
 import sys
 from pathlib import Path

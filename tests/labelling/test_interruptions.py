@@ -7,7 +7,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import Any
 
 import bags
 import pytest
+from processes import finish, parts, start
 
-import zs_seg_ros
 from zs_seg_ros.errors import LabellingError
 from zs_seg_ros.labelling.run import label
 from zs_seg_ros.labelling.work_folder import open_work_folder
@@ -25,27 +24,8 @@ WORDS = ("--classes", "red thing", "blue thing")
 SETTINGS = ("--model", "fake", "--min-area", "10", "--slice", "5")
 
 
-def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
-    """`zs-seg label` as a process of its own."""
-    package_folder = str(Path(zs_seg_ros.__file__).parents[1])
-    path = f"{package_folder}:{os.environ.get('PYTHONPATH', '')}"
-    return subprocess.Popen(
-        [sys.executable, "-m", "zs_seg_ros.cli.main", "label", *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-
-
 def command(recording: Path, out: Path, *more: str) -> Sequence[str | Path]:
     return (recording, out, *WORDS, *SETTINGS, *more)
-
-
-def parts(out: Path) -> list[Path]:
-    folder = out.with_name(f"{out.name}.partial")
-    return sorted(p for p in folder.glob("slices/*/*") if p.name.isdecimal())
 
 
 def is_joining(out: Path) -> bool:
@@ -66,7 +46,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def uninterrupted(recording: Path) -> bags.Content:
     out = recording.with_name("uninterrupted")
-    assert start(*command(recording, out)).wait() == 0
+    assert finish(start(*command(recording, out)))[0] == 0
     return bags.content(out)
 
 
@@ -78,9 +58,9 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_result(
     process = start(*command(recording, out))
     wait_until(lambda: len(parts(out)) >= 3, process)
     process.send_signal(signal_number)
-    _, errors = process.communicate()
+    code, errors = finish(process)
     if signal_number == signal.SIGINT:
-        assert process.returncode == 130
+        assert code == 130
         assert errors.endswith("interrupted; the same command goes on where it stopped\n")
         assert "Traceback" not in errors
     assert not out.exists()
@@ -90,8 +70,8 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_result(
     process = start(*command(recording, out))
     wait_until(lambda: len(parts(out)) > len(done), process)
     assert {part: part.stat().st_ino for part in parts(out)}.items() >= done.items()  # not again
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors
+    code, errors = finish(process)
+    assert code == 0, errors
     assert bags.content(out) == uninterrupted
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -103,9 +83,9 @@ def test_a_run_killed_while_it_puts_the_results_together_goes_on(
     process = start(*command(recording, out))
     wait_until(lambda: is_joining(out), process)
     process.kill()
-    process.communicate()
+    finish(process)
     assert not out.exists() and len(parts(out)) == 20
-    assert start(*command(recording, out)).wait() == 0
+    assert finish(start(*command(recording, out)))[0] == 0
     assert bags.content(out) == uninterrupted
 
 
@@ -116,10 +96,10 @@ def test_another_run_with_other_arguments_is_refused_and_names_them(
     process = start(*command(recording, out))
     wait_until(lambda: len(parts(out)) >= 1, process)
     process.kill()
-    process.communicate()
+    finish(process)
     other = start(*command(recording, out, "--threshold", "0.25", "--no-track"))
-    _, errors = other.communicate()
-    assert other.returncode == 2
+    code, errors = finish(other)
+    assert code == 2
     assert "other --threshold, --no-track" in errors and "remove that folder" in errors
     assert len(parts(out)) >= 1
 
@@ -143,7 +123,7 @@ def test_a_finished_recording_of_several_is_not_done_again(tmp_path: Path) -> No
     middle = slice(len(whole) // 2, len(whole) // 2 + 20_000)
 
     data = bytearray(whole)
-    data[middle] = bytes(20_000)
+    data[middle] = b"\xff" * 20_000
     damaged.write_bytes(data)
     os.utime(damaged, ns=(modified.st_atime_ns, modified.st_mtime_ns))
     with pytest.raises(Exception, match="is damaged"):
@@ -156,19 +136,27 @@ def test_a_finished_recording_of_several_is_not_done_again(tmp_path: Path) -> No
         assert bags.content(tmp_path / "out" / name) == expected
 
 
-@pytest.mark.parametrize("form", ["mcap", "sqlite3", "coco"])
-def test_a_full_disk_is_told_in_a_sentence(recording: Path, tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize(
+    ("form", "limit"),
+    [
+        ("mcap", 3_000),  # less than a part
+        ("sqlite3", 60_000),  # less than the result
+        ("coco", 60_000),
+    ],
+)
+def test_a_full_disk_is_told_in_a_sentence(
+    recording: Path, tmp_path: Path, form: str, limit: int
+) -> None:
     def small_files_only() -> None:  # writing beyond fails as it does on a full disk
-        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
     out = tmp_path / "out"
     process = start(*command(recording, out, "--format", form), preexec_fn=small_files_only)
-    _, errors = process.communicate()
-    assert process.returncode == 2, errors
+    code, errors = finish(process)
+    assert code == 2, errors
     assert "cannot be written" in errors and "Traceback" not in errors
     assert not out.exists()
-    process = start(*command(recording, out, "--format", form))
-    assert process.wait() == 0
+    assert finish(start(*command(recording, out, "--format", form)))[0] == 0
     assert out.is_dir()
 
 
