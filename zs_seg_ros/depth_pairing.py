@@ -19,15 +19,16 @@ class DepthPairing:
     """Pairs the frames of one camera with its depth images by their stamps. Thread-safe.
 
     A frame whose depth has not come yet waits until it comes or the next frame does; then it goes on without
-    depth, and is counted in `unpaired`. While no depth comes at all, frames do not wait.
+    depth, and is counted in `unpaired`. While no depth comes at all, frames do not wait; `expected` says that the first
+    one is known to come.
     """
 
-    def __init__(self, tolerance_ns: int) -> None:
+    def __init__(self, tolerance_ns: int, expected: bool = False) -> None:
         self.unpaired = 0
         self._tolerance_ns = tolerance_ns
         self._depths: deque[DepthImage] = deque(maxlen=_KEPT)
         self._waiting: Frame | None = None
-        self._alive = False
+        self._alive = expected
         self._lock = threading.Lock()
 
     def add_frame(self, frame: Frame) -> list[Frame]:

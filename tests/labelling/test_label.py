@@ -210,8 +210,8 @@ def test_positions_equal_the_pipelines_across_slices(tmp_path: Path) -> None:
             picture = bags.image(bags.picture(number), time_ns)
             depth = bags.image(depth_mm + np.uint16(number), time_ns, "16UC1")
             bag.write("/camera/camera_info", time_ns, bags.camera_info(time_ns))
-            # Depth comes before or after its picture; at first before, as nothing waits otherwise.
-            bag.write("/camera/depth/image_raw", time_ns + (9000 if number % 3 else 10), depth)
+            # Depth comes before or after its picture.
+            bag.write("/camera/depth/image_raw", time_ns + (10 if number % 3 else 9000), depth)
             bag.write("/camera/image_raw", time_ns + 500, picture)
     label(bags.request(tmp_path / "out", tmp_path / "bag", depth=True))
     [intrinsics, *_] = map(

@@ -1,4 +1,4 @@
-"""The frames of a slice, as the node would make them of the same messages."""
+"""The frames of a slice, as the node makes them of the same messages, once its depth has begun to come."""
 
 from __future__ import annotations
 
@@ -40,8 +40,7 @@ def read_frames(
         readers.update(dict.fromkeys(topics, reader))
         if camera.info is not None:
             margin_ns = _MARGIN_NS
-            if part.start_ns is not None:
-                reader.start_with(recording.messages([camera.info.name]))
+            reader.start_with(recording.messages([camera.info.name]))
     start_ns = None if part.start_ns is None else part.start_ns - margin_ns
     stop_ns = None if part.stop_ns is None else part.stop_ns + margin_ns
     for message in recording.messages(readers, start_ns, stop_ns):
@@ -56,7 +55,7 @@ class _CameraReader:
     def __init__(self, camera: Camera, problems: Counter[str]) -> None:
         self._camera = camera
         self._problems = problems
-        self._pairing = DepthPairing(TOLERANCE_NS) if camera.depth is not None else None
+        self._pairing = DepthPairing(TOLERANCE_NS, expected=True) if camera.depth else None
         self._intrinsics: Intrinsics | None = None
         self._wanted = Wanted(objects=True, surfaces=camera.depth is not None)
 
