@@ -15,10 +15,16 @@ import zs_seg_ros
 
 @pytest.mark.parametrize(
     "module",
-    ["zs_seg_ros", "zs_seg_ros.cli.main", "zs_seg_ros.overlay", "zs_seg_ros.segmenters.fake"],
+    [
+        "zs_seg_ros",
+        "zs_seg_ros.cli.label",
+        "zs_seg_ros.cli.main",
+        "zs_seg_ros.overlay",
+        "zs_seg_ros.segmenters.fake",
+    ],
 )
 def test_it_imports_neither_torch_nor_ros(module: str, tmp_path: Path) -> None:
-    heavy = "{'torch', 'transformers', 'huggingface_hub', 'rclpy'}"
+    heavy = "{'torch', 'transformers', 'huggingface_hub', 'rclpy', 'cv_bridge', 'ray'}"
     code = f"import sys, {module}; print(sorted({heavy} & sys.modules.keys()))"
     package_folder = str(Path(zs_seg_ros.__file__).parents[1])
     run = subprocess.run(

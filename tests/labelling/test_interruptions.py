@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import bags
 import pytest
@@ -158,25 +156,3 @@ def test_a_full_disk_is_told_in_a_sentence(
     assert not out.exists()
     assert finish(start(*command(recording, out, "--format", form)))[0] == 0
     assert out.is_dir()
-
-
-def test_a_removed_part_is_done_again(tmp_path: Path) -> None:
-    recording = bags.small_bag(tmp_path / "bag")
-    request = bags.request(tmp_path / "out", recording)
-
-    class StopError(Exception):
-        pass
-
-    def stop_after_the_slices(*arguments: Any) -> None:
-        from zs_seg_ros.labelling.run import label_here
-
-        label_here(*arguments)
-        raise StopError
-
-    with pytest.raises(StopError):
-        label(request, stop_after_the_slices)
-    assert len(parts(tmp_path / "out")) == 6
-    shutil.rmtree(parts(tmp_path / "out")[2])
-    label(request)
-    label(bags.request(tmp_path / "straight", recording))
-    assert bags.content(tmp_path / "out") == bags.content(tmp_path / "straight")

@@ -18,7 +18,8 @@ from zs_seg_ros.compressed_images import picture_from_compressed
 from zs_seg_ros.errors import LabellingError, RecordingError, VocabularyError
 from zs_seg_ros.image_reading import depth_from_image, intrinsics_from_info, stamp_ns
 from zs_seg_ros.labelling.messages import found_objects, message_types
-from zs_seg_ros.labelling.run import label
+from zs_seg_ros.labelling.plan import LabelRequest
+from zs_seg_ros.labelling.run import label, label_here
 from zs_seg_ros.masks import decode_runs
 from zs_seg_ros.pipeline import Pipeline
 from zs_seg_ros.recording import Recording
@@ -294,6 +295,28 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
     assert peak(400) < peak(40) + 3 * 2**20  # the pictures alone are 23 MB
 
 
+def stop_after_the_slices(request: LabelRequest) -> None:
+    class StopError(Exception):
+        pass
+
+    def label_and_stop(*arguments: Any) -> None:
+        label_here(*arguments)
+        raise StopError
+
+    with pytest.raises(StopError):
+        label(request, label_and_stop)
+
+
+def test_a_removed_part_is_done_again(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag")
+    request = bags.request(tmp_path / "out", recording)
+    stop_after_the_slices(request)
+    shutil.rmtree(tmp_path / "out.partial" / "slices" / "out" / "000002")
+    label(request)
+    label(bags.request(tmp_path / "straight", recording))
+    assert bags.content(tmp_path / "out") == bags.content(tmp_path / "straight")
+
+
 # --- what is refused, in words ---
 
 
@@ -355,12 +378,17 @@ def test_objects_are_read_back_as_they_were(tmp_path: Path) -> None:
 
 def test_a_recording_that_changed_meanwhile_is_not_gone_on_with(tmp_path: Path) -> None:
     recording = bags.small_bag(tmp_path / "bag", frames=5)
-    out = tmp_path / "out"
-    picture = Exemplar(np.zeros((4, 4, 3), np.uint8))
-    words = Vocabulary().changed_to([TargetClass("red", exemplars=(picture,))])
-    with pytest.raises(VocabularyError):  # the fake model reads words alone
-        label(bags.request(out, recording, vocabulary=words))
-    assert (tmp_path / "out.partial").is_dir()
+    stop_after_the_slices(bags.request(tmp_path / "out", recording))
     shutil.rmtree(recording)
     bags.small_bag(recording, frames=6)
-    assert "other recordings, classes" in refused(out, recording)
+    words = Vocabulary().changed_to([TargetClass("green")])
+    text = refused(tmp_path / "out", recording, vocabulary=words)
+    assert "other recordings, --classes" in text
+
+
+def test_a_run_that_finished_nothing_leaves_nothing(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag", frames=5)
+    picture = Exemplar(np.zeros((4, 4, 3), np.uint8))
+    words = Vocabulary().changed_to([TargetClass("red", exemplars=(picture,))])
+    assert "example pictures" in refused(tmp_path / "out", recording, vocabulary=words)
+    assert [path.name for path in tmp_path.iterdir()] == ["bag"]

@@ -291,7 +291,7 @@ def _label(arguments: argparse.Namespace) -> int:
 
     request = LabelRequest(
         recordings=tuple(arguments.recordings),
-        out=arguments.out,
+        out=Path(os.path.abspath(arguments.out)),  # so that it has a name
         vocabulary=_vocabulary(arguments),
         model=arguments.model,
         options=LoadOptions(arguments.device, arguments.precision, arguments.revision),

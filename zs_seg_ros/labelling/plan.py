@@ -107,7 +107,7 @@ def make_plans(request: LabelRequest) -> tuple[Plan, ...]:
             cameras = find_cameras(recording, request.cameras, request.depth)
             frames = sum(camera.pictures.message_count for camera in cameras)
             slices = _cut(recording, max(1, math.ceil(frames / request.frames_per_slice)))
-        plans.append(Plan(folder, name, cameras, frames, slices))
+        plans.append(Plan(folder.absolute(), name, cameras, frames, slices))
     return tuple(plans)
 
 

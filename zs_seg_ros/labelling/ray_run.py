@@ -9,7 +9,7 @@ from typing import Any
 
 from zs_seg_ros.errors import LabellingError, ZeroShotSegmentationError
 from zs_seg_ros.labelling.plan import LabelRequest
-from zs_seg_ros.labelling.run import OnFrames, Task
+from zs_seg_ros.labelling.run import OnFrames, Task, warn
 from zs_seg_ros.labelling.slice_results import LoadedModel, label_slice, load_model
 from zs_seg_ros.labelling.work_folder import told_in_words
 from zs_seg_ros.recording import Recording
@@ -73,11 +73,14 @@ def _run(ray: Any, request: LabelRequest, tasks: Sequence[Task], on_frames: OnFr
     )(_label)
     job = ray.put(request)
     waiting = [label_on_worker.remote(job, task) for task in tasks]
+    told: set[str] = set()
     while waiting:
         done, waiting = ray.wait(waiting)
         try:
-            for frames in ray.get(done):
+            for frames, warnings in ray.get(done):
                 on_frames(frames)
+                warn(dict.fromkeys(w for w in warnings if w not in told))
+                told.update(warnings)
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, ZeroShotSegmentationError):
                 raise error.cause from error
@@ -89,11 +92,12 @@ def _run(ray: Any, request: LabelRequest, tasks: Sequence[Task], on_frames: OnFr
             ) from error
 
 
-def _label(request: LabelRequest, task: Task) -> int:
-    """On a worker: the number of frames."""
+def _label(request: LabelRequest, task: Task) -> tuple[int, tuple[str, ...]]:
+    """On a worker: the number of frames, and what the model warns of."""
     model = _model(request)
     with told_in_words(request.out), Recording(task.plan.recording) as recording:
-        return label_slice(request, task.plan, task.part, task.target, recording, model).frames
+        done = label_slice(request, task.plan, task.part, task.target, recording, model)
+    return done.frames, model.warnings
 
 
 _models: dict[str, LoadedModel] = {}

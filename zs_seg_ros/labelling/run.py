@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,6 +55,12 @@ def label(request: LabelRequest, labeller: Labeller | None = None) -> Counter[st
     return problems
 
 
+def warn(warnings: Iterable[str]) -> None:
+    """On stderr, above a progress bar."""
+    for warning in warnings:
+        tqdm.write(f"warning: {warning}", file=sys.stderr)
+
+
 def _tasks(plans: Sequence[Plan], work: WorkFolder) -> tuple[int, list[Task]]:
     """The number of frames that an earlier run has done, and what there is left to do."""
     finished, tasks = 0, []
@@ -74,9 +80,7 @@ def _tasks(plans: Sequence[Plan], work: WorkFolder) -> tuple[int, list[Task]]:
 def label_here(request: LabelRequest, tasks: Sequence[Task], on_frames: OnFrames) -> None:
     """One task after the other, in this process."""
     model = load_model(request)
-    for warning in (model.segmenter.caution, *model.encoded.warnings):
-        if warning:
-            tqdm.write(f"warning: {warning}", file=sys.stderr)
+    warn(model.warnings)
     for plan in dict.fromkeys(task.plan for task in tasks):
         with Recording(plan.recording) as recording:
             for task in tasks:
@@ -112,8 +116,7 @@ def _write(
     else:
         topics = list(recording.topics.values())
         if replaced := replaced_topics(recording, plan.cameras):
-            text = f"warning: results that {plan.recording} has already are replaced: {', '.join(replaced)}"
-            tqdm.write(text, file=sys.stderr)
+            warn([f"the results that {plan.recording} has are replaced: {', '.join(replaced)}"])
         steps = write_labelled_bag(
             folder, request.form, recording, plan.cameras, vocabulary, results
         )

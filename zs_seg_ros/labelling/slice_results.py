@@ -42,8 +42,15 @@ class Summary:
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
+    """A model, and the words as it understands them."""
+
     segmenter: Segmenter[Any]
     encoded: EncodedVocabulary[Any]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the person who chose them must know."""
+        return tuple(filter(None, (self.segmenter.caution, *self.encoded.warnings)))
 
 
 def load_model(request: LabelRequest) -> LoadedModel:

@@ -30,7 +30,7 @@ def describe(request: LabelRequest) -> dict[str, str]:
     return {
         "layout": str(_LAYOUT),
         "recordings": json.dumps([_state(folder) for folder in request.recordings]),
-        "classes": words,
+        "--classes": words,
         "--model": request.model,
         "--revision": request.options.revision,
         "--device": request.options.device,
@@ -99,9 +99,9 @@ def open_work_folder(request: LabelRequest) -> Iterator[WorkFolder]:
     in it.
     """
     out = request.out.absolute()
-    folder = out.with_name(out.name + ".partial")
     if os.path.lexists(out):
         raise LabellingError(f"{out} exists already; name another place, or remove it")
+    folder = out.with_name(out.name + ".partial")
     with told_in_words(out):
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
@@ -109,7 +109,11 @@ def open_work_folder(request: LabelRequest) -> Iterator[WorkFolder]:
             _check_job(folder, describe(request))
             for left_behind in (folder / "slices").glob(f"*/*{_UNFINISHED}"):
                 shutil.rmtree(left_behind, ignore_errors=True)
-            yield WorkFolder(out, folder)
+            try:
+                yield WorkFolder(out, folder)
+            finally:
+                if not _holds_results(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lock(file: TextIO, out: Path) -> None:
@@ -122,9 +126,14 @@ def _lock(file: TextIO, out: Path) -> None:
         ) from None
 
 
+def _holds_results(folder: Path) -> bool:
+    parts = (part for part in folder.glob("slices/*/*") if part.suffix != _UNFINISHED)
+    return any(parts) or any(folder.glob("finished/*"))
+
+
 def _check_job(folder: Path, job: Mapping[str, str]) -> None:
     file = folder / "job.json"
-    if not file.is_file():
+    if not _holds_results(folder):
         new = file.with_suffix(_UNFINISHED)
         new.write_text(json.dumps(job, indent=1), encoding="utf-8")
         _sync_file(new)
@@ -134,7 +143,7 @@ def _check_job(folder: Path, job: Mapping[str, str]) -> None:
     others = [name for name in job if job[name] != before.get(name)]
     if others:
         raise LabellingError(
-            f"{folder} holds the first part of the same work with other {', '.join(others)}; give the same arguments "
+            f"{folder} holds a part of the same work, done with other {', '.join(others)}; give the same arguments "
             "to go on, or remove that folder to begin anew"
         )
 
