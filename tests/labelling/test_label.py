@@ -392,3 +392,24 @@ def test_a_run_that_finished_nothing_leaves_nothing(tmp_path: Path) -> None:
     words = Vocabulary().changed_to([TargetClass("red", exemplars=(picture,))])
     assert "example pictures" in refused(tmp_path / "out", recording, vocabulary=words)
     assert [path.name for path in tmp_path.iterdir()] == ["bag"]
+
+
+def test_damaged_results_of_an_earlier_run_are_told(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag")
+    stop_after_the_slices(bags.request(tmp_path / "out", recording))
+    part = tmp_path / "out.partial" / "slices" / "out" / "000002"
+    [file] = part.glob("*.mcap")
+    file.write_bytes(file.read_bytes()[:-100])
+    assert f"the results in {part} are damaged" in refused(tmp_path / "out", recording)
+    shutil.rmtree(part)
+    label(bags.request(tmp_path / "out", recording))
+    assert (tmp_path / "out").is_dir()
+
+
+def test_a_recording_without_a_single_picture_is_refused(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag", frames=1)
+    metadata = yaml.safe_load((recording / "metadata.yaml").read_text())
+    for topic in metadata["rosbag2_bagfile_information"]["topics_with_message_count"]:
+        topic["message_count"] = 0
+    (recording / "metadata.yaml").write_text(yaml.safe_dump(metadata))
+    assert "has no picture on /camera/image_raw" in refused(tmp_path / "out", recording)

@@ -52,11 +52,13 @@ def new_bag(folder: Path, storage: str) -> Writer:
     return writer
 
 
-def add_result_topics(writer: Writer, cameras: Sequence[Camera]) -> dict[str, Connection]:
-    """Topic → connection."""
+def add_result_topics(
+    writer: Writer, cameras: Sequence[Camera], offered: Sequence[Qos] = ()
+) -> dict[str, Connection]:
+    """Topic → connection. offered: what publishers of them offer."""
     return {
         topic: writer.add_connection(
-            topic, message_type, typestore=message_types(), offered_qos_profiles=[_qos()]
+            topic, message_type, typestore=message_types(), offered_qos_profiles=offered
         )
         for camera in cameras
         for topic, message_type in (
@@ -89,7 +91,7 @@ def write_labelled_bag(
             for connection in recording.connections
             if connection.topic in topics
         }
-        connections |= add_result_topics(writer, cameras)
+        connections |= add_result_topics(writer, cameras, [_qos()])
         connections[VOCABULARY_TOPIC] = writer.add_connection(
             VOCABULARY_TOPIC,
             VOCABULARY,

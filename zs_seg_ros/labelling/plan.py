@@ -106,6 +106,9 @@ def make_plans(request: LabelRequest) -> tuple[Plan, ...]:
         with Recording(folder) as recording:
             cameras = find_cameras(recording, request.cameras, request.depth)
             frames = sum(camera.pictures.message_count for camera in cameras)
+            if not frames:
+                topics = ", ".join(camera.pictures.name for camera in cameras)
+                raise RecordingError(f"the recording {folder} has no picture on {topics}")
             slices = _cut(recording, max(1, math.ceil(frames / request.frames_per_slice)))
         plans.append(Plan(folder.absolute(), name, cameras, frames, slices))
     return tuple(plans)
