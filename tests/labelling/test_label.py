@@ -229,9 +229,10 @@ def test_positions_equal_the_pipelines_across_slices(tmp_path: Path) -> None:
 def test_several_recordings_become_a_folder_of_copies(tmp_path: Path) -> None:
     one = bags.small_bag(tmp_path / "one" / "run", frames=12)
     two = bags.small_bag(tmp_path / "two" / "run", frames=20, cameras=("left", "right"))
-    label(bags.request(tmp_path / "out", one, two))
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["run", "run_2"]
-    for recording, name in ((one, "run"), (two, "run_2")):
+    three = bags.small_bag(tmp_path / "run_2", frames=3)
+    label(bags.request(tmp_path / "out", one, three, two))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["run", "run_2", "run_3"]
+    for recording, name in ((one, "run"), (three, "run_2"), (two, "run_3")):
         alone = tmp_path / "alone" / name
         label(bags.request(alone, recording))
         assert bags.content(alone) == bags.content(tmp_path / "out" / name)
@@ -250,6 +251,11 @@ def test_depth_images_are_no_camera(tmp_path: Path) -> None:
     with bags.Bag(tmp_path / "bag") as bag:
         for topic in ("/camera/depth/image_raw", "/aligned_depth_to_color/image_raw"):
             bag.write(topic, bags.START_NS, bags.image(depth, bags.START_NS, "16UC1"))
+        bag.write(
+            "/camera/depth/image_raw/compressed",
+            bags.START_NS,
+            bags.compressed(bags.picture(0), bags.START_NS, ".png"),
+        )
         bag.write("/camera/image_raw", bags.START_NS, bags.image(bags.picture(0), bags.START_NS))
     label(bags.request(tmp_path / "out", tmp_path / "bag"))
     with Recording(tmp_path / "out") as out:

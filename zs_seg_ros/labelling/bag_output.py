@@ -120,7 +120,7 @@ def _add_copy(writer: Writer, connection: Connection, types: Typestore) -> Conne
     """The same topic in another recording, with the definition of its type where there is one."""
     known = connection.msgtype in types.fielddefs
     definition, digest = connection.msgdef.data, connection.digest
-    if known and connection.msgdef.format == MessageDefinitionFormat.NONE:
+    if known and connection.msgdef.format != MessageDefinitionFormat.MSG:
         definition, _ = types.generate_msgdef(connection.msgtype, ros_version=2)
     if known and not digest:
         digest = types.hash_rihs01(connection.msgtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,13 +97,12 @@ class Plan:
 
 def make_plans(request: LabelRequest) -> tuple[Plan, ...]:
     """One for each recording. Raises RecordingError when one cannot be read or lacks a topic."""
-    names: list[str] = []
-    plans = []
+    plans: list[Plan] = []
     for folder in request.recordings:
-        name = request.out.name if len(request.recordings) == 1 else folder.resolve().name
-        names.append(name)
-        if names.count(name) > 1:
-            name = f"{name}_{names.count(name)}"
+        one = len(request.recordings) == 1
+        name = _unlike(
+            [plan.name for plan in plans], request.out.name if one else folder.absolute().name
+        )
         with Recording(folder) as recording:
             cameras = find_cameras(recording, request.cameras, request.depth)
             frames = sum(camera.pictures.message_count for camera in cameras)
@@ -112,6 +112,11 @@ def make_plans(request: LabelRequest) -> tuple[Plan, ...]:
             slices = _cut(recording, max(1, math.ceil(frames / request.frames_per_slice)))
         plans.append(Plan(folder.absolute(), name, cameras, frames, slices))
     return tuple(plans)
+
+
+def _unlike(taken: Sequence[str], name: str) -> str:
+    others = (f"{name}_{number}" for number in itertools.count(2))
+    return next(n for n in itertools.chain([name], others) if n not in taken)
 
 
 def _cut(recording: Recording, count: int) -> tuple[Slice, ...]:
@@ -135,7 +140,7 @@ def find_cameras(
             if topic.name.endswith(suffix) and topic.message_type == message_type and name:
                 found[name] = topic  # raw, where both are recorded, as the node reads by default
     if not names:
-        names = [name for name in sorted(found) if not _is_depth(recording, found[name])]
+        names = [name for name in sorted(found) if not _is_depth(recording, name, found[name])]
         if not names:
             raise _missing(recording, "topic CAM/image_raw or CAM/image_raw/compressed of images")
     cameras = []
@@ -146,9 +151,11 @@ def find_cameras(
     return tuple(cameras)
 
 
-def _is_depth(recording: Recording, topic: RecordedTopic) -> bool:
-    if topic.name.split("/")[-2] == "depth" or is_compressed(topic):
-        return topic.name.split("/")[-2] == "depth"
+def _is_depth(recording: Recording, name: str, topic: RecordedTopic) -> bool:
+    if name.split("/")[-1] == "depth":
+        return True
+    if is_compressed(topic):
+        return False
     first = next(iter(recording.messages([topic.name])), None)
     return first is not None and first.content.encoding in _DEPTH_ENCODINGS
 
