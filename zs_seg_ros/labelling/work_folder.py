@@ -100,7 +100,9 @@ def open_work_folder(request: LabelRequest) -> Iterator[WorkFolder]:
     """
     out = request.out.absolute()
     if os.path.lexists(out):
-        raise LabellingError(f"{out} exists already; name another place, or remove it")
+        raise LabellingError(
+            f"{out} exists already; name a new place for the result, after the recordings"
+        )
     folder = out.with_name(out.name + ".partial")
     with told_in_words(out):
         folder.mkdir(parents=True, exist_ok=True)
