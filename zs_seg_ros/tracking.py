@@ -88,9 +88,9 @@ class Tracker:
     gets one again, nor does the same thing after a fresh start.
     """
 
-    def __init__(self, numbers: Iterator[int] = _numbers) -> None:
+    def __init__(self, numbers: Iterator[int] | None = None) -> None:
         """numbers: where ids come from; unless given, they are unique within the process."""
-        self._numbers = numbers
+        self._numbers = _numbers if numbers is None else numbers
         self._vocabulary_version: int | None = None
         self._stamp_ns = 0
         self._start_afresh()
