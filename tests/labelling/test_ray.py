@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -57,3 +58,14 @@ def test_without_ray_the_command_that_installs_it_is_named(
         label(bags.request(tmp_path / "out", recording), RayCluster())
     label(bags.request(tmp_path / "out", recording))  # and goes on without
     assert (tmp_path / "out").is_dir()
+
+
+def test_a_cluster_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag", frames=2)
+    with socket.socket() as taken:  # nobody listens on it
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        process = start(recording, tmp_path / "out", *ARGUMENTS, "--ray-address", address)
+        code, errors = finish(process)
+    assert code == 2
+    assert f"no Ray cluster at {address} (ConnectionRefusedError" in errors

@@ -197,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
         "--ray-address",
         default="",
         metavar="ADDRESS",
-        help="work on this Ray cluster: auto, HOST:PORT or ray://HOST:PORT",
+        help="work on this Ray cluster: auto (the one on this machine) or HOST:PORT",
     )
 
     bench = commands.add_parser(

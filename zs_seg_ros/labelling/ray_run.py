@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,7 @@ def _connect(ray: Any, address: str) -> None:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address:
+            _knock(address)
             ray.init(address=address, **quiet)
         else:
             ray.init(
@@ -59,11 +61,18 @@ def _connect(ray: Any, address: str) -> None:
                 **quiet,
             )
     except Exception as error:  # Ray raises ConnectionError, ValueError, RuntimeError and others
-        where = f"of {address}" if address else "on this machine"
+        where = f"at {address}" if address else "on this machine"
         reason = (str(error).strip().splitlines() or [""])[0]
         raise LabellingError(
-            f"no Ray cluster {where} ({type(error).__name__}: {reason}); see `ray status`"
+            f"no Ray cluster {where} ({type(error).__name__}: {reason}); see what `ray status` says there"
         ) from error
+
+
+def _knock(address: str) -> None:
+    """Raise OSError when nobody listens at HOST:PORT: Ray itself tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _run(ray: Any, request: LabelRequest, tasks: Sequence[Task], on_frames: OnFrames) -> None:
