@@ -18,11 +18,18 @@ setup(
     packages=[
         *find_packages(include=["zs_seg_ros*"], exclude=["zs_seg_ros.ros*"]),
         "zs_seg_ros.builtin_models",
+        "zs_seg_ros.message_definitions",
     ],
-    package_dir={"zs_seg_ros.builtin_models": "models"},
-    package_data={"zs_seg_ros": ["py.typed"], "zs_seg_ros.builtin_models": ["*/*"]},
+    package_dir={
+        "zs_seg_ros.builtin_models": "models",
+        "zs_seg_ros.message_definitions": "msg",
+    },
+    package_data={
+        "zs_seg_ros": ["py.typed"],
+        "zs_seg_ros.builtin_models": ["*/*"],
+        "zs_seg_ros.message_definitions": ["*.msg"],
+    },
     install_requires=[
-        "norfair-enough>=2.4,<3",
         "numpy>=1.26",
         "opencv-python-headless>=4.8,<5",
         "pillow>=10",
@@ -33,5 +40,6 @@ setup(
         "tqdm>=4.60",
         "transformers>=5,<6",
     ],
+    extras_require={"ray": ["ray>=2.9,<3"]},
     entry_points={"console_scripts": ["zs-seg = zs_seg_ros.cli.main:main"]},
 )

@@ -8,6 +8,9 @@ from dataclasses import replace
 
 from zs_seg_ros.types import DepthImage, Frame
 
+TOLERANCE_NS = 20_000_000
+"""Registered depth carries its picture's stamp or, from other drivers, one of the same exposure."""
+
 _KEPT = 8
 """Depth images, in case a picture comes late: at 30 Hz a quarter of a second."""
 
@@ -16,15 +19,16 @@ class DepthPairing:
     """Pairs the frames of one camera with its depth images by their stamps. Thread-safe.
 
     A frame whose depth has not come yet waits until it comes or the next frame does; then it goes on without
-    depth, and is counted in `unpaired`. While no depth comes at all, frames do not wait.
+    depth, and is counted in `unpaired`. While no depth comes at all, frames do not wait; `expected` says that the first
+    one is known to come.
     """
 
-    def __init__(self, tolerance_ns: int) -> None:
+    def __init__(self, tolerance_ns: int, expected: bool = False) -> None:
         self.unpaired = 0
         self._tolerance_ns = tolerance_ns
         self._depths: deque[DepthImage] = deque(maxlen=_KEPT)
         self._waiting: Frame | None = None
-        self._alive = False
+        self._alive = expected
         self._lock = threading.Lock()
 
     def add_frame(self, frame: Frame) -> list[Frame]:
@@ -50,6 +54,11 @@ class DepthPairing:
                 return []
             self._waiting = None
             return [replace(waiting, depth=depth)]
+
+    def end(self) -> list[Frame]:
+        """No more depth will come: the frame that waits, if one does."""
+        with self._lock:
+            return self._release()
 
     def _release(self) -> list[Frame]:
         """What waits, without its depth. No depth since the frame before: do not wait for the next."""

@@ -11,8 +11,15 @@ from types import TracebackType
 from typing import Any
 
 from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.interfaces import ConnectionExtRosbag2, QosDurability, QosHistory, QosReliability
+from rosbags.interfaces import (
+    Connection,
+    ConnectionExtRosbag2,
+    QosDurability,
+    QosHistory,
+    QosReliability,
+)
 from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys.store import Typestore
 
 from zs_seg_ros.errors import RecordingError
 
@@ -105,17 +112,30 @@ class Recording:
         """From the first message to the last."""
         return max(0, int(self._reader.duration) - 1)  # rosbags counts to just after the last
 
+    @property
+    def connections(self) -> list[Connection]:
+        """Topics as rosbags knows them: with the definitions of their types, and what publishers offered."""
+        return self._reader.connections
+
+    @property
+    def typestore(self) -> Typestore:
+        """The types that the recording defines or, where it defines none, those of ROS 2 Jazzy."""
+        return self._reader.typestore
+
     def messages(
-        self, topics: Collection[str] | None = None, start_ns: int | None = None
+        self,
+        topics: Collection[str] | None = None,
+        start_ns: int | None = None,
+        stop_ns: int | None = None,
     ) -> Iterator[RecordedMessage]:
         """Messages in the order of their time, of these topics only; None means all of them.
 
-        start_ns: leave out what was recorded before. Raises RecordingError for a topic that is not there,
-        before the first message, and for a damaged file.
+        start_ns, stop_ns: leave out what was recorded before start_ns, and from stop_ns on. Raises RecordingError
+        for a topic that is not there, before the first message, and for a damaged file.
         """
         wanted = set(self.topics if topics is None else topics)
         self.require(wanted)
-        return self._read(wanted, start_ns) if wanted else iter(())
+        return self._read(wanted, start_ns, stop_ns) if wanted else iter(())
 
     def require(self, topics: Collection[str]) -> None:
         """Raises RecordingError when one of them is not there."""
@@ -125,10 +145,12 @@ class Recording:
                 f"the recording {self.folder} has no topic {missing[0]}; it has {', '.join(self.topics)}"
             )
 
-    def _read(self, wanted: set[str], start_ns: int | None) -> Iterator[RecordedMessage]:
+    def _read(
+        self, wanted: set[str], start_ns: int | None, stop_ns: int | None
+    ) -> Iterator[RecordedMessage]:
         connections = [c for c in self._reader.connections if c.topic in wanted]
         try:
-            for connection, time_ns, data in self._reader.messages(connections, start=start_ns):
+            for connection, time_ns, data in self._reader.messages(connections, start_ns, stop_ns):
                 yield RecordedMessage(self.topics[connection.topic], time_ns, data, self._reader)
         except Exception as error:  # rosbags lets zstd, struct and its own errors out
             raise RecordingError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -54,10 +54,10 @@ _numbers = itertools.count(1)
 _numbers_lock = threading.Lock()
 
 
-def _new_track_id() -> int:
-    """One that nothing in this process has had; 0, not tracked, should uint32 ever be used up."""
+def _new_track_id(numbers: Iterator[int]) -> int:
+    """The next one; 0, not tracked, should uint32 ever be used up."""
     with _numbers_lock:
-        number = next(_numbers)
+        number = next(numbers)
     return number if number <= _LARGEST_ID else 0
 
 
@@ -69,7 +69,9 @@ class Tracker:
     gets one again, nor does the same thing after a fresh start.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: Iterator[int] | None = None) -> None:
+        """numbers: where ids come from; unless given, they are unique within the process."""
+        self._numbers = _numbers if numbers is None else numbers
         self._vocabulary_version: int | None = None
         self._stamp_ns = 0
         self._tracks = _sightings((), 0)
@@ -90,7 +92,10 @@ class Tracker:
         _predict(tracks, step_s, self._stamp_ns)
         found = _sightings(objects, stamp_ns)
         thing, track = _nearest_pairs(_distances(found, tracks))
-        _go_on(found, thing, tracks[track], step_s)
+        found_again = tracks[track]
+        new = found_again.track_id == 0
+        found_again.track_id[new] = [_new_track_id(self._numbers) for _ in range(new.sum())]
+        _go_on(found, thing, found_again, step_s)
         out_of_sight = np.delete(np.arange(len(tracks.track_id)), track)
         self._tracks = _joined(tracks[out_of_sight], found)
         self._vocabulary_version, self._stamp_ns = vocabulary_version, stamp_ns
@@ -169,8 +174,6 @@ def _predict(tracks: _Tracks, step_s: float, last_stamp_ns: int) -> None:
 
 def _go_on(found: _Tracks, things: Integers, tracks: _Tracks, step_s: float) -> None:
     """Let those of `found` that are `things` be the things of `tracks`, one each."""
-    new = tracks.track_id == 0
-    tracks.track_id[new] = [_new_track_id() for _ in range(np.count_nonzero(new))]
     found.track_id[things] = tracks.track_id
     shrunk_px = tracks.size_px * math.exp(-step_s / _SIZE_KEPT_S)
     found.size_px[things] = np.maximum(found.size_px[things], shrunk_px)

@@ -32,6 +32,15 @@ def test_depth_that_came_first_is_found() -> None:
     assert pairing.unpaired == 0
 
 
+def test_depth_that_is_known_to_come_is_waited_for_from_the_first_frame_on() -> None:
+    pairing = DepthPairing(20 * MS, expected=True)
+    assert pairing.add_frame(frame(100)) == []
+    assert stamps(pairing.add_depth(depth(100))) == [(100, 100)]
+    assert pairing.add_frame(frame(200)) == []
+    assert stamps(pairing.end()) == [(200, None)]
+    assert pairing.end() == []
+
+
 def test_depth_that_comes_later_is_waited_for() -> None:
     pairing = DepthPairing(20 * MS)
     pairing.add_depth(depth(0))

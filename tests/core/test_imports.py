@@ -17,6 +17,7 @@ import zs_seg_ros
     "module",
     [
         "zs_seg_ros",
+        "zs_seg_ros.cli.label",
         "zs_seg_ros.cli.main",
         "zs_seg_ros.overlay",
         "zs_seg_ros.playback",
@@ -24,7 +25,7 @@ import zs_seg_ros
     ],
 )
 def test_it_imports_neither_torch_nor_ros(module: str, tmp_path: Path) -> None:
-    heavy = "{'torch', 'transformers', 'huggingface_hub', 'rclpy'}"
+    heavy = "{'torch', 'transformers', 'huggingface_hub', 'rclpy', 'cv_bridge', 'ray'}"
     code = f"import sys, {module}; print(sorted({heavy} & sys.modules.keys()))"
     package_folder = str(Path(zs_seg_ros.__file__).parents[1])
     run = subprocess.run(

@@ -17,7 +17,7 @@ from planner import image, repeating, running_node, stripes, wait_until
 
 from zs_seg_ros.vocabulary_file import parse_vocabulary
 
-TO_COME = {"docs/replay.md", "docs/labelling.md"}
+TO_COME = {"docs/replay.md"}
 NOT_ON_PYPI = {"sensor_msgs_py"}  # part of every ROS 2 installation
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 

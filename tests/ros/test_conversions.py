@@ -18,12 +18,11 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from zs_seg_ros.errors import ImageError, VocabularyError
+from zs_seg_ros.image_reading import picture_from_image, stamp_ns
 from zs_seg_ros.ros.conversions import (
     classes_from_messages,
     header_of,
     image_message,
-    picture_from_image,
-    stamp_ns,
     time_message,
     vocabulary_message,
 )

@@ -19,9 +19,8 @@ from planner import image, pixels, stripes
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from zs_seg_ros import msg, srv
+from zs_seg_ros import compressed_images, image_reading, msg, srv
 from zs_seg_ros.errors import ImageError
-from zs_seg_ros.ros import compressed, conversions
 from zs_seg_ros.ros.node import SegmentationNode
 
 AT_ONCE = 100
@@ -159,7 +158,7 @@ def show(node: SegmentationNode, rng: random.Random) -> None:
     """An image to a camera, as its subscription does."""
     packed = rng.random() < 0.5
     message = any_compressed(rng) if packed else any_image(rng)
-    read = compressed.picture_from_compressed if packed else conversions.picture_from_image
+    read = compressed_images.picture_from_compressed if packed else image_reading.picture_from_image
     node._on_picture(
         node._cameras["packed" if packed else "plain"], message, partial(read, message)
     )
@@ -225,7 +224,7 @@ def test_reading_any_image_gives_a_picture_or_an_image_error() -> None:
     for _ in range(2000):
         message = any_image(rng)
         try:
-            picture = conversions.picture_from_image(message)
+            picture = image_reading.picture_from_image(message)
         except ImageError:
             continue
         assert picture.shape == (message.height, message.width, 3)

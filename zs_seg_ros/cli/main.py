@@ -8,7 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from zs_seg_ros import LoadOptions, TargetClass, ZeroShotSegmentationError, __version__
+from zs_seg_ros import (
+    LoadOptions,
+    TargetClass,
+    Vocabulary,
+    VocabularyError,
+    ZeroShotSegmentationError,
+    __version__,
+)
 
 _FAILED, _INTERRUPTED = 2, 130
 
@@ -27,6 +34,20 @@ read is left out.
 
 Exit code: 0 when all went well, 1 when some of several pictures could not be read, 2 when nothing
 could be done.
+"""
+_LABEL_HELP = """\
+Label recordings without a running node. OUT is a copy of the recording with these topics added, equal to those that
+the node publishes for the same pictures; with several recordings it is a folder with one such copy each:
+
+  /zs_seg/CAM/label  /zs_seg/CAM/confidence  /zs_seg/CAM/objects  /zs_seg/vocabulary
+
+With --format coco it is a folder with pictures, label images as PNG, and annotations.json in COCO's format.
+
+Put the recordings and OUT before --classes. What is finished lies in OUT.partial until all is: after an interruption of
+any kind the same command goes on where it stopped. With Ray, recordings and OUT must lie where every worker finds
+them under the same path.
+
+Exit code: 0 when all is written, 2 when that was not possible, 130 when interrupted.
 """
 _FETCH_HELP = (
     "Download a model from the Hugging Face Hub, once, and print its folder. "
@@ -110,6 +131,75 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--json", action="store_true", help="print the table as JSON, and nothing else on stdout")
 
+    label = commands.add_parser(
+        "label",
+        help="label recordings",
+        description=_LABEL_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    label.set_defaults(run=_label)
+    add = label.add_argument
+    add(
+        "recordings",
+        nargs="+",
+        type=Path,
+        metavar="BAG",
+        help="a recording: the folder that `ros2 bag record` made",
+    )
+    add("out", type=Path, metavar="OUT", help="what is written; it must not exist yet")
+    words = label.add_mutually_exclusive_group(required=True)
+    words.add_argument(
+        "--classes", nargs="+", type=_target_class, metavar="CLASS", help="as in `zs-seg segment`"
+    )
+    words.add_argument(
+        "--vocabulary", metavar="FILE", help="a YAML file of classes, as the node's vocabulary_file"
+    )
+    add("--format", choices=("mcap", "sqlite3", "coco"), default="mcap", help="(default: mcap)")
+    add(
+        "--cameras",
+        nargs="+",
+        default=[],
+        metavar="CAM",
+        help="those with a topic CAM/image_raw or CAM/image_raw/compressed (default: all)",
+    )
+    add(
+        "--depth",
+        action="store_true",
+        help="positions, too: from CAM/depth/image_raw, registered to the pictures, and CAM/camera_info",
+    )
+    add(
+        "--model",
+        default="tabletop",
+        help="a built-in name, a folder or a Hugging Face id (default: tabletop, a demonstration)",
+    )
+    add("--revision", default="", help="of a Hugging Face id (default: the newest on disk)")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    add("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: auto)")
+    add(
+        "--threshold",
+        type=_share,
+        default=0.5,
+        help="least confidence of a labelled pixel, 0 to 1 (default: 0.5)",
+    )
+    add("--min-area", type=_whole, default=50, metavar="PIXELS", help="of an object (default: 50)")
+    add("--max-objects", type=_count, default=100, metavar="N", help="in a picture (default: 100)")
+    add("--no-track", action="store_true", help="give objects no identities")
+    add("--batch", type=_count, default=4, metavar="N", help="pictures at once (default: 4)")
+    add(
+        "--slice",
+        type=_count,
+        default=300,
+        metavar="N",
+        help="frames, about: what an interruption costs at most, and a task of Ray (default: 300)",
+    )
+    add("--ray", action="store_true", help="work on a Ray cluster, started here for this run")
+    add(
+        "--ray-address",
+        default="",
+        metavar="ADDRESS",
+        help="work on this Ray cluster: auto (the one on this machine) or HOST:PORT",
+    )
+
     bench = commands.add_parser(
         "bench",
         help="measure a model",
@@ -160,6 +250,10 @@ def _share(text: str) -> float:
     return value
 
 
+def _whole(text: str) -> int:
+    return 0 if text == "0" else _count(text)
+
+
 def _count(text: str) -> int:
     if not (text.isdecimal() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
@@ -187,6 +281,45 @@ def _segment(arguments: argparse.Namespace) -> int:
             as_json=arguments.json,
         )
     )
+
+
+def _label(arguments: argparse.Namespace) -> int:
+    from zs_seg_ros.cli.label import label_recordings
+    from zs_seg_ros.labelling.plan import LabelRequest
+    from zs_seg_ros.labelling.ray_run import RayCluster
+    from zs_seg_ros.pipeline import Settings
+
+    request = LabelRequest(
+        recordings=tuple(arguments.recordings),
+        out=Path(os.path.abspath(arguments.out)),  # so that it has a name
+        vocabulary=_vocabulary(arguments),
+        model=arguments.model,
+        options=LoadOptions(arguments.device, arguments.precision, arguments.revision),
+        settings=Settings(
+            arguments.threshold,
+            arguments.min_area,
+            arguments.max_objects,
+            track=not arguments.no_track,
+        ),
+        cameras=tuple(arguments.cameras),
+        depth=arguments.depth,
+        form=arguments.format,
+        batch=arguments.batch,
+        frames_per_slice=arguments.slice,
+    )
+    with_ray = arguments.ray or arguments.ray_address
+    return label_recordings(request, RayCluster(arguments.ray_address) if with_ray else None)
+
+
+def _vocabulary(arguments: argparse.Namespace) -> Vocabulary:
+    if arguments.vocabulary is None:
+        return Vocabulary().changed_to(arguments.classes)
+    from zs_seg_ros.vocabulary_file import read_vocabulary_file
+
+    try:
+        return read_vocabulary_file(arguments.vocabulary)
+    except FileNotFoundError as error:
+        raise VocabularyError(f"there is no vocabulary file {arguments.vocabulary}") from error
 
 
 def _bench(arguments: argparse.Namespace) -> int:

@@ -8,18 +8,15 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from zs_seg_ros.depth_pairing import DepthPairing
+from zs_seg_ros.compressed_images import depth_from_compressed
+from zs_seg_ros.depth_pairing import TOLERANCE_NS, DepthPairing
 from zs_seg_ros.errors import ImageError
+from zs_seg_ros.image_reading import depth_from_image, intrinsics_from_info, stamp_ns
 from zs_seg_ros.projection import Intrinsics
-from zs_seg_ros.ros.compressed import depth_from_compressed
-from zs_seg_ros.ros.conversions import depth_from_image, intrinsics_from_info, stamp_ns
 from zs_seg_ros.ros.diagnostics import WARN, LastProblem, Problem
 from zs_seg_ros.ros.followed_topic import FollowedTopic
 from zs_seg_ros.ros.parameters import CameraParameters
 from zs_seg_ros.types import DepthImage, Frame
-
-_TOLERANCE_NS = 20_000_000
-"""Registered depth carries its picture's stamp or, from other drivers, one of the same exposure."""
 
 
 class DepthInput:
@@ -47,7 +44,7 @@ class DepthInput:
 
     def subscribe(self, hand_on: Callable[[Frame], None], longest_side: Callable[[], int]) -> None:
         self._hand_on, self._longest_side = hand_on, longest_side
-        self._pairing = DepthPairing(_TOLERANCE_NS)
+        self._pairing = DepthPairing(TOLERANCE_NS)
         self._unpaired_before = 0
         self._intrinsics: Intrinsics | None = None
         self.bad_depth = LastProblem()
@@ -94,7 +91,7 @@ class DepthInput:
         if unpaired and not problems and not self.bad_depth.recent:
             self.bad_depth.note(
                 f"{unpaired} images in the last second had no image on {self._depth.topic} within "
-                f"{_TOLERANCE_NS // 1_000_000} ms of their stamps: check that both come from one clock and "
+                f"{TOLERANCE_NS // 1_000_000} ms of their stamps: check that both come from one clock and "
                 "that depth is registered to colour"
             )
         if self.bad_depth.recent:

@@ -21,9 +21,10 @@ import zs_seg_ros.msg as messages
 import zs_seg_ros.srv as services
 from zs_seg_ros.errors import ImageError, ZeroShotSegmentationError
 from zs_seg_ros.frame_slot import FrameSlots
+from zs_seg_ros.image_reading import stamp_ns
 from zs_seg_ros.live_model import LiveModel
 from zs_seg_ros.ros.camera import CameraTopics
-from zs_seg_ros.ros.conversions import classes_from_messages, stamp_ns, vocabulary_message
+from zs_seg_ros.ros.conversions import classes_from_messages, vocabulary_message
 from zs_seg_ros.ros.diagnostics import (
     ERROR,
     OK,

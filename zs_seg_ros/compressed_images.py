@@ -1,4 +1,4 @@
-"""Compressed images: JPEG and PNG, and image_transport's compressedDepth."""
+"""Compressed images: JPEG and PNG, and image_transport's compressedDepth; messages as in `image_reading`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
-from sensor_msgs.msg import CompressedImage
 
 from zs_seg_ros.errors import ImageError
-from zs_seg_ros.ros.conversions import DEPTH_ITEMS, check_sides
+from zs_seg_ros.image_reading import DEPTH_ITEMS, check_sides
 from zs_seg_ros.types import MAX_SIDE_PX, Picture
 
 _DEPTH_COMPRESSIONS = ("", "compressedDepth", "compressedDepth png", "compressedDepth rvl")
@@ -20,7 +19,7 @@ _DEPTH_HEADER_BYTES = 12
 _TOO_LARGE = (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning)
 
 
-def picture_from_compressed(message: CompressedImage, max_side: int = MAX_SIDE_PX) -> Picture:
+def picture_from_compressed(message: Any, max_side: int = MAX_SIDE_PX) -> Picture:
     """(H, W, 3) RGB of a JPEG or PNG. Raises ImageError when it cannot be decoded or is larger than `max_side`."""
     # Orientation in EXIF would turn the picture away from its camera_info.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -29,7 +28,7 @@ def picture_from_compressed(message: CompressedImage, max_side: int = MAX_SIDE_P
     return picture
 
 
-def depth_from_compressed(message: CompressedImage, max_side: int = MAX_SIDE_PX) -> NDArray[Any]:
+def depth_from_compressed(message: Any, max_side: int = MAX_SIDE_PX) -> NDArray[Any]:
     """(H, W) of image_transport's compressedDepth, PNG or RVL: uint16 (millimetres) or float32 (metres).
 
     Its layout is that of compressed_depth_image_transport: a header of a whole number and two reals, and 16-bit
@@ -63,7 +62,7 @@ def depth_from_compressed(message: CompressedImage, max_side: int = MAX_SIDE_PX)
     return np.where(values > 0, metres, np.float32(np.nan))
 
 
-def _decoded(message: CompressedImage, data: memoryview, flags: int, max_side: int) -> NDArray[Any]:
+def _decoded(message: Any, data: memoryview, flags: int, max_side: int) -> NDArray[Any]:
     """What OpenCV makes of a JPEG or PNG. Its header is read first: a few bytes can claim to be gigabytes."""
     try:
         with PIL.Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as header:

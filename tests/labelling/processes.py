@@ -1,0 +1,36 @@
+"""`zs-seg label` as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import zs_seg_ros
+
+
+def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
+    """`zs-seg label` as a process of its own."""
+    package_folder = str(Path(zs_seg_ros.__file__).parents[1])
+    path = f"{package_folder}:{os.environ.get('PYTHONPATH', '')}"
+    return subprocess.Popen(
+        [sys.executable, "-m", "zs_seg_ros.cli.main", "label", *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Its exit code, and what it said on stderr."""
+    _, errors = process.communicate(timeout=120)
+    return process.returncode, errors
+
+
+def parts(out: Path) -> list[Path]:
+    folder = out.with_name(f"{out.name}.partial")
+    return sorted(p for p in folder.glob("slices/*/*") if p.name.isdecimal())

@@ -1,0 +1,158 @@
+"""`zs-seg label` stopped in the middle, in every way that a process can be stopped, and started again."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import bags
+import pytest
+from processes import finish, parts, start
+
+from zs_seg_ros.errors import LabellingError
+from zs_seg_ros.labelling.run import label
+from zs_seg_ros.labelling.work_folder import open_work_folder
+
+WORDS = ("--classes", "red thing", "blue thing")
+SETTINGS = ("--model", "fake", "--min-area", "10", "--slice", "5")
+
+
+def command(recording: Path, out: Path, *more: str) -> Sequence[str | Path]:
+    return (recording, out, *WORDS, *SETTINGS, *more)
+
+
+def is_joining(out: Path) -> bool:
+    return any(out.with_name(f"{out.name}.partial").glob("unfinished/*"))
+
+
+def wait_until(reached: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    while not reached():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.002)
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return bags.small_bag(tmp_path_factory.mktemp("interrupted") / "bag", 100, size=(240, 320))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(recording: Path) -> bags.Content:
+    out = recording.with_name("uninterrupted")
+    assert finish(start(*command(recording, out)))[0] == 0
+    return bags.content(out)
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_run_goes_on_and_ends_with_the_same_result(
+    recording: Path, uninterrupted: bags.Content, tmp_path: Path, signal_number: signal.Signals
+) -> None:
+    out = tmp_path / "out"
+    process = start(*command(recording, out))
+    wait_until(lambda: len(parts(out)) >= 3, process)
+    process.send_signal(signal_number)
+    code, errors = finish(process)
+    if signal_number == signal.SIGINT:
+        assert code == 130
+        assert errors.endswith("interrupted; the same command goes on where it stopped\n")
+        assert "Traceback" not in errors
+    assert not out.exists()
+    done = {part: part.stat().st_ino for part in parts(out)}
+    assert 3 <= len(done) < 20
+
+    process = start(*command(recording, out))
+    wait_until(lambda: len(parts(out)) > len(done), process)
+    assert {part: part.stat().st_ino for part in parts(out)}.items() >= done.items()  # not again
+    code, errors = finish(process)
+    assert code == 0, errors
+    assert bags.content(out) == uninterrupted
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_run_killed_while_it_puts_the_results_together_goes_on(
+    recording: Path, uninterrupted: bags.Content, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    process = start(*command(recording, out))
+    wait_until(lambda: is_joining(out), process)
+    process.kill()
+    finish(process)
+    assert not out.exists() and len(parts(out)) == 20
+    assert finish(start(*command(recording, out)))[0] == 0
+    assert bags.content(out) == uninterrupted
+
+
+def test_another_run_with_other_arguments_is_refused_and_names_them(
+    recording: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    process = start(*command(recording, out))
+    wait_until(lambda: len(parts(out)) >= 1, process)
+    process.kill()
+    finish(process)
+    other = start(*command(recording, out, "--threshold", "0.25", "--no-track"))
+    code, errors = finish(other)
+    assert code == 2
+    assert "other --threshold, --no-track" in errors and "remove that folder" in errors
+    assert len(parts(out)) >= 1
+
+
+def test_two_runs_do_not_work_on_one_result(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag", frames=3)
+    request = bags.request(tmp_path / "out", recording)
+    with open_work_folder(request), pytest.raises(LabellingError, match="another zs-seg label"):
+        label(request)
+    label(request)
+    assert (tmp_path / "out").is_dir()
+
+
+def test_a_finished_recording_of_several_is_not_done_again(tmp_path: Path) -> None:
+    one, two = (bags.small_bag(tmp_path / name, frames=12) for name in ("one", "two"))
+    request = bags.request(tmp_path / "out", one, two)
+    label(bags.request(tmp_path / "straight", one, two))
+    [damaged] = two.glob("*.mcap")
+    whole = damaged.read_bytes()
+    modified = damaged.stat()
+    middle = slice(len(whole) // 2, len(whole) // 2 + 20_000)
+
+    data = bytearray(whole)
+    data[middle] = b"\xff" * 20_000
+    damaged.write_bytes(data)
+    os.utime(damaged, ns=(modified.st_atime_ns, modified.st_mtime_ns))
+    with pytest.raises(Exception, match="is damaged"):
+        label(request)
+    damaged.write_bytes(whole)
+    os.utime(damaged, ns=(modified.st_atime_ns, modified.st_mtime_ns))
+    label(request)
+    for name in ("one", "two"):
+        expected = bags.content(tmp_path / "straight" / name)
+        assert bags.content(tmp_path / "out" / name) == expected
+
+
+@pytest.mark.parametrize(
+    ("form", "limit"),
+    [
+        ("mcap", 3_000),  # less than a part
+        ("sqlite3", 60_000),  # less than the result
+        ("coco", 60_000),
+    ],
+)
+def test_a_full_disk_is_told_in_a_sentence(
+    recording: Path, tmp_path: Path, form: str, limit: int
+) -> None:
+    def small_files_only() -> None:  # writing beyond fails as it does on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+    out = tmp_path / "out"
+    process = start(*command(recording, out, "--format", form), preexec_fn=small_files_only)
+    code, errors = finish(process)
+    assert code == 2, errors
+    assert "cannot be written" in errors and "Traceback" not in errors
+    assert not out.exists()
+    assert finish(start(*command(recording, out, "--format", form)))[0] == 0
+    assert out.is_dir()

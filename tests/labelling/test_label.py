@@ -1,0 +1,421 @@
+"""What `zs-seg label` writes, against the pipeline that the node uses."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import bags
+import numpy as np
+import pytest
+import yaml
+from rosbags.rosbag2 import StoragePlugin
+
+from zs_seg_ros.compressed_images import picture_from_compressed
+from zs_seg_ros.errors import LabellingError, RecordingError, VocabularyError
+from zs_seg_ros.image_reading import depth_from_image, intrinsics_from_info, stamp_ns
+from zs_seg_ros.labelling.messages import found_objects, message_types
+from zs_seg_ros.labelling.plan import LabelRequest
+from zs_seg_ros.labelling.run import label, label_here
+from zs_seg_ros.masks import decode_runs
+from zs_seg_ros.pipeline import Pipeline
+from zs_seg_ros.recording import Recording
+from zs_seg_ros.segmenters.fake import FakeSegmenter
+from zs_seg_ros.types import DepthImage, Frame, Picture, Scene, Wanted
+from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
+
+
+def one_by_one(
+    pictures: list[Picture], depths: list[DepthImage] | None = None, words: Vocabulary = bags.WORDS
+) -> list[Scene]:
+    """What a pipeline makes of them that knows nothing of batches, slices and files."""
+    pipeline, segmenter = Pipeline(), FakeSegmenter()
+    encoded, settings = segmenter.encode(words), bags.request(Path()).settings
+    wanted = Wanted(objects=True, surfaces=depths is not None)
+    return [
+        pipeline.understand(
+            [
+                Frame(
+                    "camera",
+                    picture,
+                    bags.START_NS + number * bags.STEP_NS,
+                    depth=None if depths is None else depths[number],
+                    wanted=wanted,
+                )
+            ],
+            segmenter,
+            encoded,
+            settings,
+        )[0]
+        for number, picture in enumerate(pictures)
+    ]
+
+
+def x_y_z(message: Any) -> tuple[float, float, float]:
+    return message.x, message.y, message.z
+
+
+def assert_is_what_was_found(
+    folder: Path, camera: str, scenes: list[Scene], positions: bool = False
+) -> None:
+    labels = bags.messages(folder, f"/zs_seg/{camera}/label")
+    confidences = bags.messages(folder, f"/zs_seg/{camera}/confidence")
+    objects = bags.messages(folder, f"/zs_seg/{camera}/objects")
+    assert len(labels) == len(confidences) == len(objects) == len(scenes)
+    same_thing: dict[int, int] = {0: 0}
+    for scene, one_label, confidence, found in zip(
+        scenes, labels, confidences, objects, strict=True
+    ):
+        assert (bags.pixels_of(one_label) == scene.segmentation.label).all()
+        assert (bags.pixels_of(confidence) == scene.segmentation.confidence).all()
+        assert len(found.objects) == len(scene.objects)
+        for message, thing in zip(found.objects, scene.objects, strict=True):
+            mask = decode_runs(message.counts, thing.box.height, thing.box.width)
+            assert (mask == thing.mask).all()
+            assert (message.roi.x_offset, message.roi.y_offset) == (thing.box.left, thing.box.top)
+            assert message.class_id == thing.class_id and message.area == thing.area
+            assert message.score == np.float32(thing.score)
+            assert message.has_position == (thing.surface is not None) == positions
+            if thing.surface is not None:
+                assert x_y_z(message.position) == thing.surface.centre
+                assert x_y_z(message.size) == thing.surface.size
+            assert same_thing.setdefault(thing.track_id, message.track_id) == message.track_id
+    assert sorted(same_thing.values()) == list(range(len(same_thing)))
+    assert len(same_thing) > 2  # several things were followed
+
+
+def test_results_equal_the_pipelines_identities_included(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag")
+    assert not label(bags.request(tmp_path / "out", recording))
+    scenes = one_by_one([bags.picture(number) for number in range(40)])
+    assert_is_what_was_found(tmp_path / "out", "camera", scenes)
+
+
+def test_batches_and_slices_change_nothing(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag", cameras=("left", "right"))
+    for name, batch, frames in (("one", 1, 9), ("two", 4, 1000)):
+        out = tmp_path / name / "out"
+        label(bags.request(out, recording, batch=batch, frames_per_slice=frames))
+    one, two = (tmp_path / name / "out" / "out.mcap" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_the_recording_is_copied_untouched_with_results_just_after_their_pictures(
+    tmp_path: Path,
+) -> None:
+    recording = bags.small_bag(tmp_path / "bag", cameras=("left", "front/right"))
+    label(bags.request(tmp_path / "out", recording))
+    before, after = bags.content(recording), bags.content(tmp_path / "out")
+    assert [m for m in after if not m[0].startswith("/zs_seg/")] == before
+    assert [message[1] for message in after] == sorted(message[1] for message in after)
+    for number, (topic, time_ns, _) in enumerate(after):
+        if topic.endswith("/image_raw"):
+            camera = topic.removesuffix("/image_raw")
+            following = [(t, at) for t, at, _ in after[number + 1 : number + 4]]
+            results = ("label", "confidence", "objects")
+            assert following == [(f"/zs_seg{camera}/{name}", time_ns + 1) for name in results]
+
+
+def test_results_carry_the_headers_of_their_pictures(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag", frames=10)
+    label(bags.request(tmp_path / "out", recording))
+    headers = [message.header for message in bags.messages(recording, "/camera/image_raw")]
+    for result in ("label", "confidence", "objects"):
+        found = bags.messages(tmp_path / "out", f"/zs_seg/camera/{result}")
+        assert [vars(m.header.stamp) for m in found] == [vars(h.stamp) for h in headers]
+        assert {m.header.frame_id for m in found} == {"optical"}
+
+
+def test_the_vocabulary_is_latched_and_comes_first(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag", frames=5)
+    words = Vocabulary().changed_to([TargetClass("duck", ("yellow duck",), 0.25)])
+    label(bags.request(tmp_path / "out", recording, vocabulary=words))
+    with Recording(tmp_path / "out") as out:
+        first = next(out.messages())
+        assert out.topics["/zs_seg/vocabulary"].latched
+        content = first.content
+    assert first.topic.name == "/zs_seg/vocabulary" and first.time_ns == bags.START_NS
+    [target] = content.classes
+    assert (target.name, target.prompts, target.threshold) == ("duck", ["yellow duck"], 0.25)
+    assert content.ids.tolist() == [1] and content.version == 1
+
+
+def test_ids_above_254_make_16_bit_labels(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag", frames=3)
+    words = Vocabulary().changed_to(
+        [*(TargetClass(f"thing {n}") for n in range(300)), TargetClass("red")]
+    )
+    label(bags.request(tmp_path / "out", recording, vocabulary=words))
+    for message in bags.messages(tmp_path / "out", "/zs_seg/camera/label"):
+        assert message.encoding == "mono16" and bags.pixels_of(message).max() == words.ids[-1]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_compressed_images_are_read(tmp_path: Path, suffix: str) -> None:
+    with bags.Bag(tmp_path / "bag") as bag:
+        for number in range(40):
+            time_ns = bags.START_NS + number * bags.STEP_NS
+            message = bags.compressed(bags.picture(number), time_ns, suffix)
+            bag.write("/camera/image_raw/compressed", time_ns, message)
+    label(bags.request(tmp_path / "out", tmp_path / "bag"))
+    pictures = bags.messages(tmp_path / "bag", "/camera/image_raw/compressed")
+    scenes = one_by_one([picture_from_compressed(message) for message in pictures])
+    assert_is_what_was_found(tmp_path / "out", "camera", scenes)
+
+
+@pytest.mark.parametrize("form", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("storage", list(StoragePlugin))
+def test_both_storages_are_read_and_written(
+    tmp_path: Path, storage: StoragePlugin, form: str
+) -> None:
+    recording = bags.small_bag(tmp_path / "bag", storage=storage)
+    label(bags.request(tmp_path / "out", recording, form=form))
+    assert (tmp_path / "out" / f"out.{'mcap' if form == 'mcap' else 'db3'}").is_file()
+    scenes = one_by_one([bags.picture(number) for number in range(40)])
+    assert_is_what_was_found(tmp_path / "out", "camera", scenes)
+
+
+def without_definitions(folder: Path) -> Path:
+    """As Humble records: SQLite, without definitions and hashes."""
+    [file] = folder.glob("*.db3")
+    with sqlite3.connect(file) as database:
+        database.execute("DROP TABLE message_definitions")
+        database.execute("UPDATE schema SET schema_version = 3")
+    database.close()
+    metadata = yaml.safe_load((folder / "metadata.yaml").read_text())
+    for topic in metadata["rosbag2_bagfile_information"]["topics_with_message_count"]:
+        del topic["topic_metadata"]["type_description_hash"]
+    (folder / "metadata.yaml").write_text(yaml.safe_dump(metadata))
+    return folder
+
+
+@pytest.mark.parametrize("form", ["mcap", "sqlite3"])
+def test_types_that_nothing_defines_pass_through(tmp_path: Path, form: str) -> None:
+    recording = bags.small_bag(tmp_path / "bag", storage=StoragePlugin.SQLITE3)
+    without_definitions(recording)
+    label(bags.request(tmp_path / "out", recording, form=form))
+    copied = [m for m in bags.content(tmp_path / "out") if not m[0].startswith("/zs_seg/")]
+    assert copied == bags.content(recording)
+    with Recording(tmp_path / "out") as out:
+        assert out.topics["/strange"].message_type == bags.STRANGE_TYPE
+
+
+def test_positions_equal_the_pipelines_across_slices(tmp_path: Path) -> None:
+    depth_mm = np.full((bags.HEIGHT, bags.WIDTH), 1500, np.uint16)
+    with bags.Bag(tmp_path / "bag") as bag:
+        for number in range(40):
+            time_ns = bags.START_NS + number * bags.STEP_NS
+            picture = bags.image(bags.picture(number), time_ns)
+            depth = bags.image(depth_mm + np.uint16(number), time_ns, "16UC1")
+            bag.write("/camera/camera_info", time_ns, bags.camera_info(time_ns))
+            # Depth comes before or after its picture.
+            bag.write("/camera/depth/image_raw", time_ns + (10 if number % 3 else 9000), depth)
+            bag.write("/camera/image_raw", time_ns + 500, picture)
+    label(bags.request(tmp_path / "out", tmp_path / "bag", depth=True))
+    [intrinsics, *_] = map(
+        intrinsics_from_info, bags.messages(tmp_path / "bag", "/camera/camera_info")
+    )
+    depths = [
+        DepthImage(depth_from_image(message), intrinsics, stamp_ns(message.header.stamp))
+        for message in bags.messages(tmp_path / "bag", "/camera/depth/image_raw")
+    ]
+    scenes = one_by_one([bags.picture(number) for number in range(40)], depths)
+    assert_is_what_was_found(tmp_path / "out", "camera", scenes, positions=True)
+
+
+def test_several_recordings_become_a_folder_of_copies(tmp_path: Path) -> None:
+    one = bags.small_bag(tmp_path / "one" / "run", frames=12)
+    two = bags.small_bag(tmp_path / "two" / "run", frames=20, cameras=("left", "right"))
+    three = bags.small_bag(tmp_path / "run_2", frames=3)
+    label(bags.request(tmp_path / "out", one, three, two))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["run", "run_2", "run_3"]
+    for recording, name in ((one, "run"), (three, "run_2"), (two, "run_3")):
+        alone = tmp_path / "alone" / name
+        label(bags.request(alone, recording))
+        assert bags.content(alone) == bags.content(tmp_path / "out" / name)
+
+
+def test_only_the_chosen_cameras_are_labelled(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag", frames=3, cameras=("left", "right", "rear"))
+    label(bags.request(tmp_path / "out", recording, cameras=("/right/", "left")))
+    with Recording(tmp_path / "out") as out:
+        labels = {name for name in out.topics if name.endswith("/label")}
+    assert labels == {"/zs_seg/left/label", "/zs_seg/right/label"}
+
+
+def test_depth_images_are_no_camera(tmp_path: Path) -> None:
+    depth = np.full((bags.HEIGHT, bags.WIDTH), 1500, np.uint16)
+    with bags.Bag(tmp_path / "bag") as bag:
+        for topic in ("/camera/depth/image_raw", "/aligned_depth_to_color/image_raw"):
+            bag.write(topic, bags.START_NS, bags.image(depth, bags.START_NS, "16UC1"))
+        bag.write(
+            "/camera/depth/image_raw/compressed",
+            bags.START_NS,
+            bags.compressed(bags.picture(0), bags.START_NS, ".png"),
+        )
+        bag.write("/camera/image_raw", bags.START_NS, bags.image(bags.picture(0), bags.START_NS))
+    label(bags.request(tmp_path / "out", tmp_path / "bag"))
+    with Recording(tmp_path / "out") as out:
+        assert {n for n in out.topics if n.endswith("/label")} == {"/zs_seg/camera/label"}
+
+
+def test_results_that_a_recording_has_are_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = bags.small_bag(tmp_path / "bag", frames=8)
+    label(bags.request(tmp_path / "once", recording))
+    label(bags.request(tmp_path / "twice", tmp_path / "once"))
+    assert "are replaced: /zs_seg/camera/confidence" in capsys.readouterr().err
+    assert bags.content(tmp_path / "twice") == bags.content(tmp_path / "once")
+
+
+def test_unreadable_pictures_are_left_out_and_told(tmp_path: Path) -> None:
+    with bags.Bag(tmp_path / "bag") as bag:
+        for number in range(12):
+            time_ns = bags.START_NS + number * bags.STEP_NS
+            changes: dict[str, Any] = {"step": 7} if number % 4 == 1 else {}
+            message = bags.image(bags.picture(number), time_ns, **changes)
+            bag.write("/camera/image_raw", time_ns, message)
+    problems = label(bags.request(tmp_path / "out", tmp_path / "bag"))
+    [(sentence, times)] = problems.items()
+    assert times == 3 and "its step of 7 bytes is less than a row of 192" in sentence
+    labels = [t for topic, t, _ in bags.content(tmp_path / "out") if topic.endswith("/label")]
+    good = [number for number in range(12) if number % 4 != 1]
+    assert labels == [bags.START_NS + number * bags.STEP_NS + 1 for number in good]
+
+
+def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
+    def peak(frames: int) -> int:
+        recording = bags.small_bag(tmp_path / f"bag{frames}", frames, size=(120, 160))
+        tracemalloc.start()
+        label(bags.request(tmp_path / f"out{frames}", recording, frames_per_slice=40))
+        try:
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(20)  # modules and caches
+    assert peak(400) < peak(40) + 3 * 2**20  # the pictures alone are 23 MB
+
+
+def stop_after_the_slices(request: LabelRequest) -> None:
+    class StopError(Exception):
+        pass
+
+    def label_and_stop(*arguments: Any) -> None:
+        label_here(*arguments)
+        raise StopError
+
+    with pytest.raises(StopError):
+        label(request, label_and_stop)
+
+
+def test_a_removed_part_is_done_again(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag")
+    request = bags.request(tmp_path / "out", recording)
+    stop_after_the_slices(request)
+    shutil.rmtree(tmp_path / "out.partial" / "slices" / "out" / "000002")
+    label(request)
+    label(bags.request(tmp_path / "straight", recording))
+    assert bags.content(tmp_path / "out") == bags.content(tmp_path / "straight")
+
+
+# --- what is refused, in words ---
+
+
+def refused(*arguments: Any, **changes: Any) -> str:
+    with pytest.raises((LabellingError, RecordingError, VocabularyError)) as caught:
+        label(bags.request(*arguments, **changes))
+    return str(caught.value)
+
+
+def test_a_missing_camera_is_named_with_what_there_is(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag", frames=2)
+    text = refused(tmp_path / "out", recording, cameras=("rear",))
+    assert "/rear/image_raw" in text and "/camera/image_raw (sensor_msgs/msg/Image)" in text
+    text = refused(tmp_path / "out", recording, depth=True)
+    assert "/camera/depth/image_raw" in text
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_a_recording_without_pictures_is_refused(tmp_path: Path) -> None:
+    with bags.Bag(tmp_path / "bag") as bag:
+        bag.write("/strange", bags.START_NS, bags.strange(1))
+    text = refused(tmp_path / "out", tmp_path / "bag")
+    assert "CAM/image_raw" in text and "/strange (elsewhere_msgs/msg/Strange)" in text
+
+
+def test_out_is_never_written_over(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag", frames=2)
+    (tmp_path / "out").mkdir()
+    assert "exists already" in refused(tmp_path / "out", recording)
+    assert "exists already" in refused(recording, recording)
+    (tmp_path / "file").touch()
+    assert "cannot be written" in refused(tmp_path / "file" / "out", recording)
+
+
+def test_a_damaged_recording_is_refused_and_leaves_no_result(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag", size=(120, 160))
+    [file] = recording.glob("*.mcap")
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 200_000] = bytes(200_000)
+    file.write_bytes(data)
+    assert "is damaged" in refused(tmp_path / "out", recording)
+    assert not (tmp_path / "out").exists()
+
+
+def test_our_definitions_are_those_in_msg() -> None:
+    source = Path(__file__).parents[2] / "msg"
+    for file in source.glob("*.msg"):
+        assert f"zs_seg_ros/msg/{file.stem}" in message_types().fielddefs
+
+
+def test_objects_are_read_back_as_they_were(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag", frames=2)
+    label(bags.request(tmp_path / "out", recording))
+    [first, _] = bags.messages(tmp_path / "out", "/zs_seg/camera/objects")
+    [scene] = one_by_one([bags.picture(0)])
+    for found, thing in zip(found_objects(first.objects), scene.objects, strict=True):
+        assert found.box == thing.box and (found.mask == thing.mask).all()
+
+
+def test_a_recording_that_changed_meanwhile_is_not_gone_on_with(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag", frames=5)
+    stop_after_the_slices(bags.request(tmp_path / "out", recording))
+    shutil.rmtree(recording)
+    bags.small_bag(recording, frames=6)
+    words = Vocabulary().changed_to([TargetClass("green")])
+    text = refused(tmp_path / "out", recording, vocabulary=words)
+    assert "other recordings, --classes" in text
+
+
+def test_a_run_that_finished_nothing_leaves_nothing(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag", frames=5)
+    picture = Exemplar(np.zeros((4, 4, 3), np.uint8))
+    words = Vocabulary().changed_to([TargetClass("red", exemplars=(picture,))])
+    assert "example pictures" in refused(tmp_path / "out", recording, vocabulary=words)
+    assert [path.name for path in tmp_path.iterdir()] == ["bag"]
+
+
+def test_damaged_results_of_an_earlier_run_are_told(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag")
+    stop_after_the_slices(bags.request(tmp_path / "out", recording))
+    part = tmp_path / "out.partial" / "slices" / "out" / "000002"
+    [file] = part.glob("*.mcap")
+    file.write_bytes(file.read_bytes()[:-100])
+    assert f"the results in {part} are damaged" in refused(tmp_path / "out", recording)
+    shutil.rmtree(part)
+    label(bags.request(tmp_path / "out", recording))
+    assert (tmp_path / "out").is_dir()
+
+
+def test_a_recording_without_a_single_picture_is_refused(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag", frames=1)
+    metadata = yaml.safe_load((recording / "metadata.yaml").read_text())
+    for topic in metadata["rosbag2_bagfile_information"]["topics_with_message_count"]:
+        topic["message_count"] = 0
+    (recording / "metadata.yaml").write_text(yaml.safe_dump(metadata))
+    assert "has no picture on /camera/image_raw" in refused(tmp_path / "out", recording)

@@ -1,0 +1,71 @@
+"""`zs-seg label --ray`, on a real Ray cluster on this machine."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import bags
+import psutil
+import pytest
+from processes import finish, parts, start
+
+from zs_seg_ros.errors import LabellingError
+from zs_seg_ros.labelling.ray_run import RayCluster
+from zs_seg_ros.labelling.run import label
+
+ARGUMENTS = ("--classes", "red thing", "blue thing", "--model", "fake", "--min-area", "10")
+
+
+def busy_workers(process: psutil.Process) -> Iterator[psutil.Process]:
+    """Those of its Ray workers that label a slice: Ray gives them the name of the task."""
+    for child in process.children(recursive=True):
+        try:
+            if child.cmdline()[:1] == ["ray::_label"]:
+                yield child
+        except psutil.Error:  # it has ended meanwhile
+            continue
+
+
+def test_a_killed_worker_loses_no_slice(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag", frames=60, size=(240, 320))
+    process = start(recording, tmp_path / "out", *ARGUMENTS, "--slice", "5", "--ray")
+    killed = 0
+    while not killed:
+        assert process.poll() is None, process.communicate()
+        if len(parts(tmp_path / "out")) >= 1:
+            for worker in busy_workers(psutil.Process(process.pid)):
+                worker.send_signal(signal.SIGKILL)
+                killed += 1
+        time.sleep(0.005)
+    assert len(parts(tmp_path / "out")) < 12
+    code, errors = finish(process)
+    assert code == 0, errors
+    label(bags.request(tmp_path / "alone", recording))
+    assert bags.content(tmp_path / "out") == bags.content(tmp_path / "alone")
+
+
+def test_without_ray_the_command_that_installs_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    recording = bags.small_bag(tmp_path / "bag", frames=2)
+    with pytest.raises(LabellingError, match="pip install 'ray"):
+        label(bags.request(tmp_path / "out", recording), RayCluster())
+    label(bags.request(tmp_path / "out", recording))  # and goes on without
+    assert (tmp_path / "out").is_dir()
+
+
+def test_a_cluster_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+    recording = bags.small_bag(tmp_path / "bag", frames=2)
+    with socket.socket() as taken:  # nobody listens on it
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        process = start(recording, tmp_path / "out", *ARGUMENTS, "--ray-address", address)
+        code, errors = finish(process)
+    assert code == 2
+    assert f"no Ray cluster at {address} (ConnectionRefusedError" in errors

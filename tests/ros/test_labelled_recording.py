@@ -1,0 +1,148 @@
+"""What `zs-seg label` writes without ROS, read with ROS: the messages are those of the node."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ament_index_python.packages import get_package_share_directory
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import Image
+
+import zs_seg_ros.msg as messages
+from zs_seg_ros.image_reading import (
+    depth_from_image,
+    intrinsics_from_info,
+    picture_from_image,
+    stamp_ns,
+)
+from zs_seg_ros.labelling.messages import message_types
+from zs_seg_ros.labelling.plan import LabelRequest
+from zs_seg_ros.labelling.run import label
+from zs_seg_ros.pipeline import Pipeline, Settings
+from zs_seg_ros.recording import Recording, shipped_recording
+from zs_seg_ros.ros.conversions import header_of, vocabulary_message
+from zs_seg_ros.ros.scene_messages import confidence_message, label_message, objects_message
+from zs_seg_ros.segmenters import LoadOptions
+from zs_seg_ros.segmenters.fake import FakeSegmenter
+from zs_seg_ros.types import DepthImage, Frame, Scene, Wanted, size_of
+from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
+
+WORDS = Vocabulary().changed_to([TargetClass("red", ("red", "orange")), TargetClass("yellow")])
+FRAMES = 240
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("labelled") / "out"
+    label(
+        LabelRequest(
+            (shipped_recording(),),
+            folder,
+            WORDS,
+            "fake",
+            LoadOptions("cpu"),
+            Settings(),
+            depth=True,
+        )
+    )
+    return folder
+
+
+def serialised(folder: Path, topic: str) -> list[bytes]:
+    with Recording(folder) as recording:
+        return [message.serialised for message in recording.messages([topic])]
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[Scene]:
+    """Of the shipped recording, frame by frame, with the depth image of the same stamp."""
+    with Recording(shipped_recording()) as recording:
+        [info, *_] = (m.content for m in recording.messages(["/camera/camera_info"]))
+        depths = [m.content for m in recording.messages(["/camera/depth/image_raw"])]
+        pictures = [m.content for m in recording.messages(["/camera/image_raw"])]
+    pipeline, segmenter = Pipeline(), FakeSegmenter()
+    encoded, found = segmenter.encode(WORDS), []
+    for picture, depth in zip(pictures, depths, strict=True):
+        stamp = stamp_ns(picture.header.stamp)
+        assert stamp == stamp_ns(depth.header.stamp)
+        frame = Frame(
+            "camera",
+            picture_from_image(picture),
+            stamp,
+            picture.header.frame_id,
+            depth=DepthImage(depth_from_image(depth), intrinsics_from_info(info), stamp),
+            wanted=Wanted(objects=True, surfaces=True),
+        )
+        found += pipeline.understand([frame], segmenter, encoded, Settings())
+    return found
+
+
+def test_label_and_confidence_are_the_nodes(out: Path, scenes: list[Scene]) -> None:
+    labels, confidences = (
+        [deserialize_message(data, Image) for data in serialised(out, f"/zs_seg/camera/{name}")]
+        for name in ("label", "confidence")
+    )
+    assert len(labels) == len(confidences) == len(scenes) == FRAMES
+    for scene, one_label, confidence in zip(scenes, labels, confidences, strict=True):
+        found, header = scene.segmentation, header_of(scene.frame)
+        assert one_label == label_message(found.label, header)
+        assert confidence == confidence_message(found.confidence, header)
+
+
+def test_objects_are_the_nodes_with_identities_and_positions(
+    out: Path, scenes: list[Scene]
+) -> None:
+    data = serialised(out, "/zs_seg/camera/objects")
+    identities: dict[int, int] = {0: 0}
+    positions = 0
+    for scene, one in zip(scenes, data, strict=True):
+        found = deserialize_message(one, messages.ObjectMaskArray)
+        expected = objects_message(
+            scene.objects, size_of(scene.frame.picture), scene.vocabulary, header_of(scene.frame)
+        )
+        for thing, same in zip(found.objects, expected.objects, strict=True):
+            # A node counts on from whatever it has tracked before.
+            assert identities.setdefault(same.track_id, thing.track_id) == thing.track_id
+            same.track_id, same.score = thing.track_id, float(np.float32(same.score))
+            positions += thing.has_position
+        assert found == expected
+    assert sorted(identities.values()) == list(range(len(identities))) and len(identities) > 5
+    assert positions > FRAMES
+
+
+def test_the_vocabulary_is_the_nodes(out: Path) -> None:
+    [data] = serialised(out, "/zs_seg/vocabulary")
+    found = deserialize_message(data, messages.Vocabulary)
+    expected = vocabulary_message(WORDS)
+    expected.header = found.header
+    assert found == expected
+
+
+def test_exemplars_are_the_nodes() -> None:
+    from zs_seg_ros.labelling.messages import serialised as cdr
+    from zs_seg_ros.labelling.messages import vocabulary_message as without_ros
+
+    picture = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
+    mask = np.eye(4, 5, dtype=bool)
+    target = TargetClass("duck", exemplars=(Exemplar(picture, mask), Exemplar(picture)))
+    words = Vocabulary().changed_to([target])
+    data = bytes(cdr(without_ros(words)))
+    assert deserialize_message(data, messages.Vocabulary) == vocabulary_message(words)
+
+
+@pytest.mark.parametrize(
+    "name", ["Exemplar", "ObjectMask", "ObjectMaskArray", "TargetClass", "Vocabulary"]
+)
+def test_types_have_the_hash_that_ros_gives_them(name: str) -> None:
+    description = Path(get_package_share_directory("zs_seg_ros"), "msg", f"{name}.json")
+    if not description.is_file():
+        pytest.skip("this ROS 2 knows no type hashes")
+    [expected] = [
+        entry["hash_string"]
+        for entry in json.loads(description.read_text())["type_hashes"]
+        if entry["type_name"] == f"zs_seg_ros/msg/{name}"
+    ]
+    assert message_types().hash_rihs01(f"zs_seg_ros/msg/{name}") == expected

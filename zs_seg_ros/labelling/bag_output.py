@@ -1,0 +1,163 @@
+"""Recordings written: the results of a slice, and copies with the results added."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
+from pathlib import Path
+from typing import Literal
+
+from rosbags.interfaces import (
+    Connection,
+    ConnectionExtRosbag2,
+    MessageDefinitionFormat,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import get_types_from_msg
+from rosbags.typesys.store import Typestore
+
+from zs_seg_ros.labelling.messages import (
+    IMAGE,
+    OBJECTS,
+    VOCABULARY,
+    message_types,
+    serialised,
+    vocabulary_message,
+)
+from zs_seg_ros.labelling.plan import VOCABULARY_TOPIC, Camera
+from zs_seg_ros.labelling.results import FrameResult
+from zs_seg_ros.recording import Recording
+from zs_seg_ros.vocabulary import Vocabulary
+
+_METADATA_VERSION: Literal[8] = 8
+"""Of rosbag2's metadata.yaml: from here on Jazzy's names are used, which Humble cannot read."""
+
+Timed = tuple[int, str, bytes | memoryview]
+"""Nanoseconds, topic, and the message's CDR."""
+
+
+def new_bag(folder: Path, storage: str) -> Writer:
+    """A rosbag2 folder to be written with `with`. storage: mcap, compressed, or sqlite3."""
+    plugin = StoragePlugin.MCAP if storage == "mcap" else StoragePlugin.SQLITE3
+    writer = Writer(folder, version=_METADATA_VERSION, storage_plugin=plugin)
+    if storage == "mcap":
+        writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+    return writer
+
+
+def add_result_topics(
+    writer: Writer, cameras: Sequence[Camera], offered: Sequence[Qos] = ()
+) -> dict[str, Connection]:
+    """Topic → connection. offered: what publishers of them offer."""
+    return {
+        topic: writer.add_connection(
+            topic, message_type, typestore=message_types(), offered_qos_profiles=offered
+        )
+        for camera in cameras
+        for topic, message_type in (
+            (camera.label, IMAGE),
+            (camera.confidence, IMAGE),
+            (camera.objects, OBJECTS),
+        )
+    }
+
+
+def replaced_topics(recording: Recording, cameras: Sequence[Camera]) -> list[str]:
+    """Results that the recording already has, and that new ones take the place of."""
+    new = {VOCABULARY_TOPIC, *(t for c in cameras for t in (c.label, c.confidence, c.objects))}
+    return sorted(new & set(recording.topics))
+
+
+def write_labelled_bag(
+    folder: Path,
+    storage: str,
+    recording: Recording,
+    cameras: Sequence[Camera],
+    vocabulary: Vocabulary,
+    results: Iterable[FrameResult],
+) -> Iterator[None]:
+    """Write a copy of the recording with the results added. Yields after each message that is copied."""
+    topics = set(recording.topics) - set(replaced_topics(recording, cameras))
+    with new_bag(folder, storage) as writer:
+        connections = {
+            connection.topic: _add_copy(writer, connection, recording.typestore)
+            for connection in recording.connections
+            if connection.topic in topics
+        }
+        connections |= add_result_topics(writer, cameras, [_qos()])
+        connections[VOCABULARY_TOPIC] = writer.add_connection(
+            VOCABULARY_TOPIC,
+            VOCABULARY,
+            typestore=message_types(),
+            offered_qos_profiles=[_qos(latched=True)],
+        )
+        words = serialised(vocabulary_message(vocabulary))
+        writer.write(connections[VOCABULARY_TOPIC], recording.start_ns, words)
+        source = ((m.time_ns, m.topic.name, m.serialised) for m in recording.messages(topics))
+        for time_ns, topic, data in heapq.merge(source, _timed(results), key=itemgetter(0)):
+            writer.write(connections[topic], time_ns, data)
+            if topic in topics:
+                yield
+
+
+def _timed(results: Iterable[FrameResult]) -> Iterator[Timed]:
+    """Just after their pictures."""
+    for result in results:
+        time_ns = result.time_ns + 1
+        yield time_ns, result.camera.label, result.label
+        yield time_ns, result.camera.confidence, result.confidence
+        yield time_ns, result.camera.objects, serialised(result.objects)
+
+
+def _add_copy(writer: Writer, connection: Connection, types: Typestore) -> Connection:
+    """The same topic in another recording, with the definition of its type where there is one."""
+    known = connection.msgtype in types.fielddefs
+    definition, digest = connection.msgdef.data, connection.digest
+    if known and connection.msgdef.format != MessageDefinitionFormat.MSG:
+        definition, _ = types.generate_msgdef(connection.msgtype, ros_version=2)
+    if known and not digest:
+        digest = types.hash_rihs01(connection.msgtype)
+    if not known:
+        definition, digest = _unknown(connection.msgtype, types)
+    assert isinstance(connection.ext, ConnectionExtRosbag2)
+    return writer.add_connection(
+        connection.topic,
+        connection.msgtype,
+        msgdef=definition,
+        rihs01=digest,
+        serialization_format=connection.ext.serialization_format,
+        offered_qos_profiles=connection.ext.offered_qos_profiles,
+    )
+
+
+def _unknown(message_type: str, types: Typestore) -> tuple[str, str]:
+    """Definition and hash to write for a type that neither the recording nor ROS 2 itself defines.
+
+    Older SQLite recordings define no types. A hash must be that of the definition beside it, or the copy is refused.
+    """
+    definition = "# The definition was not in the recording that this one is a copy of.\n"
+    types.register(get_types_from_msg(definition, message_type))
+    return definition, types.hash_rihs01(message_type)
+
+
+def _qos(latched: bool = False) -> Qos:
+    """What the node offers."""
+    for_ever = QosTime(9223372036, 854775807)
+    return Qos(
+        history=QosHistory.KEEP_LAST,
+        depth=1 if latched else 5,
+        reliability=QosReliability.RELIABLE,
+        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        deadline=for_ever,
+        lifespan=for_ever,
+        liveliness=QosLiveliness.AUTOMATIC,
+        liveliness_lease_duration=for_ever,
+        avoid_ros_namespace_conventions=False,
+    )

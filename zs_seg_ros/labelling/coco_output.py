@@ -1,0 +1,192 @@
+"""Pictures, label images and COCO JSON of a recording.
+
+OUT/images/CAM/000001.png (.jpg: the recorded bytes), OUT/labels/CAM/000001.png, OUT/annotations.json.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import shutil
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, TextIO
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from zs_seg_ros.compressed_images import picture_from_compressed
+from zs_seg_ros.image_reading import picture_from_image, stamp_ns
+from zs_seg_ros.labelling.messages import IMAGE, found_objects, message_types
+from zs_seg_ros.labelling.plan import Camera, is_compressed
+from zs_seg_ros.labelling.results import FrameResult
+from zs_seg_ros.masks import encode_runs
+from zs_seg_ros.recording import RecordedMessage, Recording
+from zs_seg_ros.types import DetectedObject, Picture
+from zs_seg_ros.vocabulary import Vocabulary
+
+ANNOTATIONS = "annotations.json"
+_JPEG_START = b"\xff\xd8"
+_Timed = tuple[int, RecordedMessage | FrameResult]
+
+
+def write_coco(
+    folder: Path,
+    recording: Recording,
+    cameras: Sequence[Camera],
+    vocabulary: Vocabulary,
+    results: Iterable[FrameResult],
+) -> Iterator[None]:
+    """Write it all into the new folder `folder`. Yields after each picture of the recording."""
+    folder.mkdir(parents=True)
+    waiting: dict[str, deque[RecordedMessage]] = {c.pictures.name: deque() for c in cameras}
+    pictures: Iterator[_Timed] = ((m.time_ns, m) for m in recording.messages(waiting))
+    found: Iterator[_Timed] = ((r.time_ns + 1, r) for r in results)
+    with _Annotations(folder, vocabulary) as annotations:
+        for _, item in heapq.merge(pictures, found, key=itemgetter(0)):
+            if isinstance(item, RecordedMessage):
+                waiting[item.topic.name].append(item)
+                yield
+            else:
+                message = _picture_of(item, waiting[item.camera.pictures.name])
+                annotations.add(item, message)
+
+
+def _picture_of(result: FrameResult, waiting: deque[RecordedMessage]) -> RecordedMessage:
+    """Pictures that could not be read have no result and are passed over."""
+    stamp = result.objects.header.stamp
+    while waiting:
+        message = waiting.popleft()
+        if message.time_ns == result.time_ns and message.content.header.stamp == stamp:
+            return message
+    raise AssertionError("a result without its picture")
+
+
+class _Annotations:
+    """Writes pictures as they come, and two lists that become one JSON: memory stays constant."""
+
+    def __init__(self, folder: Path, vocabulary: Vocabulary) -> None:
+        self._folder = folder
+        self._vocabulary = vocabulary
+        self._images = _JsonList(folder / ".images.json")
+        self._objects = _JsonList(folder / ".annotations.json")
+
+    def __enter__(self) -> _Annotations:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for part in (self._images, self._objects):
+            part.file.close()
+        if kind is None:
+            self._write_json()
+
+    def add(self, result: FrameResult, message: RecordedMessage) -> None:
+        objects = result.objects
+        number = self._images.count + 1
+        label = message_types().deserialize_cdr(result.label, IMAGE)
+        name = f"{result.camera.name}/{number:06}"
+        picture = self._write_picture(name, message)
+        _write_png(self._folder / "labels" / f"{name}.png", _pixels(label))
+        self._images.add(
+            {
+                "id": number,
+                "file_name": picture,
+                "label_file_name": f"{name}.png",
+                "width": objects.width,
+                "height": objects.height,
+                "camera": result.camera.name,
+                "stamp_ns": stamp_ns(objects.header.stamp),
+                "frame_id": objects.header.frame_id,
+            }
+        )
+        for thing in found_objects(objects.objects):
+            self._objects.add(
+                {
+                    "id": self._objects.count + 1,
+                    "image_id": number,
+                    "category_id": thing.class_id,
+                    "bbox": [thing.box.left, thing.box.top, thing.box.width, thing.box.height],
+                    "area": thing.area,
+                    "segmentation": coco_runs(thing, objects.height, objects.width),
+                    "iscrowd": 0,
+                    "score": round(float(thing.score), 6),
+                    "track_id": thing.track_id,
+                }
+            )
+
+    def _write_picture(self, name: str, message: RecordedMessage) -> str:
+        """Its file name inside images/. A JPEG stays the bytes that it is."""
+        content = message.content
+        path = self._folder / "images" / name
+        if not is_compressed(message.topic):
+            _write_png(path.with_suffix(".png"), _bgr(picture_from_image(content)))
+            return f"{name}.png"
+        data = bytes(content.data)
+        if data.startswith(_JPEG_START):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.with_suffix(".jpg").write_bytes(data)
+            return f"{name}.jpg"
+        _write_png(path.with_suffix(".png"), _bgr(picture_from_compressed(content)))
+        return f"{name}.png"
+
+    def _write_json(self) -> None:
+        vocabulary = self._vocabulary
+        categories = [
+            {"id": class_id, "name": name, "supercategory": ""}
+            for class_id, name in zip(vocabulary.ids, vocabulary.names, strict=True)
+        ]
+        with (self._folder / ANNOTATIONS).open("w", encoding="utf-8") as out:
+            out.write(f'{{"info": {json.dumps({"description": "zs-seg label"})},\n')
+            out.write(f'"categories": {json.dumps(categories)},\n"images": [')
+            self._images.copy_to(out)
+            out.write('],\n"annotations": [')
+            self._objects.copy_to(out)
+            out.write("]}\n")
+
+
+@dataclass
+class _JsonList:
+    """The inside of a JSON list, in a file of its own until it is copied."""
+
+    path: Path
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        self.file = self.path.open("w", encoding="utf-8")
+
+    def add(self, entry: dict[str, Any]) -> None:
+        self.file.write(("," if self.count else "") + "\n" + json.dumps(entry))
+        self.count += 1
+
+    def copy_to(self, out: TextIO) -> None:
+        with self.path.open(encoding="utf-8") as entries:
+            shutil.copyfileobj(entries, out)
+        self.path.unlink()
+
+
+def coco_runs(thing: DetectedObject, height: int, width: int) -> dict[str, Any]:
+    """COCO's uncompressed run lengths: of the whole picture, column by column."""
+    box = thing.box
+    mask = np.zeros((height, width), np.bool_)
+    mask[box.top : box.top + box.height, box.left : box.left + box.width] = thing.mask
+    return {"size": [height, width], "counts": encode_runs(mask.T).tolist()}
+
+
+def _pixels(message: Any) -> NDArray[Any]:
+    """(H, W) of a label image of ours: no padding, and this machine's byte order."""
+    item = np.uint8 if message.encoding == "mono8" else np.uint16
+    pixels: NDArray[Any] = message.data.view(item).reshape(message.height, message.width)
+    return pixels
+
+
+def _bgr(picture: Picture) -> NDArray[Any]:
+    return np.ascontiguousarray(picture[..., ::-1], picture.dtype.newbyteorder("="))
+
+
+def _write_png(path: Path, pixels: NDArray[Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())

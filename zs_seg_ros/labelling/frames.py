@@ -1,0 +1,107 @@
+"""The frames of a slice, as the node makes them of the same messages, once its depth has begun to come."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from zs_seg_ros.compressed_images import depth_from_compressed, picture_from_compressed
+from zs_seg_ros.depth_pairing import TOLERANCE_NS, DepthPairing
+from zs_seg_ros.errors import ImageError, RecordingError
+from zs_seg_ros.image_reading import (
+    depth_from_image,
+    intrinsics_from_info,
+    picture_from_image,
+    stamp_ns,
+)
+from zs_seg_ros.labelling.plan import Camera, Slice, is_compressed
+from zs_seg_ros.projection import Intrinsics
+from zs_seg_ros.recording import RecordedMessage, Recording
+from zs_seg_ros.types import DepthImage, Frame, Wanted
+
+_MARGIN_NS = 1_000_000_000
+"""Depth and calibration are read from so long before a slice and after it."""
+
+
+def read_frames(
+    recording: Recording, cameras: Sequence[Camera], part: Slice, problems: Counter[str]
+) -> Iterator[Frame]:
+    """The frames of the pictures in a slice; received_ns is when they were recorded.
+
+    What cannot be read is left out and counted in `problems`, by the sentence that says why. Raises RecordingError for
+    a damaged recording.
+    """
+    readers: dict[str, _CameraReader] = {}
+    margin_ns = 0
+    for camera in cameras:
+        reader = _CameraReader(camera, problems)
+        topics = [t.name for t in (camera.pictures, camera.depth, camera.info) if t is not None]
+        readers.update(dict.fromkeys(topics, reader))
+        if camera.info is not None:
+            margin_ns = _MARGIN_NS
+            reader.start_with(recording.messages([camera.info.name]))
+    start_ns = None if part.start_ns is None else part.start_ns - margin_ns
+    stop_ns = None if part.stop_ns is None else part.stop_ns + margin_ns
+    for message in recording.messages(readers, start_ns, stop_ns):
+        yield from readers[message.topic.name].read(message, part.holds(message.time_ns))
+    for reader in dict.fromkeys(readers.values()):
+        yield from reader.end()
+
+
+class _CameraReader:
+    """Reads the messages of one camera in the order of their recording."""
+
+    def __init__(self, camera: Camera, problems: Counter[str]) -> None:
+        self._camera = camera
+        self._problems = problems
+        self._pairing = DepthPairing(TOLERANCE_NS, expected=True) if camera.depth else None
+        self._intrinsics: Intrinsics | None = None
+        self._wanted = Wanted(objects=True, surfaces=camera.depth is not None)
+
+    def start_with(self, infos: Iterator[RecordedMessage]) -> None:
+        """Take the recording's first camera_info until another one comes."""
+        for message in infos:
+            self.read(message, inside=False)
+            return
+
+    def read(self, message: RecordedMessage, inside: bool) -> list[Frame]:
+        """The frames that are complete now. inside: whether the message is in the slice itself."""
+        camera, topic = self._camera, message.topic
+        try:
+            if topic == camera.pictures:
+                return self._picture(message) if inside else self.end()
+            if topic == camera.info:
+                self._intrinsics = None
+                self._intrinsics = intrinsics_from_info(message.content)
+                return []
+            return self._depth(message)
+        except (ImageError, RecordingError) as error:
+            self._problems[f"{topic.name}: {error}"] += 1
+            return []
+
+    def end(self) -> list[Frame]:
+        """The frame that waits for its depth, if one does."""
+        return [] if self._pairing is None else self._pairing.end()
+
+    def _picture(self, message: RecordedMessage) -> list[Frame]:
+        content = message.content
+        compressed = is_compressed(message.topic)
+        frame = Frame(
+            self._camera.name,
+            picture_from_compressed(content) if compressed else picture_from_image(content),
+            stamp_ns(content.header.stamp),
+            content.header.frame_id,
+            received_ns=message.time_ns,
+            wanted=self._wanted,
+        )
+        return [frame] if self._pairing is None else self._pairing.add_frame(frame)
+
+    def _depth(self, message: RecordedMessage) -> list[Frame]:
+        if self._intrinsics is None or self._pairing is None:
+            return []
+        content: Any = message.content
+        compressed = is_compressed(message.topic)
+        values = depth_from_compressed(content) if compressed else depth_from_image(content)
+        stamp = stamp_ns(content.header.stamp)
+        return self._pairing.add_depth(DepthImage(values, self._intrinsics, stamp))

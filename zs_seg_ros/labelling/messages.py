@@ -1,0 +1,183 @@
+"""The messages that are written, made without ROS from the definitions in msg/."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+from zs_seg_ros.masks import decode_runs, encode_runs
+from zs_seg_ros.types import Box, DetectedObject, Frame, Metres, Scene, size_of
+from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
+
+IMAGE = "sensor_msgs/msg/Image"
+OBJECTS = "zs_seg_ros/msg/ObjectMaskArray"
+VOCABULARY = "zs_seg_ros/msg/Vocabulary"
+
+
+@cache
+def message_types() -> Typestore:
+    """Those of ROS 2 Jazzy and of this package."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    for file in sorted(_definitions().glob("*.msg")):
+        name = f"zs_seg_ros/msg/{file.stem}"
+        store.register(get_types_from_msg(file.read_text(encoding="utf-8"), name))
+    return store
+
+
+def _definitions() -> Path:
+    """The folder msg/ of the source checkout, or the installed copy of it."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "message_definitions"
+    return installed if installed.is_dir() else package.parent / "msg"
+
+
+def serialised(message: Any) -> memoryview:
+    """Its CDR, as ROS 2 sends it."""
+    return message_types().serialize_cdr(message, message.__msgtype__)
+
+
+def _new(message_type: str, **fields: Any) -> Any:
+    return message_types().types[message_type](**fields)
+
+
+def _header(stamp_ns: int = 0, frame_id: str = "") -> Any:
+    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
+    stamp = _new("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
+    return _new("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id)
+
+
+def header_of(frame: Frame) -> Any:
+    """The header of the image that the frame came from."""
+    return _header(frame.stamp_ns, frame.frame_id)
+
+
+def image_message(pixels: NDArray[Any], encoding: str, header: Any) -> Any:
+    """pixels: (H, W) or (H, W, C), as large as this machine's numbers."""
+    height, width = pixels.shape[:2]
+    return _new(
+        IMAGE,
+        header=header,
+        height=height,
+        width=width,
+        encoding=encoding,
+        is_bigendian=0,
+        step=pixels.nbytes // height,
+        data=np.ascontiguousarray(pixels).reshape(-1).view(np.uint8),
+    )
+
+
+def label_message(scene: Scene) -> Any:
+    """mono8, or mono16 when the vocabulary has an id above 254."""
+    label = scene.segmentation.label
+    encoding = "mono8" if label.dtype == np.uint8 else "mono16"
+    return image_message(label, encoding, header_of(scene.frame))
+
+
+def confidence_message(scene: Scene) -> Any:
+    return image_message(scene.segmentation.confidence, "mono8", header_of(scene.frame))
+
+
+def objects_message(scene: Scene) -> Any:
+    height, width = size_of(scene.frame.picture)
+    names = dict(zip(scene.vocabulary.ids, scene.vocabulary.names, strict=True))
+    return _new(
+        OBJECTS,
+        header=header_of(scene.frame),
+        height=height,
+        width=width,
+        vocabulary_version=scene.vocabulary.version,
+        objects=[_object_message(thing, names[thing.class_id]) for thing in scene.objects],
+    )
+
+
+def _object_message(thing: DetectedObject, name: str) -> Any:
+    box, surface = thing.box, thing.surface
+    nowhere = (0.0, 0.0, 0.0)
+    return _new(
+        "zs_seg_ros/msg/ObjectMask",
+        class_id=thing.class_id,
+        class_name=name,
+        score=thing.score,
+        track_id=thing.track_id,
+        roi=_new(
+            "sensor_msgs/msg/RegionOfInterest",
+            x_offset=box.left,
+            y_offset=box.top,
+            height=box.height,
+            width=box.width,
+            do_rectify=False,
+        ),
+        counts=encode_runs(thing.mask),
+        area=thing.area,
+        has_position=surface is not None,
+        position=_vector("Point", nowhere if surface is None else surface.centre),
+        size=_vector("Vector3", nowhere if surface is None else surface.size),
+    )
+
+
+def _vector(kind: str, values: Metres) -> Any:
+    return _new(f"geometry_msgs/msg/{kind}", **dict(zip("xyz", values, strict=True)))
+
+
+def found_objects(messages: Iterable[Any]) -> tuple[DetectedObject, ...]:
+    """The objects in ObjectMask messages, without surfaces."""
+    return tuple(
+        DetectedObject(
+            m.class_id,
+            m.score,
+            Box(m.roi.x_offset, m.roi.y_offset, m.roi.width, m.roi.height),
+            decode_runs(m.counts, m.roi.height, m.roi.width),
+            m.track_id,
+        )
+        for m in messages
+    )
+
+
+def vocabulary_message(vocabulary: Vocabulary) -> Any:
+    return _new(
+        VOCABULARY,
+        header=_header(vocabulary.stamp_ns),
+        version=vocabulary.version,
+        ids=np.array(vocabulary.ids, np.uint16),
+        classes=[_target_message(target) for target in vocabulary.classes],
+    )
+
+
+def _target_message(target: TargetClass) -> Any:
+    return _new(
+        "zs_seg_ros/msg/TargetClass",
+        name=target.name,
+        prompts=list(target.prompts),
+        threshold=target.threshold,
+        exemplars=[_exemplar_message(exemplar) for exemplar in target.exemplars],
+    )
+
+
+def _exemplar_message(exemplar: Exemplar) -> Any:
+    return _new(
+        "zs_seg_ros/msg/Exemplar",
+        image=image_message(exemplar.picture, "rgb8", _header()),
+        mask=_no_image()
+        if exemplar.mask is None
+        else image_message(exemplar.mask.astype(np.uint8) * 255, "mono8", _header()),
+    )
+
+
+def _no_image() -> Any:
+    return _new(
+        IMAGE,
+        header=_header(),
+        height=0,
+        width=0,
+        encoding="",
+        is_bigendian=0,
+        step=0,
+        data=np.zeros(0, np.uint8),
+    )
