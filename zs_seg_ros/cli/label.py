@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from zs_seg_ros.labelling.plan import LabelRequest
@@ -14,6 +15,9 @@ _MOST_PROBLEMS_TOLD = 5
 
 def label_recordings(request: LabelRequest, cluster: RayCluster | None) -> int:
     """Do it all and return the exit code. Raises ZeroShotSegmentationError."""
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell that starts us behind ignores it
     try:
         problems = label(request, cluster)
     except KeyboardInterrupt:
