@@ -43,18 +43,22 @@ def decode(
     where a more certain one takes the pixel.
     """
     device = logits.device
-    logits = logits.float().nan_to_num(nan=-_FINITE, posinf=_FINITE, neginf=-_FINITE)
+    logits = logits.float()
     limits = torch.from_numpy(thresholds).to(device).logit()
     if device.type == "cpu":
         number_type = np.dtype(np.uint8 if eight_bits else np.uint16)
         label, certainty = _most_certain_one_by_one(logits, limits, size, ids, number_type)
         return Segmentation(label, _confidence(certainty, label))
-    best, winner = _most_certain(logits, limits, size)
+    best, winner = _most_certain(_finite(logits), limits, size)
     small_type = torch.uint8 if eight_bits else torch.int16
     values = torch.tensor([0, *ids], dtype=torch.int32).to(device, small_type)
     labels = torch.index_select(values, 0, winner.flatten().int()).view(size)
     confidence = best.sigmoid_().mul_(255).round_().clamp_(min=1).to(small_type)
     return _download(labels, confidence.mul_(winner > 0))
+
+
+def _finite(logits: Tensor) -> Tensor:
+    return logits.nan_to_num(nan=-_FINITE, posinf=_FINITE, neginf=-_FINITE)
 
 
 def _most_certain(logits: Tensor, limits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -81,15 +85,19 @@ def _most_certain_one_by_one(
 ) -> tuple[Label, NDArray[np.float32]]:
     """The same with ids for channels, several times faster on a CPU: by OpenCV, class by class, where the class is."""
     just_below = torch.nextafter(limits, limits.new_tensor(-torch.inf)).tolist()
+    maps = logits.numpy()
+    highest = maps.max(axis=(1, 2))
+    if not np.isfinite(highest + maps.min(axis=(1, 2))).all():
+        maps = _finite(logits).numpy()
+        highest = maps.max(axis=(1, 2))
     # Interpolation never exceeds its inputs: a class below its limit everywhere cannot win a pixel.
-    highest = logits.flatten(1).amax(dim=1).tolist()
-    present = [i for i, high in enumerate(highest) if high > just_below[i]]
+    present = [i for i, high in enumerate(highest.tolist()) if high > just_below[i]]
     lowest = min((just_below[channel] for channel in present), default=0.0)
     best = np.full(size, lowest, np.float32)
     label = np.zeros(size, number_type)
     pixels, better = np.empty(best.size, np.float32), np.empty(size, np.bool_)
     for channel in present:
-        small = logits[channel].numpy()
+        small = maps[channel]
         high_enough = small > just_below[channel]
         rows, full_rows = _where(high_enough.any(axis=1), size[0])
         columns, full_columns = _where(high_enough.any(axis=0), size[1])
