@@ -62,6 +62,7 @@ def run_node(model_ms: float, seconds: float) -> int:
 
     while len(ages_ms) < 20:
         spin_for(0.1)
+    spin_for(seconds / 2)  # until each of the executor's threads has had its images
     ages_ms.clear()
     before_mb = resident_mb()
     spin_for(seconds)
