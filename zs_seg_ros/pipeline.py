@@ -33,8 +33,34 @@ class Settings:
     track: bool = True
 
 
+@dataclass(frozen=True, eq=False)
+class Segmented:
+    """A batch with what the model says of it. segment_ms: how long that took, for all frames."""
+
+    frames: tuple[Frame, ...]
+    segmentations: tuple[Segmentation, ...]
+    vocabulary: Vocabulary
+    segment_ms: float
+
+
+def segment(
+    frames: Sequence[Frame],
+    segmenter: Segmenter[Any],
+    encoded: EncodedVocabulary[Any],
+    default_threshold: float,
+) -> Segmented:
+    """Let the model look at all frames at once."""
+    start = time.perf_counter()
+    batch = Batch(
+        tuple(frame.picture for frame in frames), encoded.vocabulary.thresholds(default_threshold)
+    )
+    segmentations = tuple(segmenter.segment(batch, encoded))
+    segment_ms = (time.perf_counter() - start) * 1000
+    return Segmented(tuple(frames), segmentations, encoded.vocabulary, segment_ms)
+
+
 class Pipeline:
-    """Segments frames of any cameras and finds what the frames want to know; remembers each camera's tracks."""
+    """Finds what the frames of any cameras want to know in what the model says; remembers each camera's tracks."""
 
     def __init__(self) -> None:
         self._trackers: dict[str, Tracker] = {}
@@ -46,18 +72,16 @@ class Pipeline:
         encoded: EncodedVocabulary[Any],
         settings: Settings,
     ) -> list[Scene]:
-        """One scene per frame, in order. The frames are segmented at once."""
-        start = time.perf_counter()
-        batch = Batch(
-            tuple(frame.picture for frame in frames),
-            encoded.vocabulary.thresholds(settings.default_threshold),
-        )
-        segmentations = segmenter.segment(batch, encoded)
-        segment_ms = (time.perf_counter() - start) * 1000
-        return [
-            self._scene(frame, segmentation, encoded.vocabulary, settings, segment_ms)
-            for frame, segmentation in zip(frames, segmentations, strict=True)
-        ]
+        """One scene per frame, in order."""
+        segmented = segment(frames, segmenter, encoded, settings.default_threshold)
+        return list(self.scenes(segmented, settings))
+
+    def scenes(self, segmented: Segmented, settings: Settings) -> Iterator[Scene]:
+        """One per frame, in order."""
+        for frame, segmentation in zip(segmented.frames, segmented.segmentations, strict=True):
+            yield self._scene(
+                frame, segmentation, segmented.vocabulary, settings, segmented.segment_ms
+            )
 
     def _scene(
         self,

@@ -1,15 +1,16 @@
-"""The thread that owns the frames in work: newest frames → pipeline → callback."""
+"""The threads that own the frames in work: newest frames → model → scenes → callback."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from zs_seg_ros.frame_slot import FrameSlots
 from zs_seg_ros.live_model import LiveModel
-from zs_seg_ros.pipeline import Pipeline, Settings
+from zs_seg_ros.pipeline import Pipeline, Segmented, Settings, segment
 from zs_seg_ros.types import Frame, Scene
 
 OnFailure = Callable[[Exception, tuple[Frame, ...]], None]
@@ -29,9 +30,10 @@ class Work:
 class Worker:
     """Takes what waits in the slots, segments it as one batch and hands each scene on.
 
+    While scenes are made of one batch, and published, the model looks at the next one: at most one waits in between.
     The model's vocabulary and `settings` may be replaced at any time, from any thread: each batch reads them
     once, when it starts, and everything about its frames is said in their terms. on_scene and on_failure are
-    called in the worker's thread; an error costs the frames of its batch and nothing else.
+    called in the worker's threads; an error costs the frames of its batch and nothing else.
     """
 
     def __init__(
@@ -81,22 +83,38 @@ class Worker:
     def _run(self) -> None:
         """As long as nobody has given this thread up."""
         pipeline = Pipeline()
-        while not self._slots.closed:
-            frames = self._slots.take()
-            segmenter, encoded, settings = self._model.segmenter, self._model.encoded, self.settings
-            if not frames or segmenter is None or encoded is None:
-                continue
-            work = self._work = Work(frames, time.monotonic())
-            scenes, failure = [], None
-            try:
-                scenes = pipeline.understand(frames, segmenter, encoded, settings)
-            except Exception as error:  # a model may raise anything; the next frame is tried
-                failure = segmenter.recover(error)
-            with self._turn:
-                if self._work is not work:
-                    return
-                self._work = None
-            if failure is not None:
-                self._on_failure(failure, frames)
-            for scene in scenes:
+        before: Future[None] | None = None
+        with ThreadPoolExecutor(1, "scenes") as scenes:
+            while not self._slots.closed:
+                frames, settings = self._slots.take(), self.settings
+                segmenter, encoded = self._model.segmenter, self._model.encoded
+                if not frames or segmenter is None or encoded is None:
+                    continue
+                work = self._work = Work(frames, time.monotonic())
+                outcome: Segmented | Exception
+                try:
+                    outcome = segment(frames, segmenter, encoded, settings.default_threshold)
+                except Exception as error:  # a model may raise anything; the next frame is tried
+                    outcome = segmenter.recover(error)
+                with self._turn:
+                    if self._work is not work:
+                        return
+                    self._work = None
+                if before is not None:
+                    before.result()
+                before = scenes.submit(self._hand_on, pipeline, frames, outcome, settings)
+
+    def _hand_on(
+        self,
+        pipeline: Pipeline,
+        frames: tuple[Frame, ...],
+        outcome: Segmented | Exception,
+        settings: Settings,
+    ) -> None:
+        try:
+            if isinstance(outcome, Exception):
+                raise outcome
+            for scene in pipeline.scenes(outcome, settings):
                 self._on_scene(scene)
+        except Exception as error:
+            self._on_failure(error, frames)

@@ -72,6 +72,35 @@ def test_frames_that_wait_together_are_one_batch(monkeypatch: pytest.MonkeyPatch
     assert sizes == [2]
 
 
+def test_the_model_looks_at_the_next_frame_while_the_one_before_is_handed_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_at_the_second = threading.Event()
+
+    class Noticing(FakeSegmenter):
+        def segment(self, batch: Batch, encoded: EncodedVocabulary) -> list[Segmentation]:
+            if batch.pictures[0].shape == RED[:2].shape:
+                looked_at_the_second.set()
+            return super().segment(batch, encoded)
+
+    monkeypatch.setattr(live_model, "load_segmenter", lambda *_: Noticing())
+    running = Running("red")
+    in_time: list[bool] = []
+
+    def hand_on(scene: Scene) -> None:
+        if scene.frame.stamp_ns == 1:
+            running.slots.put(Frame("camera", RED[:2], stamp_ns=2))
+            in_time.append(looked_at_the_second.wait(5))
+        running.scenes.put(scene)
+
+    running.worker = Worker(running.model, running.slots, hand_on, lambda *_: None)
+    with running:
+        running.slots.put(Frame("camera", RED, stamp_ns=1))
+        stamps = [running.scenes.get(timeout=10).frame.stamp_ns for _ in range(2)]
+    assert in_time == [True]
+    assert stamps == [1, 2]
+
+
 def test_a_frame_keeps_the_vocabulary_that_it_was_started_with(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -53,11 +53,8 @@ class BoxesThenMasks(TorchSegmenter[BoxFeatures]):
         phrases = self.detector.encode(flat.phrases) if flat.phrases else None
         return EncodedVocabulary(vocabulary, BoxFeatures(phrases, flat.class_of_phrase))
 
-    @torch.inference_mode()
-    def segment(self, batch: Batch, encoded: EncodedVocabulary[BoxFeatures]) -> list[Segmentation]:
-        vocabulary, features = encoded.vocabulary, encoded.features
-        if not vocabulary.classes:
-            return [Segmentation.nothing(size_of(picture)) for picture in batch.pictures]
+    def _segment(self, batch: Batch, encoded: EncodedVocabulary[BoxFeatures]) -> list[Segmentation]:
+        features = encoded.features
         thresholds = batch.thresholds[list(features.class_of_phrase)]
         found = [
             _worth_a_mask(boxes, features.class_of_phrase, size_of(picture))

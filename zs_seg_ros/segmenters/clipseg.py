@@ -112,12 +112,9 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         )
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
 
-    @torch.inference_mode()
-    def segment(
+    def _segment(
         self, batch: Batch, encoded: EncodedVocabulary[ClipSegFeatures]
     ) -> list[Segmentation]:
-        if not encoded.vocabulary.classes:
-            return [Segmentation.nothing(size_of(picture)) for picture in batch.pictures]
         with stage("prepare"):
             pixels = self._prepare(batch.pictures)
         with stage("encode"):

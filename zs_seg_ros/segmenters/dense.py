@@ -100,12 +100,9 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
             )
         return warnings
 
-    @torch.inference_mode()
-    def segment(
+    def _segment(
         self, batch: Batch, encoded: EncodedVocabulary[DenseFeatures]
     ) -> list[Segmentation]:
-        if not encoded.vocabulary.classes:
-            return [Segmentation.nothing(size_of(picture)) for picture in batch.pictures]
         results: dict[int, Segmentation] = {}
         for size, indices in self._by_working_size(batch.pictures).items():
             pictures = [batch.pictures[i] for i in indices]

@@ -138,10 +138,9 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         present = torch.arange(_TOKENS) < lengths[:, None]
         return self.network.encode_text(ids.to(self.device), present.to(self.device))
 
-    @torch.inference_mode()
-    def segment(self, batch: Batch, encoded: EncodedVocabulary[Sam3Features]) -> list[Segmentation]:
-        if not encoded.vocabulary.classes:
-            return [Segmentation.nothing(size_of(picture)) for picture in batch.pictures]
+    def _segment(
+        self, batch: Batch, encoded: EncodedVocabulary[Sam3Features]
+    ) -> list[Segmentation]:
         with stage("prepare"):
             pixels = prepare(batch.pictures, self._format.size, self._mean, self._std, self._dtype)
         with stage("encode"):

@@ -98,12 +98,9 @@ class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
                 )
         return warnings
 
-    @torch.inference_mode()
-    def segment(
+    def _segment(
         self, batch: Batch, encoded: EncodedVocabulary[SegFormerFeatures]
     ) -> list[Segmentation]:
-        if not encoded.vocabulary.classes:
-            return [Segmentation.nothing(size_of(picture)) for picture in batch.pictures]
         with stage("prepare"):
             pixels = prepare(batch.pictures, self._format.size, self._mean, self._std, self._dtype)
         with stage("encode"):

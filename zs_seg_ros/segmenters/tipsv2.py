@@ -130,13 +130,10 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
         warnings = similarity_warnings(vocabulary, flat.class_of_phrase, own, _SAME_MEANING)
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
 
-    @torch.inference_mode()
-    def segment(
+    def _segment(
         self, batch: Batch, encoded: EncodedVocabulary[Tipsv2Features]
     ) -> list[Segmentation]:
         vocabulary, features = encoded.vocabulary, encoded.features
-        if not vocabulary.classes:
-            return [Segmentation.nothing(size_of(picture)) for picture in batch.pictures]
         with stage("prepare"):
             pixels = prepare(batch.pictures, self._format.size, self._mean, self._std, self._dtype)
         with stage("encode"):

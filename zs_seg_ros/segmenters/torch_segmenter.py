@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 
 from zs_seg_ros.errors import ModelError
-from zs_seg_ros.segmenters.base import Features, Segmenter
+from zs_seg_ros.segmenters.base import EncodedVocabulary, Features, Segmenter
+from zs_seg_ros.types import Batch, Segmentation, size_of
 
 
 class TorchSegmenter(Segmenter[Features]):
     """Gives GPU memory back, and survives when there is too little of it."""
+
+    @torch.inference_mode()
+    def segment(self, batch: Batch, encoded: EncodedVocabulary[Features]) -> list[Segmentation]:
+        if not encoded.vocabulary.classes:
+            return [Segmentation.nothing(size_of(picture)) for picture in batch.pictures]
+        return self._segment(batch, encoded)
+
+    @abstractmethod
+    def _segment(self, batch: Batch, encoded: EncodedVocabulary[Features]) -> list[Segmentation]:
+        """As `segment`, with at least one class."""
 
     def recover(self, error: Exception) -> Exception:
         if not isinstance(error, torch.OutOfMemoryError):
