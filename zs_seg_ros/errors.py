@@ -6,7 +6,8 @@
     ├── ModelError             a model cannot be used
     │   ├── ModelNotFoundError      it is not on disk
     │   └── DeviceError        the wanted device or precision is not to be had
-    └── RecordingError         a recording, or a topic of it, cannot be read
+    ├── RecordingError         a recording, or a topic of it, cannot be read
+    └── ReplayError            a replay cannot run, or its golden file cannot be used
 
 Each message is one sentence that says what is wrong, with the value, and what to do.
 """
@@ -40,3 +41,7 @@ class DeviceError(ModelError):
 
 class RecordingError(ZeroShotSegmentationError):
     """A recording, or a topic of it, cannot be read."""
+
+
+class ReplayError(ZeroShotSegmentationError):
+    """A replay cannot run, or its golden file cannot be used."""

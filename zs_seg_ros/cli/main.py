@@ -84,9 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PICTURE",
         help="a picture, or a folder of pictures",
     )
-    add(
-        "--classes", nargs="+", required=True, type=_target_class, metavar="CLASS", help="see above"
-    )
+    add("--classes", nargs="+", required=True, type=target_class, metavar="CLASS", help="see above")
     add(
         "--model",
         default="tabletop",
@@ -143,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _target_class(text: str) -> TargetClass:
+def target_class(text: str) -> TargetClass:
     name, equals, phrases = text.partition("=")
     if not equals:
         return TargetClass(text)
