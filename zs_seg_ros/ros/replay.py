@@ -189,9 +189,7 @@ class Replay:
     def _publish_and_wait(self, topic: str, serialised: bytes) -> None:
         """Go on when it has arrived."""
         self._publishers[topic].publish(serialised)
-        start=time.perf_counter()
         self._publishers[topic].wait_for_all_acked(Duration(seconds=_ACKNOWLEDGED_S))
-        print("ACK", topic, time.perf_counter()-start)
 
     # --- real time ---
 
