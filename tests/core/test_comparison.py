@@ -14,6 +14,7 @@ from zs_seg_ros.replay.results import FoundObject, FrameResult
 from zs_seg_ros.types import Box
 
 NAMES = ("duck", "mug")
+DEFAULT = Tolerances()
 
 
 def thing(
@@ -34,9 +35,7 @@ def frame(*things: FoundObject, index: int = 0) -> FrameResult:
     return FrameResult("camera", index, index, label, things)
 
 
-def compare(
-    *pairs: tuple[FrameResult, FrameResult], tolerances: Tolerances = Tolerances()
-) -> Verdict:
+def compare(*pairs: tuple[FrameResult, FrameResult], tolerances: Tolerances = DEFAULT) -> Verdict:
     comparison = Comparison(NAMES, NAMES, tolerances)
     for golden, now in pairs:
         comparison.add(golden, now)

@@ -77,7 +77,7 @@ def _messages(camera: Camera, number: int, time_ns: int) -> list[tuple[int, str,
     name, header = camera.name, _header(time_ns + camera.stamp_late_ns)
     shown = picture(number)
     if camera.compressed:
-        found = [(0, f"/{name}/image_raw/compressed", _compressed(header, shown, "jpeg"))]
+        found = [(0, f"/{name}/image_raw/compressed", _compressed(header, shown, "png"))]
     else:
         found = [(0, f"/{name}/image_raw", _image(header, shown, "rgb8"))]
     if camera.depth:
@@ -110,7 +110,7 @@ def _compressed(header: Any, pixels: NDArray[Any], kind: str) -> Any:
     _, data = cv2.imencode(".png", pixels if depth else pixels[..., ::-1])
     start = np.zeros(12 if depth else 0, np.uint8)
     return _types["sensor_msgs/msg/CompressedImage"](
-        header, kind if depth else "png", np.concatenate([start, data.reshape(-1)])
+        header, kind, np.concatenate([start, data.reshape(-1)])
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import signal
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,6 +75,7 @@ def _update(arguments: argparse.Namespace) -> int:
         count = run.update()
     size = request.golden.stat().st_size
     print(f"{request.golden}: {count} frames, {size / 1000:.0f} kB")
+    _tell_log(arguments)
     return SAME
 
 
@@ -94,7 +97,18 @@ def _check(arguments: argparse.Namespace) -> int:
     if arguments.html is not None:
         write_html(arguments.html, report)
         print(f"Pictures: {arguments.html}")
+    _tell_log(arguments)
     return SAME if report.verdict.passed else DIFFERS
+
+
+def _log(arguments: argparse.Namespace) -> Path:
+    default = Path(tempfile.gettempdir(), f"replay_test_{os.getpid()}.log")
+    return arguments.log or default
+
+
+def _tell_log(arguments: argparse.Namespace) -> None:
+    if arguments.node is None:
+        print(f"The node's log: {_log(arguments)}")
 
 
 def _check_arguments(arguments: argparse.Namespace) -> None:
@@ -110,9 +124,8 @@ def _check_arguments(arguments: argparse.Namespace) -> None:
                 raise ReplayError(
                     f"--{name.replace('_', '-')} is for a node that replay_test starts; {arguments.node} runs already"
                 )
-    for path in (arguments.params_file,):
-        if path is not None and not path.is_file():
-            raise ReplayError(f"there is no file {path}")
+    if arguments.params_file is not None and not arguments.params_file.is_file():
+        raise ReplayError(f"there is no file {arguments.params_file}")
     for path in (arguments.golden, arguments.junit, arguments.html, arguments.log):
         if path is not None and not path.resolve().parent.is_dir():
             raise ReplayError(f"{path} cannot be written: there is no folder {path.parent}")
@@ -120,18 +133,19 @@ def _check_arguments(arguments: argparse.Namespace) -> None:
 
 def _request(arguments: argparse.Namespace) -> ReplayRequest:
     try:
-        from zs_seg_ros.ros.replay_run import NodeRequest, ReplayRequest
+        from zs_seg_ros.ros.replay_run import ReplayRequest
+        from zs_seg_ros.ros.started_node import NodeRequest
     except ModuleNotFoundError as error:
         raise ReplayError(
             f"replay_test needs ROS 2 and the zs_seg_ros package built with it ({error}); source its setup file"
         ) from error
     own_node = NodeRequest(
+        _log(arguments),
         arguments.model,
-        arguments.device or "auto",
+        arguments.device,
         tuple(arguments.classes),
         arguments.params_file,
         tuple(arguments.param),
-        arguments.log,
     )
     name = arguments.node
     dropped = arguments.dropped

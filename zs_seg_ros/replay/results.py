@@ -12,6 +12,9 @@ from zs_seg_ros.vocabulary import TargetClass
 
 Setting = bool | int | float | str
 
+EXEMPLARS = "exemplars"
+"""The setting that is no parameter: how many example pictures the classes have; a golden file does not keep them."""
+
 
 @dataclass(frozen=True, eq=False)
 class FoundObject:
@@ -55,7 +58,7 @@ class CameraSettings:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What results were made with. settings: the node's parameters that change results."""
+    """What results were made with. settings: the node's parameters that change results, and EXEMPLARS."""
 
     recording: str
     model: str

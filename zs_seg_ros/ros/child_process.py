@@ -59,7 +59,7 @@ class ChildProcess:
         code = self._process.poll()
         if code is not None:
             raise ProcessError(
-                f"{self.name} ended with exit code {code}; its last lines:\n{self.tail()}"
+                f"{self.name} ended with exit code {code}; the end of {self.log}:\n{self.tail()}"
             )
 
     def tail(self) -> str:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from tqdm import tqdm
 
 import zs_seg_ros.msg as messages
@@ -29,30 +24,15 @@ from zs_seg_ros.replay.recorded_frames import (
     named_camera,
 )
 from zs_seg_ros.replay.report import DifferingFrame, Report
-from zs_seg_ros.replay.results import CameraSettings, FrameResult, RunSettings
-from zs_seg_ros.ros.child_process import ChildProcess
+from zs_seg_ros.replay.results import EXEMPLARS, CameraSettings, FrameResult, RunSettings
 from zs_seg_ros.ros.node_under_test import NodeUnderTest
 from zs_seg_ros.ros.replay import Answered, Replay, picture_of
+from zs_seg_ros.ros.started_node import NodeRequest, started_node
 from zs_seg_ros.vocabulary import TargetClass
 
-_NODE = "zs_seg"
-_START_TIMEOUT_S = 600.0
 _SERVICE_TIMEOUT_S = 60.0
 _MOST_UNANSWERED = 3
 """Frames in a row without results: then waiting for each of them has no sense any more."""
-_FIRST_DDS_PORT, _PORTS_OF_A_DOMAIN, _LAST_DOMAIN = 7400, 250, 101
-
-
-@dataclass(frozen=True)
-class NodeRequest:
-    """The node to start: its own parameters, and those that the command line names last ("name:=value")."""
-
-    model: str = ""
-    device: str = "auto"
-    classes: tuple[TargetClass, ...] = ()
-    params_file: Path | None = None
-    parameters: tuple[str, ...] = ()
-    log: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -98,13 +78,16 @@ class ReplayRun:
 
     def _start(self) -> None:
         request = self._request
+        self._every()  # what is wrong with it comes out before a node starts
         if isinstance(request.node, str):
             self._node = self._ending.enter_context(NodeUnderTest(request.node))
             self._node.wait_until_active(request.timeout_s)
             self._cameras = self._cameras_of_node()
         else:
             self._cameras = self._recorded_cameras()
-            self._node = self._start_node(request.node)
+            made_with = self._golden.settings if self._golden is not None else None
+            starting = started_node(request.node, self._cameras, made_with)
+            self._node = self._ending.enter_context(starting)
         vocabulary = self._node.vocabulary(_SERVICE_TIMEOUT_S)
         self.settings = self._settings(vocabulary)
         self.classes = self.settings.names
@@ -155,60 +138,10 @@ class ReplayRun:
             )
         return tuple(cameras)
 
-    def _start_node(self, request: NodeRequest) -> NodeUnderTest:
-        log = request.log or Path(tempfile.gettempdir(), f"replay_test_{os.getpid()}_node.log")
-        _have_a_domain_of_our_own()
-        classes = request.classes
-        arguments = ["--ros-args"]
-        if request.params_file is not None:
-            arguments += ["--params-file", str(request.params_file)]
-        elif self._golden is not None:
-            made_with = self._golden.settings
-            classes = classes or made_with.classes
-            if made_with.settings.get("exemplars") and not request.classes:
-                raise ReplayError(
-                    f"{self._golden.path} was made with example pictures, which it does not keep: name the node's "
-                    "--params-file, or start the node and name it with --node"
-                )
-            arguments += _parameters({"model": made_with.model, **made_with.settings})
-        own: dict[str, object] = {
-            "device": request.device,
-            "cameras": [camera.name for camera in self._cameras],
-        }
-        if request.model:
-            own["model"] = request.model
-        for camera in self._cameras:
-            own |= {
-                f"{camera.name}.transport": camera.transport,
-                f"{camera.name}.depth": bool(camera.depth),
-                f"{camera.name}.depth_transport": camera.depth_transport,
-            }
-        arguments += _parameters(own)
-        for parameter in request.parameters:
-            arguments += ["-p", f"{_NODE}:{parameter}"]
-        try:
-            child = ChildProcess("segmentation_node", arguments, log)
-        except OSError as error:
-            raise ReplayError(f"the log {log} cannot be written: {error.strerror}") from error
-        self._ending.enter_context(child)
-        node = self._ending.enter_context(NodeUnderTest(f"/{_NODE}", child.check))
-        node.wait_until_active(_START_TIMEOUT_S)
-        if classes:
-            node.set_vocabulary(classes, _START_TIMEOUT_S)
-        return node
-
     def _settings(self, vocabulary: messages.Vocabulary) -> RunSettings:
         made_with = self._node.settings(_SERVICE_TIMEOUT_S)
-        made_with["exemplars"] = sum(len(target.exemplars) for target in vocabulary.classes)
+        made_with[EXEMPLARS] = sum(len(target.exemplars) for target in vocabulary.classes)
         model = str(made_with.pop("model"))
-        every = self._request.every
-        if self._golden is not None:
-            golden_every = self._golden.settings.every
-            if every not in (0, golden_every):
-                raise ReplayError(
-                    f"{self._golden.path} was made with --every {golden_every}, not {every}; make it anew with --update"
-                )
-            every = golden_every
         return RunSettings(
             self._recording.folder.resolve().name,
             model,
@@ -220,9 +153,20 @@ class ReplayRun:
                 CameraSettings(c.name, c.transport, c.depth_transport if c.depth else None)
                 for c in self._cameras
             ),
-            every or 1,
+            self._every(),
             made_with,
         )
+
+    def _every(self) -> int:
+        every = self._request.every
+        if self._golden is None:
+            return every or 1
+        golden_every = self._golden.settings.every
+        if every not in (0, golden_every):
+            raise ReplayError(
+                f"{self._golden.path} was made with --every {golden_every}, not {every}; make it anew with --update"
+            )
+        return golden_every
 
     # --- frames ---
 
@@ -338,41 +282,3 @@ class ReplayRun:
     ) -> DifferingFrame:
         picture = side_by_side(picture_of(answer.frame), golden, now, self.classes)
         return DifferingFrame(golden.camera, golden.index, golden.stamp_ns, reasons, jpeg(picture))
-
-
-def _parameters(values: Mapping[str, object]) -> list[str]:
-    """Arguments for this very node, which go before what a file says of all nodes."""
-    return [
-        word
-        for name, value in values.items()
-        if name != "exemplars"
-        for word in ("-p", f"{_NODE}:{name}:={json.dumps(value)}")
-    ]
-
-
-def _have_a_domain_of_our_own() -> None:
-    """On this machine alone, with room for images where the user has not said otherwise."""
-    os.environ["ROS_DOMAIN_ID"] = str(_free_domain())
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    if os.environ.get("ROS_DISTRO") == "humble":
-        os.environ["ROS_LOCALHOST_ONLY"] = "1"
-    try:
-        share = Path(get_package_share_directory("zs_seg_ros"))
-    except PackageNotFoundError:
-        return
-    for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
-        os.environ.setdefault(variable, str(share / "config" / "fastdds_large_images.xml"))
-
-
-def _free_domain() -> int:
-    """One in which nobody on this machine takes part, as far as its first port tells."""
-    first = os.getpid() % _LAST_DOMAIN
-    for step in range(_LAST_DOMAIN):
-        domain = 1 + (first + step) % _LAST_DOMAIN
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("", _FIRST_DDS_PORT + _PORTS_OF_A_DOMAIN * domain + 10))
-            except OSError:
-                continue
-        return domain
-    raise ReplayError("all ROS domains of this machine are in use; end nodes that nobody needs")
