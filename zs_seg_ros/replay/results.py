@@ -73,7 +73,7 @@ class RunSettings:
 
 
 class Identities:
-    """Numbers track ids by their first appearance: a node that has run before answers with others."""
+    """Numbers a camera's track ids by their first appearance: a node that has run before answers with others."""
 
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}

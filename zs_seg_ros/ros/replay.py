@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -41,7 +41,7 @@ _AFTER_STAMP = 12
 _PROBE_EVERY_S = 1.0
 _SPIN_S = 0.05
 _LAST_RESULTS_S = 3.0
-_PROBE_STAMP_AHEAD_NS = 10**6 * 10**9
+_STAMP_AHEAD_NS = 10**6 * 10**9
 _SCORE_DIGITS, _POSITION_DIGITS = 6, 6
 
 
@@ -84,7 +84,7 @@ class Replay:
         self._number_of_id = np.zeros(65536, np.uint16)
         for class_id, target in zip(vocabulary.ids, vocabulary.classes, strict=True):
             self._number_of_id[class_id] = list(classes).index(target.name) + 1
-        self._identities = Identities()
+        self._identities = {camera.name: Identities() for camera in cameras}
         self._awaited: dict[tuple[str, int], _Answer] = {}
         self._publishers: dict[str, Any] = {}
         self._info_of: dict[str, bytes] = {}  # camera -> what was sent last
@@ -126,21 +126,34 @@ class Replay:
                 _DISCOVERY_S,
             )
 
-    def probe(self, frame: RecordedFrame, timeout_s: float) -> None:
-        """Show a camera's first picture until both results come: only then has the node found both our subscriptions.
+    def begin(self, first_frames: Sequence[RecordedFrame], timeout_s: float) -> None:
+        """Show the first picture of each camera, and depth that sees nothing, until everything has gone through once.
 
-        With a stamp far ahead: the recording's own, which come before it, then make the node's tracker start afresh,
-        whatever it has seen until now. Raises ReplayError when no results come.
+        With stamps far ahead: the recording's own, which come before them, then make the node's trackers start afresh,
+        whatever they have seen until now. Raises ReplayError when no results come.
         """
-        if frame.info is not None and frame.camera.info:
-            self._publishers[frame.camera.info].publish(frame.info.serialised)
+        with_depth = [(f, f.info) for f in first_frames if f.camera.depth and f.info is not None]
+        for frame, info in with_depth:
+            self._publish_info(frame.camera, info)
+        for frame in first_frames:
+            self._probe(frame, timeout_s)
+        for frame, _ in with_depth:
+            self._wait_until_arrived(frame.camera.info)
+        for frame, info in with_depth:
+            ahead = replace(frame, stamp_ns=frame.stamp_ns + _STAMP_AHEAD_NS, depth=None)
+            self._publish_depth(frame.camera, _depth_of(ahead, info))
+        for frame, _ in with_depth:
+            self._wait_until_arrived(frame.camera.depth)
+
+    def _probe(self, frame: RecordedFrame, timeout_s: float) -> None:
+        """Until both results come: only then has the node found both our subscriptions."""
         sent: list[_Answer] = []
 
         def answered() -> bool:
             return any(answer.complete for answer in sent)
 
         deadline = time.monotonic() + timeout_s
-        stamp = frame.stamp_ns + _PROBE_STAMP_AHEAD_NS
+        stamp = frame.stamp_ns + _STAMP_AHEAD_NS
         while not answered():
             if time.monotonic() > deadline:
                 raise ReplayError(
@@ -165,6 +178,8 @@ class Replay:
         self._publishers[camera.image].publish(frame.image.serialised)
         self._node.comes_true(lambda: answer.complete, timeout_s)
         self._awaited.clear()
+        if not answer.complete:  # the node may have given up waiting for depth
+            self._depth_stamp_of.pop(camera.name, None)
         return self._answered(answer)
 
     def _send_depth(self, frame: RecordedFrame, info: RecordedMessage) -> None:
@@ -176,19 +191,23 @@ class Replay:
         """
         camera = frame.camera
         if self._info_of.get(camera.name) != info.serialised[_AFTER_STAMP:]:
-            self._publish_and_wait(camera.info, info.serialised)
-            self._info_of[camera.name] = info.serialised[_AFTER_STAMP:]
+            self._publish_info(camera, info)
+            self._wait_until_arrived(camera.info)
         before = self._depth_stamp_of.get(camera.name)
         depth = _depth_of(frame, info)
+        self._publish_depth(camera, depth)
         if before is None or abs(frame.stamp_ns - before) <= DEPTH_TOLERANCE_NS:
-            self._publish_and_wait(camera.depth, depth)
-        else:
-            self._publishers[camera.depth].publish(depth)
+            self._wait_until_arrived(camera.depth)
+
+    def _publish_info(self, camera: RecordedCamera, info: RecordedMessage) -> None:
+        self._publishers[camera.info].publish(info.serialised)
+        self._info_of[camera.name] = info.serialised[_AFTER_STAMP:]
+
+    def _publish_depth(self, camera: RecordedCamera, depth: bytes) -> None:
+        self._publishers[camera.depth].publish(depth)
         self._depth_stamp_of[camera.name] = stamp_of(depth)
 
-    def _publish_and_wait(self, topic: str, serialised: bytes) -> None:
-        """Go on when it has arrived."""
-        self._publishers[topic].publish(serialised)
+    def _wait_until_arrived(self, topic: str) -> None:
         self._publishers[topic].wait_for_all_acked(Duration(seconds=_ACKNOWLEDGED_S))
 
     # --- real time ---
@@ -277,26 +296,10 @@ class Replay:
                 f"the vocabulary of {self._node.name} was changed during the replay; leave it alone meanwhile"
             )
         label = self._number_of_id[_label_pixels(answer.label)]
-        objects = tuple(self._object(thing) for thing in answer.objects.objects)
+        identities = self._identities[frame.camera.name]
+        objects = tuple(_found(thing, identities) for thing in answer.objects.objects)
         result = FrameResult(frame.camera.name, frame.index, frame.stamp_ns, label, objects)
         return Answered(frame, result, answer.latency_ms)
-
-    def _object(self, message: messages.ObjectMask) -> FoundObject:
-        roi, position = message.roi, message.position
-        return FoundObject(
-            message.class_name,
-            round(float(message.score), _SCORE_DIGITS),
-            Box(roi.x_offset, roi.y_offset, roi.width, roi.height),
-            decode_runs(message.counts, roi.height, roi.width),
-            self._identities.number(message.track_id),
-            (
-                round(position.x, _POSITION_DIGITS),
-                round(position.y, _POSITION_DIGITS),
-                round(position.z, _POSITION_DIGITS),
-            )
-            if message.has_position
-            else None,
-        )
 
 
 def _has_some(count: Callable[[], int]) -> bool:
@@ -317,6 +320,24 @@ def _types(camera: RecordedCamera) -> dict[str, Any]:
         types[camera.depth] = CompressedImage if camera.depth_transport == "compressed" else Image
         types[camera.info] = CameraInfo
     return types
+
+
+def _found(message: messages.ObjectMask, identities: Identities) -> FoundObject:
+    roi, position = message.roi, message.position
+    return FoundObject(
+        message.class_name,
+        round(float(message.score), _SCORE_DIGITS),
+        Box(roi.x_offset, roi.y_offset, roi.width, roi.height),
+        decode_runs(message.counts, roi.height, roi.width),
+        identities.number(message.track_id),
+        (
+            round(position.x, _POSITION_DIGITS),
+            round(position.y, _POSITION_DIGITS),
+            round(position.z, _POSITION_DIGITS),
+        )
+        if message.has_position
+        else None,
+    )
 
 
 def _label_pixels(message: Image) -> NDArray[Any]:

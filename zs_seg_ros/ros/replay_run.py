@@ -19,6 +19,7 @@ from zs_seg_ros.replay.latency import Latencies
 from zs_seg_ros.replay.pictures import jpeg, side_by_side
 from zs_seg_ros.replay.recorded_frames import (
     RecordedCamera,
+    RecordedFrame,
     find_cameras,
     frames,
     named_camera,
@@ -174,17 +175,19 @@ class ReplayRun:
         """All frames with what came of them, with a progress bar."""
         counts = [self._recording.topics[c.image].message_count for c in self._cameras]
         total = sum(-(-count // self.settings.every) for count in counts)
-        self._probe()
+        self._replay.begin(self._first_frames(), self._request.timeout_s)
         answers = self._in_lockstep() if self._request.rate is None else self._in_real_time()
         # disable=None: no bar where stderr is not a terminal
         yield from tqdm(answers, total=total, unit="frame", disable=None, leave=False)
 
-    def _probe(self) -> None:
+    def _first_frames(self) -> list[RecordedFrame]:
+        found = []
         for camera in self._cameras:
             first = next(frames(self._recording, [camera]), None)
             if first is None:
                 raise ReplayError(f"{camera.image} has no messages")
-            self._replay.probe(first, self._request.timeout_s)
+            found.append(first)
+        return found
 
     def _in_lockstep(self) -> Iterator[Answered]:
         unanswered = 0
