@@ -7,7 +7,8 @@
     │   ├── ModelNotFoundError      it is not on disk
     │   └── DeviceError        the wanted device or precision is not to be had
     ├── RecordingError         a recording, or a topic of it, cannot be read
-    └── LabellingError         a labelled recording cannot be made
+    ├── LabellingError         a labelled recording cannot be made
+    └── ReplayError            a replay cannot run, or its golden file cannot be used
 
 Each message is one sentence that says what is wrong, with the value, and what to do.
 """
@@ -45,3 +46,7 @@ class RecordingError(ZeroShotSegmentationError):
 
 class LabellingError(ZeroShotSegmentationError):
     """A labelled recording cannot be made."""
+
+
+class ReplayError(ZeroShotSegmentationError):
+    """A replay cannot run, or its golden file cannot be used."""

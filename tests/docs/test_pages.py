@@ -17,7 +17,6 @@ from planner import image, repeating, running_node, stripes, wait_until
 
 from zs_seg_ros.vocabulary_file import parse_vocabulary
 
-TO_COME = {"docs/replay.md"}
 NOT_ON_PYPI = {"sensor_msgs_py"}  # part of every ROS 2 installation
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
@@ -36,9 +35,8 @@ def test_links_lead_somewhere(page: Path) -> None:
             continue
         file, _, anchor = target.partition("#")
         path = (page.parent / file).resolve() if file else page
-        if str(path.relative_to(ROOT)) not in TO_COME:
-            assert path.exists(), f"{page.name}:{line} links to {target}, which is not there"
-            assert not anchor or anchor in anchors_of(path), f"{page.name}:{line}: no {target}"
+        assert path.exists(), f"{page.name}:{line} links to {target}, which is not there"
+        assert not anchor or anchor in anchors_of(path), f"{page.name}:{line}: no {target}"
 
 
 def test_the_readme_leads_to_every_page() -> None:

@@ -105,9 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PICTURE",
         help="a picture, or a folder of pictures",
     )
-    add(
-        "--classes", nargs="+", required=True, type=_target_class, metavar="CLASS", help="see above"
-    )
+    add("--classes", nargs="+", required=True, type=target_class, metavar="CLASS", help="see above")
     add(
         "--model",
         default="tabletop",
@@ -149,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     add("out", type=Path, metavar="OUT", help="what is written; it must not exist yet")
     words = label.add_mutually_exclusive_group(required=True)
     words.add_argument(
-        "--classes", nargs="+", type=_target_class, metavar="CLASS", help="as in `zs-seg segment`"
+        "--classes", nargs="+", type=target_class, metavar="CLASS", help="as in `zs-seg segment`"
     )
     words.add_argument(
         "--vocabulary", metavar="FILE", help="a YAML file of classes, as the node's vocabulary_file"
@@ -233,7 +231,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _target_class(text: str) -> TargetClass:
+def target_class(text: str) -> TargetClass:
     name, equals, phrases = text.partition("=")
     if not equals:
         return TargetClass(text)

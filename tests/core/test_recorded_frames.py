@@ -1,0 +1,124 @@
+"""Cameras of a recording and their frames, each with its depth."""
+
+from __future__ import annotations
+
+import importlib.util
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zs_seg_ros.errors import RecordingError
+from zs_seg_ros.recording import Recording
+from zs_seg_ros.replay.recorded_frames import (
+    RecordedCamera,
+    find_cameras,
+    frames,
+    named_camera,
+    stamp_of,
+    with_stamp,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _load(path: Path) -> Any:
+    import sys
+
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
+small_bags = _load(ROOT / "tests" / "replay" / "small_bags.py")
+Camera, write_bag = small_bags.Camera, small_bags.write_bag
+
+
+def test_cameras_are_found_with_their_transports_and_their_depth(tmp_path: Path) -> None:
+    bag = write_bag(
+        tmp_path / "bag",
+        Camera("front", depth=True),
+        Camera("arm/left", compressed=True, depth=True, compressed_depth=True),
+        Camera("rear", compressed=True),
+    )
+    with Recording(bag) as recording:
+        assert find_cameras(recording) == (
+            RecordedCamera(
+                "arm/left",
+                "/arm/left/image_raw/compressed",
+                "/arm/left/depth/image_raw/compressedDepth",
+                "/arm/left/camera_info",
+            ),
+            RecordedCamera(
+                "front", "/front/image_raw", "/front/depth/image_raw", "/front/camera_info"
+            ),
+            RecordedCamera("rear", "/rear/image_raw/compressed"),
+        )
+        assert [c.name for c in find_cameras(recording, ["rear"])] == ["rear"]
+
+
+def test_the_shipped_recordings_ground_truth_and_depth_are_no_cameras() -> None:
+    with Recording(ROOT / "recordings" / "tabletop") as recording:
+        [camera] = find_cameras(recording)
+    assert camera.topics == ("/camera/image_raw", "/camera/depth/image_raw", "/camera/camera_info")
+
+
+def test_a_camera_that_is_not_there_is_told_with_what_is(tmp_path: Path) -> None:
+    with Recording(write_bag(tmp_path / "bag")) as recording:
+        with pytest.raises(RecordingError, match=r"no camera 'rear'.*; it has /camera/image_raw"):
+            find_cameras(recording, ["rear"])
+        with pytest.raises(RecordingError, match=r"/camera/depth/image_raw, which .* not have"):
+            named_camera(recording, "camera", "raw", "raw")
+
+
+@given(st.integers(-(2**31), 2**31 - 1), st.integers(0, 10**9 - 1), st.booleans())
+def test_a_stamp_is_read_and_written_where_it_is(seconds: int, ns: int, little: bool) -> None:
+    stamp = seconds * 10**9 + ns
+    empty = bytes([0, int(little), 0, 0]) + bytes(8) + b"and the rest"
+    changed = with_stamp(empty, stamp)
+    assert stamp_of(changed) == stamp
+    assert (changed[:4], changed[12:]) == (empty[:4], empty[12:])
+
+
+@pytest.mark.parametrize("late_ns", [0, 5_000_000, 99_000_000, -50_000_000])
+def test_depth_is_found_whether_it_was_recorded_before_its_picture_or_after(
+    tmp_path: Path, late_ns: int
+) -> None:
+    bag = write_bag(tmp_path / "bag", Camera(depth=True, depth_late_ns=late_ns), frames=6)
+    with Recording(bag) as recording:
+        found = list(frames(recording, find_cameras(recording)))
+    assert [frame.index for frame in found] == list(range(6))
+    for frame in found:
+        assert frame.depth is not None and frame.info is not None
+        assert stamp_of(frame.depth.serialised) == frame.stamp_ns
+
+
+def test_a_picture_without_depth_comes_without_and_in_its_turn(tmp_path: Path) -> None:
+    cameras = Camera("a", depth=True, without_depth=(0, 2, 5)), Camera("b")
+    with Recording(write_bag(tmp_path / "bag", *cameras, frames=6)) as recording:
+        found = list(frames(recording, find_cameras(recording)))
+    assert [(f.camera.name, f.index) for f in found] == [(c, i) for i in range(6) for c in "ab"]
+    assert [f.index for f in found if f.camera.name == "a" and f.depth is None] == [0, 2, 5]
+
+
+def test_every_third_picture_keeps_its_index(tmp_path: Path) -> None:
+    with Recording(write_bag(tmp_path / "bag", Camera("a"), Camera("b"), frames=8)) as recording:
+        found = list(frames(recording, find_cameras(recording), every=3))
+    assert [(f.camera.name, f.index) for f in found] == [(c, i) for i in (0, 3, 6) for c in "ab"]
+
+
+def test_reading_all_frames_holds_only_a_few() -> None:
+    with Recording(ROOT / "recordings" / "tabletop") as recording:
+        cameras = find_cameras(recording)
+        tracemalloc.start()
+        count = sum(len(frame.image.serialised) > 200_000 for frame in frames(recording, cameras))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert count == 240
+    assert peak < 30e6  # of 92 MB

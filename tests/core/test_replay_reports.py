@@ -1,0 +1,152 @@
+"""Reports of a replay: terminal, JUnit XML, page; and the command where there is no ROS."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import zs_seg_ros
+from zs_seg_ros.replay.comparison import Comparison, Tolerances
+from zs_seg_ros.replay.latency import Latencies, latency_text
+from zs_seg_ros.replay.pictures import ADDED_RGB, MISSING_RGB, OTHER_RGB, difference, side_by_side
+from zs_seg_ros.replay.report import DifferingFrame, Report
+from zs_seg_ros.replay.report_html import html_report
+from zs_seg_ros.replay.report_junit import write_junit
+from zs_seg_ros.replay.report_text import text_report
+from zs_seg_ros.replay.results import FoundObject, FrameResult, RunSettings
+from zs_seg_ros.types import Box
+from zs_seg_ros.vocabulary import TargetClass
+
+HOSTILE = "<script>\"mug\" & 'cup'</script>"
+
+
+def frame(size: int, number: int = 1, name: str = HOSTILE) -> FrameResult:
+    """40x40 with a square of `size` at the top left."""
+    label = np.zeros((40, 40), np.uint16)
+    label[:size, :size] = number
+    thing = FoundObject(name, 0.5, Box(0, 0, size, size), np.ones((size, size), bool), 1)
+    return FrameResult("camera", 0, 1_700_000_000_000_000_001, label, (thing,))
+
+
+def report(*, differs: bool, rate: float | None = None) -> Report:
+    names = (HOSTILE, "duck")
+    comparison = Comparison(names, names, Tolerances())
+    reasons = comparison.add(frame(20), frame(10 if differs else 20))
+    made_with = RunSettings("bag", "fake", tuple(TargetClass(name) for name in names), ())
+    differing = (DifferingFrame("camera", 3, 10**9 + 5, reasons, b"jpeg"),) if differs else ()
+    return Report(
+        "golden",
+        made_with,
+        RunSettings("bag", "other", made_with.classes, ()),
+        comparison.verdict(),
+        differing,
+        Latencies((10.0, 12.0, 40.0), 5),
+        1.5,
+        rate,
+    )
+
+
+class _Reader(HTMLParser):
+    """Which tags there are, and what they refer to."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.sources += [value or "" for name, value in attributes if name in ("src", "href")]
+
+
+@pytest.mark.parametrize("differs", [False, True])
+def test_the_page_holds_everything_in_itself_whatever_classes_are_called(differs: bool) -> None:
+    page = _Reader(html_report(report(differs=differs, rate=2.0)))
+    assert "script" not in page.tags
+    assert "svg" in page.tags
+    assert page.tags.count("img") == differs
+    assert all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
+
+
+def test_the_page_says_the_verdict_first() -> None:
+    page = html_report(report(differs=True))
+    assert page.index("Different results") < page.index("<table>") < page.index("<figure>")
+    assert "camera, picture 3, stamp 1.000000005" in page
+
+
+def test_junit_has_a_case_for_each_class_and_each_check(tmp_path: Path) -> None:
+    write_junit(tmp_path / "report.xml", report(differs=True))
+    [suite] = ElementTree.parse(tmp_path / "report.xml").getroot()
+    failed = [case.get("name") for case in suite if case.find("failure") is not None]
+    assert failed == [HOSTILE, "objects missed", "objects new"]
+    assert suite.get("failures") == "3"
+    assert suite.get("tests") == str(len(suite))
+    assert {"duck", "identities", "frames answered"} <= {case.get("name") for case in suite}
+
+
+def test_the_terminal_gets_a_line_per_class_and_a_summary() -> None:
+    text = text_report(report(differs=True, rate=2.0)).splitlines()
+    [line] = [line for line in text if line.startswith(HOSTILE)]
+    assert line.removeprefix(HOSTILE).split() == ["0.2500", "0", "1", "1", "DIFFERS"]
+    assert "Note: model was fake and is other." in text
+    assert text[-1].startswith("DIFFERENT: 1 frames at 2 × real time")
+
+
+@given(st.lists(st.floats(0.01, 1e5), max_size=50))
+def test_every_latency_is_in_one_bar(values_ms: list[float]) -> None:
+    latencies = Latencies(tuple(values_ms), len(values_ms) + 2)
+    assert sum(count for _, _, count in latencies.bins()) == len(values_ms)
+    assert latencies.dropped == 2
+    assert latency_text(latencies)
+
+
+def test_the_difference_tells_missing_from_new_from_another_class() -> None:
+    golden, now = np.array([[0, 1, 1, 0, 1]], np.uint16), np.array([[0, 1, 0, 2, 2]], np.uint16)
+    drawn = difference(np.full((1, 5, 3), 200, np.uint8), golden, now)
+    assert [tuple(pixel) for pixel in drawn[0].tolist()] == [
+        (100, 100, 100),
+        (100, 100, 100),
+        MISSING_RGB,
+        ADDED_RGB,
+        OTHER_RGB,
+    ]
+
+
+@pytest.mark.parametrize(("side", "drawn_side"), [(40, 40), (1600, 640)])
+def test_pictures_stand_side_by_side_and_large_ones_are_made_smaller(
+    side: int, drawn_side: int
+) -> None:
+    label = np.zeros((side, side), np.uint16)
+    result = FrameResult("camera", 0, 0, label)
+    drawn = side_by_side(np.zeros((side, side, 3), np.uint16), result, result, ("duck",))
+    assert drawn.shape == (drawn_side, 4 * drawn_side + 3 * 4, 3)
+
+
+def test_without_ros_the_command_ends_with_one_sentence(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['rclpy'] = sys.modules['ament_index_python'] = None\n"
+        "from zs_seg_ros.cli.replay_test import main\n"
+        "sys.exit(main(['bag', '--golden', 'file', '--update']))"
+    )
+    package_folder = str(Path(zs_seg_ros.__file__).parents[1])
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{package_folder}:{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 2
+    [line] = run.stderr.splitlines()
+    assert line.startswith("replay_test: replay_test needs ROS 2")

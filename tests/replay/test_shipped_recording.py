@@ -1,0 +1,60 @@
+"""The package tests itself as it tells its users to: the shipped recording, the built-in model, its golden file."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+from replay_processes import make_golden, replay
+from safetensors.numpy import load_file, save_file
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDING = ROOT / "recordings" / "tabletop"
+GOLDEN = RECORDING / "tabletop.golden"
+CPU = ("--device", "cpu")
+
+
+def test_the_built_in_model_finds_what_it_found(tmp_path: Path) -> None:
+    run = replay(RECORDING, "--golden", GOLDEN, *CPU, "--html", tmp_path / "report.html")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "SAME: 60 frames in lockstep" in run.stdout
+
+
+def test_three_runs_are_identical_to_the_byte(tmp_path: Path) -> None:
+    arguments = (
+        "--model",
+        "tabletop",
+        "--classes",
+        "red duck",
+        "green star",
+        "--every",
+        "16",
+        *CPU,
+    )
+    contents = {
+        make_golden(RECORDING, tmp_path / f"{number}.golden", *arguments).read_bytes()
+        for number in range(3)
+    }
+    assert len(contents) == 1
+
+
+def test_weights_with_a_little_noise_are_caught(tmp_path: Path) -> None:
+    worse = tmp_path / "worse"
+    shutil.copytree(ROOT / "models" / "tabletop", worse)
+    weights = load_file(worse / "model.safetensors")
+    generator = np.random.default_rng(1)
+    noisy = {
+        name: (w + 0.05 * w.std() * generator.standard_normal(w.shape)).astype(w.dtype)
+        for name, w in weights.items()
+    }
+    save_file(noisy, worse / "model.safetensors")
+    run = replay(RECORDING, "--golden", GOLDEN, *CPU, "--model", worse)
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert f"Note: model was tabletop and is {worse}." in run.stdout
+
+
+def test_a_wrong_threshold_is_caught() -> None:
+    run = replay(RECORDING, "--golden", GOLDEN, *CPU, "-p", "default_threshold:=0.6")
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "DIFFERENT" in run.stdout

@@ -1,0 +1,69 @@
+"""How long results took, as a histogram."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_BINS = 12
+_BAR_WIDTH = 40
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """values_ms: of the frames with results, from publishing to both results. published: frames that went out."""
+
+    values_ms: tuple[float, ...]
+    published: int
+
+    @property
+    def dropped(self) -> int:
+        """Frames without results."""
+        return self.published - len(self.values_ms)
+
+    def percentile_ms(self, percent: float) -> float:
+        """0 without any."""
+        return float(np.percentile(self.values_ms, percent)) if self.values_ms else 0.0
+
+    def bins(self) -> list[tuple[float, float, int]]:
+        """From, to (milliseconds) and frames. The last one takes what is beyond the 99th percentile, too."""
+        if not self.values_ms:
+            return []
+        low, high = 0.0, self.percentile_ms(99)
+        step = _round_step((high - low) / _BINS)
+        edges = np.arange(low, high + step, step)
+        counts, _ = np.histogram(np.clip(self.values_ms, None, edges[-1]), edges)
+        first = int(np.flatnonzero(counts)[0])
+        return [
+            (float(edges[i]), float(edges[i + 1]), int(counts[i]))
+            for i in range(first, len(counts))
+        ]
+
+
+def _round_step(step_ms: float) -> float:
+    """The next of 1, 2, 5, 10, 20, 50, …"""
+    power = 10.0 ** np.floor(np.log10(max(step_ms, 1.0)))
+    return float(next(power * n for n in (1, 2, 5, 10) if power * n >= step_ms))
+
+
+def latency_text(latencies: Latencies) -> str:
+    """The histogram in characters."""
+    bins = latencies.bins()
+    most = max((count for _, _, count in bins), default=1)
+    lines = [latency_summary(latencies)]
+    for number, (low, high, count) in enumerate(bins, start=1):
+        end = "      " if number == len(bins) else f"{high:<6.0f}"
+        bar = "█" * round(_BAR_WIDTH * count / most) or ("▏" if count else "")
+        lines.append(f"  {low:>6.0f} to {end} ms {count:>6}  {bar}".rstrip())
+    return "\n".join(lines)
+
+
+def latency_summary(latencies: Latencies) -> str:
+    """One line."""
+    if not latencies.values_ms:
+        return f"No results for any of {latencies.published} frames."
+    return (
+        f"Latency: {latencies.percentile_ms(50):.0f} ms (median), {latencies.percentile_ms(95):.0f} ms (95 %), "
+        f"{max(latencies.values_ms):.0f} ms (longest); {latencies.dropped} of {latencies.published} frames dropped"
+    )

@@ -1,0 +1,54 @@
+"""Everything that is told about a replay, whatever it is written to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zs_seg_ros.replay.comparison import Verdict
+from zs_seg_ros.replay.latency import Latencies
+from zs_seg_ros.replay.results import RunSettings
+
+
+@dataclass(frozen=True, eq=False)
+class DifferingFrame:
+    """A frame that differs. jpeg: picture, golden, now and difference side by side."""
+
+    camera: str
+    index: int
+    stamp_ns: int
+    reasons: tuple[str, ...]
+    jpeg: bytes
+
+    @property
+    def title(self) -> str:
+        seconds, nanoseconds = divmod(self.stamp_ns, 10**9)
+        return f"{self.camera}, picture {self.index}, stamp {seconds}.{nanoseconds:09d}"
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """golden, now: what the golden file and the results of today were made with. rate: None in lockstep."""
+
+    golden_file: str
+    golden: RunSettings
+    now: RunSettings
+    verdict: Verdict
+    differing: tuple[DifferingFrame, ...]
+    latencies: Latencies
+    seconds: float
+    rate: float | None = None
+
+    @property
+    def mode(self) -> str:
+        return "in lockstep" if self.rate is None else f"at {self.rate:g} × real time"
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What was set otherwise when the golden file was made, in words."""
+        pairs = {"model": (self.golden.model, self.now.model)}
+        for name in sorted({*self.golden.settings, *self.now.settings} - {"model"}):
+            pairs[name] = (str(self.golden.settings.get(name)), str(self.now.settings.get(name)))
+        pairs["recording"] = (self.golden.recording, self.now.recording)
+        return tuple(
+            f"{name} was {then} and is {now}" for name, (then, now) in pairs.items() if then != now
+        )

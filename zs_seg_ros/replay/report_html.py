@@ -1,0 +1,184 @@
+"""The report as one page for people, with everything in it: no other file, no script, no network."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+
+from zs_seg_ros.errors import ReplayError
+from zs_seg_ros.replay.latency import Latencies, latency_summary
+from zs_seg_ros.replay.pictures import ADDED_RGB, MISSING_RGB, OTHER_RGB
+from zs_seg_ros.replay.report import DifferingFrame, Report
+from zs_seg_ros.replay.report_text import summary
+
+_STYLE = """
+:root { color-scheme: light dark; --text: #1c2024; --soft: #5b6470; --page: #ffffff; --line: #d9dee4;
+  --good: #1a7f45; --bad: #c0322b; --bar: #3b78c9; --bad-row: #fdecea; }
+@media (prefers-color-scheme: dark) { :root { --text: #e6e9ec; --soft: #9aa5b1; --page: #14181c; --line: #343c45;
+  --good: #4cc07c; --bad: #ff8178; --bar: #6aa4ee; --bad-row: #3a2220; } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page); margin: 2rem auto;
+  max-width: 84rem; padding: 0 1.5rem; }
+h1 { font-size: 1.6rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; }
+p { margin: .4rem 0; } .soft { color: var(--soft); }
+.verdict { border-left: .5rem solid var(--good); padding: .2rem 0 .2rem 1rem; }
+.verdict.differs { border-color: var(--bad); }
+.good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; } th, td { padding: .3rem .9rem; border-bottom: 1px solid var(--line);
+  text-align: right; } th { font-weight: 600; color: var(--soft); }
+th:first-child, td:first-child, .text { text-align: left; } tr.differs { background: var(--bad-row); }
+td { font-variant-numeric: tabular-nums; }
+figure { margin: 1.2rem 0 2rem; } figcaption { margin-bottom: .3rem; } figure img { width: 100%; display: block; }
+.panels { display: grid; grid-template-columns: repeat(4, 1fr); color: var(--soft); font-size: .9rem; }
+.key { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 .9em; }
+svg text { fill: var(--soft); font: 12px system-ui, sans-serif; } svg rect { fill: var(--bar); }
+svg line { stroke: var(--line); }
+"""
+_SVG_WIDTH, _SVG_HEIGHT, _SVG_FOOT = 720, 220, 40
+
+
+def write_html(path: Path, report: Report) -> None:
+    """Raises ReplayError when the file cannot be written."""
+    try:
+        path.write_text(html_report(report), encoding="utf-8")
+    except OSError as error:
+        raise ReplayError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def html_report(report: Report) -> str:
+    """The page's text."""
+    verdict = report.verdict
+    heading = "Same results" if verdict.passed else "Different results"
+    parts = [
+        f'<header class="verdict{"" if verdict.passed else " differs"}">',
+        f"<h1>{heading}</h1><p>{escape(summary(report))}</p>",
+        *(f"<p>Note: {escape(change)}.</p>" for change in report.changes),
+        "</header>",
+        _made_with(report),
+        "<h2>Checks</h2>",
+        _table(
+            ("check", "measured", "allowed", ""),
+            (
+                (check.passed, (check.name, check.value, check.limit, _word(check.passed)))
+                for check in verdict.checks
+            ),
+            text_columns=3,
+        ),
+        "<h2>Classes</h2>",
+        _table(
+            ("class", "IoU", "pixels golden", "pixels now", "found", "missed", "new", "", ""),
+            (
+                (
+                    c.passed,
+                    (
+                        c.name,
+                        f"{c.iou:.4f}",
+                        f"{c.golden:,}",
+                        f"{c.now:,}",
+                        str(c.found),
+                        str(c.missed),
+                        str(c.new),
+                        _word(c.passed),
+                        c.note,
+                    ),
+                )
+                for c in verdict.classes
+            ),
+        ),
+    ]
+    if report.rate is not None:
+        parts += ["<h2>Latency</h2>", _histogram(report.latencies)]
+    if report.differing:
+        parts += [f"<h2>The first frames that differ</h2>{_legend()}"]
+        parts += [_figure(frame) for frame in report.differing]
+    title = f"Replay of {escape(report.now.recording)}: {heading.lower()}"
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width">\n'
+        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(parts)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def _made_with(report: Report) -> str:
+    now = report.now
+    cameras = ", ".join(
+        f"{c.name} ({c.transport}{', with depth' if c.depth_transport else ''})"
+        for c in now.cameras
+    )
+    every = "every frame" if now.every == 1 else f"every {now.every}th frame"
+    return (
+        f'<p class="soft">Recording {escape(now.recording)}, {every}; model {escape(now.model)}; '
+        f"cameras: {escape(cameras)}; golden file {escape(report.golden_file)}.</p>"
+    )
+
+
+def _word(passed: bool) -> str:
+    return "ok" if passed else "differs"
+
+
+def _table(
+    heads: Sequence[str], rows: Iterable[tuple[bool, Sequence[str]]], text_columns: int = 1
+) -> str:
+    """rows: whether it passed, and its cells; the cell that says so is coloured."""
+
+    def kind(number: int) -> str:
+        return ' class="text"' if number < text_columns or not heads[number] else ""
+
+    lines = [
+        "<tr>" + "".join(f"<th{kind(i)}>{escape(h)}</th>" for i, h in enumerate(heads)) + "</tr>"
+    ]
+    for passed, cells in rows:
+        row = ""
+        for number, cell in enumerate(cells):
+            text = escape(cell)
+            if cell == _word(passed):
+                text = f'<span class="{"good" if passed else "bad"}">{text}</span>'
+            row += f"<td{kind(number)}>{text}</td>"
+        lines.append(f"<tr{'' if passed else ' class=differs'}>{row}</tr>")
+    return f'<div class="wide"><table>{"".join(lines)}</table></div>'
+
+
+def _legend() -> str:
+    keys = (("missing now", MISSING_RGB), ("new now", ADDED_RGB), ("another class", OTHER_RGB))
+    return '<p class="soft">Difference:' + "".join(
+        f'<span class="key" style="background: rgb{colour}"></span>{name}' for name, colour in keys
+    ) + "</p>"  # fmt: skip
+
+
+def _figure(frame: DifferingFrame) -> str:
+    data = base64.b64encode(frame.jpeg).decode()
+    reasons = escape("; ".join(frame.reasons))
+    return (
+        f"<figure><figcaption><strong>{escape(frame.title)}</strong><br>{reasons}</figcaption>"
+        '<div class="panels"><span>picture</span><span>golden</span><span>now</span><span>difference</span></div>'
+        f'<img alt="Picture, golden, now and difference: {reasons}" src="data:image/jpeg;base64,{data}"></figure>'
+    )
+
+
+def _histogram(latencies: Latencies) -> str:
+    bins = latencies.bins()
+    summary_line = f"<p>{escape(latency_summary(latencies))}.</p>"
+    if not bins:
+        return summary_line
+    most = max(count for _, _, count in bins)
+    step = _SVG_WIDTH / len(bins)
+    bottom = _SVG_HEIGHT - _SVG_FOOT
+    drawn = []
+    for number, (low, _, count) in enumerate(bins):
+        left, height = number * step, (bottom - 20) * count / most
+        drawn.append(
+            f'<rect x="{left + 2:.1f}" y="{bottom - height:.1f}" width="{step - 4:.1f}" height="{height:.1f}"/>'
+            f'<text x="{left + step / 2:.1f}" y="{bottom - height - 5:.1f}" text-anchor="middle">{count or ""}</text>'
+            f'<text x="{left:.1f}" y="{bottom + 16}" text-anchor="{"middle" if number else "start"}">{low:.0f}</text>'
+        )
+    return (
+        f'{summary_line}<div class="wide"><svg viewBox="0 0 {_SVG_WIDTH} {_SVG_HEIGHT}" width="{_SVG_WIDTH}" '
+        f'role="img" aria-label="Histogram of latencies">{"".join(drawn)}'
+        f'<line x1="0" y1="{bottom}" x2="{_SVG_WIDTH}" y2="{bottom}"/>'
+        f'<text x="{_SVG_WIDTH / 2}" y="{_SVG_HEIGHT - 6}" text-anchor="middle">milliseconds from publishing a '
+        "picture to its results; frames a bar</text></svg></div>"
+    )

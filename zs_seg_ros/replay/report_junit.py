@@ -1,0 +1,64 @@
+"""The report as JUnit XML, which CI systems show: one test case per class and one per check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from zs_seg_ros.errors import ReplayError
+from zs_seg_ros.replay.report import Report
+
+_SUITE = "replay_test"
+
+
+def write_junit(path: Path, report: Report) -> None:
+    """Raises ReplayError when the file cannot be written."""
+    verdict = report.verdict
+    cases = [
+        (
+            f"{_SUITE}.class",
+            c.name,
+            c.passed,
+            f"IoU {c.iou:.4f}; objects: {c.found} found, {c.missed} missed, {c.new} new"
+            + (f"; {c.note}" if c.note else ""),
+        )
+        for c in verdict.classes
+    ]
+    cases += [
+        (f"{_SUITE}.check", c.name, c.passed, f"{c.value}; allowed: {c.limit}")
+        for c in verdict.checks
+    ]
+    suite = _suite(tests=len(cases), failures=sum(not passed for _, _, passed, _ in cases))
+    suite.set("time", f"{report.seconds:.3f}")
+    for group, name, passed, text in cases:
+        case = ElementTree.SubElement(suite, "testcase", classname=group, name=name)
+        if passed:
+            ElementTree.SubElement(case, "system-out").text = text
+        else:
+            ElementTree.SubElement(case, "failure", message=text)
+    _write(path, suite)
+
+
+def write_junit_error(path: Path, reason: str) -> None:
+    """For a replay that could not run. Raises ReplayError when the file cannot be written."""
+    suite = _suite(tests=1, errors=1)
+    case = ElementTree.SubElement(suite, "testcase", classname=_SUITE, name="replay")
+    ElementTree.SubElement(case, "error", message=reason)
+    _write(path, suite)
+
+
+def _suite(tests: int, failures: int = 0, errors: int = 0) -> ElementTree.Element:
+    counts = {"tests": tests, "failures": failures, "errors": errors, "skipped": 0}
+    return ElementTree.Element(
+        "testsuite", {"name": _SUITE, **{name: str(count) for name, count in counts.items()}}
+    )
+
+
+def _write(path: Path, suite: ElementTree.Element) -> None:
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    ElementTree.indent(root)
+    try:
+        ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+    except OSError as error:
+        raise ReplayError(f"{path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,44 @@
+"""The report on the terminal."""
+
+from __future__ import annotations
+
+from zs_seg_ros.replay.latency import latency_text
+from zs_seg_ros.replay.report import Report
+
+
+def text_report(report: Report) -> str:
+    """A line per class, a line per check, and a summary."""
+    verdict = report.verdict
+    width = max([len("class"), *(len(c.name) for c in verdict.classes)])
+    lines = [f"{'class':<{width}}     IoU   found  missed  new"]
+    for c in verdict.classes:
+        note = f"  {c.note}" if c.note else ""
+        lines.append(
+            f"{c.name:<{width}}  {c.iou:.4f}  {c.found:>6}  {c.missed:>6}  {c.new:>3}  "
+            f"{_word(c.passed)}{note}"
+        )
+    lines += ["", f"{'check':<16}  {'measured':<36}  allowed"]
+    for check in verdict.checks:
+        lines.append(
+            f"{check.name:<16}  {check.value:<36}  {check.limit:<7}  {_word(check.passed)}"
+        )
+    if report.rate is not None:
+        lines += ["", latency_text(report.latencies)]
+    for change in report.changes:
+        lines += ["", f"Note: {change}."]
+    lines += ["", summary(report)]
+    return "\n".join(lines)
+
+
+def summary(report: Report) -> str:
+    """One sentence."""
+    verdict = report.verdict
+    outcome = "SAME" if verdict.passed else "DIFFERENT"
+    return (
+        f"{outcome}: {verdict.frames} frames {report.mode} in {report.seconds:.1f} s, mIoU {verdict.mean_iou:.4f}, "
+        f"{verdict.differing} frames differ beyond a tolerance."
+    )
+
+
+def _word(passed: bool) -> str:
+    return "ok" if passed else "DIFFERS"
