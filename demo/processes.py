@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import TracebackType
 
@@ -20,6 +21,10 @@ class RosProcesses:
         self._running: list[ChildProcess] = []
 
     def start(self, name: str, parameters: dict[str, str]) -> ChildProcess:
+        if shutil.which(name) is None:
+            raise DemoError(
+                f"{name} is not on PATH: run the demo with `make demo`, which builds it"
+            )
         arguments = ["--ros-args"] if parameters else []
         for parameter, value in parameters.items():
             arguments += ["-p", f"{parameter}:={value}"]

@@ -45,7 +45,7 @@ def test_weights_with_a_little_noise_are_caught(tmp_path: Path) -> None:
     weights = load_file(worse / "model.safetensors")
     generator = np.random.default_rng(1)
     noisy = {
-        name: (w + 0.05 * w.std() * generator.standard_normal(w.shape)).astype(w.dtype)
+        name: np.asarray(w + 0.05 * w.std() * generator.standard_normal(w.shape), w.dtype)
         for name, w in weights.items()
     }
     save_file(noisy, worse / "model.safetensors")

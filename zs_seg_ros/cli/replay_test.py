@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from zs_seg_ros.ros.replay_run import ReplayRequest
 
 SAME, DIFFERS, COULD_NOT_RUN, INTERRUPTED = 0, 1, 2, 130
+_DROPPED_IN_REAL_TIME, _SWITCHES_IN_REAL_TIME = 1.0, 0.1
+"""There frames are dropped, and a thing whose second frame is dropped gets its identity later."""
 
 _DESCRIPTION = """\
 Play a recording through segmentation_node and compare what it answers with a golden file: a recording in, a verdict
@@ -148,9 +150,10 @@ def _request(arguments: argparse.Namespace) -> ReplayRequest:
         tuple(arguments.param),
     )
     name = arguments.node
-    dropped = arguments.dropped
-    if dropped is None:
-        dropped = 0.0 if arguments.rate is None else 1.0
+    in_lockstep = arguments.rate is None
+    default = Tolerances()
+    dropped = default.dropped if in_lockstep else _DROPPED_IN_REAL_TIME
+    switches = default.switches if in_lockstep else _SWITCHES_IN_REAL_TIME
     return ReplayRequest(
         arguments.bag,
         arguments.golden,
@@ -164,9 +167,9 @@ def _request(arguments: argparse.Namespace) -> ReplayRequest:
             match_iou=arguments.match_iou,
             missed=arguments.missed,
             new=arguments.new,
-            switches=arguments.switches,
+            switches=switches if arguments.switches is None else arguments.switches,
             position_m=arguments.position,
-            dropped=dropped,
+            dropped=dropped if arguments.dropped is None else arguments.dropped,
             exact=arguments.exact,
         ),
         arguments.pictures,
@@ -239,8 +242,11 @@ def _parser() -> argparse.ArgumentParser:
     _share_option(limit, "--match-iou", default.match_iou, "least overlap of an object found again")
     _share_option(limit, "--missed", default.missed, "golden objects that may be missed")
     _share_option(limit, "--new", default.new, "objects that may be new, of the golden ones")
-    _share_option(
-        limit, "--switches", default.switches, "identities that may change, of all objects"
+    limit(
+        "--switches",
+        type=_share,
+        metavar="SHARE",
+        help="identities that may change, of all objects, 0 to 1 (default: 0.01 in lockstep, 0.1 with --rate)",
     )
     limit(
         "--position",

@@ -288,7 +288,7 @@ class Comparison:
 
 def _share_check(name: str, count: int, of: int, limit: float, what: str) -> Check:
     share = count / of if of else float(count > 0)
-    return Check(name, share <= limit, f"{count} of {of} {what} ({share:.1%})", f"{limit:.1%}")
+    return Check(name, share <= limit, f"{count} of {of} {what} ({share:.2%})", f"{limit:.1%}")
 
 
 def is_exactly(golden: FrameResult, now: FrameResult) -> bool:
