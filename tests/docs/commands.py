@@ -17,10 +17,11 @@ from pathlib import Path
 import launch_stand_ins
 import yaml
 from ament_index_python.packages import get_package_prefix
-from pages import ROOT, SHELL, blocks_of, inline_code_of
+from pages import ROOT, SHELL, blocks_of, inline_code_of, runs_in_ci
 from PIL import Image
 from ros2_commands import Ros2Commands
 
+from zs_seg_ros.cli import bag_player, replay_test
 from zs_seg_ros.cli import main as zs_seg
 
 PREFIX = Path(get_package_prefix("zs_seg_ros"))
@@ -28,6 +29,7 @@ NOT_RUN = {
     "rosdep install": "needs rosdep's database and root; package.xml is what it reads",
     "colcon build": "`make workspace` does it, before every test",
     "source install/setup.bash": "of the workspace that colcon built",
+    ". ": "sets variables",
     "export": "sets variables; paths in it are checked",
     "python3 -m pip install": "changes the environment",
     "pip install": "changes the environment",
@@ -63,9 +65,9 @@ def commands_of(page: Path) -> list[Command]:
     """Of all blocks without a language and of the text, from top to bottom."""
     found: list[tuple[int, Command]] = []
     for block in blocks_of(page):
-        if block.language in SHELL:
-            text = block.text.replace("\\\n", " ")
-            for offset, line in enumerate(text.splitlines()):
+        texts = [block.text] if block.language in SHELL else runs_in_ci(block)
+        for text in texts:
+            for offset, line in enumerate(text.replace("\\\n", " ").splitlines()):
                 place = f"{page.relative_to(ROOT)}:{block.line + offset}"
                 found += [(block.line + offset, Command(place, w)) for w in simple_commands(line)]
     for number, code in inline_code_of(page):
@@ -159,9 +161,15 @@ def _check_python(command: Command, ros2: Ros2Commands, folder: Path) -> None:
 def _check_ros2(command: Command, ros2: Ros2Commands, folder: Path) -> None:
     kind, *arguments = command.words[1:]
     if kind == "run":
-        package, executable, *_ = arguments
+        package, executable, *given = arguments
         assert package == "zs_seg_ros", f"{command}: nobody checks executables of {package}"
         assert (PREFIX / "lib/zs_seg_ros" / executable).is_file(), f"{command}: no {executable}"
+        parse = {"bag_player": bag_player.parse, "replay_test": replay_test.parse}.get(executable)
+        if parse is not None and given:
+            try:
+                parse(given)
+            except SystemExit:
+                raise AssertionError(f"{command}: {executable} does not take that") from None
     elif kind == "launch":
         _check_launch(command, arguments)
     else:

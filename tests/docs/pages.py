@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "training/README.md")),
@@ -44,6 +46,13 @@ def blocks_of(page: Path) -> list[Block]:
             lines.append(line)
     assert not start, f"{page}: the block at line {start} has no end"
     return blocks
+
+
+def runs_in_ci(block: Block) -> list[str]:
+    """What the steps of a CI's jobs run; none for other YAML."""
+    content = yaml.safe_load(block.text) if block.language == "yaml" else {}
+    jobs = content.get("jobs", {}).values()
+    return [step["run"] for job in jobs for step in job["steps"] if "run" in step]
 
 
 def prose_of(page: Path) -> str:

@@ -136,8 +136,16 @@ class Listener:
     def request(self, name: str, kind: Any, request: Any) -> Any:
         client = self.node.create_client(kind, name)
         self.wait_for(client.service_is_ready)
-        future = client.call_async(request)
-        self.wait_for(future.done)
+        future, again = client.call_async(request), time.monotonic() + 10
+
+        def answered() -> bool:
+            """An answer is lost where the service has not found its caller yet."""
+            nonlocal future, again
+            if time.monotonic() > again:
+                future, again = client.call_async(request), time.monotonic() + 10
+            return bool(future.done())
+
+        self.wait_for(answered)
         self.node.destroy_client(client)
         return future.result()
 

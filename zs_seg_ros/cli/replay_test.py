@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code. Wrong arguments raise SystemExit (argparse)."""
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell that starts us behind ignores SIGINT
         signal.signal(number, signal.default_int_handler)
-    arguments = _parser().parse_args(argv)
+    arguments = parse(argv)
     try:
         _check_arguments(arguments)
         return _update(arguments) if arguments.update else _check(arguments)
@@ -174,6 +174,11 @@ def _request(arguments: argparse.Namespace) -> ReplayRequest:
         ),
         arguments.pictures,
     )
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """What was given; None: to this process. Wrong arguments raise SystemExit (argparse), with the code 2."""
+    return _parser().parse_args(argv)
 
 
 def _parser() -> argparse.ArgumentParser:
