@@ -18,9 +18,9 @@ _KEPT = 8
 class DepthPairing:
     """Pairs the frames of one camera with its depth images by their stamps. Thread-safe.
 
-    A frame whose depth has not come yet waits until it comes or the next frame does; then it goes on without
-    depth, and is counted in `unpaired`. While no depth comes at all, frames do not wait; `expected` says that the first
-    one is known to come.
+    A frame whose depth has not come yet waits until it comes, the next frame does, or it is overdue; then it goes on
+    without depth, and is counted in `unpaired`. While no depth comes at all, frames do not wait; `expected` says that
+    the first one is known to come.
     """
 
     def __init__(self, tolerance_ns: int, expected: bool = False) -> None:
@@ -54,6 +54,13 @@ class DepthPairing:
                 return []
             self._waiting = None
             return [replace(waiting, depth=depth)]
+
+    def overdue(self, received_before_ns: int) -> list[Frame]:
+        """The frame that waits, if it came in before that time: no other picture may come that would release it."""
+        with self._lock:
+            if self._waiting is None or self._waiting.received_ns >= received_before_ns:
+                return []
+            return self._release()
 
     def end(self) -> list[Frame]:
         """No more depth will come: the frame that waits, if one does."""

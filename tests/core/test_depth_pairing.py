@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from zs_seg_ros.depth_pairing import DepthPairing
@@ -39,6 +41,15 @@ def test_depth_that_is_known_to_come_is_waited_for_from_the_first_frame_on() -> 
     assert pairing.add_frame(frame(200)) == []
     assert stamps(pairing.end()) == [(200, None)]
     assert pairing.end() == []
+
+
+def test_a_frame_does_not_wait_for_ever() -> None:
+    pairing = DepthPairing(20 * MS, expected=True)
+    pairing.add_frame(replace(frame(100), received_ns=5))
+    assert pairing.overdue(received_before_ns=5) == []
+    assert stamps(pairing.overdue(received_before_ns=6)) == [(100, None)]
+    assert pairing.overdue(received_before_ns=6) == []
+    assert pairing.unpaired == 1
 
 
 def test_depth_that_comes_later_is_waited_for() -> None:

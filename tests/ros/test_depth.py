@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -158,6 +159,17 @@ def test_markers_show_boxes_and_names_and_remove_the_old_ones(planner: Planner) 
     box = next(m for m in markers if m.ns == "boxes")
     assert box.pose.position.z == pytest.approx(2.0, abs=0.01)
     assert box.color.a > 0 and box.scale.x > 0 and box.pose.orientation.w == 1.0
+
+
+def test_the_last_picture_before_a_pause_is_answered_without_its_depth(planner: Planner) -> None:
+    answer(planner, wall())
+    message = image(PICTURE)
+    stamp(message, time.time_ns() + 10**9)
+    objects = planner.outputs("objects")
+    planner.send(message)
+    found = planner.output_with_stamp_of(message, objects).objects
+    assert len(found) == 2
+    assert not any(thing.has_position for thing in found)
 
 
 @pytest.mark.parametrize(

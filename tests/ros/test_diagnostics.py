@@ -54,7 +54,7 @@ def test_a_camera_that_is_silent_is_reported(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("zs_seg_ros.ros.followed_topic.SILENCE_S", 0.2)
     with running_node() as planner:
         planner.node.create_publisher(Image, "/camera/image_raw", 10)
-        status = planner.diagnosis_saying("camera", "no image on /camera/image_raw", "silent")
+        status = planner.diagnosis_saying("camera", "no message on /camera/image_raw", "silent")
         assert status.level == status.WARN
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ from zs_seg_ros.ros.diagnostics import WARN, LastProblem, Problem
 from zs_seg_ros.ros.followed_topic import FollowedTopic
 from zs_seg_ros.ros.parameters import CameraParameters
 from zs_seg_ros.types import DepthImage, Frame
+
+_LONGEST_WAIT_NS = 500_000_000
 
 
 class DepthInput:
@@ -41,6 +44,7 @@ class DepthInput:
             else topic("depth/image_raw", Image)
         )
         self._info = topic("camera_info", CameraInfo)
+        self._pairing = DepthPairing(TOLERANCE_NS)
 
     def subscribe(self, hand_on: Callable[[Frame], None], longest_side: Callable[[], int]) -> None:
         self._hand_on, self._longest_side = hand_on, longest_side
@@ -56,8 +60,11 @@ class DepthInput:
         self._info.unsubscribe()
 
     def follow(self) -> None:
+        """And let a picture go on that has waited for its depth for long. Called once a second."""
         self._depth.follow()
         self._info.follow()
+        for frame in self._pairing.overdue(time.monotonic_ns() - _LONGEST_WAIT_NS):
+            self._hand_on(frame)
 
     def add_frame(self, frame: Frame) -> None:
         """Hand the frame on as soon as its depth is there, or as soon as it is clear that none comes."""
@@ -85,7 +92,9 @@ class DepthInput:
 
     def problems(self) -> list[Problem]:
         """What is wrong with depth. Called once a second."""
-        problems = [p for p in (self._depth.problem(), self._info.problem()) if p is not None]
+        # A camera_info that holds until further notice may come once.
+        info = self._info.problem(silence_matters=self._intrinsics is None)
+        problems = [p for p in (self._depth.problem(), info) if p is not None]
         unpaired = self._pairing.unpaired - self._unpaired_before
         self._unpaired_before = self._pairing.unpaired
         if unpaired and not problems and not self.bad_depth.recent:

@@ -90,7 +90,7 @@ class FollowedTopic:
         usual_s = gaps[len(gaps) // 2] if gaps else 0.0
         return time.monotonic() - self._last_message_s > max(SILENCE_S, 3 * usual_s)
 
-    def problem(self) -> Problem | None:
+    def problem(self, silence_matters: bool = True) -> Problem | None:
         """Why nothing is heard on this topic, if so."""
         offered = self._offered()
         silence_s = time.monotonic() - self._last_message_s
@@ -111,9 +111,9 @@ class FollowedTopic:
                 f"QoS mismatch: a publisher of {self.topic} is best effort and {self._parameter} is "
                 "reliable; set it to auto or best_effort",
             )
-        if self._silent():
+        if silence_matters and self._silent():
             return Problem(
                 WARN,
-                f"no image on {self.topic} for {silence_s:.0f} s: its publisher is there but silent",
+                f"no message on {self.topic} for {silence_s:.0f} s: its publisher is there but silent",
             )
         return None
