@@ -12,7 +12,7 @@ from pathlib import Path
 import bags
 import psutil
 import pytest
-from processes import finish, parts, start
+from label_processes import finish, parts, start
 
 from zs_seg_ros.errors import LabellingError
 from zs_seg_ros.labelling.ray_run import RayCluster
