@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -15,8 +15,6 @@ from torch.nn import functional
 
 from zs_seg_ros.types import Label, Segmentation
 
-Part = tuple[slice, slice]
-"""Rows and columns."""
 _FINITE = 1e4
 """Stands for infinity, and with a minus for NaN: interpolated, those would spread to their neighbours."""
 _CLASSES_AT_ONCE = 16  # bounds the memory: full-size logits of 16 classes at 1280x720 are 59 MB
@@ -100,40 +98,33 @@ def _most_certain_one_by_one(
     pixels, better = np.empty(best.size, np.float32), np.empty(size, np.bool_)
     for channel in present:
         small = maps[channel]
-        for small_part, part in _where(small > just_below[channel], size):
-            full = pixels[: best[part].size].reshape(best[part].shape)
-            cv2.resize(small[small_part], full.shape[::-1], dst=full)
-            if just_below[channel] > lowest:
-                full[full <= just_below[channel]] = lowest
-            np.greater(full, best[part], out=better[part])
-            np.copyto(label[part], ids[channel], where=better[part])
-            cv2.max(best[part], full, dst=best[part])
+        high_enough = small > just_below[channel]
+        rows, full_rows = _where(high_enough.any(axis=1), size[0])
+        columns, full_columns = _where(high_enough.any(axis=0), size[1])
+        part = full_rows, full_columns
+        full = pixels[: best[part].size].reshape(best[part].shape)
+        cv2.resize(small[rows, columns], full.shape[::-1], dst=full)
+        if just_below[channel] > lowest:
+            full[full <= just_below[channel]] = lowest
+        np.greater(full, best[part], out=better[part])
+        np.copyto(label[part], ids[channel], where=better[part])
+        cv2.max(best[part], full, dst=best[part])
     return label, best
 
 
-def _where(present: NDArray[np.bool_], size: tuple[int, int]) -> Iterator[tuple[Part, Part]]:
-    """Rectangles that hold all that is present in a map, and what becomes of them when it is resized to `size`."""
-    for rows, full_rows in _stretches(present.any(axis=1), size[0]):
-        for columns, full_columns in _stretches(present[rows].any(axis=0), size[1]):
-            yield (rows, columns), (full_rows, full_columns)
+def _where(present: NDArray[np.bool_], length: int) -> tuple[slice, slice]:
+    """From the first to the last that is present, with at least one more on each side, and what becomes of these places
+    when all are resized to `length`.
 
-
-def _stretches(present: NDArray[np.bool_], length: int) -> Iterator[tuple[slice, slice]]:
-    """Stretches that hold all that is present, with at least one place more on each side, and what becomes of them when
-    all is resized to `length`.
-
-    present: (n,). The slices are as long, to each other, as n is to `length`: to resize the one to the other gives what
-    resizing all would give there.
+    present: (n,), not all False. The slices are as long, to each other, as n is to `length`: to resize the one to the
+    other gives what resizing all would give there.
     """
     parts = math.gcd(len(present), length)
     unit, full_unit = len(present) // parts, length // parts
-    there = present.reshape(parts, unit).any(axis=1)
-    wanted = there.copy()
-    wanted[1:] |= there[:-1]
-    wanted[:-1] |= there[1:]
-    changes = np.flatnonzero(np.diff(wanted, prepend=False, append=False))
-    for first, end in changes.reshape(-1, 2).tolist():
-        yield slice(first * unit, end * unit), slice(first * full_unit, end * full_unit)
+    places = np.flatnonzero(present)
+    first = max(int(places[0]) // unit - 1, 0)
+    end = min(int(places[-1]) // unit + 2, parts)
+    return slice(first * unit, end * unit), slice(first * full_unit, end * full_unit)
 
 
 def _confidence(logits: NDArray[np.float32], label: Label) -> NDArray[np.uint8]:
