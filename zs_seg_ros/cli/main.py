@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from zs_seg_ros import (
     LoadOptions,
@@ -83,6 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _FAILED
 
 
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="zs-seg", description="Zero-shot segmentation: find things in pictures by their names."
@@ -90,6 +94,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"zs-seg {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
+    _add_segment(commands)
+    _add_label(commands)
+    _add_bench(commands)
+    _add_fetch(commands)
+    return parser
+
+
+def _add_segment(commands: _Commands) -> None:
     segment = commands.add_parser(
         "segment",
         help="find things in pictures",
@@ -106,20 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a picture, or a folder of pictures",
     )
     add("--classes", nargs="+", required=True, type=target_class, metavar="CLASS", help="see above")
-    add(
-        "--model",
-        default="tabletop",
-        help="a built-in name, a folder or a Hugging Face id (default: tabletop, a demonstration)",
-    )
-    add("--revision", default="", help="of a Hugging Face id (default: the newest on disk)")
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
-    add("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: auto)")
-    add(
-        "--threshold",
-        type=_share,
-        default=0.5,
-        help="least confidence of a labelled pixel, 0 to 1 (default: 0.5)",
-    )
+    _add_model_options(add)
     add("-o", "--output", type=Path, metavar="PNG", help="write the overlay (default: none)")
     add(
         "--label",
@@ -129,6 +128,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--json", action="store_true", help="print the table as JSON, and nothing else on stdout")
 
+
+def _add_label(commands: _Commands) -> None:
     label = commands.add_parser(
         "label",
         help="label recordings",
@@ -165,20 +166,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="positions, too: from CAM/depth/image_raw, registered to the pictures, and CAM/camera_info",
     )
-    add(
-        "--model",
-        default="tabletop",
-        help="a built-in name, a folder or a Hugging Face id (default: tabletop, a demonstration)",
-    )
-    add("--revision", default="", help="of a Hugging Face id (default: the newest on disk)")
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
-    add("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: auto)")
-    add(
-        "--threshold",
-        type=_share,
-        default=0.5,
-        help="least confidence of a labelled pixel, 0 to 1 (default: 0.5)",
-    )
+    _add_model_options(add)
     add("--min-area", type=_whole, default=50, metavar="PIXELS", help="of an object (default: 50)")
     add("--max-objects", type=_count, default=100, metavar="N", help="in a picture (default: 100)")
     add("--no-track", action="store_true", help="give objects no identities")
@@ -198,6 +186,8 @@ def _parser() -> argparse.ArgumentParser:
         help="work on this Ray cluster: auto (the one on this machine) or HOST:PORT",
     )
 
+
+def _add_bench(commands: _Commands) -> None:
     bench = commands.add_parser(
         "bench",
         help="measure a model",
@@ -217,18 +207,38 @@ def _parser() -> argparse.ArgumentParser:
     add("--repeats", type=_count, default=3, help="(default: 3)")
     add("--threshold", type=_share, default=0.5, help="0 to 1 (default: 0.5)")
     add("--no-reference", action="store_true", help="measure this package alone")
-    add("--revision", default="", help="of a Hugging Face id (default: the newest on disk)")
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
-    add("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: auto)")
+    _add_loading_options(add)
     add("--compile", action="store_true", help="compile the model with torch.compile")
     add("--json", type=Path, metavar="FILE", help="write the figures there, too")
     add("--plot", type=Path, metavar="PNG", help="draw them (needs matplotlib)")
 
+
+def _add_fetch(commands: _Commands) -> None:
     fetch = commands.add_parser("fetch", help="download a model", description=_FETCH_HELP)
     fetch.set_defaults(run=_fetch)
     fetch.add_argument("model", metavar="MODEL", help="for example CIDAS/clipseg-rd64-refined")
     fetch.add_argument("--revision", default="", help="branch, tag or commit (default: the newest)")
-    return parser
+
+
+def _add_model_options(add: Callable[..., object]) -> None:
+    add(
+        "--model",
+        default="tabletop",
+        help="a built-in name, a folder or a Hugging Face id (default: tabletop, a demonstration)",
+    )
+    _add_loading_options(add)
+    add(
+        "--threshold",
+        type=_share,
+        default=0.5,
+        help="least confidence of a labelled pixel, 0 to 1 (default: 0.5)",
+    )
+
+
+def _add_loading_options(add: Callable[..., object]) -> None:
+    add("--revision", default="", help="of a Hugging Face id (default: the newest on disk)")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    add("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: auto)")
 
 
 def target_class(text: str) -> TargetClass:
