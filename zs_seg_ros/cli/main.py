@@ -11,12 +11,12 @@ from typing import TypeAlias
 
 from zs_seg_ros import (
     LoadOptions,
-    TargetClass,
     Vocabulary,
     VocabularyError,
     ZeroShotSegmentationError,
     __version__,
 )
+from zs_seg_ros.cli.argument_types import count, share, size, target_class, whole
 
 _FAILED, _INTERRUPTED = 2, 130
 
@@ -167,13 +167,13 @@ def _add_label(commands: _Commands) -> None:
         help="positions, too: from CAM/depth/image_raw, registered to the pictures, and CAM/camera_info",
     )
     _add_model_options(add)
-    add("--min-area", type=_whole, default=50, metavar="PIXELS", help="of an object (default: 50)")
-    add("--max-objects", type=_count, default=100, metavar="N", help="in a picture (default: 100)")
+    add("--min-area", type=whole, default=50, metavar="PIXELS", help="of an object (default: 50)")
+    add("--max-objects", type=count, default=100, metavar="N", help="in a picture (default: 100)")
     add("--no-track", action="store_true", help="give objects no identities")
-    add("--batch", type=_count, default=4, metavar="N", help="pictures at once (default: 4)")
+    add("--batch", type=count, default=4, metavar="N", help="pictures at once (default: 4)")
     add(
         "--slice",
-        type=_count,
+        type=count,
         default=300,
         metavar="N",
         help="frames, about: what an interruption costs at most, and a task of Ray (default: 300)",
@@ -202,10 +202,10 @@ def _add_bench(commands: _Commands) -> None:
     add(
         "--random", action="store_true", help="MODEL is a kind: its published shape, random weights"
     )
-    add("--classes", nargs="+", type=_count, default=[1, 2, 4, 8, 16, 32], metavar="N")
-    add("--size", type=_size, default=(640, 480), help="of the picture (default: 640x480)")
-    add("--repeats", type=_count, default=3, help="(default: 3)")
-    add("--threshold", type=_share, default=0.5, help="0 to 1 (default: 0.5)")
+    add("--classes", nargs="+", type=count, default=[1, 2, 4, 8, 16, 32], metavar="N")
+    add("--size", type=size, default=(640, 480), help="of the picture (default: 640x480)")
+    add("--repeats", type=count, default=3, help="(default: 3)")
+    add("--threshold", type=share, default=0.5, help="0 to 1 (default: 0.5)")
     add("--no-reference", action="store_true", help="measure this package alone")
     _add_loading_options(add)
     add("--compile", action="store_true", help="compile the model with torch.compile")
@@ -229,7 +229,7 @@ def _add_model_options(add: Callable[..., object]) -> None:
     _add_loading_options(add)
     add(
         "--threshold",
-        type=_share,
+        type=share,
         default=0.5,
         help="least confidence of a labelled pixel, 0 to 1 (default: 0.5)",
     )
@@ -239,39 +239,6 @@ def _add_loading_options(add: Callable[..., object]) -> None:
     add("--revision", default="", help="of a Hugging Face id (default: the newest on disk)")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     add("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: auto)")
-
-
-def target_class(text: str) -> TargetClass:
-    name, equals, phrases = text.partition("=")
-    if not equals:
-        return TargetClass(text)
-    return TargetClass(name, tuple(phrases.split("|")))
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
-    return value
-
-
-def _whole(text: str) -> int:
-    return 0 if text == "0" else _count(text)
-
-
-def _count(text: str) -> int:
-    if not (text.isdecimal() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return int(text)
-
-
-def _size(text: str) -> tuple[int, int]:
-    """(width, height)."""
-    width, _, height = text.partition("x")
-    return _count(width), _count(height)
 
 
 def _segment(arguments: argparse.Namespace) -> int:

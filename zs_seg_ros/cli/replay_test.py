@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import signal
 import sys
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zs_seg_ros.cli.main import target_class
+from zs_seg_ros.cli.argument_types import count, positive, share, target_class, whole
 from zs_seg_ros.errors import ReplayError, ZeroShotSegmentationError
 from zs_seg_ros.replay.comparison import Tolerances
 
@@ -195,21 +194,21 @@ def _parser() -> argparse.ArgumentParser:
     add("--cameras", nargs="+", default=[], metavar="CAM", help="(default: all of the recording)")
     add(
         "--every",
-        type=_count,
+        type=count,
         default=0,
         metavar="N",
         help="with --update: use every N-th picture of each camera (default: 1)",
     )
     add(
         "--timeout",
-        type=_positive,
+        type=positive,
         default=30.0,
         metavar="S",
         help="seconds to wait for the results of one picture (default: 30)",
     )
     add(
         "--rate",
-        type=_positive,
+        type=positive,
         metavar="R",
         help="no lockstep: publish at R × the recorded speed, and tell latencies and dropped frames",
     )
@@ -249,20 +248,20 @@ def _parser() -> argparse.ArgumentParser:
     _share_option(limit, "--new", default.new, "objects that may be new, of the golden ones")
     limit(
         "--switches",
-        type=_share,
+        type=share,
         metavar="SHARE",
         help="identities that may change, of all objects, 0 to 1 (default: 0.01 in lockstep, 0.1 with --rate)",
     )
     limit(
         "--position",
-        type=_positive,
+        type=positive,
         default=default.position_m,
         metavar="M",
         help=f"metres within which 95 %% of the objects must be (default: {default.position_m:g})",
     )
     limit(
         "--dropped",
-        type=_share,
+        type=share,
         metavar="SHARE",
         help="frames that may have no results, 0 to 1 (default: 0 in lockstep, 1 with --rate)",
     )
@@ -272,7 +271,7 @@ def _parser() -> argparse.ArgumentParser:
     output("--html", type=Path, metavar="FILE", help="write a page with pictures, for people")
     output(
         "--pictures",
-        type=_whole,
+        type=whole,
         default=5,
         metavar="N",
         help="differing frames to draw there (default: 5)",
@@ -284,41 +283,11 @@ def _share_option(add: object, name: str, default: float, text: str) -> None:
     assert callable(add)
     add(
         name,
-        type=_share,
+        type=share,
         default=default,
         metavar="SHARE",
         help=f"{text}, 0 to 1 (default: {default:g})",
     )
-
-
-def _number(text: str, low: float, high: float, what: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (low <= value <= high and math.isfinite(value)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
-    return value
-
-
-def _share(text: str) -> float:
-    return _number(text, 0.0, 1.0, "a number from 0 to 1")
-
-
-def _positive(text: str) -> float:
-    return _number(text, 1e-6, 1e9, "a number above 0")
-
-
-def _whole(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if _whole(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return int(text)
 
 
 def _parameter(text: str) -> str:

@@ -1,0 +1,55 @@
+"""What command lines take, checked: argparse tells the sentence of the error."""
+
+from __future__ import annotations
+
+import math
+from argparse import ArgumentTypeError
+
+from zs_seg_ros.vocabulary import TargetClass
+
+
+def target_class(text: str) -> TargetClass:
+    """ "red mug", or "mug=red mug|red cup": a name with its phrases."""
+    name, equals, phrases = text.partition("=")
+    if not equals:
+        return TargetClass(text)
+    return TargetClass(name, tuple(phrases.split("|")))
+
+
+def share(text: str) -> float:
+    """0..1."""
+    return _number(text, 0.0, 1.0, "a number from 0 to 1")
+
+
+def positive(text: str) -> float:
+    return _number(text, 1e-6, 1e9, "a number above 0")
+
+
+def _number(text: str, low: float, high: float, what: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise ArgumentTypeError(f"{text!r} is not {what}")
+    return value
+
+
+def whole(text: str) -> int:
+    """0, 1, 2, ..."""
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def count(text: str) -> int:
+    """1, 2, 3, ..."""
+    if not (text.isdecimal() and int(text) > 0):
+        raise ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(text)
+
+
+def size(text: str) -> tuple[int, int]:
+    """ "640x480": (width, height)."""
+    width, _, height = text.partition("x")
+    return count(width), count(height)
