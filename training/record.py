@@ -15,15 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from rosbags.interfaces import (
-    Connection,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
+from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from tqdm import tqdm
 
@@ -37,6 +29,7 @@ from training.recording_messages import (
     typestore_with_label_info,
 )
 from training.scene import Renderer, Rendering, as_mesh_vertices
+from zs_seg_ros.recording import offered_qos
 
 RATE_HZ = 10
 FRAMES_PER_SCENE = 60
@@ -133,8 +126,8 @@ class BagWriter:
     def __enter__(self) -> BagWriter:
         self._writer.open()
         for topics, qos in (
-            (FRAME_TOPICS, _qos(latched=False)),
-            (LATCHED_TOPICS, _qos(latched=True)),
+            (FRAME_TOPICS, offered_qos(depth=5)),
+            (LATCHED_TOPICS, offered_qos(depth=1, latched=True)),
         ):
             for topic, message_type in topics.items():
                 self._connections[topic] = self._writer.add_connection(
@@ -149,21 +142,6 @@ class BagWriter:
         connection = self._connections[topic]
         data = self._store.serialize_cdr(message, connection.msgtype)
         self._writer.write(connection, stamp_ns, data)
-
-
-def _qos(latched: bool) -> Qos:
-    for_ever = QosTime(9223372036, 854775807)
-    return Qos(
-        history=QosHistory.KEEP_LAST,
-        depth=1 if latched else 5,
-        reliability=QosReliability.RELIABLE,
-        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
-        deadline=for_ever,
-        lifespan=for_ever,
-        liveliness=QosLiveliness.AUTOMATIC,
-        liveliness_lease_duration=for_ever,
-        avoid_ros_namespace_conventions=False,
-    )
 
 
 def write_bag(folder: Path, truth: GroundTruth) -> None:

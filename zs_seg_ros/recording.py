@@ -14,9 +14,12 @@ from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.interfaces import (
     Connection,
     ConnectionExtRosbag2,
+    Qos,
     QosDurability,
     QosHistory,
+    QosLiveliness,
     QosReliability,
+    QosTime,
 )
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
@@ -28,6 +31,24 @@ SHIPPED = Path("recordings", "tabletop")
 GROUND_TRUTH_FILE = "ground_truth.json"
 DEFAULT_DEPTH = 10
 """Of a topic whose depth was not recorded; rosbag2's, too."""
+
+
+_FOR_EVER = QosTime(9223372036, 854775807)
+
+
+def offered_qos(depth: int = 0, reliable: bool = True, latched: bool = False) -> Qos:
+    """What a recording says that a publisher offered. depth 0: not known, as in what is recorded from DDS."""
+    return Qos(
+        history=QosHistory.KEEP_LAST if depth else QosHistory.UNKNOWN,
+        depth=depth,
+        reliability=QosReliability.RELIABLE if reliable else QosReliability.BEST_EFFORT,
+        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        deadline=_FOR_EVER,
+        lifespan=_FOR_EVER,
+        liveliness=QosLiveliness.AUTOMATIC,
+        liveliness_lease_duration=_FOR_EVER,
+        avoid_ros_namespace_conventions=False,
+    )
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
 from zs_seg_ros.errors import RecordingError
 from zs_seg_ros.playback import Playback, PlaybackOptions
-from zs_seg_ros.recording import RecordedMessage, Recording
-from zs_seg_ros.testing.recordings import quality_of_service, write_recording
+from zs_seg_ros.recording import RecordedMessage, Recording, offered_qos
+from zs_seg_ros.testing.recordings import write_recording
 
 TIMEOUT_S = 30.0
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 10_000_000
 COUNT = 50
-LATCHED = quality_of_service(latched=True, depth=2)
+LATCHED = offered_qos(latched=True, depth=2)
 """/count has 50 messages, 10 ms apart; /state, latched, one at each tenth of them, a moment before."""
 EVERYTHING = PlaybackOptions(("/count", "/state"))
 

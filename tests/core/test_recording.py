@@ -15,8 +15,13 @@ import pytest
 from numpy.typing import NDArray
 
 from zs_seg_ros.errors import RecordingError
-from zs_seg_ros.recording import Recording, ground_truth_labels, shipped_recording
-from zs_seg_ros.testing.recordings import quality_of_service, write_recording
+from zs_seg_ros.recording import (
+    Recording,
+    ground_truth_labels,
+    offered_qos,
+    shipped_recording,
+)
+from zs_seg_ros.testing.recordings import write_recording
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "recordings" / "tabletop"
@@ -208,11 +213,11 @@ def test_memory_does_not_grow_with_the_recording(recording: Recording) -> None:
     ("offered", "latched", "reliable", "depth"),
     [
         ([], False, True, 10),
-        ([quality_of_service(depth=3)], False, True, 3),
-        ([quality_of_service(reliable=False)], False, False, 10),
-        ([quality_of_service(latched=True, depth=1)] * 3, True, True, 3),
-        ([quality_of_service(latched=True)] * 12, True, True, 12),
-        ([quality_of_service(reliable=False), quality_of_service(latched=True)], False, True, 10),
+        ([offered_qos(depth=3)], False, True, 3),
+        ([offered_qos(reliable=False)], False, False, 10),
+        ([offered_qos(latched=True, depth=1)] * 3, True, True, 3),
+        ([offered_qos(latched=True)] * 12, True, True, 12),
+        ([offered_qos(reliable=False), offered_qos(latched=True)], False, True, 10),
     ],
     ids=["nothing", "depth", "best effort", "latched by three", "latched by twelve", "a mixture"],
 )

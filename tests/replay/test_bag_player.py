@@ -25,9 +25,9 @@ from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from zs_seg_ros.recording import Recording
+from zs_seg_ros.recording import Recording, offered_qos
 from zs_seg_ros.ros.player_services import rosbag2
-from zs_seg_ros.testing.recordings import NOT_INSTALLED, quality_of_service, write_recording
+from zs_seg_ros.testing.recordings import NOT_INSTALLED, write_recording
 
 TIMEOUT_S = 30.0
 START_NS = 1_700_000_000_000_000_000
@@ -49,9 +49,9 @@ def written(folder: Path, **how: Any) -> Path:
         # Three characters and what comes with them are a multiple of four bytes: DDS fills up to that.
         messages.append((time_ns + 1, "/count", f"{number:03}"))
     offered = {
-        "/state": [quality_of_service(latched=True, depth=2)],
-        "/sensor": [quality_of_service(reliable=False, depth=3)],
-        "/count": [quality_of_service(depth=100)],
+        "/state": [offered_qos(latched=True, depth=2)],
+        "/sensor": [offered_qos(reliable=False, depth=3)],
+        "/count": [offered_qos(depth=100)],
     }
     write_recording(folder, messages, offered, {"/thing": NOT_INSTALLED}, **how)
     return folder

@@ -13,11 +13,6 @@ from rosbags.interfaces import (
     ConnectionExtRosbag2,
     MessageDefinitionFormat,
     Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
 )
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import get_types_from_msg
@@ -33,7 +28,7 @@ from zs_seg_ros.labelling.messages import (
 )
 from zs_seg_ros.labelling.plan import VOCABULARY_TOPIC, Camera
 from zs_seg_ros.labelling.results import FrameResult
-from zs_seg_ros.recording import Recording
+from zs_seg_ros.recording import Recording, offered_qos
 from zs_seg_ros.vocabulary import Vocabulary
 
 _METADATA_VERSION: Literal[8] = 8
@@ -91,12 +86,12 @@ def write_labelled_bag(
             for connection in recording.connections
             if connection.topic in topics
         }
-        connections |= add_result_topics(writer, cameras, [_qos()])
+        connections |= add_result_topics(writer, cameras, [offered_qos(depth=5)])
         connections[VOCABULARY_TOPIC] = writer.add_connection(
             VOCABULARY_TOPIC,
             VOCABULARY,
             typestore=message_types(),
-            offered_qos_profiles=[_qos(latched=True)],
+            offered_qos_profiles=[offered_qos(depth=1, latched=True)],
         )
         words = serialised(vocabulary_message(vocabulary))
         writer.write(connections[VOCABULARY_TOPIC], recording.start_ns, words)
@@ -145,19 +140,3 @@ def _unknown(message_type: str, types: Typestore) -> tuple[str, str]:
     definition = "# The definition was not in the recording that this one is a copy of.\n"
     types.register(get_types_from_msg(definition, message_type))
     return definition, types.hash_rihs01(message_type)
-
-
-def _qos(latched: bool = False) -> Qos:
-    """What the node offers."""
-    for_ever = QosTime(9223372036, 854775807)
-    return Qos(
-        history=QosHistory.KEEP_LAST,
-        depth=1 if latched else 5,
-        reliability=QosReliability.RELIABLE,
-        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
-        deadline=for_ever,
-        lifespan=for_ever,
-        liveliness=QosLiveliness.AUTOMATIC,
-        liveliness_lease_duration=for_ever,
-        avoid_ros_namespace_conventions=False,
-    )

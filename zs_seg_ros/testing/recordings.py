@@ -5,35 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
+from rosbags.interfaces import Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 TEXT = "std_msgs/msg/String"
 NOT_INSTALLED = "nobodys_msgs/msg/Thing"
-_FOR_EVER = QosTime(9223372036, 854775807)
-
-
-def quality_of_service(reliable: bool = True, latched: bool = False, depth: int = 0) -> Qos:
-    """depth 0: not known, as in what is recorded from DDS."""
-    return Qos(
-        history=QosHistory.KEEP_LAST if depth else QosHistory.UNKNOWN,
-        depth=depth,
-        reliability=QosReliability.RELIABLE if reliable else QosReliability.BEST_EFFORT,
-        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
-        deadline=_FOR_EVER,
-        lifespan=_FOR_EVER,
-        liveliness=QosLiveliness.AUTOMATIC,
-        liveliness_lease_duration=_FOR_EVER,
-        avoid_ros_namespace_conventions=False,
-    )
 
 
 def write_recording(
