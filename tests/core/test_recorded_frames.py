@@ -12,15 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zs_seg_ros.errors import RecordingError
+from zs_seg_ros.recorded_cameras import RecordedCamera, find_cameras, named_camera
 from zs_seg_ros.recording import Recording
-from zs_seg_ros.replay.recorded_frames import (
-    RecordedCamera,
-    find_cameras,
-    frames,
-    named_camera,
-    stamp_of,
-    with_stamp,
-)
+from zs_seg_ros.replay.recorded_frames import frames, stamp_of, with_stamp
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,6 +61,12 @@ def test_the_shipped_recordings_ground_truth_and_depth_are_no_cameras() -> None:
     with Recording(ROOT / "recordings" / "tabletop") as recording:
         [camera] = find_cameras(recording)
     assert camera.topics == ("/camera/image_raw", "/camera/depth/image_raw", "/camera/camera_info")
+
+
+def test_depth_pictures_are_no_camera_when_compressed_either(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", Camera("front"), Camera("arm/depth", depth_pictures=True))
+    with Recording(bag) as recording:
+        assert [camera.name for camera in find_cameras(recording)] == ["front"]
 
 
 def test_a_camera_that_is_not_there_is_told_with_what_is(tmp_path: Path) -> None:

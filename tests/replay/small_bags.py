@@ -23,7 +23,10 @@ _types: dict[str, Any] = dict(_store.types)
 
 @dataclass(frozen=True)
 class Camera:
-    """What to record of a camera. depth_late_ns: how much later depth is recorded than its picture."""
+    """What to record of a camera. depth_late_ns: how much later depth is recorded than its picture.
+
+    depth_pictures: no pictures but compressed depth images, in the place of pictures.
+    """
 
     name: str = "camera"
     compressed: bool = False
@@ -32,6 +35,7 @@ class Camera:
     depth_late_ns: int = 0
     without_depth: tuple[int, ...] = ()
     stamp_late_ns: int = 0
+    depth_pictures: bool = False
 
 
 def picture(number: int) -> NDArray[np.uint8]:
@@ -76,6 +80,10 @@ def _messages(camera: Camera, number: int, time_ns: int) -> list[tuple[int, str,
     """How late, topic, message."""
     name, header = camera.name, _header(time_ns + camera.stamp_late_ns)
     shown = picture(number)
+    if camera.depth_pictures:
+        depth = np.full((HEIGHT, WIDTH), 1000, np.uint16)
+        encoded = _compressed(header, depth, "16UC1; png compressed ")
+        return [(0, f"/{name}/image_raw/compressed", encoded)]
     if camera.compressed:
         found = [(0, f"/{name}/image_raw/compressed", _compressed(header, shown, "png"))]
     else:

@@ -163,7 +163,7 @@ def test_a_missing_topic_is_named_with_what_the_recording_has(
     assert run.returncode == 2
     [line] = run.stderr.splitlines()
     assert "/arm/left/image_raw/compressed, which the recording" in line
-    assert "it has /front/image_raw, /rear/image_raw/compressed" in line
+    assert "it has /front/image_raw (sensor_msgs/msg/Image), /rear/image_raw/compressed (" in line
     [error] = ElementTree.parse(junit).iter("error")
     assert error.get("message") in line
 

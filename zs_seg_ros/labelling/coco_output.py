@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from zs_seg_ros.compressed_images import picture_from_compressed
 from zs_seg_ros.image_reading import picture_from_image, stamp_ns
 from zs_seg_ros.labelling.messages import IMAGE, found_objects, message_types
-from zs_seg_ros.labelling.plan import Camera, is_compressed
+from zs_seg_ros.labelling.plan import Camera
 from zs_seg_ros.labelling.results import FrameResult
 from zs_seg_ros.masks import encode_runs
 from zs_seg_ros.recording import RecordedMessage, Recording
@@ -43,7 +43,7 @@ def write_coco(
 ) -> Iterator[None]:
     """Write it all into the new folder `folder`. Yields after each picture of the recording."""
     folder.mkdir(parents=True)
-    waiting: dict[str, deque[RecordedMessage]] = {c.pictures.name: deque() for c in cameras}
+    waiting: dict[str, deque[RecordedMessage]] = {c.image: deque() for c in cameras}
     pictures: Iterator[_Timed] = ((m.time_ns, m) for m in recording.messages(waiting))
     found: Iterator[_Timed] = ((r.time_ns + 1, r) for r in results)
     with _Annotations(folder, vocabulary) as annotations:
@@ -52,7 +52,7 @@ def write_coco(
                 waiting[item.topic.name].append(item)
                 yield
             else:
-                message = _picture_of(item, waiting[item.camera.pictures.name])
+                message = _picture_of(item, waiting[item.camera.image])
                 annotations.add(item, message)
 
 
@@ -89,7 +89,7 @@ class _Annotations:
         number = self._images.count + 1
         label = message_types().deserialize_cdr(result.label, IMAGE)
         name = f"{result.camera.name}/{number:06}"
-        picture = self._write_picture(name, message)
+        picture = self._write_picture(result.camera, name, message)
         _write_png(self._folder / "labels" / f"{name}.png", _pixels(label))
         self._images.add(
             {
@@ -118,11 +118,11 @@ class _Annotations:
                 }
             )
 
-    def _write_picture(self, name: str, message: RecordedMessage) -> str:
+    def _write_picture(self, camera: Camera, name: str, message: RecordedMessage) -> str:
         """Its file name inside images/. A JPEG stays the bytes that it is."""
         content = message.content
         path = self._folder / "images" / name
-        if not is_compressed(message.topic):
+        if camera.transport == "raw":
             _write_png(path.with_suffix(".png"), _bgr(picture_from_image(content)))
             return f"{name}.png"
         data = bytes(content.data)

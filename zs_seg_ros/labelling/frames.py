@@ -15,7 +15,7 @@ from zs_seg_ros.image_reading import (
     picture_from_image,
     stamp_ns,
 )
-from zs_seg_ros.labelling.plan import Camera, Slice, is_compressed
+from zs_seg_ros.labelling.plan import Camera, Slice
 from zs_seg_ros.projection import Intrinsics
 from zs_seg_ros.recording import RecordedMessage, Recording
 from zs_seg_ros.types import DepthImage, Frame, Wanted
@@ -36,11 +36,10 @@ def read_frames(
     margin_ns = 0
     for camera in cameras:
         reader = _CameraReader(camera, problems)
-        topics = [t.name for t in (camera.pictures, camera.depth, camera.info) if t is not None]
-        readers.update(dict.fromkeys(topics, reader))
-        if camera.info is not None:
+        readers.update(dict.fromkeys(camera.topics, reader))
+        if camera.info:
             margin_ns = _MARGIN_NS
-            reader.start_with(recording.messages([camera.info.name]))
+            reader.start_with(recording.messages([camera.info]))
     start_ns = None if part.start_ns is None else part.start_ns - margin_ns
     stop_ns = None if part.stop_ns is None else part.stop_ns + margin_ns
     for message in recording.messages(readers, start_ns, stop_ns):
@@ -57,7 +56,7 @@ class _CameraReader:
         self._problems = problems
         self._pairing = DepthPairing(TOLERANCE_NS, expected=True) if camera.depth else None
         self._intrinsics: Intrinsics | None = None
-        self._wanted = Wanted(objects=True, surfaces=camera.depth is not None)
+        self._wanted = Wanted(objects=True, surfaces=bool(camera.depth))
 
     def start_with(self, infos: Iterator[RecordedMessage]) -> None:
         """Take the recording's first camera_info until another one comes."""
@@ -67,9 +66,9 @@ class _CameraReader:
 
     def read(self, message: RecordedMessage, inside: bool) -> list[Frame]:
         """The frames that are complete now. inside: whether the message is in the slice itself."""
-        camera, topic = self._camera, message.topic
+        camera, topic = self._camera, message.topic.name
         try:
-            if topic == camera.pictures:
+            if topic == camera.image:
                 return self._picture(message) if inside else self.end()
             if topic == camera.info:
                 self._intrinsics = None
@@ -77,7 +76,7 @@ class _CameraReader:
                 return []
             return self._depth(message)
         except (ImageError, RecordingError) as error:
-            self._problems[f"{topic.name}: {error}"] += 1
+            self._problems[f"{topic}: {error}"] += 1
             return []
 
     def end(self) -> list[Frame]:
@@ -86,7 +85,7 @@ class _CameraReader:
 
     def _picture(self, message: RecordedMessage) -> list[Frame]:
         content = message.content
-        compressed = is_compressed(message.topic)
+        compressed = self._camera.transport == "compressed"
         frame = Frame(
             self._camera.name,
             picture_from_compressed(content) if compressed else picture_from_image(content),
@@ -101,7 +100,7 @@ class _CameraReader:
         if self._intrinsics is None or self._pairing is None:
             return []
         content: Any = message.content
-        compressed = is_compressed(message.topic)
+        compressed = self._camera.depth_transport == "compressed"
         values = depth_from_compressed(content) if compressed else depth_from_image(content)
         stamp = stamp_ns(content.header.stamp)
         return self._pairing.add_depth(DepthImage(values, self._intrinsics, stamp))

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from zs_seg_ros.camera_topics import depth_topic, info_topic
 from zs_seg_ros.errors import RecordingError
 from zs_seg_ros.pipeline import Settings
-from zs_seg_ros.recording import RecordedTopic, Recording
+from zs_seg_ros.recorded_cameras import RecordedCamera, find_cameras, listed
+from zs_seg_ros.recording import Recording
 from zs_seg_ros.segmenters import LoadOptions
 from zs_seg_ros.vocabulary import Vocabulary
 
-_IMAGE, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
-_INFO = "sensor_msgs/msg/CameraInfo"
-_DEPTH_ENCODINGS = ("16UC1", "32FC1")
 RESULTS = "/zs_seg"
 VOCABULARY_TOPIC = f"{RESULTS}/vocabulary"
 
@@ -44,13 +43,8 @@ class LabelRequest:
 
 
 @dataclass(frozen=True)
-class Camera:
-    """A camera's topics in a recording. depth and info: None where no positions are wanted."""
-
-    name: str
-    pictures: RecordedTopic
-    depth: RecordedTopic | None = None
-    info: RecordedTopic | None = None
+class Camera(RecordedCamera):
+    """A camera of a recording, and the topics of its results. Without depth and info: no positions are wanted."""
 
     @property
     def label(self) -> str:
@@ -64,10 +58,6 @@ class Camera:
     @property
     def objects(self) -> str:
         return f"{RESULTS}/{self.name}/objects"
-
-
-def is_compressed(topic: RecordedTopic) -> bool:
-    return topic.message_type == _COMPRESSED
 
 
 @dataclass(frozen=True)
@@ -104,12 +94,9 @@ def make_plans(request: LabelRequest) -> tuple[Plan, ...]:
             [plan.name for plan in plans], request.out.name if one else folder.absolute().name
         )
         with Recording(folder) as recording:
-            cameras = find_cameras(recording, request.cameras, request.depth)
-            frames = sum(camera.pictures.message_count for camera in cameras)
-            if not frames:
-                topics = ", ".join(camera.pictures.name for camera in cameras)
-                raise RecordingError(f"the recording {folder} has no picture on {topics}")
-            slices = _cut(recording, max(1, math.ceil(frames / request.frames_per_slice)))
+            cameras = _cameras(recording, request)
+            frames = sum(recording.topics[camera.image].message_count for camera in cameras)
+            slices = _cut(recording, math.ceil(frames / request.frames_per_slice))
         plans.append(Plan(folder.absolute(), name, cameras, frames, slices))
     return tuple(plans)
 
@@ -126,54 +113,16 @@ def _cut(recording: Recording, count: int) -> tuple[Slice, ...]:
     return tuple(Slice(n, a, b) for n, (a, b) in enumerate(zip(starts, stops, strict=True)))
 
 
-def find_cameras(
-    recording: Recording, names: Sequence[str], depth: bool = False
-) -> tuple[Camera, ...]:
-    """The cameras of these names or, without any, all that the recording has pictures of.
-
-    Raises RecordingError when a topic is missing; it says what there is.
-    """
-    found = {}
-    for suffix, message_type in (("/image_raw/compressed", _COMPRESSED), ("/image_raw", _IMAGE)):
-        for topic in recording.topics.values():
-            name = topic.name.removesuffix(suffix).strip("/")
-            if topic.name.endswith(suffix) and topic.message_type == message_type and name:
-                found[name] = topic  # raw, where both are recorded, as the node reads by default
-    if not names:
-        names = [name for name in sorted(found) if not _is_depth(recording, name, found[name])]
-        if not names:
-            raise _missing(recording, "topic CAM/image_raw or CAM/image_raw/compressed of images")
+def _cameras(recording: Recording, request: LabelRequest) -> tuple[Camera, ...]:
+    """Raises RecordingError when a topic is missing; it says what there is."""
     cameras = []
-    for name in dict.fromkeys(name.strip("/") for name in names):
-        if name not in found:
-            raise _missing(recording, f"topic /{name}/image_raw or /{name}/image_raw/compressed")
-        cameras.append(Camera(name, found[name], *(_depth(recording, name) if depth else ())))
+    for camera in find_cameras(recording, request.cameras):
+        if request.depth and not camera.depth:
+            either = " or ".join(depth_topic(camera.name, kind) for kind in ("raw", "compressed"))
+            raise RecordingError(
+                f"the recording {recording.folder} has no depth of the camera {camera.name!r}: no images on {either}, "
+                f"or no {info_topic(camera.name)}; it has {listed(recording)}"
+            )
+        depth, info = (camera.depth, camera.info) if request.depth else ("", "")
+        cameras.append(Camera(camera.name, camera.image, depth, info))
     return tuple(cameras)
-
-
-def _is_depth(recording: Recording, name: str, topic: RecordedTopic) -> bool:
-    if name.split("/")[-1] == "depth":
-        return True
-    if is_compressed(topic):
-        return False
-    first = next(iter(recording.messages([topic.name])), None)
-    return first is not None and first.content.encoding in _DEPTH_ENCODINGS
-
-
-def _depth(recording: Recording, name: str) -> tuple[RecordedTopic, RecordedTopic]:
-    """Topics of a camera's depth images and of its camera_info."""
-    plain, compressed = (f"/{name}/depth/image_raw{end}" for end in ("", "/compressedDepth"))
-    depth = recording.topics.get(plain) or recording.topics.get(compressed)
-    if depth is None or depth.message_type not in (_IMAGE, _COMPRESSED):
-        raise _missing(recording, f"topic {plain} or {compressed} of images")
-    info = recording.topics.get(f"/{name}/camera_info")
-    if info is None or info.message_type != _INFO:
-        raise _missing(recording, f"topic /{name}/camera_info")
-    return depth, info
-
-
-def _missing(recording: Recording, what: str) -> RecordingError:
-    there = ", ".join(f"{t.name} ({t.message_type})" for t in recording.topics.values())
-    return RecordingError(
-        f"the recording {recording.folder} has no {what}; it has {there or 'no topic at all'}"
-    )

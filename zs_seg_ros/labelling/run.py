@@ -111,7 +111,7 @@ def _write(
 ) -> None:
     vocabulary = replace(request.vocabulary, stamp_ns=recording.start_ns)
     if request.form == "coco":
-        topics = [camera.pictures for camera in plan.cameras]
+        topics = [recording.topics[camera.image] for camera in plan.cameras]
         steps = write_coco(folder, recording, plan.cameras, vocabulary, results)
     else:
         topics = list(recording.topics.values())

@@ -11,6 +11,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
+from zs_seg_ros.camera_topics import image_topic
 from zs_seg_ros.compressed_images import picture_from_compressed
 from zs_seg_ros.image_reading import picture_from_image
 from zs_seg_ros.msg import ObjectMaskArray
@@ -72,7 +73,7 @@ class CameraTopics:
         group = MutuallyExclusiveCallbackGroup()
         self._pictures = FollowedTopic(
             node,
-            f"/{camera.name}/image_raw" + ("/compressed" if self._compressed else ""),
+            image_topic(camera.name, camera.transport),
             CompressedImage if self._compressed else Image,
             camera.reliability,
             f"{camera.name}.reliability",

@@ -9,6 +9,7 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from zs_seg_ros.camera_topics import depth_topic, info_topic
 from zs_seg_ros.compressed_images import depth_from_compressed
 from zs_seg_ros.depth_pairing import TOLERANCE_NS, DepthPairing
 from zs_seg_ros.errors import ImageError
@@ -29,7 +30,7 @@ class DepthInput:
         def topic(name: str, message_type: Any) -> FollowedTopic:
             return FollowedTopic(
                 node,
-                f"/{camera.name}/{name}",
+                name,
                 message_type,
                 camera.reliability,
                 f"{camera.name}.reliability",
@@ -38,12 +39,11 @@ class DepthInput:
 
         compressed = camera.depth_transport == "compressed"
         self._read = depth_from_compressed if compressed else depth_from_image
-        self._depth = (
-            topic("depth/image_raw/compressedDepth", CompressedImage)
-            if compressed
-            else topic("depth/image_raw", Image)
+        self._depth = topic(
+            depth_topic(camera.name, camera.depth_transport),
+            CompressedImage if compressed else Image,
         )
-        self._info = topic("camera_info", CameraInfo)
+        self._info = topic(info_topic(camera.name), CameraInfo)
         self._pairing = DepthPairing(TOLERANCE_NS)
 
     def subscribe(self, hand_on: Callable[[Frame], None], longest_side: Callable[[], int]) -> None:

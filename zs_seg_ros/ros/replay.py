@@ -19,17 +19,13 @@ from std_msgs.msg import Header
 
 import zs_seg_ros.msg as messages
 from zs_seg_ros.compressed_images import picture_from_compressed
+from zs_seg_ros.depth_pairing import TOLERANCE_NS
 from zs_seg_ros.errors import ReplayError
 from zs_seg_ros.image_reading import picture_from_image, stamp_ns
 from zs_seg_ros.masks import decode_runs
+from zs_seg_ros.recorded_cameras import RecordedCamera
 from zs_seg_ros.recording import RecordedMessage, Recording
-from zs_seg_ros.replay.recorded_frames import (
-    DEPTH_TOLERANCE_NS,
-    RecordedCamera,
-    RecordedFrame,
-    stamp_of,
-    with_stamp,
-)
+from zs_seg_ros.replay.recorded_frames import RecordedFrame, stamp_of, with_stamp
 from zs_seg_ros.replay.results import FoundObject, FrameResult, Identities
 from zs_seg_ros.ros.conversions import image_message, time_message
 from zs_seg_ros.ros.node_under_test import NodeUnderTest
@@ -197,7 +193,7 @@ class Replay:
         before = self._depth_stamp_of.get(camera.name)
         depth = _depth_of(frame, info)
         self._publish_depth(camera, depth)
-        if before is None or abs(frame.stamp_ns - before) <= DEPTH_TOLERANCE_NS:
+        if before is None or abs(frame.stamp_ns - before) <= TOLERANCE_NS:
             self._wait_until_arrived(camera.depth)
 
     def _publish_info(self, camera: RecordedCamera, info: RecordedMessage) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
 from zs_seg_ros.errors import ReplayError
-from zs_seg_ros.replay.recorded_frames import RecordedCamera
+from zs_seg_ros.recorded_cameras import RecordedCamera
 from zs_seg_ros.replay.results import EXEMPLARS, RunSettings
 from zs_seg_ros.ros.child_process import ChildProcess
 from zs_seg_ros.ros.node_under_test import NodeUnderTest
