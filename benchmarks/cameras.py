@@ -1,9 +1,10 @@
 """Four cameras with one model in one node, against four nodes with a model each.
 
-    scripts/run.sh python benchmarks/cameras.py [--seconds 30] [--model FOLDER_OR_ID] [--device auto]
+    scripts/run.sh python benchmarks/cameras.py [--seconds 30] [--model FOLDER_OR_ID | --random clipseg] [--device auto]
 
 Each camera sends 640x480 as fast as it is looked at (10 Hz). Counted are the label images that come out a second, all
-cameras together, and the memory that the nodes' processes do not share. Without --model the built-in one.
+cameras together, and the memory that the nodes' processes do not share. Without --model the built-in one; --random
+takes the published shape of a kind of model with random weights, as `zs-seg bench --random` does.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ros_environment import ros_environment
+
+from zs_seg_ros.testing import write_published
 
 CAMERAS = ("front", "rear", "left", "right")
 
@@ -104,18 +108,7 @@ def measure(nodes: Sequence[Sequence[str]], arguments: argparse.Namespace) -> tu
     return float(answer.stdout.split()[-1]), memory_mb
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--model", default="tabletop")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--listen", nargs="+", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.listen:
-        run_cameras(arguments.seconds, arguments.listen)
-    os.environ |= ros_environment()
+def compare(arguments: argparse.Namespace) -> None:
     one_rate, one_mb = measure([CAMERAS], arguments)
     four_rate, four_mb = measure([[camera] for camera in CAMERAS], arguments)
     print(f"one node with 4 cameras: {one_rate:.1f} labels a second, {one_mb:.0f} MB")
@@ -123,6 +116,25 @@ def main() -> int:
     print(
         f"ratio: {one_rate / four_rate:.2f} times the throughput, {one_mb / four_mb:.2f} of the memory"
     )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--model", default="tabletop")
+    parser.add_argument("--random", metavar="KINDS")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--listen", nargs="+", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.listen:
+        run_cameras(arguments.seconds, arguments.listen)
+    os.environ |= ros_environment()
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.random:
+            arguments.model = write_published(arguments.random, Path(folder))
+        compare(arguments)
     return 0
 
 

@@ -16,6 +16,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters import LoadOptions, load_segmenter
 from zs_seg_ros.segmenters.base import Segmenter
+from zs_seg_ros.segmenters.side_by_side import SideBySide
 from zs_seg_ros.types import Batch, DetectedObject, Segmentation
 from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
 
@@ -107,6 +108,18 @@ def test_a_batch_is_as_good_as_its_pictures_one_by_one(loaded: Loaded) -> None:
         [alone] = loaded.segment(vocabulary, one)
         assert same_label(result, alone) > 0.99  # sums may be added up in another order
         assert len(result.instances or ()) == len(alone.instances or ())
+
+
+def test_pictures_side_by_side_are_as_good_as_one_by_one(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vocabulary = words(*loaded.family.names(4))
+    pictures = [picture(48, 64, 1), picture(90, 40, 2), picture(48, 64, 3)]
+    expected = [loaded.segment(vocabulary, one)[0] for one in pictures]
+    monkeypatch.setattr(loaded.segmenter, "_side_by_side", SideBySide(2))
+    for result, alone in zip(loaded.segment(vocabulary, *pictures), expected, strict=True):
+        assert np.array_equal(result.label, alone.label)
+        assert np.array_equal(result.confidence, alone.confidence)
 
 
 def test_the_order_of_classes_changes_nothing(loaded: Loaded) -> None:

@@ -7,11 +7,14 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import Segmenter
 from zs_seg_ros.segmenters.checkpoint import find_checkpoint
+
+if TYPE_CHECKING:
+    from zs_seg_ros.segmenters.torch_segmenter import TorchSegmenter
 
 # `model_type` in the checkpoint's config.json -> module and class, imported when chosen.
 # Whole segmenters:
@@ -70,8 +73,16 @@ def load_segmenter(model: str, options: LoadOptions = LoadOptions()) -> Segmente
         from zs_seg_ros.segmenters.fake import FakeSegmenter
 
         return FakeSegmenter()
-    if "+" in model and not os.path.isdir(os.path.expanduser(model)):
-        return _load_pair(model, options)
+    is_pair = "+" in model and not os.path.isdir(os.path.expanduser(model))
+    segmenter = _load_pair(model, options) if is_pair else _load_whole(model, options)
+    if (
+        segmenter.device == "cpu" and not options.compile
+    ):  # what is compiled is for all cores at once
+        segmenter.put_pictures_side_by_side()
+    return segmenter
+
+
+def _load_whole(model: str, options: LoadOptions) -> TorchSegmenter[Any]:
     folder = find_checkpoint(model, options.revision)
     kind = model_type(model, folder)
     if kind in DETECTORS:
@@ -84,11 +95,11 @@ def load_segmenter(model: str, options: LoadOptions = LoadOptions()) -> Segmente
         )
     if kind not in FAMILIES:
         raise _unknown(model, kind)
-    segmenter: Segmenter[Any] = _load(FAMILIES[kind], model, folder, options)
+    segmenter: TorchSegmenter[Any] = _load(FAMILIES[kind], model, folder, options)
     return segmenter
 
 
-def _load_pair(model: str, options: LoadOptions) -> Segmenter[Any]:
+def _load_pair(model: str, options: LoadOptions) -> TorchSegmenter[Any]:
     separator = " + " if " + " in model else "+"  # a folder's name may hold a + without spaces
     names = [name.strip() for name in model.split(separator)]
     if len(names) != 2 or not all(names):

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 
 import torch
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Features, Segmenter
+from zs_seg_ros.segmenters.side_by_side import SideBySide
 from zs_seg_ros.types import Batch, Segmentation, size_of
 
 
 class TorchSegmenter(Segmenter[Features]):
     """Gives GPU memory back, and survives when there is too little of it."""
 
+    _side_by_side: SideBySide | None = None
+
+    def put_pictures_side_by_side(self) -> None:
+        """From now on let each picture of a batch have a core of its own, where there are several."""
+        if torch.get_num_threads() > 1:
+            self._side_by_side = SideBySide(torch.get_num_threads())
+
     @torch.inference_mode()
     def segment(self, batch: Batch, encoded: EncodedVocabulary[Features]) -> list[Segmentation]:
         if not encoded.vocabulary.classes:
             return [Segmentation.nothing(size_of(picture)) for picture in batch.pictures]
-        return self._segment(batch, encoded)
+        found: list[Segmentation] = []
+        if self._side_by_side is not None:
+            one_by_one = [replace(batch, pictures=(picture,)) for picture in batch.pictures]
+            found = self._side_by_side.map(lambda one: self.segment(one, encoded)[0], one_by_one)
+        rest = batch.pictures[len(found) :]
+        return found + self._segment(replace(batch, pictures=rest), encoded) if rest else found
 
     @abstractmethod
     def _segment(self, batch: Batch, encoded: EncodedVocabulary[Features]) -> list[Segmentation]:
