@@ -3,7 +3,8 @@
     scripts/run.sh python benchmarks/cameras.py [--seconds 30] [--model FOLDER_OR_ID | --random clipseg] [--device auto]
 
 Each camera sends 640x480 as fast as it is looked at (10 Hz). Counted are the label images that come out a second, all
-cameras together, and the memory that the nodes' processes do not share. Without --model the built-in one; --random
+cameras together, and memory: what is resident, as `top` shows it, and what would be free again without the nodes (their
+processes share libraries, and the files of weights). Without --model the built-in one; --random
 takes the published shape of a kind of model with random weights, as `zs-seg bench --random` does.
 """
 
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,15 +79,30 @@ def start_node(name: str, cameras: Sequence[str], model: str, device: str) -> su
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
 
 
-def own_memory_mb(process: int) -> float:
-    """What the system would get back if the process ended."""
+@dataclass(frozen=True)
+class Figures:
+    """Of one node or of several: labels a second, and MB."""
+
+    labels_per_s: float
+    resident_mb: float
+    own_mb: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.labels_per_s:.1f} labels a second, {self.resident_mb:.0f} MB resident, "
+            f"{self.own_mb:.0f} MB of their own"
+        )
+
+
+def memory_mb(process: int, kind: str) -> float:
+    """kind: Rss, or Private_ for what the system would get back if the process ended."""
     rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
-    private = [line for line in rollup.splitlines() if line.startswith("Private_")]
-    return sum(int(line.split()[1]) for line in private) / 1024
+    counted = [line for line in rollup.splitlines() if line.startswith(kind)]
+    return sum(int(line.split()[1]) for line in counted) / 1024
 
 
-def measure(nodes: Sequence[Sequence[str]], arguments: argparse.Namespace) -> tuple[float, float]:
-    """nodes: the cameras of each. Labels a second, and MB of all."""
+def measure(nodes: Sequence[Sequence[str]], arguments: argparse.Namespace) -> Figures:
+    """nodes: the cameras of each."""
     processes = [
         start_node(f"node_{number}", cameras, arguments.model, arguments.device)
         for number, cameras in enumerate(nodes)
@@ -99,22 +116,26 @@ def measure(nodes: Sequence[Sequence[str]], arguments: argparse.Namespace) -> tu
             text=True,
             timeout=600 + arguments.seconds,
         )
-        memory_mb = sum(own_memory_mb(process.pid) for process in processes)
+        resident, own = (
+            sum(memory_mb(process.pid, kind) for process in processes)
+            for kind in ("Rss", "Private_")
+        )
     finally:
         for process in processes:
             process.terminate()
         for process in processes:
             process.wait(20)
-    return float(answer.stdout.split()[-1]), memory_mb
+    return Figures(float(answer.stdout.split()[-1]), resident, own)
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    one_rate, one_mb = measure([CAMERAS], arguments)
-    four_rate, four_mb = measure([[camera] for camera in CAMERAS], arguments)
-    print(f"one node with 4 cameras: {one_rate:.1f} labels a second, {one_mb:.0f} MB")
-    print(f"4 nodes with one each:   {four_rate:.1f} labels a second, {four_mb:.0f} MB")
+    one = measure([CAMERAS], arguments)
+    four = measure([[camera] for camera in CAMERAS], arguments)
+    print(f"one node with 4 cameras: {one}")
+    print(f"4 nodes with one each:   {four}")
     print(
-        f"ratio: {one_rate / four_rate:.2f} times the throughput, {one_mb / four_mb:.2f} of the memory"
+        f"ratio: {one.labels_per_s / four.labels_per_s:.2f} times the throughput, "
+        f"{one.resident_mb / four.resident_mb:.2f} of the resident memory, {one.own_mb / four.own_mb:.2f} of their own"
     )
 
 
