@@ -13,12 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from zs_seg_ros import Segmentation
-from zs_seg_ros.segmenters.label_image import (
-    _most_certain,
-    _most_certain_one_by_one,
-    best_of_phrases,
-    decode,
-)
+from zs_seg_ros.segmenters.label_image import _most_certain, best_of_phrases, decode
+from zs_seg_ros.segmenters.label_layers import _layers, _region, most_certain
 
 TOO_CLOSE = 1e-3
 """Logits nearer than this to each other or to a limit may go either way in float32."""
@@ -47,16 +43,18 @@ class Case:
 @st.composite
 def cases(draw: st.DrawFn, least_classes: int = 0, most_classes: int = 40) -> Case:
     count = draw(st.integers(least_classes, most_classes))
-    sides = st.integers(1, 7)
+    sides = st.integers(1, 12)
     h, w = draw(sides), draw(sides)
     size = draw(st.tuples(st.integers(1, 16), st.integers(1, 16)) | st.just((2 * h, 2 * w)))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     highest_id = draw(st.sampled_from([254, 1000, 65534]))
     free = [i for i in range(max(1, highest_id - 300), highest_id + 1) if i != 255]
+    rare = draw(st.booleans())  # else classes touch each other everywhere
+    thresholds = random.uniform(0.05, 0.95, draw(st.sampled_from([1, 2, count or 1])))
     return Case(
-        logits=random.normal(0, 3, (count, h, w)).astype(np.float32),
+        logits=random.normal(-6 if rare else 0, 3, (count, h, w)).astype(np.float32),
         size=size,
-        thresholds=random.uniform(0.05, 0.95, count).astype(np.float32),
+        thresholds=random.choice(thresholds, count).astype(np.float32),
         ids=tuple(int(i) for i in random.choice(free, count, replace=False)),
     )
 
@@ -168,13 +166,36 @@ def test_the_way_for_gpus_gives_what_the_way_for_cpus_gives(case: Case) -> None:
     limits = torch.from_numpy(case.thresholds).logit()
     best, winner = _most_certain(logits, limits, case.size)
     channels = range(1, len(case.ids) + 1)
-    winner_one_by_one, best_one_by_one = _most_certain_one_by_one(
-        logits, limits, case.size, channels, np.dtype(np.uint8)
+    winner_on_cpu, best_on_cpu = most_certain(
+        case.logits, limits.tolist(), case.size, channels, np.dtype(np.uint8)
     )
     same = clear_pixels(case)
-    assert (winner.numpy() == winner_one_by_one)[same].all()
-    labelled = same & (winner_one_by_one > 0)
-    np.testing.assert_allclose(best.numpy()[labelled], best_one_by_one[labelled], atol=1e-5)
+    assert (winner.numpy() == winner_on_cpu)[same].all()
+    labelled = same & (winner_on_cpu > 0)
+    np.testing.assert_allclose(best.numpy()[labelled], best_on_cpu[labelled], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("columns", "limits", "layers"),
+    [
+        ((1, 5, 9), (0, 0, 0), 1),  # apart
+        (
+            (1, 3, 9),
+            (0, 0, 0),
+            2,
+        ),  # what is read around the second overlaps what is read around the first
+        ((1, 3, 5), (0, 0, 0), 2),  # the third has room beside the first
+        ((1, 5, 9), (0, 1, 0), 2),  # apart, but with another threshold
+    ],
+)
+def test_classes_that_do_not_touch_are_resized_together(
+    columns: tuple[int, ...], limits: tuple[float, ...], layers: int
+) -> None:
+    maps = np.full((3, 12, 12), -5, np.float32)
+    for logits, column in zip(maps, columns, strict=True):
+        logits[2:10, column] = 5
+    regions = [_region(maps[i], i, limits[i], (24, 24)) for i in range(3)]
+    assert len(_layers(regions, (12, 12))) == layers
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

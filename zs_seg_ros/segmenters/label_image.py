@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from zs_seg_ros.segmenters.label_layers import most_certain
 from zs_seg_ros.types import Label, Segmentation
 
 _FINITE = 1e4
@@ -46,8 +47,10 @@ def decode(
     logits = logits.float()
     limits = torch.from_numpy(thresholds).to(device).logit()
     if device.type == "cpu":
+        if not math.isfinite(float(logits.sum())):
+            logits = _finite(logits)
         number_type = np.dtype(np.uint8 if eight_bits else np.uint16)
-        label, certainty = _most_certain_one_by_one(logits, limits, size, ids, number_type)
+        label, certainty = most_certain(logits.numpy(), limits.tolist(), size, ids, number_type)
         return Segmentation(label, _confidence(certainty, label))
     best, winner = _most_certain(_finite(logits), limits, size)
     small_type = torch.uint8 if eight_bits else torch.int16
@@ -76,65 +79,15 @@ def _most_certain(logits: Tensor, limits: Tensor, size: tuple[int, int]) -> tupl
     return best, winner
 
 
-def _most_certain_one_by_one(
-    logits: Tensor,
-    limits: Tensor,
-    size: tuple[int, int],
-    ids: Sequence[int],
-    number_type: np.dtype[Any],
-) -> tuple[Label, NDArray[np.float32]]:
-    """The same with ids for channels, several times faster on a CPU: by OpenCV, class by class, where the class is."""
-    just_below = torch.nextafter(limits, limits.new_tensor(-torch.inf)).tolist()
-    maps = logits.numpy()
-    highest = maps.max(axis=(1, 2))
-    if not np.isfinite(highest + maps.min(axis=(1, 2))).all():
-        maps = _finite(logits).numpy()
-        highest = maps.max(axis=(1, 2))
-    # Interpolation never exceeds its inputs: a class below its limit everywhere cannot win a pixel.
-    present = [i for i, high in enumerate(highest.tolist()) if high > just_below[i]]
-    lowest = min((just_below[channel] for channel in present), default=0.0)
-    best = np.full(size, lowest, np.float32)
-    label = np.zeros(size, number_type)
-    pixels, better = np.empty(best.size, np.float32), np.empty(size, np.bool_)
-    for channel in present:
-        small = maps[channel]
-        high_enough = small > just_below[channel]
-        rows, full_rows = _where(high_enough.any(axis=1), size[0])
-        columns, full_columns = _where(high_enough.any(axis=0), size[1])
-        part = full_rows, full_columns
-        full = pixels[: best[part].size].reshape(best[part].shape)
-        cv2.resize(small[rows, columns], full.shape[::-1], dst=full)
-        if just_below[channel] > lowest:
-            full[full <= just_below[channel]] = lowest
-        np.greater(full, best[part], out=better[part])
-        np.copyto(label[part], ids[channel], where=better[part])
-        cv2.max(best[part], full, dst=best[part])
-    return label, best
-
-
-def _where(present: NDArray[np.bool_], length: int) -> tuple[slice, slice]:
-    """From the first to the last that is present, with at least one more on each side, and what becomes of these places
-    when all are resized to `length`.
-
-    present: (n,), not all False. The slices are as long, to each other, as n is to `length`: to resize the one to the
-    other gives what resizing all would give there.
-    """
-    parts = math.gcd(len(present), length)
-    unit, full_unit = len(present) // parts, length // parts
-    places = np.flatnonzero(present)
-    first = max(int(places[0]) // unit - 1, 0)
-    end = min(int(places[-1]) // unit + 2, parts)
-    return slice(first * unit, end * unit), slice(first * full_unit, end * full_unit)
-
-
 def _confidence(logits: NDArray[np.float32], label: Label) -> NDArray[np.uint8]:
     """(H, W): the probabilities times 255, at least 1, but 0 where the label is 0. Changes `logits`."""
     np.negative(logits, out=logits)
     cv2.exp(logits, dst=logits)
     logits += 1
-    confidence = np.empty(logits.shape, np.uint8)
-    cv2.divide(255.0, logits, dst=confidence, dtype=cv2.CV_8U)
-    np.maximum(confidence, 1, out=confidence)
+    np.divide(np.float32(255), logits, out=logits)
+    # cv2.divide to bytes, and np.maximum of bytes, take many times as long.
+    confidence = cast(NDArray[np.uint8], cv2.convertScaleAbs(logits))  # rounds
+    cv2.max(confidence, 1, dst=confidence)  # type: ignore[call-overload]  # it takes numbers, too
     confidence *= label > 0
     return confidence
 
