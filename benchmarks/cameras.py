@@ -1,27 +1,31 @@
 """Four cameras with one model in one node, against four nodes with a model each.
 
-    scripts/run.sh python benchmarks/cameras.py [--seconds 30] [--model FOLDER_OR_ID | --random clipseg] [--device auto]
+    scripts/run.sh python benchmarks/cameras.py [--rounds 5] [--seconds 10] [--model FOLDER_OR_ID | --random clipseg]
+        [--device auto]
 
 Each camera sends 640x480 as fast as it is looked at (10 Hz). Counted are the label images that come out a second, all
 cameras together, and memory: what is resident, as `top` shows it, and what would be free again without the nodes (their
-processes share libraries, and the files of weights). Without --model the built-in one; --random
-takes the published shape of a kind of model with random weights, as `zs-seg bench --random` does.
+processes share libraries, and the files of weights). Both ways take turns, round by round, so that a machine that
+changes its speed does not take sides; the figures are medians. Without --model the built-in one; --random takes the
+published shape of a kind of model with random weights, as `zs-seg bench --random` does.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 from ros_environment import ros_environment
+from tqdm import tqdm
 
 from zs_seg_ros.testing import write_published
 
@@ -87,11 +91,19 @@ class Figures:
     resident_mb: float
     own_mb: float
 
+    def __truediv__(self, other: Figures) -> Figures:
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Figures(*(mine / others for mine, others in pairs))
+
     def __str__(self) -> str:
         return (
             f"{self.labels_per_s:.1f} labels a second, {self.resident_mb:.0f} MB resident, "
             f"{self.own_mb:.0f} MB of their own"
         )
+
+
+def medians(rounds: Sequence[Figures]) -> Figures:
+    return Figures(*map(statistics.median, zip(*map(astuple, rounds), strict=True)))
 
 
 def memory_mb(process: int, kind: str) -> float:
@@ -129,13 +141,19 @@ def measure(nodes: Sequence[Sequence[str]], arguments: argparse.Namespace) -> Fi
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    one = measure([CAMERAS], arguments)
-    four = measure([[camera] for camera in CAMERAS], arguments)
-    print(f"one node with 4 cameras: {one}")
-    print(f"4 nodes with one each:   {four}")
+    together, apart = [CAMERAS], [[camera] for camera in CAMERAS]
+    rounds = [
+        (measure(together, arguments), measure(apart, arguments))
+        for _ in tqdm(range(arguments.rounds), "measuring", unit="round")
+    ]
+    print(f"one node with 4 cameras: {medians([one for one, _ in rounds])}")
+    print(f"4 nodes with one each:   {medians([four for _, four in rounds])}")
+    ratios = [one / four for one, four in rounds]
+    ratio = medians(ratios)
+    slowest, fastest = (end(r.labels_per_s for r in ratios) for end in (min, max))
     print(
-        f"ratio: {one.labels_per_s / four.labels_per_s:.2f} times the throughput, "
-        f"{one.resident_mb / four.resident_mb:.2f} of the resident memory, {one.own_mb / four.own_mb:.2f} of their own"
+        f"ratio: {ratio.labels_per_s:.2f} times the throughput ({slowest:.2f} to {fastest:.2f}), "
+        f"{ratio.resident_mb:.2f} of the resident memory, {ratio.own_mb:.2f} of their own"
     )
 
 
@@ -143,7 +161,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--model", default="tabletop")
     parser.add_argument("--random", metavar="KINDS")
     parser.add_argument("--device", default="auto")
