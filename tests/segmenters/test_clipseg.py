@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from calls import calls_of
-from numpy.typing import NDArray
+from inputs import noise, segment, words
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
@@ -24,7 +24,7 @@ from zs_seg_ros.testing.clipseg import (
     write_clipseg,
     write_tokenizer,
 )
-from zs_seg_ros.types import Batch, Segmentation
+from zs_seg_ros.types import Batch
 from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
 
 SMALL_SIDE = 64
@@ -66,26 +66,8 @@ def reference(folder: Path) -> tuple[CLIPSegForImageSegmentation, CLIPSegProcess
     return CLIPSegForImageSegmentation.from_pretrained(folder).eval(), processor
 
 
-def words(*names: str) -> Vocabulary:
-    return Vocabulary().changed_to(TargetClass(name) for name in names)
-
-
-def picture(height: int = 48, width: int = 80, seed: int = 0) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
 def pixels(side: int = SMALL_SIDE, count: int = 1, seed: int = 0) -> Tensor:
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(seed))
-
-
-def segment(
-    segmenter: ClipSegSegmenter,
-    vocabulary: Vocabulary,
-    *pictures: NDArray[np.uint8],
-    threshold: float = 0.5,
-) -> list[Segmentation]:
-    batch = Batch(pictures, vocabulary.thresholds(threshold))
-    return segmenter.segment(batch, segmenter.encode(vocabulary))
 
 
 # -- equal to transformers ---------------------------------------------------------------------------------
@@ -145,7 +127,7 @@ def test_labels_equal_those_of_the_reference_pipeline(
     folder: Path, segmenter: ClipSegSegmenter, size: tuple[int, int], equal: float
 ) -> None:
     model, processor = reference(folder)
-    vocabulary, photo = words("red mug", "duck"), picture(*size)
+    vocabulary, photo = words("red mug", "duck"), noise(*size)
     inputs = processor(
         text=list(vocabulary.names), images=[photo, photo], padding=True, return_tensors="pt"
     )
@@ -167,7 +149,7 @@ def test_the_picture_is_encoded_once_and_no_further_than_needed(
     vision = segmenter.network.model.clip.vision_model
     last = max(segmenter.network.model.config.extract_layers)
     encoded = segmenter.encode(words(*PHRASES))
-    batch = Batch((picture(),), encoded.vocabulary.thresholds(0.5))
+    batch = Batch((noise(),), encoded.vocabulary.thresholds(0.5))
     counts = []
     for layer in vision.encoder.layers:
         with calls_of(layer) as calls:
@@ -182,7 +164,7 @@ def test_phrases_are_encoded_once(folder: Path) -> None:
     with calls_of(segmenter.network.model.clip.text_model) as calls:
         encoded = segmenter.encode(words(*PHRASES))
         assert len(calls) == 1
-        batch = Batch((picture(), picture()), encoded.vocabulary.thresholds(0.5))
+        batch = Batch((noise(), noise()), encoded.vocabulary.thresholds(0.5))
         for _ in range(3):
             segmenter.segment(batch, encoded)
         assert len(calls) == 1
@@ -214,7 +196,7 @@ def test_a_class_with_several_phrases_is_as_certain_as_its_best(
     segmenter: ClipSegSegmenter,
 ) -> None:
     several = Vocabulary().changed_to([TargetClass("thing", ("duck", "red mug", "blue car"))])
-    photo = picture(SMALL_SIDE, SMALL_SIDE)  # the model's own size: nothing is smoothed afterwards
+    photo = noise(SMALL_SIDE, SMALL_SIDE)  # the model's own size: nothing is smoothed afterwards
     (found,) = segment(segmenter, several, photo)
     single = [segment(segmenter, words(p), photo)[0] for p in several.classes[0].prompts]
     assert len({s.confidence.tobytes() for s in single}) == 3
@@ -223,7 +205,7 @@ def test_a_class_with_several_phrases_is_as_certain_as_its_best(
 
 
 def test_words_and_exemplars_of_a_class_count_alike(segmenter: ClipSegSegmenter) -> None:
-    shown = TargetClass("thing", ("duck",), exemplars=(Exemplar(picture(seed=1)),))
+    shown = TargetClass("thing", ("duck",), exemplars=(Exemplar(noise(seed=1)),))
     encoded = segmenter.encode(Vocabulary().changed_to([TargetClass("red mug"), shown]))
     assert encoded.features.class_of_row == (0, 1, 1)
     assert encoded.features.conditional.shape == (3, 24)
@@ -233,7 +215,7 @@ def test_a_vocabulary_without_classes_labels_nothing_and_runs_no_model(
     segmenter: ClipSegSegmenter,
 ) -> None:
     with calls_of(segmenter.network.model.clip.vision_model.encoder.layers[0]) as calls:
-        first, second = segment(segmenter, words(), picture(7, 9), picture(20, 5))
+        first, second = segment(segmenter, words(), noise(7, 9), noise(20, 5))
     assert not calls
     assert first.label.shape == (7, 9) and second.label.shape == (20, 5)
     assert not first.label.any() and not first.confidence.any()
@@ -259,7 +241,7 @@ def test_labels_have_the_size_of_the_picture(
     segmenter: ClipSegSegmenter, size: tuple[int, int]
 ) -> None:
     vocabulary = words(*PHRASES)
-    (result,) = segment(segmenter, vocabulary, picture(*size))
+    (result,) = segment(segmenter, vocabulary, noise(*size))
     assert result.label.shape == result.confidence.shape == size
     assert result.label.dtype == result.confidence.dtype == np.uint8
     assert set(np.unique(result.label)) <= {0, *vocabulary.ids}
@@ -267,9 +249,9 @@ def test_labels_have_the_size_of_the_picture(
 
 
 def test_a_class_below_its_threshold_is_not_labelled(segmenter: ClipSegSegmenter) -> None:
-    (low,) = segment(segmenter, words("duck"), picture(), threshold=0.05)
-    (middle,) = segment(segmenter, words("duck"), picture(), threshold=0.5)
-    (never,) = segment(segmenter, words("duck"), picture(), threshold=1.0)
+    (low,) = segment(segmenter, words("duck"), noise(), threshold=0.05)
+    (middle,) = segment(segmenter, words("duck"), noise(), threshold=0.5)
+    (never,) = segment(segmenter, words("duck"), noise(), threshold=1.0)
     assert (low.label > 0).sum() > (middle.label > 0).sum() > 0
     assert middle.confidence[middle.label > 0].min() >= 127
     assert not never.label.any()
@@ -278,13 +260,13 @@ def test_a_class_below_its_threshold_is_not_labelled(segmenter: ClipSegSegmenter
 def test_ids_above_254_make_16_bit_labels(segmenter: ClipSegSegmenter) -> None:
     earlier = words(*(f"thing {i}" for i in range(260)))
     vocabulary = earlier.changed_to([TargetClass("duck")])
-    (result,) = segment(segmenter, vocabulary, picture())
+    (result,) = segment(segmenter, vocabulary, noise())
     assert result.label.dtype == np.uint16
     assert set(np.unique(result.label)) == {0, vocabulary.ids[0]}
 
 
 def test_a_batch_equals_its_single_pictures(segmenter: ClipSegSegmenter) -> None:
-    pictures = [picture(30, 50, seed=1), picture(64, 64, seed=2), picture(90, 20, seed=3)]
+    pictures = [noise(30, 50, seed=1), noise(64, 64, seed=2), noise(90, 20, seed=3)]
     together = segment(segmenter, words(*PHRASES), *pictures)
     for one, result in zip(pictures, together, strict=True):
         (alone,) = segment(segmenter, words(*PHRASES), one)
@@ -293,7 +275,7 @@ def test_a_batch_equals_its_single_pictures(segmenter: ClipSegSegmenter) -> None
 
 
 def test_a_bgr_view_gives_what_its_rgb_copy_gives(segmenter: ClipSegSegmenter) -> None:
-    bgr = picture(50, 70)
+    bgr = noise(50, 70)
     view, copy = bgr[..., ::-1], bgr[..., ::-1].copy()
     assert view.strides[2] < 0
     (of_view,), (of_copy,), (of_bgr,) = (
@@ -304,7 +286,7 @@ def test_a_bgr_view_gives_what_its_rgb_copy_gives(segmenter: ClipSegSegmenter) -
 
 
 def test_the_same_picture_gives_the_same_answer_twice(segmenter: ClipSegSegmenter) -> None:
-    (first,), (second,) = (segment(segmenter, words(*PHRASES), picture()) for _ in range(2))
+    (first,), (second,) = (segment(segmenter, words(*PHRASES), noise()) for _ in range(2))
     assert np.array_equal(first.label, second.label)
     assert np.array_equal(first.confidence, second.confidence)
 
@@ -316,7 +298,7 @@ def test_an_exemplar_without_mask_equals_the_reference(
     folder: Path, segmenter: ClipSegSegmenter
 ) -> None:
     model, processor = reference(folder)
-    shown, photo = picture(60, 40, seed=5), picture(seed=6)
+    shown, photo = noise(60, 40, seed=5), noise(seed=6)
     inputs = processor(images=[photo], visual_prompt=[shown], return_tensors="pt")
     with torch.inference_mode():
         expected = model(**inputs).logits
@@ -328,7 +310,7 @@ def test_an_exemplar_without_mask_equals_the_reference(
 
 
 def test_a_mask_says_which_thing_of_an_exemplar_is_meant(segmenter: ClipSegSegmenter) -> None:
-    shown = picture(60, 60)
+    shown = noise(60, 60)
     left, right = np.zeros((60, 60), bool), np.zeros((60, 60), bool)
     left[10:30, 5:20], right[20:50, 40:55] = True, True
     rows = [
@@ -368,8 +350,8 @@ def test_the_background_of_a_visual_prompt_is_blurred() -> None:
 @pytest.mark.parametrize(
     ("exemplar", "message"),
     [
-        (Exemplar(picture(8, 8), np.zeros((8, 8), bool)), "empty mask"),
-        (Exemplar(picture(8, 8), np.ones((4, 8), bool)), "must be of one size"),
+        (Exemplar(noise(8, 8), np.zeros((8, 8), bool)), "empty mask"),
+        (Exemplar(noise(8, 8), np.ones((4, 8), bool)), "must be of one size"),
         (Exemplar(np.zeros((8, 8), np.uint8)), "must have the shape"),
     ],
 )
@@ -389,8 +371,8 @@ def test_half_precision_is_close_to_full(
     folder: Path, segmenter: ClipSegSegmenter, precision: str
 ) -> None:
     half = load(folder, precision=precision)
-    (expected,) = segment(segmenter, words(*PHRASES), picture(64, 64))
-    (found,) = segment(half, words(*PHRASES), picture(64, 64))
+    (expected,) = segment(segmenter, words(*PHRASES), noise(64, 64))
+    (found,) = segment(half, words(*PHRASES), noise(64, 64))
     assert (found.label == expected.label).mean() > 0.95
     difference = found.confidence.astype(int) - expected.confidence
     assert np.abs(difference[found.label == expected.label]).mean() < 4
@@ -402,7 +384,7 @@ def test_a_gpu_agrees_with_the_cpu(
     folder: Path, segmenter: ClipSegSegmenter, precision: str
 ) -> None:
     on_gpu = load_segmenter(str(folder), LoadOptions(device="cuda", precision=precision))
-    vocabulary, pictures = words(*PHRASES), (picture(90, 120, seed=1), picture(64, 64, seed=2))
+    vocabulary, pictures = words(*PHRASES), (noise(90, 120, seed=1), noise(64, 64, seed=2))
     encoded = on_gpu.encode(vocabulary)
     found = on_gpu.segment(Batch(pictures, vocabulary.thresholds(0.5)), encoded)
     for one, expected in zip(found, segment(segmenter, vocabulary, *pictures), strict=True):
@@ -512,7 +494,7 @@ def test_a_tokenizer_of_another_model_is_a_model_error(copy: Path) -> None:
 
 def test_a_checkpoint_without_preprocessor_file_gets_the_published_values(copy: Path) -> None:
     (copy / "preprocessor_config.json").unlink()
-    (result,) = segment(load(copy), words("duck"), picture())
+    (result,) = segment(load(copy), words("duck"), noise())
     assert result.label.shape == (48, 80)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from families import FAMILIES, Family
+from inputs import blots, words
 from numpy.typing import NDArray
 from torch.nn.modules.module import register_module_forward_hook
 
@@ -44,17 +45,6 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return Loaded(family, model, load_segmenter(model, LoadOptions(device="cpu")))
 
 
-def words(*names: str) -> Vocabulary:
-    return Vocabulary().changed_to(TargetClass(name) for name in names)
-
-
-def picture(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.uint8]:
-    """Blots of many sizes, so that there is something to find."""
-    random = np.random.default_rng(seed)
-    blots = random.integers(0, 256, (1 + height // 8, 1 + width // 8, 3), np.uint8)
-    return blots.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
-
-
 def check(result: Segmentation, size: tuple[int, int], ids: tuple[int, ...]) -> None:
     """Shapes, types, ranges, and that all parts say the same."""
     assert result.label.shape == result.confidence.shape == size
@@ -82,26 +72,26 @@ def same_label(one: Segmentation, other: Segmentation) -> float:
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
 def test_the_answer_has_the_size_of_the_picture(loaded: Loaded, size: tuple[int, int]) -> None:
     vocabulary = words(*loaded.family.names(3))
-    [result] = loaded.segment(vocabulary, picture(*size))
+    [result] = loaded.segment(vocabulary, blots(*size))
     check(result, size, vocabulary.ids)
 
 
 def test_something_is_found_and_something_is_not(loaded: Loaded) -> None:
     """Otherwise the other tests would compare nothing with nothing."""
-    [result] = loaded.segment(words(*loaded.family.names(3)), picture())
+    [result] = loaded.segment(words(*loaded.family.names(3)), blots())
     assert 0.02 < (result.label > 0).mean() < 0.98
 
 
 def test_the_same_picture_twice_gives_the_same_answer(loaded: Loaded) -> None:
     vocabulary = words(*loaded.family.names(3))
-    [first], [second] = loaded.segment(vocabulary, picture()), loaded.segment(vocabulary, picture())
+    [first], [second] = loaded.segment(vocabulary, blots()), loaded.segment(vocabulary, blots())
     assert np.array_equal(first.label, second.label)
     assert np.array_equal(first.confidence, second.confidence)
 
 
 def test_a_batch_is_as_good_as_its_pictures_one_by_one(loaded: Loaded) -> None:
     vocabulary = words(*loaded.family.names(4))
-    pictures = [picture(48, 64, 1), picture(90, 40, 2), picture(48, 64, 3)]
+    pictures = [blots(48, 64, 1), blots(90, 40, 2), blots(48, 64, 3)]
     together = loaded.segment(vocabulary, *pictures)
     assert len(together) == 3
     for result, one in zip(together, pictures, strict=True):
@@ -114,7 +104,7 @@ def test_pictures_side_by_side_are_as_good_as_one_by_one(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vocabulary = words(*loaded.family.names(4))
-    pictures = [picture(48, 64, 1), picture(90, 40, 2), picture(48, 64, 3)]
+    pictures = [blots(48, 64, 1), blots(90, 40, 2), blots(48, 64, 3)]
     expected = [loaded.segment(vocabulary, one)[0] for one in pictures]
     monkeypatch.setattr(loaded.segmenter, "_side_by_side", SideBySide(2))
     for result, alone in zip(loaded.segment(vocabulary, *pictures), expected, strict=True):
@@ -127,7 +117,7 @@ def test_the_order_of_classes_changes_nothing(loaded: Loaded) -> None:
     forwards = words(*names)
     backwards = forwards.changed_to(TargetClass(name) for name in reversed(names))
     assert forwards.ids == tuple(reversed(backwards.ids))
-    [one], [other] = loaded.segment(forwards, picture()), loaded.segment(backwards, picture())
+    [one], [other] = loaded.segment(forwards, blots()), loaded.segment(backwards, blots())
     assert same_label(one, other) > 0.99
 
 
@@ -136,9 +126,9 @@ def test_a_class_does_not_depend_on_the_presence_of_others(loaded: Loaded) -> No
         pytest.skip("its text is fused; the family's own test measures how much that changes")
     names = loaded.family.names(5)
     everything = words(*names)
-    [together] = loaded.segment(everything, picture())
+    [together] = loaded.segment(everything, blots())
     for name, class_id in zip(everything.names, everything.ids, strict=True):
-        [alone] = loaded.segment(words(name), picture())
+        [alone] = loaded.segment(words(name), blots())
         if together.instances is not None and alone.instances is not None:
             mine = [thing for thing in together.instances if thing.class_id == class_id]
             assert_same_things(mine, list(alone.instances))
@@ -159,13 +149,13 @@ def assert_same_things(one: list[DetectedObject], other: list[DetectedObject]) -
 
 def test_no_classes_find_nothing(loaded: Loaded) -> None:
     nothing = words()
-    for result in loaded.segment(nothing, picture(), picture(20, 30)):
+    for result in loaded.segment(nothing, blots(), blots(20, 30)):
         assert not result.label.any() and not result.confidence.any()
         assert not result.instances
 
 
 def test_a_threshold_that_nothing_reaches_finds_nothing(loaded: Loaded) -> None:
-    [result] = loaded.segment(words(*loaded.family.names(3)), picture(), threshold=1.0)
+    [result] = loaded.segment(words(*loaded.family.names(3)), blots(), threshold=1.0)
     assert not result.label.any()
     check(result, (48, 64), (1, 2, 3))
 
@@ -175,7 +165,7 @@ def test_any_number_of_classes_will_do(loaded: Loaded, count: int) -> None:
     vocabulary = words(*loaded.family.names(count))
     if not loaded.family.classes:
         assert len(vocabulary.classes) == count
-    [result] = loaded.segment(vocabulary, picture())
+    [result] = loaded.segment(vocabulary, blots())
     check(result, (48, 64), vocabulary.ids)
 
 
@@ -184,7 +174,7 @@ def test_ids_above_254_need_16_bits(loaded: Loaded) -> None:
     for number in range(30):  # ids of names that are gone are not given again
         vocabulary = vocabulary.changed_to(TargetClass(f"{number} {i}") for i in range(9))
     vocabulary = vocabulary.changed_to(TargetClass(name) for name in loaded.family.names(2))
-    [result] = loaded.segment(vocabulary, picture())
+    [result] = loaded.segment(vocabulary, blots())
     check(result, (48, 64), vocabulary.ids)
     assert result.label.dtype == np.uint16 and result.label.any()
 
@@ -193,8 +183,8 @@ def test_ids_above_254_need_16_bits(loaded: Loaded) -> None:
 def test_16_bits_are_close_to_32(loaded: Loaded, precision: str) -> None:
     half = load_segmenter(loaded.model, LoadOptions(device="cpu", precision=precision))
     vocabulary = words(*loaded.family.names(3))
-    [exact] = loaded.segment(vocabulary, picture())
-    [close] = Loaded(loaded.family, loaded.model, half).segment(vocabulary, picture())
+    [exact] = loaded.segment(vocabulary, blots())
+    [close] = Loaded(loaded.family, loaded.model, half).segment(vocabulary, blots())
     check(close, (48, 64), vocabulary.ids)
     assert same_label(exact, close) > loaded.family.half_agreement
 
@@ -204,7 +194,7 @@ def test_gpu_and_cpu_agree(loaded: Loaded) -> None:
     options = LoadOptions(device="cuda", precision="fp32")
     gpu = Loaded(loaded.family, loaded.model, load_segmenter(loaded.model, options))
     vocabulary = words(*loaded.family.names(3))
-    [expected], [found] = (each.segment(vocabulary, picture()) for each in (loaded, gpu))
+    [expected], [found] = (each.segment(vocabulary, blots()) for each in (loaded, gpu))
     assert same_label(expected, found) > 0.98
 
 
@@ -215,7 +205,7 @@ def test_gpu_memory_does_not_grow(loaded: Loaded) -> None:
 
     def used_after(frames: int) -> int:
         for number in range(frames):
-            gpu.segment(vocabulary, picture(seed=number % 10))
+            gpu.segment(vocabulary, blots(seed=number % 10))
         torch.cuda.synchronize()
         return torch.cuda.memory_allocated()
 
@@ -230,7 +220,7 @@ def test_words_known_from_before_run_no_network(loaded: Loaded) -> None:
     again = loaded.segmenter.encode(words(*names))
     hook.remove()
     assert runs == []
-    batch = Batch((picture(),), words(*names).thresholds(loaded.family.threshold))
+    batch = Batch((blots(),), words(*names).thresholds(loaded.family.threshold))
     [one], [other] = (loaded.segmenter.segment(batch, encoded) for encoded in (first, again))
     assert np.array_equal(one.label, other.label)
     assert first.warnings == again.warnings
@@ -245,7 +235,7 @@ def test_loading_and_looking_open_no_socket(
     monkeypatch.setattr("socket.socket.__init__", no_network)
     monkeypatch.setattr("socket.getaddrinfo", no_network)
     again = Loaded(loaded.family, loaded.model, load_segmenter(loaded.model, LoadOptions("cpu")))
-    [result] = again.segment(words(*loaded.family.names(2)), picture())
+    [result] = again.segment(words(*loaded.family.names(2)), blots())
     check(result, (48, 64), (1, 2))
 
 
@@ -275,9 +265,9 @@ def test_damaged_weights_are_one_sentence(loaded: Loaded, damage: object, tmp_pa
 
 def test_example_pictures_are_used_or_refused_in_one_sentence(loaded: Loaded) -> None:
     [name] = loaded.family.names(1)
-    shown = Vocabulary().changed_to([TargetClass(name, exemplars=(Exemplar(picture(40, 40)),))])
+    shown = Vocabulary().changed_to([TargetClass(name, exemplars=(Exemplar(blots(40, 40)),))])
     if loaded.family.exemplars:
-        [result] = loaded.segment(shown, picture())
+        [result] = loaded.segment(shown, blots())
         check(result, (48, 64), shown.ids)
         return
     with pytest.raises(VocabularyError) as refused:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
+from inputs import noise, segment, words
 from safetensors.torch import save_file
 
 from zs_seg_ros.errors import ModelError, VocabularyError
@@ -13,7 +13,6 @@ from zs_seg_ros.segmenters import LoadOptions, load_segmenter
 from zs_seg_ros.segmenters.base import Segmenter
 from zs_seg_ros.segmenters.dense import _working_size
 from zs_seg_ros.segmenters.dense_network import DenseConfig, DenseNetwork
-from zs_seg_ros.types import Batch, Segmentation
 from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
 
 CPU = LoadOptions(device="cpu")
@@ -46,22 +45,9 @@ def segmenter(folder: Path) -> Segmenter:
     return load_segmenter(str(folder), CPU)
 
 
-def picture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def vocabulary(*names: str) -> Vocabulary:
-    return Vocabulary().changed_to([TargetClass(name) for name in names])
-
-
-def segment(segmenter: Segmenter, words: Vocabulary, *pictures: NDArray) -> list[Segmentation]:
-    batch = Batch(tuple(pictures), words.thresholds(0.5))
-    return segmenter.segment(batch, segmenter.encode(words))
-
-
 @pytest.mark.parametrize("size", [(240, 320), (1, 1), (480, 640), (37, 500), (500, 37), (2, 3000)])
 def test_any_size_gives_a_label_of_that_size(segmenter: Segmenter, size: tuple[int, int]) -> None:
-    (result,) = segment(segmenter, vocabulary("red mug", "ball"), picture(*size))
+    (result,) = segment(segmenter, words("red mug", "ball"), noise(*size))
     assert result.label.shape == size
     assert set(np.unique(result.label)) <= {0, 1, 2}
     assert ((result.confidence == 0) == (result.label == 0)).all()
@@ -75,50 +61,50 @@ def test_the_working_size_keeps_proportions_and_area() -> None:
 
 
 def test_a_batch_equals_its_single_pictures(segmenter: Segmenter) -> None:
-    words = vocabulary("red mug", "blue ball")
-    pictures = [picture(64, 64, 1), picture(48, 96, 2), picture(64, 64, 3)]
-    together = segment(segmenter, words, *pictures)
+    vocabulary = words("red mug", "blue ball")
+    pictures = [noise(64, 64, 1), noise(48, 96, 2), noise(64, 64, 3)]
+    together = segment(segmenter, vocabulary, *pictures)
     for one, alone in zip(together, pictures, strict=True):
-        (expected,) = segment(segmenter, words, alone)
+        (expected,) = segment(segmenter, vocabulary, alone)
         same = (one.label == expected.label).mean()
         assert same > 0.999  # batched convolutions may add up in another order
 
 
 def test_a_class_does_not_depend_on_the_order_of_the_others(segmenter: Segmenter) -> None:
-    image = picture(60, 80)
-    (first,) = segment(segmenter, vocabulary("red mug", "blue ball"), image)
-    (second,) = segment(segmenter, vocabulary("blue ball", "red mug"), image)
+    image = noise(60, 80)
+    (first,) = segment(segmenter, words("red mug", "blue ball"), image)
+    (second,) = segment(segmenter, words("blue ball", "red mug"), image)
     swapped = np.array([0, 2, 1], np.uint8)[second.label]
     assert (swapped == first.label).mean() > 0.999
 
 
 def test_an_empty_vocabulary_labels_nothing(segmenter: Segmenter) -> None:
-    (result,) = segment(segmenter, vocabulary(), picture(20, 30))
+    (result,) = segment(segmenter, words(), noise(20, 30))
     assert not result.label.any()
 
 
 def test_unknown_words_are_accepted_with_a_warning_that_names_them(segmenter: Segmenter) -> None:
-    encoded = segmenter.encode(vocabulary("red helicopter", "blue ball"))
+    encoded = segmenter.encode(words("red helicopter", "blue ball"))
     (warning,) = encoded.warnings
     assert "does not know 'helicopter'" in warning
 
 
 def test_a_phrase_longer_than_the_model_reads_gets_a_warning(segmenter: Segmenter) -> None:
-    encoded = segmenter.encode(vocabulary("a " * 20 + "mug"))
+    encoded = segmenter.encode(words("a " * 20 + "mug"))
     assert any("only the first 12 words" in warning for warning in encoded.warnings)
 
 
 def test_a_phrase_without_words_is_accepted_with_a_warning(segmenter: Segmenter) -> None:
-    assert segmenter.encode(vocabulary("???")).warnings
+    assert segmenter.encode(words("???")).warnings
 
 
 def test_the_same_words_twice_are_reported_as_hard_to_tell_apart(segmenter: Segmenter) -> None:
-    encoded = segmenter.encode(vocabulary("Red mug!", "red mug"))
+    encoded = segmenter.encode(words("Red mug!", "red mug"))
     assert any("nearly the same" in warning for warning in encoded.warnings)
 
 
 def test_exemplars_are_refused(segmenter: Segmenter) -> None:
-    target = TargetClass("mug", exemplars=(Exemplar(picture(4, 4)),))
+    target = TargetClass("mug", exemplars=(Exemplar(noise(4, 4)),))
     with pytest.raises(VocabularyError, match="describe it in words"):
         segmenter.encode(Vocabulary().changed_to([target]))
 
@@ -203,6 +189,6 @@ def test_a_damaged_checkpoint_is_one_sentence(folder: Path, tmp_path: Path, dama
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 def test_gpu_and_cpu_agree(folder: Path, segmenter: Segmenter) -> None:
     on_gpu = load_segmenter(str(folder), LoadOptions(device="cuda", precision="fp32"))
-    words, image = vocabulary("red mug", "blue ball"), picture(240, 320)
-    (cpu,), (gpu,) = segment(segmenter, words, image), segment(on_gpu, words, image)
+    vocabulary, image = words("red mug", "blue ball"), noise(240, 320)
+    (cpu,), (gpu,) = (segment(each, vocabulary, image) for each in (segmenter, on_gpu))
     assert (cpu.label == gpu.label).mean() > 0.99

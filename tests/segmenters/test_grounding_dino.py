@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from calls import calls_of
+from inputs import detect, noise
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -20,7 +21,6 @@ from transformers.models.grounding_dino.image_processing_pil_grounding_dino impo
 
 from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters import LoadOptions
-from zs_seg_ros.segmenters.boxes import Boxes
 from zs_seg_ros.segmenters.detr_pictures import DetrFormat, load_detr_format
 from zs_seg_ros.segmenters.grounding_dino import GroundingDinoDetector
 from zs_seg_ros.testing.grounding_dino import (
@@ -50,20 +50,6 @@ def detector(folder: Path) -> GroundingDinoDetector:
 
 def load(folder: Path, **options: str) -> GroundingDinoDetector:
     return GroundingDinoDetector(str(folder), folder, LoadOptions(device="cpu", **options))
-
-
-def picture(height: int = 40, width: int = 50, seed: int = 0) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def detect(
-    detector: GroundingDinoDetector,
-    phrases: tuple[str, ...],
-    *pictures: NDArray[np.uint8],
-    threshold: float = 0.0,
-) -> list[Boxes]:
-    thresholds = np.full(len(phrases), threshold, np.float32)
-    return detector.detect(pictures, detector.encode(phrases), thresholds)
 
 
 class Reference:
@@ -129,7 +115,7 @@ def test_pictures_equal_those_of_the_processor(
     )
     processor.save_pretrained(tmp_path)
     read = load_detr_format(GroundingDinoImageProcessorPil, "m", tmp_path, DetrFormat((1, 1)))
-    photo = picture(*size)
+    photo = noise(*size)
     expected = processor(images=[Image.fromarray(photo)], return_tensors="pt")
     found = read.prepare([photo], read.size_of(photo), torch.device("cpu"), torch.float32)
     assert expected["pixel_mask"].all()
@@ -147,10 +133,10 @@ def test_boxes_and_scores_equal_those_of_the_reference(
     size: tuple[int, int],
 ) -> None:
     """Processor, forward pass and post-processing; of several phrases that fit a box the reference tells the best."""
-    [every] = detect(detector, phrases, picture(*size))
+    [every] = detect(detector, phrases, noise(*size))
     threshold = every.scores.quantile(0.55).item()  # between two scores
-    expected_boxes, expected_scores = reference.detect(picture(*size), phrases, threshold)
-    [found] = detect(detector, phrases, picture(*size), threshold=threshold)
+    expected_boxes, expected_scores = reference.detect(noise(*size), phrases, threshold)
+    [found] = detect(detector, phrases, noise(*size), threshold=threshold)
     corners, query = found.corners.unique_consecutive(dim=0, return_inverse=True)
     scores = torch.zeros(len(corners)).scatter_reduce(0, query, found.scores, "amax")
     assert 5 < len(expected_boxes) <= 30 and expected_scores.std() > 0.02
@@ -163,8 +149,8 @@ def test_the_published_widths_equal_the_reference(tmp_path: Path) -> None:
     config = published_grounding_dino_config()
     config.text_config.num_hidden_layers = config.encoder_layers = config.decoder_layers = 2
     write_grounding_dino(tmp_path, config, (224, 320), WORDS)
-    [found] = detect(load(tmp_path), ("red mug",), picture())
-    corners, scores = Reference(tmp_path).detect(picture(), ("red mug",), 0.0)
+    [found] = detect(load(tmp_path), ("red mug",), noise(40, 50))
+    corners, scores = Reference(tmp_path).detect(noise(40, 50), ("red mug",), 0.0)
     assert len(found.scores) == 900 and found.scores.std() > 0.02
     # Of 900 places two may be equally good to six digits; then chance says which goes first.
     same = (found.corners - corners).abs().amax(dim=1) <= 1e-4 * 50
@@ -178,8 +164,8 @@ def test_a_phrase_of_a_second_caption_equals_the_reference(
     captions = detector.encode(many(70))
     assert len(captions) > 1
     last = tuple(many(70)[i] for i in captions[-1].phrase_index.tolist())
-    [found] = detect(detector, many(70), picture())
-    _, expected = reference.detect(picture(), last, 0.0)
+    [found] = detect(detector, many(70), noise(40, 50))
+    _, expected = reference.detect(noise(40, 50), last, 0.0)
     mine = torch.isin(found.phrase_index, captions[-1].phrase_index)
     best = found.scores[mine].view(-1, len(last)).amax(1)
     torch.testing.assert_close(best, expected, rtol=0, atol=1e-4)
@@ -197,7 +183,7 @@ def test_text_is_read_once_per_vocabulary_and_a_picture_once_whatever_the_captio
         assert len(texts) == len(captions) == 2
         with calls_of(network.model.model.backbone) as pictures:
             for _ in range(3):
-                detector.detect([picture()], captions, np.full(70, 0.5, np.float32))
+                detector.detect([noise(40, 50)], captions, np.full(70, 0.5, np.float32))
         assert len(texts) == 2 and len(pictures) == 3
 
 
@@ -222,7 +208,7 @@ def test_a_phrase_is_scored_by_its_own_tokens_alone(
             logits[..., token] = 9.0
             boxes = torch.full((1, 1, 4), 0.5)
             monkeypatch.setattr(detector.network, "detect", lambda *_, found=(logits, boxes): found)
-            [found] = detect(detector, phrases, picture(), threshold=0.5)
+            [found] = detect(detector, phrases, noise(40, 50), threshold=0.5)
             index = caption.phrase_index[phrase]
             assert (index in found.phrase_index) == (start <= token < end)
 
@@ -238,16 +224,16 @@ def test_captions_hold_each_phrase_once_and_never_more_than_the_model_reads(
 
 
 def test_a_phrase_that_two_classes_share_is_found_for_both(detector: GroundingDinoDetector) -> None:
-    [found] = detect(detector, ("duck", "red mug", "duck"), picture())
-    [alone] = detect(detector, ("duck", "red mug"), picture())
+    [found] = detect(detector, ("duck", "red mug", "duck"), noise(40, 50))
+    [alone] = detect(detector, ("duck", "red mug"), noise(40, 50))
     first, last = (found.scores[found.phrase_index == phrase] for phrase in (0, 2))
     torch.testing.assert_close(first, last, rtol=0, atol=0)
     torch.testing.assert_close(first, alone.scores[alone.phrase_index == 0], rtol=0, atol=1e-6)
 
 
 def test_upper_case_and_full_stops_do_not_cut_a_phrase(detector: GroundingDinoDetector) -> None:
-    [plain] = detect(detector, ("red mug", "duck"), picture())
-    [written] = detect(detector, ("Red. Mug.", "DUCK?"), picture())
+    [plain] = detect(detector, ("red mug", "duck"), noise(40, 50))
+    [written] = detect(detector, ("Red. Mug.", "DUCK?"), noise(40, 50))
     assert len(written.scores) == 60
     torch.testing.assert_close(written.scores, plain.scores, rtol=0, atol=0)
 
@@ -271,8 +257,8 @@ def test_a_phrase_without_a_known_word_is_refused(
 
 def test_the_order_of_phrases_changes_nothing(detector: GroundingDinoDetector) -> None:
     for phrases in (PHRASES, many(70)):
-        [forwards] = detect(detector, phrases, picture())
-        [backwards] = detect(detector, phrases[::-1], picture())
+        [forwards] = detect(detector, phrases, noise(40, 50))
+        [backwards] = detect(detector, phrases[::-1], noise(40, 50))
         for phrase in range(len(phrases)):
             mine = forwards.scores[forwards.phrase_index == phrase]
             same = backwards.scores[backwards.phrase_index == len(phrases) - 1 - phrase]
@@ -288,9 +274,9 @@ def test_how_much_a_phrase_depends_on_the_presence_of_others(
     """
     changes = []
     for seed in range(5):
-        [together] = detect(detector, PHRASES, picture(seed=seed))
+        [together] = detect(detector, PHRASES, noise(40, 50, seed))
         for index, phrase in enumerate(PHRASES):
-            [alone] = detect(detector, (phrase,), picture(seed=seed))
+            [alone] = detect(detector, (phrase,), noise(40, 50, seed))
             among = together.scores[together.phrase_index == index]
             changes.append((among.max().logit() - alone.scores.max().logit()).abs().item())
     assert 0.05 < np.mean(changes) < 1 and max(changes) < 3
@@ -300,7 +286,7 @@ def test_how_much_a_phrase_depends_on_the_presence_of_others(
 
 
 def test_pictures_of_several_sizes_are_found_as_if_alone(detector: GroundingDinoDetector) -> None:
-    pictures = [picture(40, 50, 1), picture(90, 30, 2), picture(40, 50, 3), picture(20, 25, 4)]
+    pictures = [noise(40, 50, 1), noise(90, 30, 2), noise(40, 50, 3), noise(20, 25, 4)]
     together = detect(detector, PHRASES, *pictures)
     for one, found in zip(pictures, together, strict=True):
         [alone] = detect(detector, PHRASES, one)
@@ -328,16 +314,16 @@ def test_pictures_of_one_size_that_go_together_are_found_as_if_alone(
 def test_a_picture_with_fewer_cells_than_queries_will_do(
     detector: GroundingDinoDetector, size: tuple[int, int]
 ) -> None:
-    [found] = detect(detector, PHRASES, picture(*size))
+    [found] = detect(detector, PHRASES, noise(*size))
     assert len(found.scores) and found.corners.isfinite().all() and found.scores.isfinite().all()
 
 
 def test_only_what_reaches_the_threshold_of_its_phrase_is_found(
     detector: GroundingDinoDetector,
 ) -> None:
-    [every] = detect(detector, PHRASES, picture())
+    [every] = detect(detector, PHRASES, noise(40, 50))
     thresholds = np.array([0.1, 0.3, 1.0, 0.6], np.float32)
-    [found] = detector.detect([picture()], detector.encode(PHRASES), thresholds)
+    [found] = detector.detect([noise(40, 50)], detector.encode(PHRASES), thresholds)
     expected = every.scores >= torch.from_numpy(thresholds)[every.phrase_index]
     assert 0 < len(found.scores) < len(every.scores)
     assert torch.equal(found.scores, every.scores[expected])
@@ -349,8 +335,8 @@ def test_16_bits_are_close_to_32(
     folder: Path, detector: GroundingDinoDetector, precision: str
 ) -> None:
     """Which places are looked at may differ; the most certain score of each phrase must hardly."""
-    [exact] = detect(detector, PHRASES, picture())
-    [close] = detect(load(folder, precision=precision), PHRASES, picture())
+    [exact] = detect(detector, PHRASES, noise(40, 50))
+    [close] = detect(load(folder, precision=precision), PHRASES, noise(40, 50))
     assert close.corners.dtype == close.scores.dtype == torch.float32
     for phrase in range(len(PHRASES)):
         mine, other = (b.scores[b.phrase_index == phrase].max() for b in (exact, close))
@@ -392,7 +378,7 @@ def test_a_model_without_two_stages_is_refused(copy: Path) -> None:
 
 def test_a_checkpoint_without_preprocessor_file_gets_the_published_values(copy: Path) -> None:
     (copy / "preprocessor_config.json").unlink()
-    [found] = detect(load(copy), ("duck",), picture(16, 16))
+    [found] = detect(load(copy), ("duck",), noise(16, 16))
     assert len(found.scores) == 30
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from calls import calls_of
+from inputs import detect, noise
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -51,20 +52,6 @@ def detector(folder: Path) -> OmDetTurboDetector:
 
 def load(folder: Path, **options: str) -> OmDetTurboDetector:
     return OmDetTurboDetector(str(folder), folder, LoadOptions(device="cpu", **options))
-
-
-def picture(height: int = 40, width: int = 50, seed: int = 0) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def detect(
-    detector: OmDetTurboDetector,
-    phrases: tuple[str, ...],
-    *pictures: NDArray[np.uint8],
-    threshold: float = 0.3,
-) -> list[Boxes]:
-    thresholds = np.full(len(phrases), threshold, np.float32)
-    return detector.detect(pictures, detector.encode(phrases), thresholds)
 
 
 def overlap(one: Tensor, other: Tensor) -> float:
@@ -141,8 +128,8 @@ def test_boxes_scores_and_phrases_equal_those_of_the_reference(
     size: tuple[int, int],
 ) -> None:
     """Processor, forward pass and post-processing with suppression of overlaps."""
-    expected = reference(folder, picture(*size), phrases, 0.1, monkeypatch)
-    [found] = detect(detector, phrases, picture(*size), threshold=0.1)
+    expected = reference(folder, noise(*size), phrases, 0.1, monkeypatch)
+    [found] = detect(detector, phrases, noise(*size), threshold=0.1)
     check_equal(found, expected, size, 5)
 
 
@@ -154,8 +141,8 @@ def test_the_published_widths_equal_the_reference(
     config.text_config.num_hidden_layers = config.decoder_num_layers = 2
     config.num_queries = 100
     write_omdet_turbo(tmp_path, config, 256, WORDS)
-    expected = reference(tmp_path, picture(), PHRASES, 0.3, monkeypatch)
-    [found] = detect(load(tmp_path), PHRASES, picture())
+    expected = reference(tmp_path, noise(40, 50), PHRASES, 0.3, monkeypatch)
+    [found] = detect(load(tmp_path), PHRASES, noise(40, 50), threshold=0.3)
     check_equal(found, expected, (40, 50), 5)
 
 
@@ -191,7 +178,7 @@ def test_text_is_read_once_per_vocabulary_and_a_picture_once_whatever_the_tasks(
         assert len(tasks) > 2 and read == 2 * len(tasks)  # phrases, and the sentence
         with calls_of(detector.network.vision_backbone) as pictures:
             for _ in range(3):
-                detector.detect([picture()], tasks, np.full(70, 0.5, np.float32))
+                detector.detect([noise(40, 50)], tasks, np.full(70, 0.5, np.float32))
         assert len(texts) == read and len(pictures) == 3
 
 
@@ -207,8 +194,8 @@ def test_a_phrase_of_a_second_task_equals_the_reference(
 ) -> None:
     last = detector.encode(many(70))[-1].phrase_index
     phrases = tuple(many(70)[i] for i in last.tolist())
-    expected = reference(folder, picture(), phrases, 0.3, monkeypatch)
-    [found] = detect(detector, many(70), picture())
+    expected = reference(folder, noise(40, 50), phrases, 0.3, monkeypatch)
+    [found] = detect(detector, many(70), noise(40, 50), threshold=0.3)
     mine = found.phrase_index >= last[0]
     of_the_last = Boxes(found.corners[mine], found.scores[mine], found.phrase_index[mine] - last[0])
     check_equal(of_the_last, expected, (40, 50), 5)
@@ -224,8 +211,8 @@ def test_tasks_hold_each_phrase_once_and_never_more_than_the_model_reads(
 
 
 def test_a_phrase_that_two_classes_share_is_found_for_both(detector: OmDetTurboDetector) -> None:
-    [found] = detect(detector, ("duck", "red mug", "duck"), picture())
-    [alone] = detect(detector, ("duck", "red mug"), picture())
+    [found] = detect(detector, ("duck", "red mug", "duck"), noise(40, 50), threshold=0.3)
+    [alone] = detect(detector, ("duck", "red mug"), noise(40, 50), threshold=0.3)
     first, last, once = (
         boxes.scores[boxes.phrase_index == phrase]
         for boxes, phrase in ((found, 0), (found, 2), (alone, 0))
@@ -244,8 +231,8 @@ def test_a_phrase_longer_than_a_task_is_refused(detector: OmDetTurboDetector) ->
 
 def test_the_order_of_phrases_changes_nothing(detector: OmDetTurboDetector) -> None:
     for phrases in (PHRASES, many(70)):
-        [forwards] = detect(detector, phrases, picture())
-        [backwards] = detect(detector, phrases[::-1], picture())
+        [forwards] = detect(detector, phrases, noise(40, 50), threshold=0.3)
+        [backwards] = detect(detector, phrases[::-1], noise(40, 50), threshold=0.3)
         for phrase in range(len(phrases)):
             mine = forwards.scores[forwards.phrase_index == phrase]
             same = backwards.scores[backwards.phrase_index == len(phrases) - 1 - phrase]
@@ -256,9 +243,9 @@ def test_how_much_a_phrase_depends_on_the_presence_of_others(detector: OmDetTurb
     """The logit of the most certain box of a phrase, alone and among three others in its task."""
     changes = []
     for seed in range(5):
-        [together] = detect(detector, PHRASES, picture(seed=seed), threshold=0)
+        [together] = detect(detector, PHRASES, noise(40, 50, seed), threshold=0)
         for index, phrase in enumerate(PHRASES):
-            [alone] = detect(detector, (phrase,), picture(seed=seed), threshold=0)
+            [alone] = detect(detector, (phrase,), noise(40, 50, seed), threshold=0)
             among = together.scores[together.phrase_index == index]
             changes.append((among.max().logit() - alone.scores.max().logit()).abs().item())
     assert 0.01 < np.mean(changes) < 1 and max(changes) < 3
@@ -268,10 +255,10 @@ def test_how_much_a_phrase_depends_on_the_presence_of_others(detector: OmDetTurb
 
 
 def test_pictures_of_several_sizes_are_found_as_if_alone(detector: OmDetTurboDetector) -> None:
-    pictures = [picture(40, 50, 1), picture(90, 30, 2), picture(1, 300, 3)]
-    together = detect(detector, PHRASES, *pictures)
+    pictures = [noise(40, 50, 1), noise(90, 30, 2), noise(1, 300, 3)]
+    together = detect(detector, PHRASES, *pictures, threshold=0.3)
     for one, found in zip(pictures, together, strict=True):
-        [alone] = detect(detector, PHRASES, one)
+        [alone] = detect(detector, PHRASES, one, threshold=0.3)
         assert len(found.scores) > 3
         torch.testing.assert_close(found.scores, alone.scores, rtol=0, atol=1e-5)
         torch.testing.assert_close(found.corners, alone.corners, rtol=0, atol=1e-3)
@@ -290,7 +277,7 @@ def test_pictures_that_go_together_are_found_as_if_alone(detector: OmDetTurboDet
 
 def test_each_phrase_has_its_own_threshold(detector: OmDetTurboDetector) -> None:
     thresholds = np.array([0.1, 0.3, 1.0, 0.6], np.float32)
-    [found] = detector.detect([picture()], detector.encode(PHRASES), thresholds)
+    [found] = detector.detect([noise(40, 50)], detector.encode(PHRASES), thresholds)
     least = [found.scores[found.phrase_index == i].min().item() for i in (0, 1, 3)]
     assert 2 not in found.phrase_index
     assert least[0] >= 0.1 and least[1] >= 0.3 and least[2] >= 0.6
@@ -301,8 +288,8 @@ def test_16_bits_are_close_to_32(
     folder: Path, detector: OmDetTurboDetector, precision: str
 ) -> None:
     """Which places are looked at may differ; the most certain score of each phrase must hardly."""
-    [exact] = detect(detector, PHRASES, picture(), threshold=0)
-    [close] = detect(load(folder, precision=precision), PHRASES, picture(), threshold=0)
+    [exact] = detect(detector, PHRASES, noise(40, 50), threshold=0)
+    [close] = detect(load(folder, precision=precision), PHRASES, noise(40, 50), threshold=0)
     assert close.corners.dtype == close.scores.dtype == torch.float32
     for phrase in range(len(PHRASES)):
         mine, other = (b.scores[b.phrase_index == phrase].max() for b in (exact, close))
@@ -332,7 +319,9 @@ def test_pictures_may_be_normalised_as_0_to_1_or_0_to_255(
         image_mean=(0.485, 0.456, 0.406),
         image_std=(0.229, 0.224, 0.225),
     ).save_pretrained(copy)
-    [found], [expected] = (detect(d, PHRASES, picture()) for d in (load(copy), detector))
+    [found], [expected] = (
+        detect(d, PHRASES, noise(40, 50), threshold=0.3) for d in (load(copy), detector)
+    )
     torch.testing.assert_close(found.scores, expected.scores, rtol=0, atol=1e-4)
 
 
@@ -354,13 +343,13 @@ def test_a_tokenizer_of_another_model_is_a_model_error(copy: Path) -> None:
 
 def test_a_checkpoint_without_preprocessor_file_gets_the_published_values(copy: Path) -> None:
     (copy / "preprocessor_config.json").unlink()
-    [found] = detect(load(copy), ("duck",), picture(), threshold=0)
+    [found] = detect(load(copy), ("duck",), noise(40, 50), threshold=0)
     assert len(found.scores) > 3
 
 
 def test_a_detector_leaves_no_weights_behind(folder: Path) -> None:
     detector = load(folder)
-    detect(detector, PHRASES, picture())
+    detect(detector, PHRASES, noise(40, 50), threshold=0.3)
     weights = weakref.ref(detector.network.decoder)
     del detector
     gc.collect()

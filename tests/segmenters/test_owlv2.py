@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from inputs import blots
 from numpy.typing import NDArray
 from PIL import Image
 from transformers import CLIPTokenizer, Owlv2ForObjectDetection, Owlv2Processor
@@ -40,14 +41,6 @@ def load(folder: Path, **options: str) -> Owlv2Detector:
     return Owlv2Detector(str(folder), folder, LoadOptions(device="cpu", **options))
 
 
-def picture(size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:
-    """Blots, so that a place differs from its neighbours but not from pixel to pixel."""
-    height, width = size
-    random = np.random.default_rng(seed)
-    blots = random.integers(0, 256, (1 + height // 8, 1 + width // 8, 3), np.uint8)
-    return blots.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
-
-
 def reference(
     folder: Path, photo: NDArray[np.uint8], phrases: tuple[str, ...], threshold: float
 ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
@@ -77,7 +70,7 @@ def reference(
 def test_pictures_equal_those_of_the_processor(size: tuple[int, int], side: int) -> None:
     """Filling up, smoothing, resizing and normalising, against scipy as transformers calls it."""
     processor = Owlv2ImageProcessorPil(size={"height": side, "width": side})
-    photo = picture(size)
+    photo = blots(*size)
     expected = processor(Image.fromarray(photo), return_tensors="pt").pixel_values
     mean, std = torch.tensor(processor.image_mean), torch.tensor(processor.image_std)
     found = prepare_square([photo], side, mean, std, torch.float32)
@@ -89,7 +82,7 @@ def test_boxes_and_scores_equal_the_reference(
     folder: Path, detector: Owlv2Detector, size: tuple[int, int]
 ) -> None:
     """Boxes in pixels, scores and phrases, against transformers' processor, forward and post-processing."""
-    photo, threshold = picture(size), 0.3
+    photo, threshold = blots(*size), 0.3
     expected, logits = reference(folder, photo, PHRASES, threshold)
     scores, _ = detector.scores_and_boxes([photo], detector.encode(PHRASES))
     torch.testing.assert_close(scores[0], logits.sigmoid(), rtol=0, atol=1e-4)
@@ -114,7 +107,7 @@ def test_boxes_and_scores_equal_the_reference(
 
 
 def test_the_comparison_has_something_to_compare(folder: Path) -> None:
-    expected, logits = reference(folder, picture((48, 64)), PHRASES, 0.3)
+    expected, logits = reference(folder, blots(48, 64), PHRASES, 0.3)
     assert 5 < len(expected["boxes"]) < 60
     assert len(expected["labels"].unique()) > 1
     assert logits.std() > 1 and logits.std(dim=1).mean() > 0.3
@@ -125,7 +118,7 @@ def test_scores_of_the_published_shape_equal_the_reference(tmp_path: Path) -> No
     config = published_owlv2_config()
     config.vision_config.num_hidden_layers = config.text_config.num_hidden_layers = 1
     write_owlv2(tmp_path, config)
-    photo = picture((480, 640))
+    photo = blots(480, 640)
     _, logits = reference(tmp_path, photo, PHRASES[:2], 0.3)
     detector = load(tmp_path)
     scores, _ = detector.scores_and_boxes([photo], detector.encode(PHRASES[:2]))
@@ -140,7 +133,7 @@ def test_scores_of_the_published_shape_equal_the_reference(tmp_path: Path) -> No
 def test_a_place_is_reported_for_each_phrase_that_fits(detector: Owlv2Detector) -> None:
     """transformers' post-processing keeps the best phrase alone; then classes would depend on each other."""
     encoded = detector.encode(("red mug", "red mug", "blue car"))
-    [found] = detector.detect([picture((48, 64))], encoded, np.full(3, 0.3, np.float32))
+    [found] = detector.detect([blots(48, 64)], encoded, np.full(3, 0.3, np.float32))
     first, second, third = (found.corners[found.phrase_index == phrase] for phrase in range(3))
     assert len(first) > 0 and len(third) > 0
     torch.testing.assert_close(first, second, rtol=0, atol=0)
@@ -149,7 +142,7 @@ def test_a_place_is_reported_for_each_phrase_that_fits(detector: Owlv2Detector) 
 
 def test_each_phrase_has_its_own_threshold(detector: Owlv2Detector) -> None:
     encoded = detector.encode(("blue car", "blue car"))
-    [found] = detector.detect([picture((48, 64))], encoded, np.array([0.2, 0.4], np.float32))
+    [found] = detector.detect([blots(48, 64)], encoded, np.array([0.2, 0.4], np.float32))
     scores = [found.scores[found.phrase_index == phrase] for phrase in (0, 1)]
     assert len(scores[0]) > len(scores[1]) > 0
     assert scores[0].min() >= 0.2 and scores[1].min() >= 0.4
@@ -157,14 +150,14 @@ def test_each_phrase_has_its_own_threshold(detector: Owlv2Detector) -> None:
 
 def test_pictures_of_several_sizes_are_found_in_one_call(detector: Owlv2Detector) -> None:
     encoded, limits = detector.encode(PHRASES), np.full(len(PHRASES), 0.3, np.float32)
-    photos = [picture((48, 64), 1), picture((90, 30), 2)]
+    photos = [blots(48, 64, 1), blots(90, 30, 2)]
     for one, photo in zip(detector.detect(photos, encoded, limits), photos, strict=True):
         [alone] = detector.detect([photo], encoded, limits)
         torch.testing.assert_close(one.corners, alone.corners, rtol=0, atol=1e-3)
 
 
 def test_16_bit_pictures_are_read_over_their_full_range(detector: Owlv2Detector) -> None:
-    photo, encoded = picture((48, 64)), detector.encode(PHRASES)
+    photo, encoded = blots(48, 64), detector.encode(PHRASES)
     deep = photo.astype(np.uint16) * 257
     for one, other in zip(
         detector.scores_and_boxes([photo], encoded),
@@ -208,5 +201,5 @@ def test_a_checkpoint_without_preprocessor_file_gets_the_published_values(
 ) -> None:
     (copy / "preprocessor_config.json").unlink()
     bare, encoded = load(copy), detector.encode(PHRASES)
-    one, other = (each.scores_and_boxes([picture((48, 64))], encoded) for each in (bare, detector))
+    one, other = (each.scores_and_boxes([blots(48, 64)], encoded) for each in (bare, detector))
     torch.testing.assert_close(one, other, rtol=0, atol=0)

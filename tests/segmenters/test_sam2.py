@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from edgetam_checkpoint import write_edgetam
+from inputs import noise
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -47,10 +48,6 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def segmenter(folder: Path) -> Sam2BoxSegmenter:
     return Sam2BoxSegmenter(str(folder), folder, CPU)
-
-
-def picture(size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
 
 
 def boxes_in(size: tuple[int, int], count: int = 6, seed: int = 0) -> Tensor:
@@ -100,7 +97,7 @@ def test_masks_equal_the_reference(
     folder: Path, segmenter: Sam2BoxSegmenter, size: tuple[int, int]
 ) -> None:
     """Logits, and binary masks in the size of the picture, of an image model and of a video model."""
-    photo, boxes = picture(size), boxes_in(size)
+    photo, boxes = noise(*size), boxes_in(size)
     [found] = segmenter.masks([photo], [boxes])
     check_equal(reference(folder, photo, boxes), found, size)
 
@@ -108,7 +105,7 @@ def test_masks_equal_the_reference(
 def test_masks_of_the_published_shape_equal_the_reference(tmp_path: Path) -> None:
     """facebook/sam2.1-hiera-tiny, one picture, two boxes."""
     write_sam2(tmp_path, published_sam2_config())
-    photo, boxes = picture((480, 640)), boxes_in((480, 640), 2)
+    photo, boxes = noise(480, 640), boxes_in((480, 640), 2)
     [found] = Sam2BoxSegmenter("x", tmp_path, CPU).masks([photo], [boxes])
     logits, masks = reference(tmp_path, photo, boxes)
     assert found.shape == logits.shape == (2, 256, 256)
@@ -133,7 +130,7 @@ def runs(segmenter: Sam2BoxSegmenter) -> Iterator[list[int]]:
 def test_a_picture_is_encoded_once_whatever_the_number_of_boxes(
     segmenter: Sam2BoxSegmenter, runs: list[int]
 ) -> None:
-    [masks] = segmenter.masks([picture((48, 64))], [boxes_in((48, 64), 40)])
+    [masks] = segmenter.masks([noise(48, 64)], [boxes_in((48, 64), 40)])
     assert masks.shape == (40, 16, 16) and sum(runs) == 1
 
 
@@ -141,9 +138,9 @@ def test_a_picture_without_boxes_is_not_encoded(
     segmenter: Sam2BoxSegmenter, runs: list[int]
 ) -> None:
     nothing = torch.zeros(0, 4)
-    assert [len(masks) for masks in segmenter.masks([picture((48, 64))], [nothing])] == [0]
+    assert [len(masks) for masks in segmenter.masks([noise(48, 64)], [nothing])] == [0]
     assert not runs
-    photos, boxes = [picture((9, 9)), picture((48, 64)), picture((7, 7))], boxes_in((48, 64), 3)
+    photos, boxes = [noise(9, 9), noise(48, 64), noise(7, 7)], boxes_in((48, 64), 3)
     found = segmenter.masks(photos, [nothing, boxes, nothing])
     assert [len(masks) for masks in found] == [0, 3, 0] and sum(runs) == 1
     [alone] = segmenter.masks([photos[1]], [boxes])
@@ -151,7 +148,7 @@ def test_a_picture_without_boxes_is_not_encoded(
 
 
 def test_a_box_does_not_depend_on_the_others(segmenter: Sam2BoxSegmenter) -> None:
-    photo, boxes = picture((48, 64)), boxes_in((48, 64), 9)
+    photo, boxes = noise(48, 64), boxes_in((48, 64), 9)
     [together] = segmenter.masks([photo], [boxes])
     for box, mask in zip(boxes, together, strict=True):
         [[alone]] = segmenter.masks([photo], [box[None]])
@@ -161,7 +158,7 @@ def test_a_box_does_not_depend_on_the_others(segmenter: Sam2BoxSegmenter) -> Non
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_16_bits_are_close_to_32(folder: Path, segmenter: Sam2BoxSegmenter, precision: str) -> None:
     half = Sam2BoxSegmenter("x", folder, LoadOptions(device="cpu", precision=precision))
-    photo, boxes = picture((48, 64)), boxes_in((48, 64), 9)
+    photo, boxes = noise(48, 64), boxes_in((48, 64), 9)
     [[exact], [close]] = (each.masks([photo], [boxes]) for each in (segmenter, half))
     assert close.dtype == torch.float32
     assert ((exact > 0) == (close > 0)).float().mean() > 0.9
@@ -173,7 +170,7 @@ def test_16_bits_are_close_to_32(folder: Path, segmenter: Sam2BoxSegmenter, prec
 def test_masks_of_edgetam_equal_the_reference(tmp_path: Path) -> None:
     """Everything but the image encoder is EdgeTAM's own."""
     write_edgetam(tmp_path)
-    photo, boxes = picture((37, 90)), boxes_in((37, 90))
+    photo, boxes = noise(37, 90), boxes_in((37, 90))
     [found] = EdgeTamBoxSegmenter("x", tmp_path, CPU).masks([photo], [boxes])
     with torchvision_stand_in():
         from transformers.models.sam2.image_processing_sam2 import Sam2ImageProcessor
@@ -216,7 +213,7 @@ def test_a_checkpoint_without_preprocessor_file_gets_the_published_values(
     tmp_path: Path,
 ) -> None:
     write_sam2(tmp_path, small_sam2_config())
-    photo, boxes = picture((48, 64)), boxes_in((48, 64))
+    photo, boxes = noise(48, 64), boxes_in((48, 64))
 
     def masks() -> Tensor:
         segmenter: BoxSegmenter = Sam2BoxSegmenter("x", tmp_path, CPU)

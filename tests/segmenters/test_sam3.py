@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from families import WORDS
+from inputs import blots, segment, words
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision_stand_in import torchvision_stand_in
@@ -92,26 +93,6 @@ def load(folder: Path, **options: str) -> Sam3Segmenter:
     return segmenter
 
 
-def words(*names: str) -> Vocabulary:
-    return Vocabulary().changed_to(TargetClass(name) for name in names)
-
-
-def picture(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.uint8]:
-    random = np.random.default_rng(seed)
-    blots = random.integers(0, 256, (1 + height // 8, 1 + width // 8, 3), np.uint8)
-    return blots.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
-
-
-def segment(
-    segmenter: Sam3Segmenter,
-    vocabulary: Vocabulary,
-    *pictures: NDArray[np.uint8],
-    threshold: float = 0.5,
-) -> list[Segmentation]:
-    batch = Batch(pictures, vocabulary.thresholds(threshold))
-    return segmenter.segment(batch, segmenter.encode(vocabulary))
-
-
 def things_of(result: Segmentation, class_id: int) -> list[DetectedObject]:
     assert result.instances is not None
     return [thing for thing in result.instances if thing.class_id == class_id]
@@ -146,7 +127,7 @@ def calls_of(module: nn.Module) -> Iterator[list[tuple[int, ...]]]:
 def test_things_equal_the_reference(pair: Pair, size: tuple[int, int]) -> None:
     """Number, scores and full-size masks of the things of each phrase, against Sam3Processor, the model's forward pass
     and post_process_instance_segmentation, one phrase at a time. Masks: at most 1e-4 of the pixels differ."""
-    photo, vocabulary = picture(*size), words(*PHRASES)
+    photo, vocabulary = blots(*size), words(*PHRASES)
     [found] = segment(pair.segmenter, vocabulary, photo)
     counts = []
     for phrase, class_id in zip(PHRASES, vocabulary.ids, strict=True):
@@ -168,7 +149,7 @@ def test_things_equal_the_reference(pair: Pair, size: tuple[int, int]) -> None:
 
 def test_all_queries_equal_the_reference(pair: Pair) -> None:
     """Scores, boxes and low-resolution masks of all queries, confident or not, against the model's forward pass."""
-    photo, network = picture(70, 50), pair.segmenter.network
+    photo, network = blots(70, 50), pair.segmenter.network
     features = pair.segmenter.encode(words(*PHRASES)).features
     inputs = pair.processor(images=photo, return_tensors="pt")
     with torch.inference_mode():
@@ -203,7 +184,7 @@ def test_the_tracker_of_a_checkpoint_is_left_out(tmp_path: Path, segmenter: Sam3
 def test_a_picture_is_encoded_once_however_many_classes(segmenter: Sam3Segmenter) -> None:
     model = segmenter.network.model
     with calls_of(model.vision_encoder.backbone) as vision, calls_of(model.detr_encoder) as search:
-        segment(segmenter, words(*PHRASES), picture(), picture(30, 40))
+        segment(segmenter, words(*PHRASES), blots(), blots(30, 40))
     assert len(vision) == 2
     assert len(search) == 2 * len(PHRASES)
 
@@ -212,7 +193,7 @@ def test_the_text_is_encoded_once_per_phrase(segmenter: Sam3Segmenter) -> None:
     with calls_of(segmenter.network.model.text_encoder) as calls:
         encoded = segmenter.encode(words(*PHRASES))
         segmenter.encode(words(*PHRASES[::-1]))
-        batch = Batch((picture(), picture()), encoded.vocabulary.thresholds(0.5))
+        batch = Batch((blots(), blots()), encoded.vocabulary.thresholds(0.5))
         for _ in range(3):
             segmenter.segment(batch, encoded)
     assert len(calls) == 1
@@ -221,7 +202,7 @@ def test_the_text_is_encoded_once_per_phrase(segmenter: Sam3Segmenter) -> None:
 def test_masks_are_made_of_nothing_but_what_is_found(segmenter: Sam3Segmenter) -> None:
     """Of no other phrase's pixels, and of no other query."""
     vocabulary = words(*PHRASES)
-    [everything] = segment(segmenter, vocabulary, picture(), threshold=0.01)
+    [everything] = segment(segmenter, vocabulary, blots(), threshold=0.01)
     best = sorted(
         max(thing.score for thing in things_of(everything, class_id)) for class_id in vocabulary.ids
     )
@@ -231,7 +212,7 @@ def test_masks_are_made_of_nothing_but_what_is_found(segmenter: Sam3Segmenter) -
         calls_of(decoder.mask_embedder) as masks,
         calls_of(decoder.semantic_projection) as semantic,
     ):
-        [result] = segment(segmenter, vocabulary, picture(), threshold=best[-2] + 1e-4)
+        [result] = segment(segmenter, vocabulary, blots(), threshold=best[-2] + 1e-4)
     assert result.instances
     assert len(pixels) == 1 < len(PHRASES)
     assert [shape[0] for shape in masks] == [len(result.instances)] < [12]
@@ -240,7 +221,7 @@ def test_masks_are_made_of_nothing_but_what_is_found(segmenter: Sam3Segmenter) -
 
 def test_a_picture_without_things_needs_no_masks(segmenter: Sam3Segmenter) -> None:
     with calls_of(segmenter.network.model.mask_decoder.pixel_decoder) as pixels:
-        [result] = segment(segmenter, words(*PHRASES), picture(), threshold=1.0)
+        [result] = segment(segmenter, words(*PHRASES), blots(), threshold=1.0)
     assert not pixels
     assert result.instances == () and not result.label.any()
 
@@ -253,7 +234,7 @@ def test_phrases_that_go_together_do_not_influence_each_other(
     segmenter: Sam3Segmenter, at_once: int
 ) -> None:
     """A GPU takes several at once, a CPU one at a time."""
-    vocabulary, photos = words(*PHRASES), [picture(), picture(90, 40, seed=1)]
+    vocabulary, photos = words(*PHRASES), [blots(), blots(90, 40, seed=1)]
     one_by_one = segment(segmenter, vocabulary, *photos)
     segmenter.network.phrases_at_once = segmenter.network._pictures_at_once = at_once
     together = segment(segmenter, vocabulary, *photos)
@@ -268,7 +249,7 @@ def test_phrases_that_go_together_do_not_influence_each_other(
 def test_a_thing_that_two_phrases_of_a_class_fit_is_found_once(segmenter: Sam3Segmenter) -> None:
     def things(*phrases: str) -> list[tuple[float, int]]:
         vocabulary = Vocabulary().changed_to([TargetClass("thing", phrases)])
-        [result] = segment(segmenter, vocabulary, picture())
+        [result] = segment(segmenter, vocabulary, blots())
         return [(thing.score, thing.area) for thing in result.instances or ()]
 
     once = things("duck")
@@ -282,9 +263,9 @@ def test_a_thing_that_two_phrases_of_a_class_fit_is_found_once(segmenter: Sam3Se
 def test_a_threshold_set_too_low_keeps_the_most_certain_things(
     segmenter: Sam3Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [everything] = segment(segmenter, words(*PHRASES), picture(), threshold=0.0)
+    [everything] = segment(segmenter, words(*PHRASES), blots(), threshold=0.0)
     monkeypatch.setattr(sam3, "_MOST_THINGS", 7)
-    [result] = segment(segmenter, words(*PHRASES), picture(), threshold=0.0)
+    [result] = segment(segmenter, words(*PHRASES), blots(), threshold=0.0)
     assert everything.instances and result.instances
     assert len(everything.instances) > 12
     best = [thing.score for thing in everything.instances[:7]]
@@ -326,13 +307,13 @@ def test_without_a_processor_file_the_published_values_hold(
     copy: Path, segmenter: Sam3Segmenter
 ) -> None:
     (copy / "processor_config.json").unlink()
-    [found], [expected] = (segment(s, words("duck"), picture()) for s in (load(copy), segmenter))
+    [found], [expected] = (segment(s, words("duck"), blots()) for s in (load(copy), segmenter))
     assert np.array_equal(found.label, expected.label)
 
 
 def test_the_processor_file_is_read(copy: Path, segmenter: Sam3Segmenter) -> None:
     change_processor(copy, image_mean=[0.1, 0.2, 0.3])
-    [found], [expected] = (segment(s, words("duck"), picture()) for s in (load(copy), segmenter))
+    [found], [expected] = (segment(s, words("duck"), blots()) for s in (load(copy), segmenter))
     assert not np.array_equal(found.confidence, expected.confidence)
 
 

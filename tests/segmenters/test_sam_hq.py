@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from inputs import noise
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -32,10 +33,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def segmenter(folder: Path) -> SamHqBoxSegmenter:
     return SamHqBoxSegmenter(str(folder), folder, CPU)
-
-
-def picture(size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
 
 
 def boxes_in(size: tuple[int, int], count: int = 6) -> Tensor:
@@ -68,7 +65,7 @@ def reference(folder: Path, photo: NDArray[np.uint8], boxes: Tensor) -> tuple[Te
 
 
 def check_equal(folder: Path, segmenter: SamHqBoxSegmenter, size: tuple[int, int]) -> Tensor:
-    photo, boxes = picture(size), boxes_in(size)
+    photo, boxes = noise(*size), boxes_in(size)
     logits, masks = reference(folder, photo, boxes)
     [found] = segmenter.masks([photo], [boxes])
     found = functional.interpolate(found[None], size, mode="bilinear")[0]
@@ -101,7 +98,7 @@ def test_a_picture_is_encoded_once_and_only_for_boxes(segmenter: SamHqBoxSegment
     encoder = segmenter._network.vision_encoder
     hook = encoder.register_forward_hook(lambda *_: runs.append(1))
     nothing = torch.zeros(0, 4)
-    found = segmenter.masks([picture((9, 9)), picture((48, 64))], [nothing, boxes_in((48, 64), 40)])
+    found = segmenter.masks([noise(9, 9), noise(48, 64)], [nothing, boxes_in((48, 64), 40)])
     hook.remove()
     assert [len(masks) for masks in found] == [0, 40] and len(runs) == 1
 

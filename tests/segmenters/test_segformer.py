@@ -13,6 +13,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
+from inputs import blots, segment, words
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -28,7 +29,6 @@ from zs_seg_ros.testing.segformer import (
     small_segformer_config,
     write_segformer,
 )
-from zs_seg_ros.types import Batch, Segmentation
 from zs_seg_ros.vocabulary import TargetClass, Vocabulary
 
 SMALL_SIDE = 64
@@ -51,27 +51,6 @@ def load(folder: Path, **options: str) -> SegFormerSegmenter:
     segmenter = load_segmenter(str(folder), LoadOptions(device="cpu", **options))
     assert isinstance(segmenter, SegFormerSegmenter)
     return segmenter
-
-
-def words(*names: str) -> Vocabulary:
-    return Vocabulary().changed_to(TargetClass(name) for name in names)
-
-
-def picture(height: int = 48, width: int = 80, seed: int = 0) -> NDArray[np.uint8]:
-    """Blots, so that the model's labels are of some size."""
-    random = np.random.default_rng(seed)
-    blots = random.integers(0, 256, (1 + height // 8, 1 + width // 8, 3), np.uint8)
-    return blots.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
-
-
-def segment(
-    segmenter: SegFormerSegmenter,
-    vocabulary: Vocabulary,
-    *pictures: NDArray[np.uint8],
-    threshold: float = 0.5,
-) -> list[Segmentation]:
-    batch = Batch(pictures, vocabulary.thresholds(threshold))
-    return segmenter.segment(batch, segmenter.encode(vocabulary))
 
 
 def reference(folder: Path, photo: NDArray[np.uint8]) -> tuple[NDArray[np.int64], Tensor]:
@@ -107,7 +86,7 @@ def test_every_pixel_has_the_label_that_the_reference_gives_it(
     segmenter: SegFormerSegmenter,
     size: tuple[int, int],
 ) -> None:
-    photo = picture(*size)
+    photo = blots(*size)
     expected, _ = reference(folder, photo)
     vocabulary = words(*SMALL_LABELS)
     (result,) = segment(segmenter, vocabulary, photo, threshold=0.0)
@@ -122,7 +101,7 @@ def test_the_confidence_is_the_softmax_probability(
     segmenter: SegFormerSegmenter,
     size: tuple[int, int],
 ) -> None:
-    photo = picture(*size)
+    photo = blots(*size)
     expected, logits = reference(folder, photo)
     (result,) = segment(segmenter, words(*SMALL_LABELS), photo, threshold=0.0)
     odds = resized(log_odds(logits), size)
@@ -143,7 +122,7 @@ def test_a_class_has_the_pixels_of_its_label_that_reach_the_threshold(
     rank: int,
     size: tuple[int, int],
 ) -> None:
-    photo = picture(*size)
+    photo = blots(*size)
     best, logits = reference(folder, photo)
     label = int(np.bincount(best.ravel()).argsort()[-rank])
     vocabulary = words(SMALL_LABELS[label])
@@ -209,8 +188,8 @@ def test_a_word_that_means_several_labels_means_them_all(segmenter: SegFormerSeg
 
 def test_a_class_of_several_phrases_has_the_pixels_of_all(segmenter: SegFormerSegmenter) -> None:
     seat = Vocabulary().changed_to([TargetClass("seat", ("table", "swivel chair", "table"))])
-    (together,) = segment(segmenter, seat, picture(), threshold=0.3)
-    (apart,) = segment(segmenter, words("table", "swivel chair"), picture(), threshold=0.3)
+    (together,) = segment(segmenter, seat, blots(48, 80), threshold=0.3)
+    (apart,) = segment(segmenter, words("table", "swivel chair"), blots(48, 80), threshold=0.3)
     assert set(np.unique(apart.label)) == {0, 1, 2}
     assert np.array_equal(together.label > 0, apart.label > 0)
     assert np.array_equal(together.confidence, apart.confidence)
@@ -258,7 +237,7 @@ def test_logits_that_are_no_numbers_label_nothing(
     broken = load(folder)
     good = broken.logits
     monkeypatch.setattr(broken, "logits", lambda pixels: good(pixels) * torch.nan)
-    (result,) = segment(broken, words("cup", "ball"), picture(), threshold=0.0)
+    (result,) = segment(broken, words("cup", "ball"), blots(48, 80), threshold=0.0)
     assert not result.label.any() and not result.confidence.any()
 
 
@@ -297,5 +276,5 @@ def test_a_checkpoint_for_whole_pictures_is_a_model_error(tmp_path: Path) -> Non
 def test_a_checkpoint_without_preprocessor_file_gets_the_published_values(tmp_path: Path) -> None:
     write_segformer(tmp_path, small_segformer_config(), SMALL_SIDE)
     (tmp_path / "preprocessor_config.json").unlink()
-    (result,) = segment(load(tmp_path), words("cup"), picture())
+    (result,) = segment(load(tmp_path), words("cup"), blots(48, 80))
     assert result.label.shape == (48, 80)

@@ -13,6 +13,7 @@ from types import MethodType
 import numpy as np
 import pytest
 import torch
+from inputs import noise, segment, words
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -31,7 +32,7 @@ from zs_seg_ros.testing.tipsv2 import (
     write_tipsv2,
     write_tipsv2_tokenizer,
 )
-from zs_seg_ros.types import Batch, Segmentation
+from zs_seg_ros.types import Batch
 from zs_seg_ros.vocabulary import TargetClass, Vocabulary
 
 SMALL_SIDE = 56
@@ -56,24 +57,6 @@ def load(folder: Path, **options: str) -> Tipsv2Segmenter:
     segmenter = load_segmenter(str(folder), LoadOptions(device="cpu", **options))
     assert isinstance(segmenter, Tipsv2Segmenter)
     return segmenter
-
-
-def words(*names: str) -> Vocabulary:
-    return Vocabulary().changed_to(TargetClass(name) for name in names)
-
-
-def picture(height: int = 48, width: int = 80, seed: int = 0) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def segment(
-    segmenter: Tipsv2Segmenter,
-    vocabulary: Vocabulary,
-    *pictures: NDArray[np.uint8],
-    threshold: float = 0.5,
-) -> list[Segmentation]:
-    batch = Batch(pictures, vocabulary.thresholds(threshold))
-    return segmenter.segment(batch, segmenter.encode(vocabulary))
 
 
 def prepared(folder: Path, photo: NDArray[np.uint8]) -> Tensor:
@@ -120,7 +103,7 @@ def reference_text(folder: Path, phrases: Sequence[str]) -> Tensor:
 
 def test_vectors_of_the_published_width_equal_the_reference(tmp_path: Path) -> None:
     write_tipsv2(tmp_path, published_tipsv2_config(layers=2), words=WORDS)  # twelve take long
-    segmenter, pixels = load(tmp_path), prepared(tmp_path, picture(448, 448))
+    segmenter, pixels = load(tmp_path), prepared(tmp_path, noise(448, 448))
     found = segmenter.patches(pixels)
     assert found.shape == (1, 32, 32, 768)
     expected = reference_patches(tmp_path, pixels)
@@ -143,7 +126,7 @@ def test_vectors_of_the_published_width_equal_the_reference(tmp_path: Path) -> N
 )
 def test_patches_equal_the_reference(tmp_path: Path, changes: dict[str, object]) -> None:
     write_tipsv2(tmp_path, small_tipsv2_config(**changes), SMALL_SIDE)
-    pixels = prepared(tmp_path, picture(56, 56))
+    pixels = prepared(tmp_path, noise(56, 56))
     found = load(tmp_path).patches(pixels)
     assert found.shape == (1, 4, 4, 32)
     expected = reference_patches(tmp_path, pixels)
@@ -163,7 +146,7 @@ def test_text_equals_the_reference(folder: Path, segmenter: Tipsv2Segmenter) -> 
 def test_labels_equal_those_of_the_reference_pipeline(
     folder: Path, segmenter: Tipsv2Segmenter, size: tuple[int, int]
 ) -> None:
-    photo, vocabulary = picture(*size), words(*PHRASES)
+    photo, vocabulary = noise(*size), words(*PHRASES)
     cosines = (
         reference_text(folder, (*PHRASES, *ANYTHING))
         @ reference_patches(folder, prepared(folder, photo)).T
@@ -236,14 +219,14 @@ def test_texts_are_encoded_once_and_pictures_once(folder: Path) -> None:
     assert sum(texts) == (2 + len(ANYTHING)) * len(PROMPTS)
     segmenter.encode(words("duck", "red mug", "car"))
     assert sum(texts) == (3 + len(ANYTHING)) * len(PROMPTS)
-    batch = Batch((picture(), picture(20, 30)), encoded.vocabulary.thresholds(0.5))
+    batch = Batch((noise(), noise(20, 30)), encoded.vocabulary.thresholds(0.5))
     segmenter.segment(batch, encoded)
     assert pictures == [2] and sum(texts) == (3 + len(ANYTHING)) * len(PROMPTS)
 
 
 def test_a_class_is_as_certain_as_its_best_phrase(segmenter: Tipsv2Segmenter) -> None:
     thing = Vocabulary().changed_to([TargetClass("thing", ("red mug", "duck"))])
-    photo = picture(4, 4, seed=1)  # one pixel for each patch, so that nothing lies between
+    photo = noise(4, 4, seed=1)  # one pixel for each patch, so that nothing lies between
     (together,) = segment(segmenter, thing, photo, threshold=0.01)
     (apart,) = segment(segmenter, words("red mug", "duck"), photo, threshold=0.01)
     assert {1, 2} <= set(np.unique(apart.label))
@@ -322,7 +305,7 @@ def test_pictures_that_are_no_whole_patches_are_a_model_error(copy: Path) -> Non
 def test_pictures_need_not_be_square(copy: Path) -> None:
     change(copy / "preprocessor_config.json", size={"height": 56, "width": 84})
     segmenter = load(copy)
-    pixels = prepared(copy, picture(56, 84))
+    pixels = prepared(copy, noise(56, 84))
     found = segmenter.patches(pixels)
     assert found.shape == (1, 4, 6, 32)
     torch.testing.assert_close(
@@ -332,16 +315,16 @@ def test_pictures_need_not_be_square(copy: Path) -> None:
 
 def test_a_normalisation_counts_only_where_it_is_asked_for(copy: Path) -> None:
     values = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}
-    before = load(copy).patches(prepared(copy, picture(56, 56)))
+    before = load(copy).patches(prepared(copy, noise(56, 56)))
     for wanted in (False, True):
         change(copy / "preprocessor_config.json", do_normalize=wanted, **values)
         segmenter = load(copy)
         mean = [0.5, 0.4, 0.3] if wanted else [0, 0, 0]
         assert segmenter._mean.tolist() == pytest.approx(mean)
-    assert not torch.allclose(before, segmenter.patches(prepared(copy, picture(56, 56))), atol=0.01)
+    assert not torch.allclose(before, segmenter.patches(prepared(copy, noise(56, 56))), atol=0.01)
 
 
 def test_a_checkpoint_without_preprocessor_file_gets_the_published_values(copy: Path) -> None:
     (copy / "preprocessor_config.json").unlink()
-    (result,) = segment(load(copy), words("duck"), picture())
+    (result,) = segment(load(copy), words("duck"), noise())
     assert result.label.shape == (48, 80)

@@ -19,7 +19,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -60,12 +59,7 @@ class GoldenWriter:
     def __enter__(self) -> GoldenWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._archive.close()  # a second time does nothing
         self._file.close()
         self._part.unlink(missing_ok=True)
@@ -148,12 +142,7 @@ class Golden:
     def __enter__(self) -> Golden:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._archive.close()
 
     def frame_count(self, cameras: Collection[str]) -> int:

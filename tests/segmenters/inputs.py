@@ -1,0 +1,49 @@
+"""What the tests give to models: pictures, words, and both at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zs_seg_ros.segmenters.base import Segmenter
+from zs_seg_ros.segmenters.boxes import Boxes, Detector
+from zs_seg_ros.types import Batch, Segmentation
+from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+
+
+def noise(height: int = 48, width: int = 80, seed: int = 0) -> NDArray[np.uint8]:
+    """A picture in which every pixel is any colour."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def blots(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.uint8]:
+    """A picture of squares, so that a place differs from its neighbours but not from pixel to pixel."""
+    squares = noise(1 + height // 8, 1 + width // 8, seed)
+    return squares.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
+
+
+def words(*names: str) -> Vocabulary:
+    return Vocabulary().changed_to(TargetClass(name) for name in names)
+
+
+def segment(
+    segmenter: Segmenter[Any],
+    vocabulary: Vocabulary,
+    *pictures: NDArray[np.uint8],
+    threshold: float = 0.5,
+) -> list[Segmentation]:
+    batch = Batch(pictures, vocabulary.thresholds(threshold))
+    return segmenter.segment(batch, segmenter.encode(vocabulary))
+
+
+def detect(
+    detector: Detector[Any],
+    phrases: tuple[str, ...],
+    *pictures: NDArray[np.uint8],
+    threshold: float = 0.0,
+) -> list[Boxes]:
+    """threshold: of every phrase."""
+    thresholds = np.full(len(phrases), threshold, np.float32)
+    return detector.detect(pictures, detector.encode(phrases), thresholds)
