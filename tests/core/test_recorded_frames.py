@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tracemalloc
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from small_bags import Camera, write_bag
 
 from zs_seg_ros.errors import RecordingError
 from zs_seg_ros.recorded_cameras import RecordedCamera, find_cameras, named_camera
 from zs_seg_ros.recording import Recording
 from zs_seg_ros.replay.recorded_frames import frames, stamp_of, with_stamp
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def _load(path: Path) -> Any:
-    import sys
-
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
-
-
-small_bags = _load(ROOT / "tests" / "replay" / "small_bags.py")
-Camera, write_bag = small_bags.Camera, small_bags.write_bag
+TABLETOP = Path(__file__).resolve().parents[2] / "recordings" / "tabletop"
 
 
 def test_cameras_are_found_with_their_transports_and_their_depth(tmp_path: Path) -> None:
@@ -58,7 +42,7 @@ def test_cameras_are_found_with_their_transports_and_their_depth(tmp_path: Path)
 
 
 def test_the_shipped_recordings_ground_truth_and_depth_are_no_cameras() -> None:
-    with Recording(ROOT / "recordings" / "tabletop") as recording:
+    with Recording(TABLETOP) as recording:
         [camera] = find_cameras(recording)
     assert camera.topics == ("/camera/image_raw", "/camera/depth/image_raw", "/camera/camera_info")
 
@@ -114,7 +98,7 @@ def test_every_third_picture_keeps_its_index(tmp_path: Path) -> None:
 
 
 def test_reading_all_frames_holds_only_a_few() -> None:
-    with Recording(ROOT / "recordings" / "tabletop") as recording:
+    with Recording(TABLETOP) as recording:
         cameras = find_cameras(recording)
         tracemalloc.start()
         count = sum(len(frame.image.serialised) > 200_000 for frame in frames(recording, cameras))

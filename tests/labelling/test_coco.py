@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from PIL import Image
+from recorded_messages import START_NS, STEP_NS, Bag, compressed, image
 
 from zs_seg_ros.labelling.coco_output import coco_runs
 from zs_seg_ros.labelling.run import label
@@ -67,7 +68,7 @@ def test_every_picture_is_there_as_it_was_recorded(data_set: Path, annotations: 
             with Image.open(data_set / "images" / entry["file_name"]) as picture:
                 assert (np.asarray(picture) == bags.picture(number + 5 * place)).all()
                 assert picture.size == (entry["width"], entry["height"])
-            assert entry["stamp_ns"] == bags.START_NS + number * bags.STEP_NS
+            assert entry["stamp_ns"] == START_NS + number * STEP_NS
 
 
 def test_masks_together_are_the_label_image(data_set: Path, annotations: Any) -> None:
@@ -103,8 +104,8 @@ def test_no_working_files_are_left(data_set: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 def test_a_recorded_jpeg_stays_as_it_is(tmp_path: Path, suffix: str) -> None:
-    messages = [bags.compressed(bags.picture(n), bags.START_NS + n, suffix) for n in range(3)]
-    with bags.Bag(tmp_path / "bag") as bag:
+    messages = [compressed(bags.picture(n), START_NS + n, suffix) for n in range(3)]
+    with Bag(tmp_path / "bag") as bag:
         for message in messages:
             bag.write("/camera/image_raw/compressed", message.header.stamp.nanosec, message)
     label(bags.request(tmp_path / "out", tmp_path / "bag", form="coco"))
@@ -119,15 +120,15 @@ def test_a_recorded_jpeg_stays_as_it_is(tmp_path: Path, suffix: str) -> None:
 
 
 def test_an_unreadable_picture_has_no_entry(tmp_path: Path) -> None:
-    with bags.Bag(tmp_path / "bag") as bag:
+    with Bag(tmp_path / "bag") as bag:
         for number in range(6):
-            time_ns = bags.START_NS + number // 2  # two at a time
+            time_ns = START_NS + number // 2  # two at a time
             changes: dict[str, Any] = {"step": 1} if number in (0, 3) else {}
-            message = bags.image(bags.picture(number), bags.START_NS + number, **changes)
+            message = image(bags.picture(number), START_NS + number, **changes)
             bag.write("/camera/image_raw", time_ns, message)
     label(bags.request(tmp_path / "out", tmp_path / "bag", form="coco"))
     entries = json.loads((tmp_path / "out" / "annotations.json").read_text())["images"]
-    assert [entry["stamp_ns"] - bags.START_NS for entry in entries] == [1, 2, 4, 5]
+    assert [entry["stamp_ns"] - START_NS for entry in entries] == [1, 2, 4, 5]
     for entry, number in zip(entries, (1, 2, 4, 5), strict=True):
         with Image.open(tmp_path / "out" / "images" / entry["file_name"]) as picture:
             assert (np.asarray(picture) == bags.picture(number)).all()

@@ -12,6 +12,7 @@ import bags
 import numpy as np
 import pytest
 import yaml
+from recorded_messages import HEIGHT, START_NS, STEP_NS, WIDTH, Bag, camera_info, compressed, image
 from rosbags.rosbag2 import StoragePlugin
 
 from zs_seg_ros.compressed_images import picture_from_compressed
@@ -41,7 +42,7 @@ def one_by_one(
                 Frame(
                     "camera",
                     picture,
-                    bags.START_NS + number * bags.STEP_NS,
+                    START_NS + number * STEP_NS,
                     depth=None if depths is None else depths[number],
                     wanted=wanted,
                 )
@@ -137,7 +138,7 @@ def test_the_vocabulary_is_latched_and_comes_first(tmp_path: Path) -> None:
         first = next(out.messages())
         assert out.topics["/zs_seg/vocabulary"].latched
         content = first.content
-    assert first.topic.name == "/zs_seg/vocabulary" and first.time_ns == bags.START_NS
+    assert first.topic.name == "/zs_seg/vocabulary" and first.time_ns == START_NS
     [target] = content.classes
     assert (target.name, target.prompts, target.threshold) == ("duck", ["yellow duck"], 0.25)
     assert content.ids.tolist() == [1] and content.version == 1
@@ -155,10 +156,10 @@ def test_ids_above_254_make_16_bit_labels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 def test_compressed_images_are_read(tmp_path: Path, suffix: str) -> None:
-    with bags.Bag(tmp_path / "bag") as bag:
+    with Bag(tmp_path / "bag") as bag:
         for number in range(40):
-            time_ns = bags.START_NS + number * bags.STEP_NS
-            message = bags.compressed(bags.picture(number), time_ns, suffix)
+            time_ns = START_NS + number * STEP_NS
+            message = compressed(bags.picture(number), time_ns, suffix)
             bag.write("/camera/image_raw/compressed", time_ns, message)
     label(bags.request(tmp_path / "out", tmp_path / "bag"))
     pictures = bags.messages(tmp_path / "bag", "/camera/image_raw/compressed")
@@ -204,13 +205,13 @@ def test_types_that_nothing_defines_pass_through(tmp_path: Path, form: str) -> N
 
 
 def test_positions_equal_the_pipelines_across_slices(tmp_path: Path) -> None:
-    depth_mm = np.full((bags.HEIGHT, bags.WIDTH), 1500, np.uint16)
-    with bags.Bag(tmp_path / "bag") as bag:
+    depth_mm = np.full((HEIGHT, WIDTH), 1500, np.uint16)
+    with Bag(tmp_path / "bag") as bag:
         for number in range(40):
-            time_ns = bags.START_NS + number * bags.STEP_NS
-            picture = bags.image(bags.picture(number), time_ns)
-            depth = bags.image(depth_mm + np.uint16(number), time_ns, "16UC1")
-            bag.write("/camera/camera_info", time_ns, bags.camera_info(time_ns))
+            time_ns = START_NS + number * STEP_NS
+            picture = image(bags.picture(number), time_ns)
+            depth = image(depth_mm + np.uint16(number), time_ns, "16UC1")
+            bag.write("/camera/camera_info", time_ns, camera_info(time_ns))
             # Depth comes before or after its picture.
             bag.write("/camera/depth/image_raw", time_ns + (10 if number % 3 else 9000), depth)
             bag.write("/camera/image_raw", time_ns + 500, picture)
@@ -247,16 +248,16 @@ def test_only_the_chosen_cameras_are_labelled(tmp_path: Path) -> None:
 
 
 def test_depth_images_are_no_camera(tmp_path: Path) -> None:
-    depth = np.full((bags.HEIGHT, bags.WIDTH), 1500, np.uint16)
-    with bags.Bag(tmp_path / "bag") as bag:
+    depth = np.full((HEIGHT, WIDTH), 1500, np.uint16)
+    with Bag(tmp_path / "bag") as bag:
         for topic in ("/camera/depth/image_raw", "/aligned_depth_to_color/image_raw"):
-            bag.write(topic, bags.START_NS, bags.image(depth, bags.START_NS, "16UC1"))
+            bag.write(topic, START_NS, image(depth, START_NS, "16UC1"))
         bag.write(
             "/camera/depth/image_raw/compressed",
-            bags.START_NS,
-            bags.compressed(bags.picture(0), bags.START_NS, ".png"),
+            START_NS,
+            compressed(bags.picture(0), START_NS, ".png"),
         )
-        bag.write("/camera/image_raw", bags.START_NS, bags.image(bags.picture(0), bags.START_NS))
+        bag.write("/camera/image_raw", START_NS, image(bags.picture(0), START_NS))
     label(bags.request(tmp_path / "out", tmp_path / "bag"))
     with Recording(tmp_path / "out") as out:
         assert {n for n in out.topics if n.endswith("/label")} == {"/zs_seg/camera/label"}
@@ -273,18 +274,18 @@ def test_results_that_a_recording_has_are_replaced(
 
 
 def test_unreadable_pictures_are_left_out_and_told(tmp_path: Path) -> None:
-    with bags.Bag(tmp_path / "bag") as bag:
+    with Bag(tmp_path / "bag") as bag:
         for number in range(12):
-            time_ns = bags.START_NS + number * bags.STEP_NS
+            time_ns = START_NS + number * STEP_NS
             changes: dict[str, Any] = {"step": 7} if number % 4 == 1 else {}
-            message = bags.image(bags.picture(number), time_ns, **changes)
+            message = image(bags.picture(number), time_ns, **changes)
             bag.write("/camera/image_raw", time_ns, message)
     problems = label(bags.request(tmp_path / "out", tmp_path / "bag"))
     [(sentence, times)] = problems.items()
     assert times == 3 and "its step of 7 bytes is less than a row of 192" in sentence
     labels = [t for topic, t, _ in bags.content(tmp_path / "out") if topic.endswith("/label")]
     good = [number for number in range(12) if number % 4 != 1]
-    assert labels == [bags.START_NS + number * bags.STEP_NS + 1 for number in good]
+    assert labels == [START_NS + number * STEP_NS + 1 for number in good]
 
 
 def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
@@ -342,8 +343,8 @@ def test_a_missing_camera_is_named_with_what_there_is(tmp_path: Path) -> None:
 
 
 def test_a_recording_without_pictures_is_refused(tmp_path: Path) -> None:
-    with bags.Bag(tmp_path / "bag") as bag:
-        bag.write("/strange", bags.START_NS, bags.strange(1))
+    with Bag(tmp_path / "bag") as bag:
+        bag.write("/strange", START_NS, bags.strange(1))
     text = refused(tmp_path / "out", tmp_path / "bag")
     assert "CAM/image_raw" in text and "/strange (elsewhere_msgs/msg/Strange)" in text
 

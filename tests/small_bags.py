@@ -1,0 +1,100 @@
+"""Small recordings, written for tests: stripes in colours that the model fake knows, and depth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from recorded_messages import (
+    HEIGHT,
+    START_NS,
+    STEP_NS,
+    WIDTH,
+    Bag,
+    camera_info,
+    compressed,
+    compressed_depth,
+    image,
+    new,
+)
+from rosbags.rosbag2 import StoragePlugin
+
+from zs_seg_ros.segmenters.fake import PALETTE
+
+
+@dataclass(frozen=True)
+class Camera:
+    """What to record of a camera. depth_late_ns: how much later depth is recorded than its picture.
+
+    depth_pictures: no pictures but compressed depth images, in the place of pictures.
+    """
+
+    name: str = "camera"
+    compressed: bool = False
+    depth: bool = False
+    compressed_depth: bool = False
+    depth_late_ns: int = 0
+    without_depth: tuple[int, ...] = ()
+    stamp_late_ns: int = 0
+    depth_pictures: bool = False
+
+
+def picture(number: int) -> NDArray[np.uint8]:
+    """(H, W, 3): grey, with a red and a blue square that wander; the red one is not quite of its palette colour."""
+    drawn = np.full((HEIGHT, WIDTH, 3), PALETTE["grey"], np.uint8)
+    drawn[8:24, 4 + number % 20 : 20 + number % 20] = np.array(PALETTE["red"]) - 25
+    drawn[28:42, 46 - number % 20 : 60 - number % 20] = PALETTE["blue"]
+    return drawn
+
+
+def write_bag(
+    folder: Path,
+    *cameras: Camera,
+    frames: int = 8,
+    storage: StoragePlugin = StoragePlugin.MCAP,
+    extra_topic: str = "",
+) -> Path:
+    """Messages of all cameras, in the order of their times."""
+    messages = []
+    for camera in cameras or (Camera(),):
+        for number in range(frames):
+            time_ns = START_NS + number * STEP_NS
+            messages += [
+                (time_ns + late_ns, topic, message)
+                for late_ns, topic, message in _messages(camera, number, time_ns)
+            ]
+    if extra_topic:
+        messages.append((START_NS, extra_topic, new("std_msgs/msg/String", data="text")))
+    with Bag(folder, storage) as bag:
+        for time_ns, topic, message in sorted(messages, key=lambda entry: entry[0]):
+            bag.write(topic, time_ns, message)
+    return folder
+
+
+def _messages(camera: Camera, number: int, time_ns: int) -> list[tuple[int, str, Any]]:
+    """How late, topic, message."""
+    name, stamp_ns = camera.name, time_ns + camera.stamp_late_ns
+    if camera.depth_pictures:
+        depth = np.full((HEIGHT, WIDTH), 1000, np.uint16)
+        encoded = compressed_depth(depth, stamp_ns, "png compressed ")
+        return [(0, f"/{name}/image_raw/compressed", encoded)]
+    if camera.compressed:
+        found = [
+            (0, f"/{name}/image_raw/compressed", compressed(picture(number), stamp_ns, ".png"))
+        ]
+    else:
+        found = [(0, f"/{name}/image_raw", image(picture(number), stamp_ns))]
+    if camera.depth:
+        found.append((camera.depth_late_ns, f"/{name}/camera_info", camera_info(stamp_ns)))
+    if camera.depth and number not in camera.without_depth:
+        depth = np.full((HEIGHT, WIDTH), 1000 + 10 * number, np.uint16)
+        late = camera.depth_late_ns
+        if camera.compressed_depth:
+            topic = f"/{name}/depth/image_raw/compressedDepth"
+            found.append((late, topic, compressed_depth(depth, stamp_ns, "compressedDepth png")))
+        else:
+            found.append((late, f"/{name}/depth/image_raw", image(depth, stamp_ns, "16UC1")))
+    return found
