@@ -88,7 +88,7 @@ def run_node(frames: int) -> None:
 
     def spin_until(count: int) -> None:
         while published() < count:
-            executor.spin_once(timeout_sec=0.1)
+            executor.spin_once()  # as spin does: a timeout costs time
 
     spin_until(WARM_UP_FRAMES)
     first, start, decoding_start = published(), time.process_time(), segmenter.decoding_s
