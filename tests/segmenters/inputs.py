@@ -1,11 +1,13 @@
-"""What the tests give to models: pictures, words, and both at once."""
+"""What the tests give to models: pictures, boxes, words, and how they ask."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from zs_seg_ros.segmenters.base import Segmenter
 from zs_seg_ros.segmenters.boxes import Boxes, Detector
@@ -22,6 +24,13 @@ def blots(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.uint8]
     """A picture of squares, so that a place differs from its neighbours but not from pixel to pixel."""
     squares = noise(1 + height // 8, 1 + width // 8, seed)
     return squares.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
+
+
+def boxes_in(size: tuple[int, int], count: int = 6) -> Tensor:
+    """(count, 4) float32 boxes in a picture of `size` (H, W)."""
+    corners = torch.rand(count, 2, 2, generator=torch.Generator().manual_seed(0))
+    low, high = corners.amin(dim=1), corners.amax(dim=1)
+    return torch.cat([low, high], dim=1) * torch.tensor([size[1], size[0]] * 2)
 
 
 def words(*names: str) -> Vocabulary:

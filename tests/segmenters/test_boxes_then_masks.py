@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from inputs import noise
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import CLIPTokenizer, Owlv2ForObjectDetection, Owlv2Processor, SamHQModel
@@ -27,7 +28,7 @@ from zs_seg_ros.vocabulary import TargetClass, Vocabulary
 
 CPU = LoadOptions(device="cpu")
 SIZE = (48, 64)
-PHOTO = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
+PHOTO = noise(*SIZE)
 
 Found = tuple[float, str, tuple[float, float, float, float]]
 """A score, a phrase, and left, top, right, bottom."""

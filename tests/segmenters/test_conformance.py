@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from families import FAMILIES, Family
-from inputs import blots, words
+from inputs import blots, segment, words
 from numpy.typing import NDArray
 from torch.nn.modules.module import register_module_forward_hook
 
@@ -31,11 +31,10 @@ class Loaded:
     segmenter: Segmenter
 
     def segment(
-        self, words: Vocabulary, *pictures: NDArray[np.uint8], threshold: float | None = None
+        self, vocabulary: Vocabulary, *pictures: NDArray[np.uint8], threshold: float | None = None
     ) -> list[Segmentation]:
         least = self.family.threshold if threshold is None else threshold
-        batch = Batch(pictures, words.thresholds(least))
-        return self.segmenter.segment(batch, self.segmenter.encode(words))
+        return segment(self.segmenter, vocabulary, *pictures, threshold=least)
 
 
 @pytest.fixture(scope="module", params=FAMILIES, ids=lambda family: family.name)

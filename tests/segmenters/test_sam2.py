@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from edgetam_checkpoint import write_edgetam
-from inputs import noise
+from inputs import boxes_in, noise
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -48,13 +48,6 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def segmenter(folder: Path) -> Sam2BoxSegmenter:
     return Sam2BoxSegmenter(str(folder), folder, CPU)
-
-
-def boxes_in(size: tuple[int, int], count: int = 6, seed: int = 0) -> Tensor:
-    """(count, 4) float32 boxes in a picture of `size` (H, W)."""
-    corners = torch.rand(count, 2, 2, generator=torch.Generator().manual_seed(seed))
-    low, high = corners.amin(dim=1), corners.amax(dim=1)
-    return torch.cat([low, high], dim=1) * torch.tensor([size[1], size[0]] * 2)
 
 
 def full_size(masks: Tensor, size: tuple[int, int]) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from inputs import noise
+from inputs import boxes_in, noise
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -33,13 +33,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def segmenter(folder: Path) -> SamHqBoxSegmenter:
     return SamHqBoxSegmenter(str(folder), folder, CPU)
-
-
-def boxes_in(size: tuple[int, int], count: int = 6) -> Tensor:
-    """(count, 4) float32 boxes in a picture of `size` (H, W)."""
-    corners = torch.rand(count, 2, 2, generator=torch.Generator().manual_seed(0))
-    low, high = corners.amin(dim=1), corners.amax(dim=1)
-    return torch.cat([low, high], dim=1) * torch.tensor([size[1], size[0]] * 2)
 
 
 def reference(folder: Path, photo: NDArray[np.uint8], boxes: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,12 +6,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from inputs import words
 
 from zs_seg_ros.recording import Recording, ground_truth_labels, shipped_recording
 from zs_seg_ros.segmenters import LoadOptions, load_segmenter
 from zs_seg_ros.segmenters.base import Segmenter
 from zs_seg_ros.types import Batch
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
 
 PICTURE, TRUTH = "/camera/image_raw", "/camera/ground_truth/label"
 
@@ -21,15 +21,11 @@ def tabletop() -> Segmenter:
     return load_segmenter("tabletop", LoadOptions(device="cpu"))
 
 
-def vocabulary(*names: str) -> Vocabulary:
-    return Vocabulary().changed_to(TargetClass(name) for name in names)
-
-
 def test_it_finds_what_training_never_showed_it(tabletop: Segmenter) -> None:
     """All things of the recording are of pairs of colour and kind that training left out."""
     folder = shipped_recording()
-    words = vocabulary(*(label.name for label in ground_truth_labels(folder)))
-    encoded, thresholds = tabletop.encode(words), words.thresholds(0.5)
+    vocabulary = words(*(label.name for label in ground_truth_labels(folder)))
+    encoded, thresholds = tabletop.encode(vocabulary), vocabulary.thresholds(0.5)
     shared, covered = Counter[int](), Counter[int]()
     with Recording(folder) as recording:
         pictures = [message.content for message in recording.messages([PICTURE])][::15]
@@ -41,7 +37,7 @@ def test_it_finds_what_training_never_showed_it(tabletop: Segmenter) -> None:
         shared.update(found.label[found.label == expected].tolist())
         covered.update(found.label.ravel().tolist())
         covered.update(expected[found.label != expected].tolist())
-    seen = [i for i in words.ids if covered[i] > 500]
+    seen = [i for i in vocabulary.ids if covered[i] > 500]
     assert len(seen) >= 12
     assert np.mean([shared[i] / covered[i] for i in seen]) >= 0.75
 
@@ -58,7 +54,7 @@ def test_it_finds_what_training_never_showed_it(tabletop: Segmenter) -> None:
 def test_synonyms_are_reported_as_hard_to_tell_apart(
     tabletop: Segmenter, one: str, other: str
 ) -> None:
-    [warning] = tabletop.encode(vocabulary(one, other)).warnings
+    [warning] = tabletop.encode(words(one, other)).warnings
     assert repr(one) in warning and repr(other) in warning and "nearly the same" in warning
 
 
@@ -76,5 +72,5 @@ def test_different_things_are_not(tabletop: Segmenter) -> None:
         "brown",
     )
     kinds = ("duck", "soccer ball", "mug", "lego brick", "teddy bear", "cube", "ball", "cylinder")
-    different = vocabulary(*(f"{colour} {kind}" for colour in colours for kind in kinds))
+    different = words(*(f"{colour} {kind}" for colour in colours for kind in kinds))
     assert tabletop.encode(different).warnings == ()

@@ -1,7 +1,7 @@
 """Logits of classes to the most certain class of each pixel, on a processor.
 
-By OpenCV, where classes are, and at once for classes that do not touch. To resize each class by itself and compare them
-gives the same bytes, and takes several times as long; benchmarks/scene.py and node_cost.py measure it.
+By OpenCV, only where classes are, and at once for classes that do not touch: what resizing all of each class gives, in
+less time. benchmarks/scene.py and node_cost.py measure it.
 """
 
 from __future__ import annotations
