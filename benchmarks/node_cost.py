@@ -28,10 +28,10 @@ from scene import logits_of
 from torch import Tensor
 
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
-from zs_seg_ros.segmenters.label_image import decode
-from zs_seg_ros.segmenters.pictures import prepare
+from zs_seg_ros.segmenters.shared.image_tensors import prepare
+from zs_seg_ros.segmenters.shared.label_image import decode
 from zs_seg_ros.types import Batch, Segmentation, size_of
-from zs_seg_ros.vocabulary import Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 SIZES = ((640, 480, 10.0), (1280, 720, 22.0))
 """(width, height, goal in ms)."""
@@ -75,7 +75,7 @@ def run_node(frames: int) -> None:
     os.sched_setaffinity(0, {0})
     torch.set_num_threads(1)
     segmenter = ReadyLogits()
-    patch("zs_seg_ros.live_model.load_segmenter", lambda *_: segmenter).start()
+    patch("zs_seg_ros.perception.live_model.load_segmenter", lambda *_: segmenter).start()
     rclpy.init()
     names = [f"class {number}" for number in range(CLASSES)]
     node = SegmentationNode(parameter_overrides=[Parameter("classes", value=names)])

@@ -49,7 +49,7 @@ def run_node(model_ms: float, seconds: float) -> int:
 
     patch.object(CameraHealth, "went_out", remember).start()
     slow = FakeSegmenter(delay_s=model_ms / 1000)
-    patch("zs_seg_ros.live_model.load_segmenter", lambda *_: slow).start()
+    patch("zs_seg_ros.perception.live_model.load_segmenter", lambda *_: slow).start()
     rclpy.init()
     node = SegmentationNode(parameter_overrides=[Parameter("classes", value=["red"])])
     executor = MultiThreadedExecutor(num_threads=6)

@@ -29,11 +29,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from zs_seg_ros.masks import find_objects
-from zs_seg_ros.projection import Intrinsics, depth_in_metres, surface_of
-from zs_seg_ros.recording import Recording, ground_truth_labels, shipped_recording
-from zs_seg_ros.types import Batch, DetectedObject, Segmentation
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.bags.bag import Recording, ground_truth_labels, shipped_recording
+from zs_seg_ros.perception.masks import find_objects
+from zs_seg_ros.perception.projection import depth_in_metres, surface_of
+from zs_seg_ros.types import Batch, DetectedObject, Intrinsics, Segmentation
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 TOPICS = tuple(
     f"/camera/{name}"
@@ -147,7 +147,8 @@ def pixels(message: Any, dtype: str) -> NDArray[Any]:
 
 def objects_of_model(model: str, folder: Path) -> FindObjects:
     """What the model finds of all names of the recording; its class ids are those of the truth."""
-    from zs_seg_ros.segmenters import LoadOptions, load_segmenter
+    from zs_seg_ros.segmenters.load_options import LoadOptions
+    from zs_seg_ros.segmenters.registry import load_segmenter
 
     labels = sorted(ground_truth_labels(folder), key=lambda label: label.id)
     vocabulary = Vocabulary().changed_to(TargetClass(label.name) for label in labels)

@@ -24,8 +24,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from zs_seg_ros.masks import find_objects
-from zs_seg_ros.projection import Intrinsics, cloud, depth_in_metres, surface_of
+from zs_seg_ros.perception.masks import find_objects
+from zs_seg_ros.perception.projection import cloud, depth_in_metres, surface_of
+from zs_seg_ros.perception.tracking import Tracker
 from zs_seg_ros.ros.conversions import header_of
 from zs_seg_ros.ros.scene_messages import (
     confidence_message,
@@ -33,10 +34,9 @@ from zs_seg_ros.ros.scene_messages import (
     objects_message,
     points_message,
 )
-from zs_seg_ros.segmenters.label_image import decode
-from zs_seg_ros.tracking import Tracker
-from zs_seg_ros.types import Frame
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.segmenters.shared.label_image import decode
+from zs_seg_ros.types import Frame, Intrinsics
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 HEIGHT, WIDTH, LOGITS_SIDE = 480, 640, 352
 INTRINSICS = Intrinsics(525.0, 525.0, WIDTH / 2, HEIGHT / 2, WIDTH, HEIGHT)

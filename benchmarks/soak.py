@@ -75,7 +75,7 @@ class Driver:
         self.node.create_timer(10.0, self._change_cameras)
 
     def _on_label(self, message: Any) -> None:
-        from zs_seg_ros.image_reading import stamp_ns
+        from zs_seg_ros.images.message_images import stamp_ns
 
         self.labels += 1
         self.latency_ms = (time.time_ns() - stamp_ns(message.header.stamp)) / 1e6

@@ -29,11 +29,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from zs_seg_ros.masks import find_objects
-from zs_seg_ros.recording import Recording, ground_truth_labels, shipped_recording
-from zs_seg_ros.tracking import Tracker
+from zs_seg_ros.bags.bag import Recording, ground_truth_labels, shipped_recording
+from zs_seg_ros.perception.masks import find_objects
+from zs_seg_ros.perception.tracking import Tracker
 from zs_seg_ros.types import Batch, DetectedObject, Segmentation
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 TOPICS = (
     "/camera/image_raw",
@@ -166,7 +166,8 @@ def true_labels(frame: RecordedFrame) -> Segmentation:
 
 
 def model(name: str, vocabulary: Vocabulary) -> Callable[[RecordedFrame], Segmentation]:
-    from zs_seg_ros.segmenters import LoadOptions, load_segmenter
+    from zs_seg_ros.segmenters.load_options import LoadOptions
+    from zs_seg_ros.segmenters.registry import load_segmenter
 
     segmenter = load_segmenter(name, LoadOptions(device="cpu"))
     encoded, thresholds = segmenter.encode(vocabulary), vocabulary.thresholds(THRESHOLD)

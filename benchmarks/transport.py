@@ -50,7 +50,7 @@ def receive(seconds: float) -> None:
     from rclpy.qos import qos_profile_sensor_data
     from sensor_msgs.msg import Image
 
-    from zs_seg_ros.image_reading import stamp_ns
+    from zs_seg_ros.images.message_images import stamp_ns
 
     rclpy.init()
     node = rclpy.create_node("receiver")

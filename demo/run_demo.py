@@ -21,8 +21,8 @@ from robot import Received, Robot
 from scoring import check_ids, check_overlap, phrase_scores, sort_by_vocabulary, timing
 from session import FIRST_VOCABULARY, SECOND_VOCABULARY, Session, run_session
 
+from zs_seg_ros.bags.bag import Recording, ground_truth_labels, shipped_recording
 from zs_seg_ros.errors import ZeroShotSegmentationError
-from zs_seg_ros.recording import Recording, ground_truth_labels, shipped_recording
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from processes import DemoError
 from robot import Received, VocabularyChange
 
-from zs_seg_ros.recording import GroundTruthLabel
+from zs_seg_ros.bags.bag import GroundTruthLabel
 
 LEAST_MEAN_IOU = 0.6
 """Below, something is broken: the model reaches more than 0.8 on scenes like these."""

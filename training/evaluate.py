@@ -26,11 +26,12 @@ from tqdm import tqdm
 from training.dataset import IGNORE, pair_image
 from training.names import ALL_PAIRS, HELD_OUT_PAIRS, SEEN_PAIRS, Pair
 from training.scene import Renderer, SceneSampler
-from zs_seg_ros.pipeline import DEFAULT_THRESHOLD
-from zs_seg_ros.segmenters import LoadOptions, load_segmenter
+from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.types import Batch
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 ABSENT_PHRASES_PER_PICTURE = 8
 VIEWS_PER_SCENE = 2

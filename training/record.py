@@ -29,7 +29,7 @@ from training.recording_messages import (
     typestore_with_label_info,
 )
 from training.scene import Renderer, Rendering, as_mesh_vertices
-from zs_seg_ros.recording import offered_qos
+from zs_seg_ros.bags.bag import offered_qos
 
 RATE_HZ = 10
 FRAMES_PER_SCENE = 60

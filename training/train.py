@@ -28,7 +28,7 @@ from tqdm import tqdm
 from training.dataset import IGNORE, render_dataset
 from training.names import ALL_PAIRS, COLOURS, HELD_OUT_PAIRS, KINDS, known_words
 from training.phrases import sample_phrases
-from zs_seg_ros.segmenters.dense_network import DenseConfig, DenseNetwork
+from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
 
 CLOSE_CROP_PX = 96  # first, crops around one thing each, which all have about one size: kinds
 WIDE_CROP_PX = 160  # are learned many times faster; then from anywhere, things as large as in use

@@ -19,11 +19,12 @@ from zs_seg_ros.errors import (
     VocabularyError,
     ZeroShotSegmentationError,
 )
-from zs_seg_ros.frame_slot import FrameSlots
-from zs_seg_ros.segmenters import LoadOptions, load_segmenter
+from zs_seg_ros.perception.frame_slots import FrameSlots
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.types import Batch, Frame, Picture, Scene, Segmentation
-from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 __version__ = "0.1.0"
 

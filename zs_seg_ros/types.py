@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.errors import ImageError
-from zs_seg_ros.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from zs_seg_ros.projection import Intrinsics
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 Picture = NDArray[np.uint8] | NDArray[np.uint16]
 """(H, W, 3) RGB, uint8 or uint16 over its full range; any strides and byte order, so that a view will do."""
@@ -44,6 +42,50 @@ def size_of(picture: Picture) -> tuple[int, int]:
     """(H, W)."""
     height, width = picture.shape[:2]
     return height, width
+
+
+@dataclass(frozen=True)
+class Intrinsics:
+    """A pinhole camera: focal lengths, optical centre and the size of its pictures, all in pixels.
+
+    The centre of the first pixel is at (0, 0). Raises ImageError for numbers that no camera has.
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        focal, centre, sides = (self.fx, self.fy), (self.cx, self.cy), (self.width, self.height)
+        # A shorter one sees 180 degrees: these would be numbers for a picture that is 1 wide.
+        if not all(1 <= length < math.inf for length in focal):
+            raise ImageError(
+                f"camera_info tells focal lengths of {self.fx:g} and {self.fy:g} pixels, which no camera has: "
+                "calibrate the camera, or have its driver publish K in pixels"
+            )
+        if not all(abs(place) <= MAX_SIDE_PX for place in centre):
+            raise ImageError(
+                f"camera_info tells an optical centre at ({self.cx:g}, {self.cy:g}), far outside of any picture: "
+                "calibrate the camera, or have its driver publish K in pixels"
+            )
+        if not all(0 < side <= MAX_SIDE_PX for side in sides):
+            raise ImageError(
+                f"camera_info tells a size of {self.width}x{self.height} pixels: have the camera's driver fill in "
+                "width and height"
+            )
+
+    @classmethod
+    def from_matrix(
+        cls, matrix: Sequence[float] | NDArray[np.float64], height: int, width: int
+    ) -> Intrinsics:
+        """matrix: the 9 values of sensor_msgs/CameraInfo's k, row by row. Raises ImageError."""
+        if len(matrix) != 9:
+            raise ImageError(f"camera_info has a K of {len(matrix)} values; it must have 9")
+        fx, _, cx, _, fy, cy = (float(value) for value in matrix[:6])
+        return cls(fx, fy, cx, cy, width, height)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from zs_seg_ros.bags.playback import PlaybackOptions
 from zs_seg_ros.cli.bag_player import parse, playback_options, without_ros_arguments
-from zs_seg_ros.playback import PlaybackOptions
 
 RECORDED = ("/a", "/b", "/clock")
 

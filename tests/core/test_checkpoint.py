@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from zs_seg_ros import ModelError, ModelNotFoundError, load_segmenter
-from zs_seg_ros.segmenters.checkpoint import fetch_checkpoint, find_checkpoint
+from zs_seg_ros.segmenters.shared.checkpoint import fetch_checkpoint, find_checkpoint
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -128,7 +128,7 @@ def test_a_damaged_configuration_is_named(tmp_path: Path, content: str) -> None:
 AS_NOBODY = """
 import os, sys
 from zs_seg_ros.errors import ModelError
-from zs_seg_ros.segmenters.checkpoint import find_checkpoint
+from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint
 if os.geteuid() == 0:
     os.setuid(65534)  # root may read everything
 try:

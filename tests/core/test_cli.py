@@ -23,7 +23,7 @@ from PIL import Image
 
 import zs_seg_ros
 from zs_seg_ros.cli.main import main
-from zs_seg_ros.overlay import class_colour
+from zs_seg_ros.perception.overlay import class_colour
 from zs_seg_ros.segmenters.fake import PALETTE
 
 RED, BLUE, GREY = PALETTE["red"], PALETTE["blue"], PALETTE["grey"]

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from zs_seg_ros.depth_pairing import DepthPairing
-from zs_seg_ros.projection import Intrinsics
-from zs_seg_ros.types import DepthImage, Frame
+from zs_seg_ros.images.depth_pairing import DepthPairing
+from zs_seg_ros.types import DepthImage, Frame, Intrinsics
 
 INTRINSICS = Intrinsics(50.0, 50.0, 3.0, 2.0, 6, 4)
 MS = 1_000_000

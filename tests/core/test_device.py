@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from zs_seg_ros import DeviceError, LoadOptions
-from zs_seg_ros.segmenters.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 
 CPU = torch.device("cpu")
 

@@ -16,7 +16,7 @@ from zs_seg_ros.replay.comparison import is_exactly
 from zs_seg_ros.replay.golden import Golden, GoldenWriter
 from zs_seg_ros.replay.results import CameraSettings, FoundObject, FrameResult, RunSettings
 from zs_seg_ros.types import Box
-from zs_seg_ros.vocabulary import TargetClass
+from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 NAMES = ("red mug", "Tässchen", "third")
 SETTINGS = RunSettings(

@@ -19,8 +19,8 @@ import zs_seg_ros
         "zs_seg_ros",
         "zs_seg_ros.cli.label",
         "zs_seg_ros.cli.main",
-        "zs_seg_ros.overlay",
-        "zs_seg_ros.playback",
+        "zs_seg_ros.perception.overlay",
+        "zs_seg_ros.bags.playback",
         "zs_seg_ros.segmenters.fake",
     ],
 )

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from zs_seg_ros import Segmentation
-from zs_seg_ros.segmenters.label_image import _most_certain, best_of_phrases, decode
-from zs_seg_ros.segmenters.label_layers import _layers, _region, most_certain
+from zs_seg_ros.segmenters.shared.label_image import _most_certain, best_of_phrases, decode
+from zs_seg_ros.segmenters.shared.label_layers import _layers, _region, most_certain
 
 TOO_CLOSE = 1e-3
 """Logits nearer than this to each other or to a limit may go either way in float32."""

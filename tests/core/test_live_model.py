@@ -5,14 +5,14 @@ from itertools import count
 import numpy as np
 import pytest
 
-from zs_seg_ros import live_model
 from zs_seg_ros.errors import ModelNotFoundError, VocabularyError
-from zs_seg_ros.live_model import LiveModel
-from zs_seg_ros.segmenters import LoadOptions
+from zs_seg_ros.perception import live_model
+from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.fake import FakeSegmenter
+from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.types import Batch, Segmentation
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 
 def vocabulary_of(*names: str) -> Vocabulary:

@@ -1,4 +1,4 @@
-"""zs_seg_ros/mask.hpp, compiled and run on masks that zs_seg_ros.masks encoded."""
+"""zs_seg_ros/mask.hpp, compiled and run on masks that zs_seg_ros.perception.masks encoded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from zs_seg_ros.masks import encode_runs
+from zs_seg_ros.perception.masks import encode_runs
 
 PROGRAM = Path(__file__).with_name("mask_header_test.cpp")
 HEADERS = Path(__file__).parents[2] / "include"

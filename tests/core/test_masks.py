@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from zs_seg_ros import ImageError, Segmentation
-from zs_seg_ros.masks import decode_runs, encode_runs, find_objects
+from zs_seg_ros.perception.masks import decode_runs, encode_runs, find_objects
 from zs_seg_ros.types import Box, DetectedObject
 
 ALL = 10**9

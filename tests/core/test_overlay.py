@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from zs_seg_ros import TargetClass, Vocabulary
-from zs_seg_ros.masks import find_objects
-from zs_seg_ros.overlay import class_colour, draw_overlay
+from zs_seg_ros.perception.masks import find_objects
+from zs_seg_ros.perception.overlay import class_colour, draw_overlay
 from zs_seg_ros.types import DetectedObject, Segmentation
 
 VGA = (480, 640)

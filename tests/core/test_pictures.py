@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from zs_seg_ros.segmenters.pictures import prepare, upload
+from zs_seg_ros.segmenters.shared.image_tensors import prepare, upload
 from zs_seg_ros.types import Picture
 
 # pytest undoes the filter that the module itself sets.

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
+from zs_seg_ros.bags.bag import RecordedMessage, Recording, offered_qos
+from zs_seg_ros.bags.playback import Playback, PlaybackOptions
 from zs_seg_ros.errors import RecordingError
-from zs_seg_ros.playback import Playback, PlaybackOptions
-from zs_seg_ros.recording import RecordedMessage, Recording, offered_qos
-from zs_seg_ros.testing.recordings import write_recording
+from zs_seg_ros.testing.bags import write_recording
 
 TIMEOUT_S = 30.0
 START_NS = 1_700_000_000_000_000_000
@@ -320,8 +320,8 @@ def test_damage_inside_ends_it_with_the_reason(tmp_path: Path) -> None:
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from zs_seg_ros.playback import Playback, PlaybackOptions
-from zs_seg_ros.recording import Recording
+from zs_seg_ros.bags.playback import Playback, PlaybackOptions
+from zs_seg_ros.bags.bag import Recording
 
 with Recording(Path(sys.argv[1])) as recording:
     sizes = []

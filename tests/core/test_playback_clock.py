@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zs_seg_ros.playback_clock import PlaybackClock
+from zs_seg_ros.bags.playback_clock import PlaybackClock
 
 START_NS = 1_700_000_000_000_000_000
 RATES = st.floats(0.01, 100.0)

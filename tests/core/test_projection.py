@@ -14,18 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis.extra import numpy as arrays
 
+from zs_seg_ros.bags.bag import Recording, shipped_recording
 from zs_seg_ros.errors import ImageError
-from zs_seg_ros.projection import (
+from zs_seg_ros.perception.projection import (
     FEWEST_POINTS,
     POINT,
-    Intrinsics,
     check_sizes,
     cloud,
     depth_in_metres,
     surface_of,
 )
-from zs_seg_ros.recording import Recording, shipped_recording
-from zs_seg_ros.types import Box, DetectedObject
+from zs_seg_ros.types import Box, DetectedObject, Intrinsics
 
 CAMERA = Intrinsics(fx=500.0, fy=480.0, cx=310.5, cy=250.0, width=640, height=480)
 SIZE = (480, 640)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_bags import Camera, write_bag
 
+from zs_seg_ros.bags.bag import Recording
+from zs_seg_ros.bags.bag_cameras import RecordedCamera, find_cameras, named_camera
 from zs_seg_ros.errors import RecordingError
-from zs_seg_ros.recorded_cameras import RecordedCamera, find_cameras, named_camera
-from zs_seg_ros.recording import Recording
-from zs_seg_ros.replay.recorded_frames import frames, stamp_of, with_stamp
+from zs_seg_ros.replay.bag_frames import frames, stamp_of, with_stamp
 
 TABLETOP = Path(__file__).resolve().parents[2] / "recordings" / "tabletop"
 

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from zs_seg_ros.errors import RecordingError
-from zs_seg_ros.recording import (
+from zs_seg_ros.bags.bag import (
     Recording,
     ground_truth_labels,
     offered_qos,
     shipped_recording,
 )
-from zs_seg_ros.testing.recordings import write_recording
+from zs_seg_ros.errors import RecordingError
+from zs_seg_ros.testing.bags import write_recording
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "recordings" / "tabletop"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from zs_seg_ros.recording import Recording
+from zs_seg_ros.bags.bag import Recording
 
 FOLDER = Path(__file__).resolve().parents[2] / "recordings" / "tabletop"
 TOPICS = (

@@ -17,14 +17,20 @@ from hypothesis import strategies as st
 import zs_seg_ros
 from zs_seg_ros.replay.comparison import Comparison, Tolerances
 from zs_seg_ros.replay.latency import Latencies, latency_text
-from zs_seg_ros.replay.pictures import ADDED_RGB, MISSING_RGB, OTHER_RGB, difference, side_by_side
 from zs_seg_ros.replay.report import DifferingFrame, Report
 from zs_seg_ros.replay.report_html import html_report
+from zs_seg_ros.replay.report_images import (
+    ADDED_RGB,
+    MISSING_RGB,
+    OTHER_RGB,
+    difference,
+    side_by_side,
+)
 from zs_seg_ros.replay.report_junit import write_junit
 from zs_seg_ros.replay.report_text import text_report
 from zs_seg_ros.replay.results import FoundObject, FrameResult, RunSettings
 from zs_seg_ros.types import Box
-from zs_seg_ros.vocabulary import TargetClass
+from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 HOSTILE = "<script>\"mug\" & 'cup'</script>"
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zs_seg_ros import tracking
-from zs_seg_ros.tracking import LONGEST_ABSENCE_S, Tracker
+from zs_seg_ros.perception import tracking
+from zs_seg_ros.perception.tracking import LONGEST_ABSENCE_S, Tracker
 from zs_seg_ros.types import Box, DetectedObject
 
 SECOND_NS = 1_000_000_000

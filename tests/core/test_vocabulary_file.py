@@ -12,8 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zs_seg_ros.errors import VocabularyError
-from zs_seg_ros.vocabulary import Exemplar, Limits, TargetClass, Vocabulary
-from zs_seg_ros.vocabulary_file import read_vocabulary_file, set_aside, write_vocabulary_file
+from zs_seg_ros.vocabulary.vocabulary import Exemplar, Limits, TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary_file import (
+    read_vocabulary_file,
+    set_aside,
+    write_vocabulary_file,
+)
 
 
 def write(folder: Path, text: str) -> Path:
@@ -140,7 +144,7 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_else(
     def full(_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("zs_seg_ros.vocabulary_file.os.fsync", full)
+    monkeypatch.setattr("zs_seg_ros.vocabulary.vocabulary_file.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_vocabulary_file(path, before.changed_to([TargetClass("duck")]))
     assert [file.name for file in tmp_path.iterdir()] == ["words.yaml"]

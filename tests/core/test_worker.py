@@ -7,16 +7,16 @@ from queue import Queue
 import numpy as np
 import pytest
 
-from zs_seg_ros import live_model
-from zs_seg_ros.frame_slot import FrameSlots
-from zs_seg_ros.live_model import LiveModel
-from zs_seg_ros.pipeline import Settings
-from zs_seg_ros.segmenters import LoadOptions
+from zs_seg_ros.perception import live_model
+from zs_seg_ros.perception.frame_slots import FrameSlots
+from zs_seg_ros.perception.live_model import LiveModel
+from zs_seg_ros.perception.pipeline import Settings
+from zs_seg_ros.perception.worker import Worker
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.fake import FakeSegmenter
+from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.types import Batch, Frame, Scene, Segmentation
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
-from zs_seg_ros.worker import Worker
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 RED = np.full((4, 6, 3), (255, 0, 0), np.uint8)
 

@@ -12,7 +12,7 @@ from pages import LANGUAGES, PAGES, ROOT, blocks_of
 from planner import Planner, running_node
 from ros2_commands import Ros2Commands
 
-from zs_seg_ros.recording import shipped_recording
+from zs_seg_ros.bags.bag import shipped_recording
 
 ALL = {page: commands_of(page) for page in PAGES}
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]

@@ -15,7 +15,7 @@ import yaml
 from pages import PAGES, ROOT, Block, anchors_of, blocks_of, links_of, prose_of, runs_in_ci
 from planner import image, repeating, running_node, stripes, wait_until
 
-from zs_seg_ros.vocabulary_file import parse_vocabulary
+from zs_seg_ros.vocabulary.vocabulary_file import parse_vocabulary
 
 NOT_ON_PYPI = {"sensor_msgs_py"}  # part of every ROS 2 installation
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]

@@ -11,12 +11,12 @@ from recorded_messages import HEIGHT, START_NS, STEP_NS, STORE, WIDTH, Bag, imag
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.typesys import get_types_from_msg
 
+from zs_seg_ros.bags.bag import Recording
 from zs_seg_ros.labelling.plan import LabelRequest
-from zs_seg_ros.pipeline import Settings
-from zs_seg_ros.recording import Recording
-from zs_seg_ros.segmenters import LoadOptions
+from zs_seg_ros.perception.pipeline import Settings
 from zs_seg_ros.segmenters.fake import PALETTE
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 WORDS = Vocabulary().changed_to([TargetClass("red thing"), TargetClass("blue thing")])
 STRANGE_TYPE = "elsewhere_msgs/msg/Strange"

@@ -15,18 +15,18 @@ import yaml
 from recorded_messages import HEIGHT, START_NS, STEP_NS, WIDTH, Bag, camera_info, compressed, image
 from rosbags.rosbag2 import StoragePlugin
 
-from zs_seg_ros.compressed_images import picture_from_compressed
+from zs_seg_ros.bags.bag import Recording
 from zs_seg_ros.errors import LabellingError, RecordingError, VocabularyError
-from zs_seg_ros.image_reading import depth_from_image, intrinsics_from_info, stamp_ns
+from zs_seg_ros.images.compressed_images import picture_from_compressed
+from zs_seg_ros.images.message_images import depth_from_image, intrinsics_from_info, stamp_ns
 from zs_seg_ros.labelling.messages import found_objects, message_types
 from zs_seg_ros.labelling.plan import LabelRequest
 from zs_seg_ros.labelling.run import label, label_here
-from zs_seg_ros.masks import decode_runs
-from zs_seg_ros.pipeline import Pipeline
-from zs_seg_ros.recording import Recording
+from zs_seg_ros.perception.masks import decode_runs
+from zs_seg_ros.perception.pipeline import Pipeline
 from zs_seg_ros.segmenters.fake import FakeSegmenter
 from zs_seg_ros.types import DepthImage, Frame, Picture, Scene, Wanted
-from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 
 def one_by_one(

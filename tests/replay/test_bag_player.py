@@ -25,9 +25,9 @@ from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from zs_seg_ros.recording import Recording, offered_qos
+from zs_seg_ros.bags.bag import Recording, offered_qos
 from zs_seg_ros.ros.player_services import rosbag2
-from zs_seg_ros.testing.recordings import NOT_INSTALLED, write_recording
+from zs_seg_ros.testing.bags import NOT_INSTALLED, write_recording
 
 TIMEOUT_S = 30.0
 START_NS = 1_700_000_000_000_000_000

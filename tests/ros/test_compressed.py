@@ -14,8 +14,8 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage
 
-from zs_seg_ros.compressed_images import depth_from_compressed, picture_from_compressed
 from zs_seg_ros.errors import ImageError
+from zs_seg_ros.images.compressed_images import depth_from_compressed, picture_from_compressed
 
 RANDOM = np.random.default_rng(7)
 PICTURE = RANDOM.integers(0, 256, (5, 4, 3), dtype=np.uint8)

@@ -18,7 +18,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from zs_seg_ros.errors import ImageError, VocabularyError
-from zs_seg_ros.image_reading import picture_from_image, stamp_ns
+from zs_seg_ros.images.message_images import picture_from_image, stamp_ns
 from zs_seg_ros.ros.conversions import (
     classes_from_messages,
     header_of,
@@ -32,7 +32,7 @@ from zs_seg_ros.ros.scene_messages import (
     label_message,
 )
 from zs_seg_ros.types import Frame
-from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 # encoding -> bytes of an item, and where red, green and blue are among the items of a pixel
 LAYOUTS = {

@@ -35,7 +35,7 @@ from scoring import (  # noqa: E402
     timing,
 )
 
-from zs_seg_ros.recording import GroundTruthLabel  # noqa: E402
+from zs_seg_ros.bags.bag import GroundTruthLabel  # noqa: E402
 
 MS = 10**6
 OLD, NEW = {"red duck": 1, "white mug": 2}, {"red duck": 1, "green star": 3}

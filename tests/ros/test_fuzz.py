@@ -19,8 +19,9 @@ from planner import image, pixels, stripes
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from zs_seg_ros import compressed_images, image_reading, msg, srv
+from zs_seg_ros import msg, srv
 from zs_seg_ros.errors import ImageError
+from zs_seg_ros.images import compressed_images
 from zs_seg_ros.ros.node import SegmentationNode
 
 AT_ONCE = 100
@@ -158,7 +159,9 @@ def show(node: SegmentationNode, rng: random.Random) -> None:
     """An image to a camera, as its subscription does."""
     packed = rng.random() < 0.5
     message = any_compressed(rng) if packed else any_image(rng)
-    read = compressed_images.picture_from_compressed if packed else image_reading.picture_from_image
+    read = (
+        compressed_images.picture_from_compressed if packed else message_images.picture_from_image
+    )
     node._on_picture(
         node._cameras["packed" if packed else "plain"], message, partial(read, message)
     )
@@ -202,7 +205,7 @@ ENTRIES: tuple[Callable[[SegmentationNode, random.Random], None], ...] = (
 def test_whatever_comes_the_next_good_request_is_answered_right(
     node: SegmentationNode, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zs_seg_ros.live_model._WARM_UP_SIZE", (8, 8))
+    monkeypatch.setattr("zs_seg_ros.perception.live_model._WARM_UP_SIZE", (8, 8))
     rng, at_first = random.Random(seed), node.get_parameters(list(CHANGEABLE))
     for entry in itertools.islice(itertools.cycle(ENTRIES), AT_ONCE):
         entry(node, rng)
@@ -224,7 +227,7 @@ def test_reading_any_image_gives_a_picture_or_an_image_error() -> None:
     for _ in range(2000):
         message = any_image(rng)
         try:
-            picture = image_reading.picture_from_image(message)
+            picture = message_images.picture_from_image(message)
         except ImageError:
             continue
         assert picture.shape == (message.height, message.width, 3)

@@ -12,7 +12,8 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image
 
 import zs_seg_ros.msg as messages
-from zs_seg_ros.image_reading import (
+from zs_seg_ros.bags.bag import Recording, shipped_recording
+from zs_seg_ros.images.message_images import (
     depth_from_image,
     intrinsics_from_info,
     picture_from_image,
@@ -21,14 +22,13 @@ from zs_seg_ros.image_reading import (
 from zs_seg_ros.labelling.messages import message_types
 from zs_seg_ros.labelling.plan import LabelRequest
 from zs_seg_ros.labelling.run import label
-from zs_seg_ros.pipeline import Pipeline, Settings
-from zs_seg_ros.recording import Recording, shipped_recording
+from zs_seg_ros.perception.pipeline import Pipeline, Settings
 from zs_seg_ros.ros.conversions import header_of, vocabulary_message
 from zs_seg_ros.ros.scene_messages import confidence_message, label_message, objects_message
-from zs_seg_ros.segmenters import LoadOptions
 from zs_seg_ros.segmenters.fake import FakeSegmenter
+from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.types import DepthImage, Frame, Scene, Wanted, size_of
-from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 WORDS = Vocabulary().changed_to([TargetClass("red", ("red", "orange")), TargetClass("yellow")])
 FRAMES = 240

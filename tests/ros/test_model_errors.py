@@ -10,7 +10,7 @@ from planner import image, running_node, stripes, values
 
 from zs_seg_ros.segmenters.fake import FakeSegmenter
 from zs_seg_ros.types import Batch
-from zs_seg_ros.vocabulary import Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 GO_ON = threading.Event()
 

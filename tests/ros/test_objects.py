@@ -13,11 +13,11 @@ from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
 from zs_seg_ros import msg
-from zs_seg_ros.masks import decode_runs, find_objects
-from zs_seg_ros.recording import Recording, ground_truth_labels, shipped_recording
+from zs_seg_ros.bags.bag import Recording, ground_truth_labels, shipped_recording
+from zs_seg_ros.perception.masks import decode_runs, find_objects
 from zs_seg_ros.ros.scene_messages import objects_message
 from zs_seg_ros.types import Segmentation
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 
 @pytest.fixture

@@ -145,7 +145,7 @@ def test_the_default_threshold_takes_effect_on_the_next_frame() -> None:
 
 
 def test_a_device_that_is_not_there_fails_configure_in_one_sentence(tmp_path: Path) -> None:
-    import zs_seg_ros.segmenters.dense  # noqa: F401  imports torch, which can take longer than we wait below
+    import zs_seg_ros.segmenters.dense.segmenter  # noqa: F401  imports torch, which can take longer than we wait below
 
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "zs_seg_dense"}))
     wanted = {"model": str(tmp_path), "device": "cuda:7"}

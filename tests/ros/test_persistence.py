@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from planner import running_node, stripes, target
 
-from zs_seg_ros.vocabulary_file import read_vocabulary_file
+from zs_seg_ros.vocabulary.vocabulary_file import read_vocabulary_file
 
 
 def test_a_vocabulary_survives_a_restart_with_its_ids(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_vocabulary_that_cannot_be_saved_is_in_force_all_the_same(
     file = tmp_path / "words.yaml"
     with running_node({"vocabulary_file": str(file)}) as planner:
         with monkeypatch.context() as patched:
-            patched.setattr("zs_seg_ros.vocabulary_file.os.fsync", full)
+            patched.setattr("zs_seg_ros.vocabulary.vocabulary_file.os.fsync", full)
             answer = planner.set_vocabulary("red")
         assert answer.success and "No space left on device" in answer.warnings[-1]
         assert planner.label_of(stripes("red")).all()

@@ -9,7 +9,7 @@ import yaml
 from ament_index_python.packages import get_package_share_directory
 from planner import Planner, running_node, target
 
-from zs_seg_ros.pipeline import DEFAULT_THRESHOLD
+from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD
 
 PRESETS = sorted((Path(get_package_share_directory("zs_seg_ros")) / "config/presets").glob("*"))
 NAMES = ["clothing", "driving", "manipulator", "medical", "mobile_base", "wildlife"]

@@ -24,7 +24,7 @@ def words_of(client: int, number: int) -> list[msg.TargetClass]:
 def test_a_storm_of_changes_loses_none_and_mixes_nothing_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("zs_seg_ros.live_model._WARM_UP_SIZE", (8, 8))
+    monkeypatch.setattr("zs_seg_ros.perception.live_model._WARM_UP_SIZE", (8, 8))
     answers: list[srv.SetVocabulary.Response] = []
     with running_node() as planner:
         objects = planner.outputs("objects")

@@ -19,7 +19,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
-from zs_seg_ros.recording import Recording, shipped_recording
+from zs_seg_ros.bags.bag import Recording, shipped_recording
 
 TIMEOUT_S = 30.0
 RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)

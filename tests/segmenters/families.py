@@ -13,7 +13,7 @@ import torch
 from edgetam_checkpoint import write_edgetam
 from safetensors.torch import save_file
 
-from zs_seg_ros.segmenters.dense_network import DenseConfig, DenseNetwork
+from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
 from zs_seg_ros.testing.clipseg import small_clipseg_config, write_clipseg
 from zs_seg_ros.testing.grounding_dino import small_grounding_dino_config, write_grounding_dino
 from zs_seg_ros.testing.omdet_turbo import small_omdet_turbo_config, write_omdet_turbo

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zs_seg_ros.segmenters.base import Segmenter
-from zs_seg_ros.segmenters.boxes import Boxes, Detector
+from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes, Detector
 from zs_seg_ros.types import Batch, Segmentation
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 
 def noise(height: int = 48, width: int = 80, seed: int = 0) -> NDArray[np.uint8]:

@@ -18,13 +18,14 @@ from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPi
 from transformers.models.sam_hq.processing_sam_hq import SamHQProcessor
 
 from zs_seg_ros.errors import ModelError, ModelNotFoundError
-from zs_seg_ros.segmenters import BOX_SEGMENTERS, DETECTORS, LoadOptions, load_segmenter
-from zs_seg_ros.segmenters.boxes import Boxes, BoxSegmenter, Detector
-from zs_seg_ros.segmenters.boxes_then_masks import BoxesThenMasks
+from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes, BoxSegmenter, Detector
+from zs_seg_ros.segmenters.boxes_then_masks.segmenter import BoxesThenMasks
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import BOX_SEGMENTERS, DETECTORS, load_segmenter
 from zs_seg_ros.testing.owlv2 import small_owlv2_config, write_owlv2
 from zs_seg_ros.testing.sam_hq import small_sam_hq_config, write_sam_hq
 from zs_seg_ros.types import Batch, Box, Picture, Segmentation
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 CPU = LoadOptions(device="cpu")
 SIZE = (48, 64)

@@ -15,9 +15,10 @@ from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor, CLIPToke
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from zs_seg_ros.errors import ModelError, ModelNotFoundError, VocabularyError
-from zs_seg_ros.segmenters import LoadOptions, load_segmenter
-from zs_seg_ros.segmenters.clipseg import ClipSegSegmenter
-from zs_seg_ros.segmenters.visual_prompt import visual_prompt
+from zs_seg_ros.segmenters.clipseg.segmenter import ClipSegSegmenter
+from zs_seg_ros.segmenters.clipseg.visual_prompt import visual_prompt
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.testing.clipseg import (
     published_clipseg_config,
     small_clipseg_config,
@@ -25,7 +26,7 @@ from zs_seg_ros.testing.clipseg import (
     write_tokenizer,
 )
 from zs_seg_ros.types import Batch
-from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 SMALL_SIDE = 64
 PHRASES = (

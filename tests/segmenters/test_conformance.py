@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from torch.nn.modules.module import register_module_forward_hook
 
 from zs_seg_ros.errors import ModelError, VocabularyError
-from zs_seg_ros.segmenters import LoadOptions, load_segmenter
 from zs_seg_ros.segmenters.base import Segmenter
-from zs_seg_ros.segmenters.side_by_side import SideBySide
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.segmenters.shared.per_image_threads import SideBySide
 from zs_seg_ros.types import Batch, DetectedObject, Segmentation
-from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 SIZES = [(48, 64), (1, 1), (1, 200), (200, 1), (37, 90), (130, 61)]
 

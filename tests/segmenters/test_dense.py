@@ -9,11 +9,12 @@ from inputs import noise, segment, words
 from safetensors.torch import save_file
 
 from zs_seg_ros.errors import ModelError, VocabularyError
-from zs_seg_ros.segmenters import LoadOptions, load_segmenter
 from zs_seg_ros.segmenters.base import Segmenter
-from zs_seg_ros.segmenters.dense import _working_size
-from zs_seg_ros.segmenters.dense_network import DenseConfig, DenseNetwork
-from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
+from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
+from zs_seg_ros.segmenters.dense.segmenter import _working_size
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 CPU = LoadOptions(device="cpu")
 

@@ -20,9 +20,9 @@ from transformers.models.grounding_dino.image_processing_pil_grounding_dino impo
 )
 
 from zs_seg_ros.errors import ModelError, VocabularyError
-from zs_seg_ros.segmenters import LoadOptions
-from zs_seg_ros.segmenters.detr_pictures import DetrFormat, load_detr_format
-from zs_seg_ros.segmenters.grounding_dino import GroundingDinoDetector
+from zs_seg_ros.segmenters.boxes_then_masks.detr_images import DetrFormat, load_detr_format
+from zs_seg_ros.segmenters.boxes_then_masks.grounding_dino import GroundingDinoDetector
+from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.testing.grounding_dino import (
     published_grounding_dino_config,
     small_grounding_dino_config,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from zs_seg_ros import Segmentation
-from zs_seg_ros.segmenters.instances import Instances, decode_instances, without_duplicates
+from zs_seg_ros.segmenters.shared.instances import Instances, decode_instances, without_duplicates
 
 IDS = (7, 3, 254)
 

@@ -23,9 +23,9 @@ from transformers.models.detr.image_processing_pil_detr import DetrImageProcesso
 from transformers.models.omdet_turbo.processing_omdet_turbo import OmDetTurboProcessor
 
 from zs_seg_ros.errors import ModelError, VocabularyError
-from zs_seg_ros.segmenters import LoadOptions
-from zs_seg_ros.segmenters.boxes import Boxes
-from zs_seg_ros.segmenters.omdet_turbo import OmDetTurboDetector, without_overlaps
+from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes
+from zs_seg_ros.segmenters.boxes_then_masks.omdet_turbo import OmDetTurboDetector, without_overlaps
+from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.testing.clipseg import write_tokenizer
 from zs_seg_ros.testing.omdet_turbo import (
     published_omdet_turbo_config,

@@ -12,13 +12,13 @@ import torch
 from families import WORDS, write_small_clipseg
 
 from zs_seg_ros.errors import ModelError
-from zs_seg_ros.frame_slot import FrameSlots
-from zs_seg_ros.live_model import LiveModel
-from zs_seg_ros.segmenters import LoadOptions
-from zs_seg_ros.segmenters.clipseg import ClipSegSegmenter
+from zs_seg_ros.perception.frame_slots import FrameSlots
+from zs_seg_ros.perception.live_model import LiveModel
+from zs_seg_ros.perception.worker import Worker
+from zs_seg_ros.segmenters.clipseg.segmenter import ClipSegSegmenter
+from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.types import Frame, Scene
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
-from zs_seg_ros.worker import Worker
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from transformers import CLIPTokenizer, Owlv2ForObjectDetection, Owlv2Processor
 from transformers.models.owlv2.image_processing_pil_owlv2 import Owlv2ImageProcessorPil
 
 from zs_seg_ros.errors import ModelError, VocabularyError
-from zs_seg_ros.segmenters import LoadOptions
-from zs_seg_ros.segmenters.owlv2 import Owlv2Detector
-from zs_seg_ros.segmenters.owlv2_pictures import prepare_square
+from zs_seg_ros.segmenters.boxes_then_masks.owlv2 import Owlv2Detector
+from zs_seg_ros.segmenters.boxes_then_masks.owlv2_images import prepare_square
+from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.testing.clipseg import write_tokenizer
 from zs_seg_ros.testing.owlv2 import published_owlv2_config, small_owlv2_config, write_owlv2
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from zs_seg_ros.segmenters.phrase_cache import PhraseCache
+from zs_seg_ros.segmenters.shared.prompt_cache import PhraseCache
 
 
 class Encoder:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from families import FAMILIES, Family
 
-from zs_seg_ros.references import load_reference
-from zs_seg_ros.segmenters import LoadOptions, load_segmenter
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.testing.references import load_reference
 from zs_seg_ros.types import Batch
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 CPU = LoadOptions(device="cpu")
 WITH_REFERENCE = [family for family in FAMILIES if family.name != "dense"]

@@ -21,9 +21,9 @@ from transformers import (
 )
 
 from zs_seg_ros.errors import ModelError
-from zs_seg_ros.segmenters import LoadOptions
-from zs_seg_ros.segmenters.boxes import BoxSegmenter
-from zs_seg_ros.segmenters.sam2 import EdgeTamBoxSegmenter, Sam2BoxSegmenter
+from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
+from zs_seg_ros.segmenters.boxes_then_masks.sam2 import EdgeTamBoxSegmenter, Sam2BoxSegmenter
+from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.testing.sam2 import (
     published_sam2_config,
     small_sam2_config,
@@ -184,7 +184,9 @@ def test_masks_of_edgetam_equal_the_reference(tmp_path: Path) -> None:
 def test_edgetam_without_timm_names_the_command_that_installs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zs_seg_ros.segmenters.sam2.is_timm_available", lambda: False)
+    monkeypatch.setattr(
+        "zs_seg_ros.segmenters.boxes_then_masks.sam2.is_timm_available", lambda: False
+    )
     backbone = {"model_type": "timm_wrapper", "architecture": "repvit_m1"}
     config = {"model_type": "edgetam", "vision_config": {"backbone_config": backbone}}
     (tmp_path / "config.json").write_text(json.dumps(config))

@@ -22,9 +22,11 @@ from transformers.models.sam3.modeling_sam3 import Sam3Model
 from transformers.models.sam3_lite_text.modeling_sam3_lite_text import Sam3LiteTextModel
 
 from zs_seg_ros.errors import ModelError, VocabularyError
-from zs_seg_ros.segmenters import LoadOptions, load_segmenter, sam3
-from zs_seg_ros.segmenters.sam3 import Sam3Segmenter
-from zs_seg_ros.segmenters.sam3_network import TextFeatures
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.segmenters.sam3 import segmenter as sam3
+from zs_seg_ros.segmenters.sam3.network import TextFeatures
+from zs_seg_ros.segmenters.sam3.segmenter import Sam3Segmenter
 from zs_seg_ros.testing.clipseg import write_tokenizer
 from zs_seg_ros.testing.sam3 import (
     small_sam3_config,
@@ -33,7 +35,7 @@ from zs_seg_ros.testing.sam3 import (
     write_sam3,
 )
 from zs_seg_ros.types import Batch, DetectedObject, Segmentation
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 PHRASES = ("red mug", "blue car", "duck", "a long green thing", "ball")
 SIZES = [(48, 64), (37, 91), (130, 61), (112, 112)]

@@ -16,8 +16,8 @@ from transformers import SamHQModel, SamHQProcessor
 from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
 
 from zs_seg_ros.errors import ModelError
-from zs_seg_ros.segmenters import LoadOptions
-from zs_seg_ros.segmenters.sam_hq import SamHqBoxSegmenter
+from zs_seg_ros.segmenters.boxes_then_masks.sam_hq import SamHqBoxSegmenter
+from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.testing.sam_hq import published_sam_hq_config, small_sam_hq_config, write_sam_hq
 
 CPU = LoadOptions(device="cpu")

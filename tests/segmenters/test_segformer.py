@@ -21,15 +21,16 @@ from torchvision_stand_in import torchvision_stand_in
 from transformers import SegformerForSemanticSegmentation
 
 from zs_seg_ros.errors import ModelError, VocabularyError
-from zs_seg_ros.segmenters import LoadOptions, load_segmenter
-from zs_seg_ros.segmenters.segformer import SegFormerSegmenter
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.segmenters.segformer.segmenter import SegFormerSegmenter
 from zs_seg_ros.testing.segformer import (
     SMALL_LABELS,
     published_segformer_config,
     small_segformer_config,
     write_segformer,
 )
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 SMALL_SIDE = 64
 SIZES = [(64, 64), (48, 80), (111, 73), (300, 217), (1, 90)]
@@ -146,7 +147,7 @@ def test_logits_of_the_published_shape_equal_the_reference(tmp_path: Path) -> No
 
 
 def test_only_labels_that_cannot_win_are_left_out() -> None:
-    from zs_seg_ros.segmenters.segformer import _labels_that_can_win
+    from zs_seg_ros.segmenters.segformer.segmenter import _labels_that_can_win
 
     smooth = functional.interpolate(
         torch.randn(1, 40, 5, 6, generator=torch.Generator().manual_seed(0)),

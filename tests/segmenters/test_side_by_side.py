@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from zs_seg_ros.segmenters import LoadOptions, load_segmenter
-from zs_seg_ros.segmenters.side_by_side import SideBySide
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.segmenters.shared.per_image_threads import SideBySide
 from zs_seg_ros.types import Batch
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from inputs import words
 
-from zs_seg_ros.recording import Recording, ground_truth_labels, shipped_recording
-from zs_seg_ros.segmenters import LoadOptions, load_segmenter
+from zs_seg_ros.bags.bag import Recording, ground_truth_labels, shipped_recording
 from zs_seg_ros.segmenters.base import Segmenter
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.types import Batch
 
 PICTURE, TRUTH = "/camera/image_raw", "/camera/ground_truth/label"

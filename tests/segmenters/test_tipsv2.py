@@ -24,8 +24,9 @@ from transformers.models.tipsv2.image_processing_tipsv2 import Tipsv2ImageProces
 from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
 
 from zs_seg_ros.errors import ModelError, VocabularyError
-from zs_seg_ros.segmenters import LoadOptions, load_segmenter
-from zs_seg_ros.segmenters.tipsv2 import ANYTHING, PROMPTS, Tipsv2Segmenter
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.segmenters.tipsv2.segmenter import ANYTHING, PROMPTS, Tipsv2Segmenter
 from zs_seg_ros.testing.tipsv2 import (
     published_tipsv2_config,
     small_tipsv2_config,
@@ -33,7 +34,7 @@ from zs_seg_ros.testing.tipsv2 import (
     write_tipsv2_tokenizer,
 )
 from zs_seg_ros.types import Batch
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 SMALL_SIDE = 56
 WORDS = ("red", "blue", "mug", "car", "duck", "photo")
@@ -276,7 +277,7 @@ def test_a_tokenizer_that_needs_other_packages_names_them(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (copy / "tokenizer.json").rename(copy / "tokenizer.model")
-    monkeypatch.setattr("zs_seg_ros.segmenters.tipsv2._can_import", lambda module: False)
+    monkeypatch.setattr("zs_seg_ros.segmenters.tipsv2.segmenter._can_import", lambda module: False)
     with pytest.raises(ModelError, match=r"pip install sentencepiece protobuf$"):
         load(copy)
 
@@ -285,7 +286,7 @@ def test_a_damaged_sentencepiece_file_is_a_model_error(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (copy / "tokenizer.json").rename(copy / "tokenizer.model")
-    monkeypatch.setattr("zs_seg_ros.segmenters.tipsv2._can_import", lambda module: True)
+    monkeypatch.setattr("zs_seg_ros.segmenters.tipsv2.segmenter._can_import", lambda module: True)
     with pytest.raises(ModelError, match=r"tokenizer\.model cannot be read \(\w+\); fetch it"):
         load(copy)
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from zs_seg_ros.playback import FASTEST, SLOWEST, PlaybackOptions
+from zs_seg_ros.bags.playback import FASTEST, SLOWEST, PlaybackOptions
 
 _CLOCK_HZ = 40.0
 _NAME = r"(~?/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*"

@@ -19,14 +19,15 @@ from tqdm import tqdm
 
 from zs_seg_ros.cli.peak_memory import peak_memory_mb
 from zs_seg_ros.errors import ModelError, ZeroShotSegmentationError
-from zs_seg_ros.live_model import LiveModel
-from zs_seg_ros.references import Reference, load_reference
-from zs_seg_ros.segmenters import LoadOptions, load_segmenter
+from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.segmenters.base import Segmenter
-from zs_seg_ros.segmenters.checkpoint import find_checkpoint
-from zs_seg_ros.segmenters.stages import stage_times, wait_for_gpu
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint
+from zs_seg_ros.segmenters.shared.stages import stage_times, wait_for_gpu
+from zs_seg_ros.testing.references import Reference, load_reference
 from zs_seg_ros.types import Batch, Picture
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 STAGES = ("prepare", "encode", "decode", "finish")
 _COLOURS = ("red", "green", "blue", "yellow", "orange", "purple", "white", "black")

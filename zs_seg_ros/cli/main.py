@@ -262,7 +262,7 @@ def _label(arguments: argparse.Namespace) -> int:
     from zs_seg_ros.cli.label import label_recordings
     from zs_seg_ros.labelling.plan import LabelRequest
     from zs_seg_ros.labelling.ray_run import RayCluster
-    from zs_seg_ros.pipeline import Settings
+    from zs_seg_ros.perception.pipeline import Settings
 
     request = LabelRequest(
         recordings=tuple(arguments.recordings),
@@ -289,7 +289,7 @@ def _label(arguments: argparse.Namespace) -> int:
 def _vocabulary(arguments: argparse.Namespace) -> Vocabulary:
     if arguments.vocabulary is None:
         return Vocabulary().changed_to(arguments.classes)
-    from zs_seg_ros.vocabulary_file import read_vocabulary_file
+    from zs_seg_ros.vocabulary.vocabulary_file import read_vocabulary_file
 
     try:
         return read_vocabulary_file(arguments.vocabulary)
@@ -317,7 +317,7 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
-    from zs_seg_ros.segmenters.checkpoint import BUILT_IN_MODELS, fetch_checkpoint
+    from zs_seg_ros.segmenters.shared.checkpoint import BUILT_IN_MODELS, fetch_checkpoint
 
     if arguments.model in (*BUILT_IN_MODELS, "fake"):
         print(f"zs-seg: {arguments.model} is built in; there is nothing to fetch", file=sys.stderr)

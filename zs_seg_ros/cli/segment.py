@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from zs_seg_ros.cli.picture_files import (
+from zs_seg_ros.cli.image_files import (
     PictureJob,
     are_several,
     plan_jobs,
@@ -21,13 +21,14 @@ from zs_seg_ros.cli.picture_files import (
     write_png,
 )
 from zs_seg_ros.errors import ImageError
-from zs_seg_ros.masks import find_objects
-from zs_seg_ros.overlay import draw_overlay
-from zs_seg_ros.pipeline import Settings
-from zs_seg_ros.segmenters import LoadOptions, load_segmenter
+from zs_seg_ros.perception.masks import find_objects
+from zs_seg_ros.perception.overlay import draw_overlay
+from zs_seg_ros.perception.pipeline import Settings
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.types import Batch, Segmentation
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 _ALL_READ, _SOME_UNREADABLE, _NONE_READ = 0, 1, 2
 

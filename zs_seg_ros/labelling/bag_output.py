@@ -18,6 +18,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import get_types_from_msg
 from rosbags.typesys.store import Typestore
 
+from zs_seg_ros.bags.bag import Recording, offered_qos
 from zs_seg_ros.labelling.messages import (
     IMAGE,
     OBJECTS,
@@ -28,8 +29,7 @@ from zs_seg_ros.labelling.messages import (
 )
 from zs_seg_ros.labelling.plan import VOCABULARY_TOPIC, Camera
 from zs_seg_ros.labelling.results import FrameResult
-from zs_seg_ros.recording import Recording, offered_qos
-from zs_seg_ros.vocabulary import Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 _METADATA_VERSION: Literal[8] = 8
 """Of rosbag2's metadata.yaml: from here on Jazzy's names are used, which Humble cannot read."""

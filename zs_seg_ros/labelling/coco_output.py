@@ -19,15 +19,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zs_seg_ros.compressed_images import picture_from_compressed
-from zs_seg_ros.image_reading import picture_from_image, stamp_ns
+from zs_seg_ros.bags.bag import RecordedMessage, Recording
+from zs_seg_ros.images.compressed_images import picture_from_compressed
+from zs_seg_ros.images.message_images import picture_from_image, stamp_ns
 from zs_seg_ros.labelling.messages import IMAGE, found_objects, message_types
 from zs_seg_ros.labelling.plan import Camera
 from zs_seg_ros.labelling.results import FrameResult
-from zs_seg_ros.masks import encode_runs
-from zs_seg_ros.recording import RecordedMessage, Recording
+from zs_seg_ros.perception.masks import encode_runs
 from zs_seg_ros.types import DetectedObject, Picture
-from zs_seg_ros.vocabulary import Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 ANNOTATIONS = "annotations.json"
 _JPEG_START = b"\xff\xd8"

@@ -6,19 +6,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from zs_seg_ros.compressed_images import depth_from_compressed, picture_from_compressed
-from zs_seg_ros.depth_pairing import TOLERANCE_NS, DepthPairing
+from zs_seg_ros.bags.bag import RecordedMessage, Recording
 from zs_seg_ros.errors import ImageError, RecordingError
-from zs_seg_ros.image_reading import (
+from zs_seg_ros.images.compressed_images import depth_from_compressed, picture_from_compressed
+from zs_seg_ros.images.depth_pairing import TOLERANCE_NS, DepthPairing
+from zs_seg_ros.images.message_images import (
     depth_from_image,
     intrinsics_from_info,
     picture_from_image,
     stamp_ns,
 )
 from zs_seg_ros.labelling.plan import Camera, Slice
-from zs_seg_ros.projection import Intrinsics
-from zs_seg_ros.recording import RecordedMessage, Recording
-from zs_seg_ros.types import DepthImage, Frame, Wanted
+from zs_seg_ros.types import DepthImage, Frame, Intrinsics, Wanted
 
 _MARGIN_NS = 1_000_000_000
 """Depth and calibration are read from so long before a slice and after it."""

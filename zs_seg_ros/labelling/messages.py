@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from zs_seg_ros.masks import decode_runs, encode_runs
+from zs_seg_ros.perception.masks import decode_runs, encode_runs
 from zs_seg_ros.types import Box, DetectedObject, Frame, Metres, Scene, size_of
-from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 IMAGE = "sensor_msgs/msg/Image"
 OBJECTS = "zs_seg_ros/msg/ObjectMaskArray"

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zs_seg_ros.camera_topics import depth_topic, info_topic
+from zs_seg_ros.bags.bag import Recording
+from zs_seg_ros.bags.bag_cameras import RecordedCamera, find_cameras, listed
 from zs_seg_ros.errors import RecordingError
-from zs_seg_ros.pipeline import Settings
-from zs_seg_ros.recorded_cameras import RecordedCamera, find_cameras, listed
-from zs_seg_ros.recording import Recording
-from zs_seg_ros.segmenters import LoadOptions
-from zs_seg_ros.vocabulary import Vocabulary
+from zs_seg_ros.images.camera_topics import depth_topic, info_topic
+from zs_seg_ros.perception.pipeline import Settings
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 RESULTS = "/zs_seg"
 VOCABULARY_TOPIC = f"{RESULTS}/vocabulary"

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zs_seg_ros.bags.bag import Recording
 from zs_seg_ros.errors import LabellingError, ZeroShotSegmentationError
 from zs_seg_ros.labelling.plan import LabelRequest
 from zs_seg_ros.labelling.run import OnFrames, Task, warn
 from zs_seg_ros.labelling.slice_results import LoadedModel, label_slice, load_model
 from zs_seg_ros.labelling.work_folder import told_in_words
-from zs_seg_ros.recording import Recording
 
 _LOST_WORKERS_A_SLICE = 5
 _OBJECT_STORE_BYTES = 100 * 2**20

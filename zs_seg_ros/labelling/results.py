@@ -11,10 +11,10 @@ from typing import Any
 from rosbags.rosbag2 import Reader, ReaderError
 
 from zs_seg_ros.errors import LabellingError
-from zs_seg_ros.image_reading import stamp_ns
+from zs_seg_ros.images.message_images import stamp_ns
 from zs_seg_ros.labelling.messages import OBJECTS, found_objects, message_types
 from zs_seg_ros.labelling.plan import Camera
-from zs_seg_ros.tracking import Tracker
+from zs_seg_ros.perception.tracking import Tracker
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from zs_seg_ros.bags.bag import Recording
 from zs_seg_ros.errors import LabellingError
 from zs_seg_ros.labelling.bag_output import replaced_topics, write_labelled_bag
 from zs_seg_ros.labelling.coco_output import write_coco
@@ -17,7 +18,6 @@ from zs_seg_ros.labelling.plan import LabelRequest, Plan, Slice, make_plans
 from zs_seg_ros.labelling.results import FrameResult, read_results
 from zs_seg_ros.labelling.slice_results import label_slice, load_model, read_summary
 from zs_seg_ros.labelling.work_folder import WorkFolder, open_work_folder
-from zs_seg_ros.recording import Recording
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from zs_seg_ros.bags.bag import Recording
 from zs_seg_ros.errors import ModelError, ZeroShotSegmentationError
 from zs_seg_ros.labelling.bag_output import add_result_topics, new_bag
 from zs_seg_ros.labelling.frames import read_frames
@@ -22,10 +23,9 @@ from zs_seg_ros.labelling.messages import (
 )
 from zs_seg_ros.labelling.plan import LabelRequest, Plan, Slice
 from zs_seg_ros.labelling.work_folder import whole_or_not_at_all
-from zs_seg_ros.pipeline import Pipeline
-from zs_seg_ros.recording import Recording
-from zs_seg_ros.segmenters import load_segmenter
+from zs_seg_ros.perception.pipeline import Pipeline
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.types import Frame, Scene
 
 Item = TypeVar("Item")

@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from zs_seg_ros.errors import ReplayError
-from zs_seg_ros.masks import decode_runs, encode_runs
-from zs_seg_ros.overlay import class_colour
+from zs_seg_ros.perception.masks import decode_runs, encode_runs
+from zs_seg_ros.perception.overlay import class_colour
 from zs_seg_ros.replay.results import CameraSettings, FoundObject, FrameResult, RunSettings
 from zs_seg_ros.types import Box
-from zs_seg_ros.vocabulary import TargetClass
+from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 FORMAT, VERSION = "golden results of zs_seg_ros", 1
 _SETTINGS, _OBJECTS = "golden.json", "objects.jsonl"

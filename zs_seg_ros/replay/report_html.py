@@ -9,8 +9,8 @@ from pathlib import Path
 
 from zs_seg_ros.errors import ReplayError
 from zs_seg_ros.replay.latency import Latencies, latency_summary
-from zs_seg_ros.replay.pictures import ADDED_RGB, MISSING_RGB, OTHER_RGB
 from zs_seg_ros.replay.report import DifferingFrame, Report
+from zs_seg_ros.replay.report_images import ADDED_RGB, MISSING_RGB, OTHER_RGB
 from zs_seg_ros.replay.report_text import summary
 
 _STYLE = """

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.types import Box, Metres
-from zs_seg_ros.vocabulary import TargetClass
+from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 Setting = bool | int | float | str
 

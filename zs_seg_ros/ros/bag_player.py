@@ -18,14 +18,14 @@ from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
 
+from zs_seg_ros.bags.bag import RecordedMessage, Recording
+from zs_seg_ros.bags.playback import FASTEST, SLOWEST, Playback, PlaybackOptions
 from zs_seg_ros.cli.bag_player import parse, playback_options, without_ros_arguments
 from zs_seg_ros.errors import RecordingError
-from zs_seg_ros.playback import FASTEST, SLOWEST, Playback, PlaybackOptions
-from zs_seg_ros.recording import RecordedMessage, Recording
+from zs_seg_ros.ros.bag_topic import publisher_for, recorded_qos
 from zs_seg_ros.ros.player_services import PlayerServices
 from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.qos import NEWEST
-from zs_seg_ros.ros.recorded_topic import publisher_for, recorded_qos
 
 _FAILED = 2
 _PATIENCE_S = 0.5

@@ -11,9 +11,9 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
-from zs_seg_ros.camera_topics import image_topic
-from zs_seg_ros.compressed_images import picture_from_compressed
-from zs_seg_ros.image_reading import picture_from_image
+from zs_seg_ros.images.camera_topics import image_topic
+from zs_seg_ros.images.compressed_images import picture_from_compressed
+from zs_seg_ros.images.message_images import picture_from_image
 from zs_seg_ros.msg import ObjectMaskArray
 from zs_seg_ros.ros.conversions import header_of
 from zs_seg_ros.ros.depth_input import DepthInput

@@ -12,9 +12,9 @@ from std_msgs.msg import Header
 
 import zs_seg_ros.msg as messages
 from zs_seg_ros.errors import ImageError, VocabularyError
-from zs_seg_ros.image_reading import picture_from_image
+from zs_seg_ros.images.message_images import picture_from_image
 from zs_seg_ros.types import MAX_SIDE_PX, Frame
-from zs_seg_ros.vocabulary import Exemplar, TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 
 def time_message(stamp: int) -> Time:

@@ -9,16 +9,15 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from zs_seg_ros.camera_topics import depth_topic, info_topic
-from zs_seg_ros.compressed_images import depth_from_compressed
-from zs_seg_ros.depth_pairing import TOLERANCE_NS, DepthPairing
 from zs_seg_ros.errors import ImageError
-from zs_seg_ros.image_reading import depth_from_image, intrinsics_from_info, stamp_ns
-from zs_seg_ros.projection import Intrinsics
+from zs_seg_ros.images.camera_topics import depth_topic, info_topic
+from zs_seg_ros.images.compressed_images import depth_from_compressed
+from zs_seg_ros.images.depth_pairing import TOLERANCE_NS, DepthPairing
+from zs_seg_ros.images.message_images import depth_from_image, intrinsics_from_info, stamp_ns
 from zs_seg_ros.ros.diagnostics import WARN, LastProblem, Problem
 from zs_seg_ros.ros.followed_topic import FollowedTopic
 from zs_seg_ros.ros.parameters import CameraParameters
-from zs_seg_ros.types import DepthImage, Frame
+from zs_seg_ros.types import DepthImage, Frame, Intrinsics
 
 _LONGEST_WAIT_NS = 500_000_000
 

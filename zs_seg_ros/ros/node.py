@@ -20,9 +20,10 @@ from std_msgs.msg import Header
 import zs_seg_ros.msg as messages
 import zs_seg_ros.srv as services
 from zs_seg_ros.errors import ImageError, ZeroShotSegmentationError
-from zs_seg_ros.frame_slot import FrameSlots
-from zs_seg_ros.image_reading import stamp_ns
-from zs_seg_ros.live_model import LiveModel
+from zs_seg_ros.images.message_images import stamp_ns
+from zs_seg_ros.perception.frame_slots import FrameSlots
+from zs_seg_ros.perception.live_model import LiveModel
+from zs_seg_ros.perception.worker import Worker
 from zs_seg_ros.ros.camera import CameraTopics
 from zs_seg_ros.ros.conversions import classes_from_messages, vocabulary_message
 from zs_seg_ros.ros.diagnostics import (
@@ -48,7 +49,6 @@ from zs_seg_ros.ros.saved_vocabulary import SavedVocabulary
 from zs_seg_ros.ros.scene_messages import label_info_message
 from zs_seg_ros.ros.segment_service import answer
 from zs_seg_ros.types import Frame, Picture, Scene
-from zs_seg_ros.worker import Worker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 

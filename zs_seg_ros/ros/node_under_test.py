@@ -20,7 +20,7 @@ import zs_seg_ros.msg as messages
 import zs_seg_ros.srv as services
 from zs_seg_ros.errors import ReplayError
 from zs_seg_ros.replay.results import Setting
-from zs_seg_ros.vocabulary import TargetClass
+from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 _SPIN_S = 0.05
 SETTINGS = ("model", "default_threshold", "min_area", "max_objects", "track", "precision")

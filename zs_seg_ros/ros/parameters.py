@@ -13,10 +13,10 @@ from rclpy.exceptions import ParameterUninitializedException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from zs_seg_ros.pipeline import DEFAULT_THRESHOLD, Settings
-from zs_seg_ros.segmenters import LoadOptions
+from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD, Settings
+from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.types import MAX_SIDE_PX
-from zs_seg_ros.vocabulary import DEFAULT_LIMITS, Limits
+from zs_seg_ros.vocabulary.vocabulary import DEFAULT_LIMITS, Limits
 
 RELIABILITIES = ("auto", "reliable", "best_effort")
 TRANSPORTS = ("raw", "compressed")

@@ -13,7 +13,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
-from zs_seg_ros.playback import Playback
+from zs_seg_ros.bags.playback import Playback
 
 try:
     import rosbag2_interfaces.srv as rosbag2

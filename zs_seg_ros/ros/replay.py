@@ -18,14 +18,14 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 import zs_seg_ros.msg as messages
-from zs_seg_ros.compressed_images import picture_from_compressed
-from zs_seg_ros.depth_pairing import TOLERANCE_NS
+from zs_seg_ros.bags.bag import RecordedMessage, Recording
+from zs_seg_ros.bags.bag_cameras import RecordedCamera
 from zs_seg_ros.errors import ReplayError
-from zs_seg_ros.image_reading import picture_from_image, stamp_ns
-from zs_seg_ros.masks import decode_runs
-from zs_seg_ros.recorded_cameras import RecordedCamera
-from zs_seg_ros.recording import RecordedMessage, Recording
-from zs_seg_ros.replay.recorded_frames import RecordedFrame, stamp_of, with_stamp
+from zs_seg_ros.images.compressed_images import picture_from_compressed
+from zs_seg_ros.images.depth_pairing import TOLERANCE_NS
+from zs_seg_ros.images.message_images import picture_from_image, stamp_ns
+from zs_seg_ros.perception.masks import decode_runs
+from zs_seg_ros.replay.bag_frames import RecordedFrame, stamp_of, with_stamp
 from zs_seg_ros.replay.results import FoundObject, FrameResult, Identities
 from zs_seg_ros.ros.conversions import image_message, time_message
 from zs_seg_ros.ros.node_under_test import NodeUnderTest

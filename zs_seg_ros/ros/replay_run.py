@@ -11,20 +11,20 @@ from pathlib import Path
 from tqdm import tqdm
 
 import zs_seg_ros.msg as messages
+from zs_seg_ros.bags.bag import Recording
+from zs_seg_ros.bags.bag_cameras import RecordedCamera, find_cameras, named_camera
 from zs_seg_ros.errors import ReplayError
-from zs_seg_ros.recorded_cameras import RecordedCamera, find_cameras, named_camera
-from zs_seg_ros.recording import Recording
+from zs_seg_ros.replay.bag_frames import RecordedFrame, frames
 from zs_seg_ros.replay.comparison import Comparison, Tolerances, all_classes
 from zs_seg_ros.replay.golden import Golden, GoldenWriter
 from zs_seg_ros.replay.latency import Latencies
-from zs_seg_ros.replay.pictures import jpeg, side_by_side
-from zs_seg_ros.replay.recorded_frames import RecordedFrame, frames
 from zs_seg_ros.replay.report import DifferingFrame, Report
+from zs_seg_ros.replay.report_images import jpeg, side_by_side
 from zs_seg_ros.replay.results import EXEMPLARS, CameraSettings, FrameResult, RunSettings
 from zs_seg_ros.ros.node_under_test import NodeUnderTest
 from zs_seg_ros.ros.replay import Answered, Replay, picture_of
 from zs_seg_ros.ros.started_node import NodeRequest, started_node
-from zs_seg_ros.vocabulary import TargetClass
+from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 _SERVICE_TIMEOUT_S = 60.0
 _MOST_UNANSWERED = 3

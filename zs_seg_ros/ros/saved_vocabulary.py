@@ -7,8 +7,8 @@ from typing import Any
 
 from zs_seg_ros.errors import VocabularyError
 from zs_seg_ros.ros.parameters import ParameterError, Parameters
-from zs_seg_ros.vocabulary import TargetClass, Vocabulary
-from zs_seg_ros.vocabulary_file import (
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary_file import (
     parse_vocabulary,
     read_vocabulary_file,
     set_aside,

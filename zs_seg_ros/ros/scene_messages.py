@@ -14,11 +14,11 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 import zs_seg_ros.msg as messages
-from zs_seg_ros.masks import encode_runs
-from zs_seg_ros.overlay import class_colour, draw_overlay
+from zs_seg_ros.perception.masks import encode_runs
+from zs_seg_ros.perception.overlay import class_colour, draw_overlay
 from zs_seg_ros.ros.conversions import fill, header_of, image_message
 from zs_seg_ros.types import DetectedObject, Label, Scene, VisibleSurface
-from zs_seg_ros.vocabulary import Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 _POINT_FIELD_TYPE = {
     "f4": PointField.FLOAT32,

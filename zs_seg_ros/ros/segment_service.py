@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from zs_seg_ros.image_reading import picture_from_image
-from zs_seg_ros.live_model import LiveModel
-from zs_seg_ros.masks import find_objects
+from zs_seg_ros.images.message_images import picture_from_image
+from zs_seg_ros.perception.live_model import LiveModel
+from zs_seg_ros.perception.masks import find_objects
 from zs_seg_ros.ros.conversions import classes_from_messages
 from zs_seg_ros.ros.parameters import Parameters
 from zs_seg_ros.ros.scene_messages import confidence_message, label_message, objects_message

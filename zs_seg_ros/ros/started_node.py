@@ -12,12 +12,12 @@ from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
+from zs_seg_ros.bags.bag_cameras import RecordedCamera
 from zs_seg_ros.errors import ReplayError
-from zs_seg_ros.recorded_cameras import RecordedCamera
 from zs_seg_ros.replay.results import EXEMPLARS, RunSettings
 from zs_seg_ros.ros.child_process import ChildProcess
 from zs_seg_ros.ros.node_under_test import NodeUnderTest
-from zs_seg_ros.vocabulary import TargetClass
+from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 _NODE = "zs_seg"
 _START_TIMEOUT_S = 600.0

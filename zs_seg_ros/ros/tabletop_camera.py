@@ -15,11 +15,11 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.serialization import deserialize_message
 
+from zs_seg_ros.bags.bag import RecordedMessage, RecordedTopic, Recording, shipped_recording
 from zs_seg_ros.errors import RecordingError
-from zs_seg_ros.recording import RecordedMessage, RecordedTopic, Recording, shipped_recording
+from zs_seg_ros.ros.bag_topic import publisher_for
 from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.qos import LATCHED, RESULTS
-from zs_seg_ros.ros.recorded_topic import publisher_for
 
 RECORDED_CAMERA = "camera"
 """The camera's name in recordings that this node plays."""

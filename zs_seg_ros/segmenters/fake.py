@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from zs_seg_ros.errors import VocabularyError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.types import Batch, Picture, Segmentation
-from zs_seg_ros.vocabulary import Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 PALETTE: dict[str, tuple[int, int, int]] = {
     "red": (220, 30, 30),

@@ -32,7 +32,7 @@ def write_published(kinds: str, folder: Path, words: Sequence[str] = ()) -> str:
     words: those that are one token each, as common words are for a published tokenizer; others fall into letters.
     Raises ModelError for a kind that is not known.
     """
-    from zs_seg_ros.segmenters.pretrained import quiet
+    from zs_seg_ros.segmenters.shared.pretrained import quiet
 
     models = []
     for kind in (part.strip() for part in kinds.split("+")):

@@ -12,7 +12,7 @@ from torch import nn
 from transformers import Tipsv2Config, Tipsv2Model
 from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
 
-from zs_seg_ros.segmenters.tipsv2 import PROMPTS
+from zs_seg_ros.segmenters.tipsv2.segmenter import PROMPTS
 
 _SPACE = "▁"  # SentencePiece's sign for the start of a word
 _CHARACTERS = string.ascii_lowercase + string.digits + string.punctuation

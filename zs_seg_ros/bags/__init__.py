@@ -1,0 +1,1 @@
+"""Rosbag2 recordings, read and played without ROS."""

@@ -1,0 +1,1 @@
+"""Image messages to arrays."""

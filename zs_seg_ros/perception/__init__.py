@@ -1,0 +1,1 @@
+"""From frames to scenes: slots, worker, pipeline, objects, tracks, positions."""

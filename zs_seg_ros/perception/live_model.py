@@ -1,0 +1,130 @@
+"""A loaded model and the vocabulary that is in force, changed as one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from zs_seg_ros.errors import ModelError, VocabularyError
+from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.types import Batch, Picture, Segmentation
+from zs_seg_ros.vocabulary.vocabulary import DEFAULT_LIMITS, Limits, TargetClass, Vocabulary
+
+_WARM_UP_SIZE = (480, 640)
+
+
+class LiveModel:
+    """Thread-safe. `encoded` is what the next batch is segmented with: read it once per batch.
+
+    The vocabulary outlives the model: ids are never reused while the process lives, whatever is loaded.
+    """
+
+    def __init__(self, now_ns: Callable[[], int]) -> None:
+        self.segmenter: Segmenter[Any] | None = None
+        self.encoded: EncodedVocabulary[Any] | None = None
+        self.vocabulary = Vocabulary()
+        self._now_ns = now_ns
+        self._change = threading.Lock()
+
+    def load(self, model: str, options: LoadOptions, first: Vocabulary | None = None) -> list[str]:
+        """Load a model, with the vocabulary that was in force before or, at first, with `first`, if that is one.
+
+        Returns warnings about words. Raises ModelError or VocabularyError; then nothing is loaded.
+        """
+        with self._change:
+            self.segmenter = load_segmenter(model, options)
+            vocabulary = self.vocabulary if self.vocabulary.version else first or self.vocabulary
+            try:
+                return self._put_in_force(vocabulary) if vocabulary.version else []
+            except Exception:
+                self._free()
+                raise
+
+    def change_vocabulary(
+        self, classes: Iterable[TargetClass], limits: Limits = DEFAULT_LIMITS
+    ) -> list[str]:
+        """Prepare a vocabulary while the old one goes on working, then swap. Returns warnings.
+
+        Raises VocabularyError, or whatever the model raises; then the old vocabulary stays in force.
+        """
+        with self._change:
+            return self._put_in_force(self.vocabulary.changed_to(classes, limits))
+
+    def _put_in_force(self, vocabulary: Vocabulary) -> list[str]:
+        if self.segmenter is None:
+            raise VocabularyError("no model is loaded; configure the node first")
+        with _recovering(self.segmenter):
+            encoded = self.segmenter.encode(vocabulary)
+            # One picture before anybody sees it: a model that fails on this vocabulary fails here.
+            blank = np.zeros((*_WARM_UP_SIZE, 3), np.uint8)
+            self.segmenter.segment(Batch((blank,), vocabulary.thresholds(1.0)), encoded)
+        vocabulary = replace(vocabulary, stamp_ns=self._now_ns())
+        self.vocabulary = vocabulary
+        self.encoded = replace(encoded, vocabulary=vocabulary)
+        if not vocabulary.classes:
+            return ["the vocabulary is empty: nothing will be labelled"]
+        return list(encoded.warnings)
+
+    def segment_once(
+        self,
+        picture: Picture,
+        classes: Iterable[TargetClass],
+        default_threshold: float,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> tuple[Segmentation, Vocabulary]:
+        """One picture with `classes` or, without any, with the vocabulary in force, which stays as it is.
+
+        Returns the vocabulary that was used, too; that of `classes` has the version 0. Raises ModelError without
+        a model, VocabularyError without words or for wrong ones, or whatever the model raises.
+        """
+        targets = tuple(classes)
+        with self._change:
+            if self.segmenter is None:
+                raise ModelError("no model is loaded; configure the node first")
+            encoded = self.encoded
+            with _recovering(self.segmenter):
+                if targets:
+                    once = replace(Vocabulary().changed_to(targets, limits), version=0)
+                    encoded = self.segmenter.encode(once)
+                if encoded is None:
+                    raise VocabularyError(
+                        "no vocabulary is in force; give classes, or set a vocabulary first"
+                    )
+                batch = Batch((picture,), encoded.vocabulary.thresholds(default_threshold))
+                return self.segmenter.segment(batch, encoded)[0], encoded.vocabulary
+
+    def free(self, timeout_s: float = -1.0) -> None:
+        """Give the model's memory back; the vocabulary is remembered.
+
+        timeout_s: for how long to wait for a change that is under way; after that nothing is freed. -1: for ever.
+        """
+        if self._change.acquire(timeout=timeout_s):
+            try:
+                self._free()
+            finally:
+                self._change.release()
+
+    def _free(self) -> None:
+        self.encoded = None
+        if self.segmenter is not None:
+            self.segmenter.close()
+            self.segmenter = None
+
+
+@contextmanager
+def _recovering(segmenter: Segmenter[Any]) -> Iterator[None]:
+    """Let the segmenter free memory and say in words what went wrong."""
+    try:
+        yield
+    except Exception as error:
+        told = segmenter.recover(error)
+        if told is error:
+            raise
+        raise told from None

@@ -1,0 +1,150 @@
+"""One batch of frames in, scenes out. No threads, no ROS."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from zs_seg_ros.errors import ImageError
+from zs_seg_ros.perception.masks import find_objects
+from zs_seg_ros.perception.projection import check_sizes, cloud, depth_in_metres, surface_of
+from zs_seg_ros.perception.tracking import Tracker
+from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.types import Batch, DetectedObject, Frame, Scene, Segmentation, size_of
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
+
+DEFAULT_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can change from one frame to the next.
+
+    default_threshold: for classes without one, 0..1. min_area: pixels that an object must have. max_objects: of
+    them, the most confident ones are kept. track: whether objects get identities.
+    """
+
+    default_threshold: float = DEFAULT_THRESHOLD
+    min_area: int = 50
+    max_objects: int = 100
+    track: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Segmented:
+    """A batch with what the model says of it. segment_ms: how long that took, for all frames."""
+
+    frames: tuple[Frame, ...]
+    segmentations: tuple[Segmentation, ...]
+    vocabulary: Vocabulary
+    segment_ms: float
+
+
+def segment(
+    frames: Sequence[Frame],
+    segmenter: Segmenter[Any],
+    encoded: EncodedVocabulary[Any],
+    default_threshold: float,
+) -> Segmented:
+    """Let the model look at all frames at once."""
+    start = time.perf_counter()
+    batch = Batch(
+        tuple(frame.picture for frame in frames), encoded.vocabulary.thresholds(default_threshold)
+    )
+    segmentations = tuple(segmenter.segment(batch, encoded))
+    segment_ms = (time.perf_counter() - start) * 1000
+    return Segmented(tuple(frames), segmentations, encoded.vocabulary, segment_ms)
+
+
+class Pipeline:
+    """Finds what the frames of any cameras want to know in what the model says; remembers each camera's tracks."""
+
+    def __init__(self) -> None:
+        self._trackers: dict[str, Tracker] = {}
+
+    def understand(
+        self,
+        frames: Sequence[Frame],
+        segmenter: Segmenter[Any],
+        encoded: EncodedVocabulary[Any],
+        settings: Settings,
+    ) -> list[Scene]:
+        """One scene per frame, in order."""
+        segmented = segment(frames, segmenter, encoded, settings.default_threshold)
+        return list(self.scenes(segmented, settings))
+
+    def scenes(self, segmented: Segmented, settings: Settings) -> Iterator[Scene]:
+        """One per frame, in order."""
+        for frame, segmentation in zip(segmented.frames, segmented.segmentations, strict=True):
+            yield self._scene(
+                frame, segmentation, segmented.vocabulary, settings, segmented.segment_ms
+            )
+
+    def _scene(
+        self,
+        frame: Frame,
+        segmentation: Segmentation,
+        vocabulary: Vocabulary,
+        settings: Settings,
+        segment_ms: float,
+    ) -> Scene:
+        stage_ms = {"segment": segment_ms}
+        objects: tuple[DetectedObject, ...] = ()
+        if frame.wanted.objects:
+            with _timed(stage_ms, "objects"):
+                objects = find_objects(segmentation, settings.min_area, settings.max_objects)
+            if settings.track:
+                with _timed(stage_ms, "track"):
+                    objects = self._tracked(frame, objects, vocabulary)
+        scene = Scene(frame, segmentation, vocabulary, objects, stage_ms=stage_ms)
+        try:
+            return _with_depth(scene)
+        except ImageError as error:
+            return replace(scene, depth_problem=str(error))
+
+    def _tracked(
+        self, frame: Frame, objects: tuple[DetectedObject, ...], vocabulary: Vocabulary
+    ) -> tuple[DetectedObject, ...]:
+        if frame.camera not in self._trackers:
+            self._trackers[frame.camera] = Tracker()
+        tracker = self._trackers[frame.camera]
+        return tracker.update(objects, frame.stamp_ns, vocabulary.version)
+
+
+def _with_depth(scene: Scene) -> Scene:
+    """With surfaces and cloud where the frame wants them. Raises ImageError when its depth does not fit."""
+    frame, wanted = scene.frame, scene.frame.wanted
+    if frame.depth is None or not (wanted.surfaces or wanted.cloud):
+        return scene
+    depth_m, intrinsics = depth_in_metres(frame.depth.values), frame.depth.intrinsics
+    check_sizes(size_of(frame.picture), depth_m, intrinsics)
+    if wanted.surfaces:
+        with _timed(scene.stage_ms, "surfaces"):
+            objects = tuple(
+                replace(thing, surface=surface_of(thing, depth_m, intrinsics))
+                for thing in scene.objects
+            )
+            scene = replace(scene, objects=objects)
+    if wanted.cloud:
+        with _timed(scene.stage_ms, "cloud"):
+            segmentation = scene.segmentation
+            points = cloud(
+                frame.picture,
+                segmentation.label,
+                segmentation.confidence,
+                scene.objects,
+                depth_m,
+                intrinsics,
+            )
+            scene = replace(scene, cloud=points)
+    return scene
+
+
+@contextmanager
+def _timed(stage_ms: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    stage_ms[stage] = (time.perf_counter() - start) * 1000

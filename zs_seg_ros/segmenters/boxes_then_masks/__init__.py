@@ -1,0 +1,1 @@
+"""A detector followed by a mask model that takes boxes."""

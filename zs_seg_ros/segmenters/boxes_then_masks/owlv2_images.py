@@ -1,0 +1,64 @@
+"""How OWLv2 wants its pictures: filled up to a square below and to the right, smoothed, and resized.
+
+The same arithmetic as transformers' processor and the authors' code, which call scipy, in torch on the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from zs_seg_ros.segmenters.shared.image_tensors import upload
+from zs_seg_ros.types import Picture
+
+_RADIUS_IN_SIGMAS = 4  # where scipy.ndimage.gaussian_filter cuts a Gaussian off
+
+
+def prepare_square(
+    pictures: Sequence[Picture], side: int, mean: Tensor, std: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """(B, 3, side, side) of `dtype`, on the device of `mean`. mean and std: (3,), of R, G, B in 0..1."""
+    squares = torch.stack([_square(picture, side, mean.device) for picture in pictures])
+    return ((squares - mean[:, None, None]) / std[:, None, None]).to(dtype)
+
+
+def _square(picture: Picture, side: int, device: torch.device) -> Tensor:
+    """(3, side, side) float32 in 0..1; black where the picture is not."""
+    values = upload(picture, device).float() / np.iinfo(picture.dtype).max
+    height, width = values.shape[1:]
+    longest = max(height, width)
+    values = functional.pad(values, (0, longest - width, 0, longest - height))
+    values = _smoothed(values, sigma=(longest / side - 1) / 2)
+    return _resampled(_resampled(values, side, axis=1), side, axis=2)
+
+
+def _smoothed(values: Tensor, sigma: float) -> Tensor:
+    """(3, n, n), a Gaussian of `sigma` pixels; the border mirrors without repeating itself."""
+    radius = int(_RADIUS_IN_SIGMAS * sigma + 0.5)
+    if radius <= 0:
+        return values
+    offsets = torch.arange(-radius, radius + 1, device=values.device, dtype=torch.float64)
+    weights = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    weights = (weights / weights.sum()).float()
+    channels = functional.pad(values[:, None], (radius,) * 4, mode="reflect")
+    columns = functional.conv2d(channels, weights.view(1, 1, -1, 1))
+    return functional.conv2d(columns, weights.view(1, 1, 1, -1))[:, 0]
+
+
+def _resampled(values: Tensor, length: int, axis: int) -> Tensor:
+    """Linear interpolation along an axis to `length`; beyond the border lies the mirror image."""
+    last = values.shape[axis] - 1
+    index = torch.arange(length, device=values.device, dtype=torch.float64)
+    position = ((index + 0.5) * (last + 1) / length - 0.5).abs()
+    position = (last - (last - position).abs()).clamp(min=0)
+    below = position.floor().long()
+    weight = (position - below).float()
+    low = values.index_select(axis, below)
+    high = values.index_select(axis, (below + 1).clamp(max=last))
+    shape = [1, 1, 1]
+    shape[axis] = length
+    return low.lerp(high, weight.view(shape))

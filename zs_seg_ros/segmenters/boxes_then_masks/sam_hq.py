@@ -1,0 +1,101 @@
+"""SAM-HQ: boxes to masks with fine edges (Ke et al. 2023, arXiv 2306.01567).
+
+Any checkpoint of transformers' `SamHQModel`, such as syscv-community/sam-hq-vit-base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import SamHQModel
+from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
+
+from zs_seg_ros.errors import ModelError
+from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
+from zs_seg_ros.segmenters.boxes_then_masks.sam2 import BOXES_AT_ONCE, IMAGENET_MEAN, IMAGENET_STD
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.shared.image_tensors import prepare
+from zs_seg_ros.segmenters.shared.pretrained import PictureFormat, load_model, load_picture_format
+from zs_seg_ros.segmenters.shared.stages import stage
+from zs_seg_ros.types import Picture, size_of
+
+
+class SamHqBoxSegmenter(BoxSegmenter):
+    """A SAM-HQ checkpoint from a folder in the format of transformers."""
+
+    def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
+        self.model = model
+        device = choose_device(options.device)
+        self._dtype = choose_precision(options, device)
+        loaded = load_model(SamHQModel, model, folder, torch.float32)
+        side: int = loaded.config.vision_config.image_size
+        default = PictureFormat((side, side), IMAGENET_MEAN, IMAGENET_STD)
+        self._format = load_picture_format(SamImageProcessorPil, model, folder, default)
+        if self._format.size != (side, side):
+            raise ModelError(
+                f"the preprocessor of {model} makes pictures of {self._format.size[0]} pixels and the model takes "
+                f"{side}; fetch the checkpoint again"
+            )
+        self._side = side
+        self._network = loaded.to(device)
+        with torch.inference_mode():
+            self._positions = self._network.get_image_wide_positional_embeddings().to(self._dtype)
+        # Where a box lies stays in 32 bits: 16 would move it by pixels.
+        self._network.vision_encoder.to(self._dtype)
+        self._network.mask_decoder.to(self._dtype)
+        self._boxes_at_once = BOXES_AT_ONCE[device.type]
+        self._read: Callable[[Tensor], tuple[Tensor, list[Tensor]]]
+        self._read = self._network.get_image_embeddings
+        if options.compile:
+            self._read = torch.compile(self._network.get_image_embeddings, dynamic=False)
+        self._mean = torch.tensor(self._format.mean, device=device)
+        self._std = torch.tensor(self._format.std, device=device)
+
+    @torch.inference_mode()
+    def masks(self, pictures: Sequence[Picture], boxes: Sequence[Tensor]) -> list[Tensor]:
+        return [
+            self._masks(picture, corners) if len(corners) else corners.new_zeros(0, 1, 1)
+            for picture, corners in zip(pictures, boxes, strict=True)
+        ]
+
+    def _masks(self, picture: Picture, corners: Tensor) -> Tensor:
+        """(N, h, w) float32 logits for boxes (N, 4) in one picture."""
+        height, width = size_of(picture)
+        inner = self._inner_size((height, width))
+        with stage("prepare"):
+            pixels = prepare([picture], inner, self._mean, self._std, self._dtype)
+            pixels = functional.pad(pixels, (0, self._side - inner[1], 0, self._side - inner[0]))
+        with stage("encode"):
+            coarse, fine = self._read(pixels)
+        scale = corners.new_tensor([inner[1] / width, inner[0] / height] * 2)
+        with stage("decode"):
+            parts = torch.split(corners.float() * scale, self._boxes_at_once)
+            masks = torch.cat([self._decode(coarse, fine, part) for part in parts])
+            # Two steps as in the authors' code; what was filled up is cut off between them.
+            masks = functional.interpolate(masks[None], (self._side, self._side), mode="bilinear")
+            return masks[0, :, : inner[0], : inner[1]]
+
+    def _inner_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) of a picture of `size` (H, W) inside the square, whose side its longer side takes."""
+        scale = self._side / max(size)
+        return max(1, int(size[0] * scale + 0.5)), max(1, int(size[1] * scale + 0.5))
+
+    def _decode(self, coarse: Tensor, fine: list[Tensor], boxes: Tensor) -> Tensor:
+        """(N, h, w) float32 logits that cover the square, for boxes (N, 4) in pixels of the square."""
+        where, whole = self._network.prompt_encoder(None, None, boxes[None], None)
+        logits, _ = self._network.mask_decoder(
+            image_embeddings=coarse,
+            image_positional_embeddings=self._positions,
+            sparse_prompt_embeddings=where.to(self._dtype),
+            dense_prompt_embeddings=whole.to(self._dtype),
+            multimask_output=False,  # a box leaves no doubt about which thing is meant
+            hq_token_only=False,
+            intermediate_embeddings=fine,
+        )
+        masks: Tensor = logits[0, :, 0].float()
+        return masks

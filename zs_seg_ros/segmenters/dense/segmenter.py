@@ -1,0 +1,159 @@
+"""Dense embedding models: one vector per pixel, one per phrase, and the mask is their product.
+
+The built-in model `tabletop` is of this family. The cost hardly depends on the number of classes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from zs_seg_ros.errors import ModelError
+from zs_seg_ros.segmenters.base import EncodedVocabulary
+from zs_seg_ros.segmenters.dense.network import (
+    DenseConfig,
+    DenseNetwork,
+    fold_batch_norm,
+    split_words,
+)
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.shared.image_tensors import prepare
+from zs_seg_ros.segmenters.shared.label_image import best_of_phrases, decode
+from zs_seg_ros.segmenters.shared.prompt_cache import PhraseCache
+from zs_seg_ros.segmenters.shared.prompts import flat_phrases, refuse_exemplars, similarity_warnings
+from zs_seg_ros.segmenters.shared.stages import stage
+from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
+from zs_seg_ros.types import Batch, Picture, Segmentation, size_of
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
+
+_SAME_MEANING = 0.9
+"""Above it are 95 % of the synonyms that `tabletop` was trained with, and hardly any others."""
+_SIZE_MULTIPLE_PX = 16
+
+
+@dataclass(frozen=True, eq=False)
+class DenseFeatures:
+    """text: (P, D + 2), one row per phrase; class_of_phrase[i] is the index of the class of row i."""
+
+    text: Tensor
+    class_of_phrase: tuple[int, ...]
+
+
+class DenseSegmenter(TorchSegmenter[DenseFeatures]):
+    """A dense embedding model from a folder with config.json and model.safetensors."""
+
+    def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
+        self.model = model
+        self._device = choose_device(options.device)
+        self._dtype = choose_precision(options, self._device)
+        self.device = str(self._device)
+        self._network = _load(model, folder).to(self._device)
+        self.caution = self._network.config.caution
+        fold_batch_norm(self._network.image)
+        self._image = self._network.image.to(self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if options.compile:
+            self._image = torch.compile(self._image)
+        self._phrases = PhraseCache[str, Tensor]()
+        self._mean = torch.zeros(3, device=self._device)
+        self._std = torch.ones(3, device=self._device)
+
+    @torch.inference_mode()
+    def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[DenseFeatures]:
+        refuse_exemplars(vocabulary, self.model)
+        flat = flat_phrases(vocabulary)
+        if not flat.phrases:
+            return EncodedVocabulary(vocabulary, DenseFeatures(torch.zeros(0, 0), ()))
+        text = torch.cat(self._phrases.get(flat.phrases, self._encode_phrases))
+        warnings = [w for phrase in flat.phrases for w in self._warnings(phrase)]
+        known = [i for i, p in enumerate(flat.phrases) if not self._network.unknown_words(p)]
+        warnings += similarity_warnings(
+            vocabulary, tuple(flat.class_of_phrase[i] for i in known), text[known], _SAME_MEANING
+        )
+        features = DenseFeatures(text, flat.class_of_phrase)
+        return EncodedVocabulary(vocabulary, features, tuple(warnings))
+
+    def _encode_phrases(self, phrases: Sequence[str]) -> Sequence[Tensor]:
+        """One (1, D) per phrase."""
+        tokens = self._network.tokenize(phrases).to(self._device)
+        return torch.split(self._network.text(tokens), 1)
+
+    def _warnings(self, phrase: str) -> list[str]:
+        warnings = []
+        unknown = self._network.unknown_words(phrase)
+        if unknown or not split_words(phrase):
+            words = ", ".join(repr(word) for word in unknown) or "a single word"
+            warnings.append(
+                f"the model {self.model} does not know {words} in {phrase!r}; expect no mask or a wrong one"
+            )
+        limit = self._network.config.max_words
+        if len(split_words(phrase)) > limit:
+            warnings.append(
+                f"the model {self.model} reads only the first {limit} words of {phrase!r}"
+            )
+        return warnings
+
+    def _segment(
+        self, batch: Batch, encoded: EncodedVocabulary[DenseFeatures]
+    ) -> list[Segmentation]:
+        results: dict[int, Segmentation] = {}
+        for size, indices in self._by_working_size(batch.pictures).items():
+            pictures = [batch.pictures[i] for i in indices]
+            with stage("prepare"):
+                prepared = prepare(pictures, size, self._mean, self._std, self._dtype)
+            with stage("encode"):
+                pixels = self._image(prepared.to(memory_format=torch.channels_last))
+            with stage("decode"):
+                logits = self._network.logits(pixels.float(), encoded.features.text)
+            for index, picture, one in zip(indices, pictures, logits, strict=True):
+                results[index] = self._decode(one, picture, batch, encoded)
+        return [results[i] for i in range(len(batch.pictures))]
+
+    def _decode(
+        self,
+        logits: Tensor,
+        picture: Picture,
+        batch: Batch,
+        encoded: EncodedVocabulary[DenseFeatures],
+    ) -> Segmentation:
+        vocabulary, size = encoded.vocabulary, size_of(picture)
+        with stage("finish"):
+            per_class = best_of_phrases(
+                logits, encoded.features.class_of_phrase, len(vocabulary.classes)
+            )
+            return decode(per_class, size, batch.thresholds, vocabulary.ids, vocabulary.fits_8_bits)
+
+    def _by_working_size(self, pictures: tuple[Picture, ...]) -> dict[tuple[int, int], list[int]]:
+        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, picture in enumerate(pictures):
+            height, width = picture.shape[:2]
+            groups[_working_size(height, width, self._network.config.picture_pixels)].append(index)
+        return groups
+
+
+def _working_size(height: int, width: int, pixels: int) -> tuple[int, int]:
+    """About `pixels` pixels in the picture's proportions, sides in multiples of 16."""
+    scale = (pixels / (height * width)) ** 0.5
+    # A strip of a picture must not become a strip of memory: one side is bounded by the wanted area.
+    sides = (max(1, round(side * scale / _SIZE_MULTIPLE_PX)) for side in (height, width))
+    rows, columns = (min(side * _SIZE_MULTIPLE_PX, pixels // _SIZE_MULTIPLE_PX) for side in sides)
+    return rows, columns
+
+
+def _load(model: str, folder: Path) -> DenseNetwork:
+    try:
+        network = DenseNetwork(DenseConfig.read(folder / "config.json"))
+        network.load_state_dict(load_file(folder / "model.safetensors"))
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"the checkpoint of {model} in {folder} cannot be loaded ({type(error).__name__}: "
+            f"{str(error).splitlines()[0]}); fetch or train it again"
+        ) from error
+    return network.eval()

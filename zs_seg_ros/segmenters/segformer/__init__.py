@@ -1,0 +1,1 @@
+"""SegFormer, the closed-set yardstick."""

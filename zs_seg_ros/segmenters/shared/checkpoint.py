@@ -1,0 +1,123 @@
+"""Where the files of a model are. Nothing here uses the network, except `fetch_checkpoint`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from zs_seg_ros.errors import ModelError, ModelNotFoundError
+
+BUILT_IN_MODELS = ("tabletop",)
+_FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
+"""What a checkpoint is loaded from; never pickled weights."""
+
+
+def find_checkpoint(model: str, revision: str = "") -> Path:
+    """The folder of a built-in name, a local folder or a Hugging Face id whose files are on disk already.
+
+    Raises ModelNotFoundError, which names the command that fetches the model, and ModelError when its files may not
+    be read.
+    """
+    folder = _find(model, revision)
+    for file in folder.iterdir():
+        if not os.access(file, os.R_OK):
+            raise _forbidden(file)
+    return folder
+
+
+def _forbidden(path: Path) -> ModelError:
+    return ModelError(
+        f"{path} may not be read by the user who runs this; give that user permission (chmod, chown)"
+    )
+
+
+def _find(model: str, revision: str) -> Path:
+    if model in BUILT_IN_MODELS:
+        return _built_in_folder(model)
+    folder = Path(os.path.expanduser(model))
+    if model and os.path.isdir(
+        folder
+    ):  # unlike pathlib's, these two never raise, whatever the name
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise _forbidden(folder)
+        if (folder / "config.json").is_file():
+            return folder
+        raise ModelNotFoundError(f"the folder {folder} holds no model: it has no config.json")
+    if not _is_hub_id(model):
+        names = ", ".join(BUILT_IN_MODELS)
+        raise ModelNotFoundError(
+            f"there is no model {model!r}: give a built-in name ({names}), a folder that exists, or a "
+            "Hugging Face id such as CIDAS/clipseg-rd64-refined"
+        )
+    return _cached_snapshot(model, revision)
+
+
+def fetch_checkpoint(model: str, revision: str = "") -> Path:
+    """Download a Hugging Face checkpoint (safetensors only) and return its folder. Uses the network."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(model, revision=revision or None, allow_patterns=_FILES))
+    except Exception as error:  # the hub raises many kinds; each means that there is no download
+        reason = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
+        raise ModelError(
+            f"{model} could not be downloaded ({reason}); "
+            "check the name, the network and the disk, and try again"
+        ) from error
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(
+            f"{model} has no weights as safetensors, and pickled ones are never loaded; choose another "
+            "model, or another --revision of this one"
+        )
+    return folder
+
+
+def _built_in_folder(model: str) -> Path:
+    package = Path(__file__).resolve().parents[1]
+    installed, source = package / "builtin_models" / model, package.parent / "models" / model
+    for folder in (installed, source):
+        if (folder / "config.json").is_file():
+            return folder
+    raise ModelNotFoundError(
+        f"the built-in model {model} is missing from the installation ({installed}); install again"
+    )
+
+
+def _is_hub_id(model: str) -> bool:
+    parts = model.split("/")
+    return len(parts) == 2 and all(
+        part and all(c.isalnum() or c in "-_." for c in part) for part in parts
+    )
+
+
+def _cached_snapshot(model: str, revision: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(
+            snapshot_download(
+                model, revision=revision or None, allow_patterns=_FILES, local_files_only=True
+            )
+        )
+    except (LocalEntryNotFoundError, ValueError):
+        folder = Path()
+    if not (folder / "config.json").is_file():
+        wanted = f" --revision {revision}" if revision else ""
+        raise ModelNotFoundError(
+            f"the model {model} is not on this disk and nothing is downloaded at run time; fetch it once with: "
+            f"zs-seg fetch {model}{wanted}"
+        )
+    return folder
+
+
+def model_type(model: str, folder: Path) -> str:
+    path = folder / "config.json"
+    try:
+        return str(json.loads(path.read_text())["model_type"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"the checkpoint of {model} is damaged: {path} cannot be read as a model configuration "
+            f"({type(error).__name__}: {error}); fetch it again"
+        ) from error

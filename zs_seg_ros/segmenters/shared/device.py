@@ -1,0 +1,45 @@
+"""Choosing where and in which precision a model runs."""
+
+from __future__ import annotations
+
+import torch
+
+from zs_seg_ros.errors import DeviceError
+from zs_seg_ros.segmenters.load_options import LoadOptions
+
+_PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def choose_device(wanted: str) -> torch.device:
+    """auto (a GPU when there is one), cpu, cuda or cuda:N. Raises DeviceError when it is not there."""
+    if wanted == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise DeviceError(f"{wanted!r} is no device; use auto, cpu or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"the device {wanted!r} is not supported; use auto, cpu or cuda:N")
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        index = device.index or 0
+        if index >= count:
+            raise DeviceError(
+                f"the device {wanted!r} is not there: torch sees {count} GPUs; use auto or cpu, or install a "
+                "torch build and a driver that see the GPU"
+            )
+        return torch.device("cuda", index)
+    return torch.device("cpu")
+
+
+def choose_precision(options: LoadOptions, device: torch.device) -> torch.dtype:
+    """auto: fp32 on a CPU; on a GPU bf16 where the card has it (compute capability 8 and up), otherwise fp16."""
+    if options.precision == "auto":
+        if device.type == "cpu":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
+    if options.precision not in _PRECISIONS:
+        raise DeviceError(
+            f"the precision {options.precision!r} is not one of auto, fp32, fp16, bf16"
+        )
+    return _PRECISIONS[options.precision]

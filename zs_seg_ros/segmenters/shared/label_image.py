@@ -1,0 +1,100 @@
+"""From logits to a label image: the same last step for every family that answers pixel by pixel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from zs_seg_ros.segmenters.shared.label_layers import most_certain
+from zs_seg_ros.types import Label, Segmentation
+
+_FINITE = 1e4
+"""Stands for infinity, and with a minus for NaN: interpolated, those would spread to their neighbours."""
+_CLASSES_AT_ONCE = 16  # bounds the memory: full-size logits of 16 classes at 1280x720 are 59 MB
+
+
+def best_of_phrases(logits: Tensor, class_of_phrase: Sequence[int], class_count: int) -> Tensor:
+    """(P, h, w) logits of phrases to (K, h, w) of classes: a class is as certain as its best phrase."""
+    if tuple(class_of_phrase) == tuple(range(class_count)):
+        return logits
+    index = torch.tensor(class_of_phrase, dtype=torch.int64, device=logits.device)
+    start = logits.new_full((class_count, *logits.shape[1:]), -torch.inf)
+    return start.scatter_reduce(0, index[:, None, None].expand_as(logits), logits, "amax")
+
+
+def decode(
+    logits: Tensor,
+    size: tuple[int, int],
+    thresholds: NDArray[np.float32],
+    ids: Sequence[int],
+    eight_bits: bool,
+) -> Segmentation:
+    """Each pixel gets the most certain class among those that reach their own threshold.
+
+    logits (K, h, w), one channel per class, are resized to `size` (H, W), bilinearly. thresholds (K,) are
+    probabilities; ids are the label values. A class's mask does not depend on which others are listed, except
+    where a more certain one takes the pixel.
+    """
+    device = logits.device
+    logits = logits.float()
+    limits = torch.from_numpy(thresholds).to(device).logit()
+    if device.type == "cpu":
+        if not math.isfinite(float(logits.sum())):
+            logits = _finite(logits)
+        number_type = np.dtype(np.uint8 if eight_bits else np.uint16)
+        label, certainty = most_certain(logits.numpy(), limits.tolist(), size, ids, number_type)
+        return Segmentation(label, _confidence(certainty, label))
+    best, winner = _most_certain(_finite(logits), limits, size)
+    small_type = torch.uint8 if eight_bits else torch.int16
+    values = torch.tensor([0, *ids], dtype=torch.int32).to(device, small_type)
+    labels = torch.index_select(values, 0, winner.flatten().int()).view(size)
+    confidence = best.sigmoid_().mul_(255).round_().clamp_(min=1).to(small_type)
+    return _download(labels, confidence.mul_(winner > 0))
+
+
+def _finite(logits: Tensor) -> Tensor:
+    return logits.nan_to_num(nan=-_FINITE, posinf=_FINITE, neginf=-_FINITE)
+
+
+def _most_certain(logits: Tensor, limits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """For each pixel the best logit that reaches its limit, and its channel, counted from 1; 0 is none."""
+    best = logits.new_full(size, -torch.inf)
+    winner = torch.zeros(size, dtype=torch.int64, device=logits.device)
+    for start in range(0, len(logits), _CLASSES_AT_ONCE):
+        part = slice(start, start + _CLASSES_AT_ONCE)
+        full = functional.interpolate(logits[part][None], size, mode="bilinear")[0]
+        full = full.masked_fill(full < limits[part, None, None], -torch.inf)
+        value, index = full.max(dim=0)
+        better = value > best
+        best = torch.where(better, value, best)
+        winner = torch.where(better, index + (start + 1), winner)
+    return best, winner
+
+
+def _confidence(logits: NDArray[np.float32], label: Label) -> NDArray[np.uint8]:
+    """(H, W): the probabilities times 255, at least 1, but 0 where the label is 0. Changes `logits`."""
+    np.negative(logits, out=logits)
+    cv2.exp(logits, dst=logits)
+    logits += 1
+    np.divide(np.float32(255), logits, out=logits)
+    # cv2.divide to bytes, and np.maximum of bytes, take many times as long.
+    confidence = cast(NDArray[np.uint8], cv2.convertScaleAbs(logits))  # rounds
+    cv2.max(confidence, 1, dst=confidence)  # type: ignore[call-overload]  # it takes numbers, too
+    confidence *= label > 0
+    return confidence
+
+
+def _download(label: Tensor, confidence: Tensor) -> Segmentation:
+    """One small copy from the device."""
+    both = torch.stack([label, confidence]).cpu().numpy()
+    if both.dtype == np.uint8:
+        return Segmentation(both[0], both[1])
+    return Segmentation(both[0].view(np.uint16), both[1].astype(np.uint8))

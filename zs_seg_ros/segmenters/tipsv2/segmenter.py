@@ -1,0 +1,241 @@
+"""TIPSv2: words to masks by comparing each patch of a picture with them (Cao et al. 2026, arXiv 2604.12012).
+
+Any checkpoint of transformers' `Tipsv2Model`, such as google/tipsv2-b14. The recipe is that of its authors' notebook on
+zero-shot segmentation: of the last layer's attention only the values (the trick of MaskCLIP, arXiv 2112.01071), nine
+prompts for each phrase, and the cosine between patch and text. The notebook slides a window over larger pictures; here
+a picture is resized to the model's own square, as transformers' processor does it.
+
+Cosines are no probabilities, and softmax over the classes would make each depend on the others. So each phrase is
+compared with four words that fit anything, as LERF does it (Kerr et al. 2023, arXiv 2303.09553): the certainty is
+the probability, by softmax at the temperature that the model was trained with, of the phrase against the best of
+those four. At 0.5 the patch is as much like the phrase as like "object". Begin with a threshold of 0.5; where too
+much is found go to 0.9, which is a cosine 0.011 above at the published temperature of 0.005, or to 0.99, which is
+0.023. This certainty is for comparing places and phrases; how often it is right at a given value was not measured.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import Tipsv2Model
+from transformers.models.tipsv2.image_processing_tipsv2 import Tipsv2ImageProcessor
+from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
+
+from zs_seg_ros.errors import ModelError, VocabularyError
+from zs_seg_ros.segmenters.base import EncodedVocabulary
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.shared.image_tensors import prepare
+from zs_seg_ros.segmenters.shared.label_image import best_of_phrases, decode
+from zs_seg_ros.segmenters.shared.pretrained import (
+    PictureFormat,
+    load_model,
+    load_picture_format,
+    load_tokenizer,
+    quiet,
+)
+from zs_seg_ros.segmenters.shared.prompt_cache import PhraseCache
+from zs_seg_ros.segmenters.shared.prompt_tokenizer import PhraseTokenizer, filled
+from zs_seg_ros.segmenters.shared.prompts import flat_phrases, refuse_exemplars, similarity_warnings
+from zs_seg_ros.segmenters.shared.stages import stage
+from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
+from zs_seg_ros.types import Batch, Segmentation, size_of
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
+
+PROMPTS = (
+    "itap of a {}.",
+    "a bad photo of a {}.",
+    "a origami {}.",
+    "a photo of the large {}.",
+    "a {} in a video game.",
+    "art of the {}.",
+    "a photo of the small {}.",
+    "a photo of many {}.",
+    "a photo of {}s.",
+)
+"""Those of the authors' notebook, which took them from TCL (Cha et al. 2023, arXiv 2212.00785)."""
+
+ANYTHING = ("object", "things", "stuff", "texture")
+"""LERF's phrases that fit whatever there is."""
+
+_READERS = {"sentencepiece": "sentencepiece", "google.protobuf": "protobuf"}
+"""What transformers needs to read a tokenizer.model: modules and their packages."""
+
+_DEFAULT_FORMAT = PictureFormat((448, 448), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+_PROMPTS_AT_ONCE = 72  # bounds the memory that a vocabulary of thousands takes while it is encoded
+
+# Not measured on published weights, which the tests cannot have. What all texts have in common is taken off first.
+_SAME_MEANING = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Tipsv2Features:
+    """text (P, D) and anything (4, D): unit vectors, float32; class_of_phrase[i] is the index of the class of row i."""
+
+    text: Tensor
+    anything: Tensor
+    class_of_phrase: tuple[int, ...]
+
+
+class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
+    """A TIPSv2 checkpoint from a folder in the format of transformers."""
+
+    def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
+        self.model = model
+        device = choose_device(options.device)
+        self.device = str(device)
+        self._dtype = choose_precision(options, device)
+        loaded = load_model(Tipsv2Model, model, folder, self._dtype)
+        text = loaded.config.text_config
+        self._tokenizer = PhraseTokenizer(
+            _load_tokenizer(model, folder), model, text.vocab_size, text.max_position_embeddings
+        )
+        self._phrases = PhraseCache[str, Tensor]()
+        self._format = load_picture_format(_Pictures, model, folder, _DEFAULT_FORMAT)
+        self._check(loaded)
+        self.network = loaded.to(device)
+        self._temperature = float(loaded.temperature)
+        self._patches = torch.compile(self._encode) if options.compile else self._encode
+        self._mean = torch.tensor(self._format.mean, device=device)
+        self._std = torch.tensor(self._format.std, device=device)
+
+    def _check(self, loaded: Tipsv2Model) -> None:
+        """Raise ModelError when the parts of the checkpoint do not fit together."""
+        height, width = self._format.size
+        patch = loaded.config.vision_config.patch_size
+        if height % patch or width % patch:
+            raise ModelError(
+                f"{self.model} asks for pictures of {width}x{height}, which are no whole patches of {patch}x{patch}"
+            )
+
+    @torch.inference_mode()
+    def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[Tipsv2Features]:
+        """Each phrase, in nine prompts, through the text encoder, once.
+
+        Raises VocabularyError for a phrase that is longer than the model reads.
+        """
+        refuse_exemplars(vocabulary, self.model)
+        flat = flat_phrases(vocabulary)
+        rows = torch.cat(self._phrases.get((*ANYTHING, *flat.phrases), self._encode_phrases))
+        anything, text = rows[: len(ANYTHING)], rows[len(ANYTHING) :]
+        features = Tipsv2Features(text, anything, flat.class_of_phrase)
+        own = text - anything.mean(dim=0)
+        warnings = similarity_warnings(vocabulary, flat.class_of_phrase, own, _SAME_MEANING)
+        return EncodedVocabulary(vocabulary, features, tuple(warnings))
+
+    def _segment(
+        self, batch: Batch, encoded: EncodedVocabulary[Tipsv2Features]
+    ) -> list[Segmentation]:
+        vocabulary, features = encoded.vocabulary, encoded.features
+        with stage("prepare"):
+            pixels = prepare(batch.pictures, self._format.size, self._mean, self._std, self._dtype)
+        with stage("encode"):
+            patches = self.patches(pixels)
+        with stage("decode"):
+            logits = self.logits(patches, features)
+        results = []
+        with stage("finish"):
+            for one, picture in zip(logits, batch.pictures, strict=True):
+                classes = best_of_phrases(one, features.class_of_phrase, len(vocabulary.classes))
+                size, eight_bits = size_of(picture), vocabulary.fits_8_bits
+                results.append(decode(classes, size, batch.thresholds, vocabulary.ids, eight_bits))
+        return results
+
+    @torch.inference_mode()
+    def patches(self, pixel_values: Tensor) -> Tensor:
+        """Prepared pictures (B, 3, H, W) to one unit vector for each patch, (B, H / patch, W / patch, D) float32."""
+        side = self.network.config.vision_config.patch_size
+        height, width = (length // side for length in pixel_values.shape[-2:])
+        found: Tensor = self._patches(pixel_values).float()
+        return functional.normalize(found.view(len(found), height, width, -1), dim=-1)
+
+    @torch.inference_mode()
+    def logits(self, patches: Tensor, features: Tipsv2Features) -> Tensor:
+        """(B, h, w, D) to log odds (B, P, h, w): of each phrase against the best of `ANYTHING`."""
+        against = (patches @ features.anything.T).amax(dim=-1, keepdim=True)
+        odds = (patches @ features.text.T - against) / self._temperature
+        return odds.permute(0, 3, 1, 2)
+
+    def _encode(self, pixel_values: Tensor) -> Tensor:
+        """(B, 3, H, W) to (B, patches, D). In the last layer a patch attends to nothing but itself."""
+        vision = self.network.vision_model
+        *earlier, last = vision.encoder.layer
+        hidden = vision.embeddings(pixel_values)
+        for layer in earlier:
+            hidden = layer(hidden)
+        patches = hidden[:, 1 + vision.config.num_register_tokens :]
+        values = last.attention.o_proj(last.attention.v_proj(last.norm1(patches)))
+        patches = patches + last.layer_scale1(values)
+        patches = patches + last.layer_scale2(last.mlp(last.norm2(patches)))
+        found: Tensor = vision.layernorm(patches)
+        return found
+
+    def _encode_phrases(self, phrases: Sequence[str]) -> Sequence[Tensor]:
+        """One (1, D) per phrase: the mean of its prompts, as unit vectors, made a unit vector again."""
+        tokens = [self._tokenize(prompt, phrase) for phrase in phrases for prompt in PROMPTS]
+        rows = []
+        for start in range(0, len(tokens), _PROMPTS_AT_ONCE):
+            part = tokens[start : start + _PROMPTS_AT_ONCE]
+            ids, mask = filled(part, 0), filled([[1] * len(row) for row in part], 0)
+            output = self.network.get_text_features(ids.to(self.device), mask.to(self.device))
+            rows.append(functional.normalize(output.pooler_output.float(), dim=-1))
+        means = torch.cat(rows).view(len(phrases), len(PROMPTS), -1).mean(dim=1)
+        units = functional.normalize(means, dim=-1)
+        return [units[i : i + 1] for i in range(len(phrases))]
+
+    def _tokenize(self, prompt: str, phrase: str) -> list[int]:
+        tokens = self._tokenizer.tokens(prompt.format(phrase))
+        limit = self._tokenizer.longest
+        if len(tokens) > limit:  # refused, not cut, as in `PhraseTokenizer.phrase`
+            raise VocabularyError(
+                f"the phrase {phrase[:60]!r}… makes a prompt of {len(tokens)} tokens and {self.model} reads at most "
+                f"{limit}; say it in fewer words"
+            )
+        return tokens
+
+
+class _Pictures(Tipsv2ImageProcessor):  # type: ignore[misc]
+    """What the preprocessor file says, in terms that all models share: mean 0 and deviation 1 are no normalisation."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        if not self.do_normalize:
+            self.image_mean, self.image_std = _DEFAULT_FORMAT.mean, _DEFAULT_FORMAT.std
+
+
+def _load_tokenizer(model: str, folder: Path) -> Tipsv2Tokenizer:
+    """From tokenizer.json or, where only that is there, from the authors' own tokenizer.model.
+
+    Raises ModelError when there is neither, one is damaged, or packages that the second needs are missing.
+    """
+    path = folder / "tokenizer.model"
+    if (folder / "tokenizer.json").is_file() or not path.is_file():
+        return load_tokenizer(Tipsv2Tokenizer, model, folder)
+    missing = [package for module, package in _READERS.items() if not _can_import(module)]
+    if missing:
+        raise ModelError(
+            f"the tokenizer of {model} is there as {path} only, and to read that takes {' and '.join(missing)}; "
+            f"run: python3 -m pip install {' '.join(missing)}"
+        )
+    try:
+        with quiet():
+            return Tipsv2Tokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # sentencepiece and protobuf raise many kinds; each means damage
+        raise ModelError(
+            f"the tokenizer of {model} in {path} cannot be read ({type(error).__name__}); fetch it again"
+        ) from error
+
+
+def _can_import(module: str) -> bool:
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Target classes, their prompts and ids, and files that hold them."""
