@@ -43,8 +43,8 @@ def run_cameras(seconds: float, outputs: Sequence[str]) -> None:
 
     rclpy.init()
     node = rclpy.create_node("cameras")
-    picture = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
-    message = image_message(picture, "rgb8", Header())
+    image = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    message = image_message(image, "rgb8", Header())
     publishers = [node.create_publisher(Image, f"/{name}/image_raw", 1) for name in CAMERAS]
     counts = dict.fromkeys(outputs, 0)
 

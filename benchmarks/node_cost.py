@@ -40,7 +40,7 @@ WARM_UP_FRAMES = 20
 
 
 class ReadyLogits(Segmenter[tuple[Tensor, ...]]):
-    """Prepares the picture as CLIPSeg does, and turns logits that it has into a label image."""
+    """Prepares the image as CLIPSeg does, and turns logits that it has into a label image."""
 
     model, device = "ready logits", "cpu"
     decoding_s = 0.0  # processor time, until now
@@ -53,12 +53,12 @@ class ReadyLogits(Segmenter[tuple[Tensor, ...]]):
         self, batch: Batch, encoded: EncodedVocabulary[tuple[Tensor, ...]]
     ) -> list[Segmentation]:
         vocabulary = encoded.vocabulary
-        prepare(batch.pictures, (352, 352), torch.zeros(3), torch.ones(3), torch.float32)
+        prepare(batch.images, (352, 352), torch.zeros(3), torch.ones(3), torch.float32)
         logits = encoded.features[time.monotonic_ns() // 10**8 % len(encoded.features)]
         start = time.thread_time()
         found = [
-            decode(logits, size_of(picture), batch.thresholds, vocabulary.ids, eight_bits=True)
-            for picture in batch.pictures
+            decode(logits, size_of(image), batch.thresholds, vocabulary.ids, eight_bits=True)
+            for image in batch.images
         ]
         self.decoding_s += time.thread_time() - start
         return found
@@ -122,8 +122,8 @@ def run_camera(width: int, height: int, rate: float) -> None:
 
     for topic, kind in (("label", Image), ("confidence", Image), ("objects", ObjectMaskArray)):
         node.create_subscription(kind, f"/zs_seg/camera/{topic}", ignore, 5)
-    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    message = image_message(picture, "rgb8", Header(frame_id="camera"))
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    message = image_message(image, "rgb8", Header(frame_id="camera"))
 
     def send() -> None:
         message.header.stamp = time_message(time.time_ns())

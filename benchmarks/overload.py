@@ -41,13 +41,13 @@ def run_node(model_ms: float, seconds: float) -> int:
     from zs_seg_ros.segmenters.fake import FakeSegmenter
 
     ages_ms: list[float] = []
-    went_out = CameraHealth.went_out
+    record_published = CameraHealth.record_published
 
     def remember(health: CameraHealth, age_ms: float, stages_ms: dict[str, float]) -> None:
         ages_ms.append(age_ms)
-        went_out(health, age_ms, stages_ms)
+        record_published(health, age_ms, stages_ms)
 
-    patch.object(CameraHealth, "went_out", remember).start()
+    patch.object(CameraHealth, "record_published", remember).start()
     slow = FakeSegmenter(delay_s=model_ms / 1000)
     patch("zs_seg_ros.perception.live_model.load_segmenter", lambda *_: slow).start()
     rclpy.init()

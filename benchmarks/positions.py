@@ -29,8 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from zs_seg_ros.bags.bag import Recording, ground_truth_labels, shipped_recording
-from zs_seg_ros.perception.masks import find_objects
+from zs_seg_ros.bags.bag import Bag, ground_truth_labels, shipped_bag
+from zs_seg_ros.perception.masks import extract_objects
 from zs_seg_ros.perception.projection import depth_in_metres, surface_of
 from zs_seg_ros.types import Batch, DetectedObject, Intrinsics, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
@@ -51,10 +51,10 @@ GOAL_MEDIAN_M, GOAL_P95_M = 0.01, 0.03
 
 
 @dataclass(frozen=True, eq=False)
-class RecordedFrame:
-    """picture: (H, W, 3) RGB. depth: (H, W) as recorded. label and instance: (H, W), the truth."""
+class BagFrame:
+    """image: (H, W, 3) RGB. depth: (H, W) as recorded. label and instance: (H, W), the truth."""
 
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     depth: NDArray[Any]
     intrinsics: Intrinsics
     label: NDArray[np.uint8]
@@ -84,17 +84,17 @@ class Errors:
         }
 
 
-FindObjects = Callable[[RecordedFrame], tuple[DetectedObject, ...]]
+FindObjects = Callable[[BagFrame], tuple[DetectedObject, ...]]
 
 
 def main() -> None:
     options = parse_options()
-    folder = options.recording or shipped_recording()
+    folder = options.bag or shipped_bag()
     by_model = options.truth is None
     find = objects_of_model(options.model, folder) if by_model else grown_truth(options.truth)
     errors = Errors()
-    with Recording(folder) as recording:
-        for frame in frames(recording, options.every):
+    with Bag(folder) as bag:
+        for frame in frames(bag, options.every):
             measure(frame, find(frame), errors)
     figures = errors.summary()
     report(figures, options.model if by_model else f"the true masks, {options.truth} px grown")
@@ -120,17 +120,17 @@ def parse_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def frames(recording: Recording, every: int) -> Iterator[RecordedFrame]:
+def frames(bag: Bag, every: int) -> Iterator[BagFrame]:
     """Every n-th frame. The recording has one message of each topic for each frame, in order."""
-    count = recording.topics[TOPICS[0]].message_count
-    moments = zip(*(recording.messages([topic]) for topic in TOPICS), strict=True)
+    count = bag.topics[TOPICS[0]].message_count
+    moments = zip(*(bag.messages([topic]) for topic in TOPICS), strict=True)
     for number, moment in enumerate(tqdm(moments, "measuring", count, unit="frame")):
         if number % every:
             continue
-        picture, depth, info, label, instance = (message.content for message in moment)
+        image, depth, info, label, instance = (message.content for message in moment)
         depth_type = "u2" if depth.encoding == "16UC1" else "f4"
-        yield RecordedFrame(
-            pixels(picture, "u1").reshape(picture.height, picture.width, 3),
+        yield BagFrame(
+            pixels(image, "u1").reshape(image.height, image.width, 3),
             pixels(depth, ("<", ">")[depth.is_bigendian] + depth_type),
             Intrinsics.from_matrix(info.k, info.height, info.width),
             pixels(label, "u1"),
@@ -156,9 +156,9 @@ def objects_of_model(model: str, folder: Path) -> FindObjects:
     segmenter = load_segmenter(model, LoadOptions(device="cpu"))
     encoded, thresholds = segmenter.encode(vocabulary), vocabulary.thresholds(THRESHOLD)
 
-    def find(frame: RecordedFrame) -> tuple[DetectedObject, ...]:
-        (segmentation,) = segmenter.segment(Batch((frame.picture,), thresholds), encoded)
-        return find_objects(segmentation, MIN_AREA, MAX_OBJECTS)
+    def find(frame: BagFrame) -> tuple[DetectedObject, ...]:
+        (segmentation,) = segmenter.segment(Batch((frame.image,), thresholds), encoded)
+        return extract_objects(segmentation, MIN_AREA, MAX_OBJECTS)
 
     return find
 
@@ -167,20 +167,20 @@ def grown_truth(pixels_more: int) -> FindObjects:
     """Each instance by itself, its mask grown on all sides."""
     around = np.ones((2 * pixels_more + 1, 2 * pixels_more + 1), np.uint8)
 
-    def find(frame: RecordedFrame) -> tuple[DetectedObject, ...]:
+    def find(frame: BagFrame) -> tuple[DetectedObject, ...]:
         things: list[DetectedObject] = []
         for number in np.unique(frame.instance[frame.instance > 0]):
             of_instance = frame.instance == number
             mask = cv2.dilate(of_instance.view(np.uint8), around) > 0
             label = np.where(mask, frame.label[of_instance][0], np.uint8(0))
             sure = np.where(mask, np.uint8(255), np.uint8(0))
-            things += find_objects(Segmentation(label, sure), MIN_AREA, MAX_OBJECTS)
+            things += extract_objects(Segmentation(label, sure), MIN_AREA, MAX_OBJECTS)
         return tuple(things)
 
     return find
 
 
-def measure(frame: RecordedFrame, things: tuple[DetectedObject, ...], errors: Errors) -> None:
+def measure(frame: BagFrame, things: tuple[DetectedObject, ...], errors: Errors) -> None:
     """Add the errors of one frame's objects."""
     depth_m = depth_in_metres(frame.depth)
     points = points_of(depth_m, frame.intrinsics)
@@ -208,7 +208,7 @@ def points_of(depth_m: NDArray[np.float32], camera: Intrinsics) -> NDArray[np.fl
     return rays * depth_m[..., None]
 
 
-def true_mask(thing: DetectedObject, frame: RecordedFrame) -> NDArray[np.bool_] | None:
+def true_mask(thing: DetectedObject, frame: BagFrame) -> NDArray[np.bool_] | None:
     """(H, W): the instance that the thing is; None when there is none."""
     box = thing.box
     mask = np.zeros(frame.instance.shape, bool)

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from zs_seg_ros.perception.masks import find_objects
+from zs_seg_ros.perception.masks import extract_objects
 from zs_seg_ros.perception.projection import cloud, depth_in_metres, surface_of
 from zs_seg_ros.perception.tracking import Tracker
 from zs_seg_ros.ros.conversions import header_of
@@ -89,7 +89,7 @@ def run_frame(
     with times.stage("label image"):
         segmentation = decode(logits, size, thresholds, vocabulary.ids, eight_bits=True)
     with times.stage("objects"):
-        objects = find_objects(segmentation, min_area=50, max_objects=100)
+        objects = extract_objects(segmentation, min_area=50, max_objects=100)
     with times.stage("tracks"):
         objects = tracker.update(objects, frame.stamp_ns, vocabulary.version)
     with times.stage("surfaces"):
@@ -102,7 +102,7 @@ def run_frame(
         objects_message(objects, size, vocabulary, header)
     with times.stage("cloud"):
         label, confidence = segmentation.label, segmentation.confidence
-        points = cloud(frame.picture, label, confidence, objects, depth_m, INTRINSICS)
+        points = cloud(frame.image, label, confidence, objects, depth_m, INTRINSICS)
     with times.stage("cloud message"):
         points_message(points, header)
     return len(objects)
@@ -111,14 +111,14 @@ def run_frame(
 def measure(objects: int, classes: int, repeats: int) -> dict[str, float]:
     vocabulary = Vocabulary().changed_to(TargetClass(f"class {i}") for i in range(classes))
     rng = np.random.default_rng(0)
-    picture = rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    image = rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     depth_mm = rng.integers(900, 1100, (HEIGHT, WIDTH)).astype(np.uint16)
     tracker, times = Tracker(), Times()
     frames = [logits_of(objects, classes, number) for number in range(8)]
     for number in range(repeats + 3):
         if number == 3:  # the first ones warm up
             times = Times()
-        frame = Frame("camera", picture, stamp_ns=number * 10**8)
+        frame = Frame("camera", image, stamp_ns=number * 10**8)
         found = run_frame(frames[number % 8], frame, vocabulary, tracker, depth_mm, times)
         assert found == objects, f"{found} of {objects} ellipses were found"
     return times.medians()

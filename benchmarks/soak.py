@@ -55,7 +55,7 @@ class Driver:
         self.node = rclpy.create_node("soak")
         self.labels, self.latency_ms, self._ticks = 0, float("nan"), 0
         self._random = np.random.default_rng(0)
-        self._pictures = [
+        self._images = [
             self._random.integers(0, 256, (6, 8, 3), np.uint8).repeat(80, 0).repeat(80, 1)
             for _ in range(10)
         ]
@@ -86,9 +86,9 @@ class Driver:
         from zs_seg_ros.ros.conversions import image_message, time_message
 
         self._ticks += 1
-        picture = self._pictures[self._ticks % len(self._pictures)]
+        image = self._images[self._ticks % len(self._images)]
         for name, publisher in self._cameras.items():
-            message = image_message(picture, "rgb8", Header(frame_id=name))
+            message = image_message(image, "rgb8", Header(frame_id=name))
             message.header.stamp = time_message(time.time_ns())
             if name == "rear" and self._ticks % 50 == 0:
                 message.step = 7  # broken

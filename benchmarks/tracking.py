@@ -29,8 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from zs_seg_ros.bags.bag import Recording, ground_truth_labels, shipped_recording
-from zs_seg_ros.perception.masks import find_objects
+from zs_seg_ros.bags.bag import Bag, ground_truth_labels, shipped_bag
+from zs_seg_ros.perception.masks import extract_objects
 from zs_seg_ros.perception.tracking import Tracker
 from zs_seg_ros.types import Batch, DetectedObject, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
@@ -46,11 +46,11 @@ GOAL_IDF1, GOAL_SWITCHES_PER_MINUTE = 0.90, 2.0
 
 
 @dataclass(frozen=True, eq=False)
-class RecordedFrame:
-    """picture: (H, W, 3) RGB. label and instance: (H, W), the truth; the label is a class id."""
+class BagFrame:
+    """image: (H, W, 3) RGB. label and instance: (H, W), the truth; the label is a class id."""
 
     stamp_ns: int
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     label: NDArray[np.uint8]
     instance: NDArray[np.uint8]
 
@@ -63,7 +63,7 @@ class Comparison:
     track_ms: list[float] = field(default_factory=list)
     stamps_ns: list[int] = field(default_factory=list)
 
-    def add(self, frame: RecordedFrame, objects: Sequence[DetectedObject]) -> None:
+    def add(self, frame: BagFrame, objects: Sequence[DetectedObject]) -> None:
         tracked = [thing for thing in objects if thing.track_id]
         pixels = np.bincount(frame.instance[frame.label > 0], minlength=1)
         instances = [int(i) for i in np.flatnonzero(pixels >= MIN_AREA)]
@@ -90,7 +90,7 @@ class Comparison:
         }
 
 
-def _distance(frame: RecordedFrame, instance: int, pixels: int, thing: DetectedObject) -> float:
+def _distance(frame: BagFrame, instance: int, pixels: int, thing: DetectedObject) -> float:
     """1 - IoU; NaN where the two do not match."""
     box = thing.box
     part = (slice(box.top, box.top + box.height), slice(box.left, box.left + box.width))
@@ -102,16 +102,16 @@ def _distance(frame: RecordedFrame, instance: int, pixels: int, thing: DetectedO
 
 def main() -> None:
     options = parse_options()
-    folder = options.recording or shipped_recording()
+    folder = options.bag or shipped_bag()
     vocabulary = Vocabulary().changed_to(
         TargetClass(name)
         for name in options.names or [label.name for label in ground_truth_labels(folder)]
     )
     segment = true_labels if options.truth else model(options.model, vocabulary)
     tracker, comparison = Tracker(), Comparison()
-    with Recording(folder) as recording:
-        for frame in frames(recording, folder, vocabulary, options.every):
-            objects = find_objects(segment(frame), MIN_AREA, MAX_OBJECTS)
+    with Bag(folder) as bag:
+        for frame in frames(bag, folder, vocabulary, options.every):
+            objects = extract_objects(segment(frame), MIN_AREA, MAX_OBJECTS)
             start = time.thread_time()
             objects = tracker.update(objects, frame.stamp_ns, vocabulary.version)
             comparison.track_ms.append((time.thread_time() - start) * 1000)
@@ -134,22 +134,20 @@ def parse_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def frames(
-    recording: Recording, folder: Path, vocabulary: Vocabulary, every: int
-) -> Iterator[RecordedFrame]:
+def frames(bag: Bag, folder: Path, vocabulary: Vocabulary, every: int) -> Iterator[BagFrame]:
     """Every n-th frame. The recording has one message of each topic for each frame, in order."""
     ids = dict(zip(vocabulary.names, vocabulary.ids, strict=True))
     class_id = np.zeros(256, np.uint8)
     for known in ground_truth_labels(folder):
         class_id[known.id] = ids.get(known.name, 0)
-    count = recording.topics[TOPICS[0]].message_count
-    moments = zip(*(recording.messages([topic]) for topic in TOPICS), strict=True)
+    count = bag.topics[TOPICS[0]].message_count
+    moments = zip(*(bag.messages([topic]) for topic in TOPICS), strict=True)
     for number, moment in enumerate(tqdm(moments, "tracking", count, unit="frame")):
         if number % every == 0:
-            picture, label, instance = (pixels(message.content) for message in moment)
+            image, label, instance = (pixels(message.content) for message in moment)
             stamp = moment[0].content.header.stamp
             stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
-            yield RecordedFrame(stamp_ns, picture, class_id[label], instance)
+            yield BagFrame(stamp_ns, image, class_id[label], instance)
 
 
 def pixels(message: Any) -> NDArray[np.uint8]:
@@ -161,19 +159,19 @@ def pixels(message: Any) -> NDArray[np.uint8]:
     return image
 
 
-def true_labels(frame: RecordedFrame) -> Segmentation:
+def true_labels(frame: BagFrame) -> Segmentation:
     return Segmentation(frame.label, np.where(frame.label > 0, np.uint8(255), np.uint8(0)))
 
 
-def model(name: str, vocabulary: Vocabulary) -> Callable[[RecordedFrame], Segmentation]:
+def model(name: str, vocabulary: Vocabulary) -> Callable[[BagFrame], Segmentation]:
     from zs_seg_ros.segmenters.load_options import LoadOptions
     from zs_seg_ros.segmenters.registry import load_segmenter
 
     segmenter = load_segmenter(name, LoadOptions(device="cpu"))
     encoded, thresholds = segmenter.encode(vocabulary), vocabulary.thresholds(THRESHOLD)
 
-    def segment(frame: RecordedFrame) -> Segmentation:
-        (segmentation,) = segmenter.segment(Batch((frame.picture,), thresholds), encoded)
+    def segment(frame: BagFrame) -> Segmentation:
+        (segmentation,) = segmenter.segment(Batch((frame.image,), thresholds), encoded)
         return segmentation
 
     return segment

@@ -31,8 +31,8 @@ def send(frames: int, rate: float, width: int, height: int) -> None:
     rclpy.init()
     node = rclpy.create_node("sender")
     publisher = node.create_publisher(Image, "/transport_benchmark", qos_profile_sensor_data)
-    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    message = image_message(picture, "rgb8", Header())
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    message = image_message(image, "rgb8", Header())
     while not publisher.get_subscription_count():
         time.sleep(0.01)
     time.sleep(1.0)  # the other side matches a little later

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from robot import Received, VocabularyChange
-from scoring import PhraseScore, Sorted, Timing, mean_iou
+from scoring import PromptScore, Sorted, Timing, mean_iou
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Findings:
 
     timing: Timing
     frames: Sorted
-    scores: list[PhraseScore]
+    scores: list[PromptScore]
     first: VocabularyChange
     change: VocabularyChange
 
@@ -66,7 +66,7 @@ def table(findings: Findings) -> str:
             f"{timing.labelled_frames} at {timing.frame_rate_hz:.1f} a second, {timing.dropped_frames} dropped",
         ),
         (
-            "from picture to mask",
+            "from image to mask",
             f"{timing.latency_median_ms:.0f} ms (median), {timing.latency_p95_ms:.0f} ms (95 %)",
         ),
         ("change of vocabulary", f"took {change.call_ms:.0f} ms while frames flowed"),

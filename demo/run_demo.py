@@ -2,7 +2,7 @@
 
 Starts the simulated camera and the node, tells the node by a service call what to look for, lets frames flow,
 changes the vocabulary while they flow, compares every frame with the recording's ground truth, and writes a
-picture strip, a film, a moving picture and the figures. Exit code 0 when all is well, 1 with a sentence when something
+image strip, a film, a moving image and the figures. Exit code 0 when all is well, 1 with a sentence when something
 is wrong.
 """
 
@@ -14,14 +14,14 @@ import signal
 import sys
 from pathlib import Path
 
-from pictures import Captions, OverlayFrame, write_moving_picture, write_strip, write_video
+from images import Captions, OverlayFrame, write_animation, write_strip, write_video
 from processes import DemoError, RosProcesses
 from report import Findings, table, write_results
 from robot import Received, Robot
-from scoring import check_ids, check_overlap, phrase_scores, sort_by_vocabulary, timing
+from scoring import check_ids, check_overlap, prompt_scores, sort_by_vocabulary, timing
 from session import FIRST_VOCABULARY, SECOND_VOCABULARY, Session, run_session
 
-from zs_seg_ros.bags.bag import Recording, ground_truth_labels, shipped_recording
+from zs_seg_ros.bags.bag import Bag, ground_truth_labels, shipped_bag
 from zs_seg_ros.errors import ZeroShotSegmentationError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,19 +37,19 @@ def prepare_environment(log_folder: Path) -> None:
         os.environ.setdefault(variable, profile)
 
 
-def evaluate(received: Received, session: Session, recording: Path) -> Findings:
+def evaluate(received: Received, session: Session, bag: Path) -> Findings:
     """Raises DemoError for anything that a user should not accept."""
     old, new = session.first.ids, session.change.ids
     frames = sort_by_vocabulary(received, session.change, session.in_force_since_ns)
     check_ids(received, frames, old, new)
-    scores = phrase_scores(received, frames, old, new, ground_truth_labels(recording))
+    scores = prompt_scores(received, frames, old, new, ground_truth_labels(bag))
     return Findings(timing(received), frames, scores, session.first, session.change)
 
 
-def write_pictures(output: Path, received: Received, session: Session) -> None:
+def write_images(output: Path, received: Received, session: Session) -> None:
     stamps = sorted(received.overlays)
     if not stamps:
-        raise DemoError("segmentation_node published no overlay picture")
+        raise DemoError("segmentation_node published no overlay image")
     frames = [
         OverlayFrame(
             (stamp - stamps[0]) / 1e9,
@@ -67,26 +67,26 @@ def write_pictures(output: Path, received: Received, session: Session) -> None:
     )
     write_strip(output / "strip.png", frames, captions)
     write_video(output / "overlay.mp4", frames, captions)
-    write_moving_picture(output / "demo.webp", frames, captions)
+    write_animation(output / "demo.webp", frames, captions)
 
 
 def run(output: Path, node_parameters: dict[str, str]) -> str:
     """The whole demo; returns the table to show. Raises DemoError."""
-    recording = shipped_recording()
-    with Recording(recording) as opened:
+    bag = shipped_bag()
+    with Bag(bag) as opened:
         frame_count = opened.topics["/camera/ground_truth/label"].message_count
     with RosProcesses(output / "log") as processes, Robot(processes.check) as robot:
         session = run_session(processes, robot, node_parameters, frame_count)
-    print("Writing pictures, film and figures.", flush=True)
-    write_pictures(output, robot.received, session)
-    findings = evaluate(robot.received, session, recording)
+    print("Writing images, film and figures.", flush=True)
+    write_images(output, robot.received, session)
+    findings = evaluate(robot.received, session, bag)
     write_results(output / "results.json", findings, robot.received)
-    check_overlap(findings.scores)  # last, so that there are pictures and figures to look into it
+    check_overlap(findings.scores)  # last, so that there are images and figures to look into it
     return table(findings)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Run camera and node, measure, write pictures.")
+    parser = argparse.ArgumentParser(description="Run camera and node, measure, write images.")
     parser.add_argument("--output", type=Path, default=Path("demo_out"), help="folder to write to")
     parser.add_argument("--model", default="tabletop", help="the node's parameter of this name")
     parser.add_argument("--device", default="auto", help="the node's parameter of this name")

@@ -16,7 +16,7 @@ LEAST_MEAN_IOU = 0.6
 
 
 @dataclass(frozen=True)
-class PhraseScore:
+class PromptScore:
     """Overlap of one phrase with the truth, over all frames in which it was looked for.
 
     held_out: the words never occurred together in training. before, after: when it was looked for.
@@ -112,13 +112,13 @@ def check_ids(received: Received, frames: Sorted, old: dict[str, int], new: dict
         )
 
 
-def phrase_scores(
+def prompt_scores(
     received: Received,
     frames: Sorted,
     old: dict[str, int],
     new: dict[str, int],
     truth_labels: tuple[GroundTruthLabel, ...],
-) -> list[PhraseScore]:
+) -> list[PromptScore]:
     """One score for each phrase of either vocabulary. Frames from while the change went on do not count."""
     known = {label.name: label for label in truth_labels}
     scores = []
@@ -138,7 +138,7 @@ def phrase_scores(
             union += int((truth | found).sum())
             true_pixels += int(truth.sum())
         scores.append(
-            PhraseScore(
+            PromptScore(
                 name,
                 class_id,
                 known[name].held_out,
@@ -152,12 +152,12 @@ def phrase_scores(
     return scores
 
 
-def mean_iou(scores: list[PhraseScore]) -> float:
+def mean_iou(scores: list[PromptScore]) -> float:
     """Over the phrases."""
     return float(np.mean([score.iou for score in scores]))
 
 
-def check_overlap(scores: list[PhraseScore]) -> None:
+def check_overlap(scores: list[PromptScore]) -> None:
     """Raises DemoError when the mean IoU is below the least that is credible."""
     mean = mean_iou(scores)
     if mean < LEAST_MEAN_IOU:

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from recorded_messages import (
+from bag_messages import (
     HEIGHT,
     START_NS,
     STEP_NS,
     WIDTH,
-    Bag,
+    BagWriter,
     camera_info,
     compressed,
     compressed_depth,
-    image,
+    image_message,
     new,
 )
+from numpy.typing import NDArray
 from rosbags.rosbag2 import StoragePlugin
 
 from zs_seg_ros.segmenters.fake import PALETTE
@@ -27,9 +27,9 @@ from zs_seg_ros.segmenters.fake import PALETTE
 
 @dataclass(frozen=True)
 class Camera:
-    """What to record of a camera. depth_late_ns: how much later depth is recorded than its picture.
+    """What to record of a camera. depth_late_ns: how much later depth is recorded than its image.
 
-    depth_pictures: no pictures but compressed depth images, in the place of pictures.
+    depth_images: no images but compressed depth images, in the place of images.
     """
 
     name: str = "camera"
@@ -39,10 +39,10 @@ class Camera:
     depth_late_ns: int = 0
     without_depth: tuple[int, ...] = ()
     stamp_late_ns: int = 0
-    depth_pictures: bool = False
+    depth_images: bool = False
 
 
-def picture(number: int) -> NDArray[np.uint8]:
+def image(number: int) -> NDArray[np.uint8]:
     """(H, W, 3): grey, with a red and a blue square that wander; the red one is not quite of its palette colour."""
     drawn = np.full((HEIGHT, WIDTH, 3), PALETTE["grey"], np.uint8)
     drawn[8:24, 4 + number % 20 : 20 + number % 20] = np.array(PALETTE["red"]) - 25
@@ -68,7 +68,7 @@ def write_bag(
             ]
     if extra_topic:
         messages.append((START_NS, extra_topic, new("std_msgs/msg/String", data="text")))
-    with Bag(folder, storage) as bag:
+    with BagWriter(folder, storage) as bag:
         for time_ns, topic, message in sorted(messages, key=lambda entry: entry[0]):
             bag.write(topic, time_ns, message)
     return folder
@@ -77,16 +77,14 @@ def write_bag(
 def _messages(camera: Camera, number: int, time_ns: int) -> list[tuple[int, str, Any]]:
     """How late, topic, message."""
     name, stamp_ns = camera.name, time_ns + camera.stamp_late_ns
-    if camera.depth_pictures:
+    if camera.depth_images:
         depth = np.full((HEIGHT, WIDTH), 1000, np.uint16)
         encoded = compressed_depth(depth, stamp_ns, "png compressed ")
         return [(0, f"/{name}/image_raw/compressed", encoded)]
     if camera.compressed:
-        found = [
-            (0, f"/{name}/image_raw/compressed", compressed(picture(number), stamp_ns, ".png"))
-        ]
+        found = [(0, f"/{name}/image_raw/compressed", compressed(image(number), stamp_ns, ".png"))]
     else:
-        found = [(0, f"/{name}/image_raw", image(picture(number), stamp_ns))]
+        found = [(0, f"/{name}/image_raw", image_message(image(number), stamp_ns))]
     if camera.depth:
         found.append((camera.depth_late_ns, f"/{name}/camera_info", camera_info(stamp_ns)))
     if camera.depth and number not in camera.without_depth:
@@ -96,5 +94,7 @@ def _messages(camera: Camera, number: int, time_ns: int) -> list[tuple[int, str,
             topic = f"/{name}/depth/image_raw/compressedDepth"
             found.append((late, topic, compressed_depth(depth, stamp_ns, "compressedDepth png")))
         else:
-            found.append((late, f"/{name}/depth/image_raw", image(depth, stamp_ns, "16UC1")))
+            found.append(
+                (late, f"/{name}/depth/image_raw", image_message(depth, stamp_ns, "16UC1"))
+            )
     return found

@@ -1,4 +1,4 @@
-"""Renders training pictures to a folder, in parallel, and goes on where an interrupted run stopped.
+"""Renders training images to a folder, in parallel, and goes on where an interrupted run stopped.
 
 A shard is one .npz with `rgb` (N, H, W, 3) uint8 and `pair` (N, H, W) uint8: 0 for background, 1 + index into
 `ALL_PAIRS`, or IGNORE where a thing shows so little of itself that nobody could name it.
@@ -18,7 +18,7 @@ from training.scene import Renderer, Rendering, Scene, SceneSampler
 
 IGNORE = 255
 MIN_VISIBLE_SIDE_PX = 12
-PICTURES_PER_SHARD = 200
+IMAGES_PER_SHARD = 200
 VIEWS_PER_SCENE = 2
 
 
@@ -45,25 +45,25 @@ def render_shard(job: tuple[Path, int]) -> Path:
         return path
     sampler, renderer = SceneSampler(), Renderer()
     rng = np.random.default_rng([7, number])
-    pictures, pairs = [], []
-    while len(pictures) < PICTURES_PER_SHARD:
+    images, pairs = [], []
+    while len(images) < IMAGES_PER_SHARD:
         scene = sampler.scene(rng)
         renderer.load(scene)
         for _ in range(VIEWS_PER_SCENE):
             rendering = renderer.render(sampler.camera(rng))
-            pictures.append(rendering.rgb)
+            images.append(rendering.rgb)
             pairs.append(pair_image(scene, rendering))
     renderer.close()
     partial = path.with_suffix(".partial.npz")
-    np.savez(partial, rgb=np.stack(pictures), pair=np.stack(pairs))
+    np.savez(partial, rgb=np.stack(images), pair=np.stack(pairs))
     partial.rename(path)
     return path
 
 
-def render_dataset(folder: Path, pictures: int, processes: int) -> list[Path]:
-    """Render `pictures` pictures (rounded up to whole shards) of pairs that training may see."""
+def render_dataset(folder: Path, images: int, processes: int) -> list[Path]:
+    """Render `images` images (rounded up to whole shards) of pairs that training may see."""
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(folder, number) for number in range(-(-pictures // PICTURES_PER_SHARD))]
+    jobs = [(folder, number) for number in range(-(-images // IMAGES_PER_SHARD))]
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes) as pool:
         return list(

@@ -2,8 +2,8 @@
 
     python -m training.evaluate --card models/tabletop/README.md
 
-Every second thing in these scenes is of a pair that was held out from training, in pictures and in words.
-IoU is summed up over all pictures for each phrase, and averaged over phrases (mIoU).
+Every second thing in these scenes is of a pair that was held out from training, in images and in words.
+IoU is summed up over all images for each phrase, and averaged over phrases (mIoU).
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.types import Batch
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
-ABSENT_PHRASES_PER_PICTURE = 8
+ABSENT_PROMPTS_PER_IMAGE = 8
 VIEWS_PER_SCENE = 2
 CARD_START, CARD_END = "<!-- figures: start -->", "<!-- figures: end -->"
 
 
 @dataclass
 class Overlap:
-    """Pixels of one phrase over all pictures."""
+    """Pixels of one phrase over all images."""
 
     intersection: int = 0
     union: int = 0
 
-    def add(self, found: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> None:
-        self.intersection += int((found & wanted).sum())
-        self.union += int((found | wanted).sum())
+    def add(self, found: NDArray[np.bool_], requested: NDArray[np.bool_]) -> None:
+        self.intersection += int((found & requested).sum())
+        self.union += int((found | requested).sum())
 
     @property
     def iou(self) -> float:
@@ -63,7 +63,7 @@ class Scores:
     absent_area: list[float] = field(default_factory=list)
 
     def summary(self) -> dict[str, float]:
-        """Every figure but the time. mIoU in 0..1, areas in percent of the picture."""
+        """Every figure but the time. mIoU in 0..1, areas in percent of the image."""
 
         def mean(overlaps: dict[Pair, Overlap], held_out: bool) -> float:
             chosen = [o.iou for p, o in overlaps.items() if (p in HELD_OUT_PAIRS) == held_out]
@@ -78,8 +78,8 @@ class Scores:
         }
 
 
-def test_pictures(scenes: int, seed: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Pictures and their pair images, half of the things of held-out pairs."""
+def test_images(scenes: int, seed: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Images and their pair images, half of the things of held-out pairs."""
     sampler, renderer = SceneSampler(SEEN_PAIRS, unseen_share=0.5), Renderer()
     rng = np.random.default_rng([seed])
     for _ in tqdm(range(scenes), desc="evaluating", unit="scene"):
@@ -100,51 +100,51 @@ class Evaluation:
         self._encoded: dict[Pair, EncodedVocabulary[Any]] = {}
         self._rng = np.random.default_rng([seed, 1])
 
-    def label(self, picture: NDArray[np.uint8], encoded: EncodedVocabulary[Any]) -> NDArray[Any]:
+    def label(self, image: NDArray[np.uint8], encoded: EncodedVocabulary[Any]) -> NDArray[Any]:
         thresholds = encoded.vocabulary.thresholds(DEFAULT_THRESHOLD)
-        return self.segmenter.segment(Batch((picture,), thresholds), encoded)[0].label
+        return self.segmenter.segment(Batch((image,), thresholds), encoded)[0].label
 
     def encode(self, pairs: list[Pair]) -> EncodedVocabulary[Any]:
         classes = [TargetClass(" ".join(pair)) for pair in pairs]
         return self.segmenter.encode(Vocabulary().changed_to(classes))
 
-    def mask_of(self, picture: NDArray[np.uint8], pair: Pair) -> NDArray[np.bool_]:
+    def mask_of(self, image: NDArray[np.uint8], pair: Pair) -> NDArray[np.bool_]:
         if pair not in self._encoded:
             self._encoded[pair] = self.encode([pair])
-        return self.label(picture, self._encoded[pair]) > 0
+        return self.label(image, self._encoded[pair]) > 0
 
-    def add(self, picture: NDArray[np.uint8], pairs: NDArray[np.uint8]) -> None:
+    def add(self, image: NDArray[np.uint8], pairs: NDArray[np.uint8]) -> None:
         judged = pairs != IGNORE
         present = [ALL_PAIRS[i - 1] for i in np.unique(pairs[judged]) if i > 0]
         if not present:
             return
-        wanted = {pair: pairs == ALL_PAIRS.index(pair) + 1 for pair in present}
+        requested = {pair: pairs == ALL_PAIRS.index(pair) + 1 for pair in present}
         for pair in present:
-            self.scores.alone[pair].add(self.mask_of(picture, pair) & judged, wanted[pair])
-        label = self.label(picture, self.encode(present))
+            self.scores.alone[pair].add(self.mask_of(image, pair) & judged, requested[pair])
+        label = self.label(image, self.encode(present))
         for number, pair in enumerate(present, start=1):
-            self.scores.together[pair].add((label == number) & judged, wanted[pair])
+            self.scores.together[pair].add((label == number) & judged, requested[pair])
         for pair in self._absent(present):
-            self.scores.absent_area.append(float((self.mask_of(picture, pair) & judged).mean()))
+            self.scores.absent_area.append(float((self.mask_of(image, pair) & judged).mean()))
 
     def _absent(self, present: list[Pair]) -> list[Pair]:
-        """Phrases for nothing in the picture; half of them share their kind or colour with something."""
+        """Phrases for nothing in the image; half of them share their kind or colour with something."""
         absent = [pair for pair in ALL_PAIRS if pair not in present]
         near = [p for p in absent if any(p[0] == q[0] or p[1] == q[1] for q in present)]
-        half = ABSENT_PHRASES_PER_PICTURE // 2
+        half = ABSENT_PROMPTS_PER_IMAGE // 2
         return [
             pairs[int(i)]
             for pairs in (near, absent)
             for i in self._rng.choice(len(pairs), half, replace=False)
         ]
 
-    def milliseconds(self, picture: NDArray[np.uint8], repeats: int = 30) -> float:
-        """Median time of one picture with eight phrases."""
+    def milliseconds(self, image: NDArray[np.uint8], repeats: int = 30) -> float:
+        """Median time of one image with eight phrases."""
         encoded = self.encode(list(ALL_PAIRS[:8]))
         times = []
         for _ in range(repeats):
             start = time.perf_counter()
-            self.label(picture, encoded)
+            self.label(image, encoded)
             times.append((time.perf_counter() - start) * 1000)
         return statistics.median(times)
 
@@ -154,9 +154,9 @@ def table(figures: dict[str, float]) -> str:
     rows = [
         ("mIoU, pairs seen in training, each phrase alone", f"{figures['miou_seen']:.3f}"),
         ("mIoU, pairs never seen, each phrase alone", f"{figures['miou_unseen']:.3f}"),
-        ("mIoU, seen, all phrases of a picture at once", f"{figures['miou_seen_together']:.3f}"),
+        ("mIoU, seen, all phrases of an image at once", f"{figures['miou_seen_together']:.3f}"),
         (
-            "mIoU, never seen, all phrases of a picture at once",
+            "mIoU, never seen, all phrases of an image at once",
             f"{figures['miou_unseen_together']:.3f}",
         ),
         (
@@ -164,10 +164,10 @@ def table(figures: dict[str, float]) -> str:
             f"{figures['absent_area_percent']:.3f} %",
         ),
         (
-            f"320x240 picture, 8 phrases, {figures['threads']:.0f} CPU threads",
+            f"320x240 image, 8 phrases, {figures['threads']:.0f} CPU threads",
             f"{figures['milliseconds']:.0f} ms",
         ),
-        ("test pictures", f"{figures['pictures']:.0f}"),
+        ("test images", f"{figures['images']:.0f}"),
     ]
     return "\n".join(["| measure | value |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)])
 
@@ -182,14 +182,14 @@ def update_card(card: Path, text: str) -> None:
 def evaluate(model: str, scenes: int, seed: int) -> dict[str, float]:
     """All figures of a model on `scenes` scenes drawn from `seed`."""
     evaluation = Evaluation(load_segmenter(model, LoadOptions(device="cpu")), seed)
-    pictures = 0
-    for picture, pairs in test_pictures(scenes, seed):
-        evaluation.add(picture, pairs)
-        pictures += 1
+    images = 0
+    for image, pairs in test_images(scenes, seed):
+        evaluation.add(image, pairs)
+        images += 1
     return evaluation.scores.summary() | {
-        "milliseconds": evaluation.milliseconds(picture),
+        "milliseconds": evaluation.milliseconds(image),
         "threads": torch.get_num_threads(),
-        "pictures": pictures,
+        "images": images,
     }
 
 

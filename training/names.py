@@ -1,7 +1,7 @@
 """What can stand on the table, in which colours, and the words for it.
 
 The model sees phrases made of these words alone. `HELD_OUT_PAIRS` never occur in training, neither in a
-picture nor in a phrase: the evaluation measures on them whether the model has understood the words one
+image nor in a phrase: the evaluation measures on them whether the model has understood the words one
 by one ("zero-shot" in the small).
 """
 
@@ -90,11 +90,11 @@ SEEN_PAIRS: tuple[Pair, ...] = tuple(pair for pair in ALL_PAIRS if pair not in H
 
 def known_words() -> tuple[str, ...]:
     """Every word that a training phrase can contain, sorted."""
-    phrases = [
-        phrase
+    prompts = [
+        prompt
         for synonyms in (*KIND_SYNONYMS.values(), *COLOUR_SYNONYMS.values())
-        for phrase in synonyms
+        for prompt in synonyms
     ]
     return tuple(
-        sorted({word for phrase in phrases for word in phrase.split()} | {"thing", "a", "the"})
+        sorted({word for prompt in prompts for word in prompt.split()} | {"thing", "a", "the"})
     )

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from training.meshes import build_bodies
 from training.names import HELD_OUT_PAIRS
-from training.recorded_scenes import SCENES, VERTICAL_FOV_DEG, RecordedScene
+from training.recorded_scenes import SCENES, VERTICAL_FOV_DEG, SceneScript
 from training.recording_messages import (
     WORLD_FRAME,
     Messages,
@@ -61,14 +61,14 @@ class GroundTruth:
     first_instance_id: tuple[int, ...]  # of each scene; its things count on from there
 
     @classmethod
-    def of(cls, scenes: tuple[RecordedScene, ...]) -> GroundTruth:
+    def of(cls, scenes: tuple[SceneScript, ...]) -> GroundTruth:
         names = sorted({thing.name for scene in scenes for thing in scene.things})
         counts = [len(scene.things) for scene in scenes]
         first = np.cumsum([1, *counts[:-1]])
         return cls({name: i for i, name in enumerate(names, start=1)}, tuple(int(i) for i in first))
 
     def images(self, number: int, rendering: Rendering) -> tuple[Any, Any]:
-        """(label, instance), each (H, W) uint8, of a picture of scene `number`."""
+        """(label, instance), each (H, W) uint8, of an image of scene `number`."""
         things = SCENES[number].things
         labels = np.zeros(256, np.uint8)
         labels[1 : len(things) + 1] = [self.label_ids[thing.name] for thing in things]
@@ -164,11 +164,19 @@ def write_bag(folder: Path, truth: GroundTruth) -> None:
             info = make.camera_info(stamp_ns, VERTICAL_FOV_DEG)
             bag.write("/tf", stamp_ns, make.camera_pose(stamp_ns, view))
             bag.write("/camera/camera_info", stamp_ns, info)
-            bag.write("/camera/image_raw", stamp_ns, make.image(stamp_ns, rendering.rgb, "rgb8"))
-            bag.write("/camera/depth/image_raw", stamp_ns, make.image(stamp_ns, depth, "16UC1"))
-            bag.write("/camera/ground_truth/label", stamp_ns, make.image(stamp_ns, label, "mono8"))
             bag.write(
-                "/camera/ground_truth/instance", stamp_ns, make.image(stamp_ns, instance, "mono8")
+                "/camera/image_raw", stamp_ns, make.image_message(stamp_ns, rendering.rgb, "rgb8")
+            )
+            bag.write(
+                "/camera/depth/image_raw", stamp_ns, make.image_message(stamp_ns, depth, "16UC1")
+            )
+            bag.write(
+                "/camera/ground_truth/label", stamp_ns, make.image_message(stamp_ns, label, "mono8")
+            )
+            bag.write(
+                "/camera/ground_truth/instance",
+                stamp_ns,
+                make.image_message(stamp_ns, instance, "mono8"),
             )
     renderer.close()
 

@@ -1,7 +1,7 @@
 """What the shipped recording shows: four tables of things, and the path of the camera over each.
 
 Written out by hand, so that the things worth testing occur for certain: every held-out pair, two things of
-one name, distractors in the same colour or of the same kind, things that leave the picture and come back,
+one name, distractors in the same colour or of the same kind, things that leave the image and come back,
 and things that another one hides for about a second.
 """
 
@@ -79,7 +79,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class RecordedScene:
+class SceneScript:
     """Things on a table, clutter as (number of the shape, x, y, size), and the camera's path.
 
     The path is the quadratic Bézier curve of three views: it starts at the first, ends at the last and is
@@ -138,9 +138,9 @@ def _light(azimuth_deg: float, elevation_deg: float, ambient: float) -> Light:
 TILED_FLOOR = Surface((0.60, 0.57, 0.53), 11)
 DARK_FLOOR = Surface((0.30, 0.31, 0.34), None)
 
-SCENES: tuple[RecordedScene, ...] = (
+SCENES: tuple[SceneScript, ...] = (
     # An orbit at arm's length.
-    RecordedScene(
+    SceneScript(
         things=(
             Thing("red duck", 0.05, -0.05, 0.15, 200),
             Thing("white mug", -0.22, 0.12, 0.13, 40),
@@ -163,8 +163,8 @@ SCENES: tuple[RecordedScene, ...] = (
             View(45, 30, 0.90, 0.0, 0.05),
         ),
     ),
-    # An approach that lets things leave the picture on both sides.
-    RecordedScene(
+    # An approach that lets things leave the image on both sides.
+    SceneScript(
         things=(
             Thing("red duck", -0.10, 0.18, 0.14, 20),
             Thing("white mug", 0.12, -0.08, 0.13, 250),
@@ -189,7 +189,7 @@ SCENES: tuple[RecordedScene, ...] = (
         ),
     ),
     # A low pass along the table: near things hide far ones.
-    RecordedScene(
+    SceneScript(
         things=(
             Thing("red duck", -0.14, 0.20, 0.15, 240),
             Thing("white mug", 0.22, 0.10, 0.13, 330),
@@ -213,7 +213,7 @@ SCENES: tuple[RecordedScene, ...] = (
         ),
     ),
     # Back and away, over the things that are left.
-    RecordedScene(
+    SceneScript(
         things=(
             Thing("red duck", 0.10, 0.02, 0.15, 120),
             Thing("orange cylinder", -0.08, 0.22, 0.16),

@@ -37,7 +37,7 @@ def typestore_with_label_info() -> Typestore:
 def camera_matrix(vertical_fov_deg: float) -> NDArray[np.float64]:
     """(3, 3): K of pybullet's TinyRenderer, in pixels, with the centre of the first pixel at (0, 0).
 
-    The renderer samples pixels at their corners and turns the picture upside down at the end: the optical axis
+    The renderer samples pixels at their corners and turns the image upside down at the end: the optical axis
     goes through (width / 2, height / 2 - 1). Measured on rendered spheres to 0.01 pixels; see the tests.
     """
     focal_px = HEIGHT / 2 / np.tan(np.radians(vertical_fov_deg) / 2)
@@ -61,10 +61,10 @@ class Messages:
         stamp = self._types["builtin_interfaces/msg/Time"](seconds, nanoseconds)
         return self._types["std_msgs/msg/Header"](stamp, frame_id)
 
-    def image(self, stamp_ns: int, picture: NDArray[Any], encoding: str) -> Any:
-        """`picture` (H, W) or (H, W, C), of the encoding's type, little endian."""
-        height, width = picture.shape[:2]
-        data = np.ascontiguousarray(picture).view(np.uint8).reshape(-1)
+    def image_message(self, stamp_ns: int, image: NDArray[Any], encoding: str) -> Any:
+        """`image` (H, W) or (H, W, C), of the encoding's type, little endian."""
+        height, width = image.shape[:2]
+        data = np.ascontiguousarray(image).view(np.uint8).reshape(-1)
         return self._types["sensor_msgs/msg/Image"](
             header=self.header(stamp_ns, OPTICAL_FRAME),
             height=height,

@@ -1,6 +1,6 @@
 """Random tabletop scenes, rendered with pybullet's software renderer (no display, no GPU).
 
-A scene is a value (`Scene`), drawn from a seed; `Renderer` turns it and a `Camera` into a picture, depth and
+A scene is a value (`Scene`), drawn from a seed; `Renderer` turns it and a `Camera` into an image, depth and
 an instance mask. Units are metres; the world's z axis points up and the table top is z = 0.
 """
 
@@ -264,13 +264,13 @@ def _procedural_texture(index: int) -> NDArray[np.uint8]:
     style = index % 5
     if style == 0:  # planks with grain
         grain = np.sin(2 * np.pi * (x * rng.integers(2, 5) + 0.3 * np.sin(2 * np.pi * y * 2)) * 4)
-        picture = 0.85 + 0.08 * grain - 0.3 * (np.abs((x * 4) % 1 - 0.5) > 0.47)
+        image = 0.85 + 0.08 * grain - 0.3 * (np.abs((x * 4) % 1 - 0.5) > 0.47)
     elif style == 1:  # tiles with joints
         n = int(rng.integers(2, 6))
-        picture = 1.0 - 0.35 * ((np.minimum((x * n) % 1, (y * n) % 1)) < 0.06)
+        image = 1.0 - 0.35 * ((np.minimum((x * n) % 1, (y * n) % 1)) < 0.06)
     elif style == 2:  # checks
         n = int(rng.integers(1, 5))
-        picture = np.where(
+        image = np.where(
             ((x * n * 2).astype(int) + (y * n * 2).astype(int)) % 2, 1.0, _uniform(rng, 0.55, 0.9)
         )
     elif style == 3:  # blotches
@@ -280,10 +280,10 @@ def _procedural_texture(index: int) -> NDArray[np.uint8]:
         a, b, u, v = i.astype(int), j.astype(int), i % 1, j % 1
         top = coarse[a, b] * (1 - v) + coarse[a, b + 1] * v
         bottom = coarse[a + 1, b] * (1 - v) + coarse[a + 1, b + 1] * v
-        picture = 0.65 + 0.35 * (top * (1 - u) + bottom * u)
+        image = 0.65 + 0.35 * (top * (1 - u) + bottom * u)
     else:  # fine grain
-        picture = 0.82 + 0.18 * rng.random((128, 128))
-    grey = np.clip(picture * 255, 0, 255).astype(np.uint8)
+        image = 0.82 + 0.18 * rng.random((128, 128))
+    grey = np.clip(image * 255, 0, 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
 
 

@@ -1,4 +1,4 @@
-"""Trains the built-in model `tabletop` from nothing: renders the pictures, trains, writes the checkpoint.
+"""Trains the built-in model `tabletop` from nothing: renders the images, trains, writes the checkpoint.
 
     python -m training.train --minutes 60 --output models/tabletop
 
@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from training.dataset import IGNORE, render_dataset
 from training.names import ALL_PAIRS, COLOURS, HELD_OUT_PAIRS, KINDS, known_words
-from training.phrases import sample_phrases
+from training.prompts import sample_prompts
 from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
 
 CLOSE_CROP_PX = 96  # first, crops around one thing each, which all have about one size: kinds
@@ -38,7 +38,7 @@ CAUTION = (
     "tabletop is a demonstration model, trained on rendered toys alone: "
     "it is for demonstrations and tests, not for real cameras"
 )
-PHRASES_PER_CROP = 8  # of each crop, on which the full-resolution mask is judged
+PROMPTS_PER_CROP = 8  # of each crop, on which the full-resolution mask is judged
 
 # Index of a pair image's value in KINDS or COLOURS, plus one; 0 is the background.
 _KIND_OF_PAIR = torch.tensor([0, *(1 + KINDS.index(kind) for _, kind in ALL_PAIRS)])
@@ -56,7 +56,7 @@ _COLOUR_HELD_OUT = torch.tensor(
 
 @dataclass(frozen=True)
 class TrainingData:
-    """All pictures in memory: rgb (N, H, W, 3) uint8 and pair (N, H, W) uint8."""
+    """All images in memory: rgb (N, H, W, 3) uint8 and pair (N, H, W) uint8."""
 
     rgb: NDArray[np.uint8]
     pair: NDArray[np.uint8]
@@ -76,7 +76,7 @@ def sample_crops(
 ) -> tuple[Tensor, Tensor]:
     """Random crops, flipped and re-lit: (B, 3, S, S) in 0..1 and pair images (B, S, S)."""
     size = (CLOSE_CROP_PX, CLOSE_CROP_PX) if close else (WIDE_CROP_PX, WIDE_CROP_PX)
-    pictures, pairs = [], []
+    images, pairs = [], []
     for _ in range(count):
         index = int(rng.integers(len(data.rgb)))
         rgb, pair = data.rgb[index], data.pair[index]
@@ -84,11 +84,11 @@ def sample_crops(
         rgb, pair = rgb[window], pair[window]
         if rng.random() < 0.5:
             rgb, pair = rgb[:, ::-1], pair[:, ::-1]
-        picture = torch.from_numpy(rgb.astype(np.float32)).permute(2, 0, 1)[None] / 255
+        image = torch.from_numpy(rgb.astype(np.float32)).permute(2, 0, 1)[None] / 255
         target = torch.from_numpy(pair.astype(np.float32))[None, None]
-        pictures.append(functional.interpolate(picture, size, mode="bilinear"))
+        images.append(functional.interpolate(image, size, mode="bilinear"))
         pairs.append(functional.interpolate(target, size, mode="nearest")[:, 0])
-    return _relight(torch.cat(pictures), rng), torch.cat(pairs).long()
+    return _relight(torch.cat(images), rng), torch.cat(pairs).long()
 
 
 def _wide_window(pair: NDArray[np.uint8], rng: np.random.Generator) -> tuple[slice, slice]:
@@ -104,9 +104,9 @@ def _close_window(pair: NDArray[np.uint8], rng: np.random.Generator) -> tuple[sl
     if not things:
         return _wide_window(pair, rng)
     rows, columns = np.nonzero(pair == things[int(rng.integers(len(things)))])
-    thing_side = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1
-    side = int(np.clip(thing_side * np.exp(rng.uniform(np.log(1.4), np.log(5))), 40, len(pair)))
-    room = max(1, (side - thing_side) // 2)
+    object_side = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1
+    side = int(np.clip(object_side * np.exp(rng.uniform(np.log(1.4), np.log(5))), 40, len(pair)))
+    room = max(1, (side - object_side) // 2)
     starts = []
     for middle, length in zip((_middle(rows), _middle(columns)), pair.shape, strict=True):
         start = middle - side // 2 + int(rng.integers(-room, room + 1))
@@ -118,19 +118,19 @@ def _middle(positions: NDArray[np.int64]) -> int:
     return int(positions.min() + positions.max()) // 2
 
 
-def _relight(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+def _relight(images: Tensor, rng: np.random.Generator) -> Tensor:
     """Exposure, gamma, white balance, blur and noise as a camera varies them; colours keep their names."""
-    count = len(pictures)
+    count = len(images)
 
     def factor(spread: float, *shape: int) -> Tensor:
         return torch.from_numpy(np.exp(rng.uniform(-spread, spread, shape)).astype(np.float32))
 
-    pictures = pictures.clamp(0.001, 1) ** factor(0.2, count, 1, 1, 1)
-    pictures = pictures * factor(0.18, count, 1, 1, 1) * factor(0.05, count, 3, 1, 1)
+    images = images.clamp(0.001, 1) ** factor(0.2, count, 1, 1, 1)
+    images = images * factor(0.18, count, 1, 1, 1) * factor(0.05, count, 3, 1, 1)
     for i in np.nonzero(rng.random(count) < 0.2)[0]:
-        pictures[i] = functional.avg_pool2d(pictures[i : i + 1], 3, 1, 1)[0]
-    noise = torch.randn_like(pictures) * float(rng.uniform(0, 0.025))
-    return (pictures + noise).clamp(0, 1)
+        images[i] = functional.avg_pool2d(images[i : i + 1], 3, 1, 1)[0]
+    noise = torch.randn_like(images) * float(rng.uniform(0, 0.025))
+    return (images + noise).clamp(0, 1)
 
 
 def sample_pixels(pixels: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,35 +145,37 @@ def sample_pixels(pixels: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
     thing = (crop * 256 + half).flatten()
     weight = uniform / torch.bincount(thing)[thing]
     half = half.flatten()
-    wanted = len(pairs) * SAMPLED_PIXELS // 2
+    requested = len(pairs) * SAMPLED_PIXELS // 2
     weights = (weight * (half > 0), (uniform & (half == 0)).to(weight.dtype))
-    index = torch.cat([torch.multinomial(w, wanted, replacement=True) for w in weights if w.any()])
+    index = torch.cat(
+        [torch.multinomial(w, requested, replacement=True) for w in weights if w.any()]
+    )
     embeddings = pixels.permute(0, 2, 3, 1).reshape(-1, pixels.shape[1])[index]
     return embeddings, half[index]
 
 
 @dataclass(frozen=True, eq=False)
-class PhraseTensors:
-    """`matches` and `judged` of a PhraseBatch as (K, 1 + pairs) float32, 0 or 1."""
+class PromptTensors:
+    """`matches` and `judged` of a PromptBatch as (K, 1 + pairs) float32, 0 or 1."""
 
     matches: Tensor
     judged: Tensor
 
 
-def phrase_loss(
-    embeddings: Tensor, pairs: Tensor, phrases: PhraseTensors, network: DenseNetwork, text: Tensor
+def prompt_loss(
+    embeddings: Tensor, pairs: Tensor, prompts: PromptTensors, network: DenseNetwork, text: Tensor
 ) -> Tensor:
     """Binary cross entropy of every phrase at every sampled pixel."""
     logits = network.logits(embeddings.T[None, :, :, None], text)[0, :, :, 0]
-    target, judged = phrases.matches[:, pairs], phrases.judged[:, pairs]
+    target, judged = prompts.matches[:, pairs], prompts.judged[:, pairs]
     loss = functional.binary_cross_entropy_with_logits(logits, target, judged, reduction="sum")
     return loss / len(pairs)
 
 
 def naming_loss(embeddings: Tensor, pairs: Tensor, heads: Tensor) -> Tensor:
-    """Cross entropy of kind and of colour, straight from the picture.
+    """Cross entropy of kind and of colour, straight from the image.
 
-    Without it the picture's side hardly learns kinds at first: the words that would tell it mean nothing yet.
+    Without it the image's side hardly learns kinds at first: the words that would tell it mean nothing yet.
     """
     kinds, colours = heads.split([len(KINDS) + 1, len(COLOURS) + 1], dim=0)
     kind_logits = (embeddings @ kinds.T).masked_fill(_KIND_HELD_OUT[pairs], -torch.inf)
@@ -185,20 +187,20 @@ def naming_loss(embeddings: Tensor, pairs: Tensor, heads: Tensor) -> Tensor:
 def mask_loss(
     pixels: Tensor,
     pairs: Tensor,
-    phrases: PhraseTensors,
+    prompts: PromptTensors,
     network: DenseNetwork,
     text: Tensor,
     rng: np.random.Generator,
 ) -> Tensor:
     """Binary cross entropy and Dice of full-resolution masks, for phrases that occur and some that do not."""
-    chosen = torch.from_numpy(np.stack([_phrases_for(p, phrases.matches, rng) for p in pairs]))
+    chosen = torch.from_numpy(np.stack([_prompts_for(p, prompts.matches, rng) for p in pairs]))
     logits = torch.cat(
         [network.logits(p, text[c]) for p, c in zip(pixels.split(1), chosen, strict=True)]
     )
     logits = functional.interpolate(logits, pairs.shape[-2:], mode="bilinear")
     column = torch.where(pairs == IGNORE, 0, pairs)
-    target = _columns(phrases.matches, chosen, column)
-    judged = _columns(phrases.judged, chosen, column) * (pairs != IGNORE)[:, None]
+    target = _columns(prompts.matches, chosen, column)
+    judged = _columns(prompts.judged, chosen, column) * (pairs != IGNORE)[:, None]
     entropy = functional.binary_cross_entropy_with_logits(logits, target, judged)
     probability = logits.sigmoid() * judged
     target = target * judged
@@ -214,13 +216,13 @@ def _columns(table: Tensor, chosen: Tensor, column: Tensor) -> Tensor:
     return torch.stack([table[c][:, p] for c, p in zip(chosen, column, strict=True)])
 
 
-def _phrases_for(pairs: Tensor, matches: Tensor, rng: np.random.Generator) -> NDArray[np.int64]:
+def _prompts_for(pairs: Tensor, matches: Tensor, rng: np.random.Generator) -> NDArray[np.int64]:
     """Up to five phrases that match something in the crop, filled up with ones that mostly do not."""
     present = torch.unique(pairs)
     present = present[(present > 0) & (present != IGNORE)]
     matching = (matches[:, present] > 0).any(dim=1).numpy()
-    candidates = rng.permutation(np.nonzero(matching)[0])[: PHRASES_PER_CROP - 3]
-    others = rng.permutation(np.nonzero(~matching)[0])[: PHRASES_PER_CROP - len(candidates)]
+    candidates = rng.permutation(np.nonzero(matching)[0])[: PROMPTS_PER_CROP - 3]
+    others = rng.permutation(np.nonzero(~matching)[0])[: PROMPTS_PER_CROP - len(candidates)]
     return np.concatenate([candidates, others]).astype(np.int64)
 
 
@@ -248,7 +250,7 @@ class Training:
     """One process's part of a run: network, moving average, optimiser, and how much time is used up.
 
     Processes with one thread each use two cores far better than one process with two threads, on
-    pictures as small as these; they average their gradients after every step.
+    images as small as these; they average their gradients after every step.
     """
 
     def __init__(
@@ -284,17 +286,17 @@ class Training:
 
     def train_step(self, data: TrainingData, batch: int, rng: np.random.Generator) -> float:
         """One step; returns the loss."""
-        pictures, pairs = sample_crops(data, batch, self.progress < self.close_share, rng)
-        phrases = sample_phrases(rng)
-        targets = PhraseTensors(
-            torch.from_numpy(phrases.matches).float(), torch.from_numpy(phrases.judged).float()
+        images, pairs = sample_crops(data, batch, self.progress < self.close_share, rng)
+        prompts = sample_prompts(rng)
+        targets = PromptTensors(
+            torch.from_numpy(prompts.matches).float(), torch.from_numpy(prompts.judged).float()
         )
         self.set_learning_rate()
-        pixels = self.network.image(pictures.to(memory_format=torch.channels_last))
-        text = self.network.text(self.network.tokenize(phrases.phrases))
+        pixels = self.network.image_message(images.to(memory_format=torch.channels_last))
+        text = self.network.text(self.network.tokenize(prompts.prompts))
         embeddings, pairs_there = sample_pixels(pixels, pairs)
         loss = 2 * naming_loss(embeddings, pairs_there, self.heads)
-        loss = loss + 0.5 * phrase_loss(embeddings, pairs_there, targets, self.network, text)
+        loss = loss + 0.5 * prompt_loss(embeddings, pairs_there, targets, self.network, text)
         loss = loss + mask_loss(pixels, pairs, targets, self.network, text, rng)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -394,12 +396,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=60.0, help="training time")
-    parser.add_argument("--pictures", type=int, default=5200, help="pictures to render")
+    parser.add_argument("--images", type=int, default=5200, help="images to render")
     parser.add_argument("--batch", type=int, default=16, help="crops in a step of each process")
     parser.add_argument("--learning-rate", type=float, default=3e-3)
-    parser.add_argument(
-        "--data", type=Path, default=Path("training_data"), help="rendered pictures"
-    )
+    parser.add_argument("--data", type=Path, default=Path("training_data"), help="rendered images")
     parser.add_argument("--run", type=Path, default=Path("training_run"), help="checkpoints")
     parser.add_argument("--output", type=Path, default=Path("models/tabletop"))
     parser.add_argument("--start-from", type=Path, help="a checkpoint whose image encoder goes on")
@@ -411,7 +411,7 @@ def main() -> None:
     )
     parser.add_argument("--processes", type=int, default=2, help="one for each core")
     arguments = parser.parse_args()
-    shards = render_dataset(arguments.data, arguments.pictures, arguments.processes)
+    shards = render_dataset(arguments.data, arguments.images, arguments.processes)
     with tempfile.TemporaryDirectory() as folder:
         torch.multiprocessing.spawn(  # type: ignore[no-untyped-call, attr-defined]
             train, (arguments, shards, f"{folder}/meeting_point"), nprocs=arguments.processes

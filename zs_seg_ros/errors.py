@@ -2,11 +2,11 @@
 
     ZeroShotSegmentationError
     ├── VocabularyError        a vocabulary is refused; the one in force stays
-    ├── ImageError             a picture or message cannot be read; the next one can
+    ├── ImageError             an image or message cannot be read; the next one can
     ├── ModelError             a model cannot be used
     │   ├── ModelNotFoundError      it is not on disk
     │   └── DeviceError        the wanted device or precision is not to be had
-    ├── RecordingError         a recording, or a topic of it, cannot be read
+    ├── BagError         a recording, or a topic of it, cannot be read
     ├── LabellingError         a labelled recording cannot be made
     └── ReplayError            a replay cannot run, or its golden file cannot be used
 
@@ -25,7 +25,7 @@ class VocabularyError(ZeroShotSegmentationError):
 
 
 class ImageError(ZeroShotSegmentationError):
-    """A picture cannot be read."""
+    """An image cannot be read."""
 
 
 class ModelError(ZeroShotSegmentationError):
@@ -40,7 +40,7 @@ class DeviceError(ModelError):
     """The wanted device or precision is not to be had."""
 
 
-class RecordingError(ZeroShotSegmentationError):
+class BagError(ZeroShotSegmentationError):
     """A recording, or a topic of it, cannot be read."""
 
 

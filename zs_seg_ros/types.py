@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from zs_seg_ros.errors import ImageError
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
-Picture = NDArray[np.uint8] | NDArray[np.uint16]
+RgbImage = NDArray[np.uint8] | NDArray[np.uint16]
 """(H, W, 3) RGB, uint8 or uint16 over its full range; any strides and byte order, so that a view will do."""
 
 Label = NDArray[np.uint8] | NDArray[np.uint16]
@@ -22,31 +22,31 @@ Metres = tuple[float, float, float]
 """(x, y, z)."""
 
 MAX_SIDE_PX = 16384
-"""Longer pictures are refused: no camera makes them, and one malformed header could ask for all memory."""
+"""Longer images are refused: no camera makes them, and one malformed header could ask for all memory."""
 
 
-def check_picture(picture: Picture) -> None:
-    """Raise ImageError unless `picture` is a usable `Picture`."""
-    if picture.ndim != 3 or picture.shape[2] != 3:
-        raise ImageError(f"a picture must have the shape (height, width, 3), not {picture.shape}")
-    if picture.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
-        raise ImageError(f"a picture must be uint8 or uint16, not {picture.dtype}")
-    height, width = picture.shape[:2]
+def check_image(image: RgbImage) -> None:
+    """Raise ImageError unless `image` is a usable `RgbImage`."""
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise ImageError(f"an image must have the shape (height, width, 3), not {image.shape}")
+    if image.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
+        raise ImageError(f"an image must be uint8 or uint16, not {image.dtype}")
+    height, width = image.shape[:2]
     if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX):
         raise ImageError(
-            f"a picture's sides must be 1 to {MAX_SIDE_PX} pixels, not {width}x{height}"
+            f"an image's sides must be 1 to {MAX_SIDE_PX} pixels, not {width}x{height}"
         )
 
 
-def size_of(picture: Picture) -> tuple[int, int]:
+def size_of(image: RgbImage) -> tuple[int, int]:
     """(H, W)."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     return height, width
 
 
 @dataclass(frozen=True)
 class Intrinsics:
-    """A pinhole camera: focal lengths, optical centre and the size of its pictures, all in pixels.
+    """A pinhole camera: focal lengths, optical centre and the size of its images, all in pixels.
 
     The centre of the first pixel is at (0, 0). Raises ImageError for numbers that no camera has.
     """
@@ -60,7 +60,7 @@ class Intrinsics:
 
     def __post_init__(self) -> None:
         focal, centre, sides = (self.fx, self.fy), (self.cx, self.cy), (self.width, self.height)
-        # A shorter one sees 180 degrees: these would be numbers for a picture that is 1 wide.
+        # A shorter one sees 180 degrees: these would be numbers for an image that is 1 wide.
         if not all(1 <= length < math.inf for length in focal):
             raise ImageError(
                 f"camera_info tells focal lengths of {self.fx:g} and {self.fy:g} pixels, which no camera has: "
@@ -68,7 +68,7 @@ class Intrinsics:
             )
         if not all(abs(place) <= MAX_SIDE_PX for place in centre):
             raise ImageError(
-                f"camera_info tells an optical centre at ({self.cx:g}, {self.cy:g}), far outside of any picture: "
+                f"camera_info tells an optical centre at ({self.cx:g}, {self.cy:g}), far outside of any image: "
                 "calibrate the camera, or have its driver publish K in pixels"
             )
         if not all(0 < side <= MAX_SIDE_PX for side in sides):
@@ -90,7 +90,7 @@ class Intrinsics:
 
 @dataclass(frozen=True, eq=False)
 class DepthImage:
-    """Depth registered to a picture.
+    """Depth registered to an image.
 
     values: (H, W), uint16 in millimetres or float32 in metres, as REP 118 says.
     """
@@ -101,7 +101,7 @@ class DepthImage:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RequestedOutputs:
     """The stages after the segmentation that somebody needs; the others do not run."""
 
     objects: bool = False
@@ -111,37 +111,37 @@ class Wanted:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture of one camera, as it came in.
+    """One image of one camera, as it came in.
 
     stamp_ns and frame_id are the message header's, handed on unchanged; received_ns is the monotonic clock's.
     """
 
     camera: str
-    picture: Picture
+    image: RgbImage
     stamp_ns: int = 0
     frame_id: str = ""
     received_ns: int = 0
     depth: DepthImage | None = None
-    wanted: Wanted = Wanted()
+    requested: RequestedOutputs = RequestedOutputs()
 
     def __post_init__(self) -> None:
-        check_picture(self.picture)
+        check_image(self.image)
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What a segmenter is given at once: pictures of any sizes, and the least certainty of each class.
+    """What a segmenter is given at once: images of any sizes, and the least certainty of each class.
 
     thresholds: (K,) float32 in 0..1, in the order of the vocabulary's classes.
     """
 
-    pictures: tuple[Picture, ...]
+    images: tuple[RgbImage, ...]
     thresholds: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle of pixels in a picture."""
+    """A rectangle of pixels in an image."""
 
     left: int
     top: int
@@ -176,7 +176,7 @@ class VisibleSurface:
 
 @dataclass(frozen=True, eq=False)
 class DetectedObject:
-    """One thing in a picture.
+    """One thing in an image.
 
     mask: (box.height, box.width) bool, the thing inside its tight box. score: 0..1, the mean certainty over the
     mask. track_id: the same thing keeps it from frame to frame; 0: not tracked. surface: None without depth.
@@ -201,7 +201,7 @@ class DetectedObject:
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """What a segmenter answers for one picture.
+    """What a segmenter answers for one image.
 
     label: (H, W) uint8, or uint16 where the vocabulary has an id above 254; 0 is nothing, otherwise a class id.
     confidence: (H, W) uint8, the certainty times 255; 0 exactly where the label is 0.
@@ -219,8 +219,8 @@ class Segmentation:
             )
 
     @classmethod
-    def nothing(cls, size: tuple[int, int]) -> Segmentation:
-        """The answer for a picture of `size` (H, W) in which nothing is found."""
+    def empty(cls, size: tuple[int, int]) -> Segmentation:
+        """The answer for an image of `size` (H, W) in which nothing is found."""
         return cls(np.zeros(size, np.uint8), np.zeros(size, np.uint8))
 
 

@@ -26,10 +26,10 @@ SOURCES = (
 def build_package(workspace: Workspace, environment: str) -> None:
     """Build and install the package unless the installed one is up to date."""
     files = _source_files()
-    wanted = _fingerprint(files, environment)
+    requested = _fingerprint(files, environment)
     names = "\n".join(str(path.relative_to(ROOT)) for path in files)
     stamp, listing = workspace.folder / "build.stamp", workspace.folder / "build.files"
-    if stamp.is_file() and stamp.read_text() == wanted and workspace.install.is_dir():
+    if stamp.is_file() and stamp.read_text() == requested and workspace.install.is_dir():
         return
     stamp.unlink(missing_ok=True)
     installed = listing.read_text().splitlines() if listing.is_file() else []
@@ -39,7 +39,7 @@ def build_package(workspace: Workspace, environment: str) -> None:
     print("Building the package.", flush=True)
     _colcon_build(workspace)
     listing.write_text(names)
-    stamp.write_text(wanted)
+    stamp.write_text(requested)
 
 
 def _source_files() -> list[Path]:

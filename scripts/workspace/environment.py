@@ -55,10 +55,10 @@ def make_environment(workspace: Workspace) -> str:
 
     The stamp is written last, so an interrupted installation is seen and done again.
     """
-    wanted = fingerprint(workspace)
+    requested = fingerprint(workspace)
     stamp = workspace.folder / "environment.stamp"
-    if stamp.is_file() and stamp.read_text() == wanted and workspace.python.exists():
-        return wanted
+    if stamp.is_file() and stamp.read_text() == requested and workspace.python.exists():
+        return requested
     again = workspace.environment.exists()
     print(
         f"Making the Python environment in {workspace.environment.relative_to(ROOT)}"
@@ -73,8 +73,8 @@ def make_environment(workspace: Workspace) -> str:
     _install(workspace)
     if not workspace.sourced:
         _correct_paths_in_cmake_files(workspace)
-    stamp.write_text(wanted)
-    return wanted
+    stamp.write_text(requested)
+    return requested
 
 
 def _make_virtual_environment(workspace: Workspace) -> None:

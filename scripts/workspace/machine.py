@@ -93,10 +93,10 @@ def _check_tools(workspace: Workspace) -> None:
         ("C compiler", "CC", ("cc", "gcc", "clang")),
         ("make", "", ("make",)),
     ):
-        wanted = os.environ.get(variable, "").split()[:1]
-        if not any(shutil.which(command) for command in wanted or commands):
+        requested = os.environ.get(variable, "").split()[:1]
+        if not any(shutil.which(command) for command in requested or commands):
             raise WorkspaceError(
-                f"No {what} was found (looked for {', '.join(wanted or commands)}): install it, "
+                f"No {what} was found (looked for {', '.join(requested or commands)}): install it, "
                 "on Debian and Ubuntu with `sudo apt install g++ make`."
             )
     if workspace.sourced:

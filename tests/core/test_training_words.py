@@ -16,16 +16,16 @@ SCRIPT = """
 import json
 import numpy as np
 from training.names import ALL_PAIRS, HELD_OUT_PAIRS, KIND_SYNONYMS, SEEN_PAIRS, known_words
-from training.phrases import sample_phrases
+from training.prompts import sample_prompts
 rng = np.random.default_rng(0)
-batches = [sample_phrases(rng) for _ in range(20)]
+batches = [sample_prompts(rng) for _ in range(20)]
 print(json.dumps({
     "all": ALL_PAIRS, "held_out": sorted(HELD_OUT_PAIRS), "seen": SEEN_PAIRS, "words": known_words(),
     "synonyms": KIND_SYNONYMS,
     "phrases": [
         [phrase, np.nonzero(row)[0].tolist(), np.nonzero(~judged)[0].tolist()]
         for batch in batches
-        for phrase, row, judged in zip(batch.phrases, batch.matches, batch.judged)
+        for phrase, row, judged in zip(batch.prompts, batch.matches, batch.judged)
     ],
 }))
 """
@@ -56,8 +56,8 @@ def test_no_training_phrase_describes_a_held_out_pair(training: Any) -> None:
     kind_of = {s: kind for kind, synonyms in training["synonyms"].items() for s in synonyms}
     held_out = {tuple(pair) for pair in training["held_out"]}
     said = set()
-    for phrase, *_ in training["phrases"]:
-        words = [w for w in phrase.split() if w not in ("a", "the", "?unknown?")]
+    for prompt, *_ in training["phrases"]:
+        words = [w for w in prompt.split() if w not in ("a", "the", "?unknown?")]
         if words and " ".join(words[1:]) in kind_of:
             said.add((colour_words.get(words[0], words[0]), kind_of[" ".join(words[1:])]))
     assert len(said & {tuple(p) for p in training["all"]}) == 96
@@ -66,13 +66,13 @@ def test_no_training_phrase_describes_a_held_out_pair(training: Any) -> None:
 
 def test_a_phrase_for_one_pair_matches_that_pair_alone(training: Any) -> None:
     pairs = [tuple(pair) for pair in training["all"]]
-    for phrase, columns, _ in training["phrases"]:
-        if phrase == "red mug":
+    for prompt, columns, _ in training["phrases"]:
+        if prompt == "red mug":
             assert [pairs[column - 1] for column in columns] == [("red", "mug")]
 
 
 def test_nonsense_matches_nothing(training: Any) -> None:
-    nonsense = [columns for phrase, columns, _ in training["phrases"] if phrase == "?unknown?"]
+    nonsense = [columns for prompt, columns, _ in training["phrases"] if prompt == "?unknown?"]
     assert nonsense
     assert all(columns == [] for columns in nonsense)
 
@@ -82,7 +82,7 @@ def test_a_phrase_is_not_judged_on_things_whose_colour_or_kind_it_was_never_trai
 ) -> None:
     pairs = [tuple(pair) for pair in training["all"]]
     held_out = {tuple(pair) for pair in training["held_out"]}
-    judgements = {phrase: unjudged for phrase, _, unjudged in training["phrases"]}
+    judgements = {prompt: unjudged for prompt, _, unjudged in training["phrases"]}
     without = {colour for colour, kind in held_out if kind == "duck"}
     assert without == {"red", "purple"}
     assert {pairs[column - 1][0] for column in judgements["duck"]} == without

@@ -9,7 +9,7 @@ import pytest
 
 from zs_seg_ros import Frame, ImageError, Segmentation
 
-REFUSED_PICTURES = {
+REFUSED_IMAGES = {
     "grey": np.zeros((4, 6), np.uint8),
     "four channels": np.zeros((4, 6, 4), np.uint8),
     "no rows": np.zeros((0, 6, 3), np.uint8),
@@ -20,17 +20,17 @@ REFUSED_PICTURES = {
 }
 
 
-@pytest.mark.parametrize("picture", REFUSED_PICTURES.values(), ids=REFUSED_PICTURES.keys())
-def test_a_frame_refuses_what_is_no_picture(picture: np.ndarray) -> None:
-    with pytest.raises(ImageError, match="a picture"):
-        Frame("camera", picture)
+@pytest.mark.parametrize("image", REFUSED_IMAGES.values(), ids=REFUSED_IMAGES.keys())
+def test_a_frame_refuses_what_is_no_image(image: np.ndarray) -> None:
+    with pytest.raises(ImageError, match="an image"):
+        Frame("camera", image)
 
 
 @pytest.mark.parametrize("dtype", ["u1", "<u2", ">u2"])
 def test_a_frame_keeps_any_view_without_copying_it(dtype: str) -> None:
     pixels = np.zeros((4, 6, 4), dtype)
     view = pixels[::-1, :, 2::-1]
-    assert Frame("camera", view).picture is view
+    assert Frame("camera", view).image is view
 
 
 def test_a_frame_is_frozen() -> None:
@@ -47,6 +47,6 @@ def test_label_and_confidence_must_have_one_size() -> None:
 
 
 def test_nothing_has_the_size_asked_for_and_no_label() -> None:
-    nothing = Segmentation.nothing((4, 6))
+    nothing = Segmentation.empty((4, 6))
     assert nothing.label.shape == nothing.confidence.shape == (4, 6)
     assert not nothing.label.any() and not nothing.confidence.any()

@@ -125,8 +125,8 @@ def _check_zs_seg(command: Command, ros2: Ros2Commands, folder: Path) -> None:
         assert all(word in helped for word in arguments[1:] if word.startswith("--")), command
         return
     if arguments[0] == "segment" and parsed.model == "tabletop":
-        for picture in parsed.pictures:
-            Image.new("RGB", (64, 48), "red").save(folder / picture)
+        for image in parsed.images:
+            Image.new("RGB", (64, 48), "red").save(folder / image)
         assert zs_seg.main(arguments) == 0, command
 
 

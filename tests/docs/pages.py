@@ -73,7 +73,7 @@ def inline_code_of(page: Path) -> Iterator[tuple[int, str]]:
 
 
 def links_of(page: Path) -> Iterator[tuple[int, str]]:
-    """Line and target of each link and picture."""
+    """Line and target of each link and image."""
     prose = re.sub(r"`[^`]*`", lambda code: re.sub(r"[^\n]", "x", code[0]), prose_of(page))
     for match in re.finditer(r"\]\(([^)\s]+)\)", prose):
         yield prose.count("\n", 0, match.start()) + 1, match[1]

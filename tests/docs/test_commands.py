@@ -12,7 +12,7 @@ from pages import LANGUAGES, PAGES, ROOT, blocks_of
 from planner import Planner, running_node
 from ros2_commands import Ros2Commands
 
-from zs_seg_ros.bags.bag import shipped_recording
+from zs_seg_ros.bags.bag import shipped_bag
 
 ALL = {page: commands_of(page) for page in PAGES}
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
@@ -21,7 +21,7 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 @pytest.fixture(scope="module")
 def player(ros: None) -> Iterator[Planner]:
     """Of a bag_player that waits."""
-    process = subprocess.Popen(["bag_player", str(shipped_recording()), "--start-paused"])
+    process = subprocess.Popen(["bag_player", str(shipped_bag()), "--start-paused"])
     planner = Planner("bag_player")
     yield planner
     planner.close()

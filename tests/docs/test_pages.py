@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from pages import PAGES, ROOT, Block, anchors_of, blocks_of, links_of, prose_of, runs_in_ci
-from planner import image, repeating, running_node, stripes, wait_until
+from planner import image_message, repeating, running_node, stripes, wait_until
 
 from zs_seg_ros.vocabulary.vocabulary_file import parse_vocabulary
 
@@ -63,8 +63,8 @@ def texts_of_the_package() -> list[str]:
 def quoted_in(page: str, lines: str = "") -> list[str]:
     """Bold texts, of lines that start in this way."""
     prose = prose_of(ROOT / "docs" / page)
-    wanted = "\n".join(line for line in prose.splitlines() if line.startswith(lines))
-    return [" ".join(bold.split()) for bold in re.findall(r"\*\*([^*]+)\*\*", wanted)]
+    requested = "\n".join(line for line in prose.splitlines() if line.startswith(lines))
+    return [" ".join(bold.split()) for bold in re.findall(r"\*\*([^*]+)\*\*", requested)]
 
 
 def test_texts_quoted_in_bold_are_the_nodes_own() -> None:
@@ -99,7 +99,7 @@ def test_the_planner_of_the_page_sees_and_changes_the_world(ros: None) -> None:
         executor = SingleThreadedExecutor()
         executor.add_node(planner)
         planner.look_for("red mug", "soccer ball")
-        with repeating(lambda: camera.send(image(stripes("red", "blue"))), rate_hz=10):
+        with repeating(lambda: camera.send(image_message(stripes("red", "blue"))), rate_hz=10):
 
             def sees() -> bool:
                 executor.spin_once(timeout_sec=0.1)
@@ -150,10 +150,10 @@ def test_yaml_is_a_vocabulary_or_parameters_of_the_node(block: Block, ros: None)
     if "classes" in content:
         assert parse_vocabulary(block.text, block.place).classes
         return
-    wanted = content["/**"]["ros__parameters"]
+    requested = content["/**"]["ros__parameters"]
     flat = {
         f"{name}.{inner}" if isinstance(value, dict) else name: part
-        for name, value in wanted.items()
+        for name, value in requested.items()
         for inner, part in (value.items() if isinstance(value, dict) else [("", value)])
     }
     with running_node(flat) as planner:

@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-import bags
+import labelled_bags
 import numpy as np
 import pytest
+from bag_messages import START_NS, STEP_NS, BagWriter, compressed, image_message
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from PIL import Image
-from recorded_messages import START_NS, STEP_NS, Bag, compressed, image
 
 from zs_seg_ros.labelling.coco_output import coco_runs
 from zs_seg_ros.labelling.run import label
@@ -31,7 +31,7 @@ def decoded(segmentation: dict[str, Any]) -> NDArray[np.bool_]:
 
 
 @given(arrays.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))), st.data())
-def test_run_lengths_are_those_of_the_columns_of_the_whole_picture(
+def test_run_lengths_are_those_of_the_columns_of_the_whole_image(
     mask: NDArray[np.bool_], data: st.DataObject
 ) -> None:
     top, left, below, right = (data.draw(st.integers(0, 5)) for _ in range(4))
@@ -45,8 +45,8 @@ def test_run_lengths_are_those_of_the_columns_of_the_whole_picture(
 @pytest.fixture(scope="module")
 def data_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("coco")
-    recording = bags.small_bag(folder / "bag", frames=20, cameras=("left", "front/right"))
-    label(bags.request(folder / "out", recording, form="coco"))
+    bag = labelled_bags.small_bag(folder / "bag", frames=20, cameras=("left", "front/right"))
+    label(labelled_bags.request(folder / "out", bag, form="coco"))
     return folder / "out"
 
 
@@ -60,21 +60,21 @@ def test_categories_are_the_vocabulary(annotations: Any) -> None:
     assert names == [(1, "red thing"), (2, "blue thing")]
 
 
-def test_every_picture_is_there_as_it_was_recorded(data_set: Path, annotations: Any) -> None:
+def test_every_image_is_there_as_it_was_recorded(data_set: Path, annotations: Any) -> None:
     for place, camera in enumerate(("left", "front/right")):
         entries = [e for e in annotations["images"] if e["camera"] == camera]
         assert len(entries) == 20
         for number, entry in enumerate(entries):
-            with Image.open(data_set / "images" / entry["file_name"]) as picture:
-                assert (np.asarray(picture) == bags.picture(number + 5 * place)).all()
-                assert picture.size == (entry["width"], entry["height"])
+            with Image.open(data_set / "images" / entry["file_name"]) as image:
+                assert (np.asarray(image) == labelled_bags.image(number + 5 * place)).all()
+                assert image.size == (entry["width"], entry["height"])
             assert entry["stamp_ns"] == START_NS + number * STEP_NS
 
 
 def test_masks_together_are_the_label_image(data_set: Path, annotations: Any) -> None:
     for entry in annotations["images"]:
-        with Image.open(data_set / "labels" / entry["label_file_name"]) as picture:
-            expected = np.asarray(picture)
+        with Image.open(data_set / "labels" / entry["label_file_name"]) as image:
+            expected = np.asarray(image)
         found = np.zeros_like(expected)
         for thing in annotations["annotations"]:
             if thing["image_id"] == entry["id"]:
@@ -104,31 +104,31 @@ def test_no_working_files_are_left(data_set: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 def test_a_recorded_jpeg_stays_as_it_is(tmp_path: Path, suffix: str) -> None:
-    messages = [compressed(bags.picture(n), START_NS + n, suffix) for n in range(3)]
-    with Bag(tmp_path / "bag") as bag:
+    messages = [compressed(labelled_bags.image(n), START_NS + n, suffix) for n in range(3)]
+    with BagWriter(tmp_path / "bag") as bag:
         for message in messages:
             bag.write("/camera/image_raw/compressed", message.header.stamp.nanosec, message)
-    label(bags.request(tmp_path / "out", tmp_path / "bag", form="coco"))
+    label(labelled_bags.request(tmp_path / "out", tmp_path / "bag", form="coco"))
     files = sorted((tmp_path / "out" / "images" / "camera").iterdir())
     assert [file.suffix for file in files] == [suffix] * 3
     for number, (file, message) in enumerate(zip(files, messages, strict=True)):
         if suffix == ".jpg":
             assert file.read_bytes() == message.data.tobytes()
         else:
-            with Image.open(file) as picture:
-                assert (np.asarray(picture) == bags.picture(number)).all()
+            with Image.open(file) as image:
+                assert (np.asarray(image) == labelled_bags.image(number)).all()
 
 
-def test_an_unreadable_picture_has_no_entry(tmp_path: Path) -> None:
-    with Bag(tmp_path / "bag") as bag:
+def test_an_unreadable_image_has_no_entry(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / "bag") as bag:
         for number in range(6):
             time_ns = START_NS + number // 2  # two at a time
             changes: dict[str, Any] = {"step": 1} if number in (0, 3) else {}
-            message = image(bags.picture(number), START_NS + number, **changes)
+            message = image_message(labelled_bags.image(number), START_NS + number, **changes)
             bag.write("/camera/image_raw", time_ns, message)
-    label(bags.request(tmp_path / "out", tmp_path / "bag", form="coco"))
+    label(labelled_bags.request(tmp_path / "out", tmp_path / "bag", form="coco"))
     entries = json.loads((tmp_path / "out" / "annotations.json").read_text())["images"]
     assert [entry["stamp_ns"] - START_NS for entry in entries] == [1, 2, 4, 5]
     for entry, number in zip(entries, (1, 2, 4, 5), strict=True):
-        with Image.open(tmp_path / "out" / "images" / entry["file_name"]) as picture:
-            assert (np.asarray(picture) == bags.picture(number)).all()
+        with Image.open(tmp_path / "out" / "images" / entry["file_name"]) as image:
+            assert (np.asarray(image) == labelled_bags.image(number)).all()

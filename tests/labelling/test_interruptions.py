@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import bags
+import labelled_bags
 import pytest
 from label_processes import finish, parts, start
 
@@ -22,8 +22,8 @@ WORDS = ("--classes", "red thing", "blue thing")
 SETTINGS = ("--model", "fake", "--min-area", "10", "--slice", "5")
 
 
-def command(recording: Path, out: Path, *more: str) -> Sequence[str | Path]:
-    return (recording, out, *WORDS, *SETTINGS, *more)
+def command(bag: Path, out: Path, *more: str) -> Sequence[str | Path]:
+    return (bag, out, *WORDS, *SETTINGS, *more)
 
 
 def is_joining(out: Path) -> bool:
@@ -37,23 +37,25 @@ def wait_until(reached: Callable[[], bool], process: subprocess.Popen[str]) -> N
 
 
 @pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return bags.small_bag(tmp_path_factory.mktemp("interrupted") / "bag", 100, size=(240, 320))
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return labelled_bags.small_bag(
+        tmp_path_factory.mktemp("interrupted") / "bag", 100, size=(240, 320)
+    )
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(recording: Path) -> bags.Content:
-    out = recording.with_name("uninterrupted")
-    assert finish(start(*command(recording, out)))[0] == 0
-    return bags.content(out)
+def uninterrupted(bag: Path) -> labelled_bags.Content:
+    out = bag.with_name("uninterrupted")
+    assert finish(start(*command(bag, out)))[0] == 0
+    return labelled_bags.content(out)
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_run_goes_on_and_ends_with_the_same_result(
-    recording: Path, uninterrupted: bags.Content, tmp_path: Path, signal_number: signal.Signals
+    bag: Path, uninterrupted: labelled_bags.Content, tmp_path: Path, signal_number: signal.Signals
 ) -> None:
     out = tmp_path / "out"
-    process = start(*command(recording, out))
+    process = start(*command(bag, out))
     wait_until(lambda: len(parts(out)) >= 3, process)
     process.send_signal(signal_number)
     code, errors = finish(process)
@@ -65,37 +67,37 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_result(
     done = {part: part.stat().st_ino for part in parts(out)}
     assert 3 <= len(done) < 20
 
-    process = start(*command(recording, out))
+    process = start(*command(bag, out))
     wait_until(lambda: len(parts(out)) > len(done), process)
     assert {part: part.stat().st_ino for part in parts(out)}.items() >= done.items()  # not again
     code, errors = finish(process)
     assert code == 0, errors
-    assert bags.content(out) == uninterrupted
+    assert labelled_bags.content(out) == uninterrupted
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_run_killed_while_it_puts_the_results_together_goes_on(
-    recording: Path, uninterrupted: bags.Content, tmp_path: Path
+    bag: Path, uninterrupted: labelled_bags.Content, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    process = start(*command(recording, out))
+    process = start(*command(bag, out))
     wait_until(lambda: is_joining(out), process)
     process.kill()
     finish(process)
     assert not out.exists() and len(parts(out)) == 20
-    assert finish(start(*command(recording, out)))[0] == 0
-    assert bags.content(out) == uninterrupted
+    assert finish(start(*command(bag, out)))[0] == 0
+    assert labelled_bags.content(out) == uninterrupted
 
 
 def test_another_run_with_other_arguments_is_refused_and_names_them(
-    recording: Path, tmp_path: Path
+    bag: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    process = start(*command(recording, out))
+    process = start(*command(bag, out))
     wait_until(lambda: len(parts(out)) >= 1, process)
     process.kill()
     finish(process)
-    other = start(*command(recording, out, "--threshold", "0.25", "--no-track"))
+    other = start(*command(bag, out, "--threshold", "0.25", "--no-track"))
     code, errors = finish(other)
     assert code == 2
     assert "other --threshold, --no-track" in errors and "remove that folder" in errors
@@ -103,8 +105,8 @@ def test_another_run_with_other_arguments_is_refused_and_names_them(
 
 
 def test_two_runs_do_not_work_on_one_result(tmp_path: Path) -> None:
-    recording = bags.small_bag(tmp_path / "bag", frames=3)
-    request = bags.request(tmp_path / "out", recording)
+    bag = labelled_bags.small_bag(tmp_path / "bag", frames=3)
+    request = labelled_bags.request(tmp_path / "out", bag)
     with open_work_folder(request), pytest.raises(LabellingError, match="another zs-seg label"):
         label(request)
     label(request)
@@ -112,9 +114,9 @@ def test_two_runs_do_not_work_on_one_result(tmp_path: Path) -> None:
 
 
 def test_a_finished_recording_of_several_is_not_done_again(tmp_path: Path) -> None:
-    one, two = (bags.small_bag(tmp_path / name, frames=12) for name in ("one", "two"))
-    request = bags.request(tmp_path / "out", one, two)
-    label(bags.request(tmp_path / "straight", one, two))
+    one, two = (labelled_bags.small_bag(tmp_path / name, frames=12) for name in ("one", "two"))
+    request = labelled_bags.request(tmp_path / "out", one, two)
+    label(labelled_bags.request(tmp_path / "straight", one, two))
     [damaged] = two.glob("*.mcap")
     whole = damaged.read_bytes()
     modified = damaged.stat()
@@ -130,8 +132,8 @@ def test_a_finished_recording_of_several_is_not_done_again(tmp_path: Path) -> No
     os.utime(damaged, ns=(modified.st_atime_ns, modified.st_mtime_ns))
     label(request)
     for name in ("one", "two"):
-        expected = bags.content(tmp_path / "straight" / name)
-        assert bags.content(tmp_path / "out" / name) == expected
+        expected = labelled_bags.content(tmp_path / "straight" / name)
+        assert labelled_bags.content(tmp_path / "out" / name) == expected
 
 
 @pytest.mark.parametrize(
@@ -143,16 +145,16 @@ def test_a_finished_recording_of_several_is_not_done_again(tmp_path: Path) -> No
     ],
 )
 def test_a_full_disk_is_told_in_a_sentence(
-    recording: Path, tmp_path: Path, form: str, limit: int
+    bag: Path, tmp_path: Path, form: str, limit: int
 ) -> None:
     def small_files_only() -> None:  # writing beyond fails as it does on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
     out = tmp_path / "out"
-    process = start(*command(recording, out, "--format", form), preexec_fn=small_files_only)
+    process = start(*command(bag, out, "--format", form), preexec_fn=small_files_only)
     code, errors = finish(process)
     assert code == 2, errors
     assert "cannot be written" in errors and "Traceback" not in errors
     assert not out.exists()
-    assert finish(start(*command(recording, out, "--format", form)))[0] == 0
+    assert finish(start(*command(bag, out, "--format", form)))[0] == 0
     assert out.is_dir()

@@ -8,50 +8,61 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
-import bags
+import labelled_bags
 import numpy as np
 import pytest
 import yaml
-from recorded_messages import HEIGHT, START_NS, STEP_NS, WIDTH, Bag, camera_info, compressed, image
+from bag_messages import (
+    HEIGHT,
+    START_NS,
+    STEP_NS,
+    WIDTH,
+    BagWriter,
+    camera_info,
+    compressed,
+    image_message,
+)
 from rosbags.rosbag2 import StoragePlugin
 
-from zs_seg_ros.bags.bag import Recording
-from zs_seg_ros.errors import LabellingError, RecordingError, VocabularyError
-from zs_seg_ros.images.compressed_images import picture_from_compressed
+from zs_seg_ros.bags.bag import Bag
+from zs_seg_ros.errors import BagError, LabellingError, VocabularyError
+from zs_seg_ros.images.compressed_images import image_from_compressed
 from zs_seg_ros.images.message_images import depth_from_image, intrinsics_from_info, stamp_ns
-from zs_seg_ros.labelling.messages import found_objects, message_types
+from zs_seg_ros.labelling.messages import detected_objects, message_types
 from zs_seg_ros.labelling.plan import LabelRequest
 from zs_seg_ros.labelling.run import label, label_here
 from zs_seg_ros.perception.masks import decode_runs
 from zs_seg_ros.perception.pipeline import Pipeline
 from zs_seg_ros.segmenters.fake import FakeSegmenter
-from zs_seg_ros.types import DepthImage, Frame, Picture, Scene, Wanted
+from zs_seg_ros.types import DepthImage, Frame, RequestedOutputs, RgbImage, Scene
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 
 def one_by_one(
-    pictures: list[Picture], depths: list[DepthImage] | None = None, words: Vocabulary = bags.WORDS
+    images: list[RgbImage],
+    depths: list[DepthImage] | None = None,
+    words: Vocabulary = labelled_bags.WORDS,
 ) -> list[Scene]:
     """What a pipeline makes of them that knows nothing of batches, slices and files."""
     pipeline, segmenter = Pipeline(), FakeSegmenter()
-    encoded, settings = segmenter.encode(words), bags.request(Path()).settings
-    wanted = Wanted(objects=True, surfaces=depths is not None)
+    encoded, settings = segmenter.encode(words), labelled_bags.request(Path()).settings
+    requested = RequestedOutputs(objects=True, surfaces=depths is not None)
     return [
-        pipeline.understand(
+        pipeline.process(
             [
                 Frame(
                     "camera",
-                    picture,
+                    image,
                     START_NS + number * STEP_NS,
                     depth=None if depths is None else depths[number],
-                    wanted=wanted,
+                    requested=requested,
                 )
             ],
             segmenter,
             encoded,
             settings,
         )[0]
-        for number, picture in enumerate(pictures)
+        for number, image in enumerate(images)
     ]
 
 
@@ -59,19 +70,19 @@ def x_y_z(message: Any) -> tuple[float, float, float]:
     return message.x, message.y, message.z
 
 
-def assert_is_what_was_found(
+def assert_equals_detection(
     folder: Path, camera: str, scenes: list[Scene], positions: bool = False
 ) -> None:
-    labels = bags.messages(folder, f"/zs_seg/{camera}/label")
-    confidences = bags.messages(folder, f"/zs_seg/{camera}/confidence")
-    objects = bags.messages(folder, f"/zs_seg/{camera}/objects")
+    labels = labelled_bags.messages(folder, f"/zs_seg/{camera}/label")
+    confidences = labelled_bags.messages(folder, f"/zs_seg/{camera}/confidence")
+    objects = labelled_bags.messages(folder, f"/zs_seg/{camera}/objects")
     assert len(labels) == len(confidences) == len(objects) == len(scenes)
-    same_thing: dict[int, int] = {0: 0}
+    same_object: dict[int, int] = {0: 0}
     for scene, one_label, confidence, found in zip(
         scenes, labels, confidences, objects, strict=True
     ):
-        assert (bags.pixels_of(one_label) == scene.segmentation.label).all()
-        assert (bags.pixels_of(confidence) == scene.segmentation.confidence).all()
+        assert (labelled_bags.pixels_of(one_label) == scene.segmentation.label).all()
+        assert (labelled_bags.pixels_of(confidence) == scene.segmentation.confidence).all()
         assert len(found.objects) == len(scene.objects)
         for message, thing in zip(found.objects, scene.objects, strict=True):
             mask = decode_runs(message.counts, thing.box.height, thing.box.width)
@@ -83,33 +94,33 @@ def assert_is_what_was_found(
             if thing.surface is not None:
                 assert x_y_z(message.position) == thing.surface.centre
                 assert x_y_z(message.size) == thing.surface.size
-            assert same_thing.setdefault(thing.track_id, message.track_id) == message.track_id
-    assert sorted(same_thing.values()) == list(range(len(same_thing)))
-    assert len(same_thing) > 2  # several things were followed
+            assert same_object.setdefault(thing.track_id, message.track_id) == message.track_id
+    assert sorted(same_object.values()) == list(range(len(same_object)))
+    assert len(same_object) > 2  # several things were followed
 
 
 def test_results_equal_the_pipelines_identities_included(tmp_path: Path) -> None:
-    recording = bags.small_bag(tmp_path / "bag")
-    assert not label(bags.request(tmp_path / "out", recording))
-    scenes = one_by_one([bags.picture(number) for number in range(40)])
-    assert_is_what_was_found(tmp_path / "out", "camera", scenes)
+    bag = labelled_bags.small_bag(tmp_path / "bag")
+    assert not label(labelled_bags.request(tmp_path / "out", bag))
+    scenes = one_by_one([labelled_bags.image(number) for number in range(40)])
+    assert_equals_detection(tmp_path / "out", "camera", scenes)
 
 
 def test_batches_and_slices_change_nothing(tmp_path: Path) -> None:
-    recording = bags.small_bag(tmp_path / "bag", cameras=("left", "right"))
+    bag = labelled_bags.small_bag(tmp_path / "bag", cameras=("left", "right"))
     for name, batch, frames in (("one", 1, 9), ("two", 4, 1000)):
         out = tmp_path / name / "out"
-        label(bags.request(out, recording, batch=batch, frames_per_slice=frames))
+        label(labelled_bags.request(out, bag, batch=batch, frames_per_slice=frames))
     one, two = (tmp_path / name / "out" / "out.mcap" for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_the_recording_is_copied_untouched_with_results_just_after_their_pictures(
+def test_the_recording_is_copied_untouched_with_results_just_after_their_images(
     tmp_path: Path,
 ) -> None:
-    recording = bags.small_bag(tmp_path / "bag", cameras=("left", "front/right"))
-    label(bags.request(tmp_path / "out", recording))
-    before, after = bags.content(recording), bags.content(tmp_path / "out")
+    bag = labelled_bags.small_bag(tmp_path / "bag", cameras=("left", "front/right"))
+    label(labelled_bags.request(tmp_path / "out", bag))
+    before, after = labelled_bags.content(bag), labelled_bags.content(tmp_path / "out")
     assert [m for m in after if not m[0].startswith("/zs_seg/")] == before
     assert [message[1] for message in after] == sorted(message[1] for message in after)
     for number, (topic, time_ns, _) in enumerate(after):
@@ -120,21 +131,21 @@ def test_the_recording_is_copied_untouched_with_results_just_after_their_picture
             assert following == [(f"/zs_seg{camera}/{name}", time_ns + 1) for name in results]
 
 
-def test_results_carry_the_headers_of_their_pictures(tmp_path: Path) -> None:
-    recording = bags.small_bag(tmp_path / "bag", frames=10)
-    label(bags.request(tmp_path / "out", recording))
-    headers = [message.header for message in bags.messages(recording, "/camera/image_raw")]
+def test_results_carry_the_headers_of_their_images(tmp_path: Path) -> None:
+    bag = labelled_bags.small_bag(tmp_path / "bag", frames=10)
+    label(labelled_bags.request(tmp_path / "out", bag))
+    headers = [message.header for message in labelled_bags.messages(bag, "/camera/image_raw")]
     for result in ("label", "confidence", "objects"):
-        found = bags.messages(tmp_path / "out", f"/zs_seg/camera/{result}")
+        found = labelled_bags.messages(tmp_path / "out", f"/zs_seg/camera/{result}")
         assert [vars(m.header.stamp) for m in found] == [vars(h.stamp) for h in headers]
         assert {m.header.frame_id for m in found} == {"optical"}
 
 
 def test_the_vocabulary_is_latched_and_comes_first(tmp_path: Path) -> None:
-    recording = bags.small_bag(tmp_path / "bag", frames=5)
+    bag = labelled_bags.small_bag(tmp_path / "bag", frames=5)
     words = Vocabulary().changed_to([TargetClass("duck", ("yellow duck",), 0.25)])
-    label(bags.request(tmp_path / "out", recording, vocabulary=words))
-    with Recording(tmp_path / "out") as out:
+    label(labelled_bags.request(tmp_path / "out", bag, vocabulary=words))
+    with Bag(tmp_path / "out") as out:
         first = next(out.messages())
         assert out.topics["/zs_seg/vocabulary"].latched
         content = first.content
@@ -145,26 +156,28 @@ def test_the_vocabulary_is_latched_and_comes_first(tmp_path: Path) -> None:
 
 
 def test_ids_above_254_make_16_bit_labels(tmp_path: Path) -> None:
-    recording = bags.small_bag(tmp_path / "bag", frames=3)
+    bag = labelled_bags.small_bag(tmp_path / "bag", frames=3)
     words = Vocabulary().changed_to(
         [*(TargetClass(f"thing {n}") for n in range(300)), TargetClass("red")]
     )
-    label(bags.request(tmp_path / "out", recording, vocabulary=words))
-    for message in bags.messages(tmp_path / "out", "/zs_seg/camera/label"):
-        assert message.encoding == "mono16" and bags.pixels_of(message).max() == words.ids[-1]
+    label(labelled_bags.request(tmp_path / "out", bag, vocabulary=words))
+    for message in labelled_bags.messages(tmp_path / "out", "/zs_seg/camera/label"):
+        assert (
+            message.encoding == "mono16" and labelled_bags.pixels_of(message).max() == words.ids[-1]
+        )
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 def test_compressed_images_are_read(tmp_path: Path, suffix: str) -> None:
-    with Bag(tmp_path / "bag") as bag:
+    with BagWriter(tmp_path / "bag") as bag:
         for number in range(40):
             time_ns = START_NS + number * STEP_NS
-            message = compressed(bags.picture(number), time_ns, suffix)
+            message = compressed(labelled_bags.image(number), time_ns, suffix)
             bag.write("/camera/image_raw/compressed", time_ns, message)
-    label(bags.request(tmp_path / "out", tmp_path / "bag"))
-    pictures = bags.messages(tmp_path / "bag", "/camera/image_raw/compressed")
-    scenes = one_by_one([picture_from_compressed(message) for message in pictures])
-    assert_is_what_was_found(tmp_path / "out", "camera", scenes)
+    label(labelled_bags.request(tmp_path / "out", tmp_path / "bag"))
+    images = labelled_bags.messages(tmp_path / "bag", "/camera/image_raw/compressed")
+    scenes = one_by_one([image_from_compressed(message) for message in images])
+    assert_equals_detection(tmp_path / "out", "camera", scenes)
 
 
 @pytest.mark.parametrize("form", ["mcap", "sqlite3"])
@@ -172,11 +185,11 @@ def test_compressed_images_are_read(tmp_path: Path, suffix: str) -> None:
 def test_both_storages_are_read_and_written(
     tmp_path: Path, storage: StoragePlugin, form: str
 ) -> None:
-    recording = bags.small_bag(tmp_path / "bag", storage=storage)
-    label(bags.request(tmp_path / "out", recording, form=form))
+    bag = labelled_bags.small_bag(tmp_path / "bag", storage=storage)
+    label(labelled_bags.request(tmp_path / "out", bag, form=form))
     assert (tmp_path / "out" / f"out.{'mcap' if form == 'mcap' else 'db3'}").is_file()
-    scenes = one_by_one([bags.picture(number) for number in range(40)])
-    assert_is_what_was_found(tmp_path / "out", "camera", scenes)
+    scenes = one_by_one([labelled_bags.image(number) for number in range(40)])
+    assert_equals_detection(tmp_path / "out", "camera", scenes)
 
 
 def without_definitions(folder: Path) -> Path:
@@ -195,111 +208,113 @@ def without_definitions(folder: Path) -> Path:
 
 @pytest.mark.parametrize("form", ["mcap", "sqlite3"])
 def test_types_that_nothing_defines_pass_through(tmp_path: Path, form: str) -> None:
-    recording = bags.small_bag(tmp_path / "bag", storage=StoragePlugin.SQLITE3)
-    without_definitions(recording)
-    label(bags.request(tmp_path / "out", recording, form=form))
-    copied = [m for m in bags.content(tmp_path / "out") if not m[0].startswith("/zs_seg/")]
-    assert copied == bags.content(recording)
-    with Recording(tmp_path / "out") as out:
-        assert out.topics["/strange"].message_type == bags.STRANGE_TYPE
+    bag = labelled_bags.small_bag(tmp_path / "bag", storage=StoragePlugin.SQLITE3)
+    without_definitions(bag)
+    label(labelled_bags.request(tmp_path / "out", bag, form=form))
+    copied = [m for m in labelled_bags.content(tmp_path / "out") if not m[0].startswith("/zs_seg/")]
+    assert copied == labelled_bags.content(bag)
+    with Bag(tmp_path / "out") as out:
+        assert out.topics["/strange"].message_type == labelled_bags.STRANGE_TYPE
 
 
 def test_positions_equal_the_pipelines_across_slices(tmp_path: Path) -> None:
     depth_mm = np.full((HEIGHT, WIDTH), 1500, np.uint16)
-    with Bag(tmp_path / "bag") as bag:
+    with BagWriter(tmp_path / "bag") as bag:
         for number in range(40):
             time_ns = START_NS + number * STEP_NS
-            picture = image(bags.picture(number), time_ns)
-            depth = image(depth_mm + np.uint16(number), time_ns, "16UC1")
+            image = image_message(labelled_bags.image(number), time_ns)
+            depth = image_message(depth_mm + np.uint16(number), time_ns, "16UC1")
             bag.write("/camera/camera_info", time_ns, camera_info(time_ns))
-            # Depth comes before or after its picture.
+            # Depth comes before or after its image.
             bag.write("/camera/depth/image_raw", time_ns + (10 if number % 3 else 9000), depth)
-            bag.write("/camera/image_raw", time_ns + 500, picture)
-    label(bags.request(tmp_path / "out", tmp_path / "bag", depth=True))
+            bag.write("/camera/image_raw", time_ns + 500, image)
+    label(labelled_bags.request(tmp_path / "out", tmp_path / "bag", depth=True))
     [intrinsics, *_] = map(
-        intrinsics_from_info, bags.messages(tmp_path / "bag", "/camera/camera_info")
+        intrinsics_from_info, labelled_bags.messages(tmp_path / "bag", "/camera/camera_info")
     )
     depths = [
         DepthImage(depth_from_image(message), intrinsics, stamp_ns(message.header.stamp))
-        for message in bags.messages(tmp_path / "bag", "/camera/depth/image_raw")
+        for message in labelled_bags.messages(tmp_path / "bag", "/camera/depth/image_raw")
     ]
-    scenes = one_by_one([bags.picture(number) for number in range(40)], depths)
-    assert_is_what_was_found(tmp_path / "out", "camera", scenes, positions=True)
+    scenes = one_by_one([labelled_bags.image(number) for number in range(40)], depths)
+    assert_equals_detection(tmp_path / "out", "camera", scenes, positions=True)
 
 
 def test_several_recordings_become_a_folder_of_copies(tmp_path: Path) -> None:
-    one = bags.small_bag(tmp_path / "one" / "run", frames=12)
-    two = bags.small_bag(tmp_path / "two" / "run", frames=20, cameras=("left", "right"))
-    three = bags.small_bag(tmp_path / "run_2", frames=3)
-    label(bags.request(tmp_path / "out", one, three, two))
+    one = labelled_bags.small_bag(tmp_path / "one" / "run", frames=12)
+    two = labelled_bags.small_bag(tmp_path / "two" / "run", frames=20, cameras=("left", "right"))
+    three = labelled_bags.small_bag(tmp_path / "run_2", frames=3)
+    label(labelled_bags.request(tmp_path / "out", one, three, two))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["run", "run_2", "run_3"]
-    for recording, name in ((one, "run"), (three, "run_2"), (two, "run_3")):
+    for bag, name in ((one, "run"), (three, "run_2"), (two, "run_3")):
         alone = tmp_path / "alone" / name
-        label(bags.request(alone, recording))
-        assert bags.content(alone) == bags.content(tmp_path / "out" / name)
+        label(labelled_bags.request(alone, bag))
+        assert labelled_bags.content(alone) == labelled_bags.content(tmp_path / "out" / name)
 
 
 def test_only_the_chosen_cameras_are_labelled(tmp_path: Path) -> None:
-    recording = bags.small_bag(tmp_path / "bag", frames=3, cameras=("left", "right", "rear"))
-    label(bags.request(tmp_path / "out", recording, cameras=("/right/", "left")))
-    with Recording(tmp_path / "out") as out:
+    bag = labelled_bags.small_bag(tmp_path / "bag", frames=3, cameras=("left", "right", "rear"))
+    label(labelled_bags.request(tmp_path / "out", bag, cameras=("/right/", "left")))
+    with Bag(tmp_path / "out") as out:
         labels = {name for name in out.topics if name.endswith("/label")}
     assert labels == {"/zs_seg/left/label", "/zs_seg/right/label"}
 
 
 def test_depth_images_are_no_camera(tmp_path: Path) -> None:
     depth = np.full((HEIGHT, WIDTH), 1500, np.uint16)
-    with Bag(tmp_path / "bag") as bag:
+    with BagWriter(tmp_path / "bag") as bag:
         for topic in ("/camera/depth/image_raw", "/aligned_depth_to_color/image_raw"):
-            bag.write(topic, START_NS, image(depth, START_NS, "16UC1"))
+            bag.write(topic, START_NS, image_message(depth, START_NS, "16UC1"))
         bag.write(
             "/camera/depth/image_raw/compressed",
             START_NS,
-            compressed(bags.picture(0), START_NS, ".png"),
+            compressed(labelled_bags.image(0), START_NS, ".png"),
         )
-        bag.write("/camera/image_raw", START_NS, image(bags.picture(0), START_NS))
-    label(bags.request(tmp_path / "out", tmp_path / "bag"))
-    with Recording(tmp_path / "out") as out:
+        bag.write("/camera/image_raw", START_NS, image_message(labelled_bags.image(0), START_NS))
+    label(labelled_bags.request(tmp_path / "out", tmp_path / "bag"))
+    with Bag(tmp_path / "out") as out:
         assert {n for n in out.topics if n.endswith("/label")} == {"/zs_seg/camera/label"}
 
 
 def test_results_that_a_recording_has_are_replaced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recording = bags.small_bag(tmp_path / "bag", frames=8)
-    label(bags.request(tmp_path / "once", recording))
-    label(bags.request(tmp_path / "twice", tmp_path / "once"))
+    bag = labelled_bags.small_bag(tmp_path / "bag", frames=8)
+    label(labelled_bags.request(tmp_path / "once", bag))
+    label(labelled_bags.request(tmp_path / "twice", tmp_path / "once"))
     assert "are replaced: /zs_seg/camera/confidence" in capsys.readouterr().err
-    assert bags.content(tmp_path / "twice") == bags.content(tmp_path / "once")
+    assert labelled_bags.content(tmp_path / "twice") == labelled_bags.content(tmp_path / "once")
 
 
-def test_unreadable_pictures_are_left_out_and_told(tmp_path: Path) -> None:
-    with Bag(tmp_path / "bag") as bag:
+def test_unreadable_images_are_left_out_and_told(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / "bag") as bag:
         for number in range(12):
             time_ns = START_NS + number * STEP_NS
             changes: dict[str, Any] = {"step": 7} if number % 4 == 1 else {}
-            message = image(bags.picture(number), time_ns, **changes)
+            message = image_message(labelled_bags.image(number), time_ns, **changes)
             bag.write("/camera/image_raw", time_ns, message)
-    problems = label(bags.request(tmp_path / "out", tmp_path / "bag"))
+    problems = label(labelled_bags.request(tmp_path / "out", tmp_path / "bag"))
     [(sentence, times)] = problems.items()
     assert times == 3 and "its step of 7 bytes is less than a row of 192" in sentence
-    labels = [t for topic, t, _ in bags.content(tmp_path / "out") if topic.endswith("/label")]
+    labels = [
+        t for topic, t, _ in labelled_bags.content(tmp_path / "out") if topic.endswith("/label")
+    ]
     good = [number for number in range(12) if number % 4 != 1]
     assert labels == [START_NS + number * STEP_NS + 1 for number in good]
 
 
 def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
     def peak(frames: int) -> int:
-        recording = bags.small_bag(tmp_path / f"bag{frames}", frames, size=(120, 160))
+        bag = labelled_bags.small_bag(tmp_path / f"bag{frames}", frames, size=(120, 160))
         tracemalloc.start()
-        label(bags.request(tmp_path / f"out{frames}", recording, frames_per_slice=40))
+        label(labelled_bags.request(tmp_path / f"out{frames}", bag, frames_per_slice=40))
         try:
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
 
     peak(20)  # modules and caches
-    assert peak(400) < peak(40) + 3 * 2**20  # the pictures alone are 23 MB
+    assert peak(400) < peak(40) + 3 * 2**20  # the images alone are 23 MB
 
 
 def stop_after_the_slices(request: LabelRequest) -> None:
@@ -315,56 +330,56 @@ def stop_after_the_slices(request: LabelRequest) -> None:
 
 
 def test_a_removed_part_is_done_again(tmp_path: Path) -> None:
-    recording = bags.small_bag(tmp_path / "bag")
-    request = bags.request(tmp_path / "out", recording)
+    bag = labelled_bags.small_bag(tmp_path / "bag")
+    request = labelled_bags.request(tmp_path / "out", bag)
     stop_after_the_slices(request)
     shutil.rmtree(tmp_path / "out.partial" / "slices" / "out" / "000002")
     label(request)
-    label(bags.request(tmp_path / "straight", recording))
-    assert bags.content(tmp_path / "out") == bags.content(tmp_path / "straight")
+    label(labelled_bags.request(tmp_path / "straight", bag))
+    assert labelled_bags.content(tmp_path / "out") == labelled_bags.content(tmp_path / "straight")
 
 
 # --- what is refused, in words ---
 
 
 def refused(*arguments: Any, **changes: Any) -> str:
-    with pytest.raises((LabellingError, RecordingError, VocabularyError)) as caught:
-        label(bags.request(*arguments, **changes))
+    with pytest.raises((LabellingError, BagError, VocabularyError)) as caught:
+        label(labelled_bags.request(*arguments, **changes))
     return str(caught.value)
 
 
 def test_a_missing_camera_is_named_with_what_there_is(tmp_path: Path) -> None:
-    recording = bags.small_bag(tmp_path / "bag", frames=2)
-    text = refused(tmp_path / "out", recording, cameras=("rear",))
+    bag = labelled_bags.small_bag(tmp_path / "bag", frames=2)
+    text = refused(tmp_path / "out", bag, cameras=("rear",))
     assert "/rear/image_raw" in text and "/camera/image_raw (sensor_msgs/msg/Image)" in text
-    text = refused(tmp_path / "out", recording, depth=True)
+    text = refused(tmp_path / "out", bag, depth=True)
     assert "no depth of the camera 'camera'" in text and "/camera/depth/image_raw" in text
     assert not list(tmp_path.glob("out*"))
 
 
-def test_a_recording_without_pictures_is_refused(tmp_path: Path) -> None:
-    with Bag(tmp_path / "bag") as bag:
-        bag.write("/strange", START_NS, bags.strange(1))
+def test_a_recording_without_images_is_refused(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.write("/strange", START_NS, labelled_bags.strange(1))
     text = refused(tmp_path / "out", tmp_path / "bag")
     assert "CAM/image_raw" in text and "/strange (elsewhere_msgs/msg/Strange)" in text
 
 
 def test_out_is_never_written_over(tmp_path: Path) -> None:
-    recording = bags.small_bag(tmp_path / "bag", frames=2)
+    bag = labelled_bags.small_bag(tmp_path / "bag", frames=2)
     (tmp_path / "out").mkdir()
-    assert "exists already" in refused(tmp_path / "out", recording)
-    assert "exists already" in refused(recording, recording)
+    assert "exists already" in refused(tmp_path / "out", bag)
+    assert "exists already" in refused(bag, bag)
     (tmp_path / "file").touch()
-    assert "cannot be written" in refused(tmp_path / "file" / "out", recording)
+    assert "cannot be written" in refused(tmp_path / "file" / "out", bag)
 
 
 def test_a_damaged_recording_is_refused_and_leaves_no_result(tmp_path: Path) -> None:
-    recording = bags.small_bag(tmp_path / "bag", size=(120, 160))
-    [file] = recording.glob("*.mcap")
+    bag = labelled_bags.small_bag(tmp_path / "bag", size=(120, 160))
+    [file] = bag.glob("*.mcap")
     data = bytearray(file.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 200_000] = bytes(200_000)
     file.write_bytes(data)
-    assert "is damaged" in refused(tmp_path / "out", recording)
+    assert "is damaged" in refused(tmp_path / "out", bag)
     assert not (tmp_path / "out").exists()
 
 
@@ -375,48 +390,48 @@ def test_our_definitions_are_those_in_msg() -> None:
 
 
 def test_objects_are_read_back_as_they_were(tmp_path: Path) -> None:
-    recording = bags.small_bag(tmp_path / "bag", frames=2)
-    label(bags.request(tmp_path / "out", recording))
-    [first, _] = bags.messages(tmp_path / "out", "/zs_seg/camera/objects")
-    [scene] = one_by_one([bags.picture(0)])
-    for found, thing in zip(found_objects(first.objects), scene.objects, strict=True):
+    bag = labelled_bags.small_bag(tmp_path / "bag", frames=2)
+    label(labelled_bags.request(tmp_path / "out", bag))
+    [first, _] = labelled_bags.messages(tmp_path / "out", "/zs_seg/camera/objects")
+    [scene] = one_by_one([labelled_bags.image(0)])
+    for found, thing in zip(detected_objects(first.objects), scene.objects, strict=True):
         assert found.box == thing.box and (found.mask == thing.mask).all()
 
 
 def test_a_recording_that_changed_meanwhile_is_not_gone_on_with(tmp_path: Path) -> None:
-    recording = bags.small_bag(tmp_path / "bag", frames=5)
-    stop_after_the_slices(bags.request(tmp_path / "out", recording))
-    shutil.rmtree(recording)
-    bags.small_bag(recording, frames=6)
+    bag = labelled_bags.small_bag(tmp_path / "bag", frames=5)
+    stop_after_the_slices(labelled_bags.request(tmp_path / "out", bag))
+    shutil.rmtree(bag)
+    labelled_bags.small_bag(bag, frames=6)
     words = Vocabulary().changed_to([TargetClass("green")])
-    text = refused(tmp_path / "out", recording, vocabulary=words)
+    text = refused(tmp_path / "out", bag, vocabulary=words)
     assert "other recordings, --classes" in text
 
 
 def test_a_run_that_finished_nothing_leaves_nothing(tmp_path: Path) -> None:
-    recording = bags.small_bag(tmp_path / "bag", frames=5)
-    picture = Exemplar(np.zeros((4, 4, 3), np.uint8))
-    words = Vocabulary().changed_to([TargetClass("red", exemplars=(picture,))])
-    assert "example pictures" in refused(tmp_path / "out", recording, vocabulary=words)
+    bag = labelled_bags.small_bag(tmp_path / "bag", frames=5)
+    image = Exemplar(np.zeros((4, 4, 3), np.uint8))
+    words = Vocabulary().changed_to([TargetClass("red", exemplars=(image,))])
+    assert "example images" in refused(tmp_path / "out", bag, vocabulary=words)
     assert [path.name for path in tmp_path.iterdir()] == ["bag"]
 
 
 def test_damaged_results_of_an_earlier_run_are_told(tmp_path: Path) -> None:
-    recording = bags.small_bag(tmp_path / "bag")
-    stop_after_the_slices(bags.request(tmp_path / "out", recording))
+    bag = labelled_bags.small_bag(tmp_path / "bag")
+    stop_after_the_slices(labelled_bags.request(tmp_path / "out", bag))
     part = tmp_path / "out.partial" / "slices" / "out" / "000002"
     [file] = part.glob("*.mcap")
     file.write_bytes(file.read_bytes()[:-100])
-    assert f"the results in {part} are damaged" in refused(tmp_path / "out", recording)
+    assert f"the results in {part} are damaged" in refused(tmp_path / "out", bag)
     shutil.rmtree(part)
-    label(bags.request(tmp_path / "out", recording))
+    label(labelled_bags.request(tmp_path / "out", bag))
     assert (tmp_path / "out").is_dir()
 
 
-def test_a_recording_without_a_single_picture_is_refused(tmp_path: Path) -> None:
-    recording = bags.small_bag(tmp_path / "bag", frames=1)
-    metadata = yaml.safe_load((recording / "metadata.yaml").read_text())
+def test_a_recording_without_a_single_image_is_refused(tmp_path: Path) -> None:
+    bag = labelled_bags.small_bag(tmp_path / "bag", frames=1)
+    metadata = yaml.safe_load((bag / "metadata.yaml").read_text())
     for topic in metadata["rosbag2_bagfile_information"]["topics_with_message_count"]:
         topic["message_count"] = 0
-    (recording / "metadata.yaml").write_text(yaml.safe_dump(metadata))
-    assert "no pictures on" in refused(tmp_path / "out", recording)
+    (bag / "metadata.yaml").write_text(yaml.safe_dump(metadata))
+    assert "no images on" in refused(tmp_path / "out", bag)

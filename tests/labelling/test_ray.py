@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import bags
+import labelled_bags
 import psutil
 import pytest
 from label_processes import finish, parts, start
@@ -32,8 +32,8 @@ def busy_workers(process: psutil.Process) -> Iterator[psutil.Process]:
 
 
 def test_a_killed_worker_loses_no_slice(tmp_path: Path) -> None:
-    recording = bags.small_bag(tmp_path / "bag", frames=60, size=(240, 320))
-    process = start(recording, tmp_path / "out", *ARGUMENTS, "--slice", "5", "--ray")
+    bag = labelled_bags.small_bag(tmp_path / "bag", frames=60, size=(240, 320))
+    process = start(bag, tmp_path / "out", *ARGUMENTS, "--slice", "5", "--ray")
     killed = 0
     while not killed:
         assert process.poll() is None, process.communicate()
@@ -45,27 +45,27 @@ def test_a_killed_worker_loses_no_slice(tmp_path: Path) -> None:
     assert len(parts(tmp_path / "out")) < 12
     code, errors = finish(process)
     assert code == 0, errors
-    label(bags.request(tmp_path / "alone", recording))
-    assert bags.content(tmp_path / "out") == bags.content(tmp_path / "alone")
+    label(labelled_bags.request(tmp_path / "alone", bag))
+    assert labelled_bags.content(tmp_path / "out") == labelled_bags.content(tmp_path / "alone")
 
 
 def test_without_ray_the_command_that_installs_it_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    recording = bags.small_bag(tmp_path / "bag", frames=2)
+    bag = labelled_bags.small_bag(tmp_path / "bag", frames=2)
     with pytest.raises(LabellingError, match="pip install 'ray"):
-        label(bags.request(tmp_path / "out", recording), RayCluster())
-    label(bags.request(tmp_path / "out", recording))  # and goes on without
+        label(labelled_bags.request(tmp_path / "out", bag), RayCluster())
+    label(labelled_bags.request(tmp_path / "out", bag))  # and goes on without
     assert (tmp_path / "out").is_dir()
 
 
 def test_a_cluster_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
-    recording = bags.small_bag(tmp_path / "bag", frames=2)
+    bag = labelled_bags.small_bag(tmp_path / "bag", frames=2)
     with socket.socket() as taken:  # nobody listens on it
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        process = start(recording, tmp_path / "out", *ARGUMENTS, "--ray-address", address)
+        process = start(bag, tmp_path / "out", *ARGUMENTS, "--ray-address", address)
         code, errors = finish(process)
     assert code == 2
     assert f"no Ray cluster at {address} (ConnectionRefusedError" in errors

@@ -25,7 +25,7 @@ from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from zs_seg_ros.bags.bag import Recording, offered_qos
+from zs_seg_ros.bags.bag import Bag, offered_qos
 from zs_seg_ros.ros.player_services import rosbag2
 from zs_seg_ros.testing.bags import NOT_INSTALLED, write_recording
 
@@ -181,8 +181,8 @@ def test_every_byte_arrives_as_it_was_recorded_and_then_it_ends(
     listener: Listener, tmp_path: Path, storage: StoragePlugin, compression: CompressionMode
 ) -> None:
     folder = written(tmp_path / "bag", storage=storage, compression=compression)
-    with Recording(folder) as recording:
-        recorded = [message.serialised for message in recording.messages(["/count"])]
+    with Bag(folder) as bag:
+        recorded = [message.serialised for message in bag.messages(["/count"])]
     received = listener.serialised("/count")
     with bag_player(folder, "--topics", "/count", "--wait-for-subscribers", "-r", 5) as process:
         listener.wait_for(lambda: len(received) >= COUNT)

@@ -29,7 +29,7 @@ WORSE = ("-p", "default_threshold:=0.95")  # the red square's certainty is 0.8
 
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three cameras: one with depth, which is missing for two pictures, and two of compressed images."""
+    """Three cameras: one with depth, which is missing for two images, and two of compressed images."""
     return write_bag(
         tmp_path_factory.mktemp("bags") / "three_cameras",
         Camera("front", depth=True, depth_late_ns=10**6, without_depth=(0, 3)),

@@ -52,7 +52,7 @@ def wait_until(condition: Callable[[], Answer], what: str, timeout_s: float = TI
     return answer
 
 
-# --- pictures and messages ---
+# --- images and messages ---
 
 
 def stripes(*colours: str, height: int = 24, width: int = 16) -> NDArray[np.uint8]:
@@ -61,11 +61,11 @@ def stripes(*colours: str, height: int = 24, width: int = 16) -> NDArray[np.uint
     return np.broadcast_to(row.astype(np.uint8), (height, *row.shape))
 
 
-def image(picture: NDArray[Any], encoding: str = "rgb8", frame_id: str = "optical") -> Image:
+def image_message(image: NDArray[Any], encoding: str = "rgb8", frame_id: str = "optical") -> Image:
     """A message of its own time, without row padding."""
-    height, width = picture.shape[:2]
-    message = Image(height=height, width=width, encoding=encoding, step=picture.nbytes // height)
-    message.data = array("B", picture.tobytes())
+    height, width = image.shape[:2]
+    message = Image(height=height, width=width, encoding=encoding, step=image.nbytes // height)
+    message.data = array("B", image.tobytes())
     message.header.frame_id = frame_id
     stamp(message, time.time_ns())
     return message
@@ -206,9 +206,9 @@ class Planner:
         )
         return found[0]
 
-    def label_of(self, picture: NDArray[Any], camera: str = "camera") -> NDArray[Any]:
-        """Show a picture and return the label image of it."""
-        return pixels(self.answer_to(image(picture), camera=camera))
+    def label_of(self, image: NDArray[Any], camera: str = "camera") -> NDArray[Any]:
+        """Show an image and return the label image of it."""
+        return pixels(self.answer_to(image_message(image), camera=camera))
 
     @staticmethod
     def wait_for_more(received: list[Any], than: int) -> list[Any]:
@@ -336,8 +336,8 @@ def running_node(
 
     One at a time: a second node would have the same name. No callback of the node may let an exception out.
     """
-    wanted = {"model": "fake", "autostart": state == "active"} | dict(parameters or {})
-    overrides = [Parameter(name, value=value) for name, value in wanted.items()]
+    requested = {"model": "fake", "autostart": state == "active"} | dict(parameters or {})
+    overrides = [Parameter(name, value=value) for name, value in requested.items()]
     node = SegmentationNode(parameter_overrides=overrides)
     for timer in node.timers:  # diagnostics come once a second; tests need not wait that long
         timer.timer_period_ns //= 10

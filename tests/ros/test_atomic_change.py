@@ -8,13 +8,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from planner import Planner, image, pixels, repeating, running_node, stripes, target, wait_until
+from planner import (
+    Planner,
+    image_message,
+    pixels,
+    repeating,
+    running_node,
+    stripes,
+    target,
+    wait_until,
+)
 from sensor_msgs.msg import Image
 
 from zs_seg_ros import msg
 
 COLOURS = ("red", "green", "blue", "yellow", "purple", "white")
-PICTURE = stripes(*COLOURS, height=16, width=8)
+IMAGE = stripes(*COLOURS, height=16, width=8)
 FRAME_RATE_HZ = 30.0
 CHANGES = 200
 
@@ -29,14 +38,14 @@ class Change:
 
 
 class Camera:
-    """Publishes the same picture again and again, and knows when each frame left."""
+    """Publishes the same image again and again, and knows when each frame left."""
 
     def __init__(self, planner: Planner) -> None:
         self.sent: dict[tuple[int, int], float] = {}
         self._planner = planner
 
     def show(self) -> None:
-        frame = image(PICTURE)
+        frame = image_message(IMAGE)
         self.sent[key(frame)] = time.monotonic()
         self._planner.send(frame)
 
@@ -54,7 +63,7 @@ def random_classes(rng: random.Random) -> list[msg.TargetClass]:
 def expected_label(vocabulary: msg.Vocabulary) -> NDArray[np.uint8]:
     ids = {c.prompts[0]: i for c, i in zip(vocabulary.classes, vocabulary.ids, strict=True)}
     row = np.repeat([ids.get(colour, 0) for colour in COLOURS], 8)
-    return np.broadcast_to(row.astype(np.uint8), PICTURE.shape[:2])
+    return np.broadcast_to(row.astype(np.uint8), IMAGE.shape[:2])
 
 
 def could_be_in_force(changes: list[Change], since: float, until: float) -> list[msg.Vocabulary]:

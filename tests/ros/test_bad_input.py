@@ -12,10 +12,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from planner import Planner, image, pixels, running_node, stamp, stripes, values
+from planner import Planner, image_message, pixels, running_node, stamp, stripes, values
 from sensor_msgs.msg import CompressedImage, Image
 
-PICTURE = stripes("red", "blue")  # 32x24
+IMAGE = stripes("red", "blue")  # 32x24
 UINT32_MAX = 2**32 - 1
 
 
@@ -28,7 +28,7 @@ class Bad:
     nanosec: int | None = None
 
     def message(self) -> Image:
-        message = image(PICTURE)
+        message = image_message(IMAGE)
         for name, value in self.fields.items():
             setattr(message, name, value)
         if self.nanosec is not None:
@@ -89,17 +89,17 @@ def test_a_malformed_image_is_dropped_and_the_next_good_one_works(
 ) -> None:
     bad = BAD_IMAGES[kind]
     assert_dropped(planner, bad.message(), "camera", bad.words)
-    assert planner.label_of(PICTURE)[0, ::16].tolist() == [1, 2]
+    assert planner.label_of(IMAGE)[0, ::16].tolist() == [1, 2]
 
 
 def compressed(data: bytes, format_: str = "jpeg") -> CompressedImage:
     message = CompressedImage(format=format_, data=array("B", data))
-    stamp(message, image(PICTURE).header.stamp.nanosec)
+    stamp(message, image_message(IMAGE).header.stamp.nanosec)
     return message
 
 
 def encoded(extension: str) -> bytes:
-    return bytes(cv2.imencode(extension, np.ascontiguousarray(PICTURE[..., ::-1]))[1])
+    return bytes(cv2.imencode(extension, np.ascontiguousarray(IMAGE[..., ::-1]))[1])
 
 
 def png_of_claimed_size(width: int, height: int) -> bytes:
@@ -114,7 +114,7 @@ def png_of_claimed_size(width: int, height: int) -> bytes:
 
 BAD_COMPRESSED = {
     "no data": b"",
-    "not a picture": b"this is no picture" * 50,
+    "not an image": b"this is no image" * 50,
     "a JPEG's start alone": encoded(".jpg")[:100],
     "a JPEG full of holes": encoded(".jpg")[:20] + bytes(500),
     "half a PNG": encoded(".png")[: len(encoded(".png")) // 2],
@@ -135,7 +135,7 @@ def test_a_damaged_compressed_image_is_dropped_and_the_next_good_one_works(
 
 @pytest.mark.parametrize("offset_s", [-3600, 0, 3600], ids=["backwards", "repeated", "ahead"])
 def test_odd_stamps_work_and_come_back_unchanged(planner: Planner, offset_s: int) -> None:
-    first, second = image(PICTURE), image(PICTURE)
+    first, second = image_message(IMAGE), image_message(IMAGE)
     planner.answer_to(first)
     second.header.stamp.nanosec = first.header.stamp.nanosec
     second.header.stamp.sec = first.header.stamp.sec + offset_s
@@ -147,6 +147,6 @@ def test_odd_stamps_work_and_come_back_unchanged(planner: Planner, offset_s: int
 
 
 def test_a_stamp_before_the_epoch_comes_back_unchanged(planner: Planner) -> None:
-    message = image(PICTURE)
+    message = image_message(IMAGE)
     message.header.stamp.sec, message.header.stamp.nanosec = -2, 999_999_999
     assert planner.answer_to(message).header == message.header

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planner import Planner, image, running_node, stripes, wait_until
+from planner import Planner, image_message, running_node, stripes, wait_until
 
 
 def listens(planner: Planner, topic: str) -> bool:
@@ -66,7 +66,7 @@ def test_a_wrong_list_of_cameras_changes_nothing() -> None:
 def test_frames_of_a_camera_that_left_are_let_go() -> None:
     with running_node({"cameras": ["front", "rear"], "classes": ["red"]}) as planner:
         labels = planner.outputs(camera="rear")
-        planner.send(image(stripes("red")), "rear")
+        planner.send(image_message(stripes("red")), "rear")
         planner.wait_for_more(labels, 0)
         assert planner.set_parameters({"cameras": ["front"]}).successful
         wait_until(lambda: not listens(planner, "/rear/image_raw"), "the camera's end")

@@ -1,4 +1,4 @@
-"""JPEG, PNG and compressedDepth to pictures and depth."""
+"""JPEG, PNG and compressedDepth to images and depth."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage
 
 from zs_seg_ros.errors import ImageError
-from zs_seg_ros.images.compressed_images import depth_from_compressed, picture_from_compressed
+from zs_seg_ros.images.compressed_images import depth_from_compressed, image_from_compressed
 
 RANDOM = np.random.default_rng(7)
-PICTURE = RANDOM.integers(0, 256, (5, 4, 3), dtype=np.uint8)
+IMAGE = RANDOM.integers(0, 256, (5, 4, 3), dtype=np.uint8)
 DEPTH_MM = np.array([[0, 500, 501, 499], [1200, 0, 0, 65535], [1, 2, 40000, 0]], np.uint16)
 
 
@@ -34,13 +34,13 @@ def depth_message(data: bytes, format: str, scale: float = 0, offset: float = 0)
     return message(struct.pack("<iff", 0, scale, offset) + data, format)
 
 
-# --- pictures ---
+# --- images ---
 
 
-def test_a_compressed_picture_is_rgb() -> None:
-    assert (picture_from_compressed(message(encoded(PICTURE[..., ::-1]), "png")) == PICTURE).all()
+def test_a_compressed_image_is_rgb() -> None:
+    assert (image_from_compressed(message(encoded(IMAGE[..., ::-1]), "png")) == IMAGE).all()
     smooth = np.full((16, 16, 3), (200, 30, 60), np.uint8)
-    jpeg = picture_from_compressed(
+    jpeg = image_from_compressed(
         message(encoded(smooth[..., ::-1], ".jpg"), "rgb8; jpeg compressed")
     )
     assert np.abs(jpeg.astype(int) - smooth).max() < 8
@@ -56,31 +56,31 @@ def test_orientation_in_a_jpeg_does_not_turn_it() -> None:
     exif[0x0112] = 6  # to be shown turned by a quarter
     file = io.BytesIO()
     upright.save(file, "JPEG", exif=exif)
-    assert picture_from_compressed(message(file.getvalue(), "jpeg")).shape == (10, 20, 3)
+    assert image_from_compressed(message(file.getvalue(), "jpeg")).shape == (10, 20, 3)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_a_damaged_picture_is_refused_in_one_sentence(suffix: str) -> None:
+def test_a_damaged_image_is_refused_in_one_sentence(suffix: str) -> None:
     whole = encoded(RANDOM.integers(0, 256, (40, 40, 3), dtype=np.uint8), suffix)
     for data in (b"", b"nonsense", whole[:20], whole[4:]):
         with pytest.raises(ImageError, match="neither JPEG nor PNG, damaged"):
-            picture_from_compressed(message(data, suffix))
+            image_from_compressed(message(data, suffix))
 
 
-def test_a_picture_that_claims_to_be_huge_is_refused_before_it_is_unpacked() -> None:
+def test_an_image_that_claims_to_be_huge_is_refused_before_it_is_unpacked() -> None:
     header = b"\x89PNG\r\n\x1a\n" + struct.pack(
         ">I4sII5B", 13, b"IHDR", 2**20, 2**20, 8, 2, 0, 0, 0
     )
     with pytest.raises(ImageError):
-        picture_from_compressed(message(header + encoded(PICTURE)[33:], "png"))
+        image_from_compressed(message(header + encoded(IMAGE)[33:], "png"))
     with pytest.raises(ImageError, match="4x5 pixels is dropped; sides must be 1 to 4"):
-        picture_from_compressed(message(encoded(PICTURE), "png"), max_side=4)
+        image_from_compressed(message(encoded(IMAGE), "png"), max_side=4)
 
 
 @given(st.binary(max_size=200))
-def test_whatever_comes_is_a_picture_or_an_image_error(data: bytes) -> None:
+def test_whatever_comes_is_an_image_or_an_image_error(data: bytes) -> None:
     with pytest.raises(ImageError):
-        picture_from_compressed(message(data, "jpeg"))
+        image_from_compressed(message(data, "jpeg"))
 
 
 # --- depth ---
@@ -163,7 +163,7 @@ def test_metres_are_inverse_depth(compress: object, how: str) -> None:
         (message(b"short", "16UC1; compressedDepth png"), "5 bytes with the format"),
         (depth_message(encoded(DEPTH_MM), "16UC1; zstd"), "'16UC1; zstd' is dropped"),
         (depth_message(encoded(DEPTH_MM), "rgb8; compressedDepth png"), "publish 16UC1 or 32FC1"),
-        (depth_message(encoded(PICTURE), "16UC1; compressedDepth png"), "not 16 bits and one channel"),
+        (depth_message(encoded(IMAGE), "16UC1; compressedDepth png"), "not 16 bits and one channel"),
         (depth_message(b"nonsense", "16UC1; compressedDepth png"), "damaged"),
         (depth_message(b"", "16UC1; compressedDepth rvl"), "its RVL is damaged"),
         (depth_message(rvl(DEPTH_MM)[:-4], "16UC1; compressedDepth rvl"), "its RVL is damaged"),

@@ -18,7 +18,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from zs_seg_ros.errors import ImageError, VocabularyError
-from zs_seg_ros.images.message_images import picture_from_image, stamp_ns
+from zs_seg_ros.images.message_images import image_from_message, stamp_ns
 from zs_seg_ros.ros.conversions import (
     classes_from_messages,
     header_of,
@@ -83,10 +83,10 @@ def read_byte_by_byte(message: Image) -> list[list[list[int]]]:
 @quick
 @given(plain_images())
 def test_a_plain_image_is_read_right_and_where_it_lies(message: Image) -> None:
-    picture = picture_from_image(message)
-    assert picture.tolist() == read_byte_by_byte(message)
-    assert np.shares_memory(picture, np.frombuffer(message.data, np.uint8))
-    Frame("camera", picture)  # and the pipeline takes it
+    image = image_from_message(message)
+    assert image.tolist() == read_byte_by_byte(message)
+    assert np.shares_memory(image, np.frombuffer(message.data, np.uint8))
+    Frame("camera", image)  # and the pipeline takes it
 
 
 @quick
@@ -104,35 +104,33 @@ def test_bayer_images_go_through_cv_bridge_whatever_their_padding(
         mosaic[place // 2 :: 2, place % 2 : 8 : 2] = colour["rgb".index(letter)]
     message = image_message(mosaic, encoding, Header())
     message.width = 8
-    picture = picture_from_image(message)
-    assert picture.shape == (6, 8, 3) and picture.dtype == np.uint8
-    assert (picture[1:-1, 1:-1] == colour).all()
+    image = image_from_message(message)
+    assert image.shape == (6, 8, 3) and image.dtype == np.uint8
+    assert (image[1:-1, 1:-1] == colour).all()
 
 
 @pytest.mark.parametrize("encoding", ["16UC1", "32FC1", "rgb9", "", "RGB8"])
 def test_an_encoding_that_nobody_reads_is_named(encoding: str) -> None:
     message = Image(height=2, width=2, encoding=encoding, step=8, data=array("B", bytes(16)))
     with pytest.raises(ImageError, match=f"encoding {encoding!r}.*rgb8, bgr8"):
-        picture_from_image(message)
+        image_from_message(message)
 
 
 # --- back into messages ---
 
-any_picture = arrays.arrays(
+any_image_array = arrays.arrays(
     np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 5), st.just(3))
-).flatmap(
-    lambda picture: st.sampled_from([picture, picture[::-1], picture[..., ::-1], picture[:, ::-1]])
-)
+).flatmap(lambda image: st.sampled_from([image, image[::-1], image[..., ::-1], image[:, ::-1]]))
 
 
 @quick
-@given(any_picture)
-def test_a_picture_survives_the_way_into_a_message_and_back(picture: NDArray[np.uint8]) -> None:
-    message = image_message(picture, "rgb8", Header(frame_id="optical"))
+@given(any_image_array)
+def test_an_image_survives_the_way_into_a_message_and_back(image: NDArray[np.uint8]) -> None:
+    message = image_message(image, "rgb8", Header(frame_id="optical"))
     assert isinstance(message.data, array) and message.data.typecode == "B"
     assert message.step == 3 * message.width and len(message.data) == message.step * message.height
     assert message.header.frame_id == "optical"
-    assert (picture_from_image(message) == picture).all()
+    assert (image_from_message(message) == image).all()
 
 
 @quick
@@ -150,7 +148,7 @@ def test_labels_are_mono8_or_mono16_with_their_confidence_beside_them(label: NDA
         assert message.encoding == ("mono8" if pixels.dtype == np.uint8 else "mono16")
         assert isinstance(message.data, array) and message.data.typecode == "B"
         assert not message.is_bigendian and message.step == message.width * pixels.itemsize
-        assert (picture_from_image(message)[..., 0] == pixels).all()
+        assert (image_from_message(message)[..., 0] == pixels).all()
         assert (message.header.stamp.sec, message.header.stamp.nanosec) == (1, 500_000_000)
         assert message.header.frame_id == "optical"
 
@@ -160,8 +158,8 @@ def test_labels_are_mono8_or_mono16_with_their_confidence_beside_them(label: NDA
 def test_a_stamp_survives_the_way_through_a_frame(seconds: int, nanoseconds: int) -> None:
     header = Header(frame_id="optical")
     header.stamp.sec, header.stamp.nanosec = seconds, nanoseconds
-    picture = np.zeros((1, 1, 3), np.uint8)
-    frame = Frame("camera", picture, stamp_ns(header.stamp), header.frame_id)
+    image = np.zeros((1, 1, 3), np.uint8)
+    frame = Frame("camera", image, stamp_ns(header.stamp), header.frame_id)
     assert header_of(frame) == header
     assert time_message(stamp_ns(header.stamp)) == header.stamp
 
@@ -182,11 +180,11 @@ thresholds = st.floats(0, 1, width=32)
 @st.composite
 def exemplars(draw: st.DrawFn) -> Exemplar:
     height, width = draw(st.integers(1, 4)), draw(st.integers(1, 4))
-    picture = draw(arrays.arrays(np.uint8, (height, width, 3)))
+    image = draw(arrays.arrays(np.uint8, (height, width, 3)))
     mask = draw(st.none() | arrays.arrays(np.bool_, (height, width)))
     if mask is not None:
         mask[0, 0] = True
-    return Exemplar(picture, mask)
+    return Exemplar(image, mask)
 
 
 targets = st.builds(
@@ -214,7 +212,7 @@ def test_a_vocabulary_survives_the_way_into_a_message_and_back(classes: list[Tar
             other.threshold,
         )
         for exemplar, original in zip(one.exemplars, other.exemplars, strict=True):
-            assert (exemplar.picture == original.picture).all()
+            assert (exemplar.image == original.image).all()
             assert (exemplar.mask is None) == (original.mask is None)
             assert original.mask is None or (exemplar.mask == original.mask).all()
 
@@ -225,7 +223,7 @@ def test_exemplars_are_copies_that_outlive_their_message() -> None:
     )
     [target] = classes_from_messages(message.classes)
     data = np.frombuffer(message.classes[0].exemplars[0].image.data, np.uint8)
-    assert not np.shares_memory(target.exemplars[0].picture, data)
+    assert not np.shares_memory(target.exemplars[0].image, data)
 
 
 def test_an_exemplar_of_16_bits_keeps_its_high_bytes() -> None:
@@ -235,7 +233,7 @@ def test_an_exemplar_of_16_bits_keeps_its_high_bytes() -> None:
     grey = np.array([[0x12FF, 0xFE01]], np.uint16)
     message.classes[0].exemplars[0].image = image_message(grey, "mono16", Header())
     [target] = classes_from_messages(message.classes)
-    assert target.exemplars[0].picture[0, :, 0].tolist() == [0x12, 0xFE]
+    assert target.exemplars[0].image[0, :, 0].tolist() == [0x12, 0xFE]
 
 
 def test_an_exemplar_whose_mask_marks_nothing_is_refused() -> None:

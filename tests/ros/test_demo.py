@@ -14,23 +14,23 @@ from PIL import Image, ImageSequence
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "demo"))
 
-from pictures import (  # noqa: E402
+from images import (  # noqa: E402
     ENLARGE,
     MOVING_HZ,
     MOVING_S,
     Captions,
     OverlayFrame,
-    write_moving_picture,
+    write_animation,
 )
 from processes import DemoError  # noqa: E402
 from robot import Received, VocabularyChange  # noqa: E402
 from scoring import (  # noqa: E402
-    PhraseScore,
+    PromptScore,
     Sorted,
     check_ids,
     check_overlap,
     mean_iou,
-    phrase_scores,
+    prompt_scores,
     sort_by_vocabulary,
     timing,
 )
@@ -101,7 +101,7 @@ def test_overlap_counts_the_frames_in_which_a_phrase_was_looked_for() -> None:
         400 * MS: np.array([[10, 12, 12, 12]], np.uint8),
     }
     frames = sort_by_vocabulary(answer, CHANGE, IN_FORCE_SINCE_NS)
-    scores = {score.name: score for score in phrase_scores(answer, frames, OLD, NEW, TRUTH)}
+    scores = {score.name: score for score in prompt_scores(answer, frames, OLD, NEW, TRUTH)}
     assert {name: score.iou for name, score in scores.items()} == pytest.approx(
         {"red duck": 2 / 3, "white mug": 1.0, "green star": 2 / 3}
     )
@@ -111,8 +111,8 @@ def test_overlap_counts_the_frames_in_which_a_phrase_was_looked_for() -> None:
 
 def test_an_overlap_that_is_too_small_is_noticed_with_the_phrases() -> None:
     scores = [
-        PhraseScore("red duck", 1, True, True, True, intersection=9, union=10, true_pixels=9),
-        PhraseScore("white mug", 2, True, True, False, intersection=1, union=10, true_pixels=9),
+        PromptScore("red duck", 1, True, True, True, intersection=9, union=10, true_pixels=9),
+        PromptScore("white mug", 2, True, True, False, intersection=1, union=10, true_pixels=9),
     ]
     with pytest.raises(DemoError, match=r"red duck 0\.90, white mug 0\.10"):
         check_overlap(scores)
@@ -156,7 +156,7 @@ def test_without_the_built_package_the_demo_says_how_to_run_it(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("change_s", "first_s"), [(12.0, 8.0), (1.0, 0.0), (99.0, 19.9)])
-def test_the_moving_picture_shows_the_seconds_around_the_change(
+def test_the_moving_image_shows_the_seconds_around_the_change(
     tmp_path: Path, change_s: float, first_s: float
 ) -> None:
     """A line through each frame tells its time: ten to the second, for 24 seconds."""
@@ -165,11 +165,11 @@ def test_the_moving_picture_shows_the_seconds_around_the_change(
         for i in range(240)
     ]
     for i, frame in enumerate(frames):
-        frame.picture[:, i] = 255
-    write_moving_picture(tmp_path / "demo.webp", frames, Captions("before", "change", "after"))
+        frame.image[:, i] = 255
+    write_animation(tmp_path / "demo.webp", frames, Captions("before", "change", "after"))
     with Image.open(tmp_path / "demo.webp") as moving:
         shown = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(moving)]
-    times_s = [picture[48].argmax() / ENLARGE / 10 for picture in shown]
+    times_s = [image[48].argmax() / ENLARGE / 10 for image in shown]
     length_s = min(MOVING_S, 23.9 - first_s)
     assert len(times_s) == pytest.approx(length_s * MOVING_HZ, abs=1)
     assert times_s[0] == pytest.approx(first_s, abs=0.2)

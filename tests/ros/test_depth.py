@@ -13,11 +13,11 @@ import pytest
 import yaml
 from ament_index_python.packages import get_package_share_directory
 from numpy.typing import NDArray
-from planner import Planner, image, pixels, running_node, stamp, stripes, wait_until
+from planner import Planner, image_message, pixels, running_node, stamp, stripes, wait_until
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 HEIGHT, WIDTH, FOCAL_PX = 24, 48, 50.0
-PICTURE = stripes("red", "white", "blue", height=HEIGHT, width=16)
+IMAGE = stripes("red", "white", "blue", height=HEIGHT, width=16)
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def wall(metres: float = 2.0) -> NDArray[np.float32]:
 
 
 def answer(planner: Planner, depth: NDArray[Any], output: str = "objects") -> Any:
-    """The output for PICTURE with this depth, which comes first."""
-    message = image(PICTURE)
+    """The output for IMAGE with this depth, which comes first."""
+    message = image_message(IMAGE)
     received = planner.outputs(output)
     planner.send_depth(depth_image(depth, message), camera_info())
     planner.send(message)
@@ -73,7 +73,7 @@ def test_objects_have_positions_in_metres(planner: Planner, depth: NDArray[Any])
 def test_depth_that_comes_after_its_image_is_waited_for(planner: Planner) -> None:
     objects = planner.outputs("objects")
     answer(planner, wall())
-    message = image(PICTURE)
+    message = image_message(IMAGE)
     planner.send(message)
     planner.send_depth(depth_image(wall(), message), camera_info())
     found = planner.output_with_stamp_of(message, objects)
@@ -161,9 +161,9 @@ def test_markers_show_boxes_and_names_and_remove_the_old_ones(planner: Planner) 
     assert box.color.a > 0 and box.scale.x > 0 and box.pose.orientation.w == 1.0
 
 
-def test_the_last_picture_before_a_pause_is_answered_without_its_depth(planner: Planner) -> None:
+def test_the_last_image_before_a_pause_is_answered_without_its_depth(planner: Planner) -> None:
     answer(planner, wall())
-    message = image(PICTURE)
+    message = image_message(IMAGE)
     stamp(message, time.time_ns() + 10**9)
     objects = planner.outputs("objects")
     planner.send(message)
@@ -188,7 +188,7 @@ def test_bad_depth_is_named_and_masks_go_on(
     objects = planner.outputs("objects")
 
     def show() -> list[Any]:
-        message = image(PICTURE)
+        message = image_message(IMAGE)
         deep = depth_image(depth.astype(np.float32), message)
         if depth.dtype == np.float64:
             deep.encoding = "64FC1"
@@ -214,7 +214,7 @@ def test_depth_of_other_stamps_is_named_and_masks_go_on(planner: Planner) -> Non
     objects = planner.outputs("objects")
 
     def named() -> bool:
-        message = image(PICTURE)
+        message = image_message(IMAGE)
         late = depth_image(wall(), message)
         planner.send(message)
         stamp(late, message.header.stamp.sec * 10**9 - 10**9)

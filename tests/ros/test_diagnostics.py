@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
-from planner import image, running_node, stamp, stripes, values
+from planner import image_message, running_node, stamp, stripes, values
 from sensor_msgs.msg import Image
 
-PICTURE = stripes("red", "blue")
+IMAGE = stripes("red", "blue")
 
 
 def test_diagnostics_tell_what_runs() -> None:
@@ -24,7 +24,7 @@ def test_diagnostics_tell_what_runs() -> None:
 def test_diagnostics_tell_counts_age_and_the_time_of_each_stage() -> None:
     with running_node({"classes": ["red"]}) as planner:
         for _ in range(3):
-            planner.label_of(PICTURE)
+            planner.label_of(IMAGE)
         status = planner.diagnosis("camera", lambda s: values(s)["frames out"] == "3", "3 frames")
         found = values(status)
         assert (found["frames in"], found["frames skipped"], found["frames refused"]) == (
@@ -60,7 +60,7 @@ def test_a_camera_that_is_silent_is_reported(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_frames_that_are_too_old_are_reported() -> None:
     with running_node({"classes": ["red"]}) as planner:
-        message = image(PICTURE)
+        message = image_message(IMAGE)
         stamp(message, time.time_ns() - 60 * 10**9)
         planner.answer_to(message)
         status = planner.diagnosis_saying("camera", "behind their images' stamps", "clocks")

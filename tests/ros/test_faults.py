@@ -14,23 +14,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from planner import Planner, image, running_node, stripes, wait_until
+from planner import Planner, image_message, running_node, stripes, wait_until
 from sensor_msgs.msg import Image
 
 from zs_seg_ros.segmenters.fake import FakeSegmenter
 
-PICTURE = stripes("red", "blue")
+IMAGE = stripes("red", "blue")
 WITHIN_S = 2.0
 """Of this the node's own clockwork takes a second, which `running_node` makes a tenth of one."""
 
 CAMERA = """
 import sys, time
 import rclpy
-from planner import image, stripes, stamp
+from planner import image_message, stripes, stamp
 from sensor_msgs.msg import Image
 rclpy.init()
 publisher = rclpy.create_node("camera_process").create_publisher(Image, "/camera/image_raw", 1)
-message = image(stripes("red", "blue"))
+message = image_message(stripes("red", "blue"))
 while True:
     stamp(message, time.time_ns())
     publisher.publish(message)
@@ -101,10 +101,10 @@ def test_a_slow_camera_is_not_called_silent(monkeypatch: pytest.MonkeyPatch) -> 
         planner.outputs()
         arrays = planner.listen("/diagnostics", object, 10)
         for _ in range(4):
-            planner.send(image(PICTURE))
+            planner.send(image_message(IMAGE))
             time.sleep(0.6)
         seen = len(arrays)
-        planner.send(image(PICTURE))
+        planner.send(image_message(IMAGE))
         time.sleep(0.6)
         newest = [s for a in arrays[seen:] for s in a.status if s.name.endswith(": camera")]
         assert newest and not any("silent" in s.message for s in newest)
@@ -118,14 +118,14 @@ def test_a_subscriber_that_stops_reading_holds_up_nobody() -> None:
         wait_until(lambda: planner.node.count_subscribers(topic) == 2, "the reader")
 
         def reads() -> bool:
-            planner.label_of(PICTURE)
+            planner.label_of(IMAGE)
             return bool(read)
 
         wait_until(reads, "a label that is read")
         reader.send_signal(signal.SIGSTOP)
         before = resident_mb()
         for _ in range(100):
-            assert planner.label_of(PICTURE)[0, ::16].tolist() == [1, 0]
+            assert planner.label_of(IMAGE)[0, ::16].tolist() == [1, 0]
         assert resident_mb() - before < 50
         read.clear()
         reader.send_signal(signal.SIGCONT)
@@ -166,7 +166,7 @@ def test_transitions_in_every_order_leave_a_node_that_can_be_brought_up() -> Non
         }
         for transition in bring_up[planner.state]:
             assert planner.change_state(transition)
-        assert planner.label_of(PICTURE)[0, ::16].tolist() == [1, 0]
+        assert planner.label_of(IMAGE)[0, ::16].tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("down", [["deactivate"], ["deactivate", "cleanup"]])
@@ -179,7 +179,7 @@ def test_transitions_in_the_middle_of_a_frame_leave_a_node_that_works(
     with running_node({"classes": ["red"]}) as planner:
         planner.outputs()
         Held.hold = True
-        planner.send(image(PICTURE))
+        planner.send(image_message(IMAGE))
         assert Held.working.wait(20)
         Held.hold = False
         threading.Timer(0.3, Held.go_on.set).start()
@@ -189,7 +189,7 @@ def test_transitions_in_the_middle_of_a_frame_leave_a_node_that_works(
             [{"deactivate": "activate", "cleanup": "configure"}[d] for d in down]
         ):
             assert planner.change_state(transition)
-        assert planner.label_of(PICTURE)[0, ::16].tolist() == [1, 0]
+        assert planner.label_of(IMAGE)[0, ::16].tolist() == [1, 0]
 
 
 def test_publishers_of_both_reliabilities_at_once_are_heard() -> None:
@@ -204,5 +204,5 @@ def test_publishers_of_both_reliabilities_at_once_are_heard() -> None:
             count, until = len(labels), time.monotonic() + 20
             while len(labels) == count:  # best effort may lose one
                 assert time.monotonic() < until
-                publisher.publish(image(PICTURE))
+                publisher.publish(image_message(IMAGE))
                 time.sleep(0.05)

@@ -15,17 +15,17 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from planner import image, pixels, stripes
+from planner import image_message, pixels, stripes
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from zs_seg_ros import msg, srv
 from zs_seg_ros.errors import ImageError
-from zs_seg_ros.images import compressed_images
+from zs_seg_ros.images import compressed_images, message_images
 from zs_seg_ros.ros.node import SegmentationNode
 
 AT_ONCE = 100
-GOOD = image(stripes("red", "blue"))
+GOOD = image_message(stripes("red", "blue"))
 ENCODINGS = (
     "rgb8", "bgr8", "rgba8", "bgra8", "mono8", "mono16", "16UC1", "32FC1", "8UC3", "bayer_rggb8", "yuv422",
     "", "nonsense", "rgb8\0", "RGB8",
@@ -112,8 +112,8 @@ def any_image(rng: random.Random) -> Image:
 
 
 def any_compressed(rng: random.Random) -> CompressedImage:
-    picture = np.frombuffer(rng.randbytes(20 * 30 * 3), np.uint8).reshape(20, 30, 3)
-    packed = bytearray(cv2.imencode(rng.choice((".png", ".jpg")), picture)[1].tobytes())
+    image = np.frombuffer(rng.randbytes(20 * 30 * 3), np.uint8).reshape(20, 30, 3)
+    packed = bytearray(cv2.imencode(rng.choice((".png", ".jpg")), image)[1].tobytes())
     for _ in range(rng.choice((0, 1, 5, 50))):
         packed[rng.randrange(len(packed))] = rng.randrange(256)
     if rng.random() < 0.3:
@@ -159,12 +159,8 @@ def show(node: SegmentationNode, rng: random.Random) -> None:
     """An image to a camera, as its subscription does."""
     packed = rng.random() < 0.5
     message = any_compressed(rng) if packed else any_image(rng)
-    read = (
-        compressed_images.picture_from_compressed if packed else message_images.picture_from_image
-    )
-    node._on_picture(
-        node._cameras["packed" if packed else "plain"], message, partial(read, message)
-    )
+    read = compressed_images.image_from_compressed if packed else message_images.image_from_message
+    node._on_image(node._cameras["packed" if packed else "plain"], message, partial(read, message))
 
 
 def show_depth(node: SegmentationNode, rng: random.Random) -> None:
@@ -222,12 +218,12 @@ def test_whatever_comes_the_next_good_request_is_answered_right(
     assert node._worker is not None and node._worker._threads[-1].is_alive()
 
 
-def test_reading_any_image_gives_a_picture_or_an_image_error() -> None:
+def test_reading_any_image_gives_an_image_or_an_image_error() -> None:
     rng = random.Random(7)
     for _ in range(2000):
         message = any_image(rng)
         try:
-            picture = message_images.picture_from_image(message)
+            image = message_images.image_from_message(message)
         except ImageError:
             continue
-        assert picture.shape == (message.height, message.width, 3)
+        assert image.shape == (message.height, message.width, 3)

@@ -12,11 +12,11 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image
 
 import zs_seg_ros.msg as messages
-from zs_seg_ros.bags.bag import Recording, shipped_recording
+from zs_seg_ros.bags.bag import Bag, shipped_bag
 from zs_seg_ros.images.message_images import (
     depth_from_image,
+    image_from_message,
     intrinsics_from_info,
-    picture_from_image,
     stamp_ns,
 )
 from zs_seg_ros.labelling.messages import message_types
@@ -27,7 +27,7 @@ from zs_seg_ros.ros.conversions import header_of, vocabulary_message
 from zs_seg_ros.ros.scene_messages import confidence_message, label_message, objects_message
 from zs_seg_ros.segmenters.fake import FakeSegmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
-from zs_seg_ros.types import DepthImage, Frame, Scene, Wanted, size_of
+from zs_seg_ros.types import DepthImage, Frame, RequestedOutputs, Scene, size_of
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 WORDS = Vocabulary().changed_to([TargetClass("red", ("red", "orange")), TargetClass("yellow")])
@@ -39,7 +39,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("labelled") / "out"
     label(
         LabelRequest(
-            (shipped_recording(),),
+            (shipped_bag(),),
             folder,
             WORDS,
             "fake",
@@ -52,31 +52,31 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def serialised(folder: Path, topic: str) -> list[bytes]:
-    with Recording(folder) as recording:
-        return [message.serialised for message in recording.messages([topic])]
+    with Bag(folder) as bag:
+        return [message.serialised for message in bag.messages([topic])]
 
 
 @pytest.fixture(scope="module")
 def scenes() -> list[Scene]:
     """Of the shipped recording, frame by frame, with the depth image of the same stamp."""
-    with Recording(shipped_recording()) as recording:
-        [info, *_] = (m.content for m in recording.messages(["/camera/camera_info"]))
-        depths = [m.content for m in recording.messages(["/camera/depth/image_raw"])]
-        pictures = [m.content for m in recording.messages(["/camera/image_raw"])]
+    with Bag(shipped_bag()) as bag:
+        [info, *_] = (m.content for m in bag.messages(["/camera/camera_info"]))
+        depths = [m.content for m in bag.messages(["/camera/depth/image_raw"])]
+        images = [m.content for m in bag.messages(["/camera/image_raw"])]
     pipeline, segmenter = Pipeline(), FakeSegmenter()
     encoded, found = segmenter.encode(WORDS), []
-    for picture, depth in zip(pictures, depths, strict=True):
-        stamp = stamp_ns(picture.header.stamp)
+    for image, depth in zip(images, depths, strict=True):
+        stamp = stamp_ns(image.header.stamp)
         assert stamp == stamp_ns(depth.header.stamp)
         frame = Frame(
             "camera",
-            picture_from_image(picture),
+            image_from_message(image),
             stamp,
-            picture.header.frame_id,
+            image.header.frame_id,
             depth=DepthImage(depth_from_image(depth), intrinsics_from_info(info), stamp),
-            wanted=Wanted(objects=True, surfaces=True),
+            requested=RequestedOutputs(objects=True, surfaces=True),
         )
-        found += pipeline.understand([frame], segmenter, encoded, Settings())
+        found += pipeline.process([frame], segmenter, encoded, Settings())
     return found
 
 
@@ -101,7 +101,7 @@ def test_objects_are_the_nodes_with_identities_and_positions(
     for scene, one in zip(scenes, data, strict=True):
         found = deserialize_message(one, messages.ObjectMaskArray)
         expected = objects_message(
-            scene.objects, size_of(scene.frame.picture), scene.vocabulary, header_of(scene.frame)
+            scene.objects, size_of(scene.frame.image), scene.vocabulary, header_of(scene.frame)
         )
         for thing, same in zip(found.objects, expected.objects, strict=True):
             # A node counts on from whatever it has tracked before.
@@ -125,9 +125,9 @@ def test_exemplars_are_the_nodes() -> None:
     from zs_seg_ros.labelling.messages import serialised as cdr
     from zs_seg_ros.labelling.messages import vocabulary_message as without_ros
 
-    picture = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
+    image = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
     mask = np.eye(4, 5, dtype=bool)
-    target = TargetClass("duck", exemplars=(Exemplar(picture, mask), Exemplar(picture)))
+    target = TargetClass("duck", exemplars=(Exemplar(image, mask), Exemplar(image)))
     words = Vocabulary().changed_to([target])
     data = bytes(cdr(without_ros(words)))
     assert deserialize_message(data, messages.Vocabulary) == vocabulary_message(words)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from planner import TIMEOUT_S, image, running_node, stripes, values
+from planner import TIMEOUT_S, image_message, running_node, stripes, values
 
 from zs_seg_ros.segmenters.fake import FakeSegmenter
 from zs_seg_ros.types import Batch
 
-PICTURE = stripes("red", "blue")
+IMAGE = stripes("red", "blue")
 
 
 class HeldSegmenter(FakeSegmenter):
@@ -26,8 +26,8 @@ class HeldSegmenter(FakeSegmenter):
         self.batch_sizes: list[int] = []
 
     def segment(self, batch: Batch, encoded: Any) -> Any:
-        if batch.pictures[0].shape == PICTURE.shape:  # otherwise it is the node's own first picture
-            self.batch_sizes.append(len(batch.pictures))
+        if batch.images[0].shape == IMAGE.shape:  # otherwise it is the node's own first image
+            self.batch_sizes.append(len(batch.images))
             self.working.set()
             assert self.go_on.wait(TIMEOUT_S)
         return super().segment(batch, encoded)
@@ -50,7 +50,7 @@ def test_a_slow_model_skips_to_the_last_frame_and_counts_what_it_skipped(
     use(monkeypatch, FakeSegmenter(delay_s=0.3))
     with running_node({"classes": ["red"]}) as planner:
         labels = planner.outputs()
-        frames = [image(PICTURE) for _ in range(30)]
+        frames = [image_message(IMAGE) for _ in range(30)]
         for frame in frames:
             planner.send(frame)
             time.sleep(0.01)
@@ -60,9 +60,9 @@ def test_a_slow_model_skips_to_the_last_frame_and_counts_what_it_skipped(
         stamps = [(m.header.stamp.sec, m.header.stamp.nanosec) for m in labels]
         assert stamps == sorted(stamps)
         settled = planner.diagnosis("camera", lambda s: counts(s)[1] == len(labels), "all results")
-        came_in, went_out, skipped = counts(settled)
-        assert came_in == went_out + skipped
-        assert len(labels) < came_in <= 30
+        count_received, record_published, skipped = counts(settled)
+        assert count_received == record_published + skipped
+        assert len(labels) < count_received <= 30
 
 
 def test_services_answer_while_the_model_works_on_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ def test_services_answer_while_the_model_works_on_a_frame(monkeypatch: pytest.Mo
     use(monkeypatch, model)
     with running_node({"classes": ["red"]}) as planner:
         labels = planner.outputs()
-        frame = image(PICTURE)
+        frame = image_message(IMAGE)
         planner.send(frame)
         assert model.working.wait(TIMEOUT_S)
 
@@ -83,7 +83,7 @@ def test_services_answer_while_the_model_works_on_a_frame(monkeypatch: pytest.Mo
         model.go_on.set()
         label = planner.output_with_stamp_of(frame, labels)
         assert set(label.data) == {0, 1}  # named with the vocabulary that it was started with
-        assert set(planner.label_of(PICTURE).flat) == {0, 2}
+        assert set(planner.label_of(IMAGE).flat) == {0, 2}
 
 
 def test_a_frame_that_waits_is_replaced_by_a_newer_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_a_frame_that_waits_is_replaced_by_a_newer_one(monkeypatch: pytest.Monke
     use(monkeypatch, model)
     with running_node({"classes": ["red"]}) as planner:
         labels = planner.outputs()
-        frames = [image(PICTURE) for _ in range(4)]
+        frames = [image_message(IMAGE) for _ in range(4)]
         planner.send(frames[0])
         assert model.working.wait(TIMEOUT_S)
         for number, frame in enumerate(frames[1:], start=2):
@@ -111,9 +111,9 @@ def test_cameras_that_wait_together_are_one_batch_and_both_get_results(
     use(monkeypatch, model)
     with running_node({"cameras": ["left", "right"], "classes": ["red"]}) as planner:
         labels = {name: planner.outputs(camera=name) for name in ("left", "right")}
-        planner.send(image(PICTURE), "left")
+        planner.send(image_message(IMAGE), "left")
         assert model.working.wait(TIMEOUT_S)
-        waiting = {name: image(PICTURE, frame_id=name) for name in labels}
+        waiting = {name: image_message(IMAGE, frame_id=name) for name in labels}
         for name, frame in waiting.items():
             planner.send(frame, name)
         for name, number in (("left", 2), ("right", 1)):

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from planner import Planner, image, running_node, stripes, values, wait_until
+from planner import Planner, image_message, running_node, stripes, values, wait_until
 from sensor_msgs.msg import Image
 
 from zs_seg_ros.segmenters.fake import FakeSegmenter
 from zs_seg_ros.types import Batch
 
-PICTURE = stripes("red", "blue")
+IMAGE = stripes("red", "blue")
 MISSING_MODEL = "nobody/no-such-model"
 
 
@@ -29,7 +29,7 @@ def test_a_lifecycle_manager_takes_the_node_up_and_down() -> None:
                 assert planner.change_state(transition)
                 assert planner.state == state
                 if state == "active":
-                    assert planner.label_of(PICTURE)[0, ::16].tolist() == [1, 0]
+                    assert planner.label_of(IMAGE)[0, ::16].tolist() == [1, 0]
         assert planner.change_state("shutdown")
         assert planner.state == "finalized"
 
@@ -47,7 +47,7 @@ def test_without_autostart_the_node_waits() -> None:
 
 def test_simulated_time_that_stands_still_stops_nothing() -> None:
     with running_node({"use_sim_time": True, "classes": ["red"]}) as planner:
-        assert planner.label_of(PICTURE).any()
+        assert planner.label_of(IMAGE).any()
         planner.diagnosis("model", lambda s: values(s)["state"] == "active", "the state")
 
 
@@ -55,19 +55,19 @@ def test_an_inactive_node_neither_answers_nor_complains() -> None:
     with running_node({"classes": ["red"]}, state="inactive") as planner:
         labels = planner.outputs()
         images = planner.node.create_publisher(Image, "/camera/image_raw", 10)
-        images.publish(image(PICTURE))
+        images.publish(image_message(IMAGE))
         status = planner.diagnosis_saying("model", "not active")
         assert status.level == status.WARN
         assert labels == []
 
         assert planner.change_state("activate")
         wait_until(images.get_subscription_count, "the node's subscription")
-        images.publish(image(PICTURE))
+        images.publish(image_message(IMAGE))
         planner.wait_for_more(labels, 0)
 
         assert planner.change_state("deactivate")
         wait_until(lambda: not images.get_subscription_count(), "the node to stop listening")
-        images.publish(image(PICTURE))
+        images.publish(image_message(IMAGE))
         planner.diagnosis_saying("model", "not active")
         time.sleep(0.1)
         assert len(labels) == 1
@@ -88,7 +88,7 @@ def test_vocabulary_and_ids_survive_deactivate_and_cleanup() -> None:
         assert planner.change_state("configure") and planner.change_state("activate")
         after = planner.get_vocabulary()
         assert (after.version, after.ids, after.classes) == (2, before.ids, before.classes)
-        assert planner.label_of(PICTURE)[0, ::16].tolist() == [2, 3]
+        assert planner.label_of(IMAGE)[0, ::16].tolist() == [2, 3]
         assert list(planner.set_vocabulary("yellow", "green").vocabulary.ids) == [4, 1]
 
 
@@ -96,14 +96,14 @@ def test_the_vocabulary_can_change_while_inactive() -> None:
     with running_node({"classes": ["red"]}, state="inactive") as planner:
         assert planner.set_vocabulary("blue").success
         assert planner.change_state("activate")
-        assert planner.label_of(PICTURE)[0, ::16].tolist() == [0, 2]
+        assert planner.label_of(IMAGE)[0, ::16].tolist() == [0, 2]
 
 
 def test_the_node_can_be_stopped_and_started_while_frames_flow() -> None:
     with running_node({"classes": ["red"]}) as planner:
         labels = planner.outputs()
         images = planner.node.create_publisher(Image, "/camera/image_raw", 10)
-        camera = planner.node.create_timer(0.005, lambda: images.publish(image(PICTURE)))
+        camera = planner.node.create_timer(0.005, lambda: images.publish(image_message(IMAGE)))
         for _ in range(15):
             assert planner.change_state("deactivate")
             silent_from = len(labels)
@@ -113,7 +113,7 @@ def test_the_node_can_be_stopped_and_started_while_frames_flow() -> None:
         camera.cancel()
         assert planner.change_state("deactivate") and planner.change_state("cleanup")
         assert planner.change_state("configure") and planner.change_state("activate")
-        assert planner.label_of(PICTURE)[0, ::16].tolist() == [1, 0]
+        assert planner.label_of(IMAGE)[0, ::16].tolist() == [1, 0]
 
 
 # --- a model that is not there ---
@@ -133,7 +133,7 @@ def test_a_model_that_is_not_on_disk_fails_configure_and_says_how_to_fetch_it() 
 
         assert planner.set_parameters({"model": "fake"}).successful
         assert planner.change_state("configure") and planner.change_state("activate")
-        assert planner.label_of(PICTURE).any()
+        assert planner.label_of(IMAGE).any()
         planner.diagnosis("model", lambda s: MISSING_MODEL not in s.message, "the error gone")
 
 
@@ -180,7 +180,7 @@ def test_an_invalid_transition_leaves_the_node_as_it_was(state: str, transition:
             assert planner.change_state("configure")
         if state != "active":
             assert planner.change_state("activate")
-        assert planner.label_of(PICTURE)[0, ::16].tolist() == [1, 0]
+        assert planner.label_of(IMAGE)[0, ::16].tolist() == [1, 0]
 
 
 # --- nobody is interested ---
@@ -191,18 +191,18 @@ def test_what_nobody_subscribes_to_is_not_computed(monkeypatch: pytest.MonkeyPat
 
     class Watched(FakeSegmenter):
         def segment(self, batch: Batch, encoded: Any) -> Any:
-            seen.extend(p for p in batch.pictures if p.shape == PICTURE.shape)
+            seen.extend(p for p in batch.images if p.shape == IMAGE.shape)
             return super().segment(batch, encoded)
 
     monkeypatch.setattr("zs_seg_ros.segmenters.fake.FakeSegmenter", Watched)
     with running_node({"classes": ["red"]}) as planner:
         for _ in range(5):
-            planner.send(image(PICTURE))
+            planner.send(image_message(IMAGE))
         status = planner.diagnosis("camera", lambda s: values(s)["frames in"] != "0", "frames in")
         assert values(status)["frames out"] == "0" and seen == []
         assert "nobody subscribes" in status.message
         assert status.level == status.OK
 
-        planner.label_of(PICTURE)
+        planner.label_of(IMAGE)
         assert len(seen) == 1
         planner.diagnosis("camera", lambda s: values(s)["frames out"] == "1", "a frame out")

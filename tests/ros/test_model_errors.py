@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from planner import image, running_node, stripes, values
+from planner import image_message, running_node, stripes, values
 
 from zs_seg_ros.segmenters.fake import FakeSegmenter
 from zs_seg_ros.types import Batch
@@ -16,7 +16,7 @@ GO_ON = threading.Event()
 
 
 class FailsOnYellow(FakeSegmenter):
-    """Fails on the word and on pictures that are yellow all over, and hangs on black ones."""
+    """Fails on the word and on images that are yellow all over, and hangs on black ones."""
 
     def encode(self, vocabulary: Vocabulary) -> Any:
         if "yellow" in vocabulary.names:
@@ -24,10 +24,10 @@ class FailsOnYellow(FakeSegmenter):
         return super().encode(vocabulary)
 
     def segment(self, batch: Batch, encoded: Any) -> Any:
-        if (batch.pictures[0] == stripes("yellow")[0, 0]).all():
+        if (batch.images[0] == stripes("yellow")[0, 0]).all():
             raise RuntimeError("out of colours")
-        if (batch.pictures[0] == stripes("black")[0, 0]).all() and batch.pictures[0].shape[0] < 99:
-            GO_ON.wait(20)  # not the picture that a new vocabulary is tried on
+        if (batch.images[0] == stripes("black")[0, 0]).all() and batch.images[0].shape[0] < 99:
+            GO_ON.wait(20)  # not the image that a new vocabulary is tried on
         return super().segment(batch, encoded)
 
 
@@ -42,7 +42,7 @@ def test_a_frame_on_which_the_model_fails_is_dropped_and_the_next_one_works(
     monkeypatch.setattr("zs_seg_ros.ros.diagnostics.RECENT_S", 1.0)
     with running_node({"classes": ["red"]}) as planner:
         labels = planner.outputs()
-        planner.send(image(stripes("yellow")))
+        planner.send(image_message(stripes("yellow")))
         status = planner.diagnosis_saying("model", "RuntimeError: out of colours", "dropped")
         assert status.level == status.ERROR
         assert labels == [] and planner.state == "active"
@@ -72,7 +72,7 @@ def test_a_model_that_fails_on_the_first_vocabulary_fails_configure() -> None:
 def test_a_model_that_hangs_is_given_up_told_of_and_the_next_frame_is_right() -> None:
     with running_node({"classes": ["red"], "model_timeout": 0.3}) as planner:
         labels = planner.outputs()
-        planner.send(image(stripes("black")))
+        planner.send(image_message(stripes("black")))
         status = planner.diagnosis_saying("model", "did not return within model_timeout (0.3 s)")
         assert status.level == status.ERROR
         assert planner.label_of(stripes("red")).all()

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planner import LATCHED, Planner, image, pixels, running_node, stripes, target, wait_until
+from planner import (
+    LATCHED,
+    Planner,
+    image_message,
+    pixels,
+    running_node,
+    stripes,
+    target,
+    wait_until,
+)
 
 from zs_seg_ros import msg
 
@@ -30,7 +39,9 @@ def test_each_pixel_gets_the_id_of_the_class_that_is_there(planner: Planner) -> 
 
 def test_results_carry_the_header_and_size_of_their_image(planner: Planner) -> None:
     planner.set_vocabulary("red")
-    message = image(stripes("red", "white", height=11, width=7), frame_id="left/optical_frame")
+    message = image_message(
+        stripes("red", "white", height=11, width=7), frame_id="left/optical_frame"
+    )
     for kind, encoding in (("label", "mono8"), ("confidence", "mono8"), ("overlay", "rgb8")):
         result = planner.answer_to(message, kind)
         assert result.header == message.header
@@ -41,7 +52,7 @@ def test_results_carry_the_header_and_size_of_their_image(planner: Planner) -> N
 def test_confidence_is_0_exactly_where_nothing_is_labelled(planner: Planner) -> None:
     planner.set_vocabulary(target("red", threshold=0.4))
     shades = np.random.default_rng(7).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    message = image(shades)
+    message = image_message(shades)
     planner.outputs("confidence")
     label = pixels(planner.answer_to(message))
     confidence = pixels(planner.output_with_stamp_of(message, planner.outputs("confidence")))
@@ -49,25 +60,25 @@ def test_confidence_is_0_exactly_where_nothing_is_labelled(planner: Planner) -> 
     assert ((confidence > 0) == (label > 0)).all()
 
 
-def test_the_overlay_is_the_picture_with_something_drawn_where_it_was_found(
+def test_the_overlay_is_the_image_with_something_drawn_where_it_was_found(
     planner: Planner,
 ) -> None:
     planner.set_vocabulary("red")
-    picture = stripes("white", "red", height=60, width=60)
-    drawn = pixels(planner.answer_to(image(picture), "overlay"))
-    assert (drawn[:, 60:] != picture[:, 60:]).any()
+    image = stripes("white", "red", height=60, width=60)
+    drawn = pixels(planner.answer_to(image_message(image), "overlay"))
+    assert (drawn[:, 60:] != image[:, 60:]).any()
     planner.set_vocabulary("blue")
-    assert (pixels(planner.answer_to(image(picture), "overlay")) == picture).all()
+    assert (pixels(planner.answer_to(image_message(image), "overlay")) == image).all()
 
 
 def test_a_vocabulary_set_by_service_applies_to_the_next_frame(planner: Planner) -> None:
-    picture = stripes("red", "blue")
+    image = stripes("red", "blue")
     planner.set_vocabulary("red")
-    assert (planner.label_of(picture)[0, ::16] == [1, 0]).all()
+    assert (planner.label_of(image)[0, ::16] == [1, 0]).all()
     planner.set_vocabulary("blue")
-    assert (planner.label_of(picture)[0, ::16] == [0, 2]).all()
+    assert (planner.label_of(image)[0, ::16] == [0, 2]).all()
     planner.set_vocabulary("blue", "red")
-    assert (planner.label_of(picture)[0, ::16] == [1, 2]).all()
+    assert (planner.label_of(image)[0, ::16] == [1, 2]).all()
 
 
 def test_prompts_describe_a_class_in_place_of_its_name(planner: Planner) -> None:
@@ -106,20 +117,20 @@ def test_no_id_ever_passes_to_another_name_over_many_changes(planner: Planner) -
 def test_labels_become_mono16_when_an_id_above_254_is_in_force(planner: Planner) -> None:
     many = [f"thing {i}" for i in range(253)]
     planner.set_vocabulary(*many, "red")
-    narrow = planner.answer_to(image(stripes("red", "white")))
+    narrow = planner.answer_to(image_message(stripes("red", "white")))
     assert narrow.encoding == "mono8" and pixels(narrow)[0, 0] == 254
 
     planner.set_vocabulary("red", "blue")
-    wide = planner.answer_to(image(stripes("red", "white", "blue")))
+    wide = planner.answer_to(image_message(stripes("red", "white", "blue")))
     assert wide.encoding == "mono16"
     assert pixels(wide)[0, ::16].tolist() == [254, 0, 256]  # 255 is never given
-    message = image(stripes("blue", "red"))
+    message = image_message(stripes("blue", "red"))
     confidence = planner.answer_to(message, "confidence")
     assert confidence.encoding == "mono8" and pixels(confidence).min() > 0
     assert planner.answer_to(message, "overlay").encoding == "rgb8"
 
     planner.set_vocabulary("red")
-    assert planner.answer_to(image(stripes("red"))).encoding == "mono8"
+    assert planner.answer_to(image_message(stripes("red"))).encoding == "mono8"
 
 
 # --- warnings ---

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from planner import Planner, image, pixels, running_node, stamp, stripes
+from planner import Planner, image_message, pixels, running_node, stamp, stripes
 from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
 from zs_seg_ros import msg
-from zs_seg_ros.bags.bag import Recording, ground_truth_labels, shipped_recording
-from zs_seg_ros.perception.masks import decode_runs, find_objects
+from zs_seg_ros.bags.bag import Bag, ground_truth_labels, shipped_bag
+from zs_seg_ros.perception.masks import decode_runs, extract_objects
 from zs_seg_ros.ros.scene_messages import objects_message
 from zs_seg_ros.types import Segmentation
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
@@ -43,7 +43,7 @@ def test_the_masks_of_all_objects_are_the_label_image(planner: Planner) -> None:
     planner.set_parameters({"min_area": 1, "max_objects": 1000})
     planner.set_vocabulary("red", "blue", "green")
     noise = np.random.default_rng(3).integers(0, 256, (6, 8, 3), np.uint8)
-    message = image(noise.repeat(9, axis=0).repeat(7, axis=1))
+    message = image_message(noise.repeat(9, axis=0).repeat(7, axis=1))
     planner.outputs("objects")
     label = pixels(planner.answer_to(message))
     array = planner.output_with_stamp_of(message, planner.outputs("objects"))
@@ -53,16 +53,16 @@ def test_the_masks_of_all_objects_are_the_label_image(planner: Planner) -> None:
 
 def test_a_message_is_at_most_a_twentieth_of_its_masks_as_images() -> None:
     """With the true masks of the shipped recording, all its names at once."""
-    folder = shipped_recording()
+    folder = shipped_bag()
     names = [label.name for label in ground_truth_labels(folder)]
     vocabulary = Vocabulary().changed_to(TargetClass(name) for name in names)
     message_bytes = image_bytes = 0
-    with Recording(folder) as recording:
-        messages = recording.messages(["/camera/ground_truth/label"])
+    with Bag(folder) as bag:
+        messages = bag.messages(["/camera/ground_truth/label"])
         labels = [pixels(message.content) for message in messages][::20]
     for label in labels:
         certain = np.where(label > 0, 255, 0).astype(np.uint8)
-        objects = find_objects(Segmentation(label, certain), min_area=50, max_objects=100)
+        objects = extract_objects(Segmentation(label, certain), min_area=50, max_objects=100)
         message = objects_message(objects, label.shape, vocabulary, Header())
         message_bytes += len(serialize_message(message))
         image_bytes += len(objects) * label.size
@@ -72,7 +72,7 @@ def test_a_message_is_at_most_a_twentieth_of_its_masks_as_images() -> None:
 
 def test_an_object_says_what_it_is(planner: Planner) -> None:
     planner.set_vocabulary("blue cup", "red mug")
-    message = image(stripes("red", "white", height=24, width=16), frame_id="left/optical")
+    message = image_message(stripes("red", "white", height=24, width=16), frame_id="left/optical")
     array = planner.answer_to(message, "objects")
     assert array.header == message.header
     assert (array.height, array.width, array.vocabulary_version) == (24, 32, 1)
@@ -87,11 +87,11 @@ def test_an_object_says_what_it_is(planner: Planner) -> None:
 
 def test_min_area_and_max_objects_apply_from_the_next_frame(planner: Planner) -> None:
     planner.set_vocabulary("red", "blue")
-    picture = stripes("red", "white", "blue", height=10, width=10)
-    picture = np.concatenate([picture, stripes("red", "white", "white", height=10, width=10)])
+    image = stripes("red", "white", "blue", height=10, width=10)
+    image = np.concatenate([image, stripes("red", "white", "white", height=10, width=10)])
 
     def areas() -> list[int]:
-        return sorted(o.area for o in planner.answer_to(image(picture), "objects").objects)
+        return sorted(o.area for o in planner.answer_to(image_message(image), "objects").objects)
 
     assert areas() == [100, 200]
     assert planner.set_parameters({"min_area": 150}).successful
@@ -102,12 +102,12 @@ def test_min_area_and_max_objects_apply_from_the_next_frame(planner: Planner) ->
 
 def test_a_thing_keeps_its_track_until_the_vocabulary_changes(planner: Planner) -> None:
     planner.set_vocabulary("red")
-    start_ns = image(stripes("red")).header.stamp.sec * 10**9
+    start_ns = image_message(stripes("red")).header.stamp.sec * 10**9
 
     def track(frame: int) -> int:
-        picture = np.full((48, 96, 3), 245, np.uint8)
-        picture[10:34, 4 + frame : 28 + frame] = (220, 30, 30)
-        message = image(picture)
+        image = np.full((48, 96, 3), 245, np.uint8)
+        image[10:34, 4 + frame : 28 + frame] = (220, 30, 30)
+        message = image_message(image)
         stamp(message, start_ns + frame * 10**8)
         [thing] = planner.answer_to(message, "objects").objects
         return int(thing.track_id)
@@ -125,14 +125,14 @@ def test_tracking_can_be_switched_off_while_frames_flow(planner: Planner) -> Non
     planner.set_vocabulary("red")
     assert planner.set_parameters({"track": False}).successful
     for _ in range(4):
-        [thing] = planner.answer_to(image(stripes("red", "white")), "objects").objects
+        [thing] = planner.answer_to(image_message(stripes("red", "white")), "objects").objects
         assert thing.track_id == 0
 
 
 def stages(planner: Planner, output: str, vocabulary: str) -> set[str]:
     """The stages that diagnostics name when only one output is subscribed to."""
     planner.set_vocabulary(vocabulary)
-    planner.answer_to(image(stripes("red", "white")), output)
+    planner.answer_to(image_message(stripes("red", "white")), output)
     status = planner.diagnosis(
         "camera",
         lambda s: any(v.key == "segment (ms)" for v in s.values),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from ament_index_python.packages import get_package_share_directory
-from planner import Planner, image, pixels, running_node, target
+from planner import Planner, image_message, pixels, running_node, target
 from rcl_interfaces.msg import ParameterType
 from rclpy.parameter import Parameter
 
@@ -132,24 +132,24 @@ def test_what_needs_a_new_model_cannot_change_while_one_is_loaded() -> None:
 def test_the_default_threshold_takes_effect_on_the_next_frame() -> None:
     pale_red = np.full((8, 8, 3), (170, 30, 30), np.uint8)  # the model is 0.80 certain
     pale_blue = np.full((8, 8, 3), (30, 60, 170), np.uint8)
-    picture = np.hstack([pale_red, pale_blue])
+    image = np.hstack([pale_red, pale_blue])
     with running_node() as planner:
         planner.set_vocabulary("red", target("blue", threshold=0.6))
-        assert planner.label_of(picture)[0, ::8].tolist() == [1, 2]
+        assert planner.label_of(image)[0, ::8].tolist() == [1, 2]
         assert planner.set_parameters({"default_threshold": 0.9}).successful
-        assert planner.label_of(picture)[0, ::8].tolist() == [0, 2]
+        assert planner.label_of(image)[0, ::8].tolist() == [0, 2]
         assert not planner.set_parameters({"default_threshold": 1.1}).successful
-        assert planner.label_of(picture)[0, ::8].tolist() == [0, 2]
+        assert planner.label_of(image)[0, ::8].tolist() == [0, 2]
         assert planner.set_parameters({"default_threshold": 0.7}).successful
-        assert planner.label_of(picture)[0, ::8].tolist() == [1, 2]
+        assert planner.label_of(image)[0, ::8].tolist() == [1, 2]
 
 
 def test_a_device_that_is_not_there_fails_configure_in_one_sentence(tmp_path: Path) -> None:
     import zs_seg_ros.segmenters.dense.segmenter  # noqa: F401  imports torch, which can take longer than we wait below
 
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "zs_seg_dense"}))
-    wanted = {"model": str(tmp_path), "device": "cuda:7"}
-    with running_node(wanted, state="unconfigured") as planner:
+    requested = {"model": str(tmp_path), "device": "cuda:7"}
+    with running_node(requested, state="unconfigured") as planner:
         assert not planner.change_state("configure")
         assert planner.state == "unconfigured"
         status = planner.diagnosis_saying("model", "'cuda:7' is not there")
@@ -161,7 +161,7 @@ def test_each_camera_has_parameters_of_its_own() -> None:
     with running_node(parameters | {"classes": ["red"]}) as planner:
         assert planner.parameter("left.transport") == "raw"
         assert planner.parameter("arm/wrist.transport") == "compressed"
-        message = image(np.full((4, 4, 3), (220, 30, 30), np.uint8))
+        message = image_message(np.full((4, 4, 3), (220, 30, 30), np.uint8))
         assert pixels(planner.answer_to(message, camera="left")).all()
 
 

@@ -18,9 +18,9 @@ CAUTIONED = {
     "driving": "not a safety function",
     "medical": "not a medical device",
     "mobile_base": "not a safety function",
-    "wildlife": "night pictures",
+    "wildlife": "night images",
 }
-LONGEST_PHRASE_WORDS = 6  # models read 16 tokens (OWLv2) or more
+LONGEST_PROMPT_WORDS = 6  # models read 16 tokens (OWLv2) or more
 
 
 def parameters_of(preset: Path) -> dict[str, object]:
@@ -34,17 +34,17 @@ def test_all_presets_are_installed() -> None:
 
 @pytest.mark.parametrize("preset", PRESETS, ids=NAMES)
 def test_a_preset_is_in_force_after_the_start(preset: Path) -> None:
-    wanted = parameters_of(preset)
-    with running_node(wanted | {"model": "fake"}) as planner:
-        assert set(wanted) <= set(planner.parameter_names())
-        for name in set(wanted) - {"model"}:
-            assert planner.parameter(name) == wanted[name]
+    requested = parameters_of(preset)
+    with running_node(requested | {"model": "fake"}) as planner:
+        assert set(requested) <= set(planner.parameter_names())
+        for name in set(requested) - {"model"}:
+            assert planner.parameter(name) == requested[name]
         vocabulary = planner.get_vocabulary()
     assert vocabulary.version == 1
     assert 10 <= len(vocabulary.classes) <= 20
-    phrases = [phrase for c in vocabulary.classes for phrase in c.prompts or [c.name]]
-    assert len(set(phrases)) == len(phrases), "a phrase of two classes would be found as either"
-    assert all(len(phrase.split()) <= LONGEST_PHRASE_WORDS for phrase in phrases)
+    prompts = [prompt for c in vocabulary.classes for prompt in c.prompts or [c.name]]
+    assert len(set(prompts)) == len(prompts), "a phrase of two classes would be found as either"
+    assert all(len(prompt.split()) <= LONGEST_PROMPT_WORDS for prompt in prompts)
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=NAMES)

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from planner import TIMEOUT_S, Planner, image, pixels, stripes, target, wait_until
+from planner import TIMEOUT_S, Planner, image_message, pixels, stripes, target, wait_until
 
-PICTURE = stripes("red", "blue")
+IMAGE = stripes("red", "blue")
 PATIENCE_S = 10.0
 """Three seconds on an idle machine."""
 
@@ -110,7 +110,7 @@ def test_ctrl_c_while_frames_flow_ends_it_with_exit_code_0(planner: Planner) -> 
         planner.wait_for_state("active")
         planner.outputs()
         for _ in range(20):
-            planner.send(image(PICTURE))
+            planner.send(image_message(IMAGE))
         process.send_signal(signal.SIGINT)
         code, output = ended(process)
     assert code == 0, output
@@ -183,7 +183,7 @@ def test_label_images_of_the_words_in_a_parameter_file_arrive_in_another_process
 
         def answered() -> bool:
             # Again and again: the node may see our subscription a moment after we see its publisher.
-            planner.send(image(PICTURE, frame_id="left_optical"), camera="left")
+            planner.send(image_message(IMAGE, frame_id="left_optical"), camera="left")
             time.sleep(0.05)
             return bool(labels)
 

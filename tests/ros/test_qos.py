@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 import pytest
 import rclpy
-from planner import BEST_EFFORT, LATCHED, image, running_node, stripes, wait_until
+from planner import BEST_EFFORT, LATCHED, image_message, running_node, stripes, wait_until
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
-PICTURE = stripes("red", "blue")
+IMAGE = stripes("red", "blue")
 RELIABLE = 1
 
 
@@ -21,7 +21,7 @@ def test_a_camera_is_heard_whatever_it_offers(qos: object, reliability: str) -> 
     parameters = {"classes": ["red"], "camera.reliability": reliability}
     with running_node(parameters) as planner:
         labels = planner.outputs()
-        frame = image(PICTURE)
+        frame = image_message(IMAGE)
         planner.send(frame, qos=qos)
         label = planner.output_with_stamp_of(frame, labels)
         assert set(label.data) == {0, 1}
@@ -45,7 +45,7 @@ def test_publishers_that_come_and_go_are_followed() -> None:
         best_effort = planner.node.create_publisher(Image, "/camera/image_raw", BEST_EFFORT)
         for publisher in (best_effort, reliable):
             wait_until(publisher.get_subscription_count, "a subscription")
-            publisher.publish(frame := image(PICTURE))
+            publisher.publish(frame := image_message(IMAGE))
             planner.output_with_stamp_of(frame, labels)
 
         planner.node.destroy_publisher(best_effort)
@@ -56,7 +56,7 @@ def test_publishers_that_come_and_go_are_followed() -> None:
 
         wait_until(asks_for_reliable, "a reliable subscription")
         wait_until(reliable.get_subscription_count, "a subscription")
-        reliable.publish(frame := image(PICTURE))
+        reliable.publish(frame := image_message(IMAGE))
         planner.output_with_stamp_of(frame, labels)
 
 
@@ -65,7 +65,7 @@ def test_a_mismatch_that_was_asked_for_is_reported_with_the_remedy() -> None:
     with running_node(parameters) as planner:
         planner.outputs()
         images = planner.node.create_publisher(Image, "/camera/image_raw", BEST_EFFORT)
-        images.publish(image(PICTURE))
+        images.publish(image_message(IMAGE))
         status = planner.diagnosis_saying(
             "camera", "QoS mismatch", "/camera/image_raw", "camera.reliability", "best_effort"
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from planner import Planner, image, running_node, stripes, target
+from planner import Planner, image_message, running_node, stripes, target
 from sensor_msgs.msg import Image
 
 from zs_seg_ros import msg
@@ -26,8 +26,8 @@ def _broken_exemplar() -> msg.TargetClass:
 
 
 def _exemplar_with_small_mask() -> msg.TargetClass:
-    mask = image(np.ones((2, 2), np.uint8), "mono8")
-    exemplar = msg.Exemplar(image=image(stripes("red")), mask=mask)
+    mask = image_message(np.ones((2, 2), np.uint8), "mono8")
+    exemplar = msg.Exemplar(image=image_message(stripes("red")), mask=mask)
     return msg.TargetClass(name="mug", exemplars=[exemplar])
 
 
@@ -72,7 +72,7 @@ def test_a_refused_change_says_why_and_leaves_the_old_vocabulary_in_force(
 
 def test_a_vocabulary_that_the_model_cannot_use_is_refused(planner: Planner) -> None:
     before = planner.get_vocabulary()
-    exemplar = msg.Exemplar(image=image(stripes("red")))
+    exemplar = msg.Exemplar(image=image_message(stripes("red")))
     answer = planner.set_vocabulary(msg.TargetClass(name="mug", exemplars=[exemplar]))
     assert not answer.success and "fake cannot use" in answer.message
     assert planner.get_vocabulary() == before

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 
 import pytest
-from planner import Planner, image, repeating, running_node, stripes, target, wait_until
+from planner import Planner, image_message, repeating, running_node, stripes, target, wait_until
 
 from zs_seg_ros import msg, srv
 
 CLIENTS, CHANGES_OF_EACH = 4, 250
 COLOURS = ("red", "green", "blue", "yellow")
-PICTURE = stripes(*COLOURS, height=16, width=8)
+IMAGE = stripes(*COLOURS, height=16, width=8)
 
 
 def words_of(client: int, number: int) -> list[msg.TargetClass]:
@@ -36,7 +36,7 @@ def test_a_storm_of_changes_loses_none_and_mixes_nothing_up(
 
         threads = [threading.Thread(target=change, args=(client,)) for client in range(CLIENTS)]
         try:
-            with repeating(lambda: planner.send(image(PICTURE)), 30):
+            with repeating(lambda: planner.send(image_message(IMAGE)), 30):
                 for thread in threads:
                     thread.start()
                 for thread in threads:

@@ -19,7 +19,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
-from zs_seg_ros.bags.bag import Recording, shipped_recording
+from zs_seg_ros.bags.bag import Bag, shipped_bag
 
 TIMEOUT_S = 30.0
 RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
@@ -109,7 +109,7 @@ def short_recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("recordings") / "short"
     with (
-        Recording(shipped_recording()) as whole,
+        Bag(shipped_bag()) as whole,
         Writer(folder, version=8, storage_plugin=StoragePlugin.MCAP) as writer,
     ):
         reader = whole._reader
@@ -143,8 +143,8 @@ def test_it_publishes_every_topic_with_one_stamp_a_frame_and_ends_on_sigint() ->
 
 
 def test_the_pixels_are_those_of_the_recording(short_recording: Path) -> None:
-    with Recording(short_recording) as recording:
-        recorded = [m.content.data.tobytes() for m in recording.messages(["/camera/image_raw"])]
+    with Bag(short_recording) as bag:
+        recorded = [m.content.data.tobytes() for m in bag.messages(["/camera/image_raw"])]
     with tabletop_camera(f"recording:={short_recording}"), viewer() as watching:
         stamps = watching.watch(frames=4)
         shown = [bytes(watching.images["image_raw"][stamp].data) for stamp in stamps]
@@ -155,8 +155,8 @@ def test_it_starts_again_at_the_end(short_recording: Path) -> None:
     parameters = (f"recording:={short_recording}", "rate_hz:=50.0")
     with tabletop_camera(*parameters), viewer() as watching:
         stamps = watching.watch(frames=9)
-    pictures = {bytes(watching.images["image_raw"][stamp].data) for stamp in stamps}
-    assert len(pictures) == 3
+    images = {bytes(watching.images["image_raw"][stamp].data) for stamp in stamps}
+    assert len(images) == 3
 
 
 def test_without_loop_it_falls_silent_and_still_ends_on_sigterm(short_recording: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from planner import Planner, image, running_node, stamp, stripes, values, wait_until
+from planner import Planner, image_message, running_node, stamp, stripes, values, wait_until
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo
@@ -15,7 +15,7 @@ from test_depth import camera_info, depth_image
 
 from zs_seg_ros import msg
 
-PICTURE = stripes("red", "white", height=24, width=24)
+IMAGE = stripes("red", "white", height=24, width=24)
 HOUR_NS = 3_600 * 10**9
 
 
@@ -24,7 +24,7 @@ def show(planner: Planner, stamps_ns: Sequence[int]) -> list[msg.ObjectMaskArray
     received = planner.outputs("objects")
     found = []
     for stamp_ns in stamps_ns:
-        message, count = image(PICTURE), len(received)
+        message, count = image_message(IMAGE), len(received)
         stamp(message, stamp_ns)
         planner.send(message)
         found.append(planner.wait_for_more(received, count)[-1])
@@ -68,12 +68,12 @@ def test_depth_with_stamps_of_zero_is_paired_with_the_newest() -> None:
     with running_node({"camera.depth": True, "classes": ["red"]}) as planner:
         objects = planner.outputs("objects")
         info: CameraInfo = camera_info()
-        info.height, info.width = PICTURE.shape[:2]
+        info.height, info.width = IMAGE.shape[:2]
         info.k[2], info.k[5] = 24.0, 12.0
         for metres in (1.0, 2.0, 3.0):
-            message, count = image(PICTURE), len(objects)
+            message, count = image_message(IMAGE), len(objects)
             stamp(message, 0)
-            depth = np.full(PICTURE.shape[:2], metres, np.float32)
+            depth = np.full(IMAGE.shape[:2], metres, np.float32)
             planner.send_depth(depth_image(depth, message), info)
             time.sleep(0.3)  # nothing tells when the node has it
             planner.send(message)
@@ -96,7 +96,7 @@ def test_simulated_time_that_stands_still_or_jumps_stops_nothing() -> None:
         assert planner.set_parameters(
             {"use_sim_time": Parameter("use_sim_time", value=False)}
         ).successful
-        assert planner.label_of(PICTURE).any()
+        assert planner.label_of(IMAGE).any()
 
 
 def test_old_frames_are_told_of_and_new_ones_end_that() -> None:

@@ -60,8 +60,8 @@ def test_rviz_shows_overlay_cloud_and_markers_in_the_frame_of_the_recording() ->
     shown = {display["Topic"]["Value"] for display in displays_with_a_topic()}
     assert shown == {f"/zs_seg/camera/{output}" for output in ("overlay", "points", "markers")}
     assert {display["Class"] for display in rviz()["Displays"]} >= WITHOUT_TOPIC
-    recording = (CONFIG.parent / "recordings/tabletop/README.md").read_text()
-    assert f"`{rviz()['Global Options']['Fixed Frame']}` → `camera_link`" in recording
+    bag = (CONFIG.parent / "recordings/tabletop/README.md").read_text()
+    assert f"`{rviz()['Global Options']['Fixed Frame']}` → `camera_link`" in bag
 
 
 def test_a_panel_of_foxglove_gets_messages(planner: Planner) -> None:

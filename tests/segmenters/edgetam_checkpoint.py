@@ -46,7 +46,7 @@ class FewLayers(PreTrainedModel):
 
 
 def write_edgetam(folder: Path, seed: int = 1) -> None:
-    """Pictures of 64x64."""
+    """Images of 64x64."""
     AutoConfig.register("few_layers_for_tests", FewLayersConfig, exist_ok=True)
     AutoModel.register(FewLayersConfig, FewLayers, exist_ok=True)
     settings = small_sam2_config().to_dict()

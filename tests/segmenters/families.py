@@ -36,10 +36,10 @@ class Family:
     """One family.
 
     write: puts a checkpoint into an empty folder and returns the name to load. threshold: at which it finds something
-    in about a tenth to nine tenths of a picture of noise. fused: its text encoder or decoder sees all classes at
+    in about a tenth to nine tenths of an image of noise. fused: its text encoder or decoder sees all classes at
     once, so that a class may depend on the others; the page on models says so. classes: the only names that it knows,
     empty for any words. half_agreement: the least share of pixels whose label is the same in 16 bits. exemplars:
-    whether it takes pictures in place of words.
+    whether it takes images in place of words.
     """
 
     name: str
@@ -54,10 +54,10 @@ class Family:
         """Different class names that it can look for."""
         if self.classes:
             return list(self.classes[:count])
-        phrases = [
+        prompts = [
             f"{a} {b} {c}" for a in WORDS[:6] for b in WORDS[:6] for c in WORDS[6:] if a != b
         ]
-        return phrases[::7][:count] if count <= 17 else phrases[:count]
+        return prompts[::7][:count] if count <= 17 else prompts[:count]
 
 
 def write_small_dense(folder: Path) -> str:

@@ -69,7 +69,7 @@ def test_a_plot_without_matplotlib_is_one_sentence(
     assert "pip install matplotlib" in line
 
 
-def test_a_plot_is_a_picture(clipseg: str, tmp_path: Path) -> None:
+def test_a_plot_is_a_image(clipseg: str, tmp_path: Path) -> None:
     plot = tmp_path / "plot.png"
     assert main(["bench", clipseg, *SMALL, "1", "2", "--plot", str(plot)]) == 0
     assert plot.read_bytes().startswith(b"\x89PNG")

@@ -24,7 +24,7 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import BOX_SEGMENTERS, DETECTORS, load_segmenter
 from zs_seg_ros.testing.owlv2 import small_owlv2_config, write_owlv2
 from zs_seg_ros.testing.sam_hq import small_sam_hq_config, write_sam_hq
-from zs_seg_ros.types import Batch, Box, Picture, Segmentation
+from zs_seg_ros.types import Batch, Box, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 CPU = LoadOptions(device="cpu")
@@ -43,27 +43,27 @@ class GivenBoxes(Detector[tuple[str, ...]]):
     def __init__(self, *things: Found) -> None:
         self.things = things
 
-    def encode(self, phrases: Sequence[str]) -> tuple[str, ...]:
-        return tuple(phrases)
+    def encode(self, prompts: Sequence[str]) -> tuple[str, ...]:
+        return tuple(prompts)
 
     def detect(
         self,
-        pictures: Sequence[Picture],
+        images: Sequence[RgbImage],
         encoded: tuple[str, ...],
         thresholds: NDArray[np.float32],
     ) -> list[Boxes]:
         found = [
             (corners, score, index)
-            for score, phrase, corners in self.things
-            for index, wanted in enumerate(encoded)
-            if phrase == wanted and score >= thresholds[index]
+            for score, prompt, corners in self.things
+            for index, requested in enumerate(encoded)
+            if prompt == requested and score >= thresholds[index]
         ]
         boxes = Boxes(
             torch.tensor([corners for corners, _, _ in found]).view(-1, 4),
             torch.tensor([score for _, score, _ in found]),
             torch.tensor([index for _, _, index in found], dtype=torch.int64),
         )
-        return [boxes] * len(pictures)
+        return [boxes] * len(images)
 
 
 class FilledBoxes(BoxSegmenter):
@@ -71,11 +71,11 @@ class FilledBoxes(BoxSegmenter):
 
     model = "filled boxes"
 
-    def masks(self, pictures: Sequence[Picture], boxes: Sequence[Tensor]) -> list[Tensor]:
+    def masks(self, images: Sequence[RgbImage], boxes: Sequence[Tensor]) -> list[Tensor]:
         found = []
         self.count = sum(len(corners) for corners in boxes)
-        for picture, corners in zip(pictures, boxes, strict=True):
-            masks = torch.full((len(corners), *picture.shape[:2]), -1.0)
+        for image, corners in zip(images, boxes, strict=True):
+            masks = torch.full((len(corners), *image.shape[:2]), -1.0)
             for mask, (left, top, right, bottom) in zip(masks, corners.round().int(), strict=True):
                 mask[top:bottom, left:right] = 1
             found.append(masks)
@@ -148,10 +148,10 @@ def test_a_class_has_one_threshold_for_all_its_phrases() -> None:
     assert len(things(segment(*found, classes=(easy, "duck"), threshold=0.9))) == 2
 
 
-def test_boxes_are_cut_to_the_picture_and_those_outside_are_left_out() -> None:
+def test_boxes_are_cut_to_the_image_and_those_outside_are_left_out() -> None:
     result = segment(
         (0.6, "mug", (-20, -3, 10, 10)),
-        (0.7, "mug", (5, 48, 30, 64)),  # in what a detector fills a picture up with
+        (0.7, "mug", (5, 48, 30, 64)),  # in what a detector fills an image up with
         (0.8, "mug", (60, 40, 90, 90)),
         classes=("mug",),
     )
@@ -184,13 +184,13 @@ def pair(folders: tuple[Path, Path]) -> BoxesThenMasks:
 
 
 @torch.inference_mode()
-def reference(folders: tuple[Path, Path], phrase: str, threshold: float) -> list[Tensor]:
-    """transformers' own way from a picture and a phrase to binary masks, the most certain first."""
+def reference(folders: tuple[Path, Path], prompt: str, threshold: float) -> list[Tensor]:
+    """transformers' own way from an image and a phrase to binary masks, the most certain first."""
     reader = Owlv2Processor(
         Owlv2ImageProcessorPil.from_pretrained(folders[0]),
         CLIPTokenizer.from_pretrained(folders[0]),
     )
-    inputs = reader(text=[[phrase]], images=PHOTO, return_tensors="pt")
+    inputs = reader(text=[[prompt]], images=PHOTO, return_tensors="pt")
     outputs = Owlv2ForObjectDetection.from_pretrained(folders[0]).eval()(**inputs)
     [found] = reader.post_process_grounded_object_detection(outputs, threshold, [SIZE])
     limits = torch.tensor([SIZE[1], SIZE[0]] * 2)
@@ -212,7 +212,7 @@ def reference(folders: tuple[Path, Path], phrase: str, threshold: float) -> list
 def test_the_things_of_a_pair_equal_the_reference_pipeline(
     folders: tuple[Path, Path], pair: BoxesThenMasks
 ) -> None:
-    """Number, order and masks, from the picture and one phrase; one, as the reference gives a box one phrase only."""
+    """Number, order and masks, from the image and one phrase; one, as the reference gives a box one phrase only."""
     vocabulary = Vocabulary().changed_to([TargetClass("red mug")])
     batch = Batch((PHOTO,), vocabulary.thresholds(0.3))
     [result] = pair.segment(batch, pair.encode(vocabulary))
@@ -225,7 +225,7 @@ def test_the_things_of_a_pair_equal_the_reference_pipeline(
         assert (whole != mask.numpy()).mean() <= 1e-3  # 3 pixels
 
 
-def test_text_is_encoded_once_per_vocabulary_and_a_picture_once_per_model(
+def test_text_is_encoded_once_per_vocabulary_and_an_image_once_per_model(
     pair: BoxesThenMasks,
 ) -> None:
     owlv2, sam_hq = pair.detector._network.owlv2, pair.box_segmenter._network
@@ -319,15 +319,15 @@ def test_a_revision_of_a_pair_holds_one_for_each(
     revision: str,
     expected: tuple[str, str],
 ) -> None:
-    wanted: list[str] = []
+    requested: list[str] = []
 
     def find(model: str, revision: str = "") -> Path:
-        wanted.append(revision)
-        return folders[len(wanted) - 1]
+        requested.append(revision)
+        return folders[len(requested) - 1]
 
-    monkeypatch.setattr("zs_seg_ros.segmenters.find_checkpoint", find)
+    monkeypatch.setattr("zs_seg_ros.segmenters.registry.find_checkpoint", find)
     load_segmenter("a/b + c/d", LoadOptions(device="cpu", revision=revision))
-    assert tuple(wanted) == expected
+    assert tuple(requested) == expected
 
 
 def test_one_revision_for_a_pair_is_refused(folders: tuple[Path, Path]) -> None:

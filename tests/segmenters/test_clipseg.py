@@ -29,7 +29,7 @@ from zs_seg_ros.types import Batch
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 SMALL_SIDE = 64
-PHRASES = (
+PROMPTS = (
     "red mug",
     "blue car",
     "duck",
@@ -78,18 +78,18 @@ def test_logits_of_the_published_shape_equal_the_reference(tmp_path: Path) -> No
     write_clipseg(tmp_path, published_clipseg_config(), 352, words=("red", "mug", "blue", "car"))
     model, processor = reference(tmp_path)
     prepared = pixels(352)
-    for phrases in (PHRASES, PHRASES[:1]):
+    for prompts in (PROMPTS, PROMPTS[:1]):
         segmenter = load(
             tmp_path
         )  # phrases encoded before, beside others, would differ in the last bits
-        tokens = processor.tokenizer(list(phrases), padding=True, return_tensors="pt")
+        tokens = processor.tokenizer(list(prompts), padding=True, return_tensors="pt")
         with torch.inference_mode():
             expected = model(
-                pixel_values=prepared.expand(len(phrases), -1, -1, -1), **tokens
+                pixel_values=prepared.expand(len(prompts), -1, -1, -1), **tokens
             ).logits
-        features = segmenter.encode(words(*phrases)).features.conditional
+        features = segmenter.encode(words(*prompts)).features.conditional
         found = segmenter.logits(prepared, features)[0]
-        assert found.shape == (len(phrases), 352, 352)
+        assert found.shape == (len(prompts), 352, 352)
         assert expected.std() > 1, "the comparison means nothing when all logits are alike"
         torch.testing.assert_close(found, expected.view_as(found), rtol=0, atol=1e-5)
 
@@ -134,8 +134,8 @@ def test_labels_equal_those_of_the_reference_pipeline(
     )
     with torch.inference_mode():
         logits = model(**inputs).logits[None]
-    certainty, best = functional.interpolate(logits, size, mode="bilinear")[0].sigmoid().max(dim=0)
-    expected = torch.where(certainty > 0.5, best + 1, 0).numpy()
+    confidence, best = functional.interpolate(logits, size, mode="bilinear")[0].sigmoid().max(dim=0)
+    expected = torch.where(confidence > 0.5, best + 1, 0).numpy()
     (result,) = segment(segmenter, vocabulary, photo)
     assert len(np.unique(expected)) == 3
     assert (result.label == expected).mean() > equal
@@ -144,12 +144,12 @@ def test_labels_equal_those_of_the_reference_pipeline(
 # -- the arithmetic is done once ---------------------------------------------------------------------------
 
 
-def test_the_picture_is_encoded_once_and_no_further_than_needed(
+def test_the_image_is_encoded_once_and_no_further_than_needed(
     segmenter: ClipSegSegmenter,
 ) -> None:
     vision = segmenter.network.model.clip.vision_model
     last = max(segmenter.network.model.config.extract_layers)
-    encoded = segmenter.encode(words(*PHRASES))
+    encoded = segmenter.encode(words(*PROMPTS))
     batch = Batch((noise(),), encoded.vocabulary.thresholds(0.5))
     counts = []
     for layer in vision.encoder.layers:
@@ -163,16 +163,16 @@ def test_the_picture_is_encoded_once_and_no_further_than_needed(
 def test_phrases_are_encoded_once(folder: Path) -> None:
     segmenter = load(folder)
     with calls_of(segmenter.network.model.clip.text_model) as calls:
-        encoded = segmenter.encode(words(*PHRASES))
+        encoded = segmenter.encode(words(*PROMPTS))
         assert len(calls) == 1
         batch = Batch((noise(), noise()), encoded.vocabulary.thresholds(0.5))
         for _ in range(3):
             segmenter.segment(batch, encoded)
         assert len(calls) == 1
-        again = segmenter.encode(words(*reversed(PHRASES)))
+        again = segmenter.encode(words(*reversed(PROMPTS)))
         assert len(calls) == 1
         assert torch.equal(again.features.conditional, encoded.features.conditional.flip(0))
-        segmenter.encode(words(*PHRASES, "something new"))
+        segmenter.encode(words(*PROMPTS, "something new"))
         assert len(calls) == 2
 
 
@@ -186,11 +186,11 @@ def test_a_class_does_not_depend_on_order_or_presence_of_others(
         features = segmenter.encode(words(*names)).features.conditional
         return dict(zip(names, segmenter.logits(pixels(), features)[0], strict=True))
 
-    together, reversed_order, alone = logits(*PHRASES), logits(*PHRASES[::-1]), logits(PHRASES[1])
-    for name in PHRASES:
+    together, reversed_order, alone = logits(*PROMPTS), logits(*PROMPTS[::-1]), logits(PROMPTS[1])
+    for name in PROMPTS:
         torch.testing.assert_close(reversed_order[name], together[name], rtol=0, atol=1e-4)
-    torch.testing.assert_close(alone[PHRASES[1]], together[PHRASES[1]], rtol=0, atol=1e-4)
-    assert not torch.allclose(together[PHRASES[0]], together[PHRASES[1]], atol=1e-2)
+    torch.testing.assert_close(alone[PROMPTS[1]], together[PROMPTS[1]], rtol=0, atol=1e-4)
+    assert not torch.allclose(together[PROMPTS[0]], together[PROMPTS[1]], atol=1e-2)
 
 
 def test_a_class_with_several_phrases_is_as_certain_as_its_best(
@@ -234,14 +234,14 @@ def test_a_phrase_longer_than_the_model_reads_is_refused(segmenter: ClipSegSegme
         segmenter.encode(words("x " * 75 + "x"))
 
 
-# -- pictures ----------------------------------------------------------------------------------------------
+# -- images ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 500), (64, 64), (97, 41), (240, 320)])
-def test_labels_have_the_size_of_the_picture(
+def test_labels_have_the_size_of_the_image(
     segmenter: ClipSegSegmenter, size: tuple[int, int]
 ) -> None:
-    vocabulary = words(*PHRASES)
+    vocabulary = words(*PROMPTS)
     (result,) = segment(segmenter, vocabulary, noise(*size))
     assert result.label.shape == result.confidence.shape == size
     assert result.label.dtype == result.confidence.dtype == np.uint8
@@ -266,11 +266,11 @@ def test_ids_above_254_make_16_bit_labels(segmenter: ClipSegSegmenter) -> None:
     assert set(np.unique(result.label)) == {0, vocabulary.ids[0]}
 
 
-def test_a_batch_equals_its_single_pictures(segmenter: ClipSegSegmenter) -> None:
-    pictures = [noise(30, 50, seed=1), noise(64, 64, seed=2), noise(90, 20, seed=3)]
-    together = segment(segmenter, words(*PHRASES), *pictures)
-    for one, result in zip(pictures, together, strict=True):
-        (alone,) = segment(segmenter, words(*PHRASES), one)
+def test_a_batch_equals_its_single_images(segmenter: ClipSegSegmenter) -> None:
+    images = [noise(30, 50, seed=1), noise(64, 64, seed=2), noise(90, 20, seed=3)]
+    together = segment(segmenter, words(*PROMPTS), *images)
+    for one, result in zip(images, together, strict=True):
+        (alone,) = segment(segmenter, words(*PROMPTS), one)
         assert np.array_equal(alone.label, result.label)
         assert np.array_equal(alone.confidence, result.confidence)
 
@@ -280,14 +280,14 @@ def test_a_bgr_view_gives_what_its_rgb_copy_gives(segmenter: ClipSegSegmenter) -
     view, copy = bgr[..., ::-1], bgr[..., ::-1].copy()
     assert view.strides[2] < 0
     (of_view,), (of_copy,), (of_bgr,) = (
-        segment(segmenter, words(*PHRASES), p) for p in (view, copy, bgr)
+        segment(segmenter, words(*PROMPTS), p) for p in (view, copy, bgr)
     )
     assert np.array_equal(of_view.label, of_copy.label)
     assert not np.array_equal(of_view.label, of_bgr.label)
 
 
-def test_the_same_picture_gives_the_same_answer_twice(segmenter: ClipSegSegmenter) -> None:
-    (first,), (second,) = (segment(segmenter, words(*PHRASES), noise()) for _ in range(2))
+def test_the_same_image_gives_the_same_answer_twice(segmenter: ClipSegSegmenter) -> None:
+    (first,), (second,) = (segment(segmenter, words(*PROMPTS), noise()) for _ in range(2))
     assert np.array_equal(first.label, second.label)
     assert np.array_equal(first.confidence, second.confidence)
 
@@ -372,8 +372,8 @@ def test_half_precision_is_close_to_full(
     folder: Path, segmenter: ClipSegSegmenter, precision: str
 ) -> None:
     half = load(folder, precision=precision)
-    (expected,) = segment(segmenter, words(*PHRASES), noise(64, 64))
-    (found,) = segment(half, words(*PHRASES), noise(64, 64))
+    (expected,) = segment(segmenter, words(*PROMPTS), noise(64, 64))
+    (found,) = segment(half, words(*PROMPTS), noise(64, 64))
     assert (found.label == expected.label).mean() > 0.95
     difference = found.confidence.astype(int) - expected.confidence
     assert np.abs(difference[found.label == expected.label]).mean() < 4
@@ -385,10 +385,10 @@ def test_a_gpu_agrees_with_the_cpu(
     folder: Path, segmenter: ClipSegSegmenter, precision: str
 ) -> None:
     on_gpu = load_segmenter(str(folder), LoadOptions(device="cuda", precision=precision))
-    vocabulary, pictures = words(*PHRASES), (noise(90, 120, seed=1), noise(64, 64, seed=2))
+    vocabulary, images = words(*PROMPTS), (noise(90, 120, seed=1), noise(64, 64, seed=2))
     encoded = on_gpu.encode(vocabulary)
-    found = on_gpu.segment(Batch(pictures, vocabulary.thresholds(0.5)), encoded)
-    for one, expected in zip(found, segment(segmenter, vocabulary, *pictures), strict=True):
+    found = on_gpu.segment(Batch(images, vocabulary.thresholds(0.5)), encoded)
+    for one, expected in zip(found, segment(segmenter, vocabulary, *images), strict=True):
         assert (one.label == expected.label).mean() > 0.95
     on_gpu.close()
 

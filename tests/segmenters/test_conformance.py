@@ -18,7 +18,7 @@ from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters.base import Segmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
-from zs_seg_ros.segmenters.shared.per_image_threads import SideBySide
+from zs_seg_ros.segmenters.shared.per_image_threads import PerImageThreads
 from zs_seg_ros.types import Batch, DetectedObject, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
@@ -32,10 +32,10 @@ class Loaded:
     segmenter: Segmenter
 
     def segment(
-        self, vocabulary: Vocabulary, *pictures: NDArray[np.uint8], threshold: float | None = None
+        self, vocabulary: Vocabulary, *images: NDArray[np.uint8], threshold: float | None = None
     ) -> list[Segmentation]:
         least = self.family.threshold if threshold is None else threshold
-        return segment(self.segmenter, vocabulary, *pictures, threshold=least)
+        return segment(self.segmenter, vocabulary, *images, threshold=least)
 
 
 @pytest.fixture(scope="module", params=FAMILIES, ids=lambda family: family.name)
@@ -70,7 +70,7 @@ def same_label(one: Segmentation, other: Segmentation) -> float:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
-def test_the_answer_has_the_size_of_the_picture(loaded: Loaded, size: tuple[int, int]) -> None:
+def test_the_answer_has_the_size_of_the_image(loaded: Loaded, size: tuple[int, int]) -> None:
     vocabulary = words(*loaded.family.names(3))
     [result] = loaded.segment(vocabulary, blots(*size))
     check(result, size, vocabulary.ids)
@@ -82,32 +82,32 @@ def test_something_is_found_and_something_is_not(loaded: Loaded) -> None:
     assert 0.02 < (result.label > 0).mean() < 0.98
 
 
-def test_the_same_picture_twice_gives_the_same_answer(loaded: Loaded) -> None:
+def test_the_same_image_twice_gives_the_same_answer(loaded: Loaded) -> None:
     vocabulary = words(*loaded.family.names(3))
     [first], [second] = loaded.segment(vocabulary, blots()), loaded.segment(vocabulary, blots())
     assert np.array_equal(first.label, second.label)
     assert np.array_equal(first.confidence, second.confidence)
 
 
-def test_a_batch_is_as_good_as_its_pictures_one_by_one(loaded: Loaded) -> None:
+def test_a_batch_is_as_good_as_its_images_one_by_one(loaded: Loaded) -> None:
     vocabulary = words(*loaded.family.names(4))
-    pictures = [blots(48, 64, 1), blots(90, 40, 2), blots(48, 64, 3)]
-    together = loaded.segment(vocabulary, *pictures)
+    images = [blots(48, 64, 1), blots(90, 40, 2), blots(48, 64, 3)]
+    together = loaded.segment(vocabulary, *images)
     assert len(together) == 3
-    for result, one in zip(together, pictures, strict=True):
+    for result, one in zip(together, images, strict=True):
         [alone] = loaded.segment(vocabulary, one)
         assert same_label(result, alone) > 0.99  # sums may be added up in another order
         assert len(result.instances or ()) == len(alone.instances or ())
 
 
-def test_pictures_side_by_side_are_as_good_as_one_by_one(
+def test_images_side_by_side_are_as_good_as_one_by_one(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vocabulary = words(*loaded.family.names(4))
-    pictures = [blots(48, 64, 1), blots(90, 40, 2), blots(48, 64, 3)]
-    expected = [loaded.segment(vocabulary, one)[0] for one in pictures]
-    monkeypatch.setattr(loaded.segmenter, "_side_by_side", SideBySide(2))
-    for result, alone in zip(loaded.segment(vocabulary, *pictures), expected, strict=True):
+    images = [blots(48, 64, 1), blots(90, 40, 2), blots(48, 64, 3)]
+    expected = [loaded.segment(vocabulary, one)[0] for one in images]
+    monkeypatch.setattr(loaded.segmenter, "_per_image_threads", PerImageThreads(2))
+    for result, alone in zip(loaded.segment(vocabulary, *images), expected, strict=True):
         assert np.array_equal(result.label, alone.label)
         assert np.array_equal(result.confidence, alone.confidence)
 
@@ -131,7 +131,7 @@ def test_a_class_does_not_depend_on_the_presence_of_others(loaded: Loaded) -> No
         [alone] = loaded.segment(words(name), blots())
         if together.instances is not None and alone.instances is not None:
             mine = [thing for thing in together.instances if thing.class_id == class_id]
-            assert_same_things(mine, list(alone.instances))
+            assert_same_instances(mine, list(alone.instances))
         # What it has among others it has alone; what it has lost, a more certain class has.
         has = together.label == class_id
         assert (alone.label[has] > 0).mean() > 0.99 if has.any() else True
@@ -140,7 +140,7 @@ def test_a_class_does_not_depend_on_the_presence_of_others(loaded: Loaded) -> No
         assert surer.mean() > 0.99 if lost.any() else True
 
 
-def assert_same_things(one: list[DetectedObject], other: list[DetectedObject]) -> None:
+def assert_same_instances(one: list[DetectedObject], other: list[DetectedObject]) -> None:
     assert len(one) == len(other)
     for mine, yours in zip(one, other, strict=True):
         assert mine.score == pytest.approx(yours.score, abs=1e-4)
@@ -263,7 +263,7 @@ def test_damaged_weights_are_one_sentence(loaded: Loaded, damage: object, tmp_pa
         file.write_bytes(before)
 
 
-def test_example_pictures_are_used_or_refused_in_one_sentence(loaded: Loaded) -> None:
+def test_example_images_are_used_or_refused_in_one_sentence(loaded: Loaded) -> None:
     [name] = loaded.family.names(1)
     shown = Vocabulary().changed_to([TargetClass(name, exemplars=(Exemplar(blots(40, 40)),))])
     if loaded.family.exemplars:

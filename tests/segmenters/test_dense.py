@@ -61,11 +61,11 @@ def test_the_working_size_keeps_proportions_and_area() -> None:
     assert height * width <= 2 * 76800
 
 
-def test_a_batch_equals_its_single_pictures(segmenter: Segmenter) -> None:
+def test_a_batch_equals_its_single_images(segmenter: Segmenter) -> None:
     vocabulary = words("red mug", "blue ball")
-    pictures = [noise(64, 64, 1), noise(48, 96, 2), noise(64, 64, 3)]
-    together = segment(segmenter, vocabulary, *pictures)
-    for one, alone in zip(together, pictures, strict=True):
+    images = [noise(64, 64, 1), noise(48, 96, 2), noise(64, 64, 3)]
+    together = segment(segmenter, vocabulary, *images)
+    for one, alone in zip(together, images, strict=True):
         (expected,) = segment(segmenter, vocabulary, alone)
         same = (one.label == expected.label).mean()
         assert same > 0.999  # batched convolutions may add up in another order
@@ -116,23 +116,23 @@ def test_folding_the_normalisation_changes_nothing(folder: Path, segmenter: Segm
     network = DenseNetwork(DenseConfig.read(folder / "config.json"))
     network.load_state_dict(load_file(folder / "model.safetensors"))
     network.eval()
-    pictures = torch.rand(1, 3, 32, 48)
+    images = torch.rand(1, 3, 32, 48)
     with torch.inference_mode():
         torch.testing.assert_close(
-            segmenter._image(pictures), network.image(pictures), rtol=1e-4, atol=1e-5
+            segmenter._image(images), network.image(images), rtol=1e-4, atol=1e-5
         )
 
 
 def test_what_a_thing_is_does_not_depend_on_its_colour() -> None:
     image = small_network().eval().image
-    pictures = torch.rand(1, 3, 32, 48) / 2
+    images = torch.rand(1, 3, 32, 48) / 2
     # Less red, and as much more green as makes it equally bright.
     weights = image.brightness.flatten()
-    tinted = pictures.clone()
+    tinted = images.clone()
     tinted[:, 0] -= 0.2
     tinted[:, 1] += 0.2 * weights[0] / weights[1]
     with torch.inference_mode():
-        before, after = image(pictures), image(tinted)
+        before, after = image(images), image(tinted)
     shape, colour = slice(0, 5), slice(5, 8)
     torch.testing.assert_close(before[:, shape], after[:, shape], rtol=1e-4, atol=1e-5)
     assert (before[:, colour] - after[:, colour]).abs().max() > 0.01
@@ -142,8 +142,8 @@ def test_a_phrase_is_the_sum_of_its_words_weighted_by_the_word_that_follows() ->
     network = small_network()
     with torch.inference_mode():
         red_mug, red_ball, mug, ball = (
-            network.text(network.tokenize([phrase]))[0]
-            for phrase in ("red mug", "red ball", "mug", "ball")
+            network.text(network.tokenize([prompt]))[0]
+            for prompt in ("red mug", "red ball", "mug", "ball")
         )
         red = network.text.words(network.tokenize(["red"]))[0, 0]
     for rest in (red_mug - mug, red_ball - ball):
@@ -153,13 +153,13 @@ def test_a_phrase_is_the_sum_of_its_words_weighted_by_the_word_that_follows() ->
 
 def test_a_phrase_fits_no_better_than_its_shape_and_its_colour_alone() -> None:
     network = small_network()
-    pixels, phrase = 3 * torch.randn(1, 8, 12, 12), torch.randn(1, 10)
-    shape_alone, colour_alone = phrase.clone(), phrase.clone()
+    pixels, prompt = 3 * torch.randn(1, 8, 12, 12), torch.randn(1, 10)
+    shape_alone, colour_alone = prompt.clone(), prompt.clone()
     shape_alone[:, 5:8], shape_alone[:, 9] = 0, 100
     colour_alone[:, 0:5], colour_alone[:, 8] = 0, 100
     with torch.inference_mode():
         both, shape, colour = (
-            network.logits(pixels, p) for p in (phrase, shape_alone, colour_alone)
+            network.logits(pixels, p) for p in (prompt, shape_alone, colour_alone)
         )
     worse = torch.minimum(shape, colour)
     assert (both <= worse + 1e-5).all()

@@ -32,7 +32,7 @@ from zs_seg_ros.testing.grounding_dino import (
 
 KINDS = ("grounding-dino", "mm-grounding-dino")
 WORDS = ("red", "blue", "mug", "car", "duck", "ball")
-PHRASES = ("red mug", "blue car", "duck", "carpet")
+PROMPTS = ("red mug", "blue car", "duck", "carpet")
 EDGES = (64, 96)
 
 
@@ -71,12 +71,12 @@ class Reference:
         self.model = AutoModelForZeroShotObjectDetection.from_pretrained(folder).eval()
 
     def detect(
-        self, photo: NDArray[np.uint8], phrases: tuple[str, ...], threshold: float
+        self, photo: NDArray[np.uint8], prompts: tuple[str, ...], threshold: float
     ) -> tuple[Tensor, Tensor]:
         """Corners (N, 4) and scores (N,), in the order of the model's queries."""
         image = Image.fromarray(photo)
         with torchvision_stand_in():
-            inputs = self.processor(images=[image], text=[list(phrases)], return_tensors="pt")
+            inputs = self.processor(images=[image], text=[list(prompts)], return_tensors="pt")
         with torch.inference_mode():
             outputs = self.model(**inputs)
             between = torch.isin(inputs["input_ids"][0], self.model.model.special_tokens)
@@ -106,7 +106,7 @@ def reference(folder: Path) -> Reference:
         pytest.param((1, 50), EDGES, 0.018, id="a line"),
     ],
 )
-def test_pictures_equal_those_of_the_processor(
+def test_images_equal_those_of_the_processor(
     tmp_path: Path, size: tuple[int, int], edges: tuple[int, int], most: float
 ) -> None:
     """Resized and normalised. 0.018 is one of 255 levels, which torch and Pillow may round differently."""
@@ -123,20 +123,20 @@ def test_pictures_equal_those_of_the_processor(
 
 
 @pytest.mark.parametrize(
-    "phrases", [("duck",), ("red mug",), ("carpet",), PHRASES], ids=lambda p: " and ".join(p)
+    "prompts", [("duck",), ("red mug",), ("carpet",), PROMPTS], ids=lambda p: " and ".join(p)
 )
 @pytest.mark.parametrize("size", [(40, 50), (64, 80), (31, 23)])
 def test_boxes_and_scores_equal_those_of_the_reference(
     detector: GroundingDinoDetector,
     reference: Reference,
-    phrases: tuple[str, ...],
+    prompts: tuple[str, ...],
     size: tuple[int, int],
 ) -> None:
     """Processor, forward pass and post-processing; of several phrases that fit a box the reference tells the best."""
-    [every] = detect(detector, phrases, noise(*size))
+    [every] = detect(detector, prompts, noise(*size))
     threshold = every.scores.quantile(0.55).item()  # between two scores
-    expected_boxes, expected_scores = reference.detect(noise(*size), phrases, threshold)
-    [found] = detect(detector, phrases, noise(*size), threshold=threshold)
+    expected_boxes, expected_scores = reference.detect(noise(*size), prompts, threshold)
+    [found] = detect(detector, prompts, noise(*size), threshold=threshold)
     corners, query = found.corners.unique_consecutive(dim=0, return_inverse=True)
     scores = torch.zeros(len(corners)).scatter_reduce(0, query, found.scores, "amax")
     assert 5 < len(expected_boxes) <= 30 and expected_scores.std() > 0.02
@@ -163,10 +163,10 @@ def test_a_phrase_of_a_second_caption_equals_the_reference(
 ) -> None:
     captions = detector.encode(many(70))
     assert len(captions) > 1
-    last = tuple(many(70)[i] for i in captions[-1].phrase_index.tolist())
+    last = tuple(many(70)[i] for i in captions[-1].prompt_index.tolist())
     [found] = detect(detector, many(70), noise(40, 50))
     _, expected = reference.detect(noise(40, 50), last, 0.0)
-    mine = torch.isin(found.phrase_index, captions[-1].phrase_index)
+    mine = torch.isin(found.prompt_index, captions[-1].prompt_index)
     best = found.scores[mine].view(-1, len(last)).amax(1)
     torch.testing.assert_close(best, expected, rtol=0, atol=1e-4)
 
@@ -174,17 +174,17 @@ def test_a_phrase_of_a_second_caption_equals_the_reference(
 # -- the arithmetic is done once ---------------------------------------------------------------------------
 
 
-def test_text_is_read_once_per_vocabulary_and_a_picture_once_whatever_the_captions(
+def test_text_is_read_once_per_vocabulary_and_an_image_once_whatever_the_captions(
     folder: Path,
 ) -> None:
     network = (detector := load(folder)).network
     with calls_of(network.model.model.text_backbone) as texts:
         captions = detector.encode(many(70))
         assert len(texts) == len(captions) == 2
-        with calls_of(network.model.model.backbone) as pictures:
+        with calls_of(network.model.model.backbone) as images:
             for _ in range(3):
                 detector.detect([noise(40, 50)], captions, np.full(70, 0.5, np.float32))
-        assert len(texts) == 2 and len(pictures) == 3
+        assert len(texts) == 2 and len(images) == 3
 
 
 # -- phrases -----------------------------------------------------------------------------------------------
@@ -198,26 +198,26 @@ def test_a_phrase_is_scored_by_its_own_tokens_alone(
     detector: GroundingDinoDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """'car' begins both "car" and "carpet", which is 'car', '##p', '##e', '##t' to the tokenizer."""
-    phrases = ("carpet", "red car", "car")
-    [caption] = detector.encode(phrases)
+    prompts = ("carpet", "red car", "car")
+    [caption] = detector.encode(prompts)
     tokens = caption.text.features.shape[1]
     assert tokens == 1 + (4 + 1) + (2 + 1) + (1 + 1) + 1
-    for phrase, (start, end) in enumerate(caption.spans):
+    for prompt, (start, end) in enumerate(caption.spans):
         for token in range(tokens):
             logits = torch.full((1, 1, tokens), -9.0)
             logits[..., token] = 9.0
             boxes = torch.full((1, 1, 4), 0.5)
             monkeypatch.setattr(detector.network, "detect", lambda *_, found=(logits, boxes): found)
-            [found] = detect(detector, phrases, noise(40, 50), threshold=0.5)
-            index = caption.phrase_index[phrase]
-            assert (index in found.phrase_index) == (start <= token < end)
+            [found] = detect(detector, prompts, noise(40, 50), threshold=0.5)
+            index = caption.prompt_index[prompt]
+            assert (index in found.prompt_index) == (start <= token < end)
 
 
 def test_captions_hold_each_phrase_once_and_never_more_than_the_model_reads(
     detector: GroundingDinoDetector,
 ) -> None:
     captions = detector.encode(many(200))
-    everything = [index for caption in captions for index in caption.phrase_index.tolist()]
+    everything = [index for caption in captions for index in caption.prompt_index.tolist()]
     assert sorted(everything) == list(range(200))
     lengths = [caption.text.features.shape[1] for caption in captions]
     assert max(lengths) <= 256 and min(lengths[:-1]) > 256 - 4
@@ -226,9 +226,9 @@ def test_captions_hold_each_phrase_once_and_never_more_than_the_model_reads(
 def test_a_phrase_that_two_classes_share_is_found_for_both(detector: GroundingDinoDetector) -> None:
     [found] = detect(detector, ("duck", "red mug", "duck"), noise(40, 50))
     [alone] = detect(detector, ("duck", "red mug"), noise(40, 50))
-    first, last = (found.scores[found.phrase_index == phrase] for phrase in (0, 2))
+    first, last = (found.scores[found.prompt_index == prompt] for prompt in (0, 2))
     torch.testing.assert_close(first, last, rtol=0, atol=0)
-    torch.testing.assert_close(first, alone.scores[alone.phrase_index == 0], rtol=0, atol=1e-6)
+    torch.testing.assert_close(first, alone.scores[alone.prompt_index == 0], rtol=0, atol=1e-6)
 
 
 def test_upper_case_and_full_stops_do_not_cut_a_phrase(detector: GroundingDinoDetector) -> None:
@@ -244,24 +244,24 @@ def test_a_phrase_longer_than_a_caption_is_refused(detector: GroundingDinoDetect
         detector.encode(["duck", "a " * 254])
 
 
-@pytest.mark.parametrize("phrase", ["鸭子", ".", "?!."])
+@pytest.mark.parametrize("prompt", ["鸭子", ".", "?!."])
 def test_a_phrase_without_a_known_word_is_refused(
-    detector: GroundingDinoDetector, phrase: str
+    detector: GroundingDinoDetector, prompt: str
 ) -> None:
     with pytest.raises(VocabularyError, match="no word that"):
-        detector.encode(["duck", phrase])
+        detector.encode(["duck", prompt])
 
 
 # -- classes disturb each other ----------------------------------------------------------------------------
 
 
 def test_the_order_of_phrases_changes_nothing(detector: GroundingDinoDetector) -> None:
-    for phrases in (PHRASES, many(70)):
-        [forwards] = detect(detector, phrases, noise(40, 50))
-        [backwards] = detect(detector, phrases[::-1], noise(40, 50))
-        for phrase in range(len(phrases)):
-            mine = forwards.scores[forwards.phrase_index == phrase]
-            same = backwards.scores[backwards.phrase_index == len(phrases) - 1 - phrase]
+    for prompts in (PROMPTS, many(70)):
+        [forwards] = detect(detector, prompts, noise(40, 50))
+        [backwards] = detect(detector, prompts[::-1], noise(40, 50))
+        for prompt in range(len(prompts)):
+            mine = forwards.scores[forwards.prompt_index == prompt]
+            same = backwards.scores[backwards.prompt_index == len(prompts) - 1 - prompt]
             torch.testing.assert_close(mine, same, rtol=0, atol=1e-5)
 
 
@@ -274,36 +274,36 @@ def test_how_much_a_phrase_depends_on_the_presence_of_others(
     """
     changes = []
     for seed in range(5):
-        [together] = detect(detector, PHRASES, noise(40, 50, seed))
-        for index, phrase in enumerate(PHRASES):
-            [alone] = detect(detector, (phrase,), noise(40, 50, seed))
-            among = together.scores[together.phrase_index == index]
+        [together] = detect(detector, PROMPTS, noise(40, 50, seed))
+        for index, prompt in enumerate(PROMPTS):
+            [alone] = detect(detector, (prompt,), noise(40, 50, seed))
+            among = together.scores[together.prompt_index == index]
             changes.append((among.max().logit() - alone.scores.max().logit()).abs().item())
     assert 0.05 < np.mean(changes) < 1 and max(changes) < 3
 
 
-# -- pictures ----------------------------------------------------------------------------------------------
+# -- images ----------------------------------------------------------------------------------------------
 
 
-def test_pictures_of_several_sizes_are_found_as_if_alone(detector: GroundingDinoDetector) -> None:
-    pictures = [noise(40, 50, 1), noise(90, 30, 2), noise(40, 50, 3), noise(20, 25, 4)]
-    together = detect(detector, PHRASES, *pictures)
-    for one, found in zip(pictures, together, strict=True):
-        [alone] = detect(detector, PHRASES, one)
+def test_images_of_several_sizes_are_found_as_if_alone(detector: GroundingDinoDetector) -> None:
+    images = [noise(40, 50, 1), noise(90, 30, 2), noise(40, 50, 3), noise(20, 25, 4)]
+    together = detect(detector, PROMPTS, *images)
+    for one, found in zip(images, together, strict=True):
+        [alone] = detect(detector, PROMPTS, one)
         torch.testing.assert_close(found.scores, alone.scores, rtol=0, atol=1e-5)
         torch.testing.assert_close(found.corners, alone.corners, rtol=0, atol=1e-3)
 
 
-def test_pictures_of_one_size_that_go_together_are_found_as_if_alone(
+def test_images_of_one_size_that_go_together_are_found_as_if_alone(
     detector: GroundingDinoDetector,
 ) -> None:
     """As on a GPU."""
     pixels = torch.randn(3, 3, 64, 80, generator=torch.Generator().manual_seed(0))
-    [caption] = detector.encode(PHRASES)
+    [caption] = detector.encode(PROMPTS)
     with torch.inference_mode():
-        together = detector.network.detect(detector.network.encode_pictures(pixels), caption.text)
+        together = detector.network.detect(detector.network.encode_images(pixels), caption.text)
         for i in range(3):
-            seen = detector.network.encode_pictures(pixels[i : i + 1])
+            seen = detector.network.encode_images(pixels[i : i + 1])
             for found, alone in zip(
                 together, detector.network.detect(seen, caption.text), strict=True
             ):
@@ -311,20 +311,20 @@ def test_pictures_of_one_size_that_go_together_are_found_as_if_alone(
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 90)])
-def test_a_picture_with_fewer_cells_than_queries_will_do(
+def test_an_image_with_fewer_cells_than_queries_will_do(
     detector: GroundingDinoDetector, size: tuple[int, int]
 ) -> None:
-    [found] = detect(detector, PHRASES, noise(*size))
+    [found] = detect(detector, PROMPTS, noise(*size))
     assert len(found.scores) and found.corners.isfinite().all() and found.scores.isfinite().all()
 
 
 def test_only_what_reaches_the_threshold_of_its_phrase_is_found(
     detector: GroundingDinoDetector,
 ) -> None:
-    [every] = detect(detector, PHRASES, noise(40, 50))
+    [every] = detect(detector, PROMPTS, noise(40, 50))
     thresholds = np.array([0.1, 0.3, 1.0, 0.6], np.float32)
-    [found] = detector.detect([noise(40, 50)], detector.encode(PHRASES), thresholds)
-    expected = every.scores >= torch.from_numpy(thresholds)[every.phrase_index]
+    [found] = detector.detect([noise(40, 50)], detector.encode(PROMPTS), thresholds)
+    expected = every.scores >= torch.from_numpy(thresholds)[every.prompt_index]
     assert 0 < len(found.scores) < len(every.scores)
     assert torch.equal(found.scores, every.scores[expected])
     assert torch.equal(found.corners, every.corners[expected])
@@ -335,11 +335,11 @@ def test_16_bits_are_close_to_32(
     folder: Path, detector: GroundingDinoDetector, precision: str
 ) -> None:
     """Which places are looked at may differ; the most certain score of each phrase must hardly."""
-    [exact] = detect(detector, PHRASES, noise(40, 50))
-    [close] = detect(load(folder, precision=precision), PHRASES, noise(40, 50))
+    [exact] = detect(detector, PROMPTS, noise(40, 50))
+    [close] = detect(load(folder, precision=precision), PROMPTS, noise(40, 50))
     assert close.corners.dtype == close.scores.dtype == torch.float32
-    for phrase in range(len(PHRASES)):
-        mine, other = (b.scores[b.phrase_index == phrase].max() for b in (exact, close))
+    for prompt in range(len(PROMPTS)):
+        mine, other = (b.scores[b.prompt_index == prompt].max() for b in (exact, close))
         assert abs(mine - other) < 0.1
 
 
@@ -384,5 +384,5 @@ def test_a_checkpoint_without_preprocessor_file_gets_the_published_values(copy: 
 
 def test_a_damaged_preprocessor_file_is_a_model_error(copy: Path) -> None:
     change_config(copy, "preprocessor_config.json", image_mean="grey")
-    with pytest.raises(ModelError, match=r"says nothing useful about its pictures.*fetch it again"):
+    with pytest.raises(ModelError, match=r"says nothing useful about its images.*fetch it again"):
         load(copy)

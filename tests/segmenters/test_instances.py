@@ -84,7 +84,7 @@ def test_masks_are_resized_as_torch_does_it(seed: int, side: int, height: int, w
 
 
 @pytest.mark.parametrize(
-    ("classes", "phrases", "kept"),
+    ("classes", "prompts", "kept"),
     [
         ([0, 0], [0, 1], [1]),  # two phrases of a class found one thing
         ([0, 0], [0, 0], [0, 1]),  # a phrase's own answers are the model's business
@@ -92,11 +92,11 @@ def test_masks_are_resized_as_torch_does_it(seed: int, side: int, height: int, w
     ],
 )
 def test_only_phrases_of_one_class_suppress_each_other(
-    classes: list[int], phrases: list[int], kept: list[int]
+    classes: list[int], prompts: list[int], kept: list[int]
 ) -> None:
     boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 9]], np.float32)
     scores = np.array([0.6, 0.7], np.float32)
-    assert without_duplicates(boxes, scores, classes, phrases) == kept
+    assert without_duplicates(boxes, scores, classes, prompts) == kept
 
 
 def test_things_side_by_side_are_no_duplicates() -> None:

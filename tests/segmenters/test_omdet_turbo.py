@@ -35,7 +35,7 @@ from zs_seg_ros.testing.omdet_turbo import (
 
 SIDE = 64
 WORDS = ("red", "blue", "mug", "car", "duck", "ball", "detect")
-PHRASES = ("blue car", "carpet", "duck", "red mug")  # in the order that a task has them
+PROMPTS = ("blue car", "carpet", "duck", "red mug")  # in the order that a task has them
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def batched_nms(boxes: Tensor, scores: Tensor, labels: Tensor, most: float) -> T
 def reference(
     folder: Path,
     photo: NDArray[np.uint8],
-    phrases: tuple[str, ...],
+    prompts: tuple[str, ...],
     threshold: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> dict[str, Tensor]:
@@ -88,7 +88,7 @@ def reference(
         processor = OmDetTurboProcessor(
             DetrImageProcessor.from_pretrained(folder), CLIPTokenizer.from_pretrained(folder)
         )
-        inputs = processor([Image.fromarray(photo)], text=[list(phrases)], return_tensors="pt")
+        inputs = processor([Image.fromarray(photo)], text=[list(prompts)], return_tensors="pt")
     model = OmDetTurboForObjectDetection.from_pretrained(folder).eval()
     with torch.inference_mode():
         outputs = model(**inputs)
@@ -103,14 +103,14 @@ def reference(
 def check_equal(
     found: Boxes, expected: dict[str, Tensor], size: tuple[int, int], count: int
 ) -> None:
-    """All boxes, scores and phrases; the reference cuts boxes to the picture."""
+    """All boxes, scores and phrases; the reference cuts boxes to the image."""
     edges = torch.tensor((size[1], size[0]) * 2)
     corners = torch.minimum(found.corners.clamp(min=0), edges)
     order = expected["scores"].argsort(descending=True, stable=True)
     mine = found.scores.argsort(descending=True, stable=True)
     assert len(order) >= count and expected["scores"].std() > 0.02
     torch.testing.assert_close(found.scores[mine], expected["scores"][order], rtol=0, atol=1e-4)
-    assert torch.equal(found.phrase_index[mine], expected["labels"][order])
+    assert torch.equal(found.prompt_index[mine], expected["labels"][order])
     near = 1e-4 * max(size)
     torch.testing.assert_close(corners[mine], expected["boxes"][order], rtol=0, atol=near)
 
@@ -118,18 +118,18 @@ def check_equal(
 # -- equal to transformers ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("phrases", [PHRASES[1:2], PHRASES], ids=lambda p: " and ".join(p))
+@pytest.mark.parametrize("prompts", [PROMPTS[1:2], PROMPTS], ids=lambda p: " and ".join(p))
 @pytest.mark.parametrize("size", [(40, 50), (64, 64), (31, 23), (120, 200), (1, 30)])
 def test_boxes_scores_and_phrases_equal_those_of_the_reference(
     folder: Path,
     detector: OmDetTurboDetector,
     monkeypatch: pytest.MonkeyPatch,
-    phrases: tuple[str, ...],
+    prompts: tuple[str, ...],
     size: tuple[int, int],
 ) -> None:
     """Processor, forward pass and post-processing with suppression of overlaps."""
-    expected = reference(folder, noise(*size), phrases, 0.1, monkeypatch)
-    [found] = detect(detector, phrases, noise(*size), threshold=0.1)
+    expected = reference(folder, noise(*size), prompts, 0.1, monkeypatch)
+    [found] = detect(detector, prompts, noise(*size), threshold=0.1)
     check_equal(found, expected, size, 5)
 
 
@@ -141,8 +141,8 @@ def test_the_published_widths_equal_the_reference(
     config.text_config.num_hidden_layers = config.decoder_num_layers = 2
     config.num_queries = 100
     write_omdet_turbo(tmp_path, config, 256, WORDS)
-    expected = reference(tmp_path, noise(40, 50), PHRASES, 0.3, monkeypatch)
-    [found] = detect(load(tmp_path), PHRASES, noise(40, 50), threshold=0.3)
+    expected = reference(tmp_path, noise(40, 50), PROMPTS, 0.3, monkeypatch)
+    [found] = detect(load(tmp_path), PROMPTS, noise(40, 50), threshold=0.3)
     check_equal(found, expected, (40, 50), 5)
 
 
@@ -168,7 +168,7 @@ def test_no_boxes_and_boxes_without_extent_have_no_overlap() -> None:
 # -- the arithmetic is done once ---------------------------------------------------------------------------
 
 
-def test_text_is_read_once_per_vocabulary_and_a_picture_once_whatever_the_tasks(
+def test_text_is_read_once_per_vocabulary_and_an_image_once_whatever_the_tasks(
     folder: Path,
 ) -> None:
     detector = load(folder)
@@ -176,10 +176,10 @@ def test_text_is_read_once_per_vocabulary_and_a_picture_once_whatever_the_tasks(
         tasks = detector.encode(many(70))
         read = len(texts)
         assert len(tasks) > 2 and read == 2 * len(tasks)  # phrases, and the sentence
-        with calls_of(detector.network.vision_backbone) as pictures:
+        with calls_of(detector.network.vision_backbone) as images:
             for _ in range(3):
                 detector.detect([noise(40, 50)], tasks, np.full(70, 0.5, np.float32))
-        assert len(texts) == read and len(pictures) == 3
+        assert len(texts) == read and len(images) == 3
 
 
 # -- phrases -----------------------------------------------------------------------------------------------
@@ -192,12 +192,12 @@ def many(count: int) -> tuple[str, ...]:
 def test_a_phrase_of_a_second_task_equals_the_reference(
     folder: Path, detector: OmDetTurboDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    last = detector.encode(many(70))[-1].phrase_index
-    phrases = tuple(many(70)[i] for i in last.tolist())
-    expected = reference(folder, noise(40, 50), phrases, 0.3, monkeypatch)
+    last = detector.encode(many(70))[-1].prompt_index
+    prompts = tuple(many(70)[i] for i in last.tolist())
+    expected = reference(folder, noise(40, 50), prompts, 0.3, monkeypatch)
     [found] = detect(detector, many(70), noise(40, 50), threshold=0.3)
-    mine = found.phrase_index >= last[0]
-    of_the_last = Boxes(found.corners[mine], found.scores[mine], found.phrase_index[mine] - last[0])
+    mine = found.prompt_index >= last[0]
+    of_the_last = Boxes(found.corners[mine], found.scores[mine], found.prompt_index[mine] - last[0])
     check_equal(of_the_last, expected, (40, 50), 5)
 
 
@@ -205,7 +205,7 @@ def test_tasks_hold_each_phrase_once_and_never_more_than_the_model_reads(
     detector: OmDetTurboDetector,
 ) -> None:
     tasks = detector.encode(many(200))
-    assert sorted(i for task in tasks for i in task.phrase_index.tolist()) == list(range(200))
+    assert sorted(i for task in tasks for i in task.prompt_index.tolist()) == list(range(200))
     lengths = [len(task.sentence) for task in tasks]
     assert max(lengths) <= 77 and min(lengths[:-1]) > 77 - 4
 
@@ -214,8 +214,8 @@ def test_a_phrase_that_two_classes_share_is_found_for_both(detector: OmDetTurboD
     [found] = detect(detector, ("duck", "red mug", "duck"), noise(40, 50), threshold=0.3)
     [alone] = detect(detector, ("duck", "red mug"), noise(40, 50), threshold=0.3)
     first, last, once = (
-        boxes.scores[boxes.phrase_index == phrase]
-        for boxes, phrase in ((found, 0), (found, 2), (alone, 0))
+        boxes.scores[boxes.prompt_index == prompt]
+        for boxes, prompt in ((found, 0), (found, 2), (alone, 0))
     )
     assert len(first) and torch.equal(first, last) and torch.equal(first, once)
 
@@ -230,12 +230,12 @@ def test_a_phrase_longer_than_a_task_is_refused(detector: OmDetTurboDetector) ->
 
 
 def test_the_order_of_phrases_changes_nothing(detector: OmDetTurboDetector) -> None:
-    for phrases in (PHRASES, many(70)):
-        [forwards] = detect(detector, phrases, noise(40, 50), threshold=0.3)
-        [backwards] = detect(detector, phrases[::-1], noise(40, 50), threshold=0.3)
-        for phrase in range(len(phrases)):
-            mine = forwards.scores[forwards.phrase_index == phrase]
-            same = backwards.scores[backwards.phrase_index == len(phrases) - 1 - phrase]
+    for prompts in (PROMPTS, many(70)):
+        [forwards] = detect(detector, prompts, noise(40, 50), threshold=0.3)
+        [backwards] = detect(detector, prompts[::-1], noise(40, 50), threshold=0.3)
+        for prompt in range(len(prompts)):
+            mine = forwards.scores[forwards.prompt_index == prompt]
+            same = backwards.scores[backwards.prompt_index == len(prompts) - 1 - prompt]
             assert torch.equal(mine, same)
 
 
@@ -243,43 +243,43 @@ def test_how_much_a_phrase_depends_on_the_presence_of_others(detector: OmDetTurb
     """The logit of the most certain box of a phrase, alone and among three others in its task."""
     changes = []
     for seed in range(5):
-        [together] = detect(detector, PHRASES, noise(40, 50, seed), threshold=0)
-        for index, phrase in enumerate(PHRASES):
-            [alone] = detect(detector, (phrase,), noise(40, 50, seed), threshold=0)
-            among = together.scores[together.phrase_index == index]
+        [together] = detect(detector, PROMPTS, noise(40, 50, seed), threshold=0)
+        for index, prompt in enumerate(PROMPTS):
+            [alone] = detect(detector, (prompt,), noise(40, 50, seed), threshold=0)
+            among = together.scores[together.prompt_index == index]
             changes.append((among.max().logit() - alone.scores.max().logit()).abs().item())
     assert 0.01 < np.mean(changes) < 1 and max(changes) < 3
 
 
-# -- pictures ----------------------------------------------------------------------------------------------
+# -- images ----------------------------------------------------------------------------------------------
 
 
-def test_pictures_of_several_sizes_are_found_as_if_alone(detector: OmDetTurboDetector) -> None:
-    pictures = [noise(40, 50, 1), noise(90, 30, 2), noise(1, 300, 3)]
-    together = detect(detector, PHRASES, *pictures, threshold=0.3)
-    for one, found in zip(pictures, together, strict=True):
-        [alone] = detect(detector, PHRASES, one, threshold=0.3)
+def test_images_of_several_sizes_are_found_as_if_alone(detector: OmDetTurboDetector) -> None:
+    images = [noise(40, 50, 1), noise(90, 30, 2), noise(1, 300, 3)]
+    together = detect(detector, PROMPTS, *images, threshold=0.3)
+    for one, found in zip(images, together, strict=True):
+        [alone] = detect(detector, PROMPTS, one, threshold=0.3)
         assert len(found.scores) > 3
         torch.testing.assert_close(found.scores, alone.scores, rtol=0, atol=1e-5)
         torch.testing.assert_close(found.corners, alone.corners, rtol=0, atol=1e-3)
 
 
-def test_pictures_that_go_together_are_found_as_if_alone(detector: OmDetTurboDetector) -> None:
+def test_images_that_go_together_are_found_as_if_alone(detector: OmDetTurboDetector) -> None:
     """As on a GPU."""
     pixels = torch.randn(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
-    [task] = detector.encode(PHRASES)
-    together = detector.logits_and_boxes(detector.encode_pictures(pixels), task)
+    [task] = detector.encode(PROMPTS)
+    together = detector.logits_and_boxes(detector.encode_images(pixels), task)
     for i in range(3):
-        alone = detector.logits_and_boxes(detector.encode_pictures(pixels[i : i + 1]), task)
+        alone = detector.logits_and_boxes(detector.encode_images(pixels[i : i + 1]), task)
         for found, expected in zip(together, alone, strict=True):
             torch.testing.assert_close(found[i], expected[0], rtol=0, atol=1e-4)
 
 
 def test_each_phrase_has_its_own_threshold(detector: OmDetTurboDetector) -> None:
     thresholds = np.array([0.1, 0.3, 1.0, 0.6], np.float32)
-    [found] = detector.detect([noise(40, 50)], detector.encode(PHRASES), thresholds)
-    least = [found.scores[found.phrase_index == i].min().item() for i in (0, 1, 3)]
-    assert 2 not in found.phrase_index
+    [found] = detector.detect([noise(40, 50)], detector.encode(PROMPTS), thresholds)
+    least = [found.scores[found.prompt_index == i].min().item() for i in (0, 1, 3)]
+    assert 2 not in found.prompt_index
     assert least[0] >= 0.1 and least[1] >= 0.3 and least[2] >= 0.6
 
 
@@ -288,11 +288,11 @@ def test_16_bits_are_close_to_32(
     folder: Path, detector: OmDetTurboDetector, precision: str
 ) -> None:
     """Which places are looked at may differ; the most certain score of each phrase must hardly."""
-    [exact] = detect(detector, PHRASES, noise(40, 50), threshold=0)
-    [close] = detect(load(folder, precision=precision), PHRASES, noise(40, 50), threshold=0)
+    [exact] = detect(detector, PROMPTS, noise(40, 50), threshold=0)
+    [close] = detect(load(folder, precision=precision), PROMPTS, noise(40, 50), threshold=0)
     assert close.corners.dtype == close.scores.dtype == torch.float32
-    for phrase in range(len(PHRASES)):
-        mine, other = (b.scores[b.phrase_index == phrase].max() for b in (exact, close))
+    for prompt in range(len(PROMPTS)):
+        mine, other = (b.scores[b.prompt_index == prompt].max() for b in (exact, close))
         assert abs(mine - other) < 0.1
 
 
@@ -311,7 +311,7 @@ def change(path: Path, **changes: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-def test_pictures_may_be_normalised_as_0_to_1_or_0_to_255(
+def test_images_may_be_normalised_as_0_to_1_or_0_to_255(
     copy: Path, detector: OmDetTurboDetector
 ) -> None:
     DetrImageProcessorPil(
@@ -320,12 +320,12 @@ def test_pictures_may_be_normalised_as_0_to_1_or_0_to_255(
         image_std=(0.229, 0.224, 0.225),
     ).save_pretrained(copy)
     [found], [expected] = (
-        detect(d, PHRASES, noise(40, 50), threshold=0.3) for d in (load(copy), detector)
+        detect(d, PROMPTS, noise(40, 50), threshold=0.3) for d in (load(copy), detector)
     )
     torch.testing.assert_close(found.scores, expected.scores, rtol=0, atol=1e-4)
 
 
-def test_a_picture_encoder_of_timm_without_timm_is_one_sentence(
+def test_an_image_encoder_of_timm_without_timm_is_one_sentence(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
@@ -349,7 +349,7 @@ def test_a_checkpoint_without_preprocessor_file_gets_the_published_values(copy: 
 
 def test_a_detector_leaves_no_weights_behind(folder: Path) -> None:
     detector = load(folder)
-    detect(detector, PHRASES, noise(40, 50), threshold=0.3)
+    detect(detector, PROMPTS, noise(40, 50), threshold=0.3)
     weights = weakref.ref(detector.network.decoder)
     del detector
     gc.collect()

@@ -20,7 +20,7 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.testing.clipseg import write_tokenizer
 from zs_seg_ros.testing.owlv2 import published_owlv2_config, small_owlv2_config, write_owlv2
 
-PHRASES = ("red mug", "blue car", "duck", "a long green thing")
+PROMPTS = ("red mug", "blue car", "duck", "a long green thing")
 # Enlarged, reduced so much that it is smoothed, and both in one.
 SIZES = [(48, 64), (64, 64), (37, 90), (300, 211), (1, 1), (1, 200), (200, 1)]
 
@@ -42,7 +42,7 @@ def load(folder: Path, **options: str) -> Owlv2Detector:
 
 
 def reference(
-    folder: Path, photo: NDArray[np.uint8], phrases: tuple[str, ...], threshold: float
+    folder: Path, photo: NDArray[np.uint8], prompts: tuple[str, ...], threshold: float
 ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """What transformers' processor, model and post-processing answer, and the logits (N, P)."""
     processor = Owlv2Processor(
@@ -50,7 +50,7 @@ def reference(
     )
     model = Owlv2ForObjectDetection.from_pretrained(folder).eval()
     inputs = processor(
-        text=[list(phrases)],
+        text=[list(prompts)],
         images=Image.fromarray(photo),  # of an array with one row it would take that for a channel
         return_tensors="pt",
     )
@@ -67,7 +67,7 @@ def reference(
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
 @pytest.mark.parametrize("side", [64, 100])
-def test_pictures_equal_those_of_the_processor(size: tuple[int, int], side: int) -> None:
+def test_images_equal_those_of_the_processor(size: tuple[int, int], side: int) -> None:
     """Filling up, smoothing, resizing and normalising, against scipy as transformers calls it."""
     processor = Owlv2ImageProcessorPil(size={"height": side, "width": side})
     photo = blots(*size)
@@ -83,31 +83,31 @@ def test_boxes_and_scores_equal_the_reference(
 ) -> None:
     """Boxes in pixels, scores and phrases, against transformers' processor, forward and post-processing."""
     photo, threshold = blots(*size), 0.3
-    expected, logits = reference(folder, photo, PHRASES, threshold)
-    scores, _ = detector.scores_and_boxes([photo], detector.encode(PHRASES))
+    expected, logits = reference(folder, photo, PROMPTS, threshold)
+    scores, _ = detector.scores_and_boxes([photo], detector.encode(PROMPTS))
     torch.testing.assert_close(scores[0], logits.sigmoid(), rtol=0, atol=1e-4)
     [found] = detector.detect(
-        [photo], detector.encode(PHRASES), np.full(len(PHRASES), threshold, np.float32)
+        [photo], detector.encode(PROMPTS), np.full(len(PROMPTS), threshold, np.float32)
     )
     # A box that several phrases fit comes once for each; here the best of them counts.
     place, best = scores[0].amax(dim=1) >= threshold, scores[0].argmax(dim=1)
-    mine: dict[int, list[torch.Tensor]] = {phrase: [] for phrase in range(len(PHRASES))}
-    for corners, score, phrase in zip(
-        found.corners, found.scores, found.phrase_index.tolist(), strict=True
+    mine: dict[int, list[torch.Tensor]] = {prompt: [] for prompt in range(len(PROMPTS))}
+    for corners, score, prompt in zip(
+        found.corners, found.scores, found.prompt_index.tolist(), strict=True
     ):
-        mine[phrase].append(torch.cat([corners, score[None]]))
+        mine[prompt].append(torch.cat([corners, score[None]]))
     assert len(expected["boxes"]) == int(place.sum())
     assert best[place].tolist() == expected["labels"].tolist()
-    for corners, score, phrase in zip(
+    for corners, score, prompt in zip(
         expected["boxes"], expected["scores"], expected["labels"].tolist(), strict=True
     ):
-        wanted = torch.cat([corners, score[None]])
-        gap = min(float((one - wanted).abs().max()) for one in mine[phrase])
+        requested = torch.cat([corners, score[None]])
+        gap = min(float((one - requested).abs().max()) for one in mine[prompt])
         assert gap < 1e-4 * max(size)
 
 
 def test_the_comparison_has_something_to_compare(folder: Path) -> None:
-    expected, logits = reference(folder, blots(48, 64), PHRASES, 0.3)
+    expected, logits = reference(folder, blots(48, 64), PROMPTS, 0.3)
     assert 5 < len(expected["boxes"]) < 60
     assert len(expected["labels"].unique()) > 1
     assert logits.std() > 1 and logits.std(dim=1).mean() > 0.3
@@ -119,9 +119,9 @@ def test_scores_of_the_published_shape_equal_the_reference(tmp_path: Path) -> No
     config.vision_config.num_hidden_layers = config.text_config.num_hidden_layers = 1
     write_owlv2(tmp_path, config)
     photo = blots(480, 640)
-    _, logits = reference(tmp_path, photo, PHRASES[:2], 0.3)
+    _, logits = reference(tmp_path, photo, PROMPTS[:2], 0.3)
     detector = load(tmp_path)
-    scores, _ = detector.scores_and_boxes([photo], detector.encode(PHRASES[:2]))
+    scores, _ = detector.scores_and_boxes([photo], detector.encode(PROMPTS[:2]))
     assert scores.shape == (1, 3600, 2)
     assert logits.std() > 0.5
     torch.testing.assert_close(scores[0], logits.sigmoid(), rtol=0, atol=1e-4)
@@ -134,7 +134,7 @@ def test_a_place_is_reported_for_each_phrase_that_fits(detector: Owlv2Detector) 
     """transformers' post-processing keeps the best phrase alone; then classes would depend on each other."""
     encoded = detector.encode(("red mug", "red mug", "blue car"))
     [found] = detector.detect([blots(48, 64)], encoded, np.full(3, 0.3, np.float32))
-    first, second, third = (found.corners[found.phrase_index == phrase] for phrase in range(3))
+    first, second, third = (found.corners[found.prompt_index == prompt] for prompt in range(3))
     assert len(first) > 0 and len(third) > 0
     torch.testing.assert_close(first, second, rtol=0, atol=0)
     assert first.shape != third.shape or not torch.equal(first, third)
@@ -143,21 +143,21 @@ def test_a_place_is_reported_for_each_phrase_that_fits(detector: Owlv2Detector) 
 def test_each_phrase_has_its_own_threshold(detector: Owlv2Detector) -> None:
     encoded = detector.encode(("blue car", "blue car"))
     [found] = detector.detect([blots(48, 64)], encoded, np.array([0.2, 0.4], np.float32))
-    scores = [found.scores[found.phrase_index == phrase] for phrase in (0, 1)]
+    scores = [found.scores[found.prompt_index == prompt] for prompt in (0, 1)]
     assert len(scores[0]) > len(scores[1]) > 0
     assert scores[0].min() >= 0.2 and scores[1].min() >= 0.4
 
 
-def test_pictures_of_several_sizes_are_found_in_one_call(detector: Owlv2Detector) -> None:
-    encoded, limits = detector.encode(PHRASES), np.full(len(PHRASES), 0.3, np.float32)
+def test_images_of_several_sizes_are_found_in_one_call(detector: Owlv2Detector) -> None:
+    encoded, limits = detector.encode(PROMPTS), np.full(len(PROMPTS), 0.3, np.float32)
     photos = [blots(48, 64, 1), blots(90, 30, 2)]
     for one, photo in zip(detector.detect(photos, encoded, limits), photos, strict=True):
         [alone] = detector.detect([photo], encoded, limits)
         torch.testing.assert_close(one.corners, alone.corners, rtol=0, atol=1e-3)
 
 
-def test_16_bit_pictures_are_read_over_their_full_range(detector: Owlv2Detector) -> None:
-    photo, encoded = blots(48, 64), detector.encode(PHRASES)
+def test_16_bit_images_are_read_over_their_full_range(detector: Owlv2Detector) -> None:
+    photo, encoded = blots(48, 64), detector.encode(PROMPTS)
     deep = photo.astype(np.uint16) * 257
     for one, other in zip(
         detector.scores_and_boxes([photo], encoded),
@@ -192,7 +192,7 @@ def test_a_tokenizer_of_another_model_is_a_model_error(copy: Path) -> None:
 
 def test_a_preprocessor_of_another_size_is_a_model_error(copy: Path) -> None:
     Owlv2ImageProcessorPil(size={"height": 96, "width": 96}).save_pretrained(copy)
-    with pytest.raises(ModelError, match="pictures of 96x96 and the model takes 64x64"):
+    with pytest.raises(ModelError, match="images of 96x96 and the model takes 64x64"):
         load(copy)
 
 
@@ -200,6 +200,6 @@ def test_a_checkpoint_without_preprocessor_file_gets_the_published_values(
     copy: Path, detector: Owlv2Detector
 ) -> None:
     (copy / "preprocessor_config.json").unlink()
-    bare, encoded = load(copy), detector.encode(PHRASES)
+    bare, encoded = load(copy), detector.encode(PROMPTS)
     one, other = (each.scores_and_boxes([blots(48, 64)], encoded) for each in (bare, detector))
     torch.testing.assert_close(one, other, rtol=0, atol=0)

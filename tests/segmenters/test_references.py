@@ -22,16 +22,16 @@ WITH_REFERENCE = [family for family in FAMILIES if family.name != "dense"]
 def test_a_reference_finds_the_same_places(family: Family, tmp_path: Path) -> None:
     model = family.write(tmp_path)
     blots = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
-    picture = blots.repeat(8, axis=0).repeat(8, axis=1)
+    image = blots.repeat(8, axis=0).repeat(8, axis=1)
     name = family.names(1)[0]
     vocabulary = Vocabulary().changed_to([TargetClass(name)])
     segmenter = load_segmenter(model, CPU)
-    batch = Batch((picture,), vocabulary.thresholds(family.threshold))
+    batch = Batch((image,), vocabulary.thresholds(family.threshold))
     [ours] = segmenter.segment(batch, segmenter.encode(vocabulary))
-    found = load_reference(model, CPU)(picture, [name], family.threshold)
+    found = load_reference(model, CPU)(image, [name], family.threshold)
     if family.name in ("clipseg", "segformer", "tipsv2"):  # one map: of probabilities, or of labels
         assert found.shape[-2:] == ((64, 64) if family.name == "clipseg" else (48, 64))
         return
     assert (ours.label > 0).any()
-    # transformers leaves boxes that reach out of the picture as they are, where ours are cut to it.
+    # transformers leaves boxes that reach out of the image as they are, where ours are cut to it.
     assert ((ours.label > 0) == found.any(dim=0).numpy()).mean() > 0.94

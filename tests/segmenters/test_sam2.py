@@ -89,14 +89,14 @@ def check_equal(expected: tuple[Tensor, Tensor], found: Tensor, size: tuple[int,
 def test_masks_equal_the_reference(
     folder: Path, segmenter: Sam2BoxSegmenter, size: tuple[int, int]
 ) -> None:
-    """Logits, and binary masks in the size of the picture, of an image model and of a video model."""
+    """Logits, and binary masks in the size of the image, of an image model and of a video model."""
     photo, boxes = noise(*size), boxes_in(size)
     [found] = segmenter.masks([photo], [boxes])
     check_equal(reference(folder, photo, boxes), found, size)
 
 
 def test_masks_of_the_published_shape_equal_the_reference(tmp_path: Path) -> None:
-    """facebook/sam2.1-hiera-tiny, one picture, two boxes."""
+    """facebook/sam2.1-hiera-tiny, one image, two boxes."""
     write_sam2(tmp_path, published_sam2_config())
     photo, boxes = noise(480, 640), boxes_in((480, 640), 2)
     [found] = Sam2BoxSegmenter("x", tmp_path, CPU).masks([photo], [boxes])
@@ -112,7 +112,7 @@ def test_masks_of_the_published_shape_equal_the_reference(tmp_path: Path) -> Non
 
 @pytest.fixture
 def runs(segmenter: Sam2BoxSegmenter) -> Iterator[list[int]]:
-    """The number of pictures in each run of the image encoder."""
+    """The number of images in each run of the image encoder."""
     counts: list[int] = []
     encoder = segmenter._network.vision_encoder
     hook = encoder.register_forward_hook(lambda _, inputs, output: counts.append(1))
@@ -120,14 +120,14 @@ def runs(segmenter: Sam2BoxSegmenter) -> Iterator[list[int]]:
     hook.remove()
 
 
-def test_a_picture_is_encoded_once_whatever_the_number_of_boxes(
+def test_an_image_is_encoded_once_whatever_the_number_of_boxes(
     segmenter: Sam2BoxSegmenter, runs: list[int]
 ) -> None:
     [masks] = segmenter.masks([noise(48, 64)], [boxes_in((48, 64), 40)])
     assert masks.shape == (40, 16, 16) and sum(runs) == 1
 
 
-def test_a_picture_without_boxes_is_not_encoded(
+def test_an_image_without_boxes_is_not_encoded(
     segmenter: Sam2BoxSegmenter, runs: list[int]
 ) -> None:
     nothing = torch.zeros(0, 4)
@@ -200,7 +200,7 @@ def test_edgetam_without_timm_names_the_command_that_installs_it(
 def test_a_preprocessor_of_another_size_is_a_model_error(tmp_path: Path) -> None:
     write_sam2(tmp_path, small_sam2_config())
     write_preprocessor(tmp_path, "Sam2ImageProcessorFast", 96)
-    with pytest.raises(ModelError, match="pictures of 96x96 and the model takes 64x64"):
+    with pytest.raises(ModelError, match="images of 96x96 and the model takes 64x64"):
         Sam2BoxSegmenter("x", tmp_path, CPU)
 
 

@@ -37,7 +37,7 @@ from zs_seg_ros.testing.sam3 import (
 from zs_seg_ros.types import Batch, DetectedObject, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
-PHRASES = ("red mug", "blue car", "duck", "a long green thing", "ball")
+PROMPTS = ("red mug", "blue car", "duck", "a long green thing", "ball")
 SIZES = [(48, 64), (37, 91), (130, 61), (112, 112)]
 CONFIGS = {
     "sam3": (small_sam3_config, Sam3Model),
@@ -54,8 +54,8 @@ class Pair:
     model: PreTrainedModel
     processor: Sam3Processor
 
-    def reference(self, picture: NDArray[np.uint8], phrase: str) -> Any:
-        inputs = self.processor(images=picture, text=phrase, return_tensors="pt")
+    def reference(self, image: NDArray[np.uint8], prompt: str) -> Any:
+        inputs = self.processor(images=image, text=prompt, return_tensors="pt")
         del inputs["original_sizes"]
         with torch.inference_mode():
             return self.model(**inputs)
@@ -95,7 +95,7 @@ def load(folder: Path, **options: str) -> Sam3Segmenter:
     return segmenter
 
 
-def things_of(result: Segmentation, class_id: int) -> list[DetectedObject]:
+def objects_of(result: Segmentation, class_id: int) -> list[DetectedObject]:
     assert result.instances is not None
     return [thing for thing in result.instances if thing.class_id == class_id]
 
@@ -129,16 +129,16 @@ def calls_of(module: nn.Module) -> Iterator[list[tuple[int, ...]]]:
 def test_things_equal_the_reference(pair: Pair, size: tuple[int, int]) -> None:
     """Number, scores and full-size masks of the things of each phrase, against Sam3Processor, the model's forward pass
     and post_process_instance_segmentation, one phrase at a time. Masks: at most 1e-4 of the pixels differ."""
-    photo, vocabulary = blots(*size), words(*PHRASES)
+    photo, vocabulary = blots(*size), words(*PROMPTS)
     [found] = segment(pair.segmenter, vocabulary, photo)
     counts = []
-    for phrase, class_id in zip(PHRASES, vocabulary.ids, strict=True):
+    for prompt, class_id in zip(PROMPTS, vocabulary.ids, strict=True):
         [expected] = pair.processor.image_processor.post_process_instance_segmentation(
-            pair.reference(photo, phrase), threshold=0.5, mask_threshold=0.5, target_sizes=[size]
+            pair.reference(photo, prompt), threshold=0.5, mask_threshold=0.5, target_sizes=[size]
         )
         order = expected["scores"].argsort(descending=True)
         order = order[expected["masks"][order].any(dim=(1, 2))]  # ours leaves empty masks out
-        ours = things_of(found, class_id)
+        ours = objects_of(found, class_id)
         counts.append(len(ours))
         scores = [thing.score for thing in ours]
         np.testing.assert_allclose(scores, expected["scores"][order], rtol=0, atol=1e-4)
@@ -152,17 +152,17 @@ def test_things_equal_the_reference(pair: Pair, size: tuple[int, int]) -> None:
 def test_all_queries_equal_the_reference(pair: Pair) -> None:
     """Scores, boxes and low-resolution masks of all queries, confident or not, against the model's forward pass."""
     photo, network = blots(70, 50), pair.segmenter.network
-    features = pair.segmenter.encode(words(*PHRASES)).features
+    features = pair.segmenter.encode(words(*PROMPTS)).features
     inputs = pair.processor(images=photo, return_tensors="pt")
     with torch.inference_mode():
-        [read] = network.encode_pictures(inputs["pixel_values"])
-        found = network.search(read, TextFeatures.joined(features.phrases))
-        phrases, queries = found.scores.shape
-        phrase = torch.arange(phrases).repeat_interleave(queries)
-        query = torch.arange(queries).repeat(phrases)
-        masks = network.masks(read, found, phrase, query).view(phrases, queries, 32, 32)
+        [read] = network.encode_images(inputs["pixel_values"])
+        found = network.search(read, TextFeatures.joined(features.prompts))
+        prompts, queries = found.scores.shape
+        prompt = torch.arange(prompts).repeat_interleave(queries)
+        query = torch.arange(queries).repeat(prompts)
+        masks = network.masks(read, found, prompt, query).view(prompts, queries, 32, 32)
     spread = []
-    for row, text in enumerate(PHRASES):
+    for row, text in enumerate(PROMPTS):
         expected = pair.reference(photo, text)
         scores = expected.pred_logits.sigmoid() * expected.presence_logits.sigmoid()
         torch.testing.assert_close(found.scores[row], scores[0], rtol=0, atol=1e-5)
@@ -183,18 +183,18 @@ def test_the_tracker_of_a_checkpoint_is_left_out(tmp_path: Path, segmenter: Sam3
 # -- nothing is done twice, or for nobody ------------------------------------------------------------------
 
 
-def test_a_picture_is_encoded_once_however_many_classes(segmenter: Sam3Segmenter) -> None:
+def test_an_image_is_encoded_once_however_many_classes(segmenter: Sam3Segmenter) -> None:
     model = segmenter.network.model
     with calls_of(model.vision_encoder.backbone) as vision, calls_of(model.detr_encoder) as search:
-        segment(segmenter, words(*PHRASES), blots(), blots(30, 40))
+        segment(segmenter, words(*PROMPTS), blots(), blots(30, 40))
     assert len(vision) == 2
-    assert len(search) == 2 * len(PHRASES)
+    assert len(search) == 2 * len(PROMPTS)
 
 
 def test_the_text_is_encoded_once_per_phrase(segmenter: Sam3Segmenter) -> None:
     with calls_of(segmenter.network.model.text_encoder) as calls:
-        encoded = segmenter.encode(words(*PHRASES))
-        segmenter.encode(words(*PHRASES[::-1]))
+        encoded = segmenter.encode(words(*PROMPTS))
+        segmenter.encode(words(*PROMPTS[::-1]))
         batch = Batch((blots(), blots()), encoded.vocabulary.thresholds(0.5))
         for _ in range(3):
             segmenter.segment(batch, encoded)
@@ -203,10 +203,11 @@ def test_the_text_is_encoded_once_per_phrase(segmenter: Sam3Segmenter) -> None:
 
 def test_masks_are_made_of_nothing_but_what_is_found(segmenter: Sam3Segmenter) -> None:
     """Of no other phrase's pixels, and of no other query."""
-    vocabulary = words(*PHRASES)
+    vocabulary = words(*PROMPTS)
     [everything] = segment(segmenter, vocabulary, blots(), threshold=0.01)
     best = sorted(
-        max(thing.score for thing in things_of(everything, class_id)) for class_id in vocabulary.ids
+        max(thing.score for thing in objects_of(everything, class_id))
+        for class_id in vocabulary.ids
     )
     decoder = segmenter.network.model.mask_decoder
     with (
@@ -216,14 +217,14 @@ def test_masks_are_made_of_nothing_but_what_is_found(segmenter: Sam3Segmenter) -
     ):
         [result] = segment(segmenter, vocabulary, blots(), threshold=best[-2] + 1e-4)
     assert result.instances
-    assert len(pixels) == 1 < len(PHRASES)
+    assert len(pixels) == 1 < len(PROMPTS)
     assert [shape[0] for shape in masks] == [len(result.instances)] < [12]
     assert not semantic
 
 
-def test_a_picture_without_things_needs_no_masks(segmenter: Sam3Segmenter) -> None:
+def test_an_image_without_things_needs_no_masks(segmenter: Sam3Segmenter) -> None:
     with calls_of(segmenter.network.model.mask_decoder.pixel_decoder) as pixels:
-        [result] = segment(segmenter, words(*PHRASES), blots(), threshold=1.0)
+        [result] = segment(segmenter, words(*PROMPTS), blots(), threshold=1.0)
     assert not pixels
     assert result.instances == () and not result.label.any()
 
@@ -236,9 +237,9 @@ def test_phrases_that_go_together_do_not_influence_each_other(
     segmenter: Sam3Segmenter, at_once: int
 ) -> None:
     """A GPU takes several at once, a CPU one at a time."""
-    vocabulary, photos = words(*PHRASES), [blots(), blots(90, 40, seed=1)]
+    vocabulary, photos = words(*PROMPTS), [blots(), blots(90, 40, seed=1)]
     one_by_one = segment(segmenter, vocabulary, *photos)
-    segmenter.network.phrases_at_once = segmenter.network._pictures_at_once = at_once
+    segmenter.network.prompts_per_batch = segmenter.network._images_per_batch = at_once
     together = segment(segmenter, vocabulary, *photos)
     for found, expected in zip(together, one_by_one, strict=True):
         assert found.instances and expected.instances
@@ -249,8 +250,8 @@ def test_phrases_that_go_together_do_not_influence_each_other(
 
 
 def test_a_thing_that_two_phrases_of_a_class_fit_is_found_once(segmenter: Sam3Segmenter) -> None:
-    def things(*phrases: str) -> list[tuple[float, int]]:
-        vocabulary = Vocabulary().changed_to([TargetClass("thing", phrases)])
+    def things(*prompts: str) -> list[tuple[float, int]]:
+        vocabulary = Vocabulary().changed_to([TargetClass("thing", prompts)])
         [result] = segment(segmenter, vocabulary, blots())
         return [(thing.score, thing.area) for thing in result.instances or ()]
 
@@ -265,9 +266,9 @@ def test_a_thing_that_two_phrases_of_a_class_fit_is_found_once(segmenter: Sam3Se
 def test_a_threshold_set_too_low_keeps_the_most_certain_things(
     segmenter: Sam3Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [everything] = segment(segmenter, words(*PHRASES), blots(), threshold=0.0)
-    monkeypatch.setattr(sam3, "_MOST_THINGS", 7)
-    [result] = segment(segmenter, words(*PHRASES), blots(), threshold=0.0)
+    [everything] = segment(segmenter, words(*PROMPTS), blots(), threshold=0.0)
+    monkeypatch.setattr(sam3, "_MAX_INSTANCES", 7)
+    [result] = segment(segmenter, words(*PROMPTS), blots(), threshold=0.0)
     assert everything.instances and result.instances
     assert len(everything.instances) > 12
     best = [thing.score for thing in everything.instances[:7]]
@@ -275,7 +276,7 @@ def test_a_threshold_set_too_low_keeps_the_most_certain_things(
 
 
 def test_two_names_for_one_thing_are_reported(segmenter: Sam3Segmenter) -> None:
-    assert not segmenter.encode(words(*PHRASES)).warnings
+    assert not segmenter.encode(words(*PROMPTS)).warnings
     vocabulary = Vocabulary().changed_to([TargetClass("mug"), TargetClass("cup", ("mug",))])
     (warning,) = segmenter.encode(vocabulary).warnings
     assert "'mug' and 'cup'" in warning and "1.00" in warning
@@ -321,7 +322,7 @@ def test_the_processor_file_is_read(copy: Path, segmenter: Sam3Segmenter) -> Non
 
 def test_a_processor_of_another_size_is_a_model_error(copy: Path) -> None:
     change_processor(copy, size={"height": 56, "width": 112})
-    with pytest.raises(ModelError, match="makes pictures of 112x56 and the model takes 112x112"):
+    with pytest.raises(ModelError, match="makes images of 112x56 and the model takes 112x112"):
         load(copy)
 
 

@@ -71,7 +71,7 @@ def check_equal(folder: Path, segmenter: SamHqBoxSegmenter, size: tuple[int, int
 def test_masks_equal_the_reference(
     folder: Path, segmenter: SamHqBoxSegmenter, size: tuple[int, int]
 ) -> None:
-    """Logits and binary masks in the size of the picture, which the model's square is cut to and resized."""
+    """Logits and binary masks in the size of the image, which the model's square is cut to and resized."""
     masks = check_equal(folder, segmenter, size)
     assert 0.01 < masks.float().mean() < 0.99
     assert masks.float().std(dim=0).max() > 0, "all boxes have one mask"
@@ -86,7 +86,7 @@ def test_masks_of_the_published_shape_equal_the_reference(tmp_path: Path) -> Non
     check_equal(tmp_path, SamHqBoxSegmenter("x", tmp_path, CPU), (768, 1024))
 
 
-def test_a_picture_is_encoded_once_and_only_for_boxes(segmenter: SamHqBoxSegmenter) -> None:
+def test_an_image_is_encoded_once_and_only_for_boxes(segmenter: SamHqBoxSegmenter) -> None:
     runs: list[int] = []
     encoder = segmenter._network.vision_encoder
     hook = encoder.register_forward_hook(lambda *_: runs.append(1))
@@ -99,5 +99,5 @@ def test_a_picture_is_encoded_once_and_only_for_boxes(segmenter: SamHqBoxSegment
 def test_a_preprocessor_of_another_size_is_a_model_error(tmp_path: Path) -> None:
     write_sam_hq(tmp_path, small_sam_hq_config())
     SamImageProcessorPil(size={"longest_edge": 96}).save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="pictures of 96 pixels and the model takes 64"):
+    with pytest.raises(ModelError, match="images of 96 pixels and the model takes 64"):
         SamHqBoxSegmenter("x", tmp_path, CPU)

@@ -229,7 +229,7 @@ def test_it_says_which_names_it_knows(segmenter: SegFormerSegmenter) -> None:
     assert not segmenter.encode(words(*segmenter.only_names)).warnings
 
 
-# -- pictures ----------------------------------------------------------------------------------------------
+# -- images ----------------------------------------------------------------------------------------------
 
 
 def test_logits_that_are_no_numbers_label_nothing(
@@ -242,7 +242,7 @@ def test_logits_that_are_no_numbers_label_nothing(
     assert not result.label.any() and not result.confidence.any()
 
 
-def test_a_picture_without_the_wanted_labels_is_empty(segmenter: SegFormerSegmenter) -> None:
+def test_an_image_without_the_wanted_labels_is_empty(segmenter: SegFormerSegmenter) -> None:
     plain = np.full((30, 40, 3), 90, np.uint8)
     (everything,) = segment(segmenter, words(*SMALL_LABELS), plain, threshold=0.0)
     others = [
@@ -266,7 +266,7 @@ def test_a_checkpoint_with_another_number_of_labels_is_a_model_error(tmp_path: P
         load(tmp_path)
 
 
-def test_a_checkpoint_for_whole_pictures_is_a_model_error(tmp_path: Path) -> None:
+def test_a_checkpoint_for_whole_images_is_a_model_error(tmp_path: Path) -> None:
     write_segformer(tmp_path, small_segformer_config(), SMALL_SIDE)
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "reshape_last_stage": False}))

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from inputs import words
 
-from zs_seg_ros.bags.bag import Recording, ground_truth_labels, shipped_recording
+from zs_seg_ros.bags.bag import Bag, ground_truth_labels, shipped_bag
 from zs_seg_ros.segmenters.base import Segmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.types import Batch
 
-PICTURE, TRUTH = "/camera/image_raw", "/camera/ground_truth/label"
+IMAGE, TRUTH = "/camera/image_raw", "/camera/ground_truth/label"
 
 
 @pytest.fixture(scope="module")
@@ -24,16 +24,16 @@ def tabletop() -> Segmenter:
 
 def test_it_finds_what_training_never_showed_it(tabletop: Segmenter) -> None:
     """All things of the recording are of pairs of colour and kind that training left out."""
-    folder = shipped_recording()
+    folder = shipped_bag()
     vocabulary = words(*(label.name for label in ground_truth_labels(folder)))
     encoded, thresholds = tabletop.encode(vocabulary), vocabulary.thresholds(0.5)
     shared, covered = Counter[int](), Counter[int]()
-    with Recording(folder) as recording:
-        pictures = [message.content for message in recording.messages([PICTURE])][::15]
-        truths = [message.content for message in recording.messages([TRUTH])][::15]
-    for image, truth in zip(pictures, truths, strict=True):
-        picture = np.asarray(image.data).reshape(image.height, image.width, 3)
-        [found] = tabletop.segment(Batch((picture,), thresholds), encoded)
+    with Bag(folder) as bag:
+        images = [message.content for message in bag.messages([IMAGE])][::15]
+        truths = [message.content for message in bag.messages([TRUTH])][::15]
+    for message, truth in zip(images, truths, strict=True):
+        image = np.asarray(message.data).reshape(message.height, message.width, 3)
+        [found] = tabletop.segment(Batch((image,), thresholds), encoded)
         expected = np.asarray(truth.data).reshape(truth.height, truth.width)
         shared.update(found.label[found.label == expected].tolist())
         covered.update(found.label.ravel().tolist())

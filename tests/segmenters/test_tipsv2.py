@@ -1,6 +1,6 @@
 """TIPSv2 on random-weight checkpoints, written and loaded the way real ones are.
 
-Compared with transformers' own processor and model: the prepared pictures and the texts' vectors of its processor and
+Compared with transformers' own processor and model: the prepared images and the texts' vectors of its processor and
 `Tipsv2Model`; the patches' vectors of a model whose last attention gives each patch its own value, which is the
 recipe of the authors; their cosines; and the label of every pixel.
 """
@@ -26,7 +26,7 @@ from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
 from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
-from zs_seg_ros.segmenters.tipsv2.segmenter import ANYTHING, PROMPTS, Tipsv2Segmenter
+from zs_seg_ros.segmenters.tipsv2.segmenter import ANYTHING, TEMPLATES, Tipsv2Segmenter
 from zs_seg_ros.testing.tipsv2 import (
     published_tipsv2_config,
     small_tipsv2_config,
@@ -38,7 +38,7 @@ from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 SMALL_SIDE = 56
 WORDS = ("red", "blue", "mug", "car", "duck", "photo")
-PHRASES = ("red mug", "Blue car", "duck", "a cup of tea, café")
+PROMPTS = ("red mug", "Blue car", "duck", "a cup of tea, café")
 SIZES = [(56, 56), (48, 80), (111, 73), (1, 90)]
 
 
@@ -84,15 +84,17 @@ def reference_patches(folder: Path, pixels: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def reference_text(folder: Path, phrases: Sequence[str]) -> Tensor:
+def reference_text(folder: Path, prompts: Sequence[str]) -> Tensor:
     """transformers' processor and model, and the mean over the prompts of each phrase: (P, D), unit vectors."""
     processor = Tipsv2Processor(
         Tipsv2ImageProcessor.from_pretrained(folder), Tipsv2Tokenizer.from_pretrained(folder)
     )
     model = Tipsv2Model.from_pretrained(folder).eval()
     rows = []
-    for phrase in phrases:
-        inputs = processor(text=[prompt.format(phrase) for prompt in PROMPTS], return_tensors="pt")
+    for prompt in prompts:
+        inputs = processor(
+            text=[template.format(prompt) for template in TEMPLATES], return_tensors="pt"
+        )
         assert inputs["input_ids"].shape == (9, 64)
         mean = model(**inputs).text_embeds.mean(dim=0)
         rows.append(mean / mean.norm())
@@ -136,10 +138,10 @@ def test_patches_equal_the_reference(tmp_path: Path, changes: dict[str, object])
 
 
 def test_text_equals_the_reference(folder: Path, segmenter: Tipsv2Segmenter) -> None:
-    features = segmenter.encode(words(*PHRASES)).features
-    expected = reference_text(folder, (*PHRASES, *ANYTHING))
-    torch.testing.assert_close(features.text, expected[: len(PHRASES)], rtol=0, atol=1e-4)
-    torch.testing.assert_close(features.anything, expected[len(PHRASES) :], rtol=0, atol=1e-4)
+    features = segmenter.encode(words(*PROMPTS)).features
+    expected = reference_text(folder, (*PROMPTS, *ANYTHING))
+    torch.testing.assert_close(features.text, expected[: len(PROMPTS)], rtol=0, atol=1e-4)
+    torch.testing.assert_close(features.anything, expected[len(PROMPTS) :], rtol=0, atol=1e-4)
     assert expected.std(dim=0).mean() > 0.01, "the comparison means nothing when all are alike"
 
 
@@ -147,12 +149,12 @@ def test_text_equals_the_reference(folder: Path, segmenter: Tipsv2Segmenter) -> 
 def test_labels_equal_those_of_the_reference_pipeline(
     folder: Path, segmenter: Tipsv2Segmenter, size: tuple[int, int]
 ) -> None:
-    photo, vocabulary = noise(*size), words(*PHRASES)
+    photo, vocabulary = noise(*size), words(*PROMPTS)
     cosines = (
-        reference_text(folder, (*PHRASES, *ANYTHING))
+        reference_text(folder, (*PROMPTS, *ANYTHING))
         @ reference_patches(folder, prepared(folder, photo)).T
     )
-    ours, anything = cosines[: len(PHRASES)], cosines[len(PHRASES) :]
+    ours, anything = cosines[: len(PROMPTS)], cosines[len(PROMPTS) :]
     odds = ((ours - anything.amax(dim=0)) / 0.03).view(1, -1, 4, 4)
     probability, best = functional.interpolate(odds, size, mode="bilinear")[0].sigmoid().max(dim=0)
     for threshold in (0.5, 0.2):
@@ -205,24 +207,24 @@ def odds_of_a_duck(segmenter: Tipsv2Segmenter) -> float:
 # -- the arithmetic is done once ---------------------------------------------------------------------------
 
 
-def test_texts_are_encoded_once_and_pictures_once(folder: Path) -> None:
+def test_texts_are_encoded_once_and_images_once(folder: Path) -> None:
     segmenter = load(folder)
     texts: list[int] = []
-    pictures: list[int] = []
+    images: list[int] = []
     network = segmenter.network
     network.text_model.encoder.register_forward_hook(
         lambda _, args, kwargs, __: texts.append(len(kwargs["inputs_embeds"])), with_kwargs=True
     )
     network.vision_model.encoder.layer[0].register_forward_hook(
-        lambda _, args, __: pictures.append(len(args[0]))
+        lambda _, args, __: images.append(len(args[0]))
     )
     encoded = segmenter.encode(words("red mug", "duck"))
-    assert sum(texts) == (2 + len(ANYTHING)) * len(PROMPTS)
+    assert sum(texts) == (2 + len(ANYTHING)) * len(TEMPLATES)
     segmenter.encode(words("duck", "red mug", "car"))
-    assert sum(texts) == (3 + len(ANYTHING)) * len(PROMPTS)
+    assert sum(texts) == (3 + len(ANYTHING)) * len(TEMPLATES)
     batch = Batch((noise(), noise(20, 30)), encoded.vocabulary.thresholds(0.5))
     segmenter.segment(batch, encoded)
-    assert pictures == [2] and sum(texts) == (3 + len(ANYTHING)) * len(PROMPTS)
+    assert images == [2] and sum(texts) == (3 + len(ANYTHING)) * len(TEMPLATES)
 
 
 def test_a_class_is_as_certain_as_its_best_phrase(segmenter: Tipsv2Segmenter) -> None:
@@ -245,10 +247,10 @@ def test_two_names_for_one_thing_are_reported(segmenter: Tipsv2Segmenter) -> Non
 
 
 def test_a_phrase_longer_than_the_model_reads_is_refused(segmenter: Tipsv2Segmenter) -> None:
-    longest = max(len(segmenter._tokenizer.tokens(p.format("mug"))) for p in PROMPTS)
+    longest = max(len(segmenter._tokenizer.tokens(p.format("mug"))) for p in TEMPLATES)
     fits = "mug " * (64 - longest) + "mug"
     segmenter.encode(words(fits))
-    with pytest.raises(VocabularyError, match=r"prompt of 65 tokens and .* reads at most 64"):
+    with pytest.raises(VocabularyError, match=r"template of 65 tokens and .* reads at most 64"):
         segmenter.encode(words(f"mug {fits}"))
 
 
@@ -297,13 +299,13 @@ def test_a_tokenizer_of_another_model_is_a_model_error(copy: Path) -> None:
         load(copy)
 
 
-def test_pictures_that_are_no_whole_patches_are_a_model_error(copy: Path) -> None:
+def test_images_that_are_no_whole_patches_are_a_model_error(copy: Path) -> None:
     change(copy / "preprocessor_config.json", size={"height": 56, "width": 60})
     with pytest.raises(ModelError, match="60x56, which are no whole patches of 14x14"):
         load(copy)
 
 
-def test_pictures_need_not_be_square(copy: Path) -> None:
+def test_images_need_not_be_square(copy: Path) -> None:
     change(copy / "preprocessor_config.json", size={"height": 56, "width": 84})
     segmenter = load(copy)
     pixels = prepared(copy, noise(56, 84))
@@ -317,10 +319,10 @@ def test_pictures_need_not_be_square(copy: Path) -> None:
 def test_a_normalisation_counts_only_where_it_is_asked_for(copy: Path) -> None:
     values = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}
     before = load(copy).patches(prepared(copy, noise(56, 56)))
-    for wanted in (False, True):
-        change(copy / "preprocessor_config.json", do_normalize=wanted, **values)
+    for requested in (False, True):
+        change(copy / "preprocessor_config.json", do_normalize=requested, **values)
         segmenter = load(copy)
-        mean = [0.5, 0.4, 0.3] if wanted else [0, 0, 0]
+        mean = [0.5, 0.4, 0.3] if requested else [0, 0, 0]
         assert segmenter._mean.tolist() == pytest.approx(mean)
     assert not torch.allclose(before, segmenter.patches(prepared(copy, noise(56, 56))), atol=0.01)
 

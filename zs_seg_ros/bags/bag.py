@@ -23,7 +23,7 @@ from rosbags.interfaces import (
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
-from zs_seg_ros.errors import RecordingError
+from zs_seg_ros.errors import BagError
 
 PACKAGE = "zs_seg_ros"
 SHIPPED = Path("recordings", "tabletop")
@@ -51,7 +51,7 @@ def offered_qos(depth: int = 0, reliable: bool = True, latched: bool = False) ->
 
 
 @dataclass(frozen=True)
-class RecordedTopic:
+class BagTopic:
     """A topic of a recording. latched: its publisher kept the message for late subscribers (transient local).
 
     reliable: unless all publishers were best effort. depth: of their histories; DDS does not tell it to
@@ -67,35 +67,35 @@ class RecordedTopic:
 
 
 @dataclass(frozen=True, eq=False)
-class RecordedMessage:
+class BagMessage:
     """One message. time_ns is when it was recorded; serialised is its CDR, as ROS 2 sends it."""
 
-    topic: RecordedTopic
+    topic: BagTopic
     time_ns: int
     serialised: bytes
     _reader: AnyReader
 
     @cached_property
     def content(self) -> Any:
-        """The message with the fields of its ROS type; arrays are numpy arrays. Raises RecordingError."""
+        """The message with the fields of its ROS type; arrays are numpy arrays. Raises BagError."""
         try:
             return self._reader.deserialize(self.serialised, self.topic.message_type)
         except AnyReaderError as error:
-            raise RecordingError(
+            raise BagError(
                 f"a message of {self.topic.name} at {self.time_ns} ns cannot be read: {error}"
             ) from error
 
 
-class Recording:
+class Bag:
     """An opened recording; use it with `with`. Several passes over the messages are possible.
 
     Memory stays constant: at most a few chunks of the file are held at a time.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open the rosbag2 folder `folder`. Raises RecordingError when it is none or cannot be read."""
+        """Open the rosbag2 folder `folder`. Raises BagError when it is none or cannot be read."""
         if not (folder / "metadata.yaml").is_file():
-            raise RecordingError(
+            raise BagError(
                 f"{folder} is no recording: it has no metadata.yaml; name the folder that `ros2 bag record` made"
             )
         self.folder = folder
@@ -103,12 +103,12 @@ class Recording:
             self._reader = AnyReader([folder], default_typestore=get_typestore(Stores.ROS2_JAZZY))
             self._reader.open()
         except Exception as error:  # a cut-off file makes rosbags raise whatever parsing it ends in
-            raise RecordingError(
+            raise BagError(
                 f"the recording {folder} cannot be read: {error}; record or copy it again"
             ) from error
         self.topics = {name: self._topic(name) for name in sorted(self._reader.topics)}
 
-    def __enter__(self) -> Recording:
+    def __enter__(self) -> Bag:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -142,37 +142,37 @@ class Recording:
         topics: Collection[str] | None = None,
         start_ns: int | None = None,
         stop_ns: int | None = None,
-    ) -> Iterator[RecordedMessage]:
+    ) -> Iterator[BagMessage]:
         """Messages in the order of their time, of these topics only; None means all of them.
 
-        start_ns, stop_ns: leave out what was recorded before start_ns, and from stop_ns on. Raises RecordingError
+        start_ns, stop_ns: leave out what was recorded before start_ns, and from stop_ns on. Raises BagError
         for a topic that is not there, before the first message, and for a damaged file.
         """
-        wanted = set(self.topics if topics is None else topics)
-        self.require(wanted)
-        return self._read(wanted, start_ns, stop_ns) if wanted else iter(())
+        requested = set(self.topics if topics is None else topics)
+        self.require(requested)
+        return self._read(requested, start_ns, stop_ns) if requested else iter(())
 
     def require(self, topics: Collection[str]) -> None:
-        """Raises RecordingError when one of them is not there."""
+        """Raises BagError when one of them is not there."""
         missing = sorted(set(topics) - set(self.topics))
         if missing:
-            raise RecordingError(
+            raise BagError(
                 f"the recording {self.folder} has no topic {missing[0]}; it has {', '.join(self.topics)}"
             )
 
     def _read(
-        self, wanted: set[str], start_ns: int | None, stop_ns: int | None
-    ) -> Iterator[RecordedMessage]:
-        connections = [c for c in self._reader.connections if c.topic in wanted]
+        self, requested: set[str], start_ns: int | None, stop_ns: int | None
+    ) -> Iterator[BagMessage]:
+        connections = [c for c in self._reader.connections if c.topic in requested]
         try:
             for connection, time_ns, data in self._reader.messages(connections, start_ns, stop_ns):
-                yield RecordedMessage(self.topics[connection.topic], time_ns, data, self._reader)
+                yield BagMessage(self.topics[connection.topic], time_ns, data, self._reader)
         except Exception as error:  # rosbags lets zstd, struct and its own errors out
-            raise RecordingError(
+            raise BagError(
                 f"the recording {self.folder} is damaged: {error}; record or copy it again"
             ) from error
 
-    def _topic(self, name: str) -> RecordedTopic:
+    def _topic(self, name: str) -> BagTopic:
         info = self._reader.topics[name]
         profiles = [
             profile
@@ -188,28 +188,28 @@ class Recording:
         )
         depths = [p.depth if p.history == QosHistory.KEEP_LAST else 0 for p in profiles]
         depth = sum(depths) if depths and all(depths) else max(DEFAULT_DEPTH, len(profiles))
-        return RecordedTopic(name, info.msgtype or "", info.msgcount, latched, reliable, depth)
+        return BagTopic(name, info.msgtype or "", info.msgcount, latched, reliable, depth)
 
 
-def shipped_recording() -> Path:
+def shipped_bag() -> Path:
     """The folder of the recording that comes with the package: of the source checkout or the installed one.
 
-    Raises RecordingError where only the ROS-free core is installed.
+    Raises BagError where only the ROS-free core is installed.
     """
-    checkout = Path(__file__).resolve().parents[1]
+    checkout = Path(__file__).resolve().parents[2]
     if (checkout / "package.xml").is_file() and (checkout / SHIPPED).is_dir():
         return checkout / SHIPPED
     try:
         from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
     except ImportError:
-        raise RecordingError(
+        raise BagError(
             "the shipped recording is not here: it comes with the ROS package, not with the core alone; "
             "name a recording"
         ) from None
     try:
         return Path(get_package_share_directory(PACKAGE)) / SHIPPED
     except PackageNotFoundError as error:
-        raise RecordingError(
+        raise BagError(
             f"the package {PACKAGE} is not in AMENT_PREFIX_PATH; source its setup file or name a recording"
         ) from error
 
@@ -224,10 +224,10 @@ class GroundTruthLabel:
 
 
 def ground_truth_labels(folder: Path) -> tuple[GroundTruthLabel, ...]:
-    """The names of the recording's ground truth labels. Raises RecordingError without a ground truth."""
+    """The names of the recording's ground truth labels. Raises BagError without a ground truth."""
     path = folder / GROUND_TRUTH_FILE
     if not path.is_file():
-        raise RecordingError(f"{folder} has no {GROUND_TRUTH_FILE}: nothing to compare with")
+        raise BagError(f"{folder} has no {GROUND_TRUTH_FILE}: nothing to compare with")
     entries = json.loads(path.read_text(encoding="utf-8"))["labels"]
     return tuple(
         GroundTruthLabel(int(e["id"]), str(e["name"]), bool(e["held_out_from_training"]))

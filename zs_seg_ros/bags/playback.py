@@ -11,9 +11,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from zs_seg_ros.bags.bag import RecordedMessage, Recording
+from zs_seg_ros.bags.bag import Bag, BagMessage
 from zs_seg_ros.bags.playback_clock import PlaybackClock
-from zs_seg_ros.errors import RecordingError
+from zs_seg_ros.errors import BagError
 
 SLOWEST, FASTEST = 0.001, 1000.0
 """Rates that make sense."""
@@ -52,39 +52,39 @@ class Playback:
 
     def __init__(
         self,
-        recording: Recording,
+        bag: Bag,
         options: PlaybackOptions,
-        publish: Callable[[RecordedMessage], None],
+        publish: Callable[[BagMessage], None],
         tell_time: Callable[[int], None] = lambda time_ns: None,
         say_late: Callable[[float], None] = lambda late_s: None,
     ) -> None:
         """publish and tell_time (recorded time in ns) are called from the thread of run().
 
         say_late: called with the seconds that playing fell behind, when reading or publishing is too slow.
-        Raises RecordingError for topics that are not there, and when nothing is left to play.
+        Raises BagError for topics that are not there, and when nothing is left to play.
         """
-        recording.require(options.topics)
-        if not any(recording.topics[name].message_count for name in options.topics):
-            raise RecordingError(
-                f"nothing to play: no topic with messages of the recording {recording.folder} is left"
+        bag.require(options.topics)
+        if not any(bag.topics[name].message_count for name in options.topics):
+            raise BagError(
+                f"nothing to play: no topic with messages of the recording {bag.folder} is left"
             )
-        self._recording = recording
+        self._bag = bag
         self._options = options
         self._publish = publish
         self._tell_time = tell_time
         self._say_late = say_late
-        self._start_ns = recording.start_ns + round(options.start_offset_s * 1e9)
-        self._end_ns = recording.start_ns + recording.duration_ns
+        self._start_ns = bag.start_ns + round(options.start_offset_s * 1e9)
+        self._end_ns = bag.start_ns + bag.duration_ns
         if self._start_ns > self._end_ns:
-            raise RecordingError(
-                f"nothing to play: the recording {recording.folder} lasts {recording.duration_ns / 1e9:.3f} s, "
+            raise BagError(
+                f"nothing to play: the recording {bag.folder} lasts {bag.duration_ns / 1e9:.3f} s, "
                 f"and {options.start_offset_s:g} s of it are to be left out"
             )
         if options.duration_s is not None:
             self._end_ns = min(self._end_ns, self._start_ns + round(options.duration_s * 1e9))
         self._clock = PlaybackClock(self._start_ns, options.rate, options.paused)
-        self._messages: Iterator[RecordedMessage] = iter(())
-        self._next: RecordedMessage | None = None
+        self._messages: Iterator[BagMessage] = iter(())
+        self._next: BagMessage | None = None
         self._next_tick_s = 0.0
         self._holding = True
         self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -95,7 +95,7 @@ class Playback:
     def run(self, may_start: Callable[[], bool] = lambda: True) -> None:
         """Play to the end, or until stop(); before the first message, wait for may_start.
 
-        Raises RecordingError where the recording is damaged.
+        Raises BagError where the recording is damaged.
         """
         try:
             self._hold_until(may_start)
@@ -180,20 +180,20 @@ class Playback:
     def _go_to(self, time_ns: int) -> None:
         """Make the first message from `time_ns` on the next one, and publish what is latched by then."""
         latched = self._latched_before(time_ns)
-        self._messages = self._recording.messages(self._options.topics, time_ns)
+        self._messages = self._bag.messages(self._options.topics, time_ns)
         self._read()
         self._clock.jump(time_ns)
         self._tell(time_ns)
         for message in latched:
             self._publish(message)
 
-    def _latched_before(self, time_ns: int) -> list[RecordedMessage]:
+    def _latched_before(self, time_ns: int) -> list[BagMessage]:
         """What a late subscriber would have been given at that time, in the order of time."""
-        names = [n for n in self._options.topics if self._recording.topics[n].latched]
-        kept: dict[str, deque[RecordedMessage]] = {
-            name: deque(maxlen=self._recording.topics[name].depth) for name in names
+        names = [n for n in self._options.topics if self._bag.topics[n].latched]
+        kept: dict[str, deque[BagMessage]] = {
+            name: deque(maxlen=self._bag.topics[name].depth) for name in names
         }
-        for message in self._recording.messages(names):
+        for message in self._bag.messages(names):
             if message.time_ns >= time_ns:
                 break
             kept[message.topic.name].append(message)
@@ -264,7 +264,7 @@ class Playback:
                 answer.set_result(None if self._stopped.is_set() else action())
             except ValueError as error:
                 answer.set_exception(error)
-            except RecordingError:
+            except BagError:
                 answer.set_result(None)
                 raise  # run() reports it
 

@@ -1,1 +1,1 @@
-"""The command `zs-seg`: segment pictures and fetch models, without ROS."""
+"""The command `zs-seg`: segment images and fetch models, without ROS."""

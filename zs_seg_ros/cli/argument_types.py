@@ -10,10 +10,10 @@ from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 def target_class(text: str) -> TargetClass:
     """ "red mug", or "mug=red mug|red cup": a name with its phrases."""
-    name, equals, phrases = text.partition("=")
+    name, equals, prompts = text.partition("=")
     if not equals:
         return TargetClass(text)
-    return TargetClass(name, tuple(phrases.split("|")))
+    return TargetClass(name, tuple(prompts.split("|")))
 
 
 def share(text: str) -> float:

@@ -45,14 +45,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return _parser().parse_args(arguments)
 
 
-def playback_options(
-    arguments: argparse.Namespace, recorded_topics: Collection[str]
-) -> PlaybackOptions:
+def playback_options(arguments: argparse.Namespace, bag_topics: Collection[str]) -> PlaybackOptions:
     left_out = set(arguments.exclude_topics)
     if arguments.clock:
         left_out.add("/clock")
     return PlaybackOptions(
-        topics=tuple(n for n in arguments.topics or recorded_topics if n not in left_out),
+        topics=tuple(n for n in arguments.topics or bag_topics if n not in left_out),
         start_offset_s=arguments.start_offset,
         duration_s=arguments.playback_duration,
         rate=arguments.rate,

@@ -26,21 +26,21 @@ from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint
 from zs_seg_ros.segmenters.shared.stages import stage_times, wait_for_gpu
 from zs_seg_ros.testing.references import Reference, load_reference
-from zs_seg_ros.types import Batch, Picture
+from zs_seg_ros.types import Batch, RgbImage
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 STAGES = ("prepare", "encode", "decode", "finish")
 _COLOURS = ("red", "green", "blue", "yellow", "orange", "purple", "white", "black")
-_THINGS = ("mug", "duck", "ball", "brick", "bear", "cube", "shoe", "lamp")
-_CHANGED_CLASSES = _THINGS_FOUND = 10
-PHRASES = tuple(f"{colour} {thing}" for thing in _THINGS for colour in _COLOURS)
+_OBJECTS = ("mug", "duck", "ball", "brick", "bear", "cube", "shoe", "lamp")
+_CHANGED_CLASSES = _OBJECTS_DETECTED = 10
+PROMPTS = tuple(f"{colour} {thing}" for thing in _OBJECTS for colour in _COLOURS)
 """What is looked for: how many there are matters, not what they say."""
 _NEW = "shiny"
 
 
 @dataclass(frozen=True)
 class BenchRequest:
-    """What the command line asks for. size: (width, height) of the picture. plot, json: where to write."""
+    """What the command line asks for. size: (width, height) of the image. plot, json: where to write."""
 
     model: str
     options: LoadOptions
@@ -85,7 +85,7 @@ def bench_random(request: BenchRequest) -> int:
     from zs_seg_ros.testing import write_published
 
     with tempfile.TemporaryDirectory() as folder:
-        model = write_published(request.model, Path(folder), (_NEW, *_COLOURS, *_THINGS))
+        model = write_published(request.model, Path(folder), (_NEW, *_COLOURS, *_OBJECTS))
         title = f"{request.model} with random weights"
         return _bench(replace(request, model=model), title, random=True)
 
@@ -97,11 +97,11 @@ def _bench(request: BenchRequest, title: str, random: bool) -> int:
     weights_mb = _weights_mb(request.model)
     reference = _reference(request) if request.with_reference else None
     width, height = request.size
-    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     if random:
-        threshold = _threshold_of_ten_things(segmenter, picture)
+        threshold = _threshold_of_ten_things(segmenter, image)
         request = replace(request, threshold=threshold)
-    rows = _measure(segmenter, reference, picture, request)
+    rows = _measure(segmenter, reference, image, request)
     _print(rows, title, segmenter, request, weights_mb)
     changes = _measure_change(segmenter)
     frame_ms = statistics.median(row.total_ms for row in rows)
@@ -132,13 +132,13 @@ def _weights_mb(model: str) -> float:
     return sum(file.stat().st_size for file in files) / 1e6
 
 
-def _threshold_of_ten_things(segmenter: Segmenter[Any], picture: Picture) -> float:
+def _threshold_of_ten_things(segmenter: Segmenter[Any], image: RgbImage) -> float:
     names = _names(segmenter, 8)
     vocabulary = Vocabulary().changed_to(TargetClass(name) for name in names)
-    batch = Batch((picture,), vocabulary.thresholds(1e-6))
+    batch = Batch((image,), vocabulary.thresholds(1e-6))
     [found] = segmenter.segment(batch, segmenter.encode(vocabulary))
     scores = sorted((thing.score for thing in found.instances or ()), reverse=True)
-    return scores[min(_THINGS_FOUND, len(scores)) - 1] if scores else 0.5
+    return scores[min(_OBJECTS_DETECTED, len(scores)) - 1] if scores else 0.5
 
 
 def _reference(request: BenchRequest) -> Reference | None:
@@ -150,7 +150,7 @@ def _reference(request: BenchRequest) -> Reference | None:
 
 
 def _names(segmenter: Segmenter[Any], count: int) -> Sequence[str]:
-    names = segmenter.only_names or PHRASES
+    names = segmenter.only_names or PROMPTS
     if count > len(names):
         raise ZeroShotSegmentationError(f"{count} classes are too many; give at most {len(names)}")
     return names[:count]
@@ -159,7 +159,7 @@ def _names(segmenter: Segmenter[Any], count: int) -> Sequence[str]:
 def _measure(
     segmenter: Segmenter[Any],
     reference: Reference | None,
-    picture: Picture,
+    image: RgbImage,
     request: BenchRequest,
 ) -> list[Row]:
     """Ours and the reference take turns, so that a busy moment of the machine meets both."""
@@ -170,7 +170,7 @@ def _measure(
             names = _names(segmenter, count)
             vocabulary = Vocabulary().changed_to(TargetClass(name) for name in names)
             encoded = segmenter.encode(vocabulary)
-            batch = Batch((picture,), vocabulary.thresholds(request.threshold))
+            batch = Batch((image,), vocabulary.thresholds(request.threshold))
 
             def ours(batch: Batch = batch, encoded: Any = encoded) -> object:
                 return segmenter.segment(batch, encoded)
@@ -178,7 +178,7 @@ def _measure(
             # As our detectors ask: of a text that is read as one, scores depend on the order, and with them how many
             # boxes there are to cut out.
             def theirs(names: Sequence[str] = sorted(names)) -> object:
-                return reference(picture, names, request.threshold) if reference else None
+                return reference(image, names, request.threshold) if reference else None
 
             memory_mb = peak_memory_mb(ours, segmenter.device)  # and a warm-up
             reference_memory_mb = peak_memory_mb(theirs, segmenter.device) if reference else None
@@ -206,8 +206,8 @@ def _measure(
 
 
 def _measure_change(segmenter: Segmenter[Any]) -> tuple[float, float]:
-    """Milliseconds until a new vocabulary is in force, its trial picture included: phrases never seen, and again."""
-    names = segmenter.only_names or tuple(f"{_NEW} {phrase}" for phrase in PHRASES)
+    """Milliseconds until a new vocabulary is in force, its trial image included: phrases never seen, and again."""
+    names = segmenter.only_names or tuple(f"{_NEW} {prompt}" for prompt in PROMPTS)
     classes = [TargetClass(name) for name in names[:_CHANGED_CLASSES]]
     model = LiveModel(now_ns=time.time_ns)
     model.segmenter = segmenter

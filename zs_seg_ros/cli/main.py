@@ -21,28 +21,28 @@ from zs_seg_ros.cli.argument_types import count, share, size, target_class, whol
 _FAILED, _INTERRUPTED = 2, 130
 
 _SEGMENT_HELP = """\
-Find things named in words in pictures, and print a table: id, name, area, mean confidence.
+Find things named in words in images, and print a table: id, name, area, mean confidence.
 
 A class is a name, "red mug", or a name with the phrases that describe it, "mug=red mug|red cup".
-Put the pictures before --classes. With several pictures, or a folder, --output and --label name
-folders, and the files written there keep the pictures' stems.
+Put the images before --classes. With several images, or a folder, --output and --label name
+folders, and the files written there keep the images' stems.
 
---json prints one object for one picture, and a list of such objects for several or a folder:
+--json prints one object for one image, and a list of such objects for several or a folder:
   {"picture": "a.png", "width": 320, "height": 240, "model": "tabletop", "classes":
    [{"id": 1, "name": "duck", "area": 812, "area_percent": 1.06, "confidence": 0.91}]}
-area is in pixels; confidence, 0 to 1, is null where nothing was found. A picture that cannot be
+area is in pixels; confidence, 0 to 1, is null where nothing was found. An image that cannot be
 read is left out.
 
-Exit code: 0 when all went well, 1 when some of several pictures could not be read, 2 when nothing
+Exit code: 0 when all went well, 1 when some of several images could not be read, 2 when nothing
 could be done.
 """
 _LABEL_HELP = """\
 Label recordings without a running node. OUT is a copy of the recording with these topics added, equal to those that
-the node publishes for the same pictures; with several recordings it is a folder with one such copy each:
+the node publishes for the same images; with several recordings it is a folder with one such copy each:
 
   /zs_seg/CAM/label  /zs_seg/CAM/confidence  /zs_seg/CAM/objects  /zs_seg/vocabulary
 
-With --format coco it is a folder with pictures, label images as PNG, and annotations.json in COCO's format.
+With --format coco it is a folder with images, label images as PNG, and annotations.json in COCO's format.
 
 Put the recordings and OUT before --classes. What is finished lies in OUT.partial until all is: after an interruption of
 any kind the same command goes on where it stopped. With Ray, recordings and OUT must lie where every worker finds
@@ -60,7 +60,7 @@ _BENCH_HELP = """\
 Measure what a frame costs with a model, for several numbers of classes, next to transformers' own pipeline for that
 model, in the same run: the two take turns, and medians are compared.
 
-prepare: picture to tensors. encode: done once a picture. decode: done for its phrases or boxes. finish: to a label
+prepare: image to tensors. encode: done once an image. decode: done for its phrases or boxes. finish: to a label
 image and masks. memory: at the peak, above what was in use before. words: the first time a vocabulary is seen.
 """
 
@@ -89,7 +89,7 @@ _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="zs-seg", description="Zero-shot segmentation: find things in pictures by their names."
+        prog="zs-seg", description="Zero-shot segmentation: find things in images by their names."
     )
     parser.add_argument("--version", action="version", version=f"zs-seg {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -104,18 +104,18 @@ def _parser() -> argparse.ArgumentParser:
 def _add_segment(commands: _Commands) -> None:
     segment = commands.add_parser(
         "segment",
-        help="find things in pictures",
+        help="find things in images",
         description=_SEGMENT_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     segment.set_defaults(run=_segment)
     add = segment.add_argument
     add(
-        "pictures",
+        "images",
         nargs="+",
         type=Path,
-        metavar="PICTURE",
-        help="a picture, or a folder of pictures",
+        metavar="IMAGE",
+        help="an image, or a folder of images",
     )
     add("--classes", nargs="+", required=True, type=target_class, metavar="CLASS", help="see above")
     _add_model_options(add)
@@ -139,7 +139,7 @@ def _add_label(commands: _Commands) -> None:
     label.set_defaults(run=_label)
     add = label.add_argument
     add(
-        "recordings",
+        "bags",
         nargs="+",
         type=Path,
         metavar="BAG",
@@ -164,13 +164,13 @@ def _add_label(commands: _Commands) -> None:
     add(
         "--depth",
         action="store_true",
-        help="positions, too: from CAM/depth/image_raw, registered to the pictures, and CAM/camera_info",
+        help="positions, too: from CAM/depth/image_raw, registered to the images, and CAM/camera_info",
     )
     _add_model_options(add)
     add("--min-area", type=whole, default=50, metavar="PIXELS", help="of an object (default: 50)")
-    add("--max-objects", type=count, default=100, metavar="N", help="in a picture (default: 100)")
+    add("--max-objects", type=count, default=100, metavar="N", help="in an image (default: 100)")
     add("--no-track", action="store_true", help="give objects no identities")
-    add("--batch", type=count, default=4, metavar="N", help="pictures at once (default: 4)")
+    add("--batch", type=count, default=4, metavar="N", help="images at once (default: 4)")
     add(
         "--slice",
         type=count,
@@ -203,7 +203,7 @@ def _add_bench(commands: _Commands) -> None:
         "--random", action="store_true", help="MODEL is a kind: its published shape, random weights"
     )
     add("--classes", nargs="+", type=count, default=[1, 2, 4, 8, 16, 32], metavar="N")
-    add("--size", type=size, default=(640, 480), help="of the picture (default: 640x480)")
+    add("--size", type=size, default=(640, 480), help="of the image (default: 640x480)")
     add("--repeats", type=count, default=3, help="(default: 3)")
     add("--threshold", type=share, default=0.5, help="0 to 1 (default: 0.5)")
     add("--no-reference", action="store_true", help="measure this package alone")
@@ -246,7 +246,7 @@ def _segment(arguments: argparse.Namespace) -> int:
 
     return segment(
         SegmentRequest(
-            pictures=tuple(arguments.pictures),
+            images=tuple(arguments.images),
             classes=tuple(arguments.classes),
             model=arguments.model,
             options=LoadOptions(arguments.device, arguments.precision, arguments.revision),
@@ -265,7 +265,7 @@ def _label(arguments: argparse.Namespace) -> int:
     from zs_seg_ros.perception.pipeline import Settings
 
     request = LabelRequest(
-        recordings=tuple(arguments.recordings),
+        bags=tuple(arguments.bags),
         out=Path(os.path.abspath(arguments.out)),  # so that it has a name
         vocabulary=_vocabulary(arguments),
         model=arguments.model,

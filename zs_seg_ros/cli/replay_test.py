@@ -97,7 +97,7 @@ def _check(arguments: argparse.Namespace) -> int:
         write_junit(arguments.junit, report)
     if arguments.html is not None:
         write_html(arguments.html, report)
-        print(f"Pictures: {arguments.html}")
+        print(f"Images: {arguments.html}")
     _tell_log(arguments)
     return SAME if report.verdict.passed else DIFFERS
 
@@ -171,7 +171,7 @@ def _request(arguments: argparse.Namespace) -> ReplayRequest:
             dropped=dropped if arguments.dropped is None else arguments.dropped,
             exact=arguments.exact,
         ),
-        arguments.pictures,
+        arguments.images,
     )
 
 
@@ -197,14 +197,14 @@ def _parser() -> argparse.ArgumentParser:
         type=count,
         default=0,
         metavar="N",
-        help="with --update: use every N-th picture of each camera (default: 1)",
+        help="with --update: use every N-th image of each camera (default: 1)",
     )
     add(
         "--timeout",
         type=positive,
         default=30.0,
         metavar="S",
-        help="seconds to wait for the results of one picture (default: 30)",
+        help="seconds to wait for the results of one image (default: 30)",
     )
     add(
         "--rate",
@@ -268,9 +268,10 @@ def _parser() -> argparse.ArgumentParser:
 
     output = parser.add_argument_group("output").add_argument
     output("--junit", type=Path, metavar="FILE", help="write JUnit XML, for CI")
-    output("--html", type=Path, metavar="FILE", help="write a page with pictures, for people")
+    output("--html", type=Path, metavar="FILE", help="write a page with images, for people")
     output(
         "--pictures",
+        dest="images",
         type=whole,
         default=5,
         metavar="N",

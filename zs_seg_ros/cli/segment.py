@@ -1,4 +1,4 @@
-"""`zs-seg segment`: pictures in; overlays, label images and a table out."""
+"""`zs-seg segment`: images in; overlays, label images and a table out."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import numpy as np
 from tqdm import tqdm
 
 from zs_seg_ros.cli.image_files import (
-    PictureJob,
+    ImageJob,
     are_several,
     plan_jobs,
-    read_picture,
+    read_image,
     write_png,
 )
 from zs_seg_ros.errors import ImageError
-from zs_seg_ros.perception.masks import find_objects
+from zs_seg_ros.perception.masks import extract_objects
 from zs_seg_ros.perception.overlay import draw_overlay
 from zs_seg_ros.perception.pipeline import Settings
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
@@ -37,7 +37,7 @@ _ALL_READ, _SOME_UNREADABLE, _NONE_READ = 0, 1, 2
 class SegmentRequest:
     """What the command line asks for. overlay and label: where to write, None for nowhere."""
 
-    pictures: tuple[Path, ...]
+    images: tuple[Path, ...]
     classes: tuple[TargetClass, ...]
     model: str
     options: LoadOptions
@@ -67,8 +67,8 @@ def segment(request: SegmentRequest) -> int:
     Raises ZeroShotSegmentationError when the classes, the model or the places to write are no good.
     """
     vocabulary = Vocabulary().changed_to(request.classes)
-    jobs = plan_jobs(request.pictures, request.overlay, request.label)
-    several = are_several(request.pictures)
+    jobs = plan_jobs(request.images, request.overlay, request.label)
+    several = are_several(request.images)
     with contextlib.redirect_stdout(
         sys.stderr
     ):  # stdout is for results, whatever a library may print
@@ -79,7 +79,7 @@ def segment(request: SegmentRequest) -> int:
             print(f"warning: {warning}", file=sys.stderr)
     results: list[dict[str, Any]] = []
     # disable=None: no bar where stderr is not a terminal
-    for job in tqdm(jobs, unit="picture", disable=None if several else True):
+    for job in tqdm(jobs, unit="image", disable=None if several else True):
         try:
             size, rows = _do_job(job, request.threshold, segmenter, encoded)
         except ImageError as error:
@@ -88,7 +88,7 @@ def segment(request: SegmentRequest) -> int:
         width, height = size
         results.append(
             {
-                "picture": str(job.picture),
+                "picture": str(job.image),
                 "width": width,
                 "height": height,
                 "model": segmenter.model,
@@ -96,7 +96,7 @@ def segment(request: SegmentRequest) -> int:
             }
         )
         if not request.as_json:
-            title = f"{job.picture}\n" if several else ""
+            title = f"{job.image}\n" if several else ""
             tqdm.write(title + table(rows), file=sys.stdout)
     segmenter.close()
     if request.as_json and (several or results):
@@ -107,17 +107,17 @@ def segment(request: SegmentRequest) -> int:
 
 
 def _do_job(
-    job: PictureJob, threshold: float, segmenter: Segmenter[Any], encoded: EncodedVocabulary[Any]
+    job: ImageJob, threshold: float, segmenter: Segmenter[Any], encoded: EncodedVocabulary[Any]
 ) -> tuple[tuple[int, int], list[Row]]:
-    """Read, segment and write. Returns the picture's (width, height) and one row per class."""
+    """Read, segment and write. Returns the image's (width, height) and one row per class."""
     vocabulary = encoded.vocabulary
-    picture = read_picture(job.picture)
-    batch = Batch((picture,), vocabulary.thresholds(threshold))
+    image = read_image(job.image)
+    batch = Batch((image,), vocabulary.thresholds(threshold))
     with contextlib.redirect_stdout(sys.stderr):
         [found] = segmenter.segment(batch, encoded)
     if job.overlay:
-        objects = find_objects(found, Settings.min_area, Settings.max_objects)
-        write_png(job.overlay, draw_overlay(picture, found.label, objects, vocabulary))
+        objects = extract_objects(found, Settings.min_area, Settings.max_objects)
+        write_png(job.overlay, draw_overlay(image, found.label, objects, vocabulary))
     if job.label:
         write_png(job.label, found.label)
     height, width = found.label.shape

@@ -8,7 +8,7 @@ def image_topic(camera: str, transport: str) -> str:
 
 
 def depth_topic(camera: str, transport: str) -> str:
-    """Of depth registered to the pictures."""
+    """Of depth registered to the images."""
     return f"/{camera}/depth/image_raw" + ("/compressedDepth" if transport == "compressed" else "")
 
 

@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 
 from zs_seg_ros.errors import ImageError
 from zs_seg_ros.images.message_images import DEPTH_ITEMS, check_sides
-from zs_seg_ros.types import MAX_SIDE_PX, Picture
+from zs_seg_ros.types import MAX_SIDE_PX, RgbImage
 
 _DEPTH_COMPRESSIONS = ("", "compressedDepth", "compressedDepth png", "compressedDepth rvl")
 _DEPTH_HEADER_BYTES = 12
 _TOO_LARGE = (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning)
 
 
-def picture_from_compressed(message: Any, max_side: int = MAX_SIDE_PX) -> Picture:
+def image_from_compressed(message: Any, max_side: int = MAX_SIDE_PX) -> RgbImage:
     """(H, W, 3) RGB of a JPEG or PNG. Raises ImageError when it cannot be decoded or is larger than `max_side`."""
-    # Orientation in EXIF would turn the picture away from its camera_info.
+    # Orientation in EXIF would turn the image away from its camera_info.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     bgr = _decoded(message, memoryview(message.data), flags, max_side)
-    picture: Picture = np.asarray(bgr, dtype=np.uint8)[..., ::-1]
-    return picture
+    image: RgbImage = np.asarray(bgr, dtype=np.uint8)[..., ::-1]
+    return image
 
 
 def depth_from_compressed(message: Any, max_side: int = MAX_SIDE_PX) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Finds the depth image that belongs to a picture, whichever of the two comes first."""
+"""Finds the depth image that belongs to an image, whichever of the two comes first."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import replace
 from zs_seg_ros.types import DepthImage, Frame
 
 TOLERANCE_NS = 20_000_000
-"""Registered depth carries its picture's stamp or, from other drivers, one of the same exposure."""
+"""Registered depth carries its image's stamp or, from other drivers, one of the same exposure."""
 
 _KEPT = 8
-"""Depth images, in case a picture comes late: at 30 Hz a quarter of a second."""
+"""Depth images, in case an image comes late: at 30 Hz a quarter of a second."""
 
 
 class DepthPairing:
@@ -56,7 +56,7 @@ class DepthPairing:
             return [replace(waiting, depth=depth)]
 
     def overdue(self, received_before_ns: int) -> list[Frame]:
-        """The frame that waits, if it came in before that time: no other picture may come that would release it."""
+        """The frame that waits, if it came in before that time: no other image may come that would release it."""
         with self._lock:
             if self._waiting is None or self._waiting.received_ns >= received_before_ns:
                 return []

@@ -1,4 +1,4 @@
-"""Images as messages carry them → pictures and depth.
+"""Images as messages carry them → images and depth.
 
 A message is anything with the fields of its ROS type, whoever made it: rclpy, or rosbags out of a recording.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.errors import ImageError
-from zs_seg_ros.types import MAX_SIDE_PX, Intrinsics, Picture
+from zs_seg_ros.types import MAX_SIDE_PX, Intrinsics, RgbImage
 
 # encoding -> item type and the channels that are red, green and blue, read where they lie in the message
 _PLAIN = {
@@ -37,7 +37,7 @@ def stamp_ns(stamp: Any) -> int:
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
-def picture_from_image(message: Any, max_side: int = MAX_SIDE_PX) -> Picture:
+def image_from_message(message: Any, max_side: int = MAX_SIDE_PX) -> RgbImage:
     """(H, W, 3) RGB of an Image. A view on its bytes for rgb8, bgr8, rgba8, bgra8, mono8 and mono16.
 
     Raises ImageError when size, step, data and encoding do not fit together, nobody can convert the encoding, or a side
@@ -47,16 +47,16 @@ def picture_from_image(message: Any, max_side: int = MAX_SIDE_PX) -> Picture:
     if message.encoding not in _PLAIN:
         return _converted(message)
     item, channels, order = _PLAIN[message.encoding]
-    pixels: Picture = _view(message, item, channels)
+    pixels: RgbImage = _view(message, item, channels)
     if order is None:
-        return cast(Picture, np.broadcast_to(pixels, (message.height, message.width, 3)))
+        return cast(RgbImage, np.broadcast_to(pixels, (message.height, message.width, 3)))
     return pixels[..., order]
 
 
 def depth_from_image(message: Any, max_side: int = MAX_SIDE_PX) -> NDArray[Any]:
     """(H, W) of an Image: a view on its bytes, uint16 (16UC1, mono16: millimetres) or float32 (32FC1: metres).
 
-    Raises ImageError as `picture_from_image` does, and for another encoding.
+    Raises ImageError as `image_from_message` does, and for another encoding.
     """
     _check_size(message, max_side)
     if message.encoding not in DEPTH_ITEMS:
@@ -108,11 +108,11 @@ def _view(message: Any, item: str, channels: int) -> NDArray[Any]:
     )
 
 
-def _converted(message: Any) -> Picture:
+def _converted(message: Any) -> RgbImage:
     """All other encodings, by cv_bridge."""
     try:
         bridge = _bridge()
-        picture = bridge.imgmsg_to_cv2(_without_padding(message, bridge), "rgb8")
+        image = bridge.imgmsg_to_cv2(_without_padding(message, bridge), "rgb8")
     except ImportError as error:
         raise ImageError(
             f"an image with the encoding {message.encoding!r} is dropped: cv_bridge, which converts it, cannot be "
@@ -124,7 +124,7 @@ def _converted(message: Any) -> Picture:
             f"an image with the encoding {message.encoding!r} is dropped: cv_bridge cannot turn it into rgb8 "
             f"({type(error).__name__}: {error}); publish one of {known}"
         ) from error
-    return np.asarray(picture, dtype=np.uint8)
+    return np.asarray(image, dtype=np.uint8)
 
 
 @cache

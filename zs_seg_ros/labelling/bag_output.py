@@ -18,7 +18,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import get_types_from_msg
 from rosbags.typesys.store import Typestore
 
-from zs_seg_ros.bags.bag import Recording, offered_qos
+from zs_seg_ros.bags.bag import Bag, offered_qos
 from zs_seg_ros.labelling.messages import (
     IMAGE,
     OBJECTS,
@@ -64,26 +64,26 @@ def add_result_topics(
     }
 
 
-def replaced_topics(recording: Recording, cameras: Sequence[Camera]) -> list[str]:
+def replaced_topics(bag: Bag, cameras: Sequence[Camera]) -> list[str]:
     """Results that the recording already has, and that new ones take the place of."""
     new = {VOCABULARY_TOPIC, *(t for c in cameras for t in (c.label, c.confidence, c.objects))}
-    return sorted(new & set(recording.topics))
+    return sorted(new & set(bag.topics))
 
 
 def write_labelled_bag(
     folder: Path,
     storage: str,
-    recording: Recording,
+    bag: Bag,
     cameras: Sequence[Camera],
     vocabulary: Vocabulary,
     results: Iterable[FrameResult],
 ) -> Iterator[None]:
     """Write a copy of the recording with the results added. Yields after each message that is copied."""
-    topics = set(recording.topics) - set(replaced_topics(recording, cameras))
+    topics = set(bag.topics) - set(replaced_topics(bag, cameras))
     with new_bag(folder, storage) as writer:
         connections = {
-            connection.topic: _add_copy(writer, connection, recording.typestore)
-            for connection in recording.connections
+            connection.topic: _add_copy(writer, connection, bag.typestore)
+            for connection in bag.connections
             if connection.topic in topics
         }
         connections |= add_result_topics(writer, cameras, [offered_qos(depth=5)])
@@ -94,8 +94,8 @@ def write_labelled_bag(
             offered_qos_profiles=[offered_qos(depth=1, latched=True)],
         )
         words = serialised(vocabulary_message(vocabulary))
-        writer.write(connections[VOCABULARY_TOPIC], recording.start_ns, words)
-        source = ((m.time_ns, m.topic.name, m.serialised) for m in recording.messages(topics))
+        writer.write(connections[VOCABULARY_TOPIC], bag.start_ns, words)
+        source = ((m.time_ns, m.topic.name, m.serialised) for m in bag.messages(topics))
         for time_ns, topic, data in heapq.merge(source, _timed(results), key=itemgetter(0)):
             writer.write(connections[topic], time_ns, data)
             if topic in topics:
@@ -103,7 +103,7 @@ def write_labelled_bag(
 
 
 def _timed(results: Iterable[FrameResult]) -> Iterator[Timed]:
-    """Just after their pictures."""
+    """Just after their images."""
     for result in results:
         time_ns = result.time_ns + 1
         yield time_ns, result.camera.label, result.label

@@ -1,4 +1,4 @@
-"""Pictures, label images and COCO JSON of a recording.
+"""Images, label images and COCO JSON of a recording.
 
 OUT/images/CAM/000001.png (.jpg: the recorded bytes), OUT/labels/CAM/000001.png, OUT/annotations.json.
 """
@@ -19,55 +19,55 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zs_seg_ros.bags.bag import RecordedMessage, Recording
-from zs_seg_ros.images.compressed_images import picture_from_compressed
-from zs_seg_ros.images.message_images import picture_from_image, stamp_ns
-from zs_seg_ros.labelling.messages import IMAGE, found_objects, message_types
+from zs_seg_ros.bags.bag import Bag, BagMessage
+from zs_seg_ros.images.compressed_images import image_from_compressed
+from zs_seg_ros.images.message_images import image_from_message, stamp_ns
+from zs_seg_ros.labelling.messages import IMAGE, detected_objects, message_types
 from zs_seg_ros.labelling.plan import Camera
 from zs_seg_ros.labelling.results import FrameResult
 from zs_seg_ros.perception.masks import encode_runs
-from zs_seg_ros.types import DetectedObject, Picture
+from zs_seg_ros.types import DetectedObject, RgbImage
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 ANNOTATIONS = "annotations.json"
 _JPEG_START = b"\xff\xd8"
-_Timed = tuple[int, RecordedMessage | FrameResult]
+_Timed = tuple[int, BagMessage | FrameResult]
 
 
 def write_coco(
     folder: Path,
-    recording: Recording,
+    bag: Bag,
     cameras: Sequence[Camera],
     vocabulary: Vocabulary,
     results: Iterable[FrameResult],
 ) -> Iterator[None]:
-    """Write it all into the new folder `folder`. Yields after each picture of the recording."""
+    """Write it all into the new folder `folder`. Yields after each image of the recording."""
     folder.mkdir(parents=True)
-    waiting: dict[str, deque[RecordedMessage]] = {c.image: deque() for c in cameras}
-    pictures: Iterator[_Timed] = ((m.time_ns, m) for m in recording.messages(waiting))
+    waiting: dict[str, deque[BagMessage]] = {c.image: deque() for c in cameras}
+    images: Iterator[_Timed] = ((m.time_ns, m) for m in bag.messages(waiting))
     found: Iterator[_Timed] = ((r.time_ns + 1, r) for r in results)
     with _Annotations(folder, vocabulary) as annotations:
-        for _, item in heapq.merge(pictures, found, key=itemgetter(0)):
-            if isinstance(item, RecordedMessage):
+        for _, item in heapq.merge(images, found, key=itemgetter(0)):
+            if isinstance(item, BagMessage):
                 waiting[item.topic.name].append(item)
                 yield
             else:
-                message = _picture_of(item, waiting[item.camera.image])
+                message = _image_of(item, waiting[item.camera.image])
                 annotations.add(item, message)
 
 
-def _picture_of(result: FrameResult, waiting: deque[RecordedMessage]) -> RecordedMessage:
-    """Pictures that could not be read have no result and are passed over."""
+def _image_of(result: FrameResult, waiting: deque[BagMessage]) -> BagMessage:
+    """Images that could not be read have no result and are passed over."""
     stamp = result.objects.header.stamp
     while waiting:
         message = waiting.popleft()
         if message.time_ns == result.time_ns and message.content.header.stamp == stamp:
             return message
-    raise AssertionError("a result without its picture")
+    raise AssertionError("a result without its image")
 
 
 class _Annotations:
-    """Writes pictures as they come, and two lists that become one JSON: memory stays constant."""
+    """Writes images as they come, and two lists that become one JSON: memory stays constant."""
 
     def __init__(self, folder: Path, vocabulary: Vocabulary) -> None:
         self._folder = folder
@@ -84,17 +84,17 @@ class _Annotations:
         if kind is None:
             self._write_json()
 
-    def add(self, result: FrameResult, message: RecordedMessage) -> None:
+    def add(self, result: FrameResult, message: BagMessage) -> None:
         objects = result.objects
         number = self._images.count + 1
         label = message_types().deserialize_cdr(result.label, IMAGE)
         name = f"{result.camera.name}/{number:06}"
-        picture = self._write_picture(result.camera, name, message)
+        image = self._write_image(result.camera, name, message)
         _write_png(self._folder / "labels" / f"{name}.png", _pixels(label))
         self._images.add(
             {
                 "id": number,
-                "file_name": picture,
+                "file_name": image,
                 "label_file_name": f"{name}.png",
                 "width": objects.width,
                 "height": objects.height,
@@ -103,7 +103,7 @@ class _Annotations:
                 "frame_id": objects.header.frame_id,
             }
         )
-        for thing in found_objects(objects.objects):
+        for thing in detected_objects(objects.objects):
             self._objects.add(
                 {
                     "id": self._objects.count + 1,
@@ -118,19 +118,19 @@ class _Annotations:
                 }
             )
 
-    def _write_picture(self, camera: Camera, name: str, message: RecordedMessage) -> str:
+    def _write_image(self, camera: Camera, name: str, message: BagMessage) -> str:
         """Its file name inside images/. A JPEG stays the bytes that it is."""
         content = message.content
         path = self._folder / "images" / name
         if camera.transport == "raw":
-            _write_png(path.with_suffix(".png"), _bgr(picture_from_image(content)))
+            _write_png(path.with_suffix(".png"), _bgr(image_from_message(content)))
             return f"{name}.png"
         data = bytes(content.data)
         if data.startswith(_JPEG_START):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.with_suffix(".jpg").write_bytes(data)
             return f"{name}.jpg"
-        _write_png(path.with_suffix(".png"), _bgr(picture_from_compressed(content)))
+        _write_png(path.with_suffix(".png"), _bgr(image_from_compressed(content)))
         return f"{name}.png"
 
     def _write_json(self) -> None:
@@ -169,7 +169,7 @@ class _JsonList:
 
 
 def coco_runs(thing: DetectedObject, height: int, width: int) -> dict[str, Any]:
-    """COCO's uncompressed run lengths: of the whole picture, column by column."""
+    """COCO's uncompressed run lengths: of the whole image, column by column."""
     box = thing.box
     mask = np.zeros((height, width), np.bool_)
     mask[box.top : box.top + box.height, box.left : box.left + box.width] = thing.mask
@@ -183,8 +183,8 @@ def _pixels(message: Any) -> NDArray[Any]:
     return pixels
 
 
-def _bgr(picture: Picture) -> NDArray[Any]:
-    return np.ascontiguousarray(picture[..., ::-1], picture.dtype.newbyteorder("="))
+def _bgr(image: RgbImage) -> NDArray[Any]:
+    return np.ascontiguousarray(image[..., ::-1], image.dtype.newbyteorder("="))
 
 
 def _write_png(path: Path, pixels: NDArray[Any]) -> None:

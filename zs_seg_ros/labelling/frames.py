@@ -6,29 +6,29 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from zs_seg_ros.bags.bag import RecordedMessage, Recording
-from zs_seg_ros.errors import ImageError, RecordingError
-from zs_seg_ros.images.compressed_images import depth_from_compressed, picture_from_compressed
+from zs_seg_ros.bags.bag import Bag, BagMessage
+from zs_seg_ros.errors import BagError, ImageError
+from zs_seg_ros.images.compressed_images import depth_from_compressed, image_from_compressed
 from zs_seg_ros.images.depth_pairing import TOLERANCE_NS, DepthPairing
 from zs_seg_ros.images.message_images import (
     depth_from_image,
+    image_from_message,
     intrinsics_from_info,
-    picture_from_image,
     stamp_ns,
 )
 from zs_seg_ros.labelling.plan import Camera, Slice
-from zs_seg_ros.types import DepthImage, Frame, Intrinsics, Wanted
+from zs_seg_ros.types import DepthImage, Frame, Intrinsics, RequestedOutputs
 
 _MARGIN_NS = 1_000_000_000
 """Depth and calibration are read from so long before a slice and after it."""
 
 
 def read_frames(
-    recording: Recording, cameras: Sequence[Camera], part: Slice, problems: Counter[str]
+    bag: Bag, cameras: Sequence[Camera], part: Slice, problems: Counter[str]
 ) -> Iterator[Frame]:
-    """The frames of the pictures in a slice; received_ns is when they were recorded.
+    """The frames of the images in a slice; received_ns is when they were recorded.
 
-    What cannot be read is left out and counted in `problems`, by the sentence that says why. Raises RecordingError for
+    What cannot be read is left out and counted in `problems`, by the sentence that says why. Raises BagError for
     a damaged recording.
     """
     readers: dict[str, _CameraReader] = {}
@@ -38,10 +38,10 @@ def read_frames(
         readers.update(dict.fromkeys(camera.topics, reader))
         if camera.info:
             margin_ns = _MARGIN_NS
-            reader.start_with(recording.messages([camera.info]))
+            reader.start_with(bag.messages([camera.info]))
     start_ns = None if part.start_ns is None else part.start_ns - margin_ns
     stop_ns = None if part.stop_ns is None else part.stop_ns + margin_ns
-    for message in recording.messages(readers, start_ns, stop_ns):
+    for message in bag.messages(readers, start_ns, stop_ns):
         yield from readers[message.topic.name].read(message, part.holds(message.time_ns))
     for reader in dict.fromkeys(readers.values()):
         yield from reader.end()
@@ -55,26 +55,26 @@ class _CameraReader:
         self._problems = problems
         self._pairing = DepthPairing(TOLERANCE_NS, expected=True) if camera.depth else None
         self._intrinsics: Intrinsics | None = None
-        self._wanted = Wanted(objects=True, surfaces=bool(camera.depth))
+        self._requested = RequestedOutputs(objects=True, surfaces=bool(camera.depth))
 
-    def start_with(self, infos: Iterator[RecordedMessage]) -> None:
+    def start_with(self, infos: Iterator[BagMessage]) -> None:
         """Take the recording's first camera_info until another one comes."""
         for message in infos:
             self.read(message, inside=False)
             return
 
-    def read(self, message: RecordedMessage, inside: bool) -> list[Frame]:
+    def read(self, message: BagMessage, inside: bool) -> list[Frame]:
         """The frames that are complete now. inside: whether the message is in the slice itself."""
         camera, topic = self._camera, message.topic.name
         try:
             if topic == camera.image:
-                return self._picture(message) if inside else self.end()
+                return self._image(message) if inside else self.end()
             if topic == camera.info:
                 self._intrinsics = None
                 self._intrinsics = intrinsics_from_info(message.content)
                 return []
             return self._depth(message)
-        except (ImageError, RecordingError) as error:
+        except (ImageError, BagError) as error:
             self._problems[f"{topic}: {error}"] += 1
             return []
 
@@ -82,20 +82,20 @@ class _CameraReader:
         """The frame that waits for its depth, if one does."""
         return [] if self._pairing is None else self._pairing.end()
 
-    def _picture(self, message: RecordedMessage) -> list[Frame]:
+    def _image(self, message: BagMessage) -> list[Frame]:
         content = message.content
         compressed = self._camera.transport == "compressed"
         frame = Frame(
             self._camera.name,
-            picture_from_compressed(content) if compressed else picture_from_image(content),
+            image_from_compressed(content) if compressed else image_from_message(content),
             stamp_ns(content.header.stamp),
             content.header.frame_id,
             received_ns=message.time_ns,
-            wanted=self._wanted,
+            requested=self._requested,
         )
         return [frame] if self._pairing is None else self._pairing.add_frame(frame)
 
-    def _depth(self, message: RecordedMessage) -> list[Frame]:
+    def _depth(self, message: BagMessage) -> list[Frame]:
         if self._intrinsics is None or self._pairing is None:
             return []
         content: Any = message.content

@@ -85,7 +85,7 @@ def confidence_message(scene: Scene) -> Any:
 
 
 def objects_message(scene: Scene) -> Any:
-    height, width = size_of(scene.frame.picture)
+    height, width = size_of(scene.frame.image)
     names = dict(zip(scene.vocabulary.ids, scene.vocabulary.names, strict=True))
     return _new(
         OBJECTS,
@@ -126,7 +126,7 @@ def _vector(kind: str, values: Metres) -> Any:
     return _new(f"geometry_msgs/msg/{kind}", **dict(zip("xyz", values, strict=True)))
 
 
-def found_objects(messages: Iterable[Any]) -> tuple[DetectedObject, ...]:
+def detected_objects(messages: Iterable[Any]) -> tuple[DetectedObject, ...]:
     """The objects in ObjectMask messages, without surfaces."""
     return tuple(
         DetectedObject(
@@ -163,7 +163,7 @@ def _target_message(target: TargetClass) -> Any:
 def _exemplar_message(exemplar: Exemplar) -> Any:
     return _new(
         "zs_seg_ros/msg/Exemplar",
-        image=image_message(exemplar.picture, "rgb8", _header()),
+        image=image_message(exemplar.image, "rgb8", _header()),
         mask=_no_image()
         if exemplar.mask is None
         else image_message(exemplar.mask.astype(np.uint8) * 255, "mono8", _header()),

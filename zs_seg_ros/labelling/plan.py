@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zs_seg_ros.bags.bag import Recording
-from zs_seg_ros.bags.bag_cameras import RecordedCamera, find_cameras, listed
-from zs_seg_ros.errors import RecordingError
+from zs_seg_ros.bags.bag import Bag
+from zs_seg_ros.bags.bag_cameras import BagCamera, find_cameras, listed
+from zs_seg_ros.errors import BagError
 from zs_seg_ros.images.camera_topics import depth_topic, info_topic
 from zs_seg_ros.perception.pipeline import Settings
 from zs_seg_ros.segmenters.load_options import LoadOptions
@@ -25,11 +25,11 @@ class LabelRequest:
     """What the command line asks for.
 
     out: the result of one recording, or a folder with one result each. cameras: none means all that are found. depth:
-    whether objects get positions. form: mcap, sqlite3 or coco. batch: pictures at once. frames_per_slice: about how
+    whether objects get positions. form: mcap, sqlite3 or coco. batch: images at once. frames_per_slice: about how
     many.
     """
 
-    recordings: tuple[Path, ...]
+    bags: tuple[Path, ...]
     out: Path
     vocabulary: Vocabulary
     model: str
@@ -43,7 +43,7 @@ class LabelRequest:
 
 
 @dataclass(frozen=True)
-class Camera(RecordedCamera):
+class Camera(BagCamera):
     """A camera of a recording, and the topics of its results. Without depth and info: no positions are wanted."""
 
     @property
@@ -78,7 +78,7 @@ class Slice:
 class Plan:
     """A recording, and how it is worked on. name: of its result, unlike any other's."""
 
-    recording: Path
+    bag: Path
     name: str
     cameras: tuple[Camera, ...]
     frames: int
@@ -86,17 +86,17 @@ class Plan:
 
 
 def make_plans(request: LabelRequest) -> tuple[Plan, ...]:
-    """One for each recording. Raises RecordingError when one cannot be read or lacks a topic."""
+    """One for each recording. Raises BagError when one cannot be read or lacks a topic."""
     plans: list[Plan] = []
-    for folder in request.recordings:
-        one = len(request.recordings) == 1
+    for folder in request.bags:
+        one = len(request.bags) == 1
         name = _unlike(
             [plan.name for plan in plans], request.out.name if one else folder.absolute().name
         )
-        with Recording(folder) as recording:
-            cameras = _cameras(recording, request)
-            frames = sum(recording.topics[camera.image].message_count for camera in cameras)
-            slices = _cut(recording, math.ceil(frames / request.frames_per_slice))
+        with Bag(folder) as bag:
+            cameras = _cameras(bag, request)
+            frames = sum(bag.topics[camera.image].message_count for camera in cameras)
+            slices = _cut(bag, math.ceil(frames / request.frames_per_slice))
         plans.append(Plan(folder.absolute(), name, cameras, frames, slices))
     return tuple(plans)
 
@@ -106,22 +106,22 @@ def _unlike(taken: Sequence[str], name: str) -> str:
     return next(n for n in itertools.chain([name], others) if n not in taken)
 
 
-def _cut(recording: Recording, count: int) -> tuple[Slice, ...]:
+def _cut(bag: Bag, count: int) -> tuple[Slice, ...]:
     """Of equal time, so that nothing has to be read to know them."""
-    cuts = [recording.start_ns + recording.duration_ns * k // count for k in range(1, count)]
+    cuts = [bag.start_ns + bag.duration_ns * k // count for k in range(1, count)]
     starts, stops = [None, *cuts], [*cuts, None]
     return tuple(Slice(n, a, b) for n, (a, b) in enumerate(zip(starts, stops, strict=True)))
 
 
-def _cameras(recording: Recording, request: LabelRequest) -> tuple[Camera, ...]:
-    """Raises RecordingError when a topic is missing; it says what there is."""
+def _cameras(bag: Bag, request: LabelRequest) -> tuple[Camera, ...]:
+    """Raises BagError when a topic is missing; it says what there is."""
     cameras = []
-    for camera in find_cameras(recording, request.cameras):
+    for camera in find_cameras(bag, request.cameras):
         if request.depth and not camera.depth:
             either = " or ".join(depth_topic(camera.name, kind) for kind in ("raw", "compressed"))
-            raise RecordingError(
-                f"the recording {recording.folder} has no depth of the camera {camera.name!r}: no images on {either}, "
-                f"or no {info_topic(camera.name)}; it has {listed(recording)}"
+            raise BagError(
+                f"the recording {bag.folder} has no depth of the camera {camera.name!r}: no images on {either}, "
+                f"or no {info_topic(camera.name)}; it has {listed(bag)}"
             )
         depth, info = (camera.depth, camera.info) if request.depth else ("", "")
         cameras.append(Camera(camera.name, camera.image, depth, info))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zs_seg_ros.bags.bag import Recording
+from zs_seg_ros.bags.bag import Bag
 from zs_seg_ros.errors import LabellingError, ZeroShotSegmentationError
 from zs_seg_ros.labelling.plan import LabelRequest
 from zs_seg_ros.labelling.run import OnFrames, Task, warn
@@ -104,8 +104,8 @@ def _run(ray: Any, request: LabelRequest, tasks: Sequence[Task], on_frames: OnFr
 def _label(request: LabelRequest, task: Task) -> tuple[int, tuple[str, ...]]:
     """On a worker: the number of frames, and what the model warns of."""
     model = _model(request)
-    with told_in_words(request.out), Recording(task.plan.recording) as recording:
-        done = label_slice(request, task.plan, task.part, task.target, recording, model)
+    with told_in_words(request.out), Bag(task.plan.bag) as bag:
+        done = label_slice(request, task.plan, task.part, task.target, bag, model)
     return done.frames, model.warnings
 
 

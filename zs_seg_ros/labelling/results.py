@@ -12,16 +12,16 @@ from rosbags.rosbag2 import Reader, ReaderError
 
 from zs_seg_ros.errors import LabellingError
 from zs_seg_ros.images.message_images import stamp_ns
-from zs_seg_ros.labelling.messages import OBJECTS, found_objects, message_types
+from zs_seg_ros.labelling.messages import OBJECTS, detected_objects, message_types
 from zs_seg_ros.labelling.plan import Camera
 from zs_seg_ros.perception.tracking import Tracker
 
 
 @dataclass(frozen=True, eq=False)
 class FrameResult:
-    """What was found in one picture.
+    """What was found in one image.
 
-    time_ns: when the picture was recorded. label and confidence: Image, serialised. objects: an ObjectMaskArray.
+    time_ns: when the image was recorded. label and confidence: Image, serialised. objects: an ObjectMaskArray.
     """
 
     camera: Camera
@@ -34,7 +34,7 @@ class FrameResult:
 def read_results(
     parts: Iterable[Path], cameras: Sequence[Camera], track: bool
 ) -> Iterator[FrameResult]:
-    """Those of all parts, in the order of the pictures' recording. track: give objects identities, from 1 on.
+    """Those of all parts, in the order of the images' recording. track: give objects identities, from 1 on.
 
     Trackers see one frame after the other: what slices cannot do is done here.
     """
@@ -56,7 +56,7 @@ def read_results(
 
 
 def _messages(parts: Iterable[Path]) -> Iterator[tuple[str, int, bytes]]:
-    """Topic, time and CDR. Not by `Recording`: to open one takes longer than to read a part."""
+    """Topic, time and CDR. Not by `Bag`: to open one takes longer than to read a part."""
     for part in parts:
         [file] = part.glob("*.mcap")
         try:
@@ -70,7 +70,7 @@ def _messages(parts: Iterable[Path]) -> Iterator[tuple[str, int, bytes]]:
 
 
 def _give_identities(objects: Any, tracker: Tracker) -> None:
-    found = found_objects(objects.objects)
+    found = detected_objects(objects.objects)
     tracked = tracker.update(found, stamp_ns(objects.header.stamp), objects.vocabulary_version)
     for message, thing in zip(objects.objects, tracked, strict=True):
         message.track_id = thing.track_id

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from zs_seg_ros.bags.bag import Recording
+from zs_seg_ros.bags.bag import Bag
 from zs_seg_ros.errors import LabellingError
 from zs_seg_ros.labelling.bag_output import replaced_topics, write_labelled_bag
 from zs_seg_ros.labelling.coco_output import write_coco
@@ -82,10 +82,10 @@ def label_here(request: LabelRequest, tasks: Sequence[Task], on_frames: OnFrames
     model = load_model(request)
     warn(model.warnings)
     for plan in dict.fromkeys(task.plan for task in tasks):
-        with Recording(plan.recording) as recording:
+        with Bag(plan.bag) as bag:
             for task in tasks:
                 if task.plan == plan:
-                    label_slice(request, plan, task.part, task.target, recording, model, on_frames)
+                    label_slice(request, plan, task.part, task.target, bag, model, on_frames)
 
 
 def _join(request: LabelRequest, plan: Plan, work: WorkFolder) -> Counter[str]:
@@ -97,29 +97,27 @@ def _join(request: LabelRequest, plan: Plan, work: WorkFolder) -> Counter[str]:
             f"{missing} is missing although its slice was labelled: OUT must be a folder that all workers share"
         )
     results = read_results(parts, plan.cameras, request.settings.track)
-    with Recording(plan.recording) as recording, work.result(plan.name) as folder:
-        _write(request, plan, recording, results, folder)
+    with Bag(plan.bag) as bag, work.result(plan.name) as folder:
+        _write(request, plan, bag, results, folder)
         return sum((read_summary(part).problems for part in parts), Counter[str]())
 
 
 def _write(
     request: LabelRequest,
     plan: Plan,
-    recording: Recording,
+    bag: Bag,
     results: Iterator[FrameResult],
     folder: Path,
 ) -> None:
-    vocabulary = replace(request.vocabulary, stamp_ns=recording.start_ns)
+    vocabulary = replace(request.vocabulary, stamp_ns=bag.start_ns)
     if request.form == "coco":
-        topics = [recording.topics[camera.image] for camera in plan.cameras]
-        steps = write_coco(folder, recording, plan.cameras, vocabulary, results)
+        topics = [bag.topics[camera.image] for camera in plan.cameras]
+        steps = write_coco(folder, bag, plan.cameras, vocabulary, results)
     else:
-        topics = list(recording.topics.values())
-        if replaced := replaced_topics(recording, plan.cameras):
-            warn([f"the results that {plan.recording} has are replaced: {', '.join(replaced)}"])
-        steps = write_labelled_bag(
-            folder, request.form, recording, plan.cameras, vocabulary, results
-        )
+        topics = list(bag.topics.values())
+        if replaced := replaced_topics(bag, plan.cameras):
+            warn([f"the results that {plan.bag} has are replaced: {', '.join(replaced)}"])
+        steps = write_labelled_bag(folder, request.form, bag, plan.cameras, vocabulary, results)
     total = sum(topic.message_count for topic in topics)
     for _ in tqdm(steps, total=total, unit="message", desc="writing", disable=None):
         pass  # each step writes

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zs_seg_ros.bags.bag import Recording
+from zs_seg_ros.bags.bag import Bag
 from zs_seg_ros.errors import ModelError, ZeroShotSegmentationError
 from zs_seg_ros.labelling.bag_output import add_result_topics, new_bag
 from zs_seg_ros.labelling.frames import read_frames
@@ -64,22 +64,22 @@ def label_slice(
     plan: Plan,
     part: Slice,
     target: Path,
-    recording: Recording,
+    bag: Bag,
     model: LoadedModel,
     on_frames: Callable[[int], None] = lambda count: None,
 ) -> Summary:
     """Segment the frames of a slice, and put their results into the rosbag2 folder `target`, whole or not at all.
 
-    on_frames is told of each batch. Raises RecordingError, ModelError, or OSError when it cannot be written.
+    on_frames is told of each batch. Raises BagError, ModelError, or OSError when it cannot be written.
     """
     problems: Counter[str] = Counter()
     count = 0
     with whole_or_not_at_all(target) as folder:
         with new_bag(folder, "mcap") as writer:
             connections = add_result_topics(writer, plan.cameras)
-            frames = read_frames(recording, plan.cameras, part, problems)
+            frames = read_frames(bag, plan.cameras, part, problems)
             for batch in _one_ahead(_batches(frames, request.batch)):
-                for scene in _understand(request, model, batch):
+                for scene in _process(request, model, batch):
                     _write(writer, connections, plan, scene)
                     if scene.depth_problem:
                         problems[f"{scene.frame.camera}: {scene.depth_problem}"] += 1
@@ -95,17 +95,17 @@ def read_summary(part: Path) -> Summary:
     return Summary(content["frames"], Counter(content["problems"]))
 
 
-def _understand(request: LabelRequest, model: LoadedModel, batch: tuple[Frame, ...]) -> list[Scene]:
+def _process(request: LabelRequest, model: LoadedModel, batch: tuple[Frame, ...]) -> list[Scene]:
     """Without identities: these need what was before, so they are given when slices are joined."""
     untracked = replace(request.settings, track=False)
     try:
-        return Pipeline().understand(batch, model.segmenter, model.encoded, untracked)
+        return Pipeline().process(batch, model.segmenter, model.encoded, untracked)
     except Exception as error:  # a model may raise anything
         told = model.segmenter.recover(error)
         if isinstance(told, ZeroShotSegmentationError):
             raise told from error
         raise ModelError(
-            f"the model {request.model} failed on a picture: {type(told).__name__}: {told}"
+            f"the model {request.model} failed on an image: {type(told).__name__}: {told}"
         ) from error
 
 

@@ -29,7 +29,7 @@ def describe(request: LabelRequest) -> dict[str, str]:
     settings = request.settings
     return {
         "layout": str(_LAYOUT),
-        "recordings": json.dumps([_state(folder) for folder in request.recordings]),
+        "recordings": json.dumps([_state(folder) for folder in request.bags]),
         "--classes": words,
         "--model": request.model,
         "--revision": request.options.revision,

@@ -14,7 +14,7 @@ from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
-from zs_seg_ros.types import Batch, Picture, Segmentation
+from zs_seg_ros.types import Batch, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import DEFAULT_LIMITS, Limits, TargetClass, Vocabulary
 
 _WARM_UP_SIZE = (480, 640)
@@ -62,7 +62,7 @@ class LiveModel:
             raise VocabularyError("no model is loaded; configure the node first")
         with _recovering(self.segmenter):
             encoded = self.segmenter.encode(vocabulary)
-            # One picture before anybody sees it: a model that fails on this vocabulary fails here.
+            # One image before anybody sees it: a model that fails on this vocabulary fails here.
             blank = np.zeros((*_WARM_UP_SIZE, 3), np.uint8)
             self.segmenter.segment(Batch((blank,), vocabulary.thresholds(1.0)), encoded)
         vocabulary = replace(vocabulary, stamp_ns=self._now_ns())
@@ -74,12 +74,12 @@ class LiveModel:
 
     def segment_once(
         self,
-        picture: Picture,
+        image: RgbImage,
         classes: Iterable[TargetClass],
         default_threshold: float,
         limits: Limits = DEFAULT_LIMITS,
     ) -> tuple[Segmentation, Vocabulary]:
-        """One picture with `classes` or, without any, with the vocabulary in force, which stays as it is.
+        """One image with `classes` or, without any, with the vocabulary in force, which stays as it is.
 
         Returns the vocabulary that was used, too; that of `classes` has the version 0. Raises ModelError without
         a model, VocabularyError without words or for wrong ones, or whatever the model raises.
@@ -97,7 +97,7 @@ class LiveModel:
                     raise VocabularyError(
                         "no vocabulary is in force; give classes, or set a vocabulary first"
                     )
-                batch = Batch((picture,), encoded.vocabulary.thresholds(default_threshold))
+                batch = Batch((image,), encoded.vocabulary.thresholds(default_threshold))
                 return self.segmenter.segment(batch, encoded)[0], encoded.vocabulary
 
     def free(self, timeout_s: float = -1.0) -> None:

@@ -49,10 +49,10 @@ def decode_runs(
     return np.repeat(np.arange(runs.size) % 2 == 1, runs).reshape(height, width)
 
 
-def find_objects(
+def extract_objects(
     segmentation: Segmentation, min_area: int, max_objects: int
 ) -> tuple[DetectedObject, ...]:
-    """The things in a picture, most confident first; among equals the larger one comes first.
+    """The things in an image, most confident first; among equals the larger one comes first.
 
     These are the model's own instances if it tells any apart, otherwise the connected parts of each
     class in the label image (pixels touch along edges and at corners). Those of less than
@@ -120,8 +120,8 @@ def _find_runs(label: Label) -> _Runs:
     pixels = label.ravel()
     changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
     bounds = np.concatenate(([0], changes))
-    is_thing = np.flatnonzero(pixels[bounds])
-    return _Runs(label.shape[1], bounds[is_thing], bounds[is_thing + 1])
+    is_object = np.flatnonzero(pixels[bounds])
+    return _Runs(label.shape[1], bounds[is_object], bounds[is_object + 1])
 
 
 def _join_touching_runs(runs: _Runs, class_id: Label) -> Integers:

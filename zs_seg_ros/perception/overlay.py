@@ -1,4 +1,4 @@
-"""Pictures for people: each class in its colour, each object with outline, name, score and track."""
+"""Images for people: each class in its colour, each object with outline, name, score and track."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zs_seg_ros.types import Box, DetectedObject, Label, Picture
+from zs_seg_ros.types import Box, DetectedObject, Label, RgbImage
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 # Hershey's strokes come with OpenCV, need no font file and take 0.1 ms a name. They are ASCII only,
@@ -21,22 +21,22 @@ _GOLDEN_RATIO = (1 + 5**0.5) / 2
 _SHADES = ((0.85, 1.0), (0.45, 1.0), (0.6, 0.8), (0.95, 0.65), (1.0, 0.85))
 """(saturation, value), in the order that keeps the first 40 ids furthest apart in CIELAB."""
 _SMALLEST_TAGGED_SHARE = 0.0005
-"""Of the picture: smaller objects get no tag. 38 pixels at 320x240."""
+"""Of the image: smaller objects get no tag. 38 pixels at 320x240."""
 
 
 def draw_overlay(
-    picture: Picture, label: Label, objects: Sequence[DetectedObject], vocabulary: Vocabulary
+    image: RgbImage, label: Label, objects: Sequence[DetectedObject], vocabulary: Vocabulary
 ) -> NDArray[np.uint8]:
-    """A new (H, W, 3) uint8 RGB picture: `picture` with what was found in it.
+    """A new (H, W, 3) uint8 RGB image: `image` with what was found in it.
 
     label: (H, W), as in `Segmentation`. Each class is tinted with `class_colour` and outlined. Beside each object
     stand its name, its score and, when it is tracked, the number of its track; the first objects get the best
     places, and a tag that finds none is left out. The inputs stay as they are. Raises ValueError when the sizes
     differ.
     """
-    if picture.shape[:2] != label.shape:
-        raise ValueError(f"picture {picture.shape} and label {label.shape} differ in size")
-    drawn = _as_bytes(picture)
+    if image.shape[:2] != label.shape:
+        raise ValueError(f"image {image.shape} and label {label.shape} differ in size")
+    drawn = _as_bytes(image)
     if not label.any():
         return drawn
     colours = _colour_table(65536 if label.dtype == np.uint16 else 256).take(label, axis=0)
@@ -65,14 +65,14 @@ def _colour_table(size: int) -> NDArray[np.uint8]:
     return np.array([class_colour(class_id) for class_id in range(size)], dtype=np.uint8)
 
 
-def _as_bytes(picture: Picture) -> NDArray[np.uint8]:
+def _as_bytes(image: RgbImage) -> NDArray[np.uint8]:
     """A contiguous copy that may be drawn on."""
-    if picture.dtype.itemsize == 2:
-        return (picture >> 8).astype(np.uint8, order="C")
-    bgr = picture[..., ::-1]
+    if image.dtype.itemsize == 2:
+        return (image >> 8).astype(np.uint8, order="C")
+    bgr = image[..., ::-1]
     if bgr.flags.c_contiguous:  # a bgr8 message, viewed as RGB: numpy takes ten times as long
         return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-    return np.array(picture, dtype=np.uint8, order="C")
+    return np.array(image, dtype=np.uint8, order="C")
 
 
 def _tint(drawn: NDArray[np.uint8], label: Label, colours: NDArray[np.uint8]) -> None:
@@ -90,11 +90,11 @@ def _outline(drawn: NDArray[np.uint8], label: Label, colours: NDArray[np.uint8])
 def _write_tags(
     drawn: NDArray[np.uint8], objects: Sequence[DetectedObject], vocabulary: Vocabulary
 ) -> None:
-    picture_height, picture_width = drawn.shape[:2]
+    image_height, image_width = drawn.shape[:2]
     names = dict(zip(vocabulary.ids, vocabulary.names, strict=True))
-    scale = max(0.36, picture_height / 900)
+    scale = max(0.36, image_height / 900)
     thickness = 1 if scale < 0.7 else 2
-    smallest = picture_height * picture_width * _SMALLEST_TAGGED_SHARE
+    smallest = image_height * image_width * _SMALLEST_TAGGED_SHARE
     taken: list[Box] = []
     for thing in objects:
         if thing.area < smallest:
@@ -106,7 +106,7 @@ def _write_tags(
         width, height = text_width + 2 * margin, text_height + below + margin
         left = thing.box.left + (thing.box.width - width) // 2
         above = Box(left, thing.box.top - height - 1, width, height)
-        place = _free_place(above, taken, (picture_width, picture_height))
+        place = _free_place(above, taken, (image_width, image_height))
         if place is None:
             continue
         taken.append(place)
@@ -117,11 +117,14 @@ def _write_tags(
         cv2.putText(drawn, text, start, _FONT, scale, ink, thickness, cv2.LINE_AA)
 
 
-def _free_place(wanted: Box, taken: list[Box], picture_size: tuple[int, int]) -> Box | None:
-    """The nearest place for a tag that lies inside the picture and over no other tag."""
-    width, height = wanted.width, wanted.height
-    last_left, last_top = max(0, picture_size[0] - width), max(0, picture_size[1] - height)
-    wanted_left, wanted_top = min(max(0, wanted.left), last_left), min(max(0, wanted.top), last_top)
+def _free_place(requested: Box, taken: list[Box], image_size: tuple[int, int]) -> Box | None:
+    """The nearest place for a tag that lies inside the image and over no other tag."""
+    width, height = requested.width, requested.height
+    last_left, last_top = max(0, image_size[0] - width), max(0, image_size[1] - height)
+    wanted_left, wanted_top = (
+        min(max(0, requested.left), last_left),
+        min(max(0, requested.top), last_top),
+    )
     rows = np.arange(wanted_top % (height // 2), last_top + 1, height // 2)
     columns = np.clip(wanted_left + width // 6 * np.arange(-12, 13), 0, last_left)
     top, left = (grid.ravel() for grid in np.meshgrid(rows, columns, indexing="ij"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zs_seg_ros.errors import ImageError
-from zs_seg_ros.perception.masks import find_objects
+from zs_seg_ros.perception.masks import extract_objects
 from zs_seg_ros.perception.projection import check_sizes, cloud, depth_in_metres, surface_of
 from zs_seg_ros.perception.tracking import Tracker
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
@@ -52,7 +52,7 @@ def segment(
     """Let the model look at all frames at once."""
     start = time.perf_counter()
     batch = Batch(
-        tuple(frame.picture for frame in frames), encoded.vocabulary.thresholds(default_threshold)
+        tuple(frame.image for frame in frames), encoded.vocabulary.thresholds(default_threshold)
     )
     segmentations = tuple(segmenter.segment(batch, encoded))
     segment_ms = (time.perf_counter() - start) * 1000
@@ -65,7 +65,7 @@ class Pipeline:
     def __init__(self) -> None:
         self._trackers: dict[str, Tracker] = {}
 
-    def understand(
+    def process(
         self,
         frames: Sequence[Frame],
         segmenter: Segmenter[Any],
@@ -93,9 +93,9 @@ class Pipeline:
     ) -> Scene:
         stage_ms = {"segment": segment_ms}
         objects: tuple[DetectedObject, ...] = ()
-        if frame.wanted.objects:
+        if frame.requested.objects:
             with _timed(stage_ms, "objects"):
-                objects = find_objects(segmentation, settings.min_area, settings.max_objects)
+                objects = extract_objects(segmentation, settings.min_area, settings.max_objects)
             if settings.track:
                 with _timed(stage_ms, "track"):
                     objects = self._tracked(frame, objects, vocabulary)
@@ -116,23 +116,23 @@ class Pipeline:
 
 def _with_depth(scene: Scene) -> Scene:
     """With surfaces and cloud where the frame wants them. Raises ImageError when its depth does not fit."""
-    frame, wanted = scene.frame, scene.frame.wanted
-    if frame.depth is None or not (wanted.surfaces or wanted.cloud):
+    frame, requested = scene.frame, scene.frame.requested
+    if frame.depth is None or not (requested.surfaces or requested.cloud):
         return scene
     depth_m, intrinsics = depth_in_metres(frame.depth.values), frame.depth.intrinsics
-    check_sizes(size_of(frame.picture), depth_m, intrinsics)
-    if wanted.surfaces:
+    check_sizes(size_of(frame.image), depth_m, intrinsics)
+    if requested.surfaces:
         with _timed(scene.stage_ms, "surfaces"):
             objects = tuple(
                 replace(thing, surface=surface_of(thing, depth_m, intrinsics))
                 for thing in scene.objects
             )
             scene = replace(scene, objects=objects)
-    if wanted.cloud:
+    if requested.cloud:
         with _timed(scene.stage_ms, "cloud"):
             segmentation = scene.segmentation
             points = cloud(
-                frame.picture,
+                frame.image,
                 segmentation.label,
                 segmentation.confidence,
                 scene.objects,

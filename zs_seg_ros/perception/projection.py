@@ -21,7 +21,7 @@ from zs_seg_ros.types import (
     DetectedObject,
     Intrinsics,
     Label,
-    Picture,
+    RgbImage,
     VisibleSurface,
     size_of,
 )
@@ -84,17 +84,17 @@ def depth_in_metres(values: NDArray[Any]) -> Depth:
     return metres
 
 
-def check_sizes(picture_size: tuple[int, int], depth_m: Depth, intrinsics: Intrinsics) -> None:
-    """Raise ImageError unless depth and camera_info are of the picture's size (H, W), pixel by pixel."""
-    height, width = picture_size
+def check_sizes(image_size: tuple[int, int], depth_m: Depth, intrinsics: Intrinsics) -> None:
+    """Raise ImageError unless depth and camera_info are of the image's size (H, W), pixel by pixel."""
+    height, width = image_size
     if depth_m.shape != (height, width):
         raise ImageError(
-            f"the depth image is {depth_m.shape[1]}x{depth_m.shape[0]}, the picture {width}x{height}: "
+            f"the depth image is {depth_m.shape[1]}x{depth_m.shape[0]}, the image {width}x{height}: "
             "have the depth registered to the colour image"
         )
     if (intrinsics.height, intrinsics.width) != (height, width):
         raise ImageError(
-            f"camera_info is for {intrinsics.width}x{intrinsics.height}, the picture is {width}x{height}: "
+            f"camera_info is for {intrinsics.width}x{intrinsics.height}, the image is {width}x{height}: "
             "publish the camera_info of the colour image"
         )
 
@@ -115,7 +115,7 @@ def surface_of(
     leads away: what is no farther off than three quarters of the thing's width always belongs to it.
 
     Raises ImageError when `depth_m` and `intrinsics` differ in size or the mask leaves them. Whether they fit the
-    picture only the caller can tell, with `check_sizes`.
+    image only the caller can tell, with `check_sizes`.
     """
     box, rays = thing.box, _rays(intrinsics)
     check_sizes((intrinsics.height, intrinsics.width), depth_m, intrinsics)
@@ -129,7 +129,7 @@ def surface_of(
     sample = _sample(box, area)
     depth = depth_m[rows, columns][sample]
     width_on_1m = math.sqrt(area / (intrinsics.fx * intrinsics.fy))
-    depths = _depths_of_thing(depth[_without_rim(thing.mask, area)[sample]], width_on_1m)
+    depths = _depths_of_object(depth[_without_rim(thing.mask, area)[sample]], width_on_1m)
     if depths is None:
         return None
     nearest, farthest = depths
@@ -156,7 +156,7 @@ def _without_rim(mask: NDArray[np.bool_], area: int) -> NDArray[np.bool_]:
     return np.asarray(core).view(np.bool_)
 
 
-def _depths_of_thing(sure: Depth, width_on_1m: float) -> tuple[float, float] | None:
+def _depths_of_object(sure: Depth, width_on_1m: float) -> tuple[float, float] | None:
     """The least and the largest depth that is the thing's own; None when there are too few.
 
     sure: (N,) depths that are most likely the thing's. width_on_1m: how wide it would be if it were one metre away.
@@ -188,7 +188,7 @@ def _surface(points: NDArray[np.float32]) -> VisibleSurface:
 
 
 def cloud(
-    picture: Picture,
+    image: RgbImage,
     label: Label,
     confidence: NDArray[np.uint8],
     objects: Sequence[DetectedObject],
@@ -200,20 +200,20 @@ def cloud(
     x, y, z: metres, NaN where there is no depth. rgb: 0x00RRGGBB in a float32, as PCL packs it. label and
     confidence (0..1): what `label` and `confidence`, (H, W) as in `Segmentation`, say about the pixel. track_id: of
     the object whose mask covers it, the one with the highest score where they overlap; 0 where there is none.
-    Raises ImageError when depth or intrinsics are not of the picture's size.
+    Raises ImageError when depth or intrinsics are not of the image's size.
     """
-    size = size_of(picture)
+    size = size_of(image)
     check_sizes(size, depth_m, intrinsics)
     if not size == label.shape == confidence.shape:
         raise ValueError(
-            f"picture {size}, label {label.shape} and confidence {confidence.shape} differ in size"
+            f"image {size}, label {label.shape} and confidence {confidence.shape} differ in size"
         )
     rays = _rays(intrinsics)
     points = np.zeros(size, POINT)
     np.multiply(depth_m, rays.x, out=points["x"])
     np.multiply(depth_m, rays.y[:, None], out=points["y"])
     points["z"] = depth_m
-    points["rgb"] = _packed_colours(picture)
+    points["rgb"] = _packed_colours(image)
     points["label"] = label
     np.divide(confidence, np.float32(255), out=points["confidence"], dtype=np.float32)
     for thing in sorted(objects, key=lambda thing: thing.score):
@@ -223,9 +223,9 @@ def cloud(
     return points
 
 
-def _packed_colours(picture: Picture) -> NDArray[np.float32]:
+def _packed_colours(image: RgbImage) -> NDArray[np.float32]:
     """(H, W): 0x00RRGGBB, seen as a float32."""
-    pixels = (picture >> 8).astype(np.uint8) if picture.dtype.itemsize == 2 else picture
+    pixels = (image >> 8).astype(np.uint8) if image.dtype.itemsize == 2 else image
     bgr = pixels[..., ::-1]
     if bgr.flags.c_contiguous:  # a bgr8 message, viewed as RGB
         bgrx = cv2.cvtColor(bgr, cv2.COLOR_BGR2BGRA)

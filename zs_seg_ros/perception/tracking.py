@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from zs_seg_ros.types import DetectedObject
 
 LONGEST_ABSENCE_S = 4.0
-"""A thing that is hidden or out of the picture for longer is another one when it comes back."""
+"""A thing that is hidden or out of the image for longer is another one when it comes back."""
 
 # Tuned on the shipped recording at 1 to 10 Hz, with true and with predicted masks. Lengths are in
 # sizes, the diagonals of boxes, so that they hold at any resolution.

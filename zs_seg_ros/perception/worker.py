@@ -102,9 +102,9 @@ class Worker:
                     self._work = None
                 if before is not None:
                     before.result()
-                before = scenes.submit(self._hand_on, pipeline, frames, outcome, settings)
+                before = scenes.submit(self._forward, pipeline, frames, outcome, settings)
 
-    def _hand_on(
+    def _forward(
         self,
         pipeline: Pipeline,
         frames: tuple[Frame, ...],

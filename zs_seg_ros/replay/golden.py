@@ -162,7 +162,7 @@ class Golden:
             return FrameResult(camera, index, int(line["stamp_ns"]), label, objects)
         except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
             raise ReplayError(
-                f"{self.path} is damaged at picture {index} of {camera} ({error}); make it anew with --update"
+                f"{self.path} is damaged at image {index} of {camera} ({error}); make it anew with --update"
             ) from error
 
     def _index(self, lines: Sequence[bytes]) -> dict[tuple[str, int], bytes]:
@@ -194,13 +194,13 @@ def _inside(label: NDArray[np.uint16], box: Box) -> NDArray[np.uint16]:
 def _png(label: NDArray[np.uint16]) -> bytes:
     """With a palette where the numbers allow, so that an image viewer shows the classes in colours."""
     if label.max(initial=0) <= _LAST_PALETTE_NUMBER:
-        picture = Image.fromarray(label.astype(np.uint8))
+        image = Image.fromarray(label.astype(np.uint8))
         colours = range(int(label.max(initial=0)) + 1)
-        picture.putpalette([part for number in colours for part in class_colour(number)])
+        image.putpalette([part for number in colours for part in class_colour(number)])
     else:
-        picture = Image.fromarray(label)
+        image = Image.fromarray(label)
     file = BytesIO()
-    picture.save(file, "PNG", optimize=True)
+    image.save(file, "PNG", optimize=True)
     return file.getvalue()
 
 

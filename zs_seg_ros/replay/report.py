@@ -11,7 +11,7 @@ from zs_seg_ros.replay.results import RunSettings
 
 @dataclass(frozen=True, eq=False)
 class DifferingFrame:
-    """A frame that differs. jpeg: picture, golden, now and difference side by side."""
+    """A frame that differs. jpeg: image, golden, now and difference side by side."""
 
     camera: str
     index: int
@@ -22,7 +22,7 @@ class DifferingFrame:
     @property
     def title(self) -> str:
         seconds, nanoseconds = divmod(self.stamp_ns, 10**9)
-        return f"{self.camera}, picture {self.index}, stamp {seconds}.{nanoseconds:09d}"
+        return f"{self.camera}, image {self.index}, stamp {seconds}.{nanoseconds:09d}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -154,8 +154,8 @@ def _figure(frame: DifferingFrame) -> str:
     reasons = escape("; ".join(frame.reasons))
     return (
         f"<figure><figcaption><strong>{escape(frame.title)}</strong><br>{reasons}</figcaption>"
-        '<div class="panels"><span>picture</span><span>golden</span><span>now</span><span>difference</span></div>'
-        f'<img alt="Picture, golden, now and difference: {reasons}" src="data:image/jpeg;base64,{data}"></figure>'
+        '<div class="panels"><span>image</span><span>golden</span><span>now</span><span>difference</span></div>'
+        f'<img alt="Image, golden, now and difference: {reasons}" src="data:image/jpeg;base64,{data}"></figure>'
     )
 
 
@@ -180,5 +180,5 @@ def _histogram(latencies: Latencies) -> str:
         f'role="img" aria-label="Histogram of latencies">{"".join(drawn)}'
         f'<line x1="0" y1="{bottom}" x2="{_SVG_WIDTH}" y2="{bottom}"/>'
         f'<text x="{_SVG_WIDTH / 2}" y="{_SVG_HEIGHT - 6}" text-anchor="middle">milliseconds from publishing a '
-        "picture to its results; frames a bar</text></svg></div>"
+        "image to its results; frames a bar</text></svg></div>"
     )

@@ -1,4 +1,4 @@
-"""Frames that differ, drawn side by side: picture, golden, now, difference."""
+"""Frames that differ, drawn side by side: image, golden, now, difference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from zs_seg_ros.perception.overlay import draw_overlay
 from zs_seg_ros.replay.results import FoundObject, FrameResult
-from zs_seg_ros.types import DetectedObject, Picture
+from zs_seg_ros.types import DetectedObject, RgbImage
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 # Told apart by people who do not tell red from green, too.
@@ -22,12 +22,12 @@ _JPEG_QUALITY = 90
 _GAP_PX = 4
 
 
-def side_by_side(
-    picture: Picture, golden: FrameResult, now: FrameResult, classes: Sequence[str]
+def per_image_threads(
+    image: RgbImage, golden: FrameResult, now: FrameResult, classes: Sequence[str]
 ) -> NDArray[np.uint8]:
     """(H, W, 3) RGB. classes: what the numbers in both label images mean, from 1. Raises ValueError for other sizes."""
     vocabulary = Vocabulary().changed_to(TargetClass(name) for name in classes)
-    plain = _as_bytes(picture)
+    plain = _as_bytes(image)
     panels = [
         plain,
         _overlay(plain, golden, vocabulary),
@@ -44,10 +44,10 @@ def side_by_side(
 
 
 def difference(
-    picture: NDArray[np.uint8], golden: NDArray[np.uint16], now: NDArray[np.uint16]
+    image: NDArray[np.uint8], golden: NDArray[np.uint16], now: NDArray[np.uint16]
 ) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB: the picture in dark grey, and the pixels that are missing, added or of another class now."""
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) // 2
+    """(H, W, 3) RGB: the image in dark grey, and the pixels that are missing, added or of another class now."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) // 2
     drawn = np.repeat(grey[..., None], 3, axis=2)
     differs = golden != now
     drawn[differs & (golden > 0) & (now > 0)] = OTHER_RGB
@@ -56,14 +56,14 @@ def difference(
     return drawn
 
 
-def jpeg(picture: NDArray[np.uint8]) -> bytes:
-    """picture: (H, W, 3) RGB."""
-    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+def jpeg(image: NDArray[np.uint8]) -> bytes:
+    """image: (H, W, 3) RGB."""
+    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return bytes(data)
 
 
 def _overlay(
-    picture: NDArray[np.uint8], result: FrameResult, vocabulary: Vocabulary
+    image: NDArray[np.uint8], result: FrameResult, vocabulary: Vocabulary
 ) -> NDArray[np.uint8]:
     ids = np.array([0, *vocabulary.ids], np.uint16)
     label = ids[result.label]
@@ -71,13 +71,13 @@ def _overlay(
         label = label.astype(np.uint8)
     id_of = dict(zip(vocabulary.names, vocabulary.ids, strict=True))
     objects = [_detected(thing, id_of[thing.class_name]) for thing in result.objects]
-    return draw_overlay(picture, label, objects, vocabulary)
+    return draw_overlay(image, label, objects, vocabulary)
 
 
 def _detected(thing: FoundObject, class_id: int) -> DetectedObject:
     return DetectedObject(class_id, thing.score, thing.box, thing.mask, thing.track_id)
 
 
-def _as_bytes(picture: Picture) -> NDArray[np.uint8]:
-    shift = 8 * (picture.dtype.itemsize - 1)
-    return np.ascontiguousarray((picture >> shift).astype(np.uint8))
+def _as_bytes(image: RgbImage) -> NDArray[np.uint8]:
+    shift = 8 * (image.dtype.itemsize - 1)
+    return np.ascontiguousarray((image >> shift).astype(np.uint8))

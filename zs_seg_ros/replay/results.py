@@ -13,7 +13,7 @@ from zs_seg_ros.vocabulary.vocabulary import TargetClass
 Setting = bool | int | float | str
 
 EXEMPLARS = "exemplars"
-"""The setting that is no parameter: how many example pictures the classes have; a golden file does not keep them."""
+"""The setting that is no parameter: how many example images the classes have; a golden file does not keep them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class FoundObject:
 
 @dataclass(frozen=True, eq=False)
 class FrameResult:
-    """What was found in the index-th picture of a camera.
+    """What was found in the index-th image of a camera.
 
     label: (H, W) uint16; 0 is nothing, n the n-th name (from 1) of the list of classes that goes with this result.
     """

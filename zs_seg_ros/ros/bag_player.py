@@ -18,10 +18,10 @@ from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
 
-from zs_seg_ros.bags.bag import RecordedMessage, Recording
+from zs_seg_ros.bags.bag import Bag, BagMessage
 from zs_seg_ros.bags.playback import FASTEST, SLOWEST, Playback, PlaybackOptions
 from zs_seg_ros.cli.bag_player import parse, playback_options, without_ros_arguments
-from zs_seg_ros.errors import RecordingError
+from zs_seg_ros.errors import BagError
 from zs_seg_ros.ros.bag_topic import publisher_for, recorded_qos
 from zs_seg_ros.ros.player_services import PlayerServices
 from zs_seg_ros.ros.process import run
@@ -39,7 +39,7 @@ class BagPlayer(Node):
 
     def __init__(
         self,
-        recording: Recording,
+        bag: Bag,
         options: PlaybackOptions,
         ended: Future[int],
         remappings: Sequence[str] = (),
@@ -49,16 +49,16 @@ class BagPlayer(Node):
         """ended: gets the exit code at the end. remappings: "OLD:=NEW".
 
         acknowledged_within_s: how long to wait at the end until reliable subscribers have everything; 0: until
-        they have. Closes the recording when it is destroyed. Raises RecordingError when nothing can be played.
+        they have. Closes the recording when it is destroyed. Raises BagError when nothing can be played.
         """
         rules = [word for rule in remappings for word in ("--remap", rule)]
         super().__init__("bag_player", cli_args=["--ros-args", *rules])
-        self._recording = recording
+        self._bag = bag
         self._ended = ended
         self._wait_for_subscribers = wait_for_subscribers
         self._acknowledged_within_s = acknowledged_within_s
         self._taken_down = False
-        recording.require(options.topics)
+        bag.require(options.topics)
         self._outputs = {
             name: publisher
             for name in options.topics
@@ -73,7 +73,7 @@ class BagPlayer(Node):
         )
         rate = self.declare_parameter("rate", options.rate, description).value
         self._playback = Playback(
-            recording,
+            bag,
             replace(options, topics=tuple(self._outputs), rate=rate),
             self._publish,
             self._publish_time,
@@ -82,14 +82,14 @@ class BagPlayer(Node):
         self.add_on_set_parameters_callback(self._on_parameters)
         self._player_services = PlayerServices(self, self._playback)
         self.get_logger().info(
-            f"playing {recording.folder}: {recording.duration_ns / 1e9:.1f} s, "
+            f"playing {bag.folder}: {bag.duration_ns / 1e9:.1f} s, "
             f"{len(self._outputs)} topics, rate {rate:g}{', paused' if options.paused else ''}"
         )
         self._thread = threading.Thread(target=self._play, daemon=True)
         self._thread.start()
 
     def _publisher(self, topic_name: str) -> Publisher | None:
-        topic = self._recording.topics[topic_name]
+        topic = self._bag.topics[topic_name]
         return publisher_for(self, topic, topic.name, recorded_qos(topic))
 
     def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
@@ -105,7 +105,7 @@ class BagPlayer(Node):
             self._playback.run(self._may_start)
             self._wait_until_acknowledged()
             self._ended.set_result(0)
-        except RecordingError as error:
+        except BagError as error:
             self.get_logger().error(str(error))
             self._ended.set_result(_FAILED)
         except Exception:
@@ -123,7 +123,7 @@ class BagPlayer(Node):
         self.get_logger().info("waiting for a subscriber", once=True)
         return False
 
-    def _publish(self, message: RecordedMessage) -> None:
+    def _publish(self, message: BagMessage) -> None:
         self._outputs[message.topic.name].publish(message.serialised)
 
     def _publish_time(self, time_ns: int) -> None:
@@ -155,7 +155,7 @@ class BagPlayer(Node):
         self._playback.stop()
         self._thread.join(_PATIENCE_S)
         if not self._thread.is_alive():
-            self._recording.close()
+            self._bag.close()
         super().destroy_node()
 
 
@@ -168,12 +168,12 @@ def main() -> None:
     arguments = parse(ours)
     ended: Future[int] = Future()
     try:
-        recording = Recording(arguments.bag)
-        options = playback_options(arguments, recording.topics)
+        bag = Bag(arguments.bag)
+        options = playback_options(arguments, bag.topics)
 
         def player() -> BagPlayer:
             return BagPlayer(
-                recording,
+                bag,
                 options,
                 ended,
                 remappings=arguments.remap,
@@ -182,6 +182,6 @@ def main() -> None:
             )
 
         run(player, ended)
-    except RecordingError as error:
+    except BagError as error:
         print(f"bag_player: {error}", file=sys.stderr)
         sys.exit(_FAILED)

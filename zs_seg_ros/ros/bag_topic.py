@@ -9,7 +9,7 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from zs_seg_ros.bags.bag import RecordedTopic
+from zs_seg_ros.bags.bag import BagTopic
 
 
 def message_class(message_type: str) -> Any | None:
@@ -21,7 +21,7 @@ def message_class(message_type: str) -> Any | None:
         return None
 
 
-def recorded_qos(topic: RecordedTopic) -> QoSProfile:
+def recorded_qos(topic: BagTopic) -> QoSProfile:
     """As it was published."""
     return QoSProfile(
         depth=topic.depth,
@@ -30,7 +30,7 @@ def recorded_qos(topic: RecordedTopic) -> QoSProfile:
     )
 
 
-def publisher_for(node: Node, topic: RecordedTopic, name: str, qos: QoSProfile) -> Publisher | None:
+def publisher_for(node: Node, topic: BagTopic, name: str, qos: QoSProfile) -> Publisher | None:
     """None, and a line in the log, where its message type is not installed."""
     kind = message_class(topic.message_type)
     if kind is None:

@@ -12,8 +12,8 @@ from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from zs_seg_ros.images.camera_topics import image_topic
-from zs_seg_ros.images.compressed_images import picture_from_compressed
-from zs_seg_ros.images.message_images import picture_from_image
+from zs_seg_ros.images.compressed_images import image_from_compressed
+from zs_seg_ros.images.message_images import image_from_message
 from zs_seg_ros.msg import ObjectMaskArray
 from zs_seg_ros.ros.conversions import header_of
 from zs_seg_ros.ros.depth_input import DepthInput
@@ -36,9 +36,9 @@ from zs_seg_ros.ros.scene_messages import (
     overlay_message,
     points_message,
 )
-from zs_seg_ros.types import Frame, Picture, Scene, Wanted, size_of
+from zs_seg_ros.types import Frame, RequestedOutputs, RgbImage, Scene, size_of
 
-OnPicture = Callable[["CameraTopics", Any, Callable[[], Picture]], None]
+OnImage = Callable[["CameraTopics", Any, Callable[[], RgbImage]], None]
 """The camera, the message, and how to read it."""
 
 try:
@@ -71,7 +71,7 @@ class CameraTopics:
         self._node = node
         self._compressed = camera.transport == "compressed"
         group = MutuallyExclusiveCallbackGroup()
-        self._pictures = FollowedTopic(
+        self._images = FollowedTopic(
             node,
             image_topic(camera.name, camera.transport),
             CompressedImage if self._compressed else Image,
@@ -79,7 +79,7 @@ class CameraTopics:
             f"{camera.name}.reliability",
             group,
         )
-        self.topic = self._pictures.topic
+        self.topic = self._images.topic
         self._depth = DepthInput(node, camera, group) if camera.depth else None
         outputs = _OUTPUTS + (_OUTPUTS_WITH_DEPTH if camera.depth else ())
         self._publishers = {name: self._publisher(kind, name, qos) for name, kind, qos in outputs}
@@ -109,40 +109,40 @@ class CameraTopics:
 
     def subscribe(
         self,
-        on_picture: OnPicture,
-        hand_on: Callable[[Frame], None],
+        on_image: OnImage,
+        forward: Callable[[Frame], None],
         longest_side: Callable[[], int],
     ) -> None:
-        """on_picture is called for each image, hand_on for each frame of `add_frame` that is complete.
+        """on_image is called for each image, forward for each frame of `add_frame` that is complete.
 
         longest_side: in pixels; what is longer is refused.
         """
         self.health = CameraHealth()
-        self._hand_on = hand_on
-        read = picture_from_compressed if self._compressed else picture_from_image
+        self._forward = forward
+        read = image_from_compressed if self._compressed else image_from_message
         if self._depth is not None:
-            self._depth.subscribe(hand_on, longest_side)
-        self._pictures.subscribe(
-            lambda message: on_picture(self, message, lambda: read(message, longest_side()))
+            self._depth.subscribe(forward, longest_side)
+        self._images.subscribe(
+            lambda message: on_image(self, message, lambda: read(message, longest_side()))
         )
 
     def unsubscribe(self) -> None:
-        self._pictures.unsubscribe()
+        self._images.unsubscribe()
         if self._depth is not None:
             self._depth.unsubscribe()
 
     def follow_publishers(self) -> None:
         """Subscribe anew where publishers have come that offer another reliability. Called now and then."""
-        self._pictures.follow()
+        self._images.follow()
         if self._depth is not None:
             self._depth.follow()
 
     def add_frame(self, frame: Frame) -> None:
         """Hand a frame on, with depth when somebody wants what is made of it."""
-        if self._depth is not None and (frame.wanted.surfaces or frame.wanted.cloud):
+        if self._depth is not None and (frame.requested.surfaces or frame.requested.cloud):
             self._depth.add_frame(frame)
         else:
-            self._hand_on(frame)
+            self._forward(frame)
 
     # --- out ---
 
@@ -150,11 +150,11 @@ class CameraTopics:
         publishers = (self._publishers.get(output) for output in outputs)
         return any(p is not None and p.get_subscription_count() > 0 for p in publishers)
 
-    def wanted(self) -> Wanted | None:
+    def requested(self) -> RequestedOutputs | None:
         """Which stages somebody needs; None when nobody subscribes to anything that costs time."""
         if not self._read_by_someone(*self._publishers):
             return None
-        return Wanted(
+        return RequestedOutputs(
             objects=self._read_by_someone("objects", "overlay", "points", "markers"),
             surfaces=self._depth is not None and self._read_by_someone("objects", "markers"),
             cloud=self._read_by_someone("points"),
@@ -167,13 +167,13 @@ class CameraTopics:
             "label": lambda: label_message(segmentation.label, header),
             "confidence": lambda: confidence_message(segmentation.confidence, header),
         }
-        if frame.wanted.objects:  # who came since gets the next frame's
-            size = size_of(frame.picture)
+        if frame.requested.objects:  # who came since gets the next frame's
+            size = size_of(frame.image)
             ready["objects"] = lambda: objects_message(
                 scene.objects, size, scene.vocabulary, header
             )
             ready["overlay"] = lambda: overlay_message(scene)
-        if frame.wanted.surfaces:
+        if frame.requested.surfaces:
             ready["markers"] = lambda: markers_message(scene)
         if scene.cloud is not None:
             cloud = scene.cloud
@@ -195,11 +195,11 @@ class CameraTopics:
 
     def problems(self) -> list[Problem]:
         """What is wrong with this camera while the node is active. Called once a second."""
-        problem = self._pictures.problem()
+        problem = self._images.problem()
         problems = [] if problem is None else [problem]
         if self._depth is not None:
             problems += self._depth.problems()
-        problems += self._unheard_outputs()
+        problems += self._incompatible_subscribers()
         if self.health.bad_input.recent:
             problems.append(Problem(WARN, self.health.bad_input.recent))
         age_ms = self.health.age_ms()
@@ -213,7 +213,7 @@ class CameraTopics:
             )
         return problems
 
-    def _unheard_outputs(self) -> list[Problem]:
+    def _incompatible_subscribers(self) -> list[Problem]:
         return [
             Problem(
                 WARN,

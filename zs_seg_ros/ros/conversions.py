@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 
 import zs_seg_ros.msg as messages
 from zs_seg_ros.errors import ImageError, VocabularyError
-from zs_seg_ros.images.message_images import picture_from_image
+from zs_seg_ros.images.message_images import image_from_message
 from zs_seg_ros.types import MAX_SIDE_PX, Frame
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
@@ -67,24 +67,24 @@ def classes_from_messages(
 
 def _exemplar(message: messages.Exemplar, name: str, max_side: int) -> Exemplar:
     try:
-        pixels = picture_from_image(message.image, max_side)
+        pixels = image_from_message(message.image, max_side)
         shift = 8 * (pixels.dtype.itemsize - 1)
-        picture: NDArray[np.uint8] = (pixels >> shift).astype(np.uint8)
+        image: NDArray[np.uint8] = (pixels >> shift).astype(np.uint8)
         if not len(message.mask.data):
-            return Exemplar(picture)
-        mask = picture_from_image(message.mask, max_side)[..., 0] != 0
+            return Exemplar(image)
+        mask = image_from_message(message.mask, max_side)[..., 0] != 0
     except ImageError as error:
         raise VocabularyError(f"an exemplar of {name!r} cannot be read: {error}") from error
-    if mask.shape != picture.shape[:2]:
+    if mask.shape != image.shape[:2]:
         raise VocabularyError(
             f"an exemplar of {name!r} has a mask of {mask.shape[1]}x{mask.shape[0]} pixels and an image of "
-            f"{picture.shape[1]}x{picture.shape[0]}; they must be of one size"
+            f"{image.shape[1]}x{image.shape[0]}; they must be of one size"
         )
     if not mask.any():
         raise VocabularyError(
             f"an exemplar of {name!r} has an empty mask; mark the thing or leave it out"
         )
-    return Exemplar(picture, mask)
+    return Exemplar(image, mask)
 
 
 def vocabulary_message(vocabulary: Vocabulary) -> messages.Vocabulary:
@@ -106,7 +106,7 @@ def _target_message(target: TargetClass) -> messages.TargetClass:
 
 
 def _exemplar_message(exemplar: Exemplar) -> messages.Exemplar:
-    message = messages.Exemplar(image=image_message(exemplar.picture, "rgb8", Header()))
+    message = messages.Exemplar(image=image_message(exemplar.image, "rgb8", Header()))
     if exemplar.mask is not None:
         message.mask = image_message(exemplar.mask.astype(np.uint8) * 255, "mono8", Header())
     return message

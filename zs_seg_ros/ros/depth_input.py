@@ -1,4 +1,4 @@
-"""The depth images of one camera, paired with its pictures."""
+"""The depth images of one camera, paired with its images."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class DepthInput:
         self._info = topic(info_topic(camera.name), CameraInfo)
         self._pairing = DepthPairing(TOLERANCE_NS)
 
-    def subscribe(self, hand_on: Callable[[Frame], None], longest_side: Callable[[], int]) -> None:
-        self._hand_on, self._longest_side = hand_on, longest_side
+    def subscribe(self, forward: Callable[[Frame], None], longest_side: Callable[[], int]) -> None:
+        self._forward, self._longest_side = forward, longest_side
         self._pairing = DepthPairing(TOLERANCE_NS)
         self._unpaired_before = 0
         self._intrinsics: Intrinsics | None = None
@@ -59,16 +59,16 @@ class DepthInput:
         self._info.unsubscribe()
 
     def follow(self) -> None:
-        """And let a picture go on that has waited for its depth for long. Called once a second."""
+        """And let an image go on that has waited for its depth for long. Called once a second."""
         self._depth.follow()
         self._info.follow()
         for frame in self._pairing.overdue(time.monotonic_ns() - _LONGEST_WAIT_NS):
-            self._hand_on(frame)
+            self._forward(frame)
 
     def add_frame(self, frame: Frame) -> None:
         """Hand the frame on as soon as its depth is there, or as soon as it is clear that none comes."""
         for ready in self._pairing.add_frame(frame):
-            self._hand_on(ready)
+            self._forward(ready)
 
     def _on_info(self, message: CameraInfo) -> None:
         try:
@@ -87,7 +87,7 @@ class DepthInput:
             self.bad_depth.note(str(error))
             return
         for ready in self._pairing.add_depth(DepthImage(values, self._intrinsics, stamp)):
-            self._hand_on(ready)
+            self._forward(ready)
 
     def problems(self) -> list[Problem]:
         """What is wrong with depth. Called once a second."""

@@ -60,7 +60,7 @@ class CameraHealth:
         default_factory=lambda: deque(maxlen=_FRAMES_AVERAGED)
     )
 
-    def came_in(self) -> None:
+    def count_received(self) -> None:
         self.frames_in += 1
 
     def refused(self, reason: str) -> None:
@@ -70,7 +70,7 @@ class CameraHealth:
     def failed(self) -> None:
         self.frames_failed += 1
 
-    def went_out(self, age_ms: float, stages_ms: dict[str, float]) -> None:
+    def record_published(self, age_ms: float, stages_ms: dict[str, float]) -> None:
         self.frames_out += 1
         self.ages_ms.append(age_ms)
         self.stages_ms.append(stages_ms)
@@ -111,7 +111,7 @@ def _status(
 
 
 def model_status(
-    node: str, state: str, wanted_model: str, model: LiveModel, problems: list[Problem]
+    node: str, state: str, requested_model: str, model: LiveModel, problems: list[Problem]
 ) -> DiagnosticStatus:
     """What is loaded and what is looked for. `problems` come before those that the state itself shows."""
     segmenter, vocabulary = model.segmenter, model.vocabulary
@@ -127,7 +127,7 @@ def model_status(
         problems.append(Problem(OK, segmenter.caution))
     values: dict[str, object] = {
         "state": state,
-        "model": segmenter.model if segmenter else wanted_model,
+        "model": segmenter.model if segmenter else requested_model,
         "device": segmenter.device if segmenter else "",
         "vocabulary version": vocabulary.version,
         "classes": ", ".join(vocabulary.names),

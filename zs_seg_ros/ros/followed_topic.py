@@ -41,7 +41,7 @@ class FollowedTopic:
         """Listen, with the reliability that was asked for or that the publishers offer now."""
         self._on_message = on_message
         self._last_message_s = time.monotonic()
-        self._listen(self._wanted_reliability())
+        self._listen(self._required_reliability())
 
     def unsubscribe(self) -> None:
         if self._subscription is not None:
@@ -51,9 +51,9 @@ class FollowedTopic:
     def follow(self) -> None:
         """Subscribe anew when a publisher has come that offers another reliability. Called now and then."""
         if self._subscription is not None:
-            self._listen(self._wanted_reliability())
+            self._listen(self._required_reliability())
 
-    def _wanted_reliability(self) -> ReliabilityPolicy:
+    def _required_reliability(self) -> ReliabilityPolicy:
         if self._wish == "auto":
             return following(self._offered())
         return ReliabilityPolicy[self._wish.upper()]

@@ -48,7 +48,7 @@ from zs_seg_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS
 from zs_seg_ros.ros.saved_vocabulary import SavedVocabulary
 from zs_seg_ros.ros.scene_messages import label_info_message
 from zs_seg_ros.ros.segment_service import answer
-from zs_seg_ros.types import Frame, Picture, Scene
+from zs_seg_ros.types import Frame, RgbImage, Scene
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -168,7 +168,7 @@ class SegmentationNode(LifecycleNode):
             self._worker.settings = self._chosen.settings
             self._worker.start()
             for camera in self._cameras.values():
-                camera.subscribe(self._on_picture, self._slots.put, self._longest_side)
+                camera.subscribe(self._on_image, self._slots.put, self._longest_side)
         self.get_logger().info("active")
         return SUCCESS
 
@@ -265,17 +265,17 @@ class SegmentationNode(LifecycleNode):
 
     # --- frames ---
 
-    def _on_picture(self, camera: CameraTopics, message: Any, read: Callable[[], Picture]) -> None:
-        camera.health.came_in()
+    def _on_image(self, camera: CameraTopics, message: Any, read: Callable[[], RgbImage]) -> None:
+        camera.health.count_received()
         with self._topics_lock:  # cleanup may be taking the publishers down
-            wanted = camera.wanted() if self._cameras.get(camera.name) is camera else None
-        if self._model.encoded is None or wanted is None:
+            requested = camera.requested() if self._cameras.get(camera.name) is camera else None
+        if self._model.encoded is None or requested is None:
             return
         header = message.header
         try:
             stamp, now = stamp_ns(header.stamp), time.monotonic_ns()
-            picture = read()
-            frame = Frame(camera.name, picture, stamp, header.frame_id, now, wanted=wanted)
+            image = read()
+            frame = Frame(camera.name, image, stamp, header.frame_id, now, requested=requested)
         except ImageError as error:
             camera.health.refused(str(error))
             self.get_logger().warning(f"{camera.name}: {error}", **_NOT_TOO_OFTEN)
@@ -296,7 +296,7 @@ class SegmentationNode(LifecycleNode):
             camera.note_depth_problem(scene.depth_problem)
         publish_ms = (time.perf_counter() - start) * 1000
         age_ms = (self.get_clock().now().nanoseconds - scene.frame.stamp_ns) / 1e6
-        camera.health.went_out(age_ms, scene.stage_ms | {"publish": publish_ms})
+        camera.health.record_published(age_ms, scene.stage_ms | {"publish": publish_ms})
 
     def _on_failure(self, error: Exception, frames: Sequence[Frame]) -> None:
         """Called by the worker for a batch that the model raised on."""
@@ -348,29 +348,29 @@ class SegmentationNode(LifecycleNode):
         """Leave cameras that are not named any more, and take up new and changed ones. Called with the lock held."""
         try:
             declare_parameters(self)  # of cameras that were named meanwhile
-            wanted = {camera.name: camera for camera in read_parameters(self).cameras}
+            requested = {camera.name: camera for camera in read_parameters(self).cameras}
         except (ParameterError, ParameterException) as error:  # what a file says of a new camera
             self._cameras_problem = f"the cameras stay as they are: {error}"
             return
         self._cameras_problem = ""
         for name, camera in list(self._cameras.items()):
-            if camera.parameters != wanted.get(name):
+            if camera.parameters != requested.get(name):
                 camera.destroy()
                 self._slots.remove(name)
                 del self._cameras[name]
                 self.get_logger().info(f"the camera {name} is left")
-        for name, parameters in wanted.items():
+        for name, parameters in requested.items():
             if name not in self._cameras:
-                self._take_up(CameraTopics(self, parameters))
+                self._add_camera(CameraTopics(self, parameters))
 
-    def _take_up(self, camera: CameraTopics) -> None:
+    def _add_camera(self, camera: CameraTopics) -> None:
         self._cameras[camera.name] = camera
         self.get_logger().info(f"the camera {camera.name} is taken up")
         if self._worker is not None:
             camera.enable(self._state_machine.current_state)
             self._publish_label_info(camera)
             self._slots.add(camera.name)
-            camera.subscribe(self._on_picture, self._slots.put, self._longest_side)
+            camera.subscribe(self._on_image, self._slots.put, self._longest_side)
 
     def _every_second(self) -> None:
         self._give_up_a_hanging_batch()
@@ -404,7 +404,7 @@ class SegmentationNode(LifecycleNode):
 
     def _camera_status(self, camera: CameraTopics) -> DiagnosticStatus:
         problems = camera.problems()
-        if self._model.encoded is not None and camera.wanted() is None:
+        if self._model.encoded is not None and camera.requested() is None:
             problems.append(Problem(OK, "nobody subscribes to the results: nothing is computed"))
         name = f"{self.get_fully_qualified_name()}: {camera.name}"
         skipped = self._slots.skipped(camera.name)

@@ -18,18 +18,18 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 import zs_seg_ros.msg as messages
-from zs_seg_ros.bags.bag import RecordedMessage, Recording
-from zs_seg_ros.bags.bag_cameras import RecordedCamera
+from zs_seg_ros.bags.bag import Bag, BagMessage
+from zs_seg_ros.bags.bag_cameras import BagCamera
 from zs_seg_ros.errors import ReplayError
-from zs_seg_ros.images.compressed_images import picture_from_compressed
+from zs_seg_ros.images.compressed_images import image_from_compressed
 from zs_seg_ros.images.depth_pairing import TOLERANCE_NS
-from zs_seg_ros.images.message_images import picture_from_image, stamp_ns
+from zs_seg_ros.images.message_images import image_from_message, stamp_ns
 from zs_seg_ros.perception.masks import decode_runs
-from zs_seg_ros.replay.bag_frames import RecordedFrame, stamp_of, with_stamp
+from zs_seg_ros.replay.bag_frames import BagFrame, stamp_of, with_stamp
 from zs_seg_ros.replay.results import FoundObject, FrameResult, Identities
 from zs_seg_ros.ros.conversions import image_message, time_message
 from zs_seg_ros.ros.node_under_test import NodeUnderTest
-from zs_seg_ros.types import Box, Picture
+from zs_seg_ros.types import Box, RgbImage
 
 _QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 _DISCOVERY_S = 20.0
@@ -46,7 +46,7 @@ _SCORE_DIGITS, _POSITION_DIGITS = 6, 6
 class _Answer:
     """Results of one frame, which was sent at sent_s (a clock without a beginning)."""
 
-    frame: RecordedFrame
+    frame: BagFrame
     sent_s: float = field(default_factory=time.perf_counter)
     latency_ms: float = 0.0
     label: Image | None = None
@@ -61,7 +61,7 @@ class _Answer:
 class Answered:
     """A frame and what came of it. result: None when nothing came. latency_ms: from publishing to the results."""
 
-    frame: RecordedFrame
+    frame: BagFrame
     result: FrameResult | None
     latency_ms: float = 0.0
 
@@ -72,7 +72,7 @@ class Replay:
     def __init__(
         self,
         node: NodeUnderTest,
-        cameras: Sequence[RecordedCamera],
+        cameras: Sequence[BagCamera],
         vocabulary: messages.Vocabulary,
         classes: Sequence[str],
     ) -> None:
@@ -123,8 +123,8 @@ class Replay:
                 _DISCOVERY_S,
             )
 
-    def begin(self, first_frames: Sequence[RecordedFrame], timeout_s: float) -> None:
-        """Show the first picture of each camera, and depth that sees nothing, until everything has gone through once.
+    def begin(self, first_frames: Sequence[BagFrame], timeout_s: float) -> None:
+        """Show the first image of each camera, and depth that sees nothing, until everything has gone through once.
 
         With stamps far ahead: the recording's own, which come before them, then make the node's trackers start afresh,
         whatever they have seen until now. Raises ReplayError when no results come.
@@ -142,7 +142,7 @@ class Replay:
         for frame, _ in with_depth:
             self._wait_until_arrived(frame.camera.depth)
 
-    def _probe(self, frame: RecordedFrame, timeout_s: float) -> None:
+    def _probe(self, frame: BagFrame, timeout_s: float) -> None:
         """Until both results come: only then has the node found both our subscriptions."""
         sent: list[_Answer] = []
 
@@ -154,7 +154,7 @@ class Replay:
         while not answered():
             if time.monotonic() > deadline:
                 raise ReplayError(
-                    f"{self._node.name} gave no results for the first picture on {frame.camera.image} in "
+                    f"{self._node.name} gave no results for the first image on {frame.camera.image} in "
                     f"{timeout_s:g} s{self._node.complaints}"
                 )
             stamp += 10**6
@@ -166,7 +166,7 @@ class Replay:
 
     # --- lockstep ---
 
-    def show(self, frame: RecordedFrame, timeout_s: float) -> Answered:
+    def show(self, frame: BagFrame, timeout_s: float) -> Answered:
         """Publish one frame and wait for its results."""
         camera = frame.camera
         if camera.depth and frame.info is not None:
@@ -179,11 +179,11 @@ class Replay:
             self._depth_stamp_of.pop(camera.name, None)
         return self._answered(answer)
 
-    def _send_depth(self, frame: RecordedFrame, info: RecordedMessage) -> None:
+    def _send_depth(self, frame: BagFrame, info: BagMessage) -> None:
         """And what is needed to read it. Topics do not keep their order among each other.
 
         That matters for camera_info, which the node reads depth with; for the first depth, as the node waits for depth
-        only where there is some; and where the depth of another picture might be taken for that of this one. An
+        only where there is some; and where the depth of another image might be taken for that of this one. An
         acknowledgement takes up to seconds, so it is not asked for where the node waits by itself.
         """
         camera = frame.camera
@@ -196,11 +196,11 @@ class Replay:
         if before is None or abs(frame.stamp_ns - before) <= TOLERANCE_NS:
             self._wait_until_arrived(camera.depth)
 
-    def _publish_info(self, camera: RecordedCamera, info: RecordedMessage) -> None:
+    def _publish_info(self, camera: BagCamera, info: BagMessage) -> None:
         self._publishers[camera.info].publish(info.serialised)
         self._info_of[camera.name] = info.serialised[_AFTER_STAMP:]
 
-    def _publish_depth(self, camera: RecordedCamera, depth: bytes) -> None:
+    def _publish_depth(self, camera: BagCamera, depth: bytes) -> None:
         self._publishers[camera.depth].publish(depth)
         self._depth_stamp_of[camera.name] = stamp_of(depth)
 
@@ -211,8 +211,8 @@ class Replay:
 
     def play(
         self,
-        recording: Recording,
-        cameras: Sequence[RecordedCamera],
+        bag: Bag,
+        cameras: Sequence[BagCamera],
         rate: float,
         every: int,
         patience_s: float,
@@ -226,7 +226,7 @@ class Replay:
         counts = dict.fromkeys((camera.name for camera in cameras), 0)
         start_s: float | None = None
         self._last_answer_s = time.monotonic()
-        for message in recording.messages(of_topic):
+        for message in bag.messages(of_topic):
             if start_s is None:
                 start_s, start_ns = time.monotonic(), message.time_ns
             due_s = start_s + (message.time_ns - start_ns) * 1e-9 / rate
@@ -243,7 +243,7 @@ class Replay:
                 stamp = stamp_of(message.serialised)
                 if not self._awaited:
                     self._last_answer_s = time.monotonic()
-                self._await(RecordedFrame(camera, index, stamp, message), stamp)
+                self._await(BagFrame(camera, index, stamp, message), stamp)
             self._publishers[topic].publish(message.serialised)
             self._node.spin_once(0.0)
             yield from self._settled(patience_s)
@@ -267,7 +267,7 @@ class Replay:
 
     # --- results ---
 
-    def _await(self, frame: RecordedFrame, stamp: int) -> _Answer:
+    def _await(self, frame: BagFrame, stamp: int) -> _Answer:
         answer = self._awaited[frame.camera.name, stamp] = _Answer(frame)
         return answer
 
@@ -303,14 +303,14 @@ def _has_some(count: Callable[[], int]) -> bool:
     return count() > 0
 
 
-def picture_of(frame: RecordedFrame) -> Picture:
+def image_of(frame: BagFrame) -> RgbImage:
     """(H, W, 3) RGB. Raises ImageError."""
     if frame.camera.transport == "compressed":
-        return picture_from_compressed(deserialize_message(frame.image.serialised, CompressedImage))
-    return picture_from_image(deserialize_message(frame.image.serialised, Image))
+        return image_from_compressed(deserialize_message(frame.image.serialised, CompressedImage))
+    return image_from_message(deserialize_message(frame.image.serialised, Image))
 
 
-def _types(camera: RecordedCamera) -> dict[str, Any]:
+def _types(camera: BagCamera) -> dict[str, Any]:
     """topic -> message class"""
     types = {camera.image: CompressedImage if camera.transport == "compressed" else Image}
     if camera.depth:
@@ -343,8 +343,8 @@ def _label_pixels(message: Image) -> NDArray[Any]:
     return np.frombuffer(message.data, item).reshape(message.height, message.width)
 
 
-def _depth_of(frame: RecordedFrame, info: RecordedMessage) -> bytes:
-    """For a picture without depth, depth that sees nothing: the node would wait for the next picture."""
+def _depth_of(frame: BagFrame, info: BagMessage) -> bytes:
+    """For an image without depth, depth that sees nothing: the node would wait for the next image."""
     if frame.depth is not None:
         return frame.depth.serialised
     calibration = deserialize_message(info.serialised, CameraInfo)

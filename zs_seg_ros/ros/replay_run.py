@@ -11,18 +11,18 @@ from pathlib import Path
 from tqdm import tqdm
 
 import zs_seg_ros.msg as messages
-from zs_seg_ros.bags.bag import Recording
-from zs_seg_ros.bags.bag_cameras import RecordedCamera, find_cameras, named_camera
+from zs_seg_ros.bags.bag import Bag
+from zs_seg_ros.bags.bag_cameras import BagCamera, find_cameras, named_camera
 from zs_seg_ros.errors import ReplayError
-from zs_seg_ros.replay.bag_frames import RecordedFrame, frames
+from zs_seg_ros.replay.bag_frames import BagFrame, frames
 from zs_seg_ros.replay.comparison import Comparison, Tolerances, all_classes
 from zs_seg_ros.replay.golden import Golden, GoldenWriter
 from zs_seg_ros.replay.latency import Latencies
 from zs_seg_ros.replay.report import DifferingFrame, Report
-from zs_seg_ros.replay.report_images import jpeg, side_by_side
+from zs_seg_ros.replay.report_images import jpeg, per_image_threads
 from zs_seg_ros.replay.results import EXEMPLARS, CameraSettings, FrameResult, RunSettings
 from zs_seg_ros.ros.node_under_test import NodeUnderTest
-from zs_seg_ros.ros.replay import Answered, Replay, picture_of
+from zs_seg_ros.ros.replay import Answered, Replay, image_of
 from zs_seg_ros.ros.started_node import NodeRequest, started_node
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
@@ -35,10 +35,10 @@ _MOST_UNANSWERED = 3
 class ReplayRequest:
     """What the command line asks for. node: what to start, or the name of one that runs. rate: None for lockstep.
 
-    every: 0 for what the golden file says. pictures: differing frames to draw.
+    every: 0 for what the golden file says. images: differing frames to draw.
     """
 
-    recording: Path
+    bag: Path
     golden: Path
     node: NodeRequest | str
     cameras: tuple[str, ...] = ()
@@ -46,13 +46,13 @@ class ReplayRequest:
     timeout_s: float = 30.0
     rate: float | None = None
     tolerances: Tolerances = field(default_factory=Tolerances)
-    pictures: int = 5
+    images: int = 5
 
 
 class ReplayRun:
     """Everything between the node's start and its end; use it with `with`, which ends the node it has started.
 
-    All of it raises ReplayError, RecordingError and ProcessError when it cannot go on.
+    All of it raises ReplayError, BagError and ProcessError when it cannot go on.
     """
 
     def __init__(self, request: ReplayRequest, golden: Golden | None) -> None:
@@ -60,7 +60,7 @@ class ReplayRun:
         self._golden = golden
         self._ending = ExitStack()
         try:
-            self._recording = self._ending.enter_context(Recording(request.recording))
+            self._bag = self._ending.enter_context(Bag(request.bag))
             self._start()
         except BaseException:
             self._ending.close()
@@ -80,7 +80,7 @@ class ReplayRun:
             self._node.wait_until_active(request.timeout_s)
             self._cameras = self._cameras_of_node()
         else:
-            self._cameras = self._recorded_cameras()
+            self._cameras = self._bag_cameras()
             made_with = self._golden.settings if self._golden is not None else None
             starting = started_node(request.node, self._cameras, made_with)
             self._node = self._ending.enter_context(starting)
@@ -94,12 +94,12 @@ class ReplayRun:
 
     # --- which node and which cameras ---
 
-    def _recorded_cameras(self) -> tuple[RecordedCamera, ...]:
+    def _bag_cameras(self) -> tuple[BagCamera, ...]:
         names = self._request.cameras
         if self._golden is None:
-            return find_cameras(self._recording, names)
+            return find_cameras(self._bag, names)
         return tuple(
-            named_camera(self._recording, c.name, c.transport, c.depth_transport)
+            named_camera(self._bag, c.name, c.transport, c.depth_transport)
             for c in self._golden_cameras(names)
         )
 
@@ -113,7 +113,7 @@ class ReplayRun:
                 )
         return [known[name] for name in (names or known)]
 
-    def _cameras_of_node(self) -> tuple[RecordedCamera, ...]:
+    def _cameras_of_node(self) -> tuple[BagCamera, ...]:
         """As the running node listens to them."""
         names = self._request.cameras
         if not names and self._golden is not None:
@@ -126,11 +126,11 @@ class ReplayRun:
                 )
         cameras = []
         for name in names or listening:
-            wanted = [f"{name}.{what}" for what in ("transport", "depth", "depth_transport")]
-            values = self._node.parameters(wanted, _SERVICE_TIMEOUT_S)
-            transport, depth, depth_transport = (values[parameter] for parameter in wanted)
+            requested = [f"{name}.{what}" for what in ("transport", "depth", "depth_transport")]
+            values = self._node.parameters(requested, _SERVICE_TIMEOUT_S)
+            transport, depth, depth_transport = (values[parameter] for parameter in requested)
             cameras.append(
-                named_camera(self._recording, name, transport, depth_transport if depth else None)
+                named_camera(self._bag, name, transport, depth_transport if depth else None)
             )
         return tuple(cameras)
 
@@ -139,7 +139,7 @@ class ReplayRun:
         made_with[EXEMPLARS] = sum(len(target.exemplars) for target in vocabulary.classes)
         model = str(made_with.pop("model"))
         return RunSettings(
-            self._recording.folder.resolve().name,
+            self._bag.folder.resolve().name,
             model,
             tuple(
                 TargetClass(target.name, tuple(target.prompts), round(float(target.threshold), 6))
@@ -168,17 +168,17 @@ class ReplayRun:
 
     def _answers(self) -> Iterator[Answered]:
         """All frames with what came of them, with a progress bar."""
-        counts = [self._recording.topics[c.image].message_count for c in self._cameras]
+        counts = [self._bag.topics[c.image].message_count for c in self._cameras]
         total = sum(-(-count // self.settings.every) for count in counts)
         self._replay.begin(self._first_frames(), self._request.timeout_s)
         answers = self._in_lockstep() if self._request.rate is None else self._in_real_time()
         # disable=None: no bar where stderr is not a terminal
         yield from tqdm(answers, total=total, unit="frame", disable=None, leave=False)
 
-    def _first_frames(self) -> list[RecordedFrame]:
+    def _first_frames(self) -> list[BagFrame]:
         found = []
         for camera in self._cameras:
-            first = next(frames(self._recording, [camera]), None)
+            first = next(frames(self._bag, [camera]), None)
             if first is None:
                 raise ReplayError(f"{camera.image} has no messages")
             found.append(first)
@@ -186,12 +186,12 @@ class ReplayRun:
 
     def _in_lockstep(self) -> Iterator[Answered]:
         unanswered = 0
-        for frame in frames(self._recording, self._cameras, self.settings.every):
+        for frame in frames(self._bag, self._cameras, self.settings.every):
             answer = self._replay.show(frame, self._request.timeout_s)
             unanswered = 0 if answer.result else unanswered + 1
             if unanswered == _MOST_UNANSWERED:
                 raise ReplayError(
-                    f"{self._node.name} gave no results for {unanswered} pictures in a row, up to picture "
+                    f"{self._node.name} gave no results for {unanswered} images in a row, up to image "
                     f"{frame.index} of {frame.camera.name}{self._node.complaints}"
                 )
             yield answer
@@ -199,7 +199,7 @@ class ReplayRun:
     def _in_real_time(self) -> Iterator[Answered]:
         assert self._request.rate is not None
         return self._replay.play(
-            self._recording,
+            self._bag,
             self._cameras,
             self._request.rate,
             self.settings.every,
@@ -215,7 +215,7 @@ class ReplayRun:
             for answer in self._answers():
                 if answer.result is None:
                     raise ReplayError(
-                        f"{self._node.name} gave no results for picture {answer.frame.index} of "
+                        f"{self._node.name} gave no results for image {answer.frame.index} of "
                         f"{answer.frame.camera.name}: no golden file is written{self._node.complaints}"
                     )
                 writer.add(answer.result)
@@ -240,13 +240,13 @@ class ReplayRun:
                 continue
             latencies_ms.append(answer.latency_ms)
             if expected.label.shape != answer.result.label.shape:
-                raise self._another_recording(f"pictures of {expected.label.shape[::-1]} pixels")
+                raise self._another_recording(f"images of {expected.label.shape[::-1]} pixels")
             reasons = comparison.add(expected, answer.result)
-            if reasons and len(differing) < request.pictures:
+            if reasons and len(differing) < request.images:
                 differing.append(self._drawn(answer, expected, answer.result, reasons))
         names = {camera.name for camera in self._cameras}
         if count < golden.frame_count(names):
-            raise self._another_recording("more pictures")
+            raise self._another_recording("more images")
         return Report(
             str(request.golden),
             golden.settings,
@@ -264,7 +264,7 @@ class ReplayRun:
         expected = self._golden.frame(frame.camera.name, frame.index)
         if expected is None or expected.stamp_ns != frame.stamp_ns:
             raise self._another_recording(
-                f"no picture {frame.index} of {frame.camera.name} with the stamp {frame.stamp_ns}"
+                f"no image {frame.index} of {frame.camera.name} with the stamp {frame.stamp_ns}"
             )
         return expected
 
@@ -278,5 +278,5 @@ class ReplayRun:
     def _drawn(
         self, answer: Answered, golden: FrameResult, now: FrameResult, reasons: tuple[str, ...]
     ) -> DifferingFrame:
-        picture = side_by_side(picture_of(answer.frame), golden, now, self.classes)
-        return DifferingFrame(golden.camera, golden.index, golden.stamp_ns, reasons, jpeg(picture))
+        image = per_image_threads(image_of(answer.frame), golden, now, self.classes)
+        return DifferingFrame(golden.camera, golden.index, golden.stamp_ns, reasons, jpeg(image))

@@ -39,8 +39,8 @@ def confidence_message(confidence: NDArray[np.uint8], header: Header) -> Image:
 
 def overlay_message(scene: Scene) -> Image:
     segmentation = scene.segmentation
-    picture = draw_overlay(scene.frame.picture, segmentation.label, scene.objects, scene.vocabulary)
-    return image_message(picture, "rgb8", header_of(scene.frame))
+    image = draw_overlay(scene.frame.image, segmentation.label, scene.objects, scene.vocabulary)
+    return image_message(image, "rgb8", header_of(scene.frame))
 
 
 def objects_message(

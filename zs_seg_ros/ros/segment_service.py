@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from zs_seg_ros.images.message_images import picture_from_image
+from zs_seg_ros.images.message_images import image_from_message
 from zs_seg_ros.perception.live_model import LiveModel
-from zs_seg_ros.perception.masks import find_objects
+from zs_seg_ros.perception.masks import extract_objects
 from zs_seg_ros.ros.conversions import classes_from_messages
 from zs_seg_ros.ros.parameters import Parameters
 from zs_seg_ros.ros.scene_messages import confidence_message, label_message, objects_message
@@ -24,14 +24,14 @@ def answer(
     raises.
     """
     settings = parameters.settings
-    picture = picture_from_image(request.image, parameters.max_image_side)
+    image = image_from_message(request.image, parameters.max_image_side)
     classes = classes_from_messages(request.classes, parameters.max_image_side)
     found, vocabulary = model.segment_once(
-        picture, classes, settings.default_threshold, parameters.limits
+        image, classes, settings.default_threshold, parameters.limits
     )
-    objects = find_objects(found, settings.min_area, settings.max_objects)
+    objects = extract_objects(found, settings.min_area, settings.max_objects)
     header = request.image.header
     response.label = label_message(found.label, header)
     response.confidence = confidence_message(found.confidence, header)
-    response.result = objects_message(objects, size_of(picture), vocabulary, header)
+    response.result = objects_message(objects, size_of(image), vocabulary, header)
     response.success = True

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
-from zs_seg_ros.bags.bag_cameras import RecordedCamera
+from zs_seg_ros.bags.bag_cameras import BagCamera
 from zs_seg_ros.errors import ReplayError
 from zs_seg_ros.replay.results import EXEMPLARS, RunSettings
 from zs_seg_ros.ros.child_process import ChildProcess
@@ -41,7 +41,7 @@ class NodeRequest:
 
 @contextmanager
 def started_node(
-    request: NodeRequest, cameras: Sequence[RecordedCamera], golden: RunSettings | None
+    request: NodeRequest, cameras: Sequence[BagCamera], golden: RunSettings | None
 ) -> Iterator[NodeUnderTest]:
     """The node, ACTIVE, as long as the block runs. golden: what the golden file was made with.
 
@@ -53,7 +53,7 @@ def started_node(
         classes = made_with.classes
         if made_with.settings.get(EXEMPLARS):
             raise ReplayError(
-                "the golden file was made with example pictures, which it does not keep: name the node's "
+                "the golden file was made with example images, which it does not keep: name the node's "
                 "--params-file, or start the node and name it with --node"
             )
     arguments = _arguments(request, cameras, made_with, own_classes=bool(classes))
@@ -71,7 +71,7 @@ def started_node(
 
 def _arguments(
     request: NodeRequest,
-    cameras: Sequence[RecordedCamera],
+    cameras: Sequence[BagCamera],
     made_with: RunSettings | None,
     *,
     own_classes: bool,

@@ -15,8 +15,8 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.serialization import deserialize_message
 
-from zs_seg_ros.bags.bag import RecordedMessage, RecordedTopic, Recording, shipped_recording
-from zs_seg_ros.errors import RecordingError
+from zs_seg_ros.bags.bag import Bag, BagMessage, BagTopic, shipped_bag
+from zs_seg_ros.errors import BagError
 from zs_seg_ros.ros.bag_topic import publisher_for
 from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.qos import LATCHED, RESULTS
@@ -35,7 +35,7 @@ class TabletopCamera(Node):
     """Publishes frame after frame of a recording, all messages of a frame with one stamp: now.
 
     The topics are the recording's, under the camera's name; a latched one is published once. Raises
-    RecordingError when there is nothing to play.
+    BagError when there is nothing to play.
     """
 
     def __init__(self, **arguments: Any) -> None:
@@ -51,35 +51,35 @@ class TabletopCamera(Node):
         self.declare_parameter("rate_hz", 10.0, rate)
         self._camera = str(self.get_parameter("camera").value)
         folder = str(self.get_parameter("recording").value)
-        self._recording = Recording(Path(folder) if folder else shipped_recording())
+        self._bag = Bag(Path(folder) if folder else shipped_bag())
         self._outputs = {
             topic.name: publisher
-            for topic in self._recording.topics.values()
+            for topic in self._bag.topics.values()
             if (publisher := self._publisher(topic)) is not None
         }
         self._publish_latched()
         self._frames = self._next_frames()
         rate_hz = float(self.get_parameter("rate_hz").value)
         self._timer = self.create_timer(1 / rate_hz, self._publish_frame)
-        self.get_logger().info(f"playing {self._recording.folder} at {rate_hz:g} Hz")
+        self.get_logger().info(f"playing {self._bag.folder} at {rate_hz:g} Hz")
 
-    def _publisher(self, topic: RecordedTopic) -> Publisher | None:
+    def _publisher(self, topic: BagTopic) -> Publisher | None:
         name = topic.name.replace(f"/{RECORDED_CAMERA}/", f"/{self._camera}/", 1)
         return publisher_for(self, topic, name, LATCHED if topic.latched else RESULTS)
 
     def _moving_topics(self) -> list[str]:
-        return [name for name in self._outputs if not self._recording.topics[name].latched]
+        return [name for name in self._outputs if not self._bag.topics[name].latched]
 
     def _publish_latched(self) -> None:
-        latched = [name for name in self._outputs if self._recording.topics[name].latched]
+        latched = [name for name in self._outputs if self._bag.topics[name].latched]
         now = self.get_clock().now().to_msg()
-        for message in self._recording.messages(latched):
+        for message in self._bag.messages(latched):
             self._publish(message, now)
 
-    def _next_frames(self) -> Iterator[list[RecordedMessage]]:
+    def _next_frames(self) -> Iterator[list[BagMessage]]:
         """Messages that were recorded at one moment, moment after moment."""
         while True:
-            messages = self._recording.messages(self._moving_topics())
+            messages = self._bag.messages(self._moving_topics())
             for _, frame in groupby(messages, key=lambda message: message.time_ns):
                 yield list(frame)
             if not self.get_parameter("loop").value:
@@ -95,7 +95,7 @@ class TabletopCamera(Node):
         for message in frame:
             self._publish(message, now)
 
-    def _publish(self, recorded: RecordedMessage, stamp: Time) -> None:
+    def _publish(self, recorded: BagMessage, stamp: Time) -> None:
         message = deserialize_message(
             recorded.serialised, self._outputs[recorded.topic.name].msg_type
         )
@@ -115,7 +115,7 @@ class TabletopCamera(Node):
 
     def destroy_node(self) -> None:
         """Also close the recording."""
-        self._recording.close()
+        self._bag.close()
         super().destroy_node()
 
 
@@ -123,5 +123,5 @@ def main() -> None:
     """Entry point of the executable."""
     try:
         run(TabletopCamera)
-    except (RecordingError, ParameterException) as error:
+    except (BagError, ParameterException) as error:
         sys.exit(f"tabletop_camera: {error}")

@@ -25,7 +25,7 @@ class EncodedVocabulary(Generic[Features]):
 
 
 class Segmenter(ABC, Generic[Features]):
-    """Finds the classes of an encoded vocabulary in pictures.
+    """Finds the classes of an encoded vocabulary in images.
 
     `encode` and `segment` may be called from several threads at once; nothing is called after `close`.
     """
@@ -46,7 +46,7 @@ class Segmenter(ABC, Generic[Features]):
 
     @abstractmethod
     def segment(self, batch: Batch, encoded: EncodedVocabulary[Features]) -> list[Segmentation]:
-        """One segmentation per picture, in order and at the picture's own size."""
+        """One segmentation per image, in order and at the image's own size."""
 
     def recover(self, error: Exception) -> Exception:
         """What to tell people about an error of `encode` or `segment`; also frees memory if that was the trouble."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from zs_seg_ros.errors import VocabularyError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
-from zs_seg_ros.types import Batch, Picture, Segmentation
+from zs_seg_ros.types import Batch, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 PALETTE: dict[str, tuple[int, int, int]] = {
@@ -35,7 +35,7 @@ PALETTE: dict[str, tuple[int, int, int]] = {
 _OTHER_SPELLINGS = {"gray": "grey", "violet": "purple"}
 _COLOURS = np.array(list(PALETTE.values()), dtype=np.float32)
 _NUMBER_OF_COLOUR = {word: number for number, word in enumerate(PALETTE)}
-_DISTANCE_OF_NO_CERTAINTY = 255.0
+_DISTANCE_OF_ZERO_CONFIDENCE = 255.0
 
 ColoursOfClasses = tuple[frozenset[int], ...]
 """For each class the numbers of its colours in `PALETTE`."""
@@ -59,14 +59,14 @@ class FakeSegmenter(Segmenter[ColoursOfClasses]):
         self._delay_s = delay_s
 
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[ColoursOfClasses]:
-        """Raises VocabularyError when a class comes with pictures."""
+        """Raises VocabularyError when a class comes with images."""
         for target in vocabulary.classes:
             if target.exemplars:
                 raise VocabularyError(
-                    f"class {target.name!r} comes with example pictures, which the model "
+                    f"class {target.name!r} comes with example images, which the model "
                     f"{self.model} cannot use; describe it in words"
                 )
-        features = tuple(_colours_in(target.phrases) for target in vocabulary.classes)
+        features = tuple(_colours_in(target.effective_prompts) for target in vocabulary.classes)
         warnings = tuple(
             f"{name!r} has no colour word that the model {self.model} knows and will not be found; "
             f"it knows {', '.join(PALETTE)}"
@@ -80,22 +80,22 @@ class FakeSegmenter(Segmenter[ColoursOfClasses]):
     ) -> list[Segmentation]:
         if self._delay_s > 0:
             time.sleep(self._delay_s)
-        return [_segment(picture, batch.thresholds, encoded) for picture in batch.pictures]
+        return [_segment(image, batch.thresholds, encoded) for image in batch.images]
 
 
-def _colours_in(phrases: tuple[str, ...]) -> frozenset[int]:
-    words = {word for phrase in phrases for word in re.findall(r"[a-z]+", phrase.lower())}
+def _colours_in(prompts: tuple[str, ...]) -> frozenset[int]:
+    words = {word for prompt in prompts for word in re.findall(r"[a-z]+", prompt.lower())}
     known = {_OTHER_SPELLINGS.get(word, word) for word in words} & PALETTE.keys()
     return frozenset(_NUMBER_OF_COLOUR[word] for word in known)
 
 
 def _segment(
-    picture: Picture,
+    image: RgbImage,
     thresholds: NDArray[np.float32],
     encoded: EncodedVocabulary[ColoursOfClasses],
 ) -> Segmentation:
     vocabulary = encoded.vocabulary
-    nearest, certainty = _nearest_colours(picture)
+    nearest, confidence = _nearest_colours(image)
     label: NDArray[np.uint8] | NDArray[np.uint16] = np.zeros(nearest.shape, np.uint16)
     if vocabulary.fits_8_bits:
         label = label.astype(np.uint8)
@@ -108,19 +108,19 @@ def _segment(
                 threshold < lowest_threshold[colour]
             ):  # otherwise an earlier class has taken all it could get
                 lowest_threshold[colour] = threshold
-                label[(nearest == colour) & (certainty >= threshold) & (label == 0)] = class_id
-    confidence = np.rint(certainty * 255).clip(min=1).astype(np.uint8) * (label > 0)
-    return Segmentation(label, confidence)
+                label[(nearest == colour) & (confidence >= threshold) & (label == 0)] = class_id
+    confidence_bytes = np.rint(confidence * 255).clip(min=1).astype(np.uint8) * (label > 0)
+    return Segmentation(label, confidence_bytes)
 
 
-def _nearest_colours(picture: Picture) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+def _nearest_colours(image: RgbImage) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """(H, W) number of the nearest palette colour, and (H, W) certainty in 0..1."""
-    pixels = (picture >> 8 if picture.dtype.itemsize == 2 else picture).astype(np.float32)
+    pixels = (image >> 8 if image.dtype.itemsize == 2 else image).astype(np.float32)
     # |p - c|² = |p|² - 2 p·c + |c|²; all terms are whole numbers below 2**24, so float32 is exact.
     partial = (_COLOURS**2).sum(axis=1) - 2 * (pixels @ _COLOURS.T)
     nearest = partial.argmin(axis=2)
     squared = (pixels**2).sum(axis=2) + np.take_along_axis(partial, nearest[..., None], 2)[..., 0]
-    certainty: NDArray[np.float32] = np.clip(
-        1 - np.sqrt(squared) / np.float32(_DISTANCE_OF_NO_CERTAINTY), 0, 1
+    confidence: NDArray[np.float32] = np.clip(
+        1 - np.sqrt(squared) / np.float32(_DISTANCE_OF_ZERO_CONFIDENCE), 0, 1
     )
-    return nearest, certainty
+    return nearest, confidence

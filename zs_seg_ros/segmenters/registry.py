@@ -71,7 +71,7 @@ def load_segmenter(model: str, options: LoadOptions = DEFAULT_OPTIONS) -> Segmen
     if (
         segmenter.device == "cpu" and not options.compile
     ):  # what is compiled is for all cores at once
-        segmenter.put_pictures_side_by_side()
+        segmenter.use_per_image_threads()
     return segmenter
 
 

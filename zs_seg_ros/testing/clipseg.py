@@ -26,7 +26,7 @@ def published_clipseg_config() -> CLIPSegConfig:
 
 
 def small_clipseg_config(**changes: object) -> CLIPSegConfig:
-    """The same architecture, small enough for a test to run in milliseconds; pictures of 64x64."""
+    """The same architecture, small enough for a test to run in milliseconds; images of 64x64."""
     small = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
     text = {"vocab_size": 600, "bos_token_id": 598, "eos_token_id": 599, "pad_token_id": 599}
     settings: dict[str, object] = {
@@ -45,23 +45,23 @@ def small_clipseg_config(**changes: object) -> CLIPSegConfig:
 def write_clipseg(
     folder: Path,
     config: CLIPSegConfig,
-    picture_side: int = 352,
+    image_side: int = 352,
     words: Sequence[str] = (),
     seed: int = 0,
 ) -> CLIPSegForImageSegmentation:
     """Write a CLIPSeg checkpoint of random weights to `folder` and return the model.
 
-    picture_side: of the square that pictures are resized to. words: those that are one token each, as common
+    image_side: of the square that images are resized to. words: those that are one token each, as common
     words are in CLIP's own vocabulary.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = CLIPSegForImageSegmentation(config).eval()
-        _spread(model, picture_side)
+        _spread(model, image_side)
     model.save_pretrained(folder)
     write_tokenizer(folder, config.text_config.vocab_size, words)
     ViTImageProcessorPil(
-        size={"height": picture_side, "width": picture_side},
+        size={"height": image_side, "width": image_side},
         image_mean=_IMAGENET_MEAN,
         image_std=_IMAGENET_STD,
     ).save_pretrained(folder)
@@ -100,13 +100,13 @@ def write_tokenizer(folder: Path, vocabulary_size: int, words: Sequence[str] = (
 
 
 @torch.no_grad()
-def _spread(model: CLIPSegForImageSegmentation, picture_side: int) -> None:
+def _spread(model: CLIPSegForImageSegmentation, image_side: int) -> None:
     """Make the logits like those of a trained model: both signs, some units apart, not the same everywhere."""
     layers = [module for module in model.decoder.modules() if isinstance(module, _LAYERS)]
     for layer in layers:
         layer.reset_parameters()  # transformers' own start makes logits hundreds of units apart
     logits = model(
-        pixel_values=torch.randn(1, 3, picture_side, picture_side),
+        pixel_values=torch.randn(1, 3, image_side, image_side),
         conditional_embeddings=torch.randn(1, model.config.projection_dim),
     ).logits
     last = [layer for layer in layers if isinstance(layer, nn.ConvTranspose2d)][-1]

@@ -82,7 +82,7 @@ def write_grounding_dino(
 ) -> PreTrainedModel:
     """Write a checkpoint of random weights to `folder` and return the model.
 
-    config: of either kind. edges: what a picture's shortest edge becomes, and the most that its longest may be.
+    config: of either kind. edges: what an image's shortest edge becomes, and the most that its longest may be.
     words: those that are one token each, as common words are in BERT's own vocabulary.
     """
     with torch.random.fork_rng():
@@ -124,9 +124,7 @@ def _spread(model: PreTrainedModel, side: int) -> None:
     """Make the answers like those of a trained model: they depend on words and place, and are neither 0 nor 1."""
     for name, weight in model.named_parameters():
         if name.endswith(("vision_param", "text_param")):
-            weight.fill_(
-                0.3
-            )  # else words would hardly matter to the picture, nor the picture to words
+            weight.fill_(0.3)  # else words would hardly matter to the image, nor the image to words
         elif "sampling_offsets.weight" in name or "attention_weights.weight" in name:
             nn.init.normal_(weight, std=0.2)
     for head in (*model.bbox_embed, model.model.encoder_output_bbox_embed):

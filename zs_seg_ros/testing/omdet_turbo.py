@@ -19,7 +19,7 @@ _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 def published_omdet_turbo_config() -> OmDetTurboConfig:
     """The shape of omlab/omdet-turbo-swin-tiny-hf: transformers' defaults, with CLIP ViT-B/16's text encoder.
 
-    The published picture encoder is timm's Swin-T. This one is transformers' own, of the same shape, which normalises
+    The published image encoder is timm's Swin-T. This one is transformers' own, of the same shape, which normalises
     its features itself.
     """
     swin = SwinConfig(image_size=640, window_size=7, depths=[2, 2, 6, 2], out_indices=[2, 3, 4])
@@ -31,7 +31,7 @@ def published_omdet_turbo_config() -> OmDetTurboConfig:
 
 
 def small_omdet_turbo_config(**changes: object) -> OmDetTurboConfig:
-    """The same architecture, small enough for a test to run in milliseconds; pictures of 64x64."""
+    """The same architecture, small enough for a test to run in milliseconds; images of 64x64."""
     swin = SwinConfig(
         image_size=64,
         embed_dim=8,
@@ -77,13 +77,13 @@ def small_omdet_turbo_config(**changes: object) -> OmDetTurboConfig:
 def write_omdet_turbo(
     folder: Path,
     config: OmDetTurboConfig,
-    picture_side: int = 640,
+    image_side: int = 640,
     words: Sequence[str] = (),
     seed: int = 0,
 ) -> OmDetTurboForObjectDetection:
     """Write a checkpoint of random weights to `folder` and return the model.
 
-    picture_side: of the square that pictures are resized to. words: those that are one token each, as common words
+    image_side: of the square that images are resized to. words: those that are one token each, as common words
     are in CLIP's own vocabulary.
     """
     with torch.random.fork_rng():
@@ -93,7 +93,7 @@ def write_omdet_turbo(
     model.save_pretrained(folder)
     write_tokenizer(folder, config.text_config.vocab_size, words)
     DetrImageProcessorPil(
-        size={"height": picture_side, "width": picture_side},
+        size={"height": image_side, "width": image_side},
         do_rescale=False,
         image_mean=_MEAN,
         image_std=_STD,
@@ -119,12 +119,12 @@ def _spread(model: OmDetTurboForObjectDetection) -> None:
         if "sampling_offsets.weight" in name or "attention_weights.weight" in name:
             nn.init.normal_(weight, std=0.2)
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):  # else little would be left of the picture
+        if isinstance(module, nn.BatchNorm2d):  # else little would be left of the image
             assert module.running_var is not None
             module.running_var.fill_(0.1)
     text = model.language_backbone
-    phrases = torch.randint(0, model.vocab_size - 2, (100, 2))
-    mean = (text.model(phrases).last_hidden_state[:, -1] @ text.text_projection).mean(0)
+    prompts = torch.randint(0, model.vocab_size - 2, (100, 2))
+    mean = (text.model(prompts).last_hidden_state[:, -1] @ text.text_projection).mean(0)
     for layer in (*decoder.decoder_class_head, decoder.encoder_class_head):
         layer.reset_parameters()
         layer.bias.copy_(-layer.weight @ mean)  # else all phrases would be found, or none

@@ -15,12 +15,12 @@ from zs_seg_ros.testing.clipseg import write_tokenizer
 
 
 def published_owlv2_config() -> Owlv2Config:
-    """The shape of google/owlv2-base-patch16-ensemble: transformers' defaults with pictures of 960x960."""
+    """The shape of google/owlv2-base-patch16-ensemble: transformers' defaults with images of 960x960."""
     return Owlv2Config(vision_config={"image_size": 960})
 
 
 def small_owlv2_config() -> Owlv2Config:
-    """The same architecture, small enough for a test to run in milliseconds; pictures of 64x64."""
+    """The same architecture, small enough for a test to run in milliseconds; images of 64x64."""
     small = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
     text = {"vocab_size": 600, "bos_token_id": 598, "eos_token_id": 599}
     return Owlv2Config(
@@ -72,9 +72,9 @@ def _spread(model: Owlv2ForObjectDetection) -> None:
     side = config.vision_config.image_size
     blots = functional.interpolate(torch.randn(1, 3, side // 8, side // 8), (side, side))
     grid, _ = model.image_embedder(blots)
-    phrases = torch.randint(config.text_config.vocab_size - 2, (8, 4))
-    phrases[:, -1] = config.text_config.vocab_size - 1
-    texts = model.owlv2.get_text_features(phrases).pooler_output
+    prompts = torch.randint(config.text_config.vocab_size - 2, (8, 4))
+    prompts[:, -1] = config.text_config.vocab_size - 1
+    texts = model.owlv2.get_text_features(prompts).pooler_output
     logits, _ = model.class_predictor(grid.flatten(1, 2), texts)
     head.logit_shift.bias.sub_(logits.quantile(0.9) / 15)
     model.box_head.dense2.weight.mul_(3)

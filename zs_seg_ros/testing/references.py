@@ -1,8 +1,8 @@
 """transformers' own pipelines, as their documentation calls them: what `zs-seg bench` compares with.
 
-Nothing here is on a frame's way. A reference takes one picture and words and does everything for each frame, from
-processor to masks of the picture's size. Where transformers' own image processor wants torchvision (SAM 2, EdgeTAM,
-SAM 3, TIPSv2), pictures are prepared as this package does it, which is faster; so are the overlapping boxes of
+Nothing here is on a frame's way. A reference takes one image and words and does everything for each frame, from
+processor to masks of the image's size. Where transformers' own image processor wants torchvision (SAM 2, EdgeTAM,
+SAM 3, TIPSv2), images are prepared as this package does it, which is faster; so are the overlapping boxes of
 OmDet-Turbo sorted out.
 """
 
@@ -22,14 +22,14 @@ from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint, model_type
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.pretrained import quiet
-from zs_seg_ros.types import Picture, size_of
+from zs_seg_ros.types import RgbImage, size_of
 
-Reference = Callable[[Picture, Sequence[str], float], Any]
-"""A picture, phrases and the least score, to masks or probabilities on the CPU."""
-_FindBoxes = Callable[[Picture, Sequence[str], float], Tensor]
+Reference = Callable[[RgbImage, Sequence[str], float], Any]
+"""An image, phrases and the least score, to masks or probabilities on the CPU."""
+_FindBoxes = Callable[[RgbImage, Sequence[str], float], Tensor]
 """The same to boxes: (N, 4), left, top, right, bottom in pixels."""
-_CutOut = Callable[[Picture, Tensor], Tensor]
-"""A picture and boxes to masks (N, H, W)."""
+_CutOut = Callable[[RgbImage, Tensor], Tensor]
+"""An image and boxes to masks (N, H, W)."""
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
@@ -44,8 +44,8 @@ def load_reference(model: str, options: LoadOptions) -> Reference:
         if len(folders) == 2 and kinds[0] in _DETECTORS and kinds[1] in _MASK_MODELS:
             detect = _DETECTORS[kinds[0]](folders[0], *how)
             cut_out = _MASK_MODELS[kinds[1]](folders[1], *how)
-            return lambda picture, phrases, threshold: cut_out(
-                picture, detect(picture, phrases, threshold)
+            return lambda image, prompts, threshold: cut_out(
+                image, detect(image, prompts, threshold)
             )
         if kinds[0] not in _REFERENCES:
             raise ModelError(f"transformers has no pipeline for models of kind {kinds[0]!r}")
@@ -72,11 +72,11 @@ def _clipseg(folder: Path, device: torch.device, dtype: torch.dtype) -> Referenc
     model = _load(CLIPSegForImageSegmentation, folder, device, dtype)
 
     @torch.inference_mode()
-    def run(picture: Picture, phrases: Sequence[str], _threshold: float) -> Any:
-        images = [picture] * len(phrases)
-        inputs = processor(text=list(phrases), images=images, padding=True, return_tensors="pt")
+    def run(image: RgbImage, prompts: Sequence[str], _threshold: float) -> Any:
+        images = [image] * len(prompts)
+        inputs = processor(text=list(prompts), images=images, padding=True, return_tensors="pt")
         logits = model(**_to(inputs, device, dtype)).logits
-        return logits.view(len(phrases), *logits.shape[-2:]).sigmoid().float().cpu()
+        return logits.view(len(prompts), *logits.shape[-2:]).sigmoid().float().cpu()
 
     return run
 
@@ -95,13 +95,13 @@ def _sam3(folder: Path, device: torch.device, dtype: torch.dtype) -> Reference:
     side: int = model.config.image_size
 
     @torch.inference_mode()
-    def run(picture: Picture, phrases: Sequence[str], threshold: float) -> Any:
-        words = tokenizer(list(phrases), padding="max_length", max_length=32, return_tensors="pt")
-        pixels = prepare([picture], (side, side), mean, std, dtype)
-        found = model(pixel_values=pixels.expand(len(phrases), -1, -1, -1), **words.to(device))
+    def run(image: RgbImage, prompts: Sequence[str], threshold: float) -> Any:
+        words = tokenizer(list(prompts), padding="max_length", max_length=32, return_tensors="pt")
+        pixels = prepare([image], (side, side), mean, std, dtype)
+        found = model(pixel_values=pixels.expand(len(prompts), -1, -1, -1), **words.to(device))
         scores = found.pred_logits.sigmoid() * found.presence_logits.sigmoid()
         masks = found.pred_masks.sigmoid()[scores > threshold].float()
-        return _full_size(masks, picture, 0.5)
+        return _full_size(masks, image, 0.5)
 
     return run
 
@@ -111,7 +111,7 @@ def _tipsv2(folder: Path, device: torch.device, dtype: torch.dtype) -> Reference
     from transformers import Tipsv2Model
     from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
 
-    from zs_seg_ros.segmenters.tipsv2.segmenter import PROMPTS
+    from zs_seg_ros.segmenters.tipsv2.segmenter import TEMPLATES
 
     model, tokenizer = (
         _load(Tipsv2Model, folder, device, dtype),
@@ -124,18 +124,16 @@ def _tipsv2(folder: Path, device: torch.device, dtype: torch.dtype) -> Reference
     mean, std = torch.zeros(3, device=device), torch.ones(3, device=device)
 
     @torch.inference_mode()
-    def run(picture: Picture, phrases: Sequence[str], _threshold: float) -> Any:
-        prompts = [prompt.format(phrase) for phrase in phrases for prompt in PROMPTS]
-        words = tokenizer(prompts, padding="max_length", max_length=64, return_tensors="pt")
+    def run(image: RgbImage, prompts: Sequence[str], _threshold: float) -> Any:
+        texts = [template.format(prompt) for prompt in prompts for template in TEMPLATES]
+        words = tokenizer(texts, padding="max_length", max_length=64, return_tensors="pt")
         text = model.get_text_features(**words.to(device)).pooler_output
-        text = functional.normalize(text, dim=-1).view(len(phrases), len(PROMPTS), -1).mean(dim=1)
-        pixels = prepare([picture], (side, side), mean, std, dtype)
+        text = functional.normalize(text, dim=-1).view(len(prompts), len(TEMPLATES), -1).mean(dim=1)
+        pixels = prepare([image], (side, side), mean, std, dtype)
         seen = model.get_image_features(pixels).last_hidden_state[0, -patches * patches :]
         cosines = functional.normalize(seen, dim=-1) @ functional.normalize(text, dim=-1).T
-        maps = cosines.T.view(1, len(phrases), patches, patches).float()
-        return (
-            functional.interpolate(maps, size_of(picture), mode="bilinear")[0].argmax(dim=0).cpu()
-        )
+        maps = cosines.T.view(1, len(prompts), patches, patches).float()
+        return functional.interpolate(maps, size_of(image), mode="bilinear")[0].argmax(dim=0).cpu()
 
     return run
 
@@ -150,10 +148,10 @@ def _segformer(folder: Path, device: torch.device, dtype: torch.dtype) -> Refere
     model = _load(SegformerForSemanticSegmentation, folder, device, dtype)
 
     @torch.inference_mode()
-    def run(picture: Picture, _phrases: Sequence[str], _threshold: float) -> Any:
-        inputs = processor(images=picture, return_tensors="pt")
+    def run(image: RgbImage, _prompts: Sequence[str], _threshold: float) -> Any:
+        inputs = processor(images=image, return_tensors="pt")
         found = model(**_to(inputs, device, dtype))
-        return processor.post_process_semantic_segmentation(found, [size_of(picture)])[0].cpu()
+        return processor.post_process_semantic_segmentation(found, [size_of(image)])[0].cpu()
 
     return run
 
@@ -168,11 +166,11 @@ def _owlv2(folder: Path, device: torch.device, dtype: torch.dtype) -> _FindBoxes
     model = _load(Owlv2ForObjectDetection, folder, device, dtype)
 
     @torch.inference_mode()
-    def run(picture: Picture, phrases: Sequence[str], threshold: float) -> Tensor:
-        inputs = processor(text=[list(phrases)], images=picture, return_tensors="pt")
+    def run(image: RgbImage, prompts: Sequence[str], threshold: float) -> Tensor:
+        inputs = processor(text=[list(prompts)], images=image, return_tensors="pt")
         found = model(**_to(inputs, device, dtype))
         [result] = processor.post_process_grounded_object_detection(
-            found, threshold=threshold, target_sizes=[size_of(picture)]
+            found, threshold=threshold, target_sizes=[size_of(image)]
         )
         boxes: Tensor = result["boxes"].float()
         return boxes
@@ -197,8 +195,8 @@ def _grounding_dino(folder: Path, device: torch.device, dtype: torch.dtype) -> _
     model = _load(AutoModelForZeroShotObjectDetection, folder, device, dtype)
 
     @torch.inference_mode()
-    def run(picture: Picture, phrases: Sequence[str], threshold: float) -> Tensor:
-        inputs = processor(images=picture, text=[list(phrases)], return_tensors="pt")
+    def run(image: RgbImage, prompts: Sequence[str], threshold: float) -> Tensor:
+        inputs = processor(images=image, text=[list(prompts)], return_tensors="pt")
         inputs = _to(inputs, device, dtype)
         found = model(**inputs)
         [result] = processor.post_process_grounded_object_detection(
@@ -206,7 +204,7 @@ def _grounding_dino(folder: Path, device: torch.device, dtype: torch.dtype) -> _
             inputs["input_ids"],
             threshold=threshold,
             text_threshold=threshold,
-            target_sizes=[size_of(picture)],
+            target_sizes=[size_of(image)],
         )
         boxes: Tensor = result["boxes"].float()
         return boxes
@@ -228,25 +226,25 @@ def _omdet_turbo(folder: Path, device: torch.device, dtype: torch.dtype) -> _Fin
     model = _load(OmDetTurboForObjectDetection, folder, device, dtype)
 
     @torch.inference_mode()
-    def run(picture: Picture, phrases: Sequence[str], threshold: float) -> Tensor:
-        words = tokenizer(list(phrases), **how).to(device)
-        task = tokenizer(f"Detect {', '.join(phrases)}.", **how).to(device)
+    def run(image: RgbImage, prompts: Sequence[str], threshold: float) -> Tensor:
+        words = tokenizer(list(prompts), **how).to(device)
+        task = tokenizer(f"Detect {', '.join(prompts)}.", **how).to(device)
         found = model(
-            pixel_values=processor(picture, return_tensors="pt")["pixel_values"].to(device, dtype),
+            pixel_values=processor(image, return_tensors="pt")["pixel_values"].to(device, dtype),
             classes_input_ids=words["input_ids"],
             classes_attention_mask=words["attention_mask"],
             tasks_input_ids=task["input_ids"],
             tasks_attention_mask=task["attention_mask"],
-            classes_structure=torch.tensor([len(phrases)]),
+            classes_structure=torch.tensor([len(prompts)]),
         )
         scores = found.decoder_class_logits[0].float().sigmoid()
         best, pair = scores.flatten().topk(len(scores))
         pair = pair[best > threshold]
-        query, phrase = pair // scores.shape[1], pair % scores.shape[1]
-        corners = to_corners(found.decoder_coord_logits[0].float(), size_of(picture))[query]
+        query, prompt = pair // scores.shape[1], pair % scores.shape[1]
+        corners = to_corners(found.decoder_coord_logits[0].float(), size_of(image))[query]
         kept = []
-        for one in phrase.unique():
-            mine = (phrase == one).nonzero()[:, 0]
+        for one in prompt.unique():
+            mine = (prompt == one).nonzero()[:, 0]
             kept.append(mine[without_overlaps(corners[mine], scores[query[mine], one], 0.5)])
         return torch.cat([corners[:0], *(corners[index] for index in kept)])
 
@@ -261,10 +259,10 @@ def _sam_hq(folder: Path, device: torch.device, dtype: torch.dtype) -> _CutOut:
     model = _load(SamHQModel, folder, device, dtype)
 
     @torch.inference_mode()
-    def run(picture: Picture, boxes: Tensor) -> Tensor:
+    def run(image: RgbImage, boxes: Tensor) -> Tensor:
         if not len(boxes):
-            return torch.zeros(0, *size_of(picture))
-        inputs = processor(images=[picture], input_boxes=[boxes.tolist()], return_tensors="pt")
+            return torch.zeros(0, *size_of(image))
+        inputs = processor(images=[image], input_boxes=[boxes.tolist()], return_tensors="pt")
         sizes = inputs["original_sizes"], inputs["reshaped_input_sizes"]
         found = model(
             pixel_values=inputs["pixel_values"].to(device, dtype),
@@ -286,25 +284,25 @@ def _sam2(folder: Path, device: torch.device, dtype: torch.dtype) -> _CutOut:
     side: int = model.config.prompt_encoder_config.image_size
 
     @torch.inference_mode()
-    def run(picture: Picture, boxes: Tensor) -> Tensor:
+    def run(image: RgbImage, boxes: Tensor) -> Tensor:
         if not len(boxes):
-            return torch.zeros(0, *size_of(picture))
-        height, width = size_of(picture)
+            return torch.zeros(0, *size_of(image))
+        height, width = size_of(image)
         scaled = boxes * boxes.new_tensor([side / width, side / height] * 2)
         found = model(
-            pixel_values=prepare([picture], (side, side), mean, std, dtype),
+            pixel_values=prepare([image], (side, side), mean, std, dtype),
             input_boxes=scaled[None].to(dtype),
             multimask_output=False,
         )
-        return _full_size(found.pred_masks[0, :, 0].float(), picture, 0.0)
+        return _full_size(found.pred_masks[0, :, 0].float(), image, 0.0)
 
     return run
 
 
-def _full_size(masks: Tensor, picture: Picture, inside: float) -> Tensor:
+def _full_size(masks: Tensor, image: RgbImage, inside: float) -> Tensor:
     if not len(masks):
-        return torch.zeros(0, *size_of(picture))
-    full = functional.interpolate(masks[None], size_of(picture), mode="bilinear")[0]
+        return torch.zeros(0, *size_of(image))
+    full = functional.interpolate(masks[None], size_of(image), mode="bilinear")[0]
     return (full > inside).cpu()
 
 

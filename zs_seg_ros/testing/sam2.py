@@ -20,7 +20,7 @@ def published_sam2_config() -> Sam2Config:
 
 
 def small_sam2_config() -> Sam2Config:
-    """The same architecture, small enough for a test to run in milliseconds; pictures of 64x64."""
+    """The same architecture, small enough for a test to run in milliseconds; images of 64x64."""
     return Sam2Config(**_small())
 
 
@@ -89,7 +89,7 @@ def spread_masks(model: PreTrainedModel) -> None:
             nn.init.normal_(module.weight)
     decoder = model.mask_decoder
     for name, module in decoder.named_modules():
-        # Otherwise the box hardly counts beside the picture.
+        # Otherwise the box hardly counts beside the image.
         if isinstance(module, nn.Linear | nn.ConvTranspose2d):
             module.weight.mul_(3)
         if name in ("conv_s0", "conv_s1"):

@@ -31,7 +31,7 @@ def published_sam3_lite_text_config() -> Sam3LiteTextConfig:
 
 
 def small_sam3_config() -> Sam3Config:
-    """The same architecture, small enough for a test to run in milliseconds; pictures of 112x112."""
+    """The same architecture, small enough for a test to run in milliseconds; images of 112x112."""
     text = {
         "model_type": "clip_text_model",
         "max_position_embeddings": 32,
@@ -87,7 +87,7 @@ def write_published(folder: Path, words: Sequence[str]) -> None:
 
 
 def _write_processor(folder: Path, side: int) -> None:
-    pictures = {
+    images = {
         "image_processor_type": "Sam3ImageProcessorFast",
         "do_normalize": True,
         "do_rescale": True,
@@ -98,7 +98,7 @@ def _write_processor(folder: Path, side: int) -> None:
         "rescale_factor": 1 / 255,
         "size": {"height": side, "width": side},
     }
-    settings = {"image_processor": pictures, "processor_class": "Sam3Processor"}
+    settings = {"image_processor": images, "processor_class": "Sam3Processor"}
     (folder / "processor_config.json").write_text(json.dumps(settings, indent=2))
 
 
@@ -161,15 +161,15 @@ def _spread(model: PreTrainedModel) -> None:
 
 
 def _example(model: PreTrainedModel) -> dict[str, Any]:
-    """A picture with three phrases of three words each."""
+    """An image with three phrases of three words each."""
     side, tokens = model.config.image_size, model.config.text_config.vocab_size
     ids = torch.full((3, 32), tokens - 1)
     ids[:, :4] = torch.randint(tokens - 2, (3, 4))
-    picture = model.get_vision_features(torch.randn(1, 3, side, side))
+    image = model.get_vision_features(torch.randn(1, 3, side, side))
     for levels in ("fpn_hidden_states", "fpn_position_encoding"):
-        picture[levels] = tuple(one.expand(3, -1, -1, -1) for one in picture[levels])
+        image[levels] = tuple(one.expand(3, -1, -1, -1) for one in image[levels])
     present = torch.cat([torch.ones(3, 5), torch.zeros(3, 27)], dim=1).long()
-    return {"vision_embeds": picture, "input_ids": ids, "attention_mask": present}
+    return {"vision_embeds": image, "input_ids": ids, "attention_mask": present}
 
 
 def _centre(layers: dict[nn.Module, int], model: nn.Module, example: dict[str, Any]) -> None:

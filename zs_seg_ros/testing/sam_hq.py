@@ -19,7 +19,7 @@ def published_sam_hq_config() -> SamHQConfig:
 
 
 def small_sam_hq_config() -> SamHQConfig:
-    """The same architecture, small enough for a test to run in milliseconds; pictures of 64x64."""
+    """The same architecture, small enough for a test to run in milliseconds; images of 64x64."""
     return SamHQConfig(
         vision_config={
             "hidden_size": 16,

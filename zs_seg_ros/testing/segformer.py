@@ -43,19 +43,19 @@ def small_segformer_config(labels: Sequence[str] = SMALL_LABELS) -> SegformerCon
 
 
 def write_segformer(
-    folder: Path, config: SegformerConfig, picture_side: int = 512, seed: int = 0
+    folder: Path, config: SegformerConfig, image_side: int = 512, seed: int = 0
 ) -> SegformerForSemanticSegmentation:
     """Write a SegFormer checkpoint of random weights to `folder` and return the model.
 
-    picture_side: of the square that pictures are resized to.
+    image_side: of the square that images are resized to.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = SegformerForSemanticSegmentation(config).eval()
-        _spread(model, picture_side)
+        _spread(model, image_side)
     model.save_pretrained(folder)
     SegformerImageProcessorPil(
-        size={"height": picture_side, "width": picture_side}, do_reduce_labels=True
+        size={"height": image_side, "width": image_side}, do_reduce_labels=True
     ).save_pretrained(folder)
     return model
 
@@ -66,11 +66,11 @@ def write_published(folder: Path, _words: Sequence[str]) -> None:
 
 
 @torch.no_grad()
-def _spread(model: SegformerForSemanticSegmentation, picture_side: int) -> None:
+def _spread(model: SegformerForSemanticSegmentation, image_side: int) -> None:
     """Make the logits like those of a trained model: each label is the highest somewhere, and they are units apart."""
     for module in model.modules():
         if isinstance(module, (nn.Linear, nn.Conv2d)):
-            module.reset_parameters()  # transformers' own start lets nothing of the picture through
+            module.reset_parameters()  # transformers' own start lets nothing of the image through
     norm = model.decode_head.batch_norm
     for values, low, high in (
         (norm.running_mean, -0.5, 0.5),
@@ -79,7 +79,7 @@ def _spread(model: SegformerForSemanticSegmentation, picture_side: int) -> None:
         (norm.bias, -0.5, 0.5),
     ):
         values.uniform_(low, high)
-    blots = torch.randn(1, 3, picture_side // 8, picture_side // 8).repeat_interleave(8, 2)
+    blots = torch.randn(1, 3, image_side // 8, image_side // 8).repeat_interleave(8, 2)
     logits = model(pixel_values=blots.repeat_interleave(8, 3)).logits
     gain = 4 / logits.std(dim=(0, 2, 3))
     last = model.decode_head.classifier

@@ -12,7 +12,7 @@ from torch import nn
 from transformers import Tipsv2Config, Tipsv2Model
 from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
 
-from zs_seg_ros.segmenters.tipsv2.segmenter import PROMPTS
+from zs_seg_ros.segmenters.tipsv2.segmenter import TEMPLATES
 
 _SPACE = "▁"  # SentencePiece's sign for the start of a word
 _CHARACTERS = string.ascii_lowercase + string.digits + string.punctuation
@@ -25,7 +25,7 @@ def published_tipsv2_config(layers: int = 12) -> Tipsv2Config:
 
 
 def small_tipsv2_config(**vision_changes: object) -> Tipsv2Config:
-    """The same architecture, small enough for a test to run in milliseconds; pictures of 56x56."""
+    """The same architecture, small enough for a test to run in milliseconds; images of 56x56."""
     small = {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2}
     return Tipsv2Config(
         text_config={**small, "intermediate_size": 48, "vocab_size": 400},
@@ -37,13 +37,13 @@ def small_tipsv2_config(**vision_changes: object) -> Tipsv2Config:
 def write_tipsv2(
     folder: Path,
     config: Tipsv2Config,
-    picture_side: int = 448,
+    image_side: int = 448,
     words: Sequence[str] = (),
     seed: int = 0,
 ) -> Tipsv2Model:
     """Write a TIPSv2 checkpoint of random weights to `folder` and return the model.
 
-    picture_side: of the square that pictures are resized to. words: those that are one token each.
+    image_side: of the square that images are resized to. words: those that are one token each.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -59,7 +59,7 @@ def write_tipsv2(
         "image_processor_type": "Tipsv2ImageProcessor",
         "resample": 2,
         "rescale_factor": 1 / 255,
-        "size": {"height": picture_side, "width": picture_side},
+        "size": {"height": image_side, "width": image_side},
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(settings, indent=2))
     return model
@@ -67,7 +67,9 @@ def write_tipsv2(
 
 def write_published(folder: Path, words: Sequence[str]) -> None:
     """google/tipsv2-b14 with random weights; its tokenizer knows the words of the prompts, too."""
-    around = {word.strip(".") for prompt in PROMPTS for word in prompt.split() if "{" not in word}
+    around = {
+        word.strip(".") for template in TEMPLATES for word in template.split() if "{" not in word
+    }
     write_tipsv2(folder, published_tipsv2_config(), words=sorted(around.union(words)))
 
 

@@ -1,4 +1,4 @@
-"""What to look for: names, the phrases and pictures that describe them, and ids that are never reused."""
+"""What to look for: names, the phrases and images that describe them, and ids that are never reused."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True, eq=False)
 class Exemplar:
-    """A picture of a thing. picture: (H, W, 3) uint8 RGB; mask: (H, W) bool, None for the whole picture."""
+    """An image of a thing. image: (H, W, 3) uint8 RGB; mask: (H, W) bool, None for the whole image."""
 
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     mask: NDArray[np.bool_] | None = None
 
 
@@ -49,7 +49,7 @@ class TargetClass:
     """One thing to look for.
 
     name: unique, what planners see. prompts: phrases that describe it; none means the name itself.
-    threshold: 0..1, less certain pixels stay unlabelled; 0 means the default. exemplars: pictures of it.
+    threshold: 0..1, less certain pixels stay unlabelled; 0 means the default. exemplars: images of it.
     """
 
     name: str
@@ -58,8 +58,8 @@ class TargetClass:
     exemplars: tuple[Exemplar, ...] = ()
 
     @property
-    def phrases(self) -> tuple[str, ...]:
-        """The words to search by: the prompts or, without any prompt and picture, the name."""
+    def effective_prompts(self) -> tuple[str, ...]:
+        """The words to search by: the prompts or, without any prompt and image, the name."""
         if self.prompts or self.exemplars:
             return self.prompts
         return (self.name,)

@@ -141,17 +141,17 @@ def _entry(target: TargetClass) -> dict[str, Any]:
 
 
 def _exemplar(entry: Mapping[str, str]) -> Exemplar:
-    picture = _decoded(entry["image"], cv2.IMREAD_COLOR)[..., ::-1]
+    image = _decoded(entry["image"], cv2.IMREAD_COLOR)[..., ::-1]
     if "mask" not in entry:
-        return Exemplar(picture)
+        return Exemplar(image)
     mask = _decoded(entry["mask"], cv2.IMREAD_GRAYSCALE) > 0
-    if mask.shape != picture.shape[:2]:
+    if mask.shape != image.shape[:2]:
         raise ValueError("mask and image are of different sizes")
-    return Exemplar(picture, mask)
+    return Exemplar(image, mask)
 
 
 def _exemplar_entry(exemplar: Exemplar) -> dict[str, str]:
-    entry = {"image": _encoded(exemplar.picture[..., ::-1])}
+    entry = {"image": _encoded(exemplar.image[..., ::-1])}
     if exemplar.mask is not None:
         entry["mask"] = _encoded(np.where(exemplar.mask, 255, 0).astype(np.uint8))
     return entry
@@ -164,7 +164,7 @@ def _encoded(pixels: NDArray[np.uint8]) -> str:
 def _decoded(text: str, flags: int) -> NDArray[np.uint8]:
     pixels = cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), flags)
     if pixels is None:
-        raise ValueError("no picture")
+        raise ValueError("no image")
     return np.asarray(pixels, dtype=np.uint8)
 
 

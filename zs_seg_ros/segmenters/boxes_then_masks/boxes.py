@@ -11,25 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zs_seg_ros.types import Picture
+from zs_seg_ros.types import RgbImage
 
-Phrases = TypeVar("Phrases")
+Prompts = TypeVar("Prompts")
 
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
-    """What a detector found in one picture.
+    """What a detector found in one image.
 
-    corners: (N, 4) float32, left, top, right, bottom in pixels of the picture; they may lie outside it. scores: (N,)
-    float32, 0..1. phrase_index: (N,) int64. One place may come several times, once for each phrase that fits.
+    corners: (N, 4) float32, left, top, right, bottom in pixels of the image; they may lie outside it. scores: (N,)
+    float32, 0..1. prompt_index: (N,) int64. One place may come several times, once for each phrase that fits.
     """
 
     corners: Tensor
     scores: Tensor
-    phrase_index: Tensor
+    prompt_index: Tensor
 
 
-class Detector(ABC, Generic[Phrases]):
+class Detector(ABC, Generic[Prompts]):
     """Finds phrases as boxes. Thread-safe like a `Segmenter`."""
 
     model: str
@@ -39,14 +39,14 @@ class Detector(ABC, Generic[Phrases]):
     """As in `Segmenter`."""
 
     @abstractmethod
-    def encode(self, phrases: Sequence[str]) -> Phrases:
+    def encode(self, prompts: Sequence[str]) -> Prompts:
         """Prepare phrases, at least one. Raises VocabularyError for one that this model cannot read."""
 
     @abstractmethod
     def detect(
-        self, pictures: Sequence[Picture], encoded: Phrases, thresholds: NDArray[np.float32]
+        self, images: Sequence[RgbImage], encoded: Prompts, thresholds: NDArray[np.float32]
     ) -> list[Boxes]:
-        """For each picture the boxes whose score reaches the threshold of their phrase. thresholds: (P,), 0..1."""
+        """For each image the boxes whose score reaches the threshold of their phrase. thresholds: (P,), 0..1."""
 
 
 class BoxSegmenter(ABC):
@@ -56,8 +56,8 @@ class BoxSegmenter(ABC):
     """As the user named it."""
 
     @abstractmethod
-    def masks(self, pictures: Sequence[Picture], boxes: Sequence[Tensor]) -> list[Tensor]:
-        """For each picture (N, h, w) logits that cover the whole picture, more than 0 on the thing.
+    def masks(self, images: Sequence[RgbImage], boxes: Sequence[Tensor]) -> list[Tensor]:
+        """For each image (N, h, w) logits that cover the whole image, more than 0 on the thing.
 
-        boxes: one (N, 4) per picture, as in `Boxes.corners`; a picture without boxes costs nothing.
+        boxes: one (N, 4) per image, as in `Boxes.corners`; an image without boxes costs nothing.
         """

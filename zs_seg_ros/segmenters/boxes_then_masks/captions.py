@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-Phrase = TypeVar("Phrase")
+Prompt = TypeVar("Prompt")
 
 
 def split_into_captions(
-    phrases: Sequence[Phrase], fits: Callable[[Sequence[Phrase]], bool]
-) -> list[list[Phrase]]:
+    prompts: Sequence[Prompt], fits: Callable[[Sequence[Prompt]], bool]
+) -> list[list[Prompt]]:
     """The phrases, in order, in as few captions as hold them whole.
 
     fits: whether phrases make a caption that the model can read; every phrase alone must.
     """
-    captions: list[list[Phrase]] = []
-    for phrase in phrases:
-        if captions and fits([*captions[-1], phrase]):
-            captions[-1].append(phrase)
+    captions: list[list[Prompt]] = []
+    for prompt in prompts:
+        if captions and fits([*captions[-1], prompt]):
+            captions[-1].append(prompt)
         else:
-            captions.append([phrase])
+            captions.append([prompt])
     return captions

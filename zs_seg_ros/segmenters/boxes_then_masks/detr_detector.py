@@ -16,7 +16,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.detr_images import DetrFormat
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.stages import stage
-from zs_seg_ros.types import Picture, size_of
+from zs_seg_ros.types import RgbImage, size_of
 
 Text = TypeVar("Text")
 
@@ -24,26 +24,26 @@ Text = TypeVar("Text")
 class DetrDetector(Detector[tuple[Text, ...]], Generic[Text]):
     """Text: phrases that go through the model together, whose answers depend a little on each other.
 
-    Pictures of several sizes are not filled up to one, so that none depends on the others.
+    Images of several sizes are not filled up to one, so that none depends on the others.
     """
 
     caution = "this model reads all classes as one text: the scores of one depend a little on which others there are"
 
     _format: DetrFormat
 
-    def __init__(self, model: str, options: LoadOptions, pictures_at_once: int) -> None:
-        """pictures_at_once: on a GPU; bounds the memory."""
+    def __init__(self, model: str, options: LoadOptions, images_per_batch: int) -> None:
+        """images_per_batch: on a GPU; bounds the memory."""
         self.model = model
         self._device = choose_device(options.device)
         self.device = str(self._device)
         self._dtype = choose_precision(options, self._device)
-        # A CPU gains nothing by more; another number of pictures would be compiled again.
+        # A CPU gains nothing by more; another number of images would be compiled again.
         few = self._device.type == "cpu" or options.compile
-        self._pictures_at_once = 1 if few else pictures_at_once
+        self._images_per_batch = 1 if few else images_per_batch
 
     @abstractmethod
-    def encode_pictures(self, pixels: Tensor) -> Any:
-        """Prepared pictures (B, 3, height, width) to what `logits_and_boxes` reads of them."""
+    def encode_images(self, pixels: Tensor) -> Any:
+        """Prepared images (B, 3, height, width) to what `logits_and_boxes` reads of them."""
 
     @abstractmethod
     def logits_and_boxes(self, seen: Any, text: Text) -> tuple[Tensor, Tensor]:
@@ -57,26 +57,26 @@ class DetrDetector(Detector[tuple[Text, ...]], Generic[Text]):
         thresholds: Tensor,
         size: tuple[int, int],
     ) -> Boxes:
-        """What the answers of one picture of `size` (H, W), one for each text, come to."""
+        """What the answers of one image of `size` (H, W), one for each text, come to."""
 
     @torch.inference_mode()
     def detect(
         self,
-        pictures: Sequence[Picture],
+        images: Sequence[RgbImage],
         encoded: tuple[Text, ...],
         thresholds: NDArray[np.float32],
     ) -> list[Boxes]:
         least = torch.from_numpy(thresholds).to(self._device)
         found: dict[int, Boxes] = {}
-        for size, places in self._format.by_size(pictures, self._pictures_at_once):
-            same = [pictures[place] for place in places]
+        for size, places in self._format.by_size(images, self._images_per_batch):
+            same = [images[place] for place in places]
             with stage("prepare"):
                 pixels = self._format.prepare(same, size, self._device, self._dtype)
             with stage("encode"):
-                seen = self.encode_pictures(pixels)
+                seen = self.encode_images(pixels)
             with stage("decode"):
                 answers = [self.logits_and_boxes(seen, text) for text in encoded]
-                for i, (place, picture) in enumerate(zip(places, same, strict=True)):
+                for i, (place, image) in enumerate(zip(places, same, strict=True)):
                     one = [(logits[i], boxes[i]) for logits, boxes in answers]
-                    found[place] = self._boxes(one, encoded, least, size_of(picture))
-        return [found[place] for place in range(len(pictures))]
+                    found[place] = self._boxes(one, encoded, least, size_of(image))
+        return [found[place] for place in range(len(images))]

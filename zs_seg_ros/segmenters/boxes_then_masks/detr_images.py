@@ -1,4 +1,4 @@
-"""Pictures as detectors of DETR's kind want them (Carion et al. 2020): one fixed size, or limits for the edges."""
+"""Images as detectors of DETR's kind want them (Carion et al. 2020): one fixed size, or limits for the edges."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from transformers.image_transforms import get_size_with_aspect_ratio
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
-from zs_seg_ros.segmenters.shared.pretrained import says_how_pictures_are_prepared
-from zs_seg_ros.types import Picture, size_of
+from zs_seg_ros.segmenters.shared.pretrained import has_preprocessing
+from zs_seg_ros.types import RgbImage, size_of
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
 class DetrFormat:
-    """How a detector wants its pictures.
+    """How a detector wants its images.
 
-    size: (height, width) of all pictures; or, where `keep_shape`, what the shortest edge becomes unless the longest
+    size: (height, width) of all images; or, where `keep_shape`, what the shortest edge becomes unless the longest
     would then pass the second value. mean and std: of R, G, B in 0..1.
     """
 
@@ -33,20 +33,20 @@ class DetrFormat:
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
 
-    def size_of(self, picture: Picture) -> tuple[int, int]:
-        """(height, width) that a picture is resized to."""
+    def size_of(self, image: RgbImage) -> tuple[int, int]:
+        """(height, width) that an image is resized to."""
         if not self.keep_shape:
             return self.size
-        height, width = get_size_with_aspect_ratio(size_of(picture), *self.size)
+        height, width = get_size_with_aspect_ratio(size_of(image), *self.size)
         return max(1, height), max(1, width)  # a line of pixels would be rounded to nothing
 
     def by_size(
-        self, pictures: Sequence[Picture], at_once: int
+        self, images: Sequence[RgbImage], at_once: int
     ) -> list[tuple[tuple[int, int], list[int]]]:
-        """The places of pictures that are resized to one size, with that size, at most `at_once` together."""
+        """The places of images that are resized to one size, with that size, at most `at_once` together."""
         places: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for place, picture in enumerate(pictures):
-            places[self.size_of(picture)].append(place)
+        for place, image in enumerate(images):
+            places[self.size_of(image)].append(place)
         return [
             (size, same[start : start + at_once])
             for size, same in places.items()
@@ -55,14 +55,14 @@ class DetrFormat:
 
     def prepare(
         self,
-        pictures: Sequence[Picture],
+        images: Sequence[RgbImage],
         size: tuple[int, int],
         device: torch.device,
         dtype: torch.dtype,
     ) -> Tensor:
         """(B, 3, height, width) of `dtype`, resized to `size` and normalised."""
         mean, std = (torch.tensor(values, device=device) for values in (self.mean, self.std))
-        return prepare(pictures, size, mean, std, dtype)
+        return prepare(images, size, mean, std, dtype)
 
 
 def load_detr_format(
@@ -72,7 +72,7 @@ def load_detr_format(
 
     Raises ModelError when the file is damaged.
     """
-    if not says_how_pictures_are_prepared(folder):
+    if not has_preprocessing(folder):
         return default
     try:
         processor = kind.from_pretrained(folder, local_files_only=True)
@@ -88,7 +88,7 @@ def load_detr_format(
         )
     except Exception as error:  # transformers raises many kinds; each means damage
         raise ModelError(
-            f"the checkpoint of {model} in {folder} says nothing useful about its pictures "
+            f"the checkpoint of {model} in {folder} says nothing useful about its images "
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}); fetch it again"
         ) from error
 
@@ -96,7 +96,7 @@ def load_detr_format(
 def to_corners(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Boxes (N, 4), centre x and y, width and height in 0..1, to left, top, right, bottom in pixels.
 
-    size: (height, width) of the picture, over whose edges they may reach.
+    size: (height, width) of the image, over whose edges they may reach.
     """
     centre, extent = boxes[:, :2], boxes[:, 2:]
     edges = torch.tensor((size[1], size[0]) * 2, device=boxes.device)

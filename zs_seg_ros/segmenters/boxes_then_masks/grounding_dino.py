@@ -4,9 +4,9 @@ Any checkpoint of transformers' `GroundingDinoForObjectDetection`, such as IDEA-
 `MMGroundingDinoForObjectDetection`.
 
 Several phrases make one caption, as the model was trained and is evaluated: "red mug. blue car.". The model fuses text
-and picture, and so a phrase's scores depend a little on which others are in its caption, though not on their order.
+and image, and so a phrase's scores depend a little on which others are in its caption, though not on their order.
 A caption holds 256 tokens, about 60 phrases of two or three words. More phrases make more captions, each of which costs
-most of a picture's time again: the picture encoder alone is shared.
+most of an image's time again: the image encoder alone is shared.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from zs_seg_ros.segmenters.boxes_then_masks.detr_images import (
 )
 from zs_seg_ros.segmenters.boxes_then_masks.grounding_dino_network import (
     GroundingDinoNetwork,
-    PictureFeatures,
+    ImageFeatures,
     TextFeatures,
 )
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import model_type
 from zs_seg_ros.segmenters.shared.pretrained import load_model, load_tokenizer
-from zs_seg_ros.segmenters.shared.prompt_cache import PhraseCache
-from zs_seg_ros.segmenters.shared.prompt_tokenizer import PhraseTokenizer
+from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
+from zs_seg_ros.segmenters.shared.prompt_tokenizer import PromptTokenizer
 
 _KINDS = {
     "grounding-dino": GroundingDinoForObjectDetection,
@@ -52,7 +52,7 @@ _KINDS = {
 }
 _DEFAULT_FORMAT = DetrFormat((800, 1333), keep_shape=True)  # the authors', and the published file's
 _CAPTIONS_KEPT = 32  # about 1 MB each
-_PICTURES_AT_ONCE = 4  # on a GPU; bounds the memory: a picture has 22,000 cells
+_IMAGES_PER_BATCH = 4  # on a GPU; bounds the memory: an image has 22,000 cells
 
 Tokens = tuple[int, ...]
 
@@ -61,13 +61,13 @@ Tokens = tuple[int, ...]
 class Caption:
     """Phrases that go through the model together.
 
-    spans: for each phrase its first token in the caption and the one after its last. phrase_index: (P,) int64, the
+    spans: for each phrase its first token in the caption and the one after its last. prompt_index: (P,) int64, the
     phrases' places among all.
     """
 
     text: TextFeatures
     spans: tuple[tuple[int, int], ...]
-    phrase_index: Tensor
+    prompt_index: Tensor
 
 
 class GroundingDinoDetector(DetrDetector[Caption]):
@@ -77,18 +77,18 @@ class GroundingDinoDetector(DetrDetector[Caption]):
     """
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
-        super().__init__(model, options, _PICTURES_AT_ONCE)
+        super().__init__(model, options, _IMAGES_PER_BATCH)
         kind = _KINDS[model_type(model, folder)]
         loaded = load_model(kind, model, folder, torch.float32).to(self._device)
         tokenizer = load_tokenizer(BertTokenizer, model, folder)
-        self._tokenizer = PhraseTokenizer(
+        self._tokenizer = PromptTokenizer(
             tokenizer, model, loaded.config.text_config.vocab_size, loaded.config.max_text_len
         )
         self._start: int = tokenizer.cls_token_id
         self._end: int = tokenizer.sep_token_id
         self._full_stop: int = tokenizer.convert_tokens_to_ids(".")
         self._unknown: int = tokenizer.unk_token_id
-        self._captions = PhraseCache[tuple[Tokens, ...], TextFeatures](_CAPTIONS_KEPT)
+        self._captions = PromptCache[tuple[Tokens, ...], TextFeatures](_CAPTIONS_KEPT)
         self._format = load_detr_format(
             GroundingDinoImageProcessorPil, model, folder, _DEFAULT_FORMAT
         )
@@ -112,12 +112,12 @@ class GroundingDinoDetector(DetrDetector[Caption]):
             )
 
     @torch.inference_mode()
-    def encode(self, phrases: Sequence[str]) -> tuple[Caption, ...]:
+    def encode(self, prompts: Sequence[str]) -> tuple[Caption, ...]:
         """Captions and their text features.
 
         Raises VocabularyError for a phrase that is too long for a caption, or has no word that the model knows.
         """
-        tokens = [self._tokenize(phrase) for phrase in phrases]
+        tokens = [self._tokenize(prompt) for prompt in prompts]
         # Sorted, so that it does not depend on the order of phrases which of them share a caption.
         captions = split_into_captions(sorted(set(tokens)), self._fits)
         read = self._captions.get([tuple(words) for words in captions], self._encode_captions)
@@ -125,10 +125,10 @@ class GroundingDinoDetector(DetrDetector[Caption]):
             self._caption(words, tokens, text) for words, text in zip(captions, read, strict=True)
         )
 
-    def encode_pictures(self, pixels: Tensor) -> PictureFeatures:
-        return self.network.encode_pictures(pixels)
+    def encode_images(self, pixels: Tensor) -> ImageFeatures:
+        return self.network.encode_images(pixels)
 
-    def logits_and_boxes(self, seen: PictureFeatures, text: Caption) -> tuple[Tensor, Tensor]:
+    def logits_and_boxes(self, seen: ImageFeatures, text: Caption) -> tuple[Tensor, Tensor]:
         return self.network.detect(seen, text.text)
 
     def _boxes(
@@ -138,56 +138,56 @@ class GroundingDinoDetector(DetrDetector[Caption]):
         thresholds: Tensor,
         size: tuple[int, int],
     ) -> Boxes:
-        """What a picture's logits (Q, T) and boxes (Q, 4), of each caption, come to. size: (H, W) of the picture."""
-        corners, certain, phrase_index = [], [], []
+        """What an image's logits (Q, T) and boxes (Q, 4), of each caption, come to. size: (H, W) of the image."""
+        corners, certain, prompt_index = [], [], []
         for (logits, boxes), caption in zip(answers, texts, strict=True):
-            per_phrase = torch.stack([logits[:, a:b].amax(-1) for a, b in caption.spans], dim=1)
-            scores = per_phrase.sigmoid()
-            query, phrase = (scores >= thresholds[caption.phrase_index]).nonzero(as_tuple=True)
+            per_prompt = torch.stack([logits[:, a:b].amax(-1) for a, b in caption.spans], dim=1)
+            scores = per_prompt.sigmoid()
+            query, prompt = (scores >= thresholds[caption.prompt_index]).nonzero(as_tuple=True)
             corners.append(to_corners(boxes, size)[query])
-            certain.append(scores[query, phrase])
-            phrase_index.append(caption.phrase_index[phrase])
-        return Boxes(torch.cat(corners), torch.cat(certain), torch.cat(phrase_index))
+            certain.append(scores[query, prompt])
+            prompt_index.append(caption.prompt_index[prompt])
+        return Boxes(torch.cat(corners), torch.cat(certain), torch.cat(prompt_index))
 
-    def _tokenize(self, phrase: str) -> Tokens:
+    def _tokenize(self, prompt: str) -> Tokens:
         """Without delimiters, which would cut the phrase in two."""
-        ids = self._tokenizer.tokens(phrase.lower(), ends=False)
+        ids = self._tokenizer.tokens(prompt.lower(), ends=False)
         tokens = tuple(token for token in ids if token not in self._delimiters)
         if set(tokens) <= {self._unknown}:
             raise VocabularyError(
-                f"the phrase {phrase[:60]!r} has no word that {self.model} knows; say it in English words"
+                f"the phrase {prompt[:60]!r} has no word that {self.model} knows; say it in English words"
             )
         if not self._fits([tokens]):
             raise VocabularyError(
-                f"the phrase {phrase[:60]!r}… has {len(tokens)} tokens and {self.model} reads at most "
+                f"the phrase {prompt[:60]!r}… has {len(tokens)} tokens and {self.model} reads at most "
                 f"{self._tokenizer.longest - 3}; say it in fewer words"
             )
         return tokens
 
-    def _fits(self, phrases: Sequence[Tokens]) -> bool:
+    def _fits(self, prompts: Sequence[Tokens]) -> bool:
         """Whether a caption holds the phrases, a full stop after each, and its two ends."""
-        return sum(len(phrase) + 1 for phrase in phrases) + 2 <= self._tokenizer.longest
+        return sum(len(prompt) + 1 for prompt in prompts) + 2 <= self._tokenizer.longest
 
     def _encode_captions(self, captions: Sequence[Sequence[Tokens]]) -> list[TextFeatures]:
         read = []
         for words in captions:
-            inside = [token for phrase in words for token in (*phrase, self._full_stop)]
+            inside = [token for prompt in words for token in (*prompt, self._full_stop)]
             ids = torch.tensor([[self._start, *inside, self._end]], device=self._device)
             read.append(self.network.encode_text(ids))
         return read
 
     def _caption(
-        self, words: Sequence[Tokens], phrases: Sequence[Tokens], text: TextFeatures
+        self, words: Sequence[Tokens], prompts: Sequence[Tokens], text: TextFeatures
     ) -> Caption:
         """words: of the caption, all different. phrases: all, some perhaps alike."""
         span_of: dict[Tokens, tuple[int, int]] = {}
         start = 1
-        for phrase in words:
-            span_of[phrase] = start, start + len(phrase)
-            start += len(phrase) + 1
-        here = [index for index, phrase in enumerate(phrases) if phrase in span_of]
+        for prompt in words:
+            span_of[prompt] = start, start + len(prompt)
+            start += len(prompt) + 1
+        here = [index for index, prompt in enumerate(prompts) if prompt in span_of]
         return Caption(
             text,
-            tuple(span_of[phrases[index]] for index in here),
+            tuple(span_of[prompts[index]] for index in here),
             torch.tensor(here, device=self._device),
         )

@@ -1,6 +1,6 @@
 """OmDet-Turbo: phrases to boxes in real time (Zhao et al. 2024, arXiv 2403.06892).
 
-Any checkpoint of transformers' `OmDetTurboForObjectDetection`, such as omlab/omdet-turbo-swin-tiny-hf. Its picture
+Any checkpoint of transformers' `OmDetTurboForObjectDetection`, such as omlab/omdet-turbo-swin-tiny-hf. Its image
 encoder is one of the package timm, which needs torchvision; only such a checkpoint needs them.
 
 Besides each phrase the model reads a task, "Detect blue car, red mug.", as it was trained, and so a phrase's scores
@@ -34,13 +34,13 @@ from zs_seg_ros.segmenters.boxes_then_masks.detr_images import (
 )
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.pretrained import load_model
-from zs_seg_ros.segmenters.shared.prompt_cache import PhraseCache
+from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompt_tokenizer import filled, load_clip_tokenizer
 
 _DEFAULT_FORMAT = DetrFormat((640, 640))  # the published file's
-_SAME_THING = 0.5
+_SAME_OBJECT = 0.5
 """Of two boxes of one phrase that overlap more (IoU) only the more certain is kept: transformers' default."""
-_PICTURES_AT_ONCE = 8  # on a GPU; bounds the memory
+_IMAGES_PER_BATCH = 8  # on a GPU; bounds the memory
 _TASKS_KEPT = 64  # 0.2 MB each
 
 
@@ -49,13 +49,13 @@ class Task:
     """Phrases that go through the decoder together.
 
     classes: (C, 1, D) float32, one embedding per phrase. sentence: (T, 1, D) float32, of the task's tokens. columns:
-    of each of P phrases its place among the classes. phrase_index: (P,) int64, the phrases' places among all.
+    of each of P phrases its place among the classes. prompt_index: (P,) int64, the phrases' places among all.
     """
 
     classes: Tensor
     sentence: Tensor
     columns: Tensor
-    phrase_index: Tensor
+    prompt_index: Tensor
 
 
 class OmDetTurboDetector(DetrDetector[Task]):
@@ -63,17 +63,17 @@ class OmDetTurboDetector(DetrDetector[Task]):
 
     Of boxes of one phrase that overlap much only the most certain is kept.
 
-    Picture and text encoder work in the chosen precision. What comes after them keeps float32 weights and computes its
-    matrix products in that precision (autocast): a place in the picture, as 0..1 in bfloat16, would be four pixels of
+    Image and text encoder work in the chosen precision. What comes after them keeps float32 weights and computes its
+    matrix products in that precision (autocast): a place in the image, as 0..1 in bfloat16, would be four pixels of
     1280 off.
     """
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
-        super().__init__(model, options, _PICTURES_AT_ONCE)
+        super().__init__(model, options, _IMAGES_PER_BATCH)
         _check_timm(model, folder)
         loaded = load_model(OmDetTurboForObjectDetection, model, folder, torch.float32)
         self._tokenizer = load_clip_tokenizer(model, folder, loaded.config.text_config)
-        self._tasks = PhraseCache[tuple[str, ...], tuple[Tensor, Tensor]](_TASKS_KEPT)
+        self._tasks = PromptCache[tuple[str, ...], tuple[Tensor, Tensor]](_TASKS_KEPT)
         self._format = load_detr_format(DetrImageProcessorPil, model, folder, _DEFAULT_FORMAT)
         self.network = loaded.to(self._device)
         self.network.vision_backbone.to(self._dtype)
@@ -86,28 +86,28 @@ class OmDetTurboDetector(DetrDetector[Task]):
             self._see = torch.compile(self.network.vision_backbone, dynamic=False)
 
     @torch.inference_mode()
-    def encode(self, phrases: Sequence[str]) -> tuple[Task, ...]:
+    def encode(self, prompts: Sequence[str]) -> tuple[Task, ...]:
         """Tasks, and the embeddings of their phrases.
 
         Raises VocabularyError for a phrase that is too long for a task.
         """
-        for phrase in phrases:
-            if not self._fits([phrase]):
+        for prompt in prompts:
+            if not self._fits([prompt]):
                 raise VocabularyError(
-                    f"the phrase {phrase[:60]!r}… is longer than {self.model} reads: with the words around it it has "
-                    f"{len(self._tokenizer.tokens(_task([phrase])))} tokens and at most {self._tokenizer.longest} are "
+                    f"the phrase {prompt[:60]!r}… is longer than {self.model} reads: with the words around it it has "
+                    f"{len(self._tokenizer.tokens(_task([prompt])))} tokens and at most {self._tokenizer.longest} are "
                     "read; say it in fewer words"
                 )
         # Sorted, so that neither task nor answers depend on the order of phrases.
-        tasks = split_into_captions(sorted(set(phrases)), self._fits)
+        tasks = split_into_captions(sorted(set(prompts)), self._fits)
         read = self._tasks.get([tuple(words) for words in tasks], self._encode_tasks)
         return tuple(
-            _task_of(words, phrases, *found) for words, found in zip(tasks, read, strict=True)
+            _task_of(words, prompts, *found) for words, found in zip(tasks, read, strict=True)
         )
 
     @torch.inference_mode()
-    def encode_pictures(self, pixels: Tensor) -> list[Tensor]:
-        """Prepared pictures (B, 3, height, width) to feature maps (B, D, h, w) of several resolutions."""
+    def encode_images(self, pixels: Tensor) -> list[Tensor]:
+        """Prepared images (B, 3, height, width) to feature maps (B, D, h, w) of several resolutions."""
         with self._mixed():
             maps: list[Tensor] = self.network.encoder(
                 self._see(pixels), return_dict=True
@@ -136,20 +136,20 @@ class OmDetTurboDetector(DetrDetector[Task]):
         thresholds: Tensor,
         size: tuple[int, int],
     ) -> Boxes:
-        """What a picture's logits (Q, C) and boxes (Q, 4), of each task, come to. size: (H, W) of the picture."""
+        """What an image's logits (Q, C) and boxes (Q, 4), of each task, come to. size: (H, W) of the image."""
         found = []
         for (logits, boxes), task in zip(answers, texts, strict=True):
             corners, scores = to_corners(boxes, size), logits.sigmoid()[:, task.columns]
-            for column, phrase in enumerate(task.phrase_index.tolist()):
-                sure = (scores[:, column] >= thresholds[phrase]).nonzero()[:, 0]
-                kept = sure[without_overlaps(corners[sure], scores[sure, column], _SAME_THING)]
+            for column, prompt in enumerate(task.prompt_index.tolist()):
+                sure = (scores[:, column] >= thresholds[prompt]).nonzero()[:, 0]
+                kept = sure[without_overlaps(corners[sure], scores[sure, column], _SAME_OBJECT)]
                 found.append(
-                    Boxes(corners[kept], scores[kept, column], torch.full_like(kept, phrase))
+                    Boxes(corners[kept], scores[kept, column], torch.full_like(kept, prompt))
                 )
         return Boxes(
             torch.cat([boxes.corners for boxes in found]),
             torch.cat([boxes.scores for boxes in found]),
-            torch.cat([boxes.phrase_index for boxes in found]),
+            torch.cat([boxes.prompt_index for boxes in found]),
         )
 
     def _encode_tasks(self, tasks: Sequence[Sequence[str]]) -> list[tuple[Tensor, Tensor]]:
@@ -157,7 +157,7 @@ class OmDetTurboDetector(DetrDetector[Task]):
 
     def _encode_task(self, words: Sequence[str]) -> tuple[Tensor, Tensor]:
         """`Task.classes`, in the order of the words, and `Task.sentence`."""
-        tokens = [self._tokenizer.tokens(phrase) for phrase in words]
+        tokens = [self._tokenizer.tokens(prompt) for prompt in words]
         # The text encoder only looks back, so that what fills up a phrase after its end needs no mask.
         ids = filled(tokens, self._tokenizer.end)
         text = self.network.language_backbone
@@ -168,25 +168,25 @@ class OmDetTurboDetector(DetrDetector[Task]):
         sentence = text.model(task).last_hidden_state
         return classes[:, None].float(), sentence.transpose(0, 1).float()
 
-    def _fits(self, phrases: Sequence[str]) -> bool:
-        return len(self._tokenizer.tokens(_task(phrases))) <= self._tokenizer.longest
+    def _fits(self, prompts: Sequence[str]) -> bool:
+        return len(self._tokenizer.tokens(_task(prompts))) <= self._tokenizer.longest
 
     def _mixed(self) -> torch.autocast:
         half = self._dtype != torch.float32
         return torch.autocast(self._device.type, self._dtype, enabled=half)
 
 
-def _task(phrases: Sequence[str]) -> str:
+def _task(prompts: Sequence[str]) -> str:
     """The sentence that the authors, and transformers' processor, make of classes."""
-    return f"Detect {', '.join(phrases)}."
+    return f"Detect {', '.join(prompts)}."
 
 
 def _task_of(
-    words: Sequence[str], phrases: Sequence[str], classes: Tensor, sentence: Tensor
+    words: Sequence[str], prompts: Sequence[str], classes: Tensor, sentence: Tensor
 ) -> Task:
     """words: of the task, all different. phrases: all, some perhaps alike."""
-    here = [index for index, phrase in enumerate(phrases) if phrase in words]
-    columns = [words.index(phrases[index]) for index in here]
+    here = [index for index, prompt in enumerate(prompts) if prompt in words]
+    columns = [words.index(prompts[index]) for index in here]
     device = classes.device
     return Task(
         classes,
@@ -206,7 +206,7 @@ def _check_timm(model: str, folder: Path) -> None:
         "timm"
     ):
         raise ModelError(
-            f"the picture encoder of {model} is one of the package timm, which is not installed; install timm, and "
+            f"the image encoder of {model} is one of the package timm, which is not installed; install timm, and "
             "torchvision of the version that belongs to the installed torch"
         )
 

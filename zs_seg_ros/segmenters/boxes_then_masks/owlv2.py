@@ -20,19 +20,19 @@ from transformers.models.owlv2.modeling_owlv2 import Owlv2MLP
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes, Detector
 from zs_seg_ros.segmenters.boxes_then_masks.owlv2_images import prepare_square
-from zs_seg_ros.segmenters.boxes_then_masks.owlv2_network import encode_pictures
+from zs_seg_ros.segmenters.boxes_then_masks.owlv2_network import encode_images
 from zs_seg_ros.segmenters.load_options import LoadOptions
-from zs_seg_ros.segmenters.shared.chunked import feed_forward_in_parts
+from zs_seg_ros.segmenters.shared.chunked import chunked_feed_forward
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.pretrained import (
-    PictureFormat,
+    ImageFormat,
+    load_image_format,
     load_model,
-    load_picture_format,
 )
-from zs_seg_ros.segmenters.shared.prompt_cache import PhraseCache
+from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompt_tokenizer import load_clip_tokenizer
 from zs_seg_ros.segmenters.shared.stages import stage
-from zs_seg_ros.types import Picture, size_of
+from zs_seg_ros.types import RgbImage, size_of
 
 # CLIP's mean and deviation (openai/CLIP, clip.py), which OWLv2's processor has as defaults.
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -52,18 +52,18 @@ class Owlv2Detector(Detector[Tensor]):
         self._dtype = choose_precision(options, device)
         loaded = load_model(Owlv2ForObjectDetection, model, folder, self._dtype)
         self._tokenizer = load_clip_tokenizer(model, folder, loaded.config.text_config)
-        self._phrases = PhraseCache[str, Tensor]()
+        self._prompts = PromptCache[str, Tensor]()
         side: int = loaded.config.vision_config.image_size
-        default = PictureFormat((side, side), _MEAN, _STD)
-        self._format = load_picture_format(Owlv2ImageProcessorPil, model, folder, default)
+        default = ImageFormat((side, side), _MEAN, _STD)
+        self._format = load_image_format(Owlv2ImageProcessorPil, model, folder, default)
         self._check(loaded)
         if device.type == "cpu":
-            feed_forward_in_parts(loaded.owlv2.vision_model, Owlv2MLP)
+            chunked_feed_forward(loaded.owlv2.vision_model, Owlv2MLP)
         self._network = loaded.to(device)
-        self._pictures_at_once = 1 if device.type == "cpu" or options.compile else 8
-        self._read: Callable[[Tensor], tuple[Tensor, Tensor]] = self._read_pictures
+        self._images_per_batch = 1 if device.type == "cpu" or options.compile else 8
+        self._read: Callable[[Tensor], tuple[Tensor, Tensor]] = self._read_images
         if options.compile:
-            self._read = torch.compile(self._read_pictures, dynamic=False)
+            self._read = torch.compile(self._read_images, dynamic=False)
         self._mean = torch.tensor(self._format.mean, device=device)
         self._std = torch.tensor(self._format.std, device=device)
 
@@ -80,29 +80,29 @@ class Owlv2Detector(Detector[Tensor]):
         if self._format.size != (side, side):
             height, width = self._format.size
             raise ModelError(
-                f"the preprocessor of {self.model} makes pictures of {width}x{height} and the model takes "
+                f"the preprocessor of {self.model} makes images of {width}x{height} and the model takes "
                 f"{side}x{side}; fetch the checkpoint again"
             )
 
     @torch.inference_mode()
-    def encode(self, phrases: Sequence[str]) -> Tensor:
-        return torch.cat(self._phrases.get(phrases, self._encode))
+    def encode(self, prompts: Sequence[str]) -> Tensor:
+        return torch.cat(self._prompts.get(prompts, self._encode))
 
-    def _encode(self, phrases: Sequence[str]) -> Sequence[Tensor]:
+    def _encode(self, prompts: Sequence[str]) -> Sequence[Tensor]:
         """One (1, D) per phrase."""
         rows: list[Tensor] = []
-        for ids in self._tokenizer.batches(phrases):
+        for ids in self._tokenizer.batches(prompts):
             found = self._network.owlv2.get_text_features(ids.to(self.device)).pooler_output
             rows += torch.split(functional.normalize(found, dim=-1), 1)
         return rows
 
     @torch.inference_mode()
     def detect(
-        self, pictures: Sequence[Picture], encoded: Tensor, thresholds: NDArray[np.float32]
+        self, images: Sequence[RgbImage], encoded: Tensor, thresholds: NDArray[np.float32]
     ) -> list[Boxes]:
         found = []
-        for start in range(0, len(pictures), self._pictures_at_once):
-            part = pictures[start : start + self._pictures_at_once]
+        for start in range(0, len(images), self._images_per_batch):
+            part = images[start : start + self._images_per_batch]
             scores, centred = self.scores_and_boxes(part, encoded)
             with stage("decode"):
                 found += [
@@ -113,15 +113,15 @@ class Owlv2Detector(Detector[Tensor]):
 
     @torch.inference_mode()
     def scores_and_boxes(
-        self, pictures: Sequence[Picture], encoded: Tensor
+        self, images: Sequence[RgbImage], encoded: Tensor
     ) -> tuple[Tensor, Tensor]:
         """(B, N, P) scores of every phrase in every box, 0..1, and (B, N, 4) boxes, both float32.
 
-        A box is its centre, width and height as shares of the longer side of the picture.
+        A box is its centre, width and height as shares of the longer side of the image.
         """
         with stage("prepare"):
             pixels = prepare_square(
-                pictures, self._format.size[0], self._mean, self._std, self._dtype
+                images, self._format.size[0], self._mean, self._std, self._dtype
             )
         with stage("encode"):
             features, boxes = self._read(pixels)
@@ -129,9 +129,9 @@ class Owlv2Detector(Detector[Tensor]):
             logits, _ = self._network.class_predictor(features, encoded)
             return logits.float().sigmoid(), boxes.float()
 
-    def _read_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def _read_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N, D) features of all places and (B, N, 4) boxes: what does not depend on the words."""
-        grid = encode_pictures(self._network, pixels)
+        grid = encode_images(self._network, pixels)
         features = grid.flatten(1, 2)
         return features, self._network.box_predictor(features, grid)
 
@@ -142,9 +142,9 @@ class Owlv2Detector(Detector[Tensor]):
         centred: Tensor,
         size: tuple[int, int],
     ) -> Boxes:
-        """scores (N, P) and centred (N, 4) of one picture of `size` (H, W)."""
+        """scores (N, P) and centred (N, 4) of one image of `size` (H, W)."""
         limits = torch.from_numpy(thresholds).to(scores.device)
-        place, phrase = (scores >= limits).nonzero(as_tuple=True)
+        place, prompt = (scores >= limits).nonzero(as_tuple=True)
         centre, extent = centred[place, :2], centred[place, 2:]
         corners = torch.cat([centre - extent / 2, centre + extent / 2], dim=-1) * max(size)
-        return Boxes(corners, scores[place, phrase], phrase)
+        return Boxes(corners, scores[place, prompt], prompt)

@@ -1,4 +1,4 @@
-"""How OWLv2 wants its pictures: filled up to a square below and to the right, smoothed, and resized.
+"""How OWLv2 wants its images: filled up to a square below and to the right, smoothed, and resized.
 
 The same arithmetic as transformers' processor and the authors' code, which call scipy, in torch on the device.
 """
@@ -13,22 +13,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from zs_seg_ros.segmenters.shared.image_tensors import upload
-from zs_seg_ros.types import Picture
+from zs_seg_ros.types import RgbImage
 
 _RADIUS_IN_SIGMAS = 4  # where scipy.ndimage.gaussian_filter cuts a Gaussian off
 
 
 def prepare_square(
-    pictures: Sequence[Picture], side: int, mean: Tensor, std: Tensor, dtype: torch.dtype
+    images: Sequence[RgbImage], side: int, mean: Tensor, std: Tensor, dtype: torch.dtype
 ) -> Tensor:
     """(B, 3, side, side) of `dtype`, on the device of `mean`. mean and std: (3,), of R, G, B in 0..1."""
-    squares = torch.stack([_square(picture, side, mean.device) for picture in pictures])
+    squares = torch.stack([_square(image, side, mean.device) for image in images])
     return ((squares - mean[:, None, None]) / std[:, None, None]).to(dtype)
 
 
-def _square(picture: Picture, side: int, device: torch.device) -> Tensor:
-    """(3, side, side) float32 in 0..1; black where the picture is not."""
-    values = upload(picture, device).float() / np.iinfo(picture.dtype).max
+def _square(image: RgbImage, side: int, device: torch.device) -> Tensor:
+    """(3, side, side) float32 in 0..1; black where the image is not."""
+    values = upload(image, device).float() / np.iinfo(image.dtype).max
     height, width = values.shape[1:]
     longest = max(height, width)
     values = functional.pad(values, (0, longest - width, 0, longest - height))

@@ -1,4 +1,4 @@
-"""OWLv2's picture encoder, layer by layer: the arithmetic of transformers', arranged for the caches; the same bits."""
+"""OWLv2's image encoder, layer by layer: the arithmetic of transformers', arranged for the caches; the same bits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional
 from transformers import Owlv2ForObjectDetection
 
 
-def encode_pictures(model: Owlv2ForObjectDetection, pixels: Tensor) -> Tensor:
+def encode_images(model: Owlv2ForObjectDetection, pixels: Tensor) -> Tensor:
     """(B, 3, S, S) to the features of all places, (B, S / patch, S / patch, D)."""
     vision = model.owlv2.vision_model
     hidden = vision.pre_layernorm(vision.embeddings(pixels))

@@ -19,15 +19,15 @@ from transformers.utils import is_timm_available
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
-from zs_seg_ros.segmenters.shared.chunked import feed_forward_in_parts
+from zs_seg_ros.segmenters.shared.chunked import chunked_feed_forward
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
-from zs_seg_ros.segmenters.shared.pretrained import PictureFormat, load_model, load_picture_format
+from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
 from zs_seg_ros.segmenters.shared.stages import stage
-from zs_seg_ros.types import Picture, size_of
+from zs_seg_ros.types import RgbImage, size_of
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-BOXES_AT_ONCE = {"cpu": 4, "cuda": 32}
+BOXES_PER_BATCH = {"cpu": 4, "cuda": 32}
 """Bounds the memory: a box takes about 30 MB while its mask is made."""
 
 
@@ -42,17 +42,17 @@ class Sam2BoxSegmenter(BoxSegmenter):
         self._dtype = choose_precision(options, device)
         loaded = load_model(self._kind, model, folder, torch.float32)
         side: int = loaded.config.prompt_encoder_config.image_size
-        default = PictureFormat((side, side), IMAGENET_MEAN, IMAGENET_STD)
+        default = ImageFormat((side, side), IMAGENET_MEAN, IMAGENET_STD)
         # SAM 2's own processor wants torchvision; for the numbers in its file any processor will do.
-        self._format = load_picture_format(ViTImageProcessorPil, model, folder, default)
+        self._format = load_image_format(ViTImageProcessorPil, model, folder, default)
         if self._format.size != (side, side):
             height, width = self._format.size
             raise ModelError(
-                f"the preprocessor of {model} makes pictures of {width}x{height} and the model takes "
+                f"the preprocessor of {model} makes images of {width}x{height} and the model takes "
                 f"{side}x{side}; fetch the checkpoint again"
             )
         if device.type == "cpu":
-            feed_forward_in_parts(loaded.vision_encoder, Sam2FeedForward)
+            chunked_feed_forward(loaded.vision_encoder, Sam2FeedForward)
         self._network = loaded.to(device)
         with torch.inference_mode():
             self._positions = self._network.get_image_wide_positional_embeddings().to(self._dtype)
@@ -60,8 +60,8 @@ class Sam2BoxSegmenter(BoxSegmenter):
         self._network.vision_encoder.to(self._dtype)
         self._network.mask_decoder.to(self._dtype)
         self._network.no_memory_embedding.data = self._network.no_memory_embedding.to(self._dtype)
-        self._boxes_at_once = BOXES_AT_ONCE[device.type]
-        self._pictures_at_once = 1 if device.type == "cpu" or options.compile else 8
+        self._boxes_per_batch = BOXES_PER_BATCH[device.type]
+        self._images_per_batch = 1 if device.type == "cpu" or options.compile else 8
         self._read: Callable[[Tensor], list[Tensor]] = self._network.get_image_embeddings
         if options.compile:
             self._read = torch.compile(self._network.get_image_embeddings, dynamic=False)
@@ -69,33 +69,33 @@ class Sam2BoxSegmenter(BoxSegmenter):
         self._std = torch.tensor(self._format.std, device=device)
 
     @torch.inference_mode()
-    def masks(self, pictures: Sequence[Picture], boxes: Sequence[Tensor]) -> list[Tensor]:
+    def masks(self, images: Sequence[RgbImage], boxes: Sequence[Tensor]) -> list[Tensor]:
         shown = [i for i, corners in enumerate(boxes) if len(corners)]
         found = [corners.new_zeros(0, 1, 1) for corners in boxes]
-        for start in range(0, len(shown), self._pictures_at_once):
-            part = shown[start : start + self._pictures_at_once]
-            levels = self.encode_pictures([pictures[i] for i in part])
+        for start in range(0, len(shown), self._images_per_batch):
+            part = shown[start : start + self._images_per_batch]
+            levels = self.encode_images([images[i] for i in part])
             for place, i in enumerate(part):
                 with stage("decode"):
                     one = [level[place : place + 1] for level in levels]
-                    found[i] = self._decode(one, boxes[i], size_of(pictures[i]))
+                    found[i] = self._decode(one, boxes[i], size_of(images[i]))
         return found
 
     @torch.inference_mode()
-    def encode_pictures(self, pictures: Sequence[Picture]) -> list[Tensor]:
-        """What the decoder reads of pictures, (B, channels, h, w) for each level of detail, the finest first."""
+    def encode_images(self, images: Sequence[RgbImage]) -> list[Tensor]:
+        """What the decoder reads of images, (B, channels, h, w) for each level of detail, the finest first."""
         with stage("prepare"):
-            pixels = prepare(pictures, self._format.size, self._mean, self._std, self._dtype)
+            pixels = prepare(images, self._format.size, self._mean, self._std, self._dtype)
         with stage("encode"):
             return self._read(pixels)
 
     def _decode(self, levels: list[Tensor], corners: Tensor, size: tuple[int, int]) -> Tensor:
-        """(N, h, w) float32 logits for boxes (N, 4) in one picture of `size` (H, W)."""
+        """(N, h, w) float32 logits for boxes (N, 4) in one image of `size` (H, W)."""
         height, width = size
         side = self._format.size[0]
         scale = corners.new_tensor([side / width, side / height] * 2)
         masks = []
-        for part in torch.split(corners.float() * scale, self._boxes_at_once):
+        for part in torch.split(corners.float() * scale, self._boxes_per_batch):
             where, whole = self._network.prompt_encoder(None, None, part[None], None)
             logits, *_ = self._network.mask_decoder(
                 image_embeddings=levels[-1],

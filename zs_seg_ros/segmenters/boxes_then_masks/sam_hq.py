@@ -16,13 +16,13 @@ from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPi
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
-from zs_seg_ros.segmenters.boxes_then_masks.sam2 import BOXES_AT_ONCE, IMAGENET_MEAN, IMAGENET_STD
+from zs_seg_ros.segmenters.boxes_then_masks.sam2 import BOXES_PER_BATCH, IMAGENET_MEAN, IMAGENET_STD
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
-from zs_seg_ros.segmenters.shared.pretrained import PictureFormat, load_model, load_picture_format
+from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
 from zs_seg_ros.segmenters.shared.stages import stage
-from zs_seg_ros.types import Picture, size_of
+from zs_seg_ros.types import RgbImage, size_of
 
 
 class SamHqBoxSegmenter(BoxSegmenter):
@@ -34,11 +34,11 @@ class SamHqBoxSegmenter(BoxSegmenter):
         self._dtype = choose_precision(options, device)
         loaded = load_model(SamHQModel, model, folder, torch.float32)
         side: int = loaded.config.vision_config.image_size
-        default = PictureFormat((side, side), IMAGENET_MEAN, IMAGENET_STD)
-        self._format = load_picture_format(SamImageProcessorPil, model, folder, default)
+        default = ImageFormat((side, side), IMAGENET_MEAN, IMAGENET_STD)
+        self._format = load_image_format(SamImageProcessorPil, model, folder, default)
         if self._format.size != (side, side):
             raise ModelError(
-                f"the preprocessor of {model} makes pictures of {self._format.size[0]} pixels and the model takes "
+                f"the preprocessor of {model} makes images of {self._format.size[0]} pixels and the model takes "
                 f"{side}; fetch the checkpoint again"
             )
         self._side = side
@@ -48,7 +48,7 @@ class SamHqBoxSegmenter(BoxSegmenter):
         # Where a box lies stays in 32 bits: 16 would move it by pixels.
         self._network.vision_encoder.to(self._dtype)
         self._network.mask_decoder.to(self._dtype)
-        self._boxes_at_once = BOXES_AT_ONCE[device.type]
+        self._boxes_per_batch = BOXES_PER_BATCH[device.type]
         self._read: Callable[[Tensor], tuple[Tensor, list[Tensor]]]
         self._read = self._network.get_image_embeddings
         if options.compile:
@@ -57,31 +57,31 @@ class SamHqBoxSegmenter(BoxSegmenter):
         self._std = torch.tensor(self._format.std, device=device)
 
     @torch.inference_mode()
-    def masks(self, pictures: Sequence[Picture], boxes: Sequence[Tensor]) -> list[Tensor]:
+    def masks(self, images: Sequence[RgbImage], boxes: Sequence[Tensor]) -> list[Tensor]:
         return [
-            self._masks(picture, corners) if len(corners) else corners.new_zeros(0, 1, 1)
-            for picture, corners in zip(pictures, boxes, strict=True)
+            self._masks(image, corners) if len(corners) else corners.new_zeros(0, 1, 1)
+            for image, corners in zip(images, boxes, strict=True)
         ]
 
-    def _masks(self, picture: Picture, corners: Tensor) -> Tensor:
-        """(N, h, w) float32 logits for boxes (N, 4) in one picture."""
-        height, width = size_of(picture)
+    def _masks(self, image: RgbImage, corners: Tensor) -> Tensor:
+        """(N, h, w) float32 logits for boxes (N, 4) in one image."""
+        height, width = size_of(image)
         inner = self._inner_size((height, width))
         with stage("prepare"):
-            pixels = prepare([picture], inner, self._mean, self._std, self._dtype)
+            pixels = prepare([image], inner, self._mean, self._std, self._dtype)
             pixels = functional.pad(pixels, (0, self._side - inner[1], 0, self._side - inner[0]))
         with stage("encode"):
             coarse, fine = self._read(pixels)
         scale = corners.new_tensor([inner[1] / width, inner[0] / height] * 2)
         with stage("decode"):
-            parts = torch.split(corners.float() * scale, self._boxes_at_once)
+            parts = torch.split(corners.float() * scale, self._boxes_per_batch)
             masks = torch.cat([self._decode(coarse, fine, part) for part in parts])
             # Two steps as in the authors' code; what was filled up is cut off between them.
             masks = functional.interpolate(masks[None], (self._side, self._side), mode="bilinear")
             return masks[0, :, : inner[0], : inner[1]]
 
     def _inner_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) of a picture of `size` (H, W) inside the square, whose side its longer side takes."""
+        """(height, width) of an image of `size` (H, W) inside the square, whose side its longer side takes."""
         scale = self._side / max(size)
         return max(1, int(size[0] * scale + 0.5)), max(1, int(size[1] * scale + 0.5))
 

@@ -1,9 +1,9 @@
 """CLIPSeg with everything done once that does not depend on the phrase.
 
-transformers' forward pass takes one copy of the picture for each phrase. Here a picture goes through the
+transformers' forward pass takes one copy of the image for each phrase. Here an image goes through the
 image encoder once, no further than the last layer that the decoder reads, and is reduced to the
 decoder's width once. What is left to do for each phrase starts at the FiLM layer (Perez et al. 2018),
-where CLIPSeg brings phrase and picture together (Lüddecke & Ecker 2022, "Image Segmentation Using Text
+where CLIPSeg brings phrase and image together (Lüddecke & Ecker 2022, "Image Segmentation Using Text
 and Image Prompts", section 3). The weights are those of transformers' model, and the logits are equal
 to those of its forward pass up to rounding.
 """
@@ -20,7 +20,7 @@ from transformers import CLIPSegForImageSegmentation
 from transformers.models.clipseg.modeling_clipseg import CLIPSegDecoderLayer
 
 _AT_ONCE = {"cpu": 1, "cuda": 64}
-"""Pictures, and phrases of a picture. One phrase's tensors stay in a CPU's cache, and alone no result depends
+"""Images, and phrases of an image. One phrase's tensors stay in a CPU's cache, and alone no result depends
 on its neighbours, not even in the last bit. A GPU is filled by many; 64 phrases take 0.3 GB in half precision."""
 
 
@@ -36,20 +36,20 @@ class ClipSegNetwork:
         self._decoder = decoder
         self._layers = [_DecoderLayer(layer) for layer in decoder.layers]
         self._head = _Head(decoder.transposed_convolution)
-        self._phrases_at_once = self._pictures_at_once = _AT_ONCE[model.device.type]
-        self._encode: Callable[[Tensor], Tensor] = self._encode_pictures
+        self._prompts_per_batch = self._images_per_batch = _AT_ONCE[model.device.type]
+        self._encode: Callable[[Tensor], Tensor] = self._encode_images
         if compiled:
-            # One shape only: another number of pictures would be compiled again, for seconds, while they wait.
-            self._pictures_at_once = 1
-            self._encode = torch.compile(self._encode_pictures, dynamic=False)
+            # One shape only: another number of images would be compiled again, for seconds, while they wait.
+            self._images_per_batch = 1
+            self._encode = torch.compile(self._encode_images, dynamic=False)
 
-    def encode_pictures(self, pixels: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) to what the decoder reads of them: (B, depth, 1 + tokens, reduce_dim)."""
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """Images (B, 3, H, W) to what the decoder reads of them: (B, depth, 1 + tokens, reduce_dim)."""
         return torch.cat(
-            [self._encode(part) for part in torch.split(pixels, self._pictures_at_once)]
+            [self._encode(part) for part in torch.split(pixels, self._images_per_batch)]
         )
 
-    def _encode_pictures(self, pixels: Tensor) -> Tensor:
+    def _encode_images(self, pixels: Tensor) -> Tensor:
         hidden = self._vision.pre_layrnorm(self._vision.embeddings(pixels))
         read: dict[int, Tensor] = {}
         for index, layer in enumerate(self._vision.encoder.layers[: max(self._extracted) + 1]):
@@ -58,22 +58,22 @@ class ClipSegNetwork:
         pairs = zip(self._decoder.reduces, self._extracted, strict=True)
         return torch.stack([reduce(read[index]) for reduce, index in pairs], dim=1)
 
-    def decode(self, picture: Tensor, features: Tensor) -> Tensor:
-        """One picture of `encode_pictures` (depth, 1 + tokens, reduce_dim) and phrases (P, D) to logits.
+    def decode(self, image: Tensor, features: Tensor) -> Tensor:
+        """One image of `encode_images` (depth, 1 + tokens, reduce_dim) and phrases (P, D) to logits.
 
         features: conditional embeddings, of words or of exemplars. Returns (P, h, w) float32.
         """
         first = self._condition_at
-        common = picture[0][None]
+        common = image[0][None]
         for index in range(first):
-            common = self._layers[index](common) + picture[index + 1]
+            common = self._layers[index](common) + image[index + 1]
         mul, add = self._decoder.film_mul(features), self._decoder.film_add(features)
         logits = []
-        parts = (torch.split(t, self._phrases_at_once) for t in (mul, add))
+        parts = (torch.split(t, self._prompts_per_batch) for t in (mul, add))
         for m, a in zip(*parts, strict=True):
             x = self._layers[first](m[:, None] * common + a[:, None])
             for index in range(first + 1, len(self._layers)):
-                x = self._layers[index](x + picture[index])
+                x = self._layers[index](x + image[index])
             logits.append(self._head(x[:, 1:], alone=len(features) == 1).float())
         return torch.cat(logits)
 

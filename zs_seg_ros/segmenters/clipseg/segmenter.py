@@ -1,4 +1,4 @@
-"""CLIPSeg: words or example pictures to masks (Lüddecke & Ecker 2022, arXiv 2112.10003).
+"""CLIPSeg: words or example images to masks (Lüddecke & Ecker 2022, arXiv 2112.10003).
 
 Any checkpoint of transformers' `CLIPSegForImageSegmentation`, such as CIDAS/clipseg-rd64-refined.
 """
@@ -22,22 +22,22 @@ from zs_seg_ros.segmenters.clipseg.visual_prompt import visual_prompt
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
-from zs_seg_ros.segmenters.shared.label_image import best_of_phrases, decode
+from zs_seg_ros.segmenters.shared.label_image import decode, max_over_prompts
 from zs_seg_ros.segmenters.shared.pretrained import (
-    PictureFormat,
+    ImageFormat,
+    load_image_format,
     load_model,
-    load_picture_format,
 )
-from zs_seg_ros.segmenters.shared.prompt_cache import PhraseCache
+from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompt_tokenizer import load_clip_tokenizer
-from zs_seg_ros.segmenters.shared.prompts import flat_phrases, similarity_warnings
+from zs_seg_ros.segmenters.shared.prompts import flat_prompts, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
-from zs_seg_ros.types import Batch, Picture, Segmentation, check_picture, size_of
+from zs_seg_ros.types import Batch, RgbImage, Segmentation, check_image, size_of
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, Vocabulary
 
 # What the authors trained with and the published preprocessor_config.json says: ImageNet's mean and deviation.
-_DEFAULT_FORMAT = PictureFormat((352, 352), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_DEFAULT_FORMAT = ImageFormat((352, 352), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 # Not measured on published weights, which the tests cannot have: CLIP puts the texts of any two things into one
 # narrow cone (Liang et al. 2022, "Mind the Gap"), so that only a value near 1 means the same thing.
@@ -62,8 +62,8 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         self._dtype = choose_precision(options, device)
         loaded = load_model(CLIPSegForImageSegmentation, model, folder, self._dtype)
         self._tokenizer = load_clip_tokenizer(model, folder, loaded.config.text_config)
-        self._phrases = PhraseCache[str, Tensor]()
-        self._format = load_picture_format(ViTImageProcessorPil, model, folder, _DEFAULT_FORMAT)
+        self._prompts = PromptCache[str, Tensor]()
+        self._format = load_image_format(ViTImageProcessorPil, model, folder, _DEFAULT_FORMAT)
         self._check(loaded)
         self._clip = loaded.to(device).clip
         self.network = ClipSegNetwork(loaded, options.compile)
@@ -82,7 +82,7 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         height, width = self._format.size
         if height != width:
             raise ModelError(
-                f"{self.model} asks for pictures of {width}x{height}; CLIPSeg's decoder takes square ones only"
+                f"{self.model} asks for images of {width}x{height}; CLIPSeg's decoder takes square ones only"
             )
         layers, depth = config.vision_config.num_hidden_layers, len(config.extract_layers)
         if max(config.extract_layers) >= layers or config.conditional_layer >= depth:
@@ -97,9 +97,9 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
 
         Raises VocabularyError for a phrase that is longer than the model reads, or an exemplar without a thing.
         """
-        flat = flat_phrases(vocabulary)
-        rows = self._phrases.get(flat.phrases, self._encode_phrases)
-        class_of_row = list(flat.class_of_phrase)
+        flat = flat_prompts(vocabulary)
+        rows = self._prompts.get(flat.prompts, self._encode_prompts)
+        class_of_row = list(flat.class_of_prompt)
         for index, target in enumerate(vocabulary.classes):
             for exemplar in target.exemplars:
                 rows.append(self._encode_exemplar(exemplar, target.name))
@@ -116,24 +116,24 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         self, batch: Batch, encoded: EncodedVocabulary[ClipSegFeatures]
     ) -> list[Segmentation]:
         with stage("prepare"):
-            pixels = self._prepare(batch.pictures)
+            pixels = self._prepare(batch.images)
         with stage("encode"):
-            read = self.network.encode_pictures(pixels)
+            read = self.network.encode_images(pixels)
         return [
-            self._decode(one, picture, batch, encoded)
-            for one, picture in zip(read, batch.pictures, strict=True)
+            self._decode(one, image, batch, encoded)
+            for one, image in zip(read, batch.images, strict=True)
         ]
 
     @torch.inference_mode()
     def logits(self, pixel_values: Tensor, features: Tensor) -> Tensor:
-        """Prepared pictures (B, 3, S, S) and features (P, D) to logits (B, P, S, S) float32."""
-        read = self.network.encode_pictures(pixel_values)
+        """Prepared images (B, 3, S, S) and features (P, D) to logits (B, P, S, S) float32."""
+        read = self.network.encode_images(pixel_values)
         return torch.stack([self.network.decode(one, features) for one in read])
 
     def _decode(
         self,
         read: Tensor,
-        picture: Picture,
+        image: RgbImage,
         batch: Batch,
         encoded: EncodedVocabulary[ClipSegFeatures],
     ) -> Segmentation:
@@ -141,39 +141,39 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         with stage("decode"):
             logits = self.network.decode(read, features.conditional)
         with stage("finish"):
-            per_class = best_of_phrases(logits, features.class_of_row, len(vocabulary.classes))
-            size = size_of(picture)
+            per_class = max_over_prompts(logits, features.class_of_row, len(vocabulary.classes))
+            size = size_of(image)
             return decode(per_class, size, batch.thresholds, vocabulary.ids, vocabulary.fits_8_bits)
 
-    def _prepare(self, pictures: Sequence[Picture]) -> Tensor:
-        return prepare(pictures, self._format.size, self._mean, self._std, self._dtype)
+    def _prepare(self, images: Sequence[RgbImage]) -> Tensor:
+        return prepare(images, self._format.size, self._mean, self._std, self._dtype)
 
-    def _encode_phrases(self, phrases: Sequence[str]) -> Sequence[Tensor]:
+    def _encode_prompts(self, prompts: Sequence[str]) -> Sequence[Tensor]:
         """One (1, D) per phrase."""
         rows: list[Tensor] = []
-        for ids in self._tokenizer.batches(phrases):
+        for ids in self._tokenizer.batches(prompts):
             rows += self._clip.get_text_features(ids.to(self.device)).pooler_output.split(1)
         return rows
 
     def _encode_exemplar(self, exemplar: Exemplar, name: str) -> Tensor:
         """(1, D)."""
-        picture, mask = exemplar.picture, exemplar.mask
+        image, mask = exemplar.image, exemplar.mask
         try:
-            check_picture(picture)
+            check_image(image)
         except ImageError as error:
             raise VocabularyError(
                 f"an exemplar of class {name!r} cannot be used: {error}"
             ) from error
         if mask is not None:
-            if mask.shape != picture.shape[:2]:
+            if mask.shape != image.shape[:2]:
                 raise VocabularyError(
-                    f"an exemplar of class {name!r} has a mask of {mask.shape} for a picture of {picture.shape[:2]} "
+                    f"an exemplar of class {name!r} has a mask of {mask.shape} for an image of {image.shape[:2]} "
                     "(height, width); they must be of one size"
                 )
             if not mask.any():
                 raise VocabularyError(
                     f"an exemplar of class {name!r} has an empty mask; mark the thing in it, or leave the mask out"
                 )
-            picture = visual_prompt(picture, np.asarray(mask, dtype=bool), self._format.mean)
-        features: Tensor = self._clip.get_image_features(self._prepare([picture])).pooler_output
+            image = visual_prompt(image, np.asarray(mask, dtype=bool), self._format.mean)
+        features: Tensor = self._clip.get_image_features(self._prepare([image])).pooler_output
         return features

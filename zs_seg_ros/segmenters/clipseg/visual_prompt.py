@@ -1,7 +1,7 @@
-"""Pictures in place of words: how CLIPSeg is shown which thing in a picture is meant.
+"""Images in place of words: how CLIPSeg is shown which thing in an image is meant.
 
 After Lüddecke & Ecker 2022, "Image Segmentation Using Text and Image Prompts", section "Visual prompt
-engineering": of all ways that they tried, CLIP understood best a picture whose background is darkened to a tenth and
+engineering": of all ways that they tried, CLIP understood best an image whose background is darkened to a tenth and
 blurred, cut to the thing with some context.
 """
 
@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 _BACKGROUND = 0.1
 _CONTEXT = 0.1
 _BLUR = 3 / 352
-"""Standard deviation, as a share of the picture's shorter side."""
+"""Standard deviation, as a share of the image's shorter side."""
 
 
 def visual_prompt(
-    picture: NDArray[np.uint8], mask: NDArray[np.bool_], mean: tuple[float, float, float]
+    image: NDArray[np.uint8], mask: NDArray[np.bool_], mean: tuple[float, float, float]
 ) -> NDArray[np.uint8]:
-    """The part of `picture` around the thing, square, with the background blurred and faded.
+    """The part of `image` around the thing, square, with the background blurred and faded.
 
-    picture: (H, W, 3) RGB. mask: (H, W), true on the thing, at least at one pixel. mean: the model's mean colour,
+    image: (H, W, 3) RGB. mask: (H, W), true on the thing, at least at one pixel. mean: the model's mean colour,
     0..1, which the background fades to and borders are filled with. Returns (S, S, 3).
     """
     colour = np.array(mean, dtype=np.float32) * 255
-    pixels = picture.astype(np.float32)
+    pixels = image.astype(np.float32)
     blurred = cv2.GaussianBlur(pixels, (0, 0), _BLUR * min(mask.shape))
     faded = colour + _BACKGROUND * (blurred - colour)
     highlighted = np.where(mask[..., None], pixels, faded)

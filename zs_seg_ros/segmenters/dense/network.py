@@ -1,4 +1,4 @@
-"""The network of the dense embedding models: a picture and a phrase meet in one space.
+"""The network of the dense embedding models: an image and a phrase meet in one space.
 
 An image encoder gives one vector per two-by-two pixels, a text encoder one vector per phrase, and their product says
 how well the two fit (the idea of LSeg, Li et al. 2022, "Language-driven semantic segmentation"), once for shape and
@@ -27,7 +27,7 @@ _COMPANY_DIM = 8
 class DenseConfig:
     """Everything that is needed to build and use the network; saved as the checkpoint's config.json.
 
-    picture_pixels: pictures are resized to about this many pixels, the scale that training has seen.
+    image_pixels: images are resized to about this many pixels, the scale that training has seen.
     caution: one sentence that every user of the checkpoint must read; may be empty.
     """
 
@@ -36,7 +36,7 @@ class DenseConfig:
     embedding_dim: int = 64
     colour_dim: int = 16
     max_words: int = 12
-    picture_pixels: int = 320 * 240
+    image_pixels: int = 320 * 240
     caution: str = ""
     model_type: str = "zs_seg_dense"
 
@@ -51,9 +51,9 @@ class DenseConfig:
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
 
-def split_words(phrase: str) -> list[str]:
+def split_words(prompt: str) -> list[str]:
     """Lower-case words of a phrase; everything that is neither letter nor digit separates them."""
-    return "".join(c if c.isalnum() else " " for c in phrase.lower()).split()
+    return "".join(c if c.isalnum() else " " for c in prompt.lower()).split()
 
 
 class _Convolution(nn.Sequential):
@@ -127,15 +127,15 @@ class _ColourEncoder(nn.Module):
         self.up_half = _Up(b, a, a)
         self.embed = nn.Conv2d(a, config.colour_dim, 1)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        half = self.stem(pictures)
+    def forward(self, images: Tensor) -> Tensor:
+        half = self.stem(images)
         return self.embed(self.up_half(self.eighth(half), half))  # type: ignore[no-any-return]
 
 
 class ImageEncoder(nn.Module):
-    """Pictures (B, 3, H, W) in 0..1 to embeddings (B, D, H/2, W/2), rounded up.
+    """Images (B, 3, H, W) in 0..1 to embeddings (B, D, H/2, W/2), rounded up.
 
-    Shape and colour have encoders of their own. One encoder for both learns from pictures without a red duck
+    Shape and colour have encoders of their own. One encoder for both learns from images without a red duck
     that what is red is no duck; two cannot, and see ducks in colours that they have never seen them in.
     """
 
@@ -151,8 +151,8 @@ class ImageEncoder(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        centred = (pictures - 0.5) * 4.0
+    def forward(self, images: Tensor) -> Tensor:
+        centred = (images - 0.5) * 4.0
         shape = self.shape((centred * self.brightness).sum(dim=1, keepdim=True))
         return torch.cat([shape, self.colour(centred)], dim=1)
 
@@ -192,21 +192,21 @@ class DenseNetwork(nn.Module):
         self.bias = nn.Parameter(torch.tensor([-4.0, 4.0]))
         self._token = {word: i + 2 for i, word in enumerate(config.words)}
 
-    def tokenize(self, phrases: Sequence[str]) -> Tensor:
+    def tokenize(self, prompts: Sequence[str]) -> Tensor:
         """Token ids (K, L) int64; unknown words become UNKNOWN, words beyond `max_words` are left out."""
         limit = self.config.max_words
         rows = [
             [self._token.get(w, UNKNOWN) for w in split_words(p)[:limit]] or [UNKNOWN]
-            for p in phrases
+            for p in prompts
         ]
         length = max(len(row) for row in rows)
         return torch.tensor([row + [PADDING] * (length - len(row)) for row in rows])
 
-    def unknown_words(self, phrase: str) -> list[str]:
+    def unknown_words(self, prompt: str) -> list[str]:
         """The words of a phrase that training never showed, in order."""
-        return [word for word in split_words(phrase) if word not in self._token]
+        return [word for word in split_words(prompt) if word not in self._token]
 
-    def logits(self, pixels: Tensor, phrases: Tensor) -> Tensor:
+    def logits(self, pixels: Tensor, prompts: Tensor) -> Tensor:
         """Pixel embeddings (B, D, h, w) and phrase embeddings (K, D + 2) to logits (B, K, h, w).
 
         A phrase fits where its shape fits and its colour fits: the probability is about the product of both. In
@@ -215,7 +215,7 @@ class DenseNetwork(nn.Module):
         shape_dim = self.config.embedding_dim - self.config.colour_dim
         sizes = [shape_dim, self.config.colour_dim]
         shape_pixels, colour_pixels = torch.split(pixels, sizes, dim=1)
-        shape, colour, offsets = torch.split(phrases, [*sizes, 2], dim=1)
+        shape, colour, offsets = torch.split(prompts, [*sizes, 2], dim=1)
         shape_offset, colour_offset = (offsets + self.bias).unbind(dim=1)
         shape_logits = functional.conv2d(shape_pixels, shape[:, :, None, None], shape_offset)
         colour_logits = functional.conv2d(colour_pixels, colour[:, :, None, None], colour_offset)

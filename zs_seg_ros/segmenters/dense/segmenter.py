@@ -26,12 +26,12 @@ from zs_seg_ros.segmenters.dense.network import (
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
-from zs_seg_ros.segmenters.shared.label_image import best_of_phrases, decode
-from zs_seg_ros.segmenters.shared.prompt_cache import PhraseCache
-from zs_seg_ros.segmenters.shared.prompts import flat_phrases, refuse_exemplars, similarity_warnings
+from zs_seg_ros.segmenters.shared.label_image import decode, max_over_prompts
+from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
+from zs_seg_ros.segmenters.shared.prompts import flat_prompts, refuse_exemplars, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
-from zs_seg_ros.types import Batch, Picture, Segmentation, size_of
+from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 _SAME_MEANING = 0.9
@@ -41,10 +41,10 @@ _SIZE_MULTIPLE_PX = 16
 
 @dataclass(frozen=True, eq=False)
 class DenseFeatures:
-    """text: (P, D + 2), one row per phrase; class_of_phrase[i] is the index of the class of row i."""
+    """text: (P, D + 2), one row per phrase; class_of_prompt[i] is the index of the class of row i."""
 
     text: Tensor
-    class_of_phrase: tuple[int, ...]
+    class_of_prompt: tuple[int, ...]
 
 
 class DenseSegmenter(TorchSegmenter[DenseFeatures]):
@@ -61,42 +61,42 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
         self._image = self._network.image.to(self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if options.compile:
             self._image = torch.compile(self._image)
-        self._phrases = PhraseCache[str, Tensor]()
+        self._prompts = PromptCache[str, Tensor]()
         self._mean = torch.zeros(3, device=self._device)
         self._std = torch.ones(3, device=self._device)
 
     @torch.inference_mode()
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[DenseFeatures]:
         refuse_exemplars(vocabulary, self.model)
-        flat = flat_phrases(vocabulary)
-        if not flat.phrases:
+        flat = flat_prompts(vocabulary)
+        if not flat.prompts:
             return EncodedVocabulary(vocabulary, DenseFeatures(torch.zeros(0, 0), ()))
-        text = torch.cat(self._phrases.get(flat.phrases, self._encode_phrases))
-        warnings = [w for phrase in flat.phrases for w in self._warnings(phrase)]
-        known = [i for i, p in enumerate(flat.phrases) if not self._network.unknown_words(p)]
+        text = torch.cat(self._prompts.get(flat.prompts, self._encode_prompts))
+        warnings = [w for prompt in flat.prompts for w in self._warnings(prompt)]
+        known = [i for i, p in enumerate(flat.prompts) if not self._network.unknown_words(p)]
         warnings += similarity_warnings(
-            vocabulary, tuple(flat.class_of_phrase[i] for i in known), text[known], _SAME_MEANING
+            vocabulary, tuple(flat.class_of_prompt[i] for i in known), text[known], _SAME_MEANING
         )
-        features = DenseFeatures(text, flat.class_of_phrase)
+        features = DenseFeatures(text, flat.class_of_prompt)
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
 
-    def _encode_phrases(self, phrases: Sequence[str]) -> Sequence[Tensor]:
+    def _encode_prompts(self, prompts: Sequence[str]) -> Sequence[Tensor]:
         """One (1, D) per phrase."""
-        tokens = self._network.tokenize(phrases).to(self._device)
+        tokens = self._network.tokenize(prompts).to(self._device)
         return torch.split(self._network.text(tokens), 1)
 
-    def _warnings(self, phrase: str) -> list[str]:
+    def _warnings(self, prompt: str) -> list[str]:
         warnings = []
-        unknown = self._network.unknown_words(phrase)
-        if unknown or not split_words(phrase):
+        unknown = self._network.unknown_words(prompt)
+        if unknown or not split_words(prompt):
             words = ", ".join(repr(word) for word in unknown) or "a single word"
             warnings.append(
-                f"the model {self.model} does not know {words} in {phrase!r}; expect no mask or a wrong one"
+                f"the model {self.model} does not know {words} in {prompt!r}; expect no mask or a wrong one"
             )
         limit = self._network.config.max_words
-        if len(split_words(phrase)) > limit:
+        if len(split_words(prompt)) > limit:
             warnings.append(
-                f"the model {self.model} reads only the first {limit} words of {phrase!r}"
+                f"the model {self.model} reads only the first {limit} words of {prompt!r}"
             )
         return warnings
 
@@ -104,44 +104,44 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
         self, batch: Batch, encoded: EncodedVocabulary[DenseFeatures]
     ) -> list[Segmentation]:
         results: dict[int, Segmentation] = {}
-        for size, indices in self._by_working_size(batch.pictures).items():
-            pictures = [batch.pictures[i] for i in indices]
+        for size, indices in self._by_working_size(batch.images).items():
+            images = [batch.images[i] for i in indices]
             with stage("prepare"):
-                prepared = prepare(pictures, size, self._mean, self._std, self._dtype)
+                prepared = prepare(images, size, self._mean, self._std, self._dtype)
             with stage("encode"):
                 pixels = self._image(prepared.to(memory_format=torch.channels_last))
             with stage("decode"):
                 logits = self._network.logits(pixels.float(), encoded.features.text)
-            for index, picture, one in zip(indices, pictures, logits, strict=True):
-                results[index] = self._decode(one, picture, batch, encoded)
-        return [results[i] for i in range(len(batch.pictures))]
+            for index, image, one in zip(indices, images, logits, strict=True):
+                results[index] = self._decode(one, image, batch, encoded)
+        return [results[i] for i in range(len(batch.images))]
 
     def _decode(
         self,
         logits: Tensor,
-        picture: Picture,
+        image: RgbImage,
         batch: Batch,
         encoded: EncodedVocabulary[DenseFeatures],
     ) -> Segmentation:
-        vocabulary, size = encoded.vocabulary, size_of(picture)
+        vocabulary, size = encoded.vocabulary, size_of(image)
         with stage("finish"):
-            per_class = best_of_phrases(
-                logits, encoded.features.class_of_phrase, len(vocabulary.classes)
+            per_class = max_over_prompts(
+                logits, encoded.features.class_of_prompt, len(vocabulary.classes)
             )
             return decode(per_class, size, batch.thresholds, vocabulary.ids, vocabulary.fits_8_bits)
 
-    def _by_working_size(self, pictures: tuple[Picture, ...]) -> dict[tuple[int, int], list[int]]:
+    def _by_working_size(self, images: tuple[RgbImage, ...]) -> dict[tuple[int, int], list[int]]:
         groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for index, picture in enumerate(pictures):
-            height, width = picture.shape[:2]
-            groups[_working_size(height, width, self._network.config.picture_pixels)].append(index)
+        for index, image in enumerate(images):
+            height, width = image.shape[:2]
+            groups[_working_size(height, width, self._network.config.image_pixels)].append(index)
         return groups
 
 
 def _working_size(height: int, width: int, pixels: int) -> tuple[int, int]:
-    """About `pixels` pixels in the picture's proportions, sides in multiples of 16."""
+    """About `pixels` pixels in the image's proportions, sides in multiples of 16."""
     scale = (pixels / (height * width)) ** 0.5
-    # A strip of a picture must not become a strip of memory: one side is bounded by the wanted area.
+    # A strip of an image must not become a strip of memory: one side is bounded by the wanted area.
     sides = (max(1, round(side * scale / _SIZE_MULTIPLE_PX)) for side in (height, width))
     rows, columns = (min(side * _SIZE_MULTIPLE_PX, pixels // _SIZE_MULTIPLE_PX) for side in sides)
     return rows, columns

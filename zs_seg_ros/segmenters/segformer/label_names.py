@@ -37,24 +37,28 @@ class LabelNames:
         Raises VocabularyError for the first phrase that is no label; it lists those that are.
         """
         return [
-            tuple(dict.fromkeys(n for p in target.phrases for n in self._find(p, target.name)))
+            tuple(
+                dict.fromkeys(
+                    n for p in target.effective_prompts for n in self._find(p, target.name)
+                )
+            )
             for target in vocabulary.classes
         ]
 
-    def _find(self, phrase: str, name: str) -> list[int]:
-        numbers = self._numbers.get(_plain(phrase), [])
+    def _find(self, prompt: str, name: str) -> list[int]:
+        numbers = self._numbers.get(_plain(prompt), [])
         if not numbers:
-            of_class = "" if phrase == name else f" (of class {name!r})"
+            of_class = "" if prompt == name else f" (of class {name!r})"
             raise VocabularyError(
-                f"{self.model} takes no words but its own labels, and {phrase!r}{of_class} is none of them; "
-                f"{self._what_it_knows(phrase)}"
+                f"{self.model} takes no words but its own labels, and {prompt!r}{of_class} is none of them; "
+                f"{self._what_it_knows(prompt)}"
             )
         return numbers
 
-    def _what_it_knows(self, phrase: str) -> str:
+    def _what_it_knows(self, prompt: str) -> str:
         if len(self.labels) <= _FEW:
             return f"it knows {', '.join(map(repr, self.labels.values()))}"
-        closest = difflib.get_close_matches(_plain(phrase), self._numbers, _CLOSEST, cutoff=0.0)
+        closest = difflib.get_close_matches(_plain(prompt), self._numbers, _CLOSEST, cutoff=0.0)
         shown = {number for word in closest for number in self._numbers[word]}
         return (
             f"closest are {', '.join(map(repr, closest))}, and {len(self.labels) - len(shown)} more labels stand "

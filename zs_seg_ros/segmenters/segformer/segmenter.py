@@ -3,7 +3,7 @@
 Any checkpoint of transformers' `SegformerForSemanticSegmentation`, such as
 nvidia/segformer-b0-finetuned-ade-512-512. It takes no words but its own labels.
 
-transformers resizes the logits of all labels to the picture, bilinearly, and gives each pixel the highest. Here a pixel
+transformers resizes the logits of all labels to the image, bilinearly, and gives each pixel the highest. Here a pixel
 belongs to a class when that same label is one of the class's and its probability among all labels of the model
 reaches the threshold. So a class never depends on which others are listed. The probability is the softmax's, as
 log odds at the model's own resolution and resized like the logits: between two labels that is the softmax of the
@@ -32,17 +32,17 @@ from zs_seg_ros.segmenters.segformer.network import SegFormerNetwork
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.label_image import decode
-from zs_seg_ros.segmenters.shared.pretrained import PictureFormat, load_model, load_picture_format
+from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
 from zs_seg_ros.segmenters.shared.prompts import refuse_exemplars
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
-from zs_seg_ros.types import Batch, Picture, Segmentation, size_of
+from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 # ImageNet's mean and deviation, as in the published preprocessor_config.json.
-_DEFAULT_FORMAT = PictureFormat((512, 512), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_DEFAULT_FORMAT = ImageFormat((512, 512), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
-_ALMOST_CERTAIN = -1e-7  # log probability; at 0 the log odds are infinite and spread when resized
+_NEAR_CERTAINTY = -1e-7  # log probability; at 0 the log odds are infinite and spread when resized
 _LEAST_THRESHOLD = 1e-6  # at 0 a class would get the pixels of all other labels too
 
 
@@ -65,12 +65,10 @@ class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
         loaded = load_model(SegformerForSemanticSegmentation, model, folder, self._dtype)
         self._names = LabelNames(model, folder, loaded.config.id2label)
         self.only_names = tuple(dict.fromkeys(self._names.labels.values()))
-        self._format = load_picture_format(
-            SegformerImageProcessorPil, model, folder, _DEFAULT_FORMAT
-        )
+        self._format = load_image_format(SegformerImageProcessorPil, model, folder, _DEFAULT_FORMAT)
         if not loaded.config.reshape_last_stage:
             raise ModelError(
-                f"{model} has reshape_last_stage false in its config.json, which is for classifying whole pictures; "
+                f"{model} has reshape_last_stage false in its config.json, which is for classifying whole images; "
                 "give a checkpoint that was made for segmentation"
             )
         self.network = SegFormerNetwork(loaded).to(device)
@@ -102,26 +100,26 @@ class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
         self, batch: Batch, encoded: EncodedVocabulary[SegFormerFeatures]
     ) -> list[Segmentation]:
         with stage("prepare"):
-            pixels = prepare(batch.pictures, self._format.size, self._mean, self._std, self._dtype)
+            pixels = prepare(batch.images, self._format.size, self._mean, self._std, self._dtype)
         with stage("encode"):
             logits = self.logits(pixels)
         with stage("finish"):
             return [
-                _finish(one, picture, batch, encoded)
-                for one, picture in zip(logits, batch.pictures, strict=True)
+                _finish(one, image, batch, encoded)
+                for one, image in zip(logits, batch.images, strict=True)
             ]
 
     @torch.inference_mode()
     def logits(self, pixel_values: Tensor) -> Tensor:
-        """Prepared pictures (B, 3, H, W) to logits (B, L, H / 4, W / 4) float32 of all labels of the model."""
+        """Prepared images (B, 3, H, W) to logits (B, L, H / 4, W / 4) float32 of all labels of the model."""
         logits: Tensor = self._forward(pixel_values)
         return logits.float()
 
 
 def _finish(
-    logits: Tensor, picture: Picture, batch: Batch, encoded: EncodedVocabulary[SegFormerFeatures]
+    logits: Tensor, image: RgbImage, batch: Batch, encoded: EncodedVocabulary[SegFormerFeatures]
 ) -> Segmentation:
-    vocabulary, features, size = encoded.vocabulary, encoded.features, size_of(picture)
+    vocabulary, features, size = encoded.vocabulary, encoded.features, size_of(image)
     best = _best_label(logits, size)
     seen = set(np.flatnonzero(np.bincount(best.ravel())).tolist())
     # `decode` wants one channel at least, be it empty, for it knows which type a label image has.
@@ -169,5 +167,5 @@ def _of_four(extreme: Callable[[Tensor, Tensor], Tensor], logits: Tensor) -> Ten
 
 def _log_odds(logits: Tensor, labels: Tensor) -> Tensor:
     """(L, h, w) to (P, h, w): log p / (1 - p) of the softmax probabilities of `labels`."""
-    log_p = (logits[labels] - logits.logsumexp(dim=0)).clamp(max=_ALMOST_CERTAIN)
+    log_p = (logits[labels] - logits.logsumexp(dim=0)).clamp(max=_NEAR_CERTAINTY)
     return log_p - torch.log(-torch.expm1(log_p))

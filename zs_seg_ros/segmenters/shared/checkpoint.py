@@ -74,7 +74,7 @@ def fetch_checkpoint(model: str, revision: str = "") -> Path:
 
 
 def _built_in_folder(model: str) -> Path:
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     installed, source = package / "builtin_models" / model, package.parent / "models" / model
     for folder in (installed, source):
         if (folder / "config.json").is_file():
@@ -104,10 +104,10 @@ def _cached_snapshot(model: str, revision: str) -> Path:
     except (LocalEntryNotFoundError, ValueError):
         folder = Path()
     if not (folder / "config.json").is_file():
-        wanted = f" --revision {revision}" if revision else ""
+        requested = f" --revision {revision}" if revision else ""
         raise ModelNotFoundError(
             f"the model {model} is not on this disk and nothing is downloaded at run time; fetch it once with: "
-            f"zs-seg fetch {model}{wanted}"
+            f"zs-seg fetch {model}{requested}"
         )
     return folder
 

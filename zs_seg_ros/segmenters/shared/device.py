@@ -10,22 +10,22 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 _PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-def choose_device(wanted: str) -> torch.device:
+def choose_device(requested: str) -> torch.device:
     """auto (a GPU when there is one), cpu, cuda or cuda:N. Raises DeviceError when it is not there."""
-    if wanted == "auto":
+    if requested == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(wanted)
+        device = torch.device(requested)
     except RuntimeError as error:
-        raise DeviceError(f"{wanted!r} is no device; use auto, cpu or cuda:N") from error
+        raise DeviceError(f"{requested!r} is no device; use auto, cpu or cuda:N") from error
     if device.type not in ("cpu", "cuda"):
-        raise DeviceError(f"the device {wanted!r} is not supported; use auto, cpu or cuda:N")
+        raise DeviceError(f"the device {requested!r} is not supported; use auto, cpu or cuda:N")
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         index = device.index or 0
         if index >= count:
             raise DeviceError(
-                f"the device {wanted!r} is not there: torch sees {count} GPUs; use auto or cpu, or install a "
+                f"the device {requested!r} is not there: torch sees {count} GPUs; use auto or cpu, or install a "
                 "torch build and a driver that see the GPU"
             )
         return torch.device("cuda", index)

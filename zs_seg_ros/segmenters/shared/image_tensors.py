@@ -1,4 +1,4 @@
-"""Pictures to tensors: uploaded as they are, everything else on the device."""
+"""Images to tensors: uploaded as they are, everything else on the device."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from zs_seg_ros.types import Picture
+from zs_seg_ros.types import RgbImage
 
 # A view on a message's bytes can be read-only; it is only ever read here.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 
 
-def upload(picture: Picture, device: torch.device) -> Tensor:
+def upload(image: RgbImage, device: torch.device) -> Tensor:
     """(H, W, 3) of any strides to (3, H, W) uint8 or int32 (from uint16) on the device, RGB."""
-    reversed_channels = picture.strides[2] < 0  # a bgr8 message, viewed as RGB
-    array: NDArray[Any] = picture[..., ::-1] if reversed_channels else picture
+    reversed_channels = image.strides[2] < 0  # a bgr8 message, viewed as RGB
+    array: NDArray[Any] = image[..., ::-1] if reversed_channels else image
     if array.dtype != np.uint8:
         array = array.astype(np.int32)  # torch computes little on uint16
     elif min(array.strides) < 0:
@@ -34,7 +34,7 @@ def upload(picture: Picture, device: torch.device) -> Tensor:
 
 
 def prepare(
-    pictures: Sequence[Picture],
+    images: Sequence[RgbImage],
     size: tuple[int, int],
     mean: Tensor,
     std: Tensor,
@@ -44,15 +44,15 @@ def prepare(
 
     mean and std: (3,). Returns (B, 3, height, width) of `dtype`. Bilinear with antialiasing, as Pillow does it.
     """
-    resized = [_resized(picture, size, mean.device) for picture in pictures]
+    resized = [_resized(image, size, mean.device) for image in images]
     together = torch.stack(resized) if len(resized) > 1 else resized[0][None]
     return together.sub_(mean[:, None, None]).div_(std[:, None, None]).to(dtype)
 
 
-def _resized(picture: Picture, size: tuple[int, int], device: torch.device) -> Tensor:
+def _resized(image: RgbImage, size: tuple[int, int], device: torch.device) -> Tensor:
     """(3, height, width) float32 in 0..1, a tensor of its own."""
-    full_scale = np.iinfo(picture.dtype).max
-    tensor = upload(picture, device)[None]
+    full_scale = np.iinfo(image.dtype).max
+    tensor = upload(image, device)[None]
     if tuple(tensor.shape[-2:]) != size:
         if not (tensor.dtype == torch.uint8 and device.type == "cpu"):
             tensor = (

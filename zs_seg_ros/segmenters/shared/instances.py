@@ -14,19 +14,19 @@ from torch.nn import functional
 
 from zs_seg_ros.types import Box, DetectedObject, Label, Segmentation
 
-_SAME_THING = 0.7
+_SAME_OBJECT = 0.7
 """Boxes of two phrases of one class that overlap more (IoU) are one thing: what DETR-like models leave of
 duplicates of one phrase overlaps less."""
-_MASKS_AT_ONCE = (
+_MASKS_PER_CHUNK = (
     16  # bounds the memory on a GPU: full-size masks of 16 things at 1280x720 are 59 MB
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Instances:
-    """What a model found in one picture: N things of K classes, whatever their scores.
+    """What a model found in one image: N things of K classes, whatever their scores.
 
-    masks: (N, h, w), more than `inside` on the thing; resized bilinearly to the picture. scores: (N,), 0..1.
+    masks: (N, h, w), more than `inside` on the thing; resized bilinearly to the image. scores: (N,), 0..1.
     class_index: (N,) int64, the place of the class in the vocabulary.
     """
 
@@ -46,7 +46,7 @@ def without_duplicates(
     boxes: NDArray[np.float32],
     scores: NDArray[np.float32],
     class_index: Sequence[int],
-    phrase_index: Sequence[int],
+    prompt_index: Sequence[int],
 ) -> list[int]:
     """Which things to keep where several phrases of one class found the same: the most confident of them.
 
@@ -56,8 +56,8 @@ def without_duplicates(
     kept: list[int] = []
     for i in sorted(range(len(scores)), key=lambda i: -scores[i]):
         rivals = [j for j in kept if class_index[j] == class_index[i]]
-        rivals = [j for j in rivals if phrase_index[j] != phrase_index[i]]
-        if not rivals or _overlap(boxes[i], boxes[rivals]).max() <= _SAME_THING:
+        rivals = [j for j in rivals if prompt_index[j] != prompt_index[i]]
+        if not rivals or _overlap(boxes[i], boxes[rivals]).max() <= _SAME_OBJECT:
             kept.append(i)
     return sorted(kept)
 
@@ -80,7 +80,7 @@ def decode_instances(
 ) -> Segmentation:
     """Things that reach the threshold of their class, most confident first; empty masks are left out.
 
-    size: (H, W) of the picture; thresholds (K,): 0..1; ids: label values. In the label image the most confident thing
+    size: (H, W) of the image; thresholds (K,): 0..1; ids: label values. In the label image the most confident thing
     that covers a pixel has it, and the pixel's confidence is that thing's score.
     """
     chosen = confident(found.scores, found.class_index, thresholds)
@@ -113,8 +113,8 @@ def _full_size(masks: Tensor, size: tuple[int, int], inside: float) -> list[NDAr
             cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR) > inside for mask in small
         ]
     full: list[NDArray[np.bool_]] = []
-    for start in range(0, len(masks), _MASKS_AT_ONCE):
-        part = masks[start : start + _MASKS_AT_ONCE, None].float()
+    for start in range(0, len(masks), _MASKS_PER_CHUNK):
+        part = masks[start : start + _MASKS_PER_CHUNK, None].float()
         resized = functional.interpolate(part, size, mode="bilinear")[:, 0]
         full += list((resized > inside).cpu().numpy())
     return full

@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from zs_seg_ros.segmenters.shared.label_layers import most_certain
+from zs_seg_ros.segmenters.shared.label_layers import argmax_over_classes
 from zs_seg_ros.types import Label, Segmentation
 
 _FINITE = 1e4
 """Stands for infinity, and with a minus for NaN: interpolated, those would spread to their neighbours."""
-_CLASSES_AT_ONCE = 16  # bounds the memory: full-size logits of 16 classes at 1280x720 are 59 MB
+_CLASSES_PER_CHUNK = 16  # bounds the memory: full-size logits of 16 classes at 1280x720 are 59 MB
 
 
-def best_of_phrases(logits: Tensor, class_of_phrase: Sequence[int], class_count: int) -> Tensor:
+def max_over_prompts(logits: Tensor, class_of_prompt: Sequence[int], class_count: int) -> Tensor:
     """(P, h, w) logits of phrases to (K, h, w) of classes: a class is as certain as its best phrase."""
-    if tuple(class_of_phrase) == tuple(range(class_count)):
+    if tuple(class_of_prompt) == tuple(range(class_count)):
         return logits
-    index = torch.tensor(class_of_phrase, dtype=torch.int64, device=logits.device)
+    index = torch.tensor(class_of_prompt, dtype=torch.int64, device=logits.device)
     start = logits.new_full((class_count, *logits.shape[1:]), -torch.inf)
     return start.scatter_reduce(0, index[:, None, None].expand_as(logits), logits, "amax")
 
@@ -50,26 +50,28 @@ def decode(
         if not math.isfinite(float(logits.sum())):
             logits = _finite(logits)
         number_type = np.dtype(np.uint8 if eight_bits else np.uint16)
-        label, certainty = most_certain(logits.numpy(), limits.tolist(), size, ids, number_type)
-        return Segmentation(label, _confidence(certainty, label))
-    best, winner = _most_certain(_finite(logits), limits, size)
+        label, confidence = argmax_over_classes(
+            logits.numpy(), limits.tolist(), size, ids, number_type
+        )
+        return Segmentation(label, _confidence(confidence, label))
+    best, winner = _argmax(_finite(logits), limits, size)
     small_type = torch.uint8 if eight_bits else torch.int16
     values = torch.tensor([0, *ids], dtype=torch.int32).to(device, small_type)
     labels = torch.index_select(values, 0, winner.flatten().int()).view(size)
-    confidence = best.sigmoid_().mul_(255).round_().clamp_(min=1).to(small_type)
-    return _download(labels, confidence.mul_(winner > 0))
+    confidence_bytes = best.sigmoid_().mul_(255).round_().clamp_(min=1).to(small_type)
+    return _download(labels, confidence_bytes.mul_(winner > 0))
 
 
 def _finite(logits: Tensor) -> Tensor:
     return logits.nan_to_num(nan=-_FINITE, posinf=_FINITE, neginf=-_FINITE)
 
 
-def _most_certain(logits: Tensor, limits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _argmax(logits: Tensor, limits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """For each pixel the best logit that reaches its limit, and its channel, counted from 1; 0 is none."""
     best = logits.new_full(size, -torch.inf)
     winner = torch.zeros(size, dtype=torch.int64, device=logits.device)
-    for start in range(0, len(logits), _CLASSES_AT_ONCE):
-        part = slice(start, start + _CLASSES_AT_ONCE)
+    for start in range(0, len(logits), _CLASSES_PER_CHUNK):
+        part = slice(start, start + _CLASSES_PER_CHUNK)
         full = functional.interpolate(logits[part][None], size, mode="bilinear")[0]
         full = full.masked_fill(full < limits[part, None, None], -torch.inf)
         value, index = full.max(dim=0)

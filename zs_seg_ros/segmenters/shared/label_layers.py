@@ -23,7 +23,7 @@ _LAYERS_SHARED = 4  # where everything touches, looking for a place in more woul
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
-def most_certain(
+def argmax_over_classes(
     logits: Logits,
     limits: Sequence[float],
     size: tuple[int, int],
@@ -61,7 +61,7 @@ def most_certain(
 
 @dataclass(frozen=True)
 class _Place:
-    """A rectangle of the logits, and the one of the picture that it becomes: resizing it alone is resizing all."""
+    """A rectangle of the logits, and the one of the image that it becomes: resizing it alone is resizing all."""
 
     small: tuple[slice, slice]
     full: tuple[slice, slice]

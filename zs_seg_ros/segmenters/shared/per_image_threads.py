@@ -1,4 +1,4 @@
-"""On a processor: the pictures of a batch next to each other, each on a core of its own."""
+"""On a processor: the images of a batch next to each other, each on a core of its own."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class SideBySide:
+class PerImageThreads:
     """Threads that compute alone.
 
     Cores that share every step of a network wait for each other at its end, the more so when a robot's other programs
-    want them, too; with a picture each they never do. benchmarks/cameras.py measures what that gains.
+    want them, too; with an image each they never do. benchmarks/cameras.py measures what that gains.
     """
 
     def __init__(self, threads: int) -> None:
         self._count = threads
         self._in_use = threading.Lock()
-        self._threads = ThreadPoolExecutor(threads, "side_by_side")
+        self._threads = ThreadPoolExecutor(threads, "per_image_threads")
         all_here = threading.Barrier(threads)
 
         def compute_alone() -> None:

@@ -20,8 +20,8 @@ Tokenizer = TypeVar("Tokenizer", bound=PreTrainedTokenizerBase)
 
 
 @dataclass(frozen=True)
-class PictureFormat:
-    """How a model wants its pictures: size (height, width), and mean and deviation of R, G, B in 0..1."""
+class ImageFormat:
+    """How a model wants its images: size (height, width), and mean and deviation of R, G, B in 0..1."""
 
     size: tuple[int, int]
     mean: tuple[float, float, float]
@@ -70,30 +70,28 @@ def load_tokenizer(kind: type[Tokenizer], model: str, folder: Path) -> Tokenizer
         raise _damaged(model, folder, error) from error
 
 
-def says_how_pictures_are_prepared(folder: Path) -> bool:
+def has_preprocessing(folder: Path) -> bool:
     names = ("preprocessor_config.json", "processor_config.json")
     return any((folder / name).is_file() for name in names)
 
 
-def load_picture_format(
-    kind: type[BaseImageProcessor], model: str, folder: Path, default: PictureFormat
-) -> PictureFormat:
+def load_image_format(
+    kind: type[BaseImageProcessor], model: str, folder: Path, default: ImageFormat
+) -> ImageFormat:
     """What preprocessor_config.json or processor_config.json says; `default` where neither is there.
 
     Raises ModelError when the file is damaged.
     """
-    if not says_how_pictures_are_prepared(folder):
+    if not has_preprocessing(folder):
         return default
     try:
         processor = kind.from_pretrained(folder, local_files_only=True)
         sides = dict(processor.size)
-        # SAM's way: a square that a smaller picture is filled up to.
+        # SAM's way: a square that a smaller image is filled up to.
         longest = sides.get("longest_edge")
         size = int(longest or sides["height"]), int(longest or sides["width"])
         (r, g, b), (sr, sg, sb) = processor.image_mean, processor.image_std
-        return PictureFormat(
-            size, (float(r), float(g), float(b)), (float(sr), float(sg), float(sb))
-        )
+        return ImageFormat(size, (float(r), float(g), float(b)), (float(sr), float(sg), float(sb)))
     except Exception as error:  # the same as above
         raise _damaged(model, folder, error) from error
 

@@ -14,10 +14,12 @@ from transformers import CLIPTokenizer, PreTrainedTokenizerBase
 from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters.shared.pretrained import load_tokenizer
 
-_PHRASES_AT_ONCE = 64  # bounds the memory that a vocabulary of thousands takes while it is encoded
+_PROMPTS_PER_BATCH = (
+    64  # bounds the memory that a vocabulary of thousands takes while it is encoded
+)
 
 
-class PhraseTokenizer:
+class PromptTokenizer:
     """A tokenizer of transformers, and what a model can read of what it makes."""
 
     def __init__(
@@ -46,36 +48,36 @@ class PhraseTokenizer:
         ids: list[int] = read["input_ids"]
         return ids
 
-    def phrase(self, phrase: str) -> list[int]:
+    def prompt(self, prompt: str) -> list[int]:
         """Ids with both ends. Raises VocabularyError for a phrase that is longer than the model reads."""
-        ids = self.tokens(phrase)
+        ids = self.tokens(prompt)
         if len(ids) > self.longest:
             # Refused, not cut: what is cut off may be the very words that say which thing is meant.
             raise VocabularyError(
-                f"the phrase {phrase[:60]!r}… has {len(ids) - 2} tokens and {self._model} reads at most "
+                f"the phrase {prompt[:60]!r}… has {len(ids) - 2} tokens and {self._model} reads at most "
                 f"{self.longest - 2}; say it in fewer words"
             )
         return ids
 
-    def batches(self, phrases: Sequence[str]) -> Iterator[Tensor]:
+    def batches(self, prompts: Sequence[str]) -> Iterator[Tensor]:
         """(N, L) int64, for a text encoder that only looks back and so needs no mask for what fills up a phrase.
 
-        Raises VocabularyError as `phrase` does, before the first batch.
+        Raises VocabularyError as `prompt` does, before the first batch.
         """
-        tokens = [self.phrase(phrase) for phrase in phrases]
-        for start in range(0, len(tokens), _PHRASES_AT_ONCE):
-            part = tokens[start : start + _PHRASES_AT_ONCE]
+        tokens = [self.prompt(prompt) for prompt in prompts]
+        for start in range(0, len(tokens), _PROMPTS_PER_BATCH):
+            part = tokens[start : start + _PROMPTS_PER_BATCH]
             yield filled(part, self.end)
 
 
 def load_clip_tokenizer(
     model: str, folder: Path, text_config: Any, longest: int | None = None
-) -> PhraseTokenizer:
+) -> PromptTokenizer:
     """That of a checkpoint with CLIP's text encoder. longest: where the model reads less than `text_config` says.
 
     Raises ModelError when it is missing, damaged or that of another model.
     """
-    return PhraseTokenizer(
+    return PromptTokenizer(
         load_tokenizer(CLIPTokenizer, model, folder),
         model,
         text_config.vocab_size,

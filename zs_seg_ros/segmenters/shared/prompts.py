@@ -12,28 +12,28 @@ from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
-class FlatPhrases:
+class FlatPrompts:
     """phrases (P) and, for each, the index of the class that it describes."""
 
-    phrases: tuple[str, ...]
-    class_of_phrase: tuple[int, ...]
+    prompts: tuple[str, ...]
+    class_of_prompt: tuple[int, ...]
 
 
-def flat_phrases(vocabulary: Vocabulary) -> FlatPhrases:
+def flat_prompts(vocabulary: Vocabulary) -> FlatPrompts:
     pairs = [
-        (phrase, index)
+        (prompt, index)
         for index, target in enumerate(vocabulary.classes)
-        for phrase in target.phrases
+        for prompt in target.effective_prompts
     ]
-    return FlatPhrases(tuple(p for p, _ in pairs), tuple(i for _, i in pairs))
+    return FlatPrompts(tuple(p for p, _ in pairs), tuple(i for _, i in pairs))
 
 
 def refuse_exemplars(vocabulary: Vocabulary, model: str) -> None:
-    """Raise VocabularyError when a class comes with pictures and the model reads words alone."""
+    """Raise VocabularyError when a class comes with images and the model reads words alone."""
     for target in vocabulary.classes:
         if target.exemplars:
             raise VocabularyError(
-                f"class {target.name!r} comes with example pictures, which the model {model} cannot use; "
+                f"class {target.name!r} comes with example images, which the model {model} cannot use; "
                 "describe it in words"
             )
 

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 
 Stage = Literal["prepare", "encode", "decode", "finish"]
-"""Pictures to tensors; what is done once a picture; what is done for its phrases or boxes; logits to a segmentation."""
+"""Images to tensors; what is done once an image; what is done for its phrases or boxes; logits to a segmentation."""
 
 _times: ContextVar[dict[str, float] | None] = ContextVar("stage times", default=None)
 

@@ -9,30 +9,32 @@ import torch
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Features, Segmenter
-from zs_seg_ros.segmenters.shared.per_image_threads import SideBySide
+from zs_seg_ros.segmenters.shared.per_image_threads import PerImageThreads
 from zs_seg_ros.types import Batch, Segmentation, size_of
 
 
 class TorchSegmenter(Segmenter[Features]):
     """Gives GPU memory back, and survives when there is too little of it."""
 
-    _side_by_side: SideBySide | None = None
+    _per_image_threads: PerImageThreads | None = None
 
-    def put_pictures_side_by_side(self) -> None:
-        """From now on let each picture of a batch have a core of its own, where there are several."""
+    def use_per_image_threads(self) -> None:
+        """From now on let each image of a batch have a core of its own, where there are several."""
         if torch.get_num_threads() > 1:
-            self._side_by_side = SideBySide(torch.get_num_threads())
+            self._per_image_threads = PerImageThreads(torch.get_num_threads())
 
     @torch.inference_mode()
     def segment(self, batch: Batch, encoded: EncodedVocabulary[Features]) -> list[Segmentation]:
         if not encoded.vocabulary.classes:
-            return [Segmentation.nothing(size_of(picture)) for picture in batch.pictures]
+            return [Segmentation.empty(size_of(image)) for image in batch.images]
         found: list[Segmentation] = []
-        if self._side_by_side is not None:
-            one_by_one = [replace(batch, pictures=(picture,)) for picture in batch.pictures]
-            found = self._side_by_side.map(lambda one: self.segment(one, encoded)[0], one_by_one)
-        rest = batch.pictures[len(found) :]
-        return found + self._segment(replace(batch, pictures=rest), encoded) if rest else found
+        if self._per_image_threads is not None:
+            one_by_one = [replace(batch, images=(image,)) for image in batch.images]
+            found = self._per_image_threads.map(
+                lambda one: self.segment(one, encoded)[0], one_by_one
+            )
+        rest = batch.images[len(found) :]
+        return found + self._segment(replace(batch, images=rest), encoded) if rest else found
 
     @abstractmethod
     def _segment(self, batch: Batch, encoded: EncodedVocabulary[Features]) -> list[Segmentation]:
@@ -44,7 +46,7 @@ class TorchSegmenter(Segmenter[Features]):
         error.__traceback__ = None  # its frames hold the tensors that filled the memory
         self._empty_cache()
         return ModelError(
-            f"{self.device} is out of memory with the model {self.model}; give fewer classes, smaller pictures, "
+            f"{self.device} is out of memory with the model {self.model}; give fewer classes, smaller images, "
             "precision fp16 or a smaller model"
         )
 

@@ -1,9 +1,9 @@
-"""TIPSv2: words to masks by comparing each patch of a picture with them (Cao et al. 2026, arXiv 2604.12012).
+"""TIPSv2: words to masks by comparing each patch of an image with them (Cao et al. 2026, arXiv 2604.12012).
 
 Any checkpoint of transformers' `Tipsv2Model`, such as google/tipsv2-b14. The recipe is that of its authors' notebook on
 zero-shot segmentation: of the last layer's attention only the values (the trick of MaskCLIP, arXiv 2112.01071), nine
-prompts for each phrase, and the cosine between patch and text. The notebook slides a window over larger pictures; here
-a picture is resized to the model's own square, as transformers' processor does it.
+prompts for each phrase, and the cosine between patch and text. The notebook slides a window over larger images; here
+an image is resized to the model's own square, as transformers' processor does it.
 
 Cosines are no probabilities, and softmax over the classes would make each depend on the others. So each phrase is
 compared with four words that fit anything, as LERF does it (Kerr et al. 2023, arXiv 2303.09553): the certainty is
@@ -33,23 +33,23 @@ from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
-from zs_seg_ros.segmenters.shared.label_image import best_of_phrases, decode
+from zs_seg_ros.segmenters.shared.label_image import decode, max_over_prompts
 from zs_seg_ros.segmenters.shared.pretrained import (
-    PictureFormat,
+    ImageFormat,
+    load_image_format,
     load_model,
-    load_picture_format,
     load_tokenizer,
     quiet,
 )
-from zs_seg_ros.segmenters.shared.prompt_cache import PhraseCache
-from zs_seg_ros.segmenters.shared.prompt_tokenizer import PhraseTokenizer, filled
-from zs_seg_ros.segmenters.shared.prompts import flat_phrases, refuse_exemplars, similarity_warnings
+from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
+from zs_seg_ros.segmenters.shared.prompt_tokenizer import PromptTokenizer, filled
+from zs_seg_ros.segmenters.shared.prompts import flat_prompts, refuse_exemplars, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.types import Batch, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
-PROMPTS = (
+TEMPLATES = (
     "itap of a {}.",
     "a bad photo of a {}.",
     "a origami {}.",
@@ -68,8 +68,10 @@ ANYTHING = ("object", "things", "stuff", "texture")
 _READERS = {"sentencepiece": "sentencepiece", "google.protobuf": "protobuf"}
 """What transformers needs to read a tokenizer.model: modules and their packages."""
 
-_DEFAULT_FORMAT = PictureFormat((448, 448), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-_PROMPTS_AT_ONCE = 72  # bounds the memory that a vocabulary of thousands takes while it is encoded
+_DEFAULT_FORMAT = ImageFormat((448, 448), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+_PROMPTS_PER_BATCH = (
+    72  # bounds the memory that a vocabulary of thousands takes while it is encoded
+)
 
 # Not measured on published weights, which the tests cannot have. What all texts have in common is taken off first.
 _SAME_MEANING = 0.95
@@ -77,11 +79,11 @@ _SAME_MEANING = 0.95
 
 @dataclass(frozen=True, eq=False)
 class Tipsv2Features:
-    """text (P, D) and anything (4, D): unit vectors, float32; class_of_phrase[i] is the index of the class of row i."""
+    """text (P, D) and anything (4, D): unit vectors, float32; class_of_prompt[i] is the index of the class of row i."""
 
     text: Tensor
     anything: Tensor
-    class_of_phrase: tuple[int, ...]
+    class_of_prompt: tuple[int, ...]
 
 
 class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
@@ -94,11 +96,11 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
         self._dtype = choose_precision(options, device)
         loaded = load_model(Tipsv2Model, model, folder, self._dtype)
         text = loaded.config.text_config
-        self._tokenizer = PhraseTokenizer(
+        self._tokenizer = PromptTokenizer(
             _load_tokenizer(model, folder), model, text.vocab_size, text.max_position_embeddings
         )
-        self._phrases = PhraseCache[str, Tensor]()
-        self._format = load_picture_format(_Pictures, model, folder, _DEFAULT_FORMAT)
+        self._prompts = PromptCache[str, Tensor]()
+        self._format = load_image_format(_Images, model, folder, _DEFAULT_FORMAT)
         self._check(loaded)
         self.network = loaded.to(device)
         self._temperature = float(loaded.temperature)
@@ -112,7 +114,7 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
         patch = loaded.config.vision_config.patch_size
         if height % patch or width % patch:
             raise ModelError(
-                f"{self.model} asks for pictures of {width}x{height}, which are no whole patches of {patch}x{patch}"
+                f"{self.model} asks for images of {width}x{height}, which are no whole patches of {patch}x{patch}"
             )
 
     @torch.inference_mode()
@@ -122,12 +124,12 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
         Raises VocabularyError for a phrase that is longer than the model reads.
         """
         refuse_exemplars(vocabulary, self.model)
-        flat = flat_phrases(vocabulary)
-        rows = torch.cat(self._phrases.get((*ANYTHING, *flat.phrases), self._encode_phrases))
+        flat = flat_prompts(vocabulary)
+        rows = torch.cat(self._prompts.get((*ANYTHING, *flat.prompts), self._encode_prompts))
         anything, text = rows[: len(ANYTHING)], rows[len(ANYTHING) :]
-        features = Tipsv2Features(text, anything, flat.class_of_phrase)
+        features = Tipsv2Features(text, anything, flat.class_of_prompt)
         own = text - anything.mean(dim=0)
-        warnings = similarity_warnings(vocabulary, flat.class_of_phrase, own, _SAME_MEANING)
+        warnings = similarity_warnings(vocabulary, flat.class_of_prompt, own, _SAME_MEANING)
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
 
     def _segment(
@@ -135,22 +137,22 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
     ) -> list[Segmentation]:
         vocabulary, features = encoded.vocabulary, encoded.features
         with stage("prepare"):
-            pixels = prepare(batch.pictures, self._format.size, self._mean, self._std, self._dtype)
+            pixels = prepare(batch.images, self._format.size, self._mean, self._std, self._dtype)
         with stage("encode"):
             patches = self.patches(pixels)
         with stage("decode"):
             logits = self.logits(patches, features)
         results = []
         with stage("finish"):
-            for one, picture in zip(logits, batch.pictures, strict=True):
-                classes = best_of_phrases(one, features.class_of_phrase, len(vocabulary.classes))
-                size, eight_bits = size_of(picture), vocabulary.fits_8_bits
+            for one, image in zip(logits, batch.images, strict=True):
+                classes = max_over_prompts(one, features.class_of_prompt, len(vocabulary.classes))
+                size, eight_bits = size_of(image), vocabulary.fits_8_bits
                 results.append(decode(classes, size, batch.thresholds, vocabulary.ids, eight_bits))
         return results
 
     @torch.inference_mode()
     def patches(self, pixel_values: Tensor) -> Tensor:
-        """Prepared pictures (B, 3, H, W) to one unit vector for each patch, (B, H / patch, W / patch, D) float32."""
+        """Prepared images (B, 3, H, W) to one unit vector for each patch, (B, H / patch, W / patch, D) float32."""
         side = self.network.config.vision_config.patch_size
         height, width = (length // side for length in pixel_values.shape[-2:])
         found: Tensor = self._patches(pixel_values).float()
@@ -177,31 +179,31 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
         found: Tensor = vision.layernorm(patches)
         return found
 
-    def _encode_phrases(self, phrases: Sequence[str]) -> Sequence[Tensor]:
+    def _encode_prompts(self, prompts: Sequence[str]) -> Sequence[Tensor]:
         """One (1, D) per phrase: the mean of its prompts, as unit vectors, made a unit vector again."""
-        tokens = [self._tokenize(prompt, phrase) for phrase in phrases for prompt in PROMPTS]
+        tokens = [self._tokenize(template, prompt) for prompt in prompts for template in TEMPLATES]
         rows = []
-        for start in range(0, len(tokens), _PROMPTS_AT_ONCE):
-            part = tokens[start : start + _PROMPTS_AT_ONCE]
+        for start in range(0, len(tokens), _PROMPTS_PER_BATCH):
+            part = tokens[start : start + _PROMPTS_PER_BATCH]
             ids, mask = filled(part, 0), filled([[1] * len(row) for row in part], 0)
             output = self.network.get_text_features(ids.to(self.device), mask.to(self.device))
             rows.append(functional.normalize(output.pooler_output.float(), dim=-1))
-        means = torch.cat(rows).view(len(phrases), len(PROMPTS), -1).mean(dim=1)
+        means = torch.cat(rows).view(len(prompts), len(TEMPLATES), -1).mean(dim=1)
         units = functional.normalize(means, dim=-1)
-        return [units[i : i + 1] for i in range(len(phrases))]
+        return [units[i : i + 1] for i in range(len(prompts))]
 
-    def _tokenize(self, prompt: str, phrase: str) -> list[int]:
-        tokens = self._tokenizer.tokens(prompt.format(phrase))
+    def _tokenize(self, template: str, prompt: str) -> list[int]:
+        tokens = self._tokenizer.tokens(template.format(prompt))
         limit = self._tokenizer.longest
-        if len(tokens) > limit:  # refused, not cut, as in `PhraseTokenizer.phrase`
+        if len(tokens) > limit:  # refused, not cut, as in `PromptTokenizer.phrase`
             raise VocabularyError(
-                f"the phrase {phrase[:60]!r}… makes a prompt of {len(tokens)} tokens and {self.model} reads at most "
+                f"the phrase {prompt[:60]!r}… makes a template of {len(tokens)} tokens and {self.model} reads at most "
                 f"{limit}; say it in fewer words"
             )
         return tokens
 
 
-class _Pictures(Tipsv2ImageProcessor):  # type: ignore[misc]
+class _Images(Tipsv2ImageProcessor):  # type: ignore[misc]
     """What the preprocessor file says, in terms that all models share: mean 0 and deviation 1 are no normalisation."""
 
     def __init__(self, **settings: Any) -> None:

@@ -124,13 +124,13 @@ def test_what_was_in_force_comes_back_with_its_ids_and_version(
 
 
 def test_exemplars_come_back(tmp_path: Path) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
     mask = np.eye(4, 6, dtype=bool)
-    shown = TargetClass("mug", exemplars=(Exemplar(picture), Exemplar(picture, mask)))
+    shown = TargetClass("mug", exemplars=(Exemplar(image), Exemplar(image, mask)))
     write_vocabulary_file(tmp_path / "words.yaml", Vocabulary().changed_to([shown]))
     [back] = read_vocabulary_file(tmp_path / "words.yaml").classes
     plain, masked = back.exemplars
-    assert (plain.picture == picture).all() and plain.mask is None
+    assert (plain.image == image).all() and plain.mask is None
     assert masked.mask is not None and (masked.mask == mask).all()
 
 

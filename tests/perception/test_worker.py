@@ -58,7 +58,7 @@ def test_frames_that_wait_together_are_one_batch(monkeypatch: pytest.MonkeyPatch
 
     class Counting(FakeSegmenter):
         def segment(self, batch: Batch, encoded: EncodedVocabulary) -> list[Segmentation]:
-            sizes.append(len(batch.pictures))
+            sizes.append(len(batch.images))
             return super().segment(batch, encoded)
 
     monkeypatch.setattr(live_model, "load_segmenter", lambda *_: Counting())
@@ -79,7 +79,7 @@ def test_the_model_looks_at_the_next_frame_while_the_one_before_is_handed_on(
 
     class Noticing(FakeSegmenter):
         def segment(self, batch: Batch, encoded: EncodedVocabulary) -> list[Segmentation]:
-            if batch.pictures[0].shape == RED[:2].shape:
+            if batch.images[0].shape == RED[:2].shape:
                 looked_at_the_second.set()
             return super().segment(batch, encoded)
 
@@ -87,13 +87,13 @@ def test_the_model_looks_at_the_next_frame_while_the_one_before_is_handed_on(
     running = Running("red")
     in_time: list[bool] = []
 
-    def hand_on(scene: Scene) -> None:
+    def forward(scene: Scene) -> None:
         if scene.frame.stamp_ns == 1:
             running.slots.put(Frame("camera", RED[:2], stamp_ns=2))
             in_time.append(looked_at_the_second.wait(5))
         running.scenes.put(scene)
 
-    running.worker = Worker(running.model, running.slots, hand_on, lambda *_: None)
+    running.worker = Worker(running.model, running.slots, forward, lambda *_: None)
     with running:
         running.slots.put(Frame("camera", RED, stamp_ns=1))
         stamps = [running.scenes.get(timeout=10).frame.stamp_ns for _ in range(2)]
@@ -108,7 +108,7 @@ def test_a_frame_keeps_the_vocabulary_that_it_was_started_with(
 
     class Held(FakeSegmenter):
         def segment(self, batch: Batch, encoded: EncodedVocabulary) -> list[Segmentation]:
-            if batch.pictures[0].shape == RED.shape:  # a frame, not the check of a new vocabulary
+            if batch.images[0].shape == RED.shape:  # a frame, not the check of a new vocabulary
                 started.set()
                 assert go_on.wait(5)
             return super().segment(batch, encoded)
@@ -132,7 +132,7 @@ def test_a_model_that_raises_costs_one_frame(monkeypatch: pytest.MonkeyPatch) ->
         failed = False
 
         def segment(self, batch: Batch, encoded: EncodedVocabulary) -> list[Segmentation]:
-            if batch.pictures[0].shape == RED.shape and not self.failed:
+            if batch.images[0].shape == RED.shape and not self.failed:
                 self.failed = True
                 raise RuntimeError("out of memory")
             return super().segment(batch, encoded)
@@ -168,7 +168,7 @@ def test_stop_says_when_the_model_does_not_return(monkeypatch: pytest.MonkeyPatc
 
     class Hangs(FakeSegmenter):
         def segment(self, batch: Batch, encoded: EncodedVocabulary) -> list[Segmentation]:
-            if batch.pictures[0].shape == RED.shape:
+            if batch.images[0].shape == RED.shape:
                 started.set()
                 go_on.wait(10)
             return super().segment(batch, encoded)
@@ -192,7 +192,7 @@ def test_a_batch_that_hangs_is_given_up_and_the_next_one_is_right(
         hung = False
 
         def segment(self, batch: Batch, encoded: EncodedVocabulary) -> list[Segmentation]:
-            if batch.pictures[0].shape == RED.shape and not self.hung:
+            if batch.images[0].shape == RED.shape and not self.hung:
                 self.hung = True
                 assert go_on.wait(20)
             return super().segment(batch, encoded)
@@ -218,7 +218,7 @@ def test_only_so_many_threads_are_left_behind(monkeypatch: pytest.MonkeyPatch) -
 
     class Hangs(FakeSegmenter):
         def segment(self, batch: Batch, encoded: EncodedVocabulary) -> list[Segmentation]:
-            assert batch.pictures[0].shape != RED.shape or go_on.wait(20)
+            assert batch.images[0].shape != RED.shape or go_on.wait(20)
             return super().segment(batch, encoded)
 
     monkeypatch.setattr(live_model, "load_segmenter", lambda *_: Hangs())

@@ -27,12 +27,12 @@ def stripes(*colours: str) -> np.ndarray:
 
 
 def found(
-    picture: np.ndarray, *classes: TargetClass | str, default_threshold: float = 0.5
+    image: np.ndarray, *classes: TargetClass | str, default_threshold: float = 0.5
 ) -> Segmentation:
     targets = [TargetClass(one) if isinstance(one, str) else one for one in classes]
     vocabulary = Vocabulary().changed_to(targets)
     model = FakeSegmenter()
-    batch = Batch((picture,), vocabulary.thresholds(default_threshold))
+    batch = Batch((image,), vocabulary.thresholds(default_threshold))
     [result] = model.segment(batch, model.encode(vocabulary))
     return result
 
@@ -45,8 +45,8 @@ def test_it_is_loaded_by_its_name_and_says_that_it_is_a_stand_in() -> None:
 
 
 def test_each_colour_word_finds_the_pixels_of_its_colour() -> None:
-    picture = stripes(*PALETTE)
-    result = found(picture, *(f"{colour} thing" for colour in PALETTE))
+    image = stripes(*PALETTE)
+    result = found(image, *(f"{colour} thing" for colour in PALETTE))
     assert result.label[0].tolist() == np.arange(1, len(PALETTE) + 1).repeat(4).tolist()
     assert (result.confidence == 255).all()
 
@@ -68,21 +68,21 @@ def test_a_colour_inside_a_longer_word_does_not_count() -> None:
 
 def test_certainty_falls_with_the_distance_and_the_threshold_is_respected() -> None:
     red, green, blue = PALETTE["red"]
-    picture = np.array([[(red, green, blue), (red - 40, green, blue)]], np.uint8)
-    certainty = 1 - 40 / 255
-    assert found(picture, "red").confidence.tolist() == [[255, round(certainty * 255)]]
-    just_below, just_above = certainty - 0.001, certainty + 0.001
-    assert found(picture, TargetClass("red", threshold=just_below)).label.tolist() == [[1, 1]]
-    assert found(picture, TargetClass("red", threshold=just_above)).label.tolist() == [[1, 0]]
-    assert found(picture, "red", default_threshold=just_above).label.tolist() == [[1, 0]]
+    image = np.array([[(red, green, blue), (red - 40, green, blue)]], np.uint8)
+    confidence = 1 - 40 / 255
+    assert found(image, "red").confidence.tolist() == [[255, round(confidence * 255)]]
+    just_below, just_above = confidence - 0.001, confidence + 0.001
+    assert found(image, TargetClass("red", threshold=just_below)).label.tolist() == [[1, 1]]
+    assert found(image, TargetClass("red", threshold=just_above)).label.tolist() == [[1, 0]]
+    assert found(image, "red", default_threshold=just_above).label.tolist() == [[1, 0]]
 
 
 def test_of_two_classes_of_one_colour_the_first_whose_threshold_is_reached_wins() -> None:
     red, green, blue = PALETTE["red"]
-    picture = np.array([[(red, green, blue), (red - 40, green, blue)]], np.uint8)
+    image = np.array([[(red, green, blue), (red - 40, green, blue)]], np.uint8)
     strict, lenient = TargetClass("red mug", threshold=0.95), TargetClass("red duck", threshold=0.2)
-    assert found(picture, strict, lenient).label.tolist() == [[1, 2]]
-    assert found(picture, lenient, strict).label.tolist() == [[1, 1]]
+    assert found(image, strict, lenient).label.tolist() == [[1, 2]]
+    assert found(image, lenient, strict).label.tolist() == [[1, 1]]
 
 
 def test_words_without_a_colour_find_nothing_and_are_warned_about() -> None:
@@ -92,19 +92,19 @@ def test_words_without_a_colour_find_nothing_and_are_warned_about() -> None:
     assert found(stripes("red", "yellow"), "duck", "red mug").label[0, ::4].tolist() == [2, 0]
 
 
-def test_pictures_in_place_of_words_are_refused() -> None:
+def test_images_in_place_of_words_are_refused() -> None:
     exemplar = Exemplar(np.zeros((2, 2, 3), np.uint8))
     vocabulary = Vocabulary().changed_to([TargetClass("mug", exemplars=(exemplar,))])
-    with pytest.raises(VocabularyError, match="class 'mug' comes with example pictures"):
+    with pytest.raises(VocabularyError, match="class 'mug' comes with example images"):
         FakeSegmenter().encode(vocabulary)
 
 
 def test_labels_are_16_bits_wide_only_where_an_id_needs_them() -> None:
-    model, picture = FakeSegmenter(), stripes("red")
+    model, image = FakeSegmenter(), stripes("red")
     for highest_id, dtype in ((254, np.uint8), (256, np.uint16)):
         earlier = Vocabulary(ids_given={"old": highest_id - 1})
         vocabulary = earlier.changed_to([TargetClass("red mug")])
-        batch = Batch((picture,), vocabulary.thresholds(0.5))
+        batch = Batch((image,), vocabulary.thresholds(0.5))
         [result] = model.segment(batch, model.encode(vocabulary))
         assert result.label.dtype == dtype
         assert (result.label == highest_id).all()
@@ -115,12 +115,12 @@ def test_an_empty_vocabulary_finds_nothing() -> None:
     assert result.label.shape == (6, 4) and not result.label.any()
 
 
-def test_a_batch_is_answered_in_order_at_each_picture_s_own_size_and_depth() -> None:
+def test_a_batch_is_answered_in_order_at_each_image_s_own_size_and_depth() -> None:
     model = FakeSegmenter()
     vocabulary = Vocabulary().changed_to([TargetClass("red"), TargetClass("blue")])
     wide = stripes("blue").astype(np.uint16) * 257
-    pictures = (stripes("red"), stripes("blue", "red"), wide, wide.astype(">u2"))
-    results = model.segment(Batch(pictures, vocabulary.thresholds(0.5)), model.encode(vocabulary))
+    images = (stripes("red"), stripes("blue", "red"), wide, wide.astype(">u2"))
+    results = model.segment(Batch(images, vocabulary.thresholds(0.5)), model.encode(vocabulary))
     assert [one.label[0, ::4].tolist() for one in results] == [[1], [2, 1], [2], [2]]
 
 

@@ -106,8 +106,8 @@ def test_a_vocabulary_that_the_model_fails_on_never_comes_into_force(
     with pytest.raises(RuntimeError, match="out of memory"):
         model.change_vocabulary([TargetClass("blue")])
     assert model.vocabulary.names == ("red",)
-    picture = np.full((2, 2, 3), (255, 0, 0), np.uint8)
+    image = np.full((2, 2, 3), (255, 0, 0), np.uint8)
     assert model.segmenter is not None
     assert model.encoded is not None
-    batch = Batch((picture,), model.vocabulary.thresholds(0.5))
+    batch = Batch((image,), model.vocabulary.thresholds(0.5))
     assert (model.segmenter.segment(batch, model.encoded)[0].label == 1).all()

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis.extra import numpy as arrays
 
-from zs_seg_ros.bags.bag import Recording, shipped_recording
+from zs_seg_ros.bags.bag import Bag, shipped_bag
 from zs_seg_ros.errors import ImageError
 from zs_seg_ros.perception.projection import (
     FEWEST_POINTS,
@@ -31,8 +31,8 @@ SIZE = (480, 640)
 NEAR_M, FAR_M = 1.0, 1.5
 
 
-def thing_of(mask: np.ndarray, score: float = 0.5, track_id: int = 0) -> DetectedObject:
-    """mask: (H, W) bool of the whole picture."""
+def object_of(mask: np.ndarray, score: float = 0.5, track_id: int = 0) -> DetectedObject:
+    """mask: (H, W) bool of the whole image."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     top, left = int(rows[0]), int(columns[0])
     box = Box(left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top)
@@ -78,13 +78,13 @@ def true_size(mask: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
 
 
 def centre_of(mask: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
-    surface = surface_of(thing_of(mask), depth_m, CAMERA)
+    surface = surface_of(object_of(mask), depth_m, CAMERA)
     assert surface is not None
     return np.array(surface.centre)
 
 
 def size_of_surface(mask: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
-    surface = surface_of(thing_of(mask), depth_m, CAMERA)
+    surface = surface_of(object_of(mask), depth_m, CAMERA)
     assert surface is not None
     return np.array(surface.size)
 
@@ -111,7 +111,7 @@ class TestIntrinsics:
             ({"fx": -500.0}, "focal lengths of -500 and 480"),
             ({"fy": np.nan}, "focal lengths of 500 and nan"),
             ({"fx": np.inf}, "focal lengths of inf"),
-            ({"fx": 0.9, "fy": 0.9}, "in pixels"),  # for a picture that is 1 wide
+            ({"fx": 0.9, "fy": 0.9}, "in pixels"),  # for an image that is 1 wide
             ({"cx": np.nan}, "centre"),
             ({"cy": -np.inf}, "centre"),
             ({"width": 0, "height": 0}, "size of 0x0"),
@@ -172,16 +172,16 @@ class TestDepthInMetres:
 
 class TestSizes:
     @pytest.mark.parametrize(
-        ("picture_size", "depth_size", "camera_size", "reason"),
+        ("image_size", "depth_size", "camera_size", "reason"),
         [
-            ((480, 640), (240, 320), (480, 640), "depth image is 320x240, the picture 640x480"),
+            ((480, 640), (240, 320), (480, 640), "depth image is 320x240, the image 640x480"),
             ((480, 640), (480, 640), (240, 320), "camera_info is for 320x240"),
-            ((240, 320), (480, 640), (480, 640), "depth image is 640x480, the picture 320x240"),
+            ((240, 320), (480, 640), (480, 640), "depth image is 640x480, the image 320x240"),
         ],
     )
-    def test_the_one_that_does_not_fit_the_picture_is_named(
+    def test_the_one_that_does_not_fit_the_image_is_named(
         self,
-        picture_size: tuple[int, int],
+        image_size: tuple[int, int],
         depth_size: tuple[int, int],
         camera_size: tuple[int, int],
         reason: str,
@@ -189,11 +189,11 @@ class TestSizes:
         camera = replace(CAMERA, height=camera_size[0], width=camera_size[1])
         depth_m = np.ones(depth_size, np.float32)
         with pytest.raises(ImageError, match=reason):
-            check_sizes(picture_size, depth_m, camera)
-        picture = np.zeros((*picture_size, 3), np.uint8)
-        nothing = np.zeros(picture_size, np.uint8)
+            check_sizes(image_size, depth_m, camera)
+        image = np.zeros((*image_size, 3), np.uint8)
+        nothing = np.zeros(image_size, np.uint8)
         with pytest.raises(ImageError, match=reason):
-            cloud(picture, nothing, nothing, (), depth_m, camera)
+            cloud(image, nothing, nothing, (), depth_m, camera)
 
     def test_what_fits_is_accepted(self) -> None:
         check_sizes(SIZE, np.ones(SIZE, np.float32), CAMERA)
@@ -201,11 +201,11 @@ class TestSizes:
     def test_an_object_outside_of_the_depth_image_is_refused(self) -> None:
         small = replace(CAMERA, height=100, width=100)
         with pytest.raises(ImageError, match="outside of a depth image of 100x100"):
-            surface_of(thing_of(rectangle(90, 50, 20, 20)), np.ones((100, 100), np.float32), small)
+            surface_of(object_of(rectangle(90, 50, 20, 20)), np.ones((100, 100), np.float32), small)
 
     def test_depth_that_does_not_fit_camera_info_is_refused(self) -> None:
         with pytest.raises(ImageError, match="320x240"):
-            surface_of(thing_of(rectangle(9, 9, 20, 20)), np.ones((240, 320), np.float32), CAMERA)
+            surface_of(object_of(rectangle(9, 9, 20, 20)), np.ones((240, 320), np.float32), CAMERA)
 
 
 class TestSurface:
@@ -246,7 +246,7 @@ class TestSurface:
         depth_m = (1 + 0.005 * (np.indices(SIZE)[0] - 200)).astype(np.float32)
         assert size_of_surface(mask, depth_m)[2] == pytest.approx(1.0, abs=0.02)
 
-    def test_of_something_that_fills_a_large_picture(self) -> None:
+    def test_of_something_that_fills_a_large_image(self) -> None:
         """Not every pixel is used; none of the places is shifted by that."""
         mask = rectangle(0, 0, 640, 480)
         depth_m = np.ones(SIZE, np.float32)
@@ -262,7 +262,7 @@ class TestSurface:
     def test_a_mask_may_be_a_view(self) -> None:
         mask = disc(300, 200, 25)
         depth_m = depth_with(mask)
-        thing = thing_of(mask)
+        thing = object_of(mask)
         view = np.asfortranarray(np.flipud(thing.mask))[::-1]
         assert not view.flags.c_contiguous
         assert surface_of(replace(thing, mask=view), depth_m, CAMERA) == surface_of(
@@ -317,18 +317,18 @@ class TestSurfaceUnderBadConditions:
 
     def test_without_depth_there_is_none(self) -> None:
         mask = disc(300, 200, 20)
-        assert surface_of(thing_of(mask), np.full(SIZE, np.nan, np.float32), CAMERA) is None
+        assert surface_of(object_of(mask), np.full(SIZE, np.nan, np.float32), CAMERA) is None
 
     def test_a_thing_of_glass_has_none_though_its_rim_shows_the_wall(self) -> None:
         mask = disc(300, 200, 20)
         depth_m = depth_with(mask)
         depth_m[mask] = np.nan
-        assert surface_of(thing_of(grown(mask, 2)), depth_m, CAMERA) is None
+        assert surface_of(object_of(grown(mask, 2)), depth_m, CAMERA) is None
 
     @pytest.mark.parametrize("count", range(1, FEWEST_POINTS + 3))
     def test_it_takes_some_points(self, count: int) -> None:
         mask = rectangle(300, 200, count, 1)
-        surface = surface_of(thing_of(mask), depth_with(mask), CAMERA)
+        surface = surface_of(object_of(mask), depth_with(mask), CAMERA)
         assert (surface is not None) == (count >= FEWEST_POINTS)
 
     @given(
@@ -340,7 +340,7 @@ class TestSurfaceUnderBadConditions:
     ) -> None:
         camera = Intrinsics(20.0, 20.0, 7.0, 6.0, width=15, height=12)
         depth_m = depth_in_metres(values)
-        surface = surface_of(thing_of(mask), depth_m, camera)
+        surface = surface_of(object_of(mask), depth_m, camera)
         points = points_of(depth_m, camera)[mask & np.isfinite(depth_m)]
         if surface is None:
             return
@@ -357,8 +357,8 @@ def test_on_the_shipped_recording_positions_are_within_a_centimetre_of_the_truth
     """With the true masks, grown by 2 pixels over whatever is beside the things."""
     topics = "/camera/camera_info", "/camera/depth/image_raw", "/camera/ground_truth/instance"
     errors = []
-    with Recording(shipped_recording()) as recording:
-        moments = zip(*(recording.messages([topic]) for topic in topics), strict=True)
+    with Bag(shipped_bag()) as bag:
+        moments = zip(*(bag.messages([topic]) for topic in topics), strict=True)
         for moment in islice(moments, 0, None, 24):
             info, depth, instance = (message.content for message in moment)
             camera = Intrinsics.from_matrix(info.k, info.height, info.width)
@@ -366,7 +366,7 @@ def test_on_the_shipped_recording_positions_are_within_a_centimetre_of_the_truth
             instances = instance.data.reshape(instance.height, instance.width)
             for number in np.unique(instances[instances > 0]):
                 mask = instances == number
-                surface = surface_of(thing_of(grown(mask, 2)), depth_m, camera)
+                surface = surface_of(object_of(grown(mask, 2)), depth_m, camera)
                 if surface is not None:
                     truth = points_of(depth_m, camera)[mask].mean(axis=0)
                     errors.append(float(np.linalg.norm(surface.centre - truth)))
@@ -384,14 +384,14 @@ def colours(cloud_of_them: np.ndarray) -> list[int]:
 
 
 class TestCloud:
-    picture = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) + 100
+    image = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) + 100
     label = np.array([[0, 1, 2], [300, 0, 65534]], np.uint16)
     confidence = np.array([[0, 255, 51], [1, 0, 128]], np.uint8)
     depth_m = np.array([[1, 2, np.nan], [0.5, np.nan, 3]], np.float32)
     camera = small_camera(2, 3)
 
     def cloud(self, *objects: DetectedObject) -> np.ndarray:
-        return cloud(self.picture, self.label, self.confidence, objects, self.depth_m, self.camera)
+        return cloud(self.image, self.label, self.confidence, objects, self.depth_m, self.camera)
 
     def test_the_bytes_are_those_of_the_message(self) -> None:
         """Read the way a PointCloud2 is read: by offsets and point_step, without numpy."""
@@ -443,13 +443,13 @@ class TestCloud:
     def test_colours_are_packed_as_pcl_does(
         self, as_view: Callable[[np.ndarray], np.ndarray]
     ) -> None:
-        view = as_view(self.picture)
+        view = as_view(self.image)
         view.flags.writeable = False
         points = cloud(view, self.label, self.confidence, (), self.depth_m, self.camera)
-        r, g, b = self.picture.reshape(-1, 3).astype(int).T
+        r, g, b = self.image.reshape(-1, 3).astype(int).T
         assert colours(points) == (r << 16 | g << 8 | b).tolist()
 
-    def test_a_grey_picture_has_grey_points(self) -> None:
+    def test_a_grey_image_has_grey_points(self) -> None:
         grey = np.broadcast_to(np.array([[[7], [8], [9]]] * 2, np.uint8), (2, 3, 3))
         points = cloud(grey, self.label, self.confidence, (), self.depth_m, self.camera)
         assert colours(points) == [0x070707, 0x080808, 0x090909] * 2
@@ -465,14 +465,14 @@ class TestCloud:
         assert not self.cloud()["track_id"].any()
 
     def test_inputs_are_left_alone(self) -> None:
-        before = self.picture.copy(), self.label.copy(), self.depth_m.copy()
+        before = self.image.copy(), self.label.copy(), self.depth_m.copy()
         self.cloud(DetectedObject(1, 0.4, Box(0, 0, 3, 2), np.ones((2, 3), bool), 22))
-        assert np.array_equal(before[0], self.picture) and np.array_equal(before[1], self.label)
+        assert np.array_equal(before[0], self.image) and np.array_equal(before[1], self.label)
         assert np.array_equal(before[2], self.depth_m, equal_nan=True)
 
     def test_a_label_of_another_size_is_refused(self) -> None:
         with pytest.raises(ValueError, match="differ in size"):
-            cloud(self.picture, self.label.T, self.confidence, (), self.depth_m, self.camera)
+            cloud(self.image, self.label.T, self.confidence, (), self.depth_m, self.camera)
 
     def test_the_points_of_an_object_surround_its_position(self) -> None:
         mask, depth_m = sphere((0.1, -0.1, 0.9), radius=0.06)

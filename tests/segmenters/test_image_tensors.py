@@ -1,4 +1,4 @@
-"""Uploading and resizing give the same for every way in which a picture can lie in memory."""
+"""Uploading and resizing give the same for every way in which an image can lie in memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from zs_seg_ros.segmenters.shared.image_tensors import prepare, upload
-from zs_seg_ros.types import Picture
+from zs_seg_ros.types import RgbImage
 
 # pytest undoes the filter that the module itself sets.
 pytestmark = pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
@@ -67,7 +67,7 @@ VIEWS: dict[str, Callable[[Pixels], Pixels]] = {
 }
 
 
-def random_picture(dtype: type, height: int = 7, width: int = 5) -> Pixels:
+def random_image(dtype: type, height: int = 7, width: int = 5) -> Pixels:
     random = np.random.default_rng(3)
     return random.integers(0, np.iinfo(dtype).max, (height, width, 3), dtype, endpoint=True)
 
@@ -75,12 +75,12 @@ def random_picture(dtype: type, height: int = 7, width: int = 5) -> Pixels:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS.keys())
 def test_every_view_is_uploaded_as_its_plain_copy(
-    view: Callable[[Pixels], Picture], dtype: type
+    view: Callable[[Pixels], RgbImage], dtype: type
 ) -> None:
-    rgb = random_picture(dtype)
-    picture = view(rgb)
-    assert np.array_equal(picture, rgb), "the view itself"
-    tensor = upload(picture, CPU)
+    rgb = random_image(dtype)
+    image = view(rgb)
+    assert np.array_equal(image, rgb), "the view itself"
+    tensor = upload(image, CPU)
     assert tensor.shape == (3, 7, 5)
     assert np.array_equal(tensor.permute(1, 2, 0).numpy(), rgb)
 
@@ -88,63 +88,63 @@ def test_every_view_is_uploaded_as_its_plain_copy(
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS.keys())
 def test_every_view_is_prepared_as_its_plain_copy(
-    view: Callable[[Pixels], Picture], dtype: type
+    view: Callable[[Pixels], RgbImage], dtype: type
 ) -> None:
-    rgb = random_picture(dtype, 20, 30)
+    rgb = random_image(dtype, 20, 30)
     mean, std = torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.2, 0.3, 0.4])
     expected = prepare([rgb.copy()], (10, 12), mean, std)
     assert torch.equal(prepare([view(rgb)], (10, 12), mean, std), expected)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_grey_picture_spread_over_three_channels_needs_no_copy_of_its_own(dtype: type) -> None:
-    grey = random_picture(dtype)[..., 0]
+def test_a_grey_image_spread_over_three_channels_needs_no_copy_of_its_own(dtype: type) -> None:
+    grey = random_image(dtype)[..., 0]
     tensor = upload(np.broadcast_to(grey[..., None], (7, 5, 3)), CPU)
     assert all(np.array_equal(channel, grey) for channel in tensor.numpy())
 
 
 def test_uploading_a_message_s_bytes_copies_nothing() -> None:
-    picture = read_only(random_picture(np.uint8))
-    assert upload(picture, CPU).data_ptr() == picture.ctypes.data
+    image = read_only(random_image(np.uint8))
+    assert upload(image, CPU).data_ptr() == image.ctypes.data
 
 
-def prepared_as_shares(picture: Picture, size: tuple[int, int]) -> NDArray[np.float32]:
+def prepared_as_shares(image: RgbImage, size: tuple[int, int]) -> NDArray[np.float32]:
     """(h, w, 3) in 0..1: prepared, without normalisation."""
-    tensor = prepare([picture], size, torch.zeros(3), torch.ones(3))
+    tensor = prepare([image], size, torch.zeros(3), torch.ones(3))
     shares: NDArray[np.float32] = tensor[0].permute(1, 2, 0).numpy()
     return shares
 
 
 @pytest.mark.parametrize("size", [(352, 352), (60, 80), (240, 160), (13, 300), (480, 640), (1, 1)])
 def test_resizing_is_pillows_bilinear_within_one_and_a_half_steps(size: tuple[int, int]) -> None:
-    picture = random_picture(np.uint8, 240, 320)
-    picture[60:180, 80:240] = (250, 10, 128)  # edges, beside the noise
-    pillow = Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR)
-    difference = np.abs(prepared_as_shares(picture, size) - np.asarray(pillow) / 255.0)
+    image = random_image(np.uint8, 240, 320)
+    image[60:180, 80:240] = (250, 10, 128)  # edges, beside the noise
+    pillow = Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR)
+    difference = np.abs(prepared_as_shares(image, size) - np.asarray(pillow) / 255.0)
     assert difference.max() <= 1.5 / 255
 
 
 def test_16_bits_are_resized_like_8_over_their_full_range() -> None:
-    picture = random_picture(np.uint8, 24, 32)
-    shares = prepared_as_shares(picture, (12, 16))
-    wide = prepared_as_shares(picture.astype(np.uint16) * 257, (12, 16))
+    image = random_image(np.uint8, 24, 32)
+    shares = prepared_as_shares(image, (12, 16))
+    wide = prepared_as_shares(image.astype(np.uint16) * 257, (12, 16))
     assert np.abs(shares - wide).max() <= 1 / 255
     white = prepared_as_shares(np.full((4, 4, 3), 65535, np.uint16), (2, 2))
     assert np.abs(white - 1).max() < 1e-6
 
 
-def test_a_picture_of_the_right_size_is_not_touched() -> None:
-    picture = random_picture(np.uint8)
-    assert np.array_equal(prepared_as_shares(picture, (7, 5)), picture.astype(np.float32) / 255)
+def test_an_image_of_the_right_size_is_not_touched() -> None:
+    image = random_image(np.uint8)
+    assert np.array_equal(prepared_as_shares(image, (7, 5)), image.astype(np.float32) / 255)
 
 
-def test_pictures_of_different_sizes_and_types_become_one_normalised_batch() -> None:
-    pictures = [
+def test_images_of_different_sizes_and_types_become_one_normalised_batch() -> None:
+    images = [
         np.full((6, 9, 3), (0, 51, 255), np.uint8),
         np.full((11, 4, 3), (0, 51 * 257, 65535), np.uint16),
     ]
     mean, std = torch.tensor([0.5, 0.2, 0.0]), torch.tensor([0.5, 0.1, 0.25])
-    batch = prepare(pictures, (5, 8), mean, std, torch.float64)
+    batch = prepare(images, (5, 8), mean, std, torch.float64)
     assert batch.shape == (2, 3, 5, 8) and batch.dtype == torch.float64
     expected = torch.tensor([-1.0, 0.0, 4.0], dtype=torch.float64)[None, :, None, None]
     assert (batch - expected).abs().max() < 1e-5

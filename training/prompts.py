@@ -22,15 +22,15 @@ UNKNOWN_WORD = "?unknown?"
 
 
 @dataclass(frozen=True)
-class PhraseBatch:
+class PromptBatch:
     """Phrases (K) and what is known of them; column 0 is the background, then `ALL_PAIRS`.
 
     matches: (K, 1 + pairs) bool, which pairs a phrase describes.
-    judged: (K, 1 + pairs) bool, on which pairs the model is corrected. No training picture shows a red duck;
+    judged: (K, 1 + pairs) bool, on which pairs the model is corrected. No training image shows a red duck;
         a model that is corrected on red things for "duck" learns that what is red is no duck.
     """
 
-    phrases: tuple[str, ...]
+    prompts: tuple[str, ...]
     matches: NDArray[np.bool_]
     judged: NDArray[np.bool_]
 
@@ -54,14 +54,14 @@ def colour_and_kind(colour: str, kind: str, rng: np.random.Generator) -> str:
     return _decorate([_pick(COLOUR_SYNONYMS[colour], rng), kind_words], rng)
 
 
-def sample_phrases(rng: np.random.Generator) -> PhraseBatch:
+def sample_prompts(rng: np.random.Generator) -> PromptBatch:
     """All phrases of one training step: every pair that may be seen, every kind, every colour, and nonsense."""
-    phrases: list[str] = []
+    prompts: list[str] = []
     matches: list[NDArray[np.bool_]] = []
     judged: list[NDArray[np.bool_]] = []
 
-    def add(phrase: str, colour: str | None, kind: str | None) -> None:
-        phrases.append(phrase)
+    def add(prompt: str, colour: str | None, kind: str | None) -> None:
+        prompts.append(prompt)
         matches.append(_matches(colour, kind))
         judged.append(_judged(colour, kind))
 
@@ -75,7 +75,7 @@ def sample_phrases(rng: np.random.Generator) -> PhraseBatch:
     add(UNKNOWN_WORD, None, None)
     for colour in rng.choice(COLOURS, 3, replace=False):
         add(_decorate([str(colour), UNKNOWN_WORD], rng), None, None)
-    return PhraseBatch(tuple(phrases), np.stack(matches), np.stack(judged))
+    return PromptBatch(tuple(prompts), np.stack(matches), np.stack(judged))
 
 
 def _matches(colour: str | None, kind: str | None) -> NDArray[np.bool_]:

@@ -6,22 +6,22 @@ from collections.abc import Sequence
 
 import pytest
 
-from zs_seg_ros.segmenters.shared.prompt_cache import PhraseCache
+from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 
 
 class Encoder:
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
 
-    def __call__(self, phrases: Sequence[str]) -> list[str]:
-        self.calls.append(list(phrases))
-        if "bad" in phrases:
+    def __call__(self, prompts: Sequence[str]) -> list[str]:
+        self.calls.append(list(prompts))
+        if "bad" in prompts:
             raise ValueError("bad")
-        return [phrase.upper() for phrase in phrases]
+        return [prompt.upper() for prompt in prompts]
 
 
 def test_only_what_is_new_is_encoded_and_the_order_is_kept() -> None:
-    cache, encoder = PhraseCache[str, str](), Encoder()
+    cache, encoder = PromptCache[str, str](), Encoder()
     assert cache.get(["duck", "mug", "duck"], encoder) == ["DUCK", "MUG", "DUCK"]
     assert cache.get(["car", "duck"], encoder) == ["CAR", "DUCK"]
     assert cache.get(["mug"], encoder) == ["MUG"]
@@ -29,7 +29,7 @@ def test_only_what_is_new_is_encoded_and_the_order_is_kept() -> None:
 
 
 def test_a_failure_leaves_what_there_was() -> None:
-    cache, encoder = PhraseCache[str, str](), Encoder()
+    cache, encoder = PromptCache[str, str](), Encoder()
     cache.get(["duck"], encoder)
     with pytest.raises(ValueError, match="bad"):
         cache.get(["duck", "bad"], encoder)
@@ -38,9 +38,9 @@ def test_a_failure_leaves_what_there_was() -> None:
 
 
 def test_it_does_not_grow_for_ever() -> None:
-    cache, encoder = PhraseCache[str, str](most=3), Encoder()
-    for phrase in "abcd":
-        cache.get([phrase, "a"], encoder)
+    cache, encoder = PromptCache[str, str](most=3), Encoder()
+    for prompt in "abcd":
+        cache.get([prompt, "a"], encoder)
     assert cache.get(["a", "d"], encoder) == ["A", "D"]
     assert len(encoder.calls) == 4
     cache.get(["b"], encoder)
@@ -48,4 +48,4 @@ def test_it_does_not_grow_for_ever() -> None:
 
 
 def test_more_phrases_than_it_keeps_are_all_answered() -> None:
-    assert PhraseCache[str, str](most=2).get(list("abcde"), Encoder()) == list("ABCDE")
+    assert PromptCache[str, str](most=2).get(list("abcde"), Encoder()) == list("ABCDE")

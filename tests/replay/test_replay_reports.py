@@ -24,7 +24,7 @@ from zs_seg_ros.replay.report_images import (
     MISSING_RGB,
     OTHER_RGB,
     difference,
-    side_by_side,
+    per_image_threads,
 )
 from zs_seg_ros.replay.report_junit import write_junit
 from zs_seg_ros.replay.report_text import text_report
@@ -87,7 +87,7 @@ def test_the_page_holds_everything_in_itself_whatever_classes_are_called(differs
 def test_the_page_says_the_verdict_first() -> None:
     page = html_report(report(differs=True))
     assert page.index("Different results") < page.index("<table>") < page.index("<figure>")
-    assert "camera, picture 3, stamp 1.000000005" in page
+    assert "camera, image 3, stamp 1.000000005" in page
 
 
 def test_junit_has_a_case_for_each_class_and_each_check(tmp_path: Path) -> None:
@@ -129,12 +129,12 @@ def test_the_difference_tells_missing_from_new_from_another_class() -> None:
 
 
 @pytest.mark.parametrize(("side", "drawn_side"), [(40, 40), (1600, 640)])
-def test_pictures_stand_side_by_side_and_large_ones_are_made_smaller(
+def test_images_stand_side_by_side_and_large_ones_are_made_smaller(
     side: int, drawn_side: int
 ) -> None:
     label = np.zeros((side, side), np.uint16)
     result = FrameResult("camera", 0, 0, label)
-    drawn = side_by_side(np.zeros((side, side, 3), np.uint16), result, result, ("duck",))
+    drawn = per_image_threads(np.zeros((side, side, 3), np.uint16), result, result, ("duck",))
     assert drawn.shape == (drawn_side, 4 * drawn_side + 3 * 4, 3)
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
-from zs_seg_ros.bags.bag import RecordedMessage, Recording, offered_qos
+from zs_seg_ros.bags.bag import Bag, BagMessage, offered_qos
 from zs_seg_ros.bags.playback import Playback, PlaybackOptions
-from zs_seg_ros.errors import RecordingError
+from zs_seg_ros.errors import BagError
 from zs_seg_ros.testing.bags import write_recording
 
 TIMEOUT_S = 30.0
@@ -45,8 +45,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def recording(folder: Path) -> Iterator[Recording]:
-    with Recording(folder) as opened:
+def bag(folder: Path) -> Iterator[Bag]:
+    with Bag(folder) as opened:
         yield opened
 
 
@@ -55,7 +55,7 @@ class Player:
 
     def __init__(
         self,
-        recording: Recording,
+        bag: Bag,
         options: PlaybackOptions,
         slow_at: Callable[[str], float] = lambda _: 0.0,
     ) -> None:
@@ -66,7 +66,7 @@ class Player:
         self.error: Exception | None = None
         self._slow_at = slow_at
         self.playback = Playback(
-            recording, options, self._publish, self.times_ns.append, self.late_s.append
+            bag, options, self._publish, self.times_ns.append, self.late_s.append
         )
         self._thread = threading.Thread(target=self._run)
 
@@ -82,10 +82,10 @@ class Player:
     def _run(self) -> None:
         try:
             self.playback.run()
-        except RecordingError as error:
+        except BagError as error:
             self.error = error
 
-    def _publish(self, message: RecordedMessage) -> None:
+    def _publish(self, message: BagMessage) -> None:
         self.texts.append(message.content.data)
         self.arrivals.append(time.monotonic())
         time.sleep(self._slow_at(self.texts[-1]))
@@ -105,8 +105,8 @@ def counts(player: Player) -> list[int]:
     return [int(text) for text in player.texts if text.isdigit()]
 
 
-def played(recording: Recording, options: PlaybackOptions) -> Player:
-    with Player(recording, options) as player:
+def played(bag: Bag, options: PlaybackOptions) -> Player:
+    with Player(bag, options) as player:
         player.wait_for_end()
     assert player.error is None
     return player
@@ -134,36 +134,36 @@ def test_every_message_is_published_once_and_in_order(
     tmp_path: Path, storage: StoragePlugin, compression: CompressionMode
 ) -> None:
     written(tmp_path / "bag", storage=storage, compression=compression)
-    with Recording(tmp_path / "bag") as recording:
-        assert played(recording, replace(EVERYTHING, rate=10.0)).texts == in_order()
+    with Bag(tmp_path / "bag") as bag:
+        assert played(bag, replace(EVERYTHING, rate=10.0)).texts == in_order()
 
 
-def test_no_message_comes_before_its_time(recording: Recording) -> None:
-    player = played(recording, replace(EVERYTHING, topics=("/count",), rate=2.0))
+def test_no_message_comes_before_its_time(bag: Bag) -> None:
+    player = played(bag, replace(EVERYTHING, topics=("/count",), rate=2.0))
     for number, arrival in enumerate(player.arrivals):
         assert arrival - player.arrivals[0] > (number * STEP_NS / 2) / 1e9 - 0.05
 
 
-def test_only_the_chosen_topics_are_published(recording: Recording) -> None:
-    player = played(recording, replace(EVERYTHING, topics=("/count",), rate=50.0))
+def test_only_the_chosen_topics_are_published(bag: Bag) -> None:
+    player = played(bag, replace(EVERYTHING, topics=("/count",), rate=50.0))
     assert player.texts == [str(number) for number in range(COUNT)]
 
 
-def test_what_was_latched_before_the_start_comes_first(recording: Recording) -> None:
+def test_what_was_latched_before_the_start_comes_first(bag: Bag) -> None:
     """The last two states, because the publisher had a depth of two."""
     options = replace(EVERYTHING, start_offset_s=0.255, duration_s=0.03, rate=10.0)
-    assert played(recording, options).texts == ["state 10", "state 20", "26", "27", "28"]
+    assert played(bag, options).texts == ["state 10", "state 20", "26", "27", "28"]
 
 
-def test_it_loops_from_the_start_offset(recording: Recording) -> None:
+def test_it_loops_from_the_start_offset(bag: Bag) -> None:
     options = replace(EVERYTHING, topics=("/count",), start_offset_s=0.45, loop=True, rate=20.0)
-    with Player(recording, options) as player:
+    with Player(bag, options) as player:
         player.wait_for(lambda: len(player.texts) >= 12)
     assert counts(player)[:12] == [45, 46, 47, 48, 49] * 2 + [45, 46]
 
 
-def test_the_clock_advances_with_the_messages_and_goes_back_on_loop(recording: Recording) -> None:
-    with Player(recording, replace(EVERYTHING, loop=True, rate=5.0, clock_hz=500.0)) as player:
+def test_the_clock_advances_with_the_messages_and_goes_back_on_loop(bag: Bag) -> None:
+    with Player(bag, replace(EVERYTHING, loop=True, rate=5.0, clock_hz=500.0)) as player:
         player.wait_for(lambda: len(counts(player)) > 2 * COUNT)
     times = player.times_ns
     end_ns = START_NS + COUNT * STEP_NS
@@ -174,8 +174,8 @@ def test_the_clock_advances_with_the_messages_and_goes_back_on_loop(recording: R
     assert len(set(times)) > 20
 
 
-def test_in_pause_the_clock_stands_still_and_is_told_all_the_same(recording: Recording) -> None:
-    with Player(recording, replace(EVERYTHING, clock_hz=200.0)) as player:
+def test_in_pause_the_clock_stands_still_and_is_told_all_the_same(bag: Bag) -> None:
+    with Player(bag, replace(EVERYTHING, clock_hz=200.0)) as player:
         player.wait_for(lambda: len(player.texts) >= 5)
         player.playback.pause()
         assert player.playback.paused
@@ -189,10 +189,8 @@ def test_in_pause_the_clock_stands_still_and_is_told_all_the_same(recording: Rec
     assert player.late_s == []
 
 
-def test_steps_publish_one_message_each_and_only_in_pause(recording: Recording) -> None:
-    with Player(
-        recording, replace(EVERYTHING, topics=("/count",), paused=True, clock_hz=10.0)
-    ) as player:
+def test_steps_publish_one_message_each_and_only_in_pause(bag: Bag) -> None:
+    with Player(bag, replace(EVERYTHING, topics=("/count",), paused=True, clock_hz=10.0)) as player:
         assert player.playback.play_next() == 1
         assert player.playback.play_next() == 1
         assert player.texts == ["0", "1"]
@@ -211,8 +209,8 @@ def test_steps_publish_one_message_each_and_only_in_pause(recording: Recording) 
     assert player.texts == [str(number) for number in range(COUNT)]
 
 
-def test_seeking_goes_there_with_what_was_latched_by_then(recording: Recording) -> None:
-    with Player(recording, replace(EVERYTHING, paused=True)) as player:
+def test_seeking_goes_there_with_what_was_latched_by_then(bag: Bag) -> None:
+    with Player(bag, replace(EVERYTHING, paused=True)) as player:
         assert player.playback.play_next(0) == len(in_order())
         player.texts.clear()
         assert player.playback.seek(START_NS + 35 * STEP_NS)
@@ -223,8 +221,8 @@ def test_seeking_goes_there_with_what_was_latched_by_then(recording: Recording) 
         assert not player.playback.seek(START_NS + COUNT * STEP_NS)
 
 
-def test_there_is_no_seeking_before_the_start(recording: Recording) -> None:
-    with Player(recording, replace(EVERYTHING, delay_s=600.0)) as player:
+def test_there_is_no_seeking_before_the_start(bag: Bag) -> None:
+    with Player(bag, replace(EVERYTHING, delay_s=600.0)) as player:
         assert not player.playback.seek(START_NS + STEP_NS)
     assert player.texts == []
 
@@ -232,14 +230,14 @@ def test_there_is_no_seeking_before_the_start(recording: Recording) -> None:
 def test_a_loop_of_one_message_does_not_flood_its_topic(tmp_path: Path) -> None:
     write_recording(tmp_path / "bag", [(START_NS, "/text", "once")])
     options = PlaybackOptions(("/text",), loop=True)
-    with Recording(tmp_path / "bag") as recording, Player(recording, options) as player:
+    with Bag(tmp_path / "bag") as bag, Player(bag, options) as player:
         player.wait_for(lambda: len(player.texts) >= 4)
     assert player.arrivals[3] - player.arrivals[0] > 0.1
 
 
-def test_a_change_of_rate_takes_effect_at_once(recording: Recording) -> None:
+def test_a_change_of_rate_takes_effect_at_once(bag: Bag) -> None:
     """At the rate of the start it would take more than an hour."""
-    with Player(recording, replace(EVERYTHING, rate=0.0001)) as player:
+    with Player(bag, replace(EVERYTHING, rate=0.0001)) as player:
         player.wait_for(lambda: len(player.texts) >= 1)
         player.playback.set_rate(50.0)
         assert player.playback.rate == 50.0
@@ -248,10 +246,10 @@ def test_a_change_of_rate_takes_effect_at_once(recording: Recording) -> None:
     assert player.late_s == []
 
 
-def test_after_a_stall_messages_keep_their_distances(recording: Recording) -> None:
+def test_after_a_stall_messages_keep_their_distances(bag: Bag) -> None:
     """The clock waits for them, too, and never goes back."""
     options = replace(EVERYTHING, topics=("/count",), clock_hz=200.0)
-    with Player(recording, options, lambda text: 0.5 if text == "10" else 0.0) as player:
+    with Player(bag, options, lambda text: 0.5 if text == "10" else 0.0) as player:
         player.wait_for_end()
     assert counts(player) == list(range(COUNT))
     assert len(player.late_s) >= 1
@@ -260,13 +258,13 @@ def test_after_a_stall_messages_keep_their_distances(recording: Recording) -> No
     assert player.times_ns == sorted(player.times_ns)
 
 
-def test_a_request_after_the_end_returns(recording: Recording) -> None:
-    player = played(recording, replace(EVERYTHING, rate=100.0))
+def test_a_request_after_the_end_returns(bag: Bag) -> None:
+    player = played(bag, replace(EVERYTHING, rate=100.0))
     player.playback.pause()
     assert player.playback.play_next() == 0
 
 
-def test_it_waits_until_it_may_start_and_for_the_delay(recording: Recording) -> None:
+def test_it_waits_until_it_may_start_and_for_the_delay(bag: Bag) -> None:
     told: list[int] = []
     published: list[str] = []
     asked: list[int] = []
@@ -276,7 +274,7 @@ def test_it_waits_until_it_may_start_and_for_the_delay(recording: Recording) -> 
         return len(asked) > 3
 
     playback = Playback(
-        recording,
+        bag,
         replace(EVERYTHING, rate=100.0, delay_s=0.3, clock_hz=100.0),
         lambda message: published.append(message.topic.name),
         lambda time_ns: told.append(time_ns) if not published else None,
@@ -295,11 +293,9 @@ def test_it_waits_until_it_may_start_and_for_the_delay(recording: Recording) -> 
         (replace(EVERYTHING, start_offset_s=100.0), "lasts 0.490 s, and 100 s of it are to be"),
     ],
 )
-def test_nothing_to_play_is_one_sentence(
-    recording: Recording, options: PlaybackOptions, reason: str
-) -> None:
-    with pytest.raises(RecordingError, match=reason):
-        Playback(recording, options, lambda message: None)
+def test_nothing_to_play_is_one_sentence(bag: Bag, options: PlaybackOptions, reason: str) -> None:
+    with pytest.raises(BagError, match=reason):
+        Playback(bag, options, lambda message: None)
 
 
 def test_damage_inside_ends_it_with_the_reason(tmp_path: Path) -> None:
@@ -310,8 +306,8 @@ def test_damage_inside_ends_it_with_the_reason(tmp_path: Path) -> None:
     data[len(data) // 10 : len(data) // 5] = bytes(len(data) // 5 - len(data) // 10)
     file.write_bytes(data)
     with (
-        Recording(folder) as recording,
-        Player(recording, replace(EVERYTHING, rate=100.0)) as player,
+        Bag(folder) as bag,
+        Player(bag, replace(EVERYTHING, rate=100.0)) as player,
     ):
         player.wait_for_end()
     assert "is damaged" in str(player.error)

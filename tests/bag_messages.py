@@ -28,7 +28,9 @@ def header(time_ns: int, frame_id: str = "optical") -> Any:
     return new("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id)
 
 
-def image(pixels: NDArray[Any], time_ns: int, encoding: str = "rgb8", **changes: Any) -> Any:
+def image_message(
+    pixels: NDArray[Any], time_ns: int, encoding: str = "rgb8", **changes: Any
+) -> Any:
     fields: dict[str, Any] = {
         "header": header(time_ns),
         "height": pixels.shape[0],
@@ -84,7 +86,7 @@ def camera_info(time_ns: int) -> Any:
 
 
 @dataclass
-class Bag:
+class BagWriter:
     """A recording in the making."""
 
     folder: Path
@@ -93,7 +95,7 @@ class Bag:
     def __post_init__(self) -> None:
         self._connections: dict[str, Connection] = {}
 
-    def __enter__(self) -> Bag:
+    def __enter__(self) -> BagWriter:
         self._writer = Writer(self.folder, version=8, storage_plugin=self.storage)
         self._writer.open()
         return self

@@ -122,10 +122,10 @@ def test_a_threshold_of_0_means_the_default() -> None:
     assert thresholds.tolist() == [0.75, 0.25]
 
 
-def test_the_name_is_the_phrase_unless_there_are_prompts_or_pictures() -> None:
-    assert TargetClass("mug").phrases == ("mug",)
-    assert TargetClass("mug", ("cup", "beaker")).phrases == ("cup", "beaker")
-    assert TargetClass("mug", exemplars=(EXEMPLAR,)).phrases == ()
+def test_the_name_is_the_phrase_unless_there_are_prompts_or_images() -> None:
+    assert TargetClass("mug").effective_prompts == ("mug",)
+    assert TargetClass("mug", ("cup", "beaker")).effective_prompts == ("cup", "beaker")
+    assert TargetClass("mug", exemplars=(EXEMPLAR,)).effective_prompts == ()
 
 
 def test_a_vocabulary_cannot_be_changed_in_place() -> None:

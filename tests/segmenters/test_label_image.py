@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from zs_seg_ros import Segmentation
-from zs_seg_ros.segmenters.shared.label_image import _most_certain, best_of_phrases, decode
-from zs_seg_ros.segmenters.shared.label_layers import _layers, _region, most_certain
+from zs_seg_ros.segmenters.shared.label_image import _argmax, decode, max_over_prompts
+from zs_seg_ros.segmenters.shared.label_layers import _layers, _region, argmax_over_classes
 
 TOO_CLOSE = 1e-3
 """Logits nearer than this to each other or to a limit may go either way in float32."""
@@ -100,8 +100,8 @@ def test_each_pixel_gets_the_most_certain_class_that_reaches_its_threshold(case:
     candidates = np.concatenate([np.full((1, *case.size), -1e9), reaching(case)])
     winner = candidates.argmax(axis=0)
     expected_label = np.array([0, *case.ids])[winner]
-    certainty = 1 / (1 + np.exp(-candidates.max(axis=0).clip(-50)))
-    expected_confidence = np.where(winner > 0, np.rint(certainty * 255).clip(1), 0)
+    confidence = 1 / (1 + np.exp(-candidates.max(axis=0).clip(-50)))
+    expected_confidence = np.where(winner > 0, np.rint(confidence * 255).clip(1), 0)
     clear = clear_pixels(case)
     assert (found.label == expected_label)[clear].all()
     difference = np.abs(found.confidence.astype(int) - expected_confidence)[clear]
@@ -164,9 +164,9 @@ def test_one_broken_pixel_costs_only_its_surroundings(broken: float) -> None:
 def test_the_way_for_gpus_gives_what_the_way_for_cpus_gives(case: Case) -> None:
     logits = torch.from_numpy(case.logits)
     limits = torch.from_numpy(case.thresholds).logit()
-    best, winner = _most_certain(logits, limits, case.size)
+    best, winner = _argmax(logits, limits, case.size)
     channels = range(1, len(case.ids) + 1)
-    winner_on_cpu, best_on_cpu = most_certain(
+    winner_on_cpu, best_on_cpu = argmax_over_classes(
         case.logits, limits.tolist(), case.size, channels, np.dtype(np.uint8)
     )
     same = clear_pixels(case)
@@ -251,18 +251,18 @@ def test_the_logits_given_stay_as_they_are() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 12), st.integers(0, 12), st.integers(0, 2**32 - 1))
-def test_a_class_is_as_certain_as_its_best_phrase(classes: int, phrases: int, seed: int) -> None:
+def test_a_class_is_as_certain_as_its_best_phrase(classes: int, prompts: int, seed: int) -> None:
     random = np.random.default_rng(seed)
-    logits = random.normal(0, 3, (phrases, 2, 3)).astype(np.float32)
-    class_of_phrase = random.integers(0, classes, phrases).tolist()
+    logits = random.normal(0, 3, (prompts, 2, 3)).astype(np.float32)
+    class_of_prompt = random.integers(0, classes, prompts).tolist()
     expected = np.full((classes, 2, 3), -np.inf, np.float32)
-    for index, channel in zip(class_of_phrase, logits, strict=True):
+    for index, channel in zip(class_of_prompt, logits, strict=True):
         expected[index] = np.maximum(expected[index], channel)
-    best = best_of_phrases(torch.from_numpy(logits), class_of_phrase, classes)
+    best = max_over_prompts(torch.from_numpy(logits), class_of_prompt, classes)
     assert np.array_equal(best.numpy(), expected)
 
 
 def test_choosing_the_best_phrase_warns_of_nothing() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        best_of_phrases(torch.zeros(3, 2, 2), (0, 1, 1), 2)
+        max_over_prompts(torch.zeros(3, 2, 2), (0, 1, 1), 2)

@@ -29,10 +29,10 @@ def test_auto_is_the_cpu_where_there_is_no_gpu() -> None:
 
 @pytest.mark.usefixtures("two_gpus")
 @pytest.mark.parametrize(
-    ("wanted", "index"), [("auto", 0), ("cuda", 0), ("cuda:0", 0), ("cuda:1", 1)]
+    ("requested", "index"), [("auto", 0), ("cuda", 0), ("cuda:0", 0), ("cuda:1", 1)]
 )
-def test_a_gpu_that_is_there_is_taken(wanted: str, index: int) -> None:
-    assert choose_device(wanted) == torch.device("cuda", index)
+def test_a_gpu_that_is_there_is_taken(requested: str, index: int) -> None:
+    assert choose_device(requested) == torch.device("cuda", index)
 
 
 @pytest.mark.usefixtures("two_gpus")
@@ -41,10 +41,10 @@ def test_the_cpu_is_taken_when_asked_for_even_with_gpus() -> None:
 
 
 @pytest.mark.usefixtures("no_gpu")
-@pytest.mark.parametrize("wanted", ["cuda", "cuda:0"])
-def test_a_gpu_where_there_is_none_is_refused_in_one_sentence(wanted: str) -> None:
-    with pytest.raises(DeviceError, match=f"'{wanted}' is not there: torch sees 0 GPUs.*cpu"):
-        choose_device(wanted)
+@pytest.mark.parametrize("requested", ["cuda", "cuda:0"])
+def test_a_gpu_where_there_is_none_is_refused_in_one_sentence(requested: str) -> None:
+    with pytest.raises(DeviceError, match=f"'{requested}' is not there: torch sees 0 GPUs.*cpu"):
+        choose_device(requested)
 
 
 @pytest.mark.usefixtures("two_gpus")
@@ -53,16 +53,16 @@ def test_a_gpu_beyond_the_last_is_refused() -> None:
         choose_device("cuda:2")
 
 
-@pytest.mark.parametrize("wanted", ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "cuda:99999999999"])
-def test_what_is_no_device_is_refused(wanted: str) -> None:
+@pytest.mark.parametrize("requested", ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "cuda:99999999999"])
+def test_what_is_no_device_is_refused(requested: str) -> None:
     with pytest.raises(DeviceError, match="is no device; use auto, cpu or cuda:N"):
-        choose_device(wanted)
+        choose_device(requested)
 
 
-@pytest.mark.parametrize("wanted", ["meta", "mps", "xpu"])
-def test_other_devices_of_torch_are_refused(wanted: str) -> None:
+@pytest.mark.parametrize("requested", ["meta", "mps", "xpu"])
+def test_other_devices_of_torch_are_refused(requested: str) -> None:
     with pytest.raises(DeviceError, match="is not supported; use auto, cpu or cuda:N"):
-        choose_device(wanted)
+        choose_device(requested)
 
 
 def test_auto_precision_is_single_on_a_cpu() -> None:
@@ -80,11 +80,11 @@ def test_auto_precision_on_a_gpu_is_what_its_generation_has(
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"),
+    ("requested", "expected"),
     [("fp32", torch.float32), ("fp16", torch.float16), ("bf16", torch.bfloat16)],
 )
-def test_a_precision_that_is_asked_for_is_taken(wanted: str, expected: torch.dtype) -> None:
-    assert choose_precision(LoadOptions(precision=wanted), CPU) == expected
+def test_a_precision_that_is_asked_for_is_taken(requested: str, expected: torch.dtype) -> None:
+    assert choose_precision(LoadOptions(precision=requested), CPU) == expected
 
 
 def test_an_unknown_precision_is_refused_with_the_known_ones() -> None:

@@ -1,4 +1,4 @@
-"""Each picture finds the depth image of its moment, whichever comes first."""
+"""Each image finds the depth image of its moment, whichever comes first."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def depth(stamp_ms: float) -> DepthImage:
 
 
 def stamps(frames: list[Frame]) -> list[tuple[float, float | None]]:
-    """In milliseconds: of the picture, and of its depth."""
+    """In milliseconds: of the image, and of its depth."""
     return [(f.stamp_ns / MS, f.depth and f.depth.stamp_ns / MS) for f in frames]
 
 
@@ -66,7 +66,7 @@ def test_the_nearest_depth_within_the_tolerance_is_taken() -> None:
     assert stamps(pairing.add_frame(frame(101))) == [(101, 104)]
 
 
-def test_a_picture_without_depth_goes_on_when_the_next_one_comes() -> None:
+def test_an_image_without_depth_goes_on_when_the_next_one_comes() -> None:
     pairing = DepthPairing(20 * MS)
     pairing.add_depth(depth(0))
     assert pairing.add_frame(frame(100)) == []
@@ -74,7 +74,7 @@ def test_a_picture_without_depth_goes_on_when_the_next_one_comes() -> None:
     assert pairing.unpaired == 2
 
 
-def test_while_no_depth_comes_pictures_do_not_wait_and_later_they_do_again() -> None:
+def test_while_no_depth_comes_images_do_not_wait_and_later_they_do_again() -> None:
     pairing = DepthPairing(20 * MS)
     assert stamps(pairing.add_frame(frame(100))) == [(100, None)]
     assert stamps(pairing.add_frame(frame(200))) == [(200, None)]
@@ -84,7 +84,7 @@ def test_while_no_depth_comes_pictures_do_not_wait_and_later_they_do_again() -> 
     assert pairing.unpaired == 2
 
 
-def test_other_depth_does_not_release_a_picture_that_waits() -> None:
+def test_other_depth_does_not_release_an_image_that_waits() -> None:
     pairing = DepthPairing(20 * MS)
     pairing.add_depth(depth(0))
     pairing.add_frame(frame(100))

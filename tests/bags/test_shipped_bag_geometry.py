@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from zs_seg_ros.bags.bag import Recording
+from zs_seg_ros.bags.bag import Bag
 
 FOLDER = Path(__file__).resolve().parents[2] / "recordings" / "tabletop"
 TOPICS = (
@@ -64,14 +64,14 @@ def _matrix(transform: Any) -> Matrix:
     )
 
 
-def _frames(recording: Recording) -> Iterator[Frame]:
-    (static,) = recording.messages(["/tf_static"])
+def _frames(bag: Bag) -> Iterator[Frame]:
+    (static,) = bag.messages(["/tf_static"])
     (link_to_optical,) = static.content.transforms
     assert (link_to_optical.header.frame_id, link_to_optical.child_frame_id) == (
         "camera_link",
         "camera_color_optical_frame",
     )
-    for number, moment in enumerate(zip(*(recording.messages([t]) for t in TOPICS), strict=True)):
+    for number, moment in enumerate(zip(*(bag.messages([t]) for t in TOPICS), strict=True)):
         if number % EVERY:
             continue
         info, depth, instance, transforms = (message.content for message in moment)
@@ -88,8 +88,8 @@ def _frames(recording: Recording) -> Iterator[Frame]:
 
 @pytest.fixture(scope="module")
 def frames() -> list[Frame]:
-    with Recording(FOLDER) as recording:
-        return list(_frames(recording))
+    with Bag(FOLDER) as bag:
+        return list(_frames(bag))
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +100,8 @@ def things() -> dict[int, Any]:
 
 
 def test_the_camera_is_an_ideal_pinhole_of_50_degrees() -> None:
-    with Recording(FOLDER) as recording:
-        for message in recording.messages(["/camera/camera_info"]):
+    with Bag(FOLDER) as bag:
+        for message in bag.messages(["/camera/camera_info"]):
             info = message.content
             focal_px = 120 / np.tan(np.radians(25))
             assert info.k == pytest.approx([focal_px, 0, 160, 0, focal_px, 119, 0, 0, 1])
@@ -154,7 +154,7 @@ def test_the_middle_of_a_ball_shows_at_the_middle_of_its_mask(
     assert max(errors) < 1.0
 
 
-def test_depth_is_missing_only_where_the_picture_shows_the_sky(frames: list[Frame]) -> None:
+def test_depth_is_missing_only_where_the_image_shows_the_sky(frames: list[Frame]) -> None:
     for frame in frames:
         missing = frame.depth_m == 0
         assert not (missing & (frame.instance > 0)).any()

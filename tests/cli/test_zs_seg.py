@@ -30,29 +30,29 @@ RED, BLUE, GREY = PALETTE["red"], PALETTE["blue"], PALETTE["grey"]
 PATIENCE_S = 60.0
 
 
-def two_things() -> np.ndarray:
+def two_objects() -> np.ndarray:
     """(48, 64, 3) uint8: grey, with a red square of 16x16 at the left and a blue one of 8x8."""
-    picture = np.full((48, 64, 3), GREY, np.uint8)
-    picture[16:32, 8:24] = RED
-    picture[20:28, 40:48] = BLUE
-    return picture
+    image = np.full((48, 64, 3), GREY, np.uint8)
+    image[16:32, 8:24] = RED
+    image[20:28, 40:48] = BLUE
+    return image
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
+def image(tmp_path: Path) -> Path:
     path = tmp_path / "two things.png"
-    Image.fromarray(two_things()).save(path)
+    Image.fromarray(two_objects()).save(path)
     return path
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three pictures, and a file that is none."""
-    folder = tmp_path / "pictures"
+    """Three images, and a file that is none."""
+    folder = tmp_path / "images"
     folder.mkdir()
     for name in ("b.png", "a.png", "c.bmp"):
-        Image.fromarray(two_things()).save(folder / name)
-    (folder / "notes.txt").write_text("not a picture")
+        Image.fromarray(two_objects()).save(folder / name)
+    (folder / "notes.txt").write_text("not an image")
     return folder
 
 
@@ -66,9 +66,9 @@ def table_as_json(capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 def test_the_table_tells_id_name_area_and_confidence(
-    picture: Path, capsys: pytest.CaptureFixture[str]
+    image: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert segment(picture, classes=["red mug", "blue duck", "green star"]) == 0
+    assert segment(image, classes=["red mug", "blue duck", "green star"]) == 0
     header, *rows = capsys.readouterr().out.splitlines()
     assert header.split() == ["id", "name", "area", "px", "area", "%", "confidence"]
     assert [row.split() for row in rows] == [
@@ -78,12 +78,10 @@ def test_the_table_tells_id_name_area_and_confidence(
     ]
 
 
-def test_json_is_one_object_for_one_picture(
-    picture: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert segment(picture, "--json", classes=["red mug", "green star"]) == 0
+def test_json_is_one_object_for_one_image(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert segment(image, "--json", classes=["red mug", "green star"]) == 0
     assert table_as_json(capsys) == {
-        "picture": str(picture),
+        "picture": str(image),
         "width": 64,
         "height": 48,
         "model": "fake",
@@ -94,9 +92,9 @@ def test_json_is_one_object_for_one_picture(
     }
 
 
-def test_the_overlay_is_the_picture_with_outlined_things(picture: Path, tmp_path: Path) -> None:
-    Image.fromarray(two_things().repeat(5, axis=0).repeat(5, axis=1)).save(picture)
-    assert segment(picture, "-o", tmp_path / "new" / "out.png") == 0
+def test_the_overlay_is_the_image_with_outlined_things(image: Path, tmp_path: Path) -> None:
+    Image.fromarray(two_objects().repeat(5, axis=0).repeat(5, axis=1)).save(image)
+    assert segment(image, "-o", tmp_path / "new" / "out.png") == 0
     overlay = np.asarray(Image.open(tmp_path / "new" / "out.png"))
     assert overlay.shape == (240, 320, 3)
     assert tuple(overlay[159, 80]) == class_colour(1)
@@ -104,58 +102,58 @@ def test_the_overlay_is_the_picture_with_outlined_things(picture: Path, tmp_path
     assert tuple(overlay[230, 160]) == GREY
 
 
-def test_label_pixels_are_ids_in_8_bits(picture: Path, tmp_path: Path) -> None:
-    assert segment(picture, "--label", tmp_path / "label.png") == 0
-    image = Image.open(tmp_path / "label.png")
+def test_label_pixels_are_ids_in_8_bits(image: Path, tmp_path: Path) -> None:
+    assert segment(image, "--label", tmp_path / "label.png") == 0
+    label_image = Image.open(tmp_path / "label.png")
     expected = np.zeros((48, 64), np.uint8)
     expected[16:32, 8:24], expected[20:28, 40:48] = 1, 2
-    assert image.mode == "L"
-    assert (np.asarray(image) == expected).all()
+    assert label_image.mode == "L"
+    assert (np.asarray(label_image) == expected).all()
 
 
-def test_label_pixels_take_16_bits_where_an_id_needs_them(picture: Path, tmp_path: Path) -> None:
+def test_label_pixels_take_16_bits_where_an_id_needs_them(image: Path, tmp_path: Path) -> None:
     classes = [f"thing {number}" for number in range(254)] + ["red mug"]
-    assert segment(picture, "--label", tmp_path / "label.png", classes=classes) == 0
+    assert segment(image, "--label", tmp_path / "label.png", classes=classes) == 0
     label = np.asarray(Image.open(tmp_path / "label.png"))
     assert label.dtype == np.uint16 and np.unique(label).tolist() == [0, 256]
 
 
-def test_without_output_and_label_nothing_is_written(picture: Path) -> None:
-    assert segment(picture) == 0
-    assert list(picture.parent.iterdir()) == [picture]
+def test_without_output_and_label_nothing_is_written(image: Path) -> None:
+    assert segment(image) == 0
+    assert list(image.parent.iterdir()) == [image]
 
 
 def test_a_class_may_be_a_name_with_phrases(
-    picture: Path, capsys: pytest.CaptureFixture[str]
+    image: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert segment(picture, "--json", classes=["vessel=red mug|blue cup"]) == 0
+    assert segment(image, "--json", classes=["vessel=red mug|blue cup"]) == 0
     [row] = table_as_json(capsys)["classes"]
     assert (row["name"], row["area"]) == ("vessel", 256 + 64)
 
 
 def test_the_threshold_is_the_least_confidence(
-    picture: Path, capsys: pytest.CaptureFixture[str]
+    image: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    dim = two_things()
+    dim = two_objects()
     dim[16:32, 8:24] = np.array(RED) - (60, 0, 0)  # a certainty of about 0.76
-    Image.fromarray(dim).save(picture)
-    assert segment(picture, "--json", "--threshold", "0.7") == 0
+    Image.fromarray(dim).save(image)
+    assert segment(image, "--json", "--threshold", "0.7") == 0
     assert table_as_json(capsys)["classes"][0]["area"] == 256
-    assert segment(picture, "--json", "--threshold", "0.8") == 0
+    assert segment(image, "--json", "--threshold", "0.8") == 0
     assert table_as_json(capsys)["classes"][0]["area"] == 0
 
 
 def test_warnings_and_the_model_s_caution_go_to_stderr(
-    picture: Path, capsys: pytest.CaptureFixture[str]
+    image: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert segment(picture, "--json", classes=["duck"]) == 0
+    assert segment(image, "--json", classes=["duck"]) == 0
     out, err = capsys.readouterr()
     json.loads(out)
     assert "warning: the model fake only matches colour words" in err
     assert "warning: 'duck' has no colour word" in err
 
 
-def test_of_a_folder_all_pictures_are_taken_in_the_order_of_their_names(
+def test_of_a_folder_all_images_are_taken_in_the_order_of_their_names(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
@@ -163,42 +161,40 @@ def test_of_a_folder_all_pictures_are_taken_in_the_order_of_their_names(
     captured = capsys.readouterr()
     listed = [Path(one["picture"]).name for one in json.loads(captured.out)]
     assert listed == ["a.png", "b.png", "c.bmp"]
-    assert "picture/s" not in captured.err, "no progress bar where stderr is no terminal"
+    assert "image/s" not in captured.err, "no progress bar where stderr is no terminal"
     for kind in ("overlays", "labels"):
         assert sorted(p.name for p in (out / kind).iterdir()) == ["a.png", "b.png", "c.png"]
 
 
-def test_several_pictures_have_a_table_each(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_several_images_have_a_table_each(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert segment(folder / "a.png", folder / "c.bmp") == 0
     lines = capsys.readouterr().out.splitlines()
     assert [lines[0], lines[4]] == [str(folder / "a.png"), str(folder / "c.bmp")]
     assert len(lines) == 8
 
 
-def test_a_folder_of_one_picture_still_gives_a_list(
-    picture: Path, capsys: pytest.CaptureFixture[str]
+def test_a_folder_of_one_image_still_gives_a_list(
+    image: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert segment(picture.parent, "--json") == 0
+    assert segment(image.parent, "--json") == 0
     assert len(table_as_json(capsys)) == 1
 
 
-def test_an_unreadable_picture_does_not_keep_the_others_from_being_done(
+def test_an_unreadable_image_does_not_keep_the_others_from_being_done(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "b.png").write_bytes(b"no picture at all")
+    (folder / "b.png").write_bytes(b"no image at all")
     assert segment(folder, "--json") == 1
     out, err = capsys.readouterr()
     assert [Path(one["picture"]).name for one in json.loads(out)] == ["a.png", "c.bmp"]
-    assert f"{folder / 'b.png'} cannot be read as a picture" in err
+    assert f"{folder / 'b.png'} cannot be read as an image" in err
 
 
 def unreadable_files(folder: Path) -> dict[str, Path]:
     whole = folder / "whole.png"
-    Image.fromarray(two_things()).save(whole)
+    Image.fromarray(two_objects()).save(whole)
     contents = {
-        "text": b"no picture",
+        "text": b"no image",
         "empty": b"",
         "half": whole.read_bytes()[: whole.stat().st_size // 2],
     }
@@ -210,7 +206,7 @@ def unreadable_files(folder: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("name", ["text.png", "empty.png", "half.png", "float.tiff", "missing.png"])
-def test_a_single_unreadable_picture_is_one_sentence_and_exit_code_2(
+def test_a_single_unreadable_image_is_one_sentence_and_exit_code_2(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = unreadable_files(tmp_path)[name]
@@ -221,28 +217,28 @@ def test_a_single_unreadable_picture_is_one_sentence_and_exit_code_2(
     assert not (tmp_path / "out.png").exists()
 
 
-def test_when_no_picture_of_several_can_be_read_the_exit_code_is_2(
+def test_when_no_image_of_several_can_be_read_the_exit_code_is_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert segment(tmp_path / "missing.png", tmp_path / "gone.png", "--json") == 2
     assert table_as_json(capsys) == []
 
 
-def with_rotation_in_exif(picture: np.ndarray, path: Path) -> None:
+def with_rotation_in_exif(image: np.ndarray, path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees clockwise to see it upright
-    Image.fromarray(np.rot90(picture)).save(path, exif=exif)
+    Image.fromarray(np.rot90(image)).save(path, exif=exif)
 
 
-def test_kinds_of_picture_files_are_read_alike(
+def test_kinds_of_image_files_are_read_alike(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rgb = Image.fromarray(two_things())
+    rgb = Image.fromarray(two_objects())
     rgb.convert("RGBA").save(tmp_path / "rgba.png")
     rgb.quantize(8).save(tmp_path / "palette.png")
     rgb.quantize(8).save(tmp_path / "animation.gif")
     rgb.save(tmp_path / "lossless.webp", lossless=True)
-    with_rotation_in_exif(two_things(), tmp_path / "rotated.png")
+    with_rotation_in_exif(two_objects(), tmp_path / "rotated.png")
     assert segment(tmp_path, "--json") == 0
     results = table_as_json(capsys)
     assert len(results) == 5
@@ -252,7 +248,7 @@ def test_kinds_of_picture_files_are_read_alike(
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_grey_pictures_of_8_and_16_bits_are_read_over_their_full_range(
+def test_grey_images_of_8_and_16_bits_are_read_over_their_full_range(
     dtype: type, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     grey = np.zeros((10, 10), dtype)
@@ -266,7 +262,7 @@ def test_grey_pictures_of_8_and_16_bits_are_read_over_their_full_range(
 
 REFUSED_ARGUMENTS = {
     "an output that is no PNG": (["-o", "out.jpg"], "out.jpg must end in .png"),
-    "an output over the picture": (["-o", "in.png"], "in.png is a picture to read"),
+    "an output over the image": (["-o", "in.png"], "in.png is an image to read"),
     "one file for two outputs": (["-o", "x.png", "--label", "x.png"], "would be written twice"),
     "an output below a file": (["-o", "in.png/out.png"], "in.png/out.png cannot be written"),
     "a model that is not there": (["--model", "no/such"], "zs-seg fetch no/such"),
@@ -288,7 +284,7 @@ def test_it_refuses_in_one_sentence(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Image.fromarray(two_things()).save("in.png")
+    Image.fromarray(two_objects()).save("in.png")
     before = Path("in.png").read_bytes()
     assert main(["segment", "in.png", "--classes", "red", "--model", "fake", *arguments]) == 2
     out, err = capsys.readouterr()
@@ -297,33 +293,33 @@ def test_it_refuses_in_one_sentence(
     assert Path("in.png").read_bytes() == before
 
 
-def test_several_pictures_need_folders_for_outputs(
+def test_several_images_need_folders_for_outputs(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert segment(folder, "-o", folder.parent / "out.png") == 2
-    assert "name a folder for several pictures" in capsys.readouterr().err
+    assert "name a folder for several images" in capsys.readouterr().err
 
 
-def test_two_pictures_of_one_stem_would_overwrite_each_other_s_results(
+def test_two_images_of_one_stem_would_overwrite_each_other_s_results(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Image.fromarray(two_things()).save(folder / "a.jpg")
+    Image.fromarray(two_objects()).save(folder / "a.jpg")
     assert segment(folder, "-o", tmp_path / "out") == 2
-    assert "a.png is a picture to read, or would be written twice" in capsys.readouterr().err
+    assert "a.png is an image to read, or would be written twice" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 def test_an_empty_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert segment(tmp_path) == 2
-    assert f"the folder {tmp_path} holds no picture" in capsys.readouterr().err
+    assert f"the folder {tmp_path} holds no image" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("threshold", ["1.5", "-0.1", "nan", "half"])
 def test_a_threshold_outside_0_to_1_is_refused(
-    threshold: str, picture: Path, capsys: pytest.CaptureFixture[str]
+    threshold: str, image: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
-        segment(picture, f"--threshold={threshold}")
+        segment(image, f"--threshold={threshold}")
     assert stopped.value.code == 2
     assert f"'{threshold}' is not a number from 0 to 1" in capsys.readouterr().err
 
@@ -386,8 +382,8 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": f"{package_folder}:{os.environ.get('PYTHONPATH', '')}"}
 
 
-def arguments_for(*pictures: Path) -> list[str]:
-    return [*command(), "segment", *map(str, pictures), "--classes", "red mug", "--model", "fake"]
+def arguments_for(*images: Path) -> list[str]:
+    return [*command(), "segment", *map(str, images), "--classes", "red mug", "--model", "fake"]
 
 
 def test_a_terminal_shows_a_progress_bar_and_stdout_stays_clean(folder: Path) -> None:
@@ -410,7 +406,7 @@ def test_a_terminal_shows_a_progress_bar_and_stdout_stays_clean(folder: Path) ->
             shown += chunk
     assert run.returncode == 0
     assert len(json.loads(run.stdout)) == 3
-    assert b"3/3" in shown and b"picture/s" in shown
+    assert b"3/3" in shown and b"image/s" in shown
 
 
 def test_ctrl_c_ends_it_with_130_and_no_traceback(tmp_path: Path) -> None:

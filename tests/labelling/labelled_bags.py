@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bag_messages import HEIGHT, START_NS, STEP_NS, STORE, WIDTH, BagWriter, image_message, new
 from numpy.typing import NDArray
-from recorded_messages import HEIGHT, START_NS, STEP_NS, STORE, WIDTH, Bag, image, new
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.typesys import get_types_from_msg
 
-from zs_seg_ros.bags.bag import Recording
+from zs_seg_ros.bags.bag import Bag
 from zs_seg_ros.labelling.plan import LabelRequest
 from zs_seg_ros.perception.pipeline import Settings
 from zs_seg_ros.segmenters.fake import PALETTE
@@ -23,15 +23,15 @@ STRANGE_TYPE = "elsewhere_msgs/msg/Strange"
 STORE.register(get_types_from_msg("uint8 a\nfloat64[2] b\nstring c\n", STRANGE_TYPE))
 
 
-def request(out: Path, *recordings: Path, **changes: Any) -> LabelRequest:
+def request(out: Path, *bags: Path, **changes: Any) -> LabelRequest:
     """With the fake model and small slices."""
     settings = Settings(min_area=changes.pop("min_area", 10))
     fields: dict[str, Any] = {"vocabulary": WORDS, "model": "fake", "options": LoadOptions("cpu")}
     fields |= {"settings": settings, "frames_per_slice": 7, "batch": 3} | changes
-    return LabelRequest(recordings=recordings, out=out, **fields)
+    return LabelRequest(bags=bags, out=out, **fields)
 
 
-def picture(number: int, size: tuple[int, int] = (HEIGHT, WIDTH)) -> NDArray[np.uint8]:
+def image(number: int, size: tuple[int, int] = (HEIGHT, WIDTH)) -> NDArray[np.uint8]:
     """(H, W, 3): a red thing moves to the right, and a blue one comes and goes."""
     pixels = np.full((*size, 3), PALETTE["white"], np.uint8)
     left = 2 + number % (size[1] // 2)
@@ -52,16 +52,18 @@ def small_bag(
     storage: StoragePlugin = StoragePlugin.MCAP,
     size: tuple[int, int] = (HEIGHT, WIDTH),
 ) -> Path:
-    """`frames` pictures of each camera, and as many messages of a type that nobody knows."""
-    with Bag(folder, storage) as bag:
+    """`frames` images of each camera, and as many messages of a type that nobody knows."""
+    with BagWriter(folder, storage) as bag:
         for number in range(frames):
             time_ns = START_NS + number * STEP_NS
             bag.write("/strange", time_ns, strange(number))
             for place, name in enumerate(cameras):
-                pixels = picture(number + 5 * place, size)
+                pixels = image(number + 5 * place, size)
                 # Recorded somewhat after the stamp, as always.
                 bag.write(
-                    f"/{name}/image_raw", time_ns + 1000 * place + 700, image(pixels, time_ns)
+                    f"/{name}/image_raw",
+                    time_ns + 1000 * place + 700,
+                    image_message(pixels, time_ns),
                 )
     return folder
 
@@ -71,13 +73,13 @@ Content = list[tuple[str, int, bytes]]
 
 def content(folder: Path) -> Content:
     """Topic, time and bytes of all messages, in order."""
-    with Recording(folder) as recording:
-        return [(m.topic.name, m.time_ns, bytes(m.serialised)) for m in recording.messages()]
+    with Bag(folder) as bag:
+        return [(m.topic.name, m.time_ns, bytes(m.serialised)) for m in bag.messages()]
 
 
 def messages(folder: Path, topic: str) -> list[Any]:
-    with Recording(folder) as recording:
-        return [message.content for message in recording.messages([topic])]
+    with Bag(folder) as bag:
+        return [message.content for message in bag.messages([topic])]
 
 
 def pixels_of(message: Any) -> NDArray[Any]:

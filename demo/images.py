@@ -1,4 +1,4 @@
-"""The demo's pictures: a strip of overlays over time, all of them as an MP4, and some seconds as a WebP."""
+"""The demo's images: a strip of overlays over time, all of them as an MP4, and some seconds as a WebP."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-PICTURES_PER_ROW = 4
+IMAGES_PER_ROW = 4
 LINE_PX = 24
 FONT = ImageFont.load_default(14)
 BACKGROUND, INK, ACCENT = (24, 26, 30), (235, 235, 235), (255, 176, 59)
 ENLARGE = 2
 MOVING_S, MOVING_HZ, MOVING_QUALITY = 8.0, 5.0, 60
-"""The moving picture: so many seconds, half of them before the change, and as much as fits a web page."""
+"""The moving image: so many seconds, half of them before the change, and as much as fits a web page."""
 
-Picture = NDArray[np.uint8]
+RgbImage = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class OverlayFrame:
     """One overlay. seconds: since the first one; changed: shows the new vocabulary."""
 
     seconds: float
-    picture: Picture  # (H, W, 3) RGB
+    image: RgbImage  # (H, W, 3) RGB
     changed: bool
 
 
 @dataclass(frozen=True)
 class Captions:
-    """What is written beside the pictures."""
+    """What is written beside the images."""
 
     before: str
     change: str
@@ -53,14 +53,14 @@ def write_strip(path: Path, frames: list[OverlayFrame], captions: Captions) -> N
     Image.fromarray(np.concatenate(padded)).save(path)
 
 
-def _row(caption: str, frames: list[OverlayFrame], ink: tuple[int, int, int]) -> Picture:
-    chosen = _evenly(frames, PICTURES_PER_ROW)
-    width = sum(f.picture.shape[1] for f in chosen) if chosen else 4 * 320
+def _row(caption: str, frames: list[OverlayFrame], ink: tuple[int, int, int]) -> RgbImage:
+    chosen = _evenly(frames, IMAGES_PER_ROW)
+    width = sum(f.image.shape[1] for f in chosen) if chosen else 4 * 320
     parts = [_line(caption, width, ink)]
     if chosen:
-        times = [_line(f"{f.seconds:.1f} s", f.picture.shape[1], INK) for f in chosen]
+        times = [_line(f"{f.seconds:.1f} s", f.image.shape[1], INK) for f in chosen]
         parts.append(np.concatenate(times, axis=1))
-        parts.append(np.concatenate([f.picture for f in chosen], axis=1))
+        parts.append(np.concatenate([f.image for f in chosen], axis=1))
     return np.concatenate(parts)
 
 
@@ -72,7 +72,7 @@ def _evenly(frames: list[OverlayFrame], count: int) -> list[OverlayFrame]:
     return [frames[int(i)] for i in middles]
 
 
-def _line(text: str, width: int, ink: tuple[int, int, int]) -> Picture:
+def _line(text: str, width: int, ink: tuple[int, int, int]) -> RgbImage:
     """(LINE_PX, width, 3): a line of text, cut off with … where it is too long."""
     while text and FONT.getlength(text) > width - 12:
         text = text.removesuffix("…")[:-1] + "…"
@@ -90,15 +90,15 @@ def write_video(path: Path, frames: list[OverlayFrame], captions: Captions) -> N
         time_base = Fraction(1, 1000)
         stream.codec_context.time_base = time_base
         for frame in frames:
-            picture = _captioned(frame, captions)
-            stream.height, stream.width = picture.shape[:2]
-            video_frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            image = _captioned(frame, captions)
+            stream.height, stream.width = image.shape[:2]
+            video_frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             video_frame.pts, video_frame.time_base = round(frame.seconds * 1000), time_base
             container.mux(stream.encode(video_frame))
         container.mux(stream.encode())
 
 
-def write_moving_picture(path: Path, frames: list[OverlayFrame], captions: Captions) -> None:
+def write_animation(path: Path, frames: list[OverlayFrame], captions: Captions) -> None:
     """An animated WebP, which web pages show in place, of the seconds around the change of vocabulary."""
     change_s = next((f.seconds for f in frames if f.changed), frames[-1].seconds)
     start_s = max(0.0, change_s - MOVING_S / 2)
@@ -120,10 +120,10 @@ def write_moving_picture(path: Path, frames: list[OverlayFrame], captions: Capti
     )
 
 
-def _captioned(frame: OverlayFrame, captions: Captions) -> Picture:
-    large = frame.picture.repeat(ENLARGE, axis=0).repeat(ENLARGE, axis=1)
+def _captioned(frame: OverlayFrame, captions: Captions) -> RgbImage:
+    large = frame.image.repeat(ENLARGE, axis=0).repeat(ENLARGE, axis=1)
     text = captions.after if frame.changed else captions.before
     whole = np.concatenate([large, _line(text, large.shape[1], ACCENT if frame.changed else INK)])
     height, width = (side // 2 * 2 for side in whole.shape[:2])  # H.264 wants even sides
-    even: Picture = whole[:height, :width]
+    even: RgbImage = whole[:height, :width]
     return even

@@ -1,4 +1,4 @@
-"""Cameras of a recording and their frames, each with its depth."""
+"""Cameras of a reader and their frames, each with its depth."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_bags import Camera, write_bag
 
-from zs_seg_ros.bags.bag import Recording
-from zs_seg_ros.bags.bag_cameras import RecordedCamera, find_cameras, named_camera
-from zs_seg_ros.errors import RecordingError
+from zs_seg_ros.bags.bag import Bag
+from zs_seg_ros.bags.bag_cameras import BagCamera, find_cameras, named_camera
+from zs_seg_ros.errors import BagError
 from zs_seg_ros.replay.bag_frames import frames, stamp_of, with_stamp
 
 TABLETOP = Path(__file__).resolve().parents[2] / "recordings" / "tabletop"
@@ -25,40 +25,38 @@ def test_cameras_are_found_with_their_transports_and_their_depth(tmp_path: Path)
         Camera("arm/left", compressed=True, depth=True, compressed_depth=True),
         Camera("rear", compressed=True),
     )
-    with Recording(bag) as recording:
-        assert find_cameras(recording) == (
-            RecordedCamera(
+    with Bag(bag) as reader:
+        assert find_cameras(reader) == (
+            BagCamera(
                 "arm/left",
                 "/arm/left/image_raw/compressed",
                 "/arm/left/depth/image_raw/compressedDepth",
                 "/arm/left/camera_info",
             ),
-            RecordedCamera(
-                "front", "/front/image_raw", "/front/depth/image_raw", "/front/camera_info"
-            ),
-            RecordedCamera("rear", "/rear/image_raw/compressed"),
+            BagCamera("front", "/front/image_raw", "/front/depth/image_raw", "/front/camera_info"),
+            BagCamera("rear", "/rear/image_raw/compressed"),
         )
-        assert [c.name for c in find_cameras(recording, ["rear"])] == ["rear"]
+        assert [c.name for c in find_cameras(reader, ["rear"])] == ["rear"]
 
 
 def test_the_shipped_recordings_ground_truth_and_depth_are_no_cameras() -> None:
-    with Recording(TABLETOP) as recording:
-        [camera] = find_cameras(recording)
+    with Bag(TABLETOP) as reader:
+        [camera] = find_cameras(reader)
     assert camera.topics == ("/camera/image_raw", "/camera/depth/image_raw", "/camera/camera_info")
 
 
-def test_depth_pictures_are_no_camera_when_compressed_either(tmp_path: Path) -> None:
-    bag = write_bag(tmp_path / "bag", Camera("front"), Camera("arm/depth", depth_pictures=True))
-    with Recording(bag) as recording:
-        assert [camera.name for camera in find_cameras(recording)] == ["front"]
+def test_depth_images_are_no_camera_when_compressed_either(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", Camera("front"), Camera("arm/depth", depth_images=True))
+    with Bag(bag) as reader:
+        assert [camera.name for camera in find_cameras(reader)] == ["front"]
 
 
 def test_a_camera_that_is_not_there_is_told_with_what_is(tmp_path: Path) -> None:
-    with Recording(write_bag(tmp_path / "bag")) as recording:
-        with pytest.raises(RecordingError, match=r"no camera 'rear'.*; it has /camera/image_raw"):
-            find_cameras(recording, ["rear"])
-        with pytest.raises(RecordingError, match=r"/camera/depth/image_raw, which .* not have"):
-            named_camera(recording, "camera", "raw", "raw")
+    with Bag(write_bag(tmp_path / "bag")) as reader:
+        with pytest.raises(BagError, match=r"no camera 'rear'.*; it has /camera/image_raw"):
+            find_cameras(reader, ["rear"])
+        with pytest.raises(BagError, match=r"/camera/depth/image_raw, which .* not have"):
+            named_camera(reader, "camera", "raw", "raw")
 
 
 @given(st.integers(-(2**31), 2**31 - 1), st.integers(0, 10**9 - 1), st.booleans())
@@ -71,37 +69,37 @@ def test_a_stamp_is_read_and_written_where_it_is(seconds: int, ns: int, little: 
 
 
 @pytest.mark.parametrize("late_ns", [0, 5_000_000, 99_000_000, -50_000_000])
-def test_depth_is_found_whether_it_was_recorded_before_its_picture_or_after(
+def test_depth_is_found_whether_it_was_recorded_before_its_image_or_after(
     tmp_path: Path, late_ns: int
 ) -> None:
     bag = write_bag(tmp_path / "bag", Camera(depth=True, depth_late_ns=late_ns), frames=6)
-    with Recording(bag) as recording:
-        found = list(frames(recording, find_cameras(recording)))
+    with Bag(bag) as reader:
+        found = list(frames(reader, find_cameras(reader)))
     assert [frame.index for frame in found] == list(range(6))
     for frame in found:
         assert frame.depth is not None and frame.info is not None
         assert stamp_of(frame.depth.serialised) == frame.stamp_ns
 
 
-def test_a_picture_without_depth_comes_without_and_in_its_turn(tmp_path: Path) -> None:
+def test_an_image_without_depth_comes_without_and_in_its_turn(tmp_path: Path) -> None:
     cameras = Camera("a", depth=True, without_depth=(0, 2, 5)), Camera("b")
-    with Recording(write_bag(tmp_path / "bag", *cameras, frames=6)) as recording:
-        found = list(frames(recording, find_cameras(recording)))
+    with Bag(write_bag(tmp_path / "bag", *cameras, frames=6)) as reader:
+        found = list(frames(reader, find_cameras(reader)))
     assert [(f.camera.name, f.index) for f in found] == [(c, i) for i in range(6) for c in "ab"]
     assert [f.index for f in found if f.camera.name == "a" and f.depth is None] == [0, 2, 5]
 
 
-def test_every_third_picture_keeps_its_index(tmp_path: Path) -> None:
-    with Recording(write_bag(tmp_path / "bag", Camera("a"), Camera("b"), frames=8)) as recording:
-        found = list(frames(recording, find_cameras(recording), every=3))
+def test_every_third_image_keeps_its_index(tmp_path: Path) -> None:
+    with Bag(write_bag(tmp_path / "bag", Camera("a"), Camera("b"), frames=8)) as reader:
+        found = list(frames(reader, find_cameras(reader), every=3))
     assert [(f.camera.name, f.index) for f in found] == [(c, i) for i in (0, 3, 6) for c in "ab"]
 
 
 def test_reading_all_frames_holds_only_a_few() -> None:
-    with Recording(TABLETOP) as recording:
-        cameras = find_cameras(recording)
+    with Bag(TABLETOP) as reader:
+        cameras = find_cameras(reader)
         tracemalloc.start()
-        count = sum(len(frame.image.serialised) > 200_000 for frame in frames(recording, cameras))
+        count = sum(len(frame.image.serialised) > 200_000 for frame in frames(reader, cameras))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert count == 240

@@ -149,7 +149,7 @@ def test_a_damaged_label_image_is_told(tmp_path: Path) -> None:
     (tmp_path / "golden").write_bytes(data)
     with (
         Golden(tmp_path / "golden") as golden,
-        pytest.raises(ReplayError, match="damaged at picture 0 of front"),
+        pytest.raises(ReplayError, match="damaged at image 0 of front"),
     ):
         golden.frame("front", 0)
 

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from zs_seg_ros import ImageError, Segmentation
-from zs_seg_ros.perception.masks import decode_runs, encode_runs, find_objects
+from zs_seg_ros.perception.masks import decode_runs, encode_runs, extract_objects
 from zs_seg_ros.types import Box, DetectedObject
 
 ALL = 10**9
@@ -42,11 +42,11 @@ def instance(
     return DetectedObject(1, score, Box(left, top, width, height), np.ones(size, np.bool_))
 
 
-def in_picture(thing: DetectedObject, size: tuple[int, int]) -> NDArray[np.bool_]:
-    picture = np.zeros(size, np.bool_)
+def in_image(thing: DetectedObject, size: tuple[int, int]) -> NDArray[np.bool_]:
+    image = np.zeros(size, np.bool_)
     box = thing.box
-    picture[box.top : box.top + box.height, box.left : box.left + box.width] = thing.mask
-    return picture
+    image[box.top : box.top + box.height, box.left : box.left + box.width] = thing.mask
+    return image
 
 
 # -- run lengths ---------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def test_runs_that_do_not_fill_the_mask_are_refused(counts: list[int]) -> None:
 
 
 def objects_one_class_at_a_time(segmentation: Segmentation) -> set[tuple[int, bytes, int]]:
-    """The plain way: (class id, its pixels in the picture, score in millionths) of each part."""
+    """The plain way: (class id, its pixels in the image, score in millionths) of each part."""
     found = set()
     for class_id in np.unique(segmentation.label[segmentation.label > 0]).tolist():
         of_class = (segmentation.label == class_id).astype(np.uint8)
@@ -152,10 +152,10 @@ def segmentations(draw: st.DrawFn) -> Segmentation:
 
 @given(segmentations())
 def test_objects_are_the_connected_parts_of_each_class(segmentation: Segmentation) -> None:
-    things = find_objects(segmentation, 1, ALL)
+    things = extract_objects(segmentation, 1, ALL)
     size = segmentation.label.shape
     found = {
-        (thing.class_id, in_picture(thing, size).tobytes(), round(thing.score * 1e6))
+        (thing.class_id, in_image(thing, size).tobytes(), round(thing.score * 1e6))
         for thing in things
     }
     assert found == objects_one_class_at_a_time(segmentation)
@@ -165,14 +165,14 @@ def test_objects_are_the_connected_parts_of_each_class(segmentation: Segmentatio
 @given(segmentations())
 def test_every_labelled_pixel_belongs_to_exactly_one_object(segmentation: Segmentation) -> None:
     covered = np.zeros(segmentation.label.shape, np.int64)
-    for thing in find_objects(segmentation, 1, ALL):
-        covered += in_picture(thing, segmentation.label.shape)
+    for thing in extract_objects(segmentation, 1, ALL):
+        covered += in_image(thing, segmentation.label.shape)
     assert np.array_equal(covered, segmentation.label > 0)
 
 
 @given(segmentations())
 def test_boxes_are_tight(segmentation: Segmentation) -> None:
-    for thing in find_objects(segmentation, 1, ALL):
+    for thing in extract_objects(segmentation, 1, ALL):
         assert thing.mask.dtype == np.bool_
         for border in (thing.mask[0], thing.mask[-1], thing.mask[:, 0], thing.mask[:, -1]):
             assert border.any()
@@ -182,11 +182,11 @@ def test_boxes_are_tight(segmentation: Segmentation) -> None:
 def test_small_objects_are_left_out_first_and_uncertain_ones_next(
     segmentation: Segmentation, min_area: int, max_objects: int
 ) -> None:
-    everything = find_objects(segmentation, 1, ALL)
+    everything = extract_objects(segmentation, 1, ALL)
     ranks = [(-thing.score, -thing.area) for thing in everything]
     assert ranks == sorted(ranks)
     expected = [thing.box for thing in everything if thing.area >= min_area][:max_objects]
-    assert [thing.box for thing in find_objects(segmentation, min_area, max_objects)] == expected
+    assert [thing.box for thing in extract_objects(segmentation, min_area, max_objects)] == expected
 
 
 SHAPES = {
@@ -203,18 +203,18 @@ SHAPES = {
 
 @pytest.mark.parametrize("rows", SHAPES.values(), ids=SHAPES.keys())
 def test_a_winding_thing_is_one_object(rows: tuple[str, ...]) -> None:
-    (thing,) = find_objects(segmentation_of(*(row.replace("#", "7") for row in rows)), 1, ALL)
+    (thing,) = extract_objects(segmentation_of(*(row.replace("#", "7") for row in rows)), 1, ALL)
     assert thing.class_id == 7
-    assert np.array_equal(in_picture(thing, (len(rows), len(rows[0]))), mask_of(*rows))
+    assert np.array_equal(in_image(thing, (len(rows), len(rows[0]))), mask_of(*rows))
 
 
 def test_different_classes_never_merge_even_where_their_corners_cross() -> None:
-    things = find_objects(segmentation_of("12", "21"), 1, ALL)
+    things = extract_objects(segmentation_of("12", "21"), 1, ALL)
     assert sorted((thing.class_id, thing.area) for thing in things) == [(1, 2), (2, 2)]
 
 
 def test_the_ends_of_rows_do_not_touch_the_starts_of_others() -> None:
-    things = find_objects(segmentation_of("..1", "...", "1..", "..1", "1.."), 1, ALL)
+    things = extract_objects(segmentation_of("..1", "...", "1..", "..1", "1.."), 1, ALL)
     assert [thing.area for thing in things] == [1, 1, 1, 1]
 
 
@@ -223,7 +223,7 @@ def test_an_object_has_its_mask_in_its_box_and_its_mean_confidence() -> None:
     confidence = label * np.uint8(100)
     confidence[1, 2] = 250
     duck, mug = sorted(
-        find_objects(Segmentation(label, confidence), 1, ALL), key=lambda thing: thing.class_id
+        extract_objects(Segmentation(label, confidence), 1, ALL), key=lambda thing: thing.class_id
     )
     assert duck.box == Box(left=1, top=1, width=3, height=2)
     assert np.array_equal(duck.mask, mask_of(".##", "#.."))
@@ -233,24 +233,24 @@ def test_an_object_has_its_mask_in_its_box_and_its_mean_confidence() -> None:
 
 
 def test_among_equally_certain_ones_the_larger_then_the_upper_left_comes_first() -> None:
-    things = find_objects(segmentation_of(".2.3.", ".....", "1..44"), 1, ALL)
+    things = extract_objects(segmentation_of(".2.3.", ".....", "1..44"), 1, ALL)
     assert [thing.class_id for thing in things] == [4, 2, 3, 1]
 
 
 def test_min_area_counts_pixels_not_the_box() -> None:
     ring = segmentation_of("111", "1.1", "111")
-    assert len(find_objects(ring, 8, ALL)) == 1
-    assert find_objects(ring, 9, ALL) == ()
+    assert len(extract_objects(ring, 8, ALL)) == 1
+    assert extract_objects(ring, 9, ALL) == ()
 
 
 @pytest.mark.parametrize("size", [(0, 0), (0, 5), (5, 0), (1, 1), (48, 64)])
 def test_where_nothing_is_labelled_there_is_no_object(size: tuple[int, int]) -> None:
-    assert find_objects(Segmentation.nothing(size), 0, ALL) == ()
+    assert extract_objects(Segmentation.empty(size), 0, ALL) == ()
 
 
-def test_a_picture_full_of_one_thing_is_one_object() -> None:
+def test_an_image_full_of_one_thing_is_one_object() -> None:
     label = np.full((48, 64), 9, np.uint8)
-    (thing,) = find_objects(Segmentation(label, np.full_like(label, 255)), 1, ALL)
+    (thing,) = extract_objects(Segmentation(label, np.full_like(label, 255)), 1, ALL)
     assert (thing.box, thing.area, thing.score) == (Box(0, 0, 64, 48), 48 * 64, 1.0)
 
 
@@ -267,17 +267,17 @@ def noise(classes: int, share: float) -> Segmentation:
 def test_noise_does_not_stop_the_camera(classes: int, share: float, min_area: int) -> None:
     segmentation = noise(classes, share)
     start = time.process_time()
-    things = find_objects(segmentation, min_area, 100)
+    things = extract_objects(segmentation, min_area, 100)
     assert time.process_time() - start < 1  # it takes 0.001 to 0.1 s
     assert all(thing.area >= min_area for thing in things)
 
 
-def test_a_large_picture_of_noise_is_taken_apart_exactly() -> None:
+def test_a_large_image_of_noise_is_taken_apart_exactly() -> None:
     everywhere = noise(classes=2, share=0.8)
     segmentation = Segmentation(everywhere.label[:60, :80], everywhere.confidence[:60, :80])
     found = {
-        (thing.class_id, in_picture(thing, (60, 80)).tobytes(), round(thing.score * 1e6))
-        for thing in find_objects(segmentation, 1, ALL)
+        (thing.class_id, in_image(thing, (60, 80)).tobytes(), round(thing.score * 1e6))
+        for thing in extract_objects(segmentation, 1, ALL)
     }
     assert found == objects_one_class_at_a_time(segmentation)
     assert len(found) > 100
@@ -294,7 +294,7 @@ def with_instances(*instances: DetectedObject) -> Segmentation:
 
 def test_the_models_own_instances_are_kept_as_they_are_though_they_overlap() -> None:
     below, above = instance(0.4, size=(5, 5)), instance(0.9, left=1, top=2, size=(3, 3))
-    assert find_objects(with_instances(below, above), 1, ALL) == (above, below)
+    assert extract_objects(with_instances(below, above), 1, ALL) == (above, below)
 
 
 def test_instances_that_are_small_or_empty_are_left_out() -> None:
@@ -302,9 +302,9 @@ def test_instances_that_are_small_or_empty_are_left_out() -> None:
     no_box = DetectedObject(1, 0.9, Box(3, 3, 0, 0), np.zeros((0, 0), np.bool_))
     small, large = instance(0.8, size=(1, 3)), instance(0.2, size=(2, 2))
     segmentation = with_instances(nothing, small, large, no_box)
-    assert find_objects(segmentation, 0, ALL) == (small, large)
-    assert find_objects(segmentation, 3, ALL) == (small, large)
-    assert find_objects(segmentation, 4, ALL) == (large,)
+    assert extract_objects(segmentation, 0, ALL) == (small, large)
+    assert extract_objects(segmentation, 3, ALL) == (small, large)
+    assert extract_objects(segmentation, 4, ALL) == (large,)
 
 
 def test_the_most_certain_instances_stay_and_larger_ones_among_equals() -> None:
@@ -315,9 +315,9 @@ def test_the_most_certain_instances_stay_and_larger_ones_among_equals() -> None:
         instance(0.9),
     )
     segmentation = with_instances(weak, small, large, strong)
-    assert find_objects(segmentation, 1, 3) == (strong, large, small)
-    assert find_objects(segmentation, 1, 0) == ()
+    assert extract_objects(segmentation, 1, 3) == (strong, large, small)
+    assert extract_objects(segmentation, 1, 0) == ()
 
 
 def test_a_model_that_tells_instances_apart_may_find_none() -> None:
-    assert find_objects(with_instances(), 1, ALL) == ()
+    assert extract_objects(with_instances(), 1, ALL) == ()

@@ -1,4 +1,4 @@
-"""Pictures of a batch, each on a core of its own."""
+"""Images of a batch, each on a core of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
-from zs_seg_ros.segmenters.shared.per_image_threads import SideBySide
+from zs_seg_ros.segmenters.shared.per_image_threads import PerImageThreads
 from zs_seg_ros.types import Batch
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
@@ -37,7 +37,7 @@ def test_its_threads_compute_alone_and_others_as_before() -> None:
         both_here.wait(10)
         return torch_threads()
 
-    assert SideBySide(2).map(look, range(2)) == [1, 1]
+    assert PerImageThreads(2).map(look, range(2)) == [1, 1]
     assert torch_threads() == 3
     found: list[int] = []
     later = threading.Thread(target=lambda: found.append(torch_threads()))
@@ -48,7 +48,7 @@ def test_its_threads_compute_alone_and_others_as_before() -> None:
 
 @pytest.mark.parametrize(("items", "served"), [(0, 0), (1, 0), (2, 2), (3, 2), (5, 4)])
 def test_all_threads_get_equally_many_of_the_items(items: int, served: int) -> None:
-    assert SideBySide(2).map(str, range(items)) == [str(i) for i in range(served)]
+    assert PerImageThreads(2).map(str, range(items)) == [str(i) for i in range(served)]
 
 
 def test_an_error_comes_out_when_nobody_is_at_work_any_more() -> None:
@@ -60,38 +60,38 @@ def test_an_error_comes_out_when_nobody_is_at_work_any_more() -> None:
         threading.Event().wait(0.1)
         done.append(item)
 
-    side_by_side = SideBySide(2)
+    per_image_threads = PerImageThreads(2)
     with pytest.raises(MemoryError, match="too large"):
-        side_by_side.map(look, range(4))
+        per_image_threads.map(look, range(4))
     assert sorted(done) == [1, 2, 3]
-    assert side_by_side.map(str, range(2)) == ["0", "1"]
+    assert per_image_threads.map(str, range(2)) == ["0", "1"]
 
 
 def test_nothing_waits_for_a_call_that_hangs() -> None:
-    side_by_side, started, go_on = SideBySide(2), threading.Event(), threading.Event()
+    per_image_threads, started, go_on = PerImageThreads(2), threading.Event(), threading.Event()
 
     def hang(_: int) -> None:
         started.set()
         go_on.wait(20)
 
-    hanging = threading.Thread(target=side_by_side.map, args=(hang, range(2)))
+    hanging = threading.Thread(target=per_image_threads.map, args=(hang, range(2)))
     hanging.start()
     started.wait(20)
-    assert side_by_side.map(str, range(2)) == []
+    assert per_image_threads.map(str, range(2)) == []
     go_on.set()
     hanging.join(20)
-    assert side_by_side.map(str, range(2)) == ["0", "1"]
+    assert per_image_threads.map(str, range(2)) == ["0", "1"]
 
 
 @pytest.mark.usefixtures("three_threads")
-def test_only_a_model_that_is_not_compiled_looks_at_pictures_side_by_side(
+def test_only_a_model_that_is_not_compiled_looks_at_images_side_by_side(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What is compiled would be compiled once more for each of the threads."""
     monkeypatch.setattr(torch, "compile", lambda network, **_: network)  # it is never called here
-    assert load_segmenter("tabletop", LoadOptions("cpu"))._side_by_side is not None  # type: ignore[attr-defined]
+    assert load_segmenter("tabletop", LoadOptions("cpu"))._per_image_threads is not None  # type: ignore[attr-defined]
     compiled = load_segmenter("tabletop", LoadOptions("cpu", compile=True))
-    assert compiled._side_by_side is None  # type: ignore[attr-defined]
+    assert compiled._per_image_threads is None  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("three_threads")
@@ -99,6 +99,6 @@ def test_a_batch_that_does_not_fill_the_cores_is_answered_whole_and_in_order() -
     segmenter = load_segmenter("tabletop", LoadOptions("cpu"))
     encoded = segmenter.encode(Vocabulary().changed_to([TargetClass("red mug")]))
     rng = np.random.default_rng(0)
-    pictures = tuple(rng.integers(0, 256, (40 + i, 60, 3), np.uint8) for i in range(5))
-    found = segmenter.segment(Batch(pictures, np.full(1, 0.5, np.float32)), encoded)
-    assert [one.label.shape for one in found] == [picture.shape[:2] for picture in pictures]
+    images = tuple(rng.integers(0, 256, (40 + i, 60, 3), np.uint8) for i in range(5))
+    found = segmenter.segment(Batch(images, np.full(1, 0.5, np.float32)), encoded)
+    assert [one.label.shape for one in found] == [image.shape[:2] for image in images]

@@ -1,4 +1,4 @@
-"""Pictures for people."""
+"""Images for people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from zs_seg_ros import TargetClass, Vocabulary
-from zs_seg_ros.perception.masks import find_objects
+from zs_seg_ros.perception.masks import extract_objects
 from zs_seg_ros.perception.overlay import class_colour, draw_overlay
 from zs_seg_ros.types import DetectedObject, Segmentation
 
@@ -21,7 +21,7 @@ def vocabulary_of(*names: str, ids_from: int = 1) -> Vocabulary:
     return earlier.changed_to(TargetClass(name) for name in names)
 
 
-def grey_picture(size: tuple[int, int]) -> np.ndarray:
+def grey_image(size: tuple[int, int]) -> np.ndarray:
     return np.full((*size, 3), 100, np.uint8)
 
 
@@ -35,12 +35,12 @@ def labelled(size: tuple[int, int], **boxes: tuple[int, int, int, int]) -> np.nd
 
 def objects_in(label: np.ndarray, confidence: int = 200) -> tuple[DetectedObject, ...]:
     confidences = np.where(label > 0, confidence, 0).astype(np.uint8)
-    return find_objects(Segmentation(label, confidences), min_area=1, max_objects=1000)
+    return extract_objects(Segmentation(label, confidences), min_area=1, max_objects=1000)
 
 
 def overlay(label: np.ndarray, vocabulary: Vocabulary, confidence: int = 200) -> np.ndarray:
     objects = objects_in(label, confidence)
-    return draw_overlay(grey_picture(label.shape), label, objects, vocabulary)
+    return draw_overlay(grey_image(label.shape), label, objects, vocabulary)
 
 
 def changed_columns(drawn: np.ndarray) -> int:
@@ -55,7 +55,7 @@ def pixels_of(drawn: np.ndarray, class_id: int) -> int:
     return int((drawn == class_colour(class_id)).all(axis=2).sum())
 
 
-def test_where_nothing_is_found_the_picture_stays_as_it_is() -> None:
+def test_where_nothing_is_found_the_image_stays_as_it_is() -> None:
     drawn = overlay(np.zeros(VGA, np.uint8), vocabulary_of("duck"))
     assert (drawn == 100).all()
     assert drawn.dtype == np.uint8 and drawn.shape == (*VGA, 3)
@@ -87,7 +87,7 @@ def test_the_tag_tells_name_and_score() -> None:
 
 
 @pytest.mark.parametrize("size", [(240, 320), (480, 640), (720, 1280)])
-def test_tags_grow_with_the_picture_so_that_they_stay_readable(
+def test_tags_grow_with_the_image_so_that_they_stay_readable(
     size: tuple[int, int],
 ) -> None:
     side = size[0] // 4
@@ -97,7 +97,7 @@ def test_tags_grow_with_the_picture_so_that_they_stay_readable(
 
 
 @pytest.mark.parametrize(("left", "top"), [(0, 0), (600, 0), (0, 440), (600, 440), (300, 0)])
-def test_tags_at_the_border_stay_inside_the_picture(left: int, top: int) -> None:
+def test_tags_at_the_border_stay_inside_the_image(left: int, top: int) -> None:
     vocabulary = vocabulary_of("a rather long name")
     in_the_middle = overlay(labelled(VGA, id_1=(300, 220, 40, 40)), vocabulary)
     at_the_border = overlay(labelled(VGA, id_1=(left, top, 40, 40)), vocabulary)
@@ -128,10 +128,10 @@ def test_a_track_is_written_beside_the_score() -> None:
     label = labelled(VGA, id_1=(300, 200, 80, 80))
     [thing] = objects_in(label)
     drawn = [
-        draw_overlay(grey_picture(VGA), label, [replace(thing, track_id=track)], vocabulary_of("d"))
+        draw_overlay(grey_image(VGA), label, [replace(thing, track_id=track)], vocabulary_of("d"))
         for track in (0, 7, 12345)
     ]
-    widths = [int((picture[150:199] != 100).any(axis=(0, 2)).sum()) for picture in drawn]
+    widths = [int((image[150:199] != 100).any(axis=(0, 2)).sum()) for image in drawn]
     assert widths[0] < widths[1] < widths[2]
 
 
@@ -151,23 +151,23 @@ VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS.keys())
-@pytest.mark.parametrize("with_things", [True, False])
+@pytest.mark.parametrize("with_objects", [True, False])
 def test_every_view_is_drawn_like_its_plain_copy_and_left_as_it_is(
-    view: Callable[[np.ndarray], np.ndarray], with_things: bool
+    view: Callable[[np.ndarray], np.ndarray], with_objects: bool
 ) -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8, endpoint=False)
-    label = labelled((60, 80), id_1=(20, 30, 20, 20)) * np.uint8(with_things)
+    label = labelled((60, 80), id_1=(20, 30, 20, 20)) * np.uint8(with_objects)
     objects, vocabulary = objects_in(label), vocabulary_of("duck")
     expected = draw_overlay(rgb.copy(), label, objects, vocabulary)
-    picture = view(rgb)
-    before = picture.copy()
-    for array in (picture, label):
+    image = view(rgb)
+    before = image.copy()
+    for array in (image, label):
         array.flags.writeable = False
-    drawn = draw_overlay(picture, label, objects, vocabulary)
+    drawn = draw_overlay(image, label, objects, vocabulary)
     assert (drawn == expected).all()
-    assert (picture == before).all()
+    assert (image == before).all()
     assert drawn.flags.c_contiguous and drawn.flags.writeable
-    assert not np.shares_memory(drawn, picture)
+    assert not np.shares_memory(drawn, image)
 
 
 @pytest.mark.parametrize("name", ["Übergröße", "猫", "🦆 duck", "x" * 300, "%s {0}"])
@@ -177,7 +177,7 @@ def test_any_name_can_be_drawn(name: str) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 200), (200, 1), (5, 5), (13, 2000)])
-def test_pictures_of_any_size_can_be_drawn(size: tuple[int, int]) -> None:
+def test_images_of_any_size_can_be_drawn(size: tuple[int, int]) -> None:
     assert overlay(np.ones(size, np.uint8), vocabulary_of("duck")).shape == (*size, 3)
 
 

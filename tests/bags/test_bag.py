@@ -15,12 +15,12 @@ import pytest
 from numpy.typing import NDArray
 
 from zs_seg_ros.bags.bag import (
-    Recording,
+    Bag,
     ground_truth_labels,
     offered_qos,
-    shipped_recording,
+    shipped_bag,
 )
-from zs_seg_ros.errors import RecordingError
+from zs_seg_ros.errors import BagError
 from zs_seg_ros.testing.bags import write_recording
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,8 +36,8 @@ LATCHED = {"/tf_static", "/camera/ground_truth/label_info"}
 
 
 @pytest.fixture(scope="module")
-def recording() -> Iterator[Recording]:
-    with Recording(FOLDER) as opened:
+def bag() -> Iterator[Bag]:
+    with Bag(FOLDER) as opened:
         yield opened
 
 
@@ -47,61 +47,59 @@ def ground_truth() -> Any:
 
 
 @pytest.fixture(scope="module")
-def instances(recording: Recording) -> NDArray[np.uint8]:
+def instances(bag: Bag) -> NDArray[np.uint8]:
     """(frames, H, W)"""
-    return _pixels(recording, "/camera/ground_truth/instance")
+    return _pixels(bag, "/camera/ground_truth/instance")
 
 
 @pytest.fixture(scope="module")
-def labels(recording: Recording) -> NDArray[np.uint8]:
+def labels(bag: Bag) -> NDArray[np.uint8]:
     """(frames, H, W)"""
-    return _pixels(recording, "/camera/ground_truth/label")
+    return _pixels(bag, "/camera/ground_truth/label")
 
 
-def _pixels(recording: Recording, topic: str) -> NDArray[np.uint8]:
-    return np.stack([m.content.data.reshape(240, 320) for m in recording.messages([topic])])
+def _pixels(bag: Bag, topic: str) -> NDArray[np.uint8]:
+    return np.stack([m.content.data.reshape(240, 320) for m in bag.messages([topic])])
 
 
 # --- what the shipped recording is ---
 
 
 def test_it_lasts_at_least_20_seconds_and_is_no_larger_than_20_megabytes(
-    recording: Recording,
+    bag: Bag,
 ) -> None:
-    assert recording.duration_ns >= 20e9
+    assert bag.duration_ns >= 20e9
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) <= 20e6
 
 
-def test_it_has_all_topics_and_only_those_of_the_start_are_latched(recording: Recording) -> None:
-    assert set(recording.topics) == MOVING | LATCHED
-    assert {name for name, topic in recording.topics.items() if topic.latched} == LATCHED
-    types = {name: topic.message_type for name, topic in recording.topics.items()}
+def test_it_has_all_topics_and_only_those_of_the_start_are_latched(bag: Bag) -> None:
+    assert set(bag.topics) == MOVING | LATCHED
+    assert {name for name, topic in bag.topics.items() if topic.latched} == LATCHED
+    types = {name: topic.message_type for name, topic in bag.topics.items()}
     assert all(types[name] == "sensor_msgs/msg/Image" for name in IMAGES)
     assert types["/camera/camera_info"] == "sensor_msgs/msg/CameraInfo"
     assert types["/camera/ground_truth/label_info"] == "vision_msgs/msg/LabelInfo"
 
 
 @pytest.mark.parametrize("topic", sorted(MOVING))
-def test_every_moving_topic_ticks_at_exactly_10_hz(recording: Recording, topic: str) -> None:
-    times = np.array([message.time_ns for message in recording.messages([topic])])
+def test_every_moving_topic_ticks_at_exactly_10_hz(bag: Bag, topic: str) -> None:
+    times = np.array([message.time_ns for message in bag.messages([topic])])
     assert len(times) >= 200
     assert set(np.diff(times)) == {10**8}
 
 
 @pytest.mark.parametrize("topic", sorted({*IMAGES, "/camera/camera_info"}))
-def test_headers_carry_the_time_of_the_frame_and_the_optical_frame(
-    recording: Recording, topic: str
-) -> None:
-    for message in recording.messages([topic]):
+def test_headers_carry_the_time_of_the_frame_and_the_optical_frame(bag: Bag, topic: str) -> None:
+    for message in bag.messages([topic]):
         header = message.content.header
         assert header.stamp.sec * 10**9 + header.stamp.nanosec == message.time_ns
         assert header.frame_id == "camera_color_optical_frame"
 
 
 @pytest.mark.parametrize("topic", sorted(IMAGES))
-def test_images_have_320_by_240_pixels_without_padding(recording: Recording, topic: str) -> None:
+def test_images_have_320_by_240_pixels_without_padding(bag: Bag, topic: str) -> None:
     encoding, bytes_per_pixel = IMAGES[topic]
-    for message in recording.messages([topic]):
+    for message in bag.messages([topic]):
         image = message.content
         assert (image.width, image.height, image.encoding) == (320, 240, encoding)
         assert image.step == 320 * bytes_per_pixel
@@ -131,8 +129,8 @@ def test_instance_numbers_are_never_shared_between_scenes(
         assert seen == {thing["instance"] for thing in scene["things"]}
 
 
-def test_label_info_names_what_the_ground_truth_file_names(recording: Recording) -> None:
-    (message,) = recording.messages(["/camera/ground_truth/label_info"])
+def test_label_info_names_what_the_ground_truth_file_names(bag: Bag) -> None:
+    (message,) = bag.messages(["/camera/ground_truth/label_info"])
     named = {entry.class_id: entry.class_name for entry in message.content.class_map}
     assert named == {label.id: label.name for label in ground_truth_labels(FOLDER)}
 
@@ -168,41 +166,39 @@ def test_the_metadata_are_of_a_version_that_humble_reads() -> None:
 
 
 def test_the_shipped_recording_is_found() -> None:
-    assert (shipped_recording() / "tabletop.mcap").read_bytes() == (
-        FOLDER / "tabletop.mcap"
-    ).read_bytes()
+    assert (shipped_bag() / "tabletop.mcap").read_bytes() == (FOLDER / "tabletop.mcap").read_bytes()
 
 
 # --- reading ---
 
 
-def test_reading_twice_gives_the_same(recording: Recording) -> None:
-    first = [(m.topic.name, m.time_ns, hash(m.serialised)) for m in recording.messages()]
-    second = [(m.topic.name, m.time_ns, hash(m.serialised)) for m in recording.messages()]
+def test_reading_twice_gives_the_same(bag: Bag) -> None:
+    first = [(m.topic.name, m.time_ns, hash(m.serialised)) for m in bag.messages()]
+    second = [(m.topic.name, m.time_ns, hash(m.serialised)) for m in bag.messages()]
     assert first == second
-    assert len(first) == sum(topic.message_count for topic in recording.topics.values())
+    assert len(first) == sum(topic.message_count for topic in bag.topics.values())
 
 
 def test_messages_come_in_the_order_of_time_and_only_of_the_chosen_topics(
-    recording: Recording,
+    bag: Bag,
 ) -> None:
     chosen = ["/camera/image_raw", "/camera/camera_info"]
-    messages = [(m.time_ns, m.topic.name) for m in recording.messages(chosen)]
+    messages = [(m.time_ns, m.topic.name) for m in bag.messages(chosen)]
     assert [time for time, _ in messages] == sorted(time for time, _ in messages)
     assert {name for _, name in messages} == set(chosen)
-    assert list(recording.messages([])) == []
+    assert list(bag.messages([])) == []
 
 
-def test_reading_can_start_in_the_middle(recording: Recording) -> None:
-    middle = recording.start_ns + recording.duration_ns // 2
-    times = [m.time_ns for m in recording.messages(["/camera/camera_info"], start_ns=middle)]
+def test_reading_can_start_in_the_middle(bag: Bag) -> None:
+    middle = bag.start_ns + bag.duration_ns // 2
+    times = [m.time_ns for m in bag.messages(["/camera/camera_info"], start_ns=middle)]
     assert middle <= times[0] < middle + 10**8
-    assert times[-1] == recording.start_ns + recording.duration_ns
+    assert times[-1] == bag.start_ns + bag.duration_ns
 
 
-def test_memory_does_not_grow_with_the_recording(recording: Recording) -> None:
+def test_memory_does_not_grow_with_the_recording(bag: Bag) -> None:
     tracemalloc.start()
-    total = sum(len(message.serialised) for message in recording.messages())
+    total = sum(len(message.serialised) for message in bag.messages())
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert total > 100e6
@@ -225,20 +221,20 @@ def test_a_topic_has_the_quality_of_service_that_serves_what_all_its_publishers_
     tmp_path: Path, offered: list[Any], latched: bool, reliable: bool, depth: int
 ) -> None:
     write_recording(tmp_path / "bag", [(1, "/topic", "text")], {"/topic": offered})
-    with Recording(tmp_path / "bag") as recording:
-        topic = recording.topics["/topic"]
+    with Bag(tmp_path / "bag") as bag:
+        topic = bag.topics["/topic"]
     assert (topic.latched, topic.reliable, topic.depth) == (latched, reliable, depth)
 
 
-def test_a_missing_topic_is_named_with_the_topics_that_there_are(recording: Recording) -> None:
-    with pytest.raises(RecordingError, match=r"no topic /nope; it has .*/camera/image_raw"):
-        recording.messages(["/camera/image_raw", "/nope"])
+def test_a_missing_topic_is_named_with_the_topics_that_there_are(bag: Bag) -> None:
+    with pytest.raises(BagError, match=r"no topic /nope; it has .*/camera/image_raw"):
+        bag.messages(["/camera/image_raw", "/nope"])
 
 
 def test_a_folder_that_is_no_recording_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match=r"has no metadata\.yaml"):
-        Recording(tmp_path)
-    with pytest.raises(RecordingError, match=r"has no ground_truth\.json"):
+    with pytest.raises(BagError, match=r"has no metadata\.yaml"):
+        Bag(tmp_path)
+    with pytest.raises(BagError, match=r"has no ground_truth\.json"):
         ground_truth_labels(tmp_path)
 
 
@@ -246,8 +242,8 @@ def test_a_cut_off_file_is_refused(tmp_path: Path) -> None:
     shutil.copy(FOLDER / "metadata.yaml", tmp_path)
     whole = (FOLDER / "tabletop.mcap").read_bytes()
     (tmp_path / "tabletop.mcap").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(RecordingError, match="cannot be read"):
-        Recording(tmp_path)
+    with pytest.raises(BagError, match="cannot be read"):
+        Bag(tmp_path)
 
 
 def test_damage_inside_is_reported_while_reading(tmp_path: Path) -> None:
@@ -256,6 +252,6 @@ def test_damage_inside_is_reported_while_reading(tmp_path: Path) -> None:
     middle = len(damaged) // 2
     damaged[middle : middle + 20_000] = bytes(20_000)
     (tmp_path / "tabletop.mcap").write_bytes(damaged)
-    with Recording(tmp_path) as recording, pytest.raises(RecordingError, match="is damaged"):
-        for _ in recording.messages():
+    with Bag(tmp_path) as bag, pytest.raises(BagError, match="is damaged"):
+        for _ in bag.messages():
             pass
