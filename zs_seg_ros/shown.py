@@ -1,0 +1,48 @@
+"""Text from outside, made fit for one line of a log, a diagnostic, a terminal or a page."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+_MOST_BITS = 256
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """Clean and shorten a value from outside: one printable line of at most `limit` characters (1 or more).
+
+    Characters that move the cursor, change colours, end the line or turn the direction of reading are written as
+    escapes (`\\x1b`, `\\n`, `\\u202e`), so that nothing can forge a line of a log. Lists, mappings and long numbers are
+    named, not written out: a few hundred bytes of YAML can stand for gigabytes.
+    """
+    text = _text(value, limit)
+    cleaned = "".join(c if c.isprintable() else _escape(c) for c in text[: limit + 1])
+    if len(cleaned) <= limit:
+        return cleaned
+    return cleaned[: limit - 1] + "…"
+
+
+def quoted(value: object, limit: int = 80) -> str:
+    """Return the same in quotes where the value is text: the quotes show where it begins and ends."""
+    text = shown(value, limit)
+    return f"'{text}'" if isinstance(value, str | bytes | PurePath) else text
+
+
+def _text(value: object, limit: int) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes | bytearray):
+        return bytes(value[: 4 * limit + 4]).decode("utf-8", "replace")
+    if isinstance(value, bool | float | None | PurePath | BaseException):
+        return str(value)
+    if isinstance(value, int):
+        bits = value.bit_length()
+        return str(value) if bits <= _MOST_BITS else f"a number of {bits} bits"
+    if isinstance(value, list | tuple | set | frozenset):
+        return f"a list of {len(value)} entries"
+    if isinstance(value, dict):
+        return f"a mapping of {len(value)} entries"
+    return f"a value of type {type(value).__name__}"
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
