@@ -8,7 +8,9 @@
     │   └── DeviceError        the wanted device or precision is not to be had
     ├── BagError         a recording, or a topic of it, cannot be read
     ├── LabellingError         a labelled recording cannot be made
-    └── ReplayError            a replay cannot run, or its golden file cannot be used
+    ├── ReplayError            a replay cannot run, or its golden file cannot be used
+    ├── FileError              a file cannot be read or written, or is none that may be
+    └── YamlError              a YAML text is damaged, or has what is not accepted
 
 Each message is one sentence that says what is wrong, with the value, and what to do.
 """
@@ -50,3 +52,11 @@ class LabellingError(ZeroShotSegmentationError):
 
 class ReplayError(ZeroShotSegmentationError):
     """A replay cannot run, or its golden file cannot be used."""
+
+
+class FileError(ZeroShotSegmentationError):
+    """A file cannot be read or written, or is of a kind that is left alone."""
+
+
+class YamlError(ZeroShotSegmentationError):
+    """A YAML text is damaged, or has what is not accepted."""

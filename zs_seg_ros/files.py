@@ -1,0 +1,221 @@
+"""Files that users name, read and written so that no wrong path costs them anything.
+
+Only regular files are read and replaced. A folder, FIFO, socket or device is refused by its kind before it is opened:
+opening can hang, and can have effects. Symbolic links are followed; a link that leads nowhere is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from zs_seg_ros.errors import FileError
+from zs_seg_ros.shown import shown
+
+IsOurs = Callable[[Path], bool]
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO (named pipe)",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_PATH_LIMIT = 300
+_PART_OF_A_READ = 1 << 20
+_NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+def user_path(path: str | Path) -> Path:
+    """Return a path as users type it, with a leading `~` replaced. Raises FileError where that is impossible."""
+    if "\0" in str(path):
+        raise FileError(f"{_name(path)} has a NUL character; give the path without it")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise FileError(
+            f"{_name(path)} is in the home folder of a user that this machine does not have; give the whole path"
+        ) from error
+
+
+def open_regular_file(path: str | Path) -> BinaryIO:
+    """Open a regular file for reading; no other kind of file is even opened.
+
+    Raises FileNotFoundError when there is none, and FileError for another kind, a symbolic link that leads nowhere,
+    and a file that may not or cannot be read.
+    """
+    file = user_path(path)
+    try:
+        _require_regular(file, file.stat())
+        # Another file may have taken its place since: what was opened is checked, and opening must not wait.
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        _refuse_dangling(file)
+        raise
+    except OSError as error:
+        raise FileError(f"{_name(file)} cannot be read: {_reason(error)}") from error
+    try:
+        _require_regular(file, os.fstat(descriptor))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
+
+
+def read_regular_file(path: str | Path, limit: int) -> bytes:
+    """Return the content of a regular file of at most `limit` bytes.
+
+    A larger file is refused by its size and not read. Raises FileNotFoundError and FileError as open_regular_file.
+    """
+    with open_regular_file(path) as stream:
+        parts: list[bytes] = []
+        size = os.fstat(stream.fileno()).st_size
+        try:
+            while size <= limit and (part := stream.read(_PART_OF_A_READ)):
+                parts.append(part)
+                size = sum(map(len, parts))  # files of /proc have content, but no size
+        except OSError as error:
+            raise FileError(f"{_name(path)} cannot be read: {_reason(error)}") from error
+    if size > limit:
+        raise FileError(
+            f"{_name(path)} has {size} bytes or more; a file of this kind has at most {limit}"
+        )
+    return b"".join(parts)
+
+
+def any_file(_: Path) -> bool:
+    """Agree to replace any regular file: for outputs that the user names one by one, such as `-o overlay.png`."""
+    return True
+
+
+class NewFile:
+    """A new file that takes the place of another as a whole, or not at all; use it with `with`.
+
+    The content goes to a temporary file in the same folder, which `finish` moves to its place. Where that place is
+    taken, it must be by a regular file that may be written and that `is_ours` agrees to; it keeps its permissions.
+    A symbolic link stays: the file that it leads to is replaced.
+    """
+
+    def __init__(self, path: str | Path, is_ours: IsOurs) -> None:
+        """Raise FileError when the place cannot be written or is taken by something else, which is left as it is."""
+        self._path, self._is_ours = path, is_ours
+        target, before = self._checked_target()
+        self._part = target.with_name(f".zs_seg_{secrets.token_hex(8)}.new")
+        try:
+            self.stream: BinaryIO = self._part.open("xb")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        if before is not None:
+            with contextlib.suppress(OSError):  # file systems without owners
+                os.fchown(self.stream.fileno(), before.st_uid, before.st_gid)
+                os.fchmod(self.stream.fileno(), stat.S_IMODE(before.st_mode) & 0o777)
+
+    def __enter__(self) -> NewFile:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with contextlib.suppress(
+            OSError
+        ):  # a full disk has been reported, and closing writes what is left
+            self.stream.close()
+        self._part.unlink(missing_ok=True)
+
+    def finish(self) -> None:
+        """Put the file in its place, durably. Raises FileError; then what was there before stays."""
+        try:
+            self.stream.flush()
+            os.fsync(self.stream.fileno())
+            self.stream.close()
+            target, before = self._checked_target()  # it may have been taken meanwhile
+            if before is None:
+                self._put_where_nothing_is(target)
+            else:
+                self._part.replace(target)
+            _make_durable(target.parent)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _put_where_nothing_is(self, target: Path) -> None:
+        """A rename would replace a file that appears in this moment; a link does not."""
+        try:
+            os.link(self._part, target)
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            self._part.replace(target)
+
+    def _checked_target(self) -> tuple[Path, os.stat_result | None]:
+        file = user_path(self._path)
+        try:
+            target = file.resolve()
+            status = target.lstat()
+            _require_regular(file, status)
+            if not os.access(target, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except FileNotFoundError:
+            _refuse_dangling(file)
+            return target, None
+        except (OSError, RuntimeError) as error:  # RuntimeError: symbolic links in a circle
+            raise self._unwritable(error) from error
+        if not self._is_ours(target):
+            raise FileError(
+                f"{_name(file)} was not written by this program and is left as it is; name another file"
+            )
+        return target, status
+
+    def _unwritable(self, error: Exception) -> FileError:
+        return FileError(f"{_name(self._path)} cannot be written: {_reason(error)}")
+
+
+def write_atomically(path: str | Path, data: bytes, is_ours: IsOurs) -> None:
+    """Write a file as a whole or not at all; see NewFile for what it may replace. Raises FileError."""
+    with NewFile(path, is_ours) as new:
+        try:
+            new.stream.write(data)
+        except OSError as error:
+            raise FileError(f"{_name(path)} cannot be written: {_reason(error)}") from error
+        new.finish()
+
+
+def write_output(path: str | Path, data: bytes) -> None:
+    """Write a file that the user named for output: a regular file is replaced, nothing else is. Raises FileError."""
+    write_atomically(path, data, any_file)
+
+
+def _require_regular(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "a special file")
+        raise FileError(f"{_name(path)} is {kind} and is left as it is; name a regular file")
+
+
+def _refuse_dangling(file: Path) -> None:
+    if file.is_symlink():
+        target = _name(file.readlink())
+        raise FileError(
+            f"{_name(file)} is a symbolic link to {target}, which does not exist; mend or remove the link"
+        )
+
+
+def _make_durable(folder: Path) -> None:
+    """Write the folder's own entries to the disk, where the file system has a way to."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _name(path: str | Path) -> str:
+    return shown(str(path), _PATH_LIMIT)
+
+
+def _reason(error: Exception) -> str:
+    """Without the path, which the sentence has."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return shown(text, _PATH_LIMIT)
