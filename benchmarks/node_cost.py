@@ -94,7 +94,9 @@ def run_node(frames: int) -> None:
     first, start, decoding_start = published(), time.process_time(), segmenter.decoding_s
     spin_until(WARM_UP_FRAMES + frames)
     used_s, decoding_s = time.process_time() - start, segmenter.decoding_s - decoding_start
-    stages = node._cameras["camera"].health.stage_means_ms()
+    camera = node._cameras.get("camera")
+    assert camera is not None
+    stages = camera.health.stage_means_ms()
     print(
         "  " + ", ".join(f"{stage} {mean:.1f}" for stage, mean in stages.items()), file=sys.stderr
     )

@@ -67,14 +67,15 @@ def run_node(model_ms: float, seconds: float) -> int:
     before_mb = resident_mb()  # each of the executor's threads has had its images
     spin_for(seconds / 2)
     grown_mb = resident_mb() - before_mb
-    health = node._cameras["camera"].health
+    camera, segmentation = node._cameras.get("camera"), node._segmentation
+    assert camera is not None and segmentation is not None
+    health, skipped = camera.health, segmentation.slots.skipped("camera")
     work_ms = health.stage_means_ms()["segment"]
-    skipped = node._slots.skipped("camera")
     lost = health.frames_in - health.frames_out - skipped - health.frames_refused
     age_95 = statistics.quantiles(ages_ms, n=20)[-1]
     bound_ms = 2 * work_ms + ALLOWANCE_MS
     print(
-        f"the model took {work_ms:.0f} ms, {health.frames_in} images came, {len(ages_ms)} results went out"
+        f"the model took {work_ms:.0f} ms, {health.frames_in} images received, {len(ages_ms)} results published"
     )
     print(f"age of a result: median {statistics.median(ages_ms):.0f} ms, 95 % below {age_95:.0f} ms "
           f"(at most {bound_ms:.0f}), oldest {max(ages_ms):.0f} ms")  # fmt: skip

@@ -102,11 +102,28 @@ class DepthImage:
 
 @dataclass(frozen=True)
 class RequestedOutputs:
-    """The stages after the segmentation that somebody needs; the others do not run."""
+    """The stages after segmentation that subscribers need; the others do not run."""
 
     objects: bool = False
     surfaces: bool = False
     cloud: bool = False
+
+    @property
+    def needs_depth(self) -> bool:
+        """Whether a stage uses depth."""
+        return self.surfaces or self.cloud
+
+    def __or__(self, other: RequestedOutputs) -> RequestedOutputs:
+        """Join the stages of both."""
+        return RequestedOutputs(
+            self.objects or other.objects,
+            self.surfaces or other.surfaces,
+            self.cloud or other.cloud,
+        )
+
+    def covers(self, other: RequestedOutputs) -> bool:
+        """Whether every stage of `other` is among these."""
+        return self | other == self
 
 
 @dataclass(frozen=True, eq=False)

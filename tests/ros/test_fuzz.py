@@ -7,7 +7,6 @@ import math
 import random
 from array import array
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import cv2
@@ -15,13 +14,15 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from planner import image_message, pixels, stripes
+from planner import image_message, pixels, stripes, wait_until
+from rclpy.node import Node
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from zs_seg_ros import msg, srv
 from zs_seg_ros.errors import ImageError
-from zs_seg_ros.images import compressed_images, message_images
+from zs_seg_ros.images import message_images
+from zs_seg_ros.ros.camera_input import CameraInput
 from zs_seg_ros.ros.node import SegmentationNode
 
 AT_ONCE = 100
@@ -69,7 +70,13 @@ def node() -> Iterator[SegmentationNode]:
     )
     node.trigger_configure()
     node.trigger_activate()
+    viewer = Node("viewer")  # without subscribers the node would convert no image
+    for name in ("plain", "packed"):
+        viewer.create_subscription(msg.ObjectMaskArray, f"/zs_seg/{name}/objects", print, 1)
+        viewer.create_subscription(PointCloud2, f"/zs_seg/{name}/points", print, 1)
+    wait_until(lambda: all(c.outputs.requested() for c in node._cameras), "subscribers matched")
     yield node
+    viewer.destroy_node()
     node.destroy_node()
 
 
@@ -159,30 +166,34 @@ def show(node: SegmentationNode, rng: random.Random) -> None:
     """An image to a camera, as its subscription does."""
     packed = rng.random() < 0.5
     message = any_compressed(rng) if packed else any_image(rng)
-    read = compressed_images.image_from_compressed if packed else message_images.image_from_message
-    node._on_image(node._cameras["packed" if packed else "plain"], message, partial(read, message))
+    camera_input(node, packed)._on_image(message)
 
 
 def show_depth(node: SegmentationNode, rng: random.Random) -> None:
-    depth = node._cameras[rng.choice(("plain", "packed"))]._depth
+    packed = rng.random() < 0.5
+    depth = camera_input(node, packed).depth
     assert depth is not None
     depth._on_info(any_info(rng))
-    depth._on_depth(
-        any_compressed(rng) if depth is node._cameras["packed"]._depth else any_image(rng)
-    )
+    depth._on_depth(any_compressed(rng) if packed else any_image(rng))
+
+
+def camera_input(node: SegmentationNode, packed: bool) -> CameraInput:
+    camera = node._cameras.get("packed" if packed else "plain")
+    assert camera is not None
+    return camera.input
 
 
 def change_words(node: SegmentationNode, rng: random.Random) -> None:
     before = node._model.vocabulary
     request = srv.SetVocabulary.Request(classes=any_targets(rng))
-    answer = node._on_set_vocabulary(request, srv.SetVocabulary.Response())
+    answer = node._vocabulary_services._on_set_vocabulary(request, srv.SetVocabulary.Response())
     assert answer.success != bool(answer.message) and "\n" not in answer.message
     assert answer.success or node._model.vocabulary is before
 
 
 def ask(node: SegmentationNode, rng: random.Random) -> None:
     request = srv.SegmentImage.Request(image=any_image(rng), classes=any_targets(rng))
-    answer = node._on_segment(request, srv.SegmentImage.Response())
+    answer = node._vocabulary_services._on_segment(request, srv.SegmentImage.Response())
     assert answer.success != bool(answer.message)
 
 
@@ -207,15 +218,18 @@ def test_whatever_comes_the_next_good_request_is_answered_right(
         entry(node, rng)
     assert node.set_parameters_atomically(at_first).successful
     words = [msg.TargetClass(name="red"), msg.TargetClass(name="blue")]
-    answer = node._on_set_vocabulary(
+    answer = node._vocabulary_services._on_set_vocabulary(
         srv.SetVocabulary.Request(classes=words), srv.SetVocabulary.Response()
     )
     assert answer.success, answer.message
-    good = node._on_segment(srv.SegmentImage.Request(image=GOOD), srv.SegmentImage.Response())
+    good = node._vocabulary_services._on_segment(
+        srv.SegmentImage.Request(image=GOOD), srv.SegmentImage.Response()
+    )
     assert good.success, good.message
     red, blue = answer.vocabulary.ids
     assert pixels(good.label)[0, ::16].tolist() == [red, blue]
-    assert node._worker is not None and node._worker._threads[-1].is_alive()
+    assert node._segmentation is not None
+    assert node._segmentation._worker._threads[-1].is_alive()
 
 
 def test_reading_any_image_gives_an_image_or_an_image_error() -> None:

@@ -186,7 +186,7 @@ def test_an_invalid_transition_leaves_the_node_as_it_was(state: str, transition:
 # --- nobody is interested ---
 
 
-def test_what_nobody_subscribes_to_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_output_without_subscribers_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 
     class Watched(FakeSegmenter):
@@ -200,7 +200,7 @@ def test_what_nobody_subscribes_to_is_not_computed(monkeypatch: pytest.MonkeyPat
             planner.send(image_message(IMAGE))
         status = planner.diagnosis("camera", lambda s: values(s)["frames in"] != "0", "frames in")
         assert values(status)["frames out"] == "0" and seen == []
-        assert "nobody subscribes" in status.message
+        assert "no subscribers" in status.message
         assert status.level == status.OK
 
         planner.label_of(IMAGE)

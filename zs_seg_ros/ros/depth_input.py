@@ -1,9 +1,8 @@
-"""The depth images of one camera, paired with its images."""
+"""The depth images of one camera, paired with its colour images."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
@@ -14,22 +13,26 @@ from zs_seg_ros.images.camera_topics import depth_topic, info_topic
 from zs_seg_ros.images.compressed_images import depth_from_compressed
 from zs_seg_ros.images.depth_pairing import TOLERANCE_NS, DepthPairing
 from zs_seg_ros.images.message_images import depth_from_image, intrinsics_from_info, stamp_ns
+from zs_seg_ros.perception.frame_slots import FrameSlots
 from zs_seg_ros.ros.diagnostics import WARN, LastProblem, Problem
-from zs_seg_ros.ros.followed_topic import FollowedTopic
+from zs_seg_ros.ros.matching_subscription import MatchingSubscription
 from zs_seg_ros.ros.parameters import CameraParameters
-from zs_seg_ros.types import DepthImage, Frame, Intrinsics
+from zs_seg_ros.types import MAX_SIDE_PX, DepthImage, Frame, Intrinsics
 
 _LONGEST_WAIT_NS = 500_000_000
 
 
 class DepthInput:
-    """Subscribes to depth images and /CAM/camera_info, and hands frames on with their depth."""
+    """Subscribes to depth images and camera_info, and puts frames into their slot together with their depth.
+
+    max_image_side: pixels; a depth image with a longer side is refused. It may change at any time.
+    """
 
     def __init__(self, node: LifecycleNode, camera: CameraParameters, callback_group: Any) -> None:
-        def topic(name: str, message_type: Any) -> FollowedTopic:
-            return FollowedTopic(
+        def subscription(topic: str, message_type: Any) -> MatchingSubscription:
+            return MatchingSubscription(
                 node,
-                name,
+                topic,
                 message_type,
                 camera.reliability,
                 f"{camera.name}.reliability",
@@ -37,16 +40,19 @@ class DepthInput:
             )
 
         compressed = camera.depth_transport == "compressed"
-        self._read = depth_from_compressed if compressed else depth_from_image
-        self._depth = topic(
+        self._depth_from = depth_from_compressed if compressed else depth_from_image
+        self._depth = subscription(
             depth_topic(camera.name, camera.depth_transport),
             CompressedImage if compressed else Image,
         )
-        self._info = topic(info_topic(camera.name), CameraInfo)
+        self._info = subscription(info_topic(camera.name), CameraInfo)
         self._pairing = DepthPairing(TOLERANCE_NS)
+        self._slots = FrameSlots(())
+        self.max_image_side = MAX_SIDE_PX
 
-    def subscribe(self, forward: Callable[[Frame], None], longest_side: Callable[[], int]) -> None:
-        self._forward, self._longest_side = forward, longest_side
+    def subscribe(self, slots: FrameSlots, max_image_side: int) -> None:
+        """Begin to receive; frames given to `put_paired` go into `slots`."""
+        self._slots, self.max_image_side = slots, max_image_side
         self._pairing = DepthPairing(TOLERANCE_NS)
         self._unpaired_before = 0
         self._intrinsics: Intrinsics | None = None
@@ -55,20 +61,23 @@ class DepthInput:
         self._depth.subscribe(self._on_depth)
 
     def unsubscribe(self) -> None:
+        """Stop receiving."""
         self._depth.unsubscribe()
         self._info.unsubscribe()
 
-    def follow(self) -> None:
-        """And let an image go on that has waited for its depth for long. Called once a second."""
-        self._depth.follow()
-        self._info.follow()
-        for frame in self._pairing.overdue(time.monotonic_ns() - _LONGEST_WAIT_NS):
-            self._forward(frame)
+    def match_publishers(self) -> None:
+        """Follow what publishers offer, and release a frame whose depth is overdue. Called once a second."""
+        self._depth.match_publishers()
+        self._info.match_publishers()
+        self._put(self._pairing.overdue(time.monotonic_ns() - _LONGEST_WAIT_NS))
 
-    def add_frame(self, frame: Frame) -> None:
-        """Hand the frame on as soon as its depth is there, or as soon as it is clear that none comes."""
-        for ready in self._pairing.add_frame(frame):
-            self._forward(ready)
+    def put_paired(self, frame: Frame) -> None:
+        """Put the frame into its slot as soon as its depth is there, or as soon as it is clear that none comes."""
+        self._put(self._pairing.add_frame(frame))
+
+    def _put(self, frames: list[Frame]) -> None:
+        for frame in frames:
+            self._slots.put(frame)
 
     def _on_info(self, message: CameraInfo) -> None:
         try:
@@ -78,20 +87,20 @@ class DepthInput:
             self.bad_depth.note(str(error))
 
     def _on_depth(self, message: Image | CompressedImage) -> None:
+        """Convert one depth message and put the frame that waited for it into its slot."""
         if self._intrinsics is None:
             return
         try:
-            values = self._read(message, self._longest_side())
-            stamp = stamp_ns(message.header.stamp)
+            values = self._depth_from(message, self.max_image_side)
+            depth = DepthImage(values, self._intrinsics, stamp_ns(message.header.stamp))
         except ImageError as error:
             self.bad_depth.note(str(error))
             return
-        for ready in self._pairing.add_depth(DepthImage(values, self._intrinsics, stamp)):
-            self._forward(ready)
+        self._put(self._pairing.add_depth(depth))
 
     def problems(self) -> list[Problem]:
-        """What is wrong with depth. Called once a second."""
-        # A camera_info that holds until further notice may come once.
+        """List what is wrong with depth. Called once a second."""
+        # A latched camera_info may come once and never again.
         info = self._info.problem(silence_matters=self._intrinsics is None)
         problems = [p for p in (self._depth.problem(), info) if p is not None]
         unpaired = self._pairing.unpaired - self._unpaired_before

@@ -1,4 +1,4 @@
-"""What the node tells about itself on /diagnostics: counts, times, and what is wrong with what to do."""
+"""The entries of /diagnostics: counts, times, and problems with their remedies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FRAMES_AVERAGED = 30
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong and what to do about it, in one sentence."""
+    """One problem and its remedy, in one sentence."""
 
     level: bytes
     text: str
@@ -63,11 +63,11 @@ class CameraHealth:
     def count_received(self) -> None:
         self.frames_in += 1
 
-    def refused(self, reason: str) -> None:
+    def count_refused(self, reason: str) -> None:
         self.frames_refused += 1
         self.bad_input.note(reason)
 
-    def failed(self) -> None:
+    def count_failed(self) -> None:
         self.frames_failed += 1
 
     def record_published(self, age_ms: float, stages_ms: dict[str, float]) -> None:
@@ -75,8 +75,8 @@ class CameraHealth:
         self.ages_ms.append(age_ms)
         self.stages_ms.append(stages_ms)
 
-    def take_log_turn(self) -> bool:
-        """Whether a line in the log is due; if so, the next one is not for a while."""
+    def log_is_due(self) -> bool:
+        """Whether a log line is due; if so, the next one is due LOG_EVERY_S seconds later."""
         due = time.monotonic() - self.last_logged_s >= LOG_EVERY_S
         if due:
             self.last_logged_s = time.monotonic()
@@ -99,7 +99,7 @@ class CameraHealth:
 def _status(
     name: str, hardware: str, problems: list[Problem], values: dict[str, object]
 ) -> DiagnosticStatus:
-    """One entry. The worst problem gives the level; all of them are the message."""
+    """One entry of the array. The worst problem gives the level; all of them make the message."""
     ranked = sorted(problems, key=lambda problem: problem.level, reverse=True)
     return DiagnosticStatus(
         name=name,
@@ -113,16 +113,16 @@ def _status(
 def model_status(
     node: str, state: str, requested_model: str, model: LiveModel, problems: list[Problem]
 ) -> DiagnosticStatus:
-    """What is loaded and what is looked for. `problems` come before those that the state itself shows."""
+    """The entry of the model and the vocabulary. `problems` come before those that the state itself shows."""
     segmenter, vocabulary = model.segmenter, model.vocabulary
     problems = list(problems)
     if segmenter is None and not problems:
         problems.append(Problem(WARN, "not configured: no model is loaded"))
     elif segmenter is not None and state == "inactive":
-        problems.append(Problem(WARN, "not active: images are not looked at"))
+        problems.append(Problem(WARN, "not active: images are not segmented"))
     elif segmenter is not None and model.encoded is None:
         call = f"ros2 service call {node}/set_vocabulary"
-        problems.append(Problem(WARN, f"no vocabulary yet: say what to look for with {call}"))
+        problems.append(Problem(WARN, f"no vocabulary yet: set the classes to detect with {call}"))
     if segmenter is not None and segmenter.caution:
         problems.append(Problem(OK, segmenter.caution))
     values: dict[str, object] = {
@@ -138,7 +138,7 @@ def model_status(
 def camera_status(
     name: str, topic: str, health: CameraHealth, skipped: int, problems: list[Problem]
 ) -> DiagnosticStatus:
-    """The numbers of one camera, in the order in which people read them."""
+    """The entry of one camera, its numbers in the order in which people read them."""
     age = health.age_ms()
     values: dict[str, object] = {
         "frames in": health.frames_in,

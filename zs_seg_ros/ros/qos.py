@@ -1,4 +1,4 @@
-"""The few quality-of-service choices of this package, named once (interface: docs, topics)."""
+"""The QoS profiles of this package, each named once."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ LATCHED = QoSProfile(
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-FOR_PEOPLE = qos_profile_sensor_data
+VISUALISATION = qos_profile_sensor_data
 
-# rclpy would look at two events for each publisher and subscription whenever anything at all happens, which takes as
-# long as all else that it does for an image. Once a second diagnostics look at what the events would tell.
+# rclpy's executor would check two events for each publisher and subscription at every wake-up, which takes as long as
+# all else that it does for an image. Once a second diagnostics check what the events would report.
 NO_PUBLISHER_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
 NO_SUBSCRIPTION_EVENTS = SubscriptionEventCallbacks(use_default_callbacks=False)
 
@@ -38,25 +38,25 @@ def newest_image(reliability: ReliabilityPolicy) -> QoSProfile:
     return QoSProfile(depth=1, reliability=reliability)
 
 
-def following(offered: Iterable[ReliabilityPolicy]) -> ReliabilityPolicy:
-    """What a subscription must ask for to hear every publisher, and to lose nothing where none is best effort."""
+def matching_reliability(offered: Iterable[ReliabilityPolicy]) -> ReliabilityPolicy:
+    """Return what to request so as to receive from every publisher, and to lose nothing where all are reliable."""
     if ReliabilityPolicy.BEST_EFFORT in set(offered):
         return ReliabilityPolicy.BEST_EFFORT
     return ReliabilityPolicy.RELIABLE
 
 
-def refused_subscribers(node: Node, topic: str) -> list[str]:
-    """Names of the nodes that ask for more than `node` offers on its topic, and so get nothing of it."""
-    me = (node.get_name(), node.get_namespace())
-    # Profiles as the middleware tells them: in the one that a publisher was made with, defaults are still open.
+def incompatible_subscribers(node: Node, topic: str) -> list[str]:
+    """Name the nodes that request more than `node` offers on its topic, and so receive nothing on it."""
+    own_name = (node.get_name(), node.get_namespace())
+    # Profiles as the middleware reports them: in the one that a publisher was created with, defaults are still open.
     offered = [
         publisher.qos_profile
         for publisher in node.get_publishers_info_by_topic(topic)
-        if (publisher.node_name, publisher.node_namespace) == me
+        if (publisher.node_name, publisher.node_namespace) == own_name
     ]
     return [
         subscriber.node_name
         for subscriber in node.get_subscriptions_info_by_topic(topic)
-        for mine in offered
-        if qos_check_compatible(mine, subscriber.qos_profile)[0] == QoSCompatibility.ERROR
+        for profile in offered
+        if qos_check_compatible(profile, subscriber.qos_profile)[0] == QoSCompatibility.ERROR
     ]

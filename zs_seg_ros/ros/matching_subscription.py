@@ -1,4 +1,4 @@
-"""A subscription that listens in the way in which the topic's publishers speak."""
+"""A subscription whose reliability follows that of the topic's publishers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import ReliabilityPolicy
 
 from zs_seg_ros.ros.diagnostics import ERROR, SILENCE_S, WARN, Problem
-from zs_seg_ros.ros.qos import NO_SUBSCRIPTION_EVENTS, following, newest_image
+from zs_seg_ros.ros.qos import NO_SUBSCRIPTION_EVENTS, matching_reliability, newest_image
 
 
-class FollowedTopic:
-    """One topic of a camera. reliability: auto, reliable or best_effort; parameter: the one that says so."""
+class MatchingSubscription:
+    """Subscribes to one topic of a camera, with a QoS that matches its publishers.
+
+    reliability: auto, reliable or best_effort; parameter: the name of the parameter that says so, for messages.
+    """
 
     def __init__(
         self,
@@ -30,7 +33,7 @@ class FollowedTopic:
         self._node = node
         self._message_type = message_type
         self._type = f"{message_type.__module__.partition('.')[0]}/msg/{message_type.__name__}"
-        self._wish = reliability
+        self._reliability_parameter = reliability
         self._parameter = parameter
         self._group = callback_group
         self._subscription: Any = None
@@ -38,25 +41,26 @@ class FollowedTopic:
         self._gaps_s: deque[float] = deque(maxlen=5)
 
     def subscribe(self, on_message: Callable[[Any], None]) -> None:
-        """Listen, with the reliability that was asked for or that the publishers offer now."""
+        """Subscribe, with the reliability that was requested or that the publishers offer now."""
         self._on_message = on_message
         self._last_message_s = time.monotonic()
-        self._listen(self._required_reliability())
+        self._subscribe(self._required_reliability())
 
     def unsubscribe(self) -> None:
+        """Destroy the subscription, if there is one."""
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription, self._reliability = None, None
 
-    def follow(self) -> None:
-        """Subscribe anew when a publisher has come that offers another reliability. Called now and then."""
+    def match_publishers(self) -> None:
+        """Subscribe anew when a publisher has appeared that offers another reliability. Called once a second."""
         if self._subscription is not None:
-            self._listen(self._required_reliability())
+            self._subscribe(self._required_reliability())
 
     def _required_reliability(self) -> ReliabilityPolicy:
-        if self._wish == "auto":
-            return following(self._offered())
-        return ReliabilityPolicy[self._wish.upper()]
+        if self._reliability_parameter == "auto":
+            return matching_reliability(self._offered())
+        return ReliabilityPolicy[self._reliability_parameter.upper()]
 
     def _offered(self) -> list[ReliabilityPolicy]:
         return [p.qos_profile.reliability for p in self._publishers() if p.topic_type == self._type]
@@ -64,7 +68,7 @@ class FollowedTopic:
     def _publishers(self) -> list[Any]:
         return self._node.get_publishers_info_by_topic(self.topic)
 
-    def _listen(self, reliability: ReliabilityPolicy) -> None:
+    def _subscribe(self, reliability: ReliabilityPolicy) -> None:
         if reliability == self._reliability:
             return
         self.unsubscribe()
@@ -85,13 +89,16 @@ class FollowedTopic:
         self._on_message(message)
 
     def _silent(self) -> bool:
-        """For longer than this topic usually is."""
+        """Whether no message came for longer than is usual on this topic."""
         gaps = sorted(self._gaps_s)
         usual_s = gaps[len(gaps) // 2] if gaps else 0.0
         return time.monotonic() - self._last_message_s > max(SILENCE_S, 3 * usual_s)
 
     def problem(self, silence_matters: bool = True) -> Problem | None:
-        """Why nothing is heard on this topic, if so."""
+        """Say why nothing is received on this topic; None when all is well.
+
+        silence_matters: whether a publisher that sends nothing is a problem.
+        """
         offered = self._offered()
         silence_s = time.monotonic() - self._last_message_s
         if not offered:
@@ -103,9 +110,9 @@ class FollowedTopic:
                     "topic, or change the camera's transport",
                 )
             return Problem(
-                WARN, f"nobody publishes {self.topic}: start the camera, or remap the topic"
+                WARN, f"{self.topic} has no publisher: start the camera, or remap the topic"
             )
-        if self._reliability == ReliabilityPolicy.RELIABLE != following(offered):
+        if self._reliability == ReliabilityPolicy.RELIABLE != matching_reliability(offered):
             return Problem(
                 ERROR,
                 f"QoS mismatch: a publisher of {self.topic} is best effort and {self._parameter} is "

@@ -1,0 +1,123 @@
+"""What is received from one camera: image message → frame → slot."""
+
+from __future__ import annotations
+
+import time
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import CompressedImage, Image
+
+from zs_seg_ros.errors import ImageError
+from zs_seg_ros.images.camera_topics import image_topic
+from zs_seg_ros.images.compressed_images import image_from_compressed
+from zs_seg_ros.images.message_images import image_from_message, stamp_ns
+from zs_seg_ros.perception.frame_slots import FrameSlots
+from zs_seg_ros.perception.live_model import LiveModel
+from zs_seg_ros.ros.camera_outputs import CameraOutputs
+from zs_seg_ros.ros.depth_input import DepthInput
+from zs_seg_ros.ros.diagnostics import CameraHealth, Problem
+from zs_seg_ros.ros.log_throttle import THROTTLED
+from zs_seg_ros.ros.matching_subscription import MatchingSubscription
+from zs_seg_ros.ros.parameters import CameraParameters
+from zs_seg_ros.types import MAX_SIDE_PX, Frame
+
+
+class CameraInput:
+    """Owns the subscriptions of one camera, from activate to deactivate.
+
+    health counts what is received and refused, since the last `subscribe`. max_image_side: pixels; an image with a
+    longer side is refused. It may change at any time.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        camera: CameraParameters,
+        model: LiveModel,
+        outputs: CameraOutputs,
+    ) -> None:
+        self.health = CameraHealth()
+        self.max_image_side = MAX_SIDE_PX
+        self._node = node
+        self._name = camera.name
+        self._model = model
+        self._outputs = outputs
+        self._slots = FrameSlots(())
+        group = MutuallyExclusiveCallbackGroup()
+        compressed = camera.transport == "compressed"
+        self._image_from = image_from_compressed if compressed else image_from_message
+        self._images = MatchingSubscription(
+            node,
+            image_topic(camera.name, camera.transport),
+            CompressedImage if compressed else Image,
+            camera.reliability,
+            f"{camera.name}.reliability",
+            group,
+        )
+        self.depth = DepthInput(node, camera, group) if camera.depth else None
+
+    @property
+    def topic(self) -> str:
+        """The resolved name of the image topic."""
+        return self._images.topic
+
+    def subscribe(self, slots: FrameSlots) -> None:
+        """Begin to receive; each complete frame goes into its slot in `slots`."""
+        self.health = CameraHealth()
+        self._slots = slots
+        if self.depth is not None:
+            self.depth.subscribe(slots, self.max_image_side)
+        self._images.subscribe(self._on_image)
+
+    def unsubscribe(self) -> None:
+        """Stop receiving."""
+        self._images.unsubscribe()
+        if self.depth is not None:
+            self.depth.unsubscribe()
+
+    def set_max_image_side(self, pixels: int) -> None:
+        """Refuse images with a longer side from the next one on, depth images too."""
+        self.max_image_side = pixels
+        if self.depth is not None:
+            self.depth.max_image_side = pixels
+
+    def match_publishers(self) -> None:
+        """Subscribe anew where publishers have appeared that offer another reliability. Called once a second."""
+        self._images.match_publishers()
+        if self.depth is not None:
+            self.depth.match_publishers()
+
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        """Convert one image message into a frame and put it into its camera's slot."""
+        self.health.count_received()
+        if self._model.encoded is None:  # no vocabulary is in force yet
+            return
+        requested = self._outputs.requested()
+        if requested is None:
+            return
+        try:
+            frame = Frame(
+                camera=self._name,
+                image=self._image_from(message, self.max_image_side),
+                stamp_ns=stamp_ns(message.header.stamp),
+                frame_id=message.header.frame_id,
+                received_ns=time.monotonic_ns(),
+                requested=requested,
+            )
+        except ImageError as error:
+            self.health.count_refused(str(error))
+            self._node.get_logger().warning(f"{self._name}: {error}", **THROTTLED)
+            return
+        if self.depth is not None and requested.needs_depth:
+            self.depth.put_paired(frame)
+        else:
+            self._slots.put(frame)
+
+    def problems(self) -> list[Problem]:
+        """List what is wrong with the topics. Called once a second."""
+        problem = self._images.problem()
+        problems = [] if problem is None else [problem]
+        if self.depth is not None:
+            problems += self.depth.problems()
+        return problems

@@ -1,0 +1,182 @@
+"""What is published for one camera: a table of output topics, and the publishers made from it.
+
+A new output topic is one more row in `_OUTPUTS` and one function that makes its message from a scene.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode, LifecycleState
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image, PointCloud2
+from visualization_msgs.msg import MarkerArray
+
+from zs_seg_ros.msg import ObjectMaskArray
+from zs_seg_ros.ros.conversions import header_of
+from zs_seg_ros.ros.diagnostics import WARN, Problem
+from zs_seg_ros.ros.qos import (
+    LATCHED,
+    NEWEST,
+    NO_PUBLISHER_EVENTS,
+    RESULTS,
+    VISUALISATION,
+    incompatible_subscribers,
+)
+from zs_seg_ros.ros.scene_messages import (
+    confidence_message,
+    label_message,
+    markers_message,
+    objects_message,
+    overlay_message,
+    points_message,
+)
+from zs_seg_ros.types import RequestedOutputs, Scene, size_of
+
+try:
+    from vision_msgs.msg import LabelInfo
+except ImportError:  # not among the wheels on PyPI
+    LabelInfo = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output topic, `~/CAM/<topic>`.
+
+    requires: the stages after segmentation that its message needs. message: makes it from a scene; None when the scene
+    has nothing to publish on it. only_with_depth: whether cameras without depth lack the topic.
+    """
+
+    topic: str
+    message_type: Any
+    qos: QoSProfile
+    requires: RequestedOutputs
+    message: Callable[[Scene], Any]
+    only_with_depth: bool = False
+
+
+def _label(scene: Scene) -> Image:
+    return label_message(scene.segmentation.label, header_of(scene.frame))
+
+
+def _confidence(scene: Scene) -> Image:
+    return confidence_message(scene.segmentation.confidence, header_of(scene.frame))
+
+
+def _objects(scene: Scene) -> ObjectMaskArray:
+    size = size_of(scene.frame.image)
+    return objects_message(scene.objects, size, scene.vocabulary, header_of(scene.frame))
+
+
+def _points(scene: Scene) -> PointCloud2 | None:
+    return None if scene.cloud is None else points_message(scene.cloud, header_of(scene.frame))
+
+
+_PIXELS = RequestedOutputs()
+_OBJECTS = RequestedOutputs(objects=True)
+_OBJECTS_IN_3D = RequestedOutputs(objects=True, surfaces=True)
+_CLOUD = RequestedOutputs(objects=True, cloud=True)
+
+_OUTPUTS = (
+    Output("label", Image, RESULTS, _PIXELS, _label),
+    Output("confidence", Image, RESULTS, _PIXELS, _confidence),
+    Output("objects", ObjectMaskArray, RESULTS, _OBJECTS_IN_3D, _objects),
+    Output("overlay", Image, VISUALISATION, _OBJECTS, overlay_message),
+    Output("points", PointCloud2, VISUALISATION, _CLOUD, _points, only_with_depth=True),
+    Output("markers", MarkerArray, NEWEST, _OBJECTS_IN_3D, markers_message, only_with_depth=True),
+)
+
+
+class CameraOutputs:
+    """Owns the publishers of one camera, from configure to cleanup. Thread-safe.
+
+    After `destroy` nothing is requested any more and publishing does nothing: the scene of a frame that was in work
+    when its camera was removed has nowhere to go.
+    """
+
+    def __init__(self, node: LifecycleNode, camera: str, depth: bool) -> None:
+        self._node = node
+        self._camera = camera
+        self._lock = threading.Lock()
+        self._outputs = [output for output in _OUTPUTS if depth or not output.only_with_depth]
+        self._publishers = {
+            output.topic: self._publisher(output.message_type, output.topic, output.qos)
+            for output in self._outputs
+        }
+        self._label_info = (
+            self._publisher(LabelInfo, "label_info", LATCHED) if LabelInfo is not None else None
+        )
+
+    def _publisher(self, message_type: Any, topic: str, qos: QoSProfile) -> Any:
+        return self._node.create_lifecycle_publisher(
+            message_type, f"~/{self._camera}/{topic}", qos, event_callbacks=NO_PUBLISHER_EVENTS
+        )
+
+    def _resolved(self, topic: str) -> str:
+        return self._node.resolve_topic_name(f"~/{self._camera}/{topic}")
+
+    def enable(self, state: LifecycleState) -> None:
+        """Let the publishers publish; needed for a camera that is added while the node is active already."""
+        for publisher in self._all_publishers():
+            publisher.on_activate(state)
+
+    def destroy(self) -> None:
+        """Destroy the publishers, for good."""
+        with self._lock:
+            for publisher in self._all_publishers():
+                self._node.destroy_lifecycle_publisher(publisher)
+            self._publishers, self._label_info = {}, None
+
+    def _all_publishers(self) -> list[Any]:
+        return [p for p in (*self._publishers.values(), self._label_info) if p is not None]
+
+    def requested(self) -> RequestedOutputs | None:
+        """Return the stages that subscribers need; None without a subscriber to anything that costs time."""
+        with self._lock:
+            subscribed = [output for output in self._outputs if self._has_subscribers(output)]
+        if not subscribed:
+            return None
+        return reduce(RequestedOutputs.__or__, (output.requires for output in subscribed))
+
+    def publish(self, scene: Scene) -> None:
+        """Publish on each topic that has subscribers and whose stages ran for this scene.
+
+        A subscriber that came since gets the next frame's message.
+        """
+        for output in self._outputs:
+            if not scene.frame.requested.covers(output.requires):
+                continue
+            with self._lock:
+                subscribed = self._has_subscribers(output)
+            message = output.message(scene) if subscribed else None
+            if message is None:
+                continue
+            with self._lock:
+                if output.topic in self._publishers:
+                    self._publishers[output.topic].publish(message)
+
+    def _has_subscribers(self, output: Output) -> bool:
+        publisher = self._publishers.get(output.topic)
+        return publisher is not None and publisher.get_subscription_count() > 0
+
+    def publish_label_info(self, message: Any) -> None:
+        """Publish the latched list of names; without effect where vision_msgs is not installed."""
+        with self._lock:
+            if self._label_info is not None:
+                self._label_info.publish(message)
+
+    def problems(self) -> list[Problem]:
+        """List the outputs that some subscriber cannot receive for its QoS."""
+        return [
+            Problem(
+                WARN,
+                f"QoS mismatch: {', '.join(names)} receives nothing on {topic}, because it requests more than is "
+                "offered; let it subscribe best effort and volatile",
+            )
+            for topic in (self._resolved(output.topic) for output in self._outputs)
+            if (names := incompatible_subscribers(self._node, topic))
+        ]

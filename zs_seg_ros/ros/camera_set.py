@@ -1,0 +1,115 @@
+"""The cameras of the node, which follow the parameter `cameras` while it runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from rclpy.lifecycle import LifecycleNode
+
+from zs_seg_ros.perception.frame_slots import FrameSlots
+from zs_seg_ros.perception.live_model import LiveModel
+from zs_seg_ros.ros.camera import Camera
+from zs_seg_ros.ros.parameters import Parameters
+from zs_seg_ros.ros.rclpy_private import lifecycle_state
+
+
+class CameraSet:
+    """Creates, changes and removes the cameras of a node. Thread-safe.
+
+    Cameras exist from `configure` to `destroy`, while `configured` is true; they receive from `activate` to `deactivate`.
+    """
+
+    def __init__(self, node: LifecycleNode, model: LiveModel) -> None:
+        self._node = node
+        self._model = model
+        self._cameras: dict[str, Camera] = {}
+        self.configured = False
+        self._slots: FrameSlots | None = None  # while active
+        self._lock = (
+            threading.RLock()
+        )  # held by whoever creates or destroys topics, never while the model runs
+
+    def __iter__(self) -> Iterator[Camera]:
+        """Iterate over the cameras of this moment."""
+        with self._lock:
+            return iter(tuple(self._cameras.values()))
+
+    def get(self, name: str) -> Camera | None:
+        """Return the camera with this name, if there is one."""
+        return self._cameras.get(name)
+
+    def configure(self, parameters: Parameters) -> None:
+        """Create all cameras that the parameters name."""
+        with self._lock:
+            for camera in parameters.cameras:
+                self._cameras[camera.name] = Camera(self._node, camera, self._model)
+            self.configured = True
+            self.apply_limits(parameters)
+
+    def activate(self, slots: FrameSlots) -> None:
+        """Let every camera receive into its slot of `slots`."""
+        with self._lock:
+            self._slots = slots
+            for camera in self._cameras.values():
+                slots.add(camera.name)
+                camera.input.subscribe(slots)
+
+    def deactivate(self) -> None:
+        """Stop receiving."""
+        with self._lock:
+            self._slots = None
+            for camera in self._cameras.values():
+                camera.input.unsubscribe()
+
+    def destroy(self) -> None:
+        """Remove every camera with its topics."""
+        with self._lock:
+            self.configured = False
+            for camera in self._cameras.values():
+                camera.destroy()
+            self._cameras = {}
+
+    def apply_limits(self, parameters: Parameters) -> None:
+        """Apply the parameters that can change while a camera receives."""
+        for camera in self:
+            camera.input.set_max_image_side(parameters.max_image_side)
+
+    def follow(self, parameters: Parameters) -> list[Camera]:
+        """Remove cameras that are not named any more, and create new and changed ones. Returns those created."""
+        with self._lock:
+            if not self.configured:  # cleaned up meanwhile
+                return []
+            named = {camera.name: camera for camera in parameters.cameras}
+            for name, camera in list(self._cameras.items()):
+                if camera.parameters != named.get(name):
+                    self._remove(camera)
+            added = [
+                self._add(Camera(self._node, camera, self._model))
+                for name, camera in named.items()
+                if name not in self._cameras
+            ]
+            self.apply_limits(parameters)
+            return added
+
+    def _remove(self, camera: Camera) -> None:
+        camera.destroy()
+        del self._cameras[camera.name]
+        if self._slots is not None:
+            self._slots.remove(camera.name)
+        self._node.get_logger().info(f"camera {camera.name} is removed")
+
+    def _add(self, camera: Camera) -> Camera:
+        self._cameras[camera.name] = camera
+        self._node.get_logger().info(f"camera {camera.name} is added")
+        if self._slots is not None:
+            camera.outputs.enable(lifecycle_state(self._node))
+            self._slots.add(camera.name)
+            camera.input.subscribe(self._slots)
+        return camera
+
+    def match_publishers(self) -> None:
+        """Let every camera follow what its publishers offer. Called once a second."""
+        with self._lock:
+            for camera in self._cameras.values():
+                camera.input.match_publishers()

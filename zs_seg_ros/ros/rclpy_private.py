@@ -1,0 +1,33 @@
+"""Every use of what rclpy does not offer in public, with the reason and what will replace it.
+
+Checked against Humble, Jazzy and Kilted. Nothing else in this package touches a private name of rclpy.
+"""
+
+from __future__ import annotations
+
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.lifecycle import LifecycleNode, LifecycleState
+
+InvalidHandle = rclpy_implementation.InvalidHandle
+"""Raised by an executor's wait when a subscription is destroyed meanwhile, and by a publisher that is destroyed.
+
+rclpy exports no public name for it; `rclpy.exceptions` is where one would stand.
+"""
+
+
+def lifecycle_state(node: LifecycleNode) -> LifecycleState:
+    """Return the state that the node is in.
+
+    A node can only ask itself through its own GetState service; rclcpp has `get_current_state()`, which rclpy lacks.
+    """
+    number, label = node._state_machine.current_state
+    return LifecycleState(state_id=number, label=label)
+
+
+def destroy_state_machine(node: LifecycleNode) -> None:
+    """Destroy the state machine of a node that is destroyed itself.
+
+    LifecycleNode.destroy_node forgets it. It would keep the DDS participant alive, whose shared memory then stays
+    behind after a clean end. Not needed any more once destroy_node does it.
+    """
+    node._state_machine.destroy_when_not_in_use()
