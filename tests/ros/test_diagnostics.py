@@ -51,7 +51,7 @@ def test_a_camera_that_does_not_exist_is_reported() -> None:
 
 
 def test_a_camera_that_is_silent_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zs_seg_ros.ros.followed_topic.SILENCE_S", 0.2)
+    monkeypatch.setattr("zs_seg_ros.ros.matching_subscription.SILENCE_S", 0.2)
     with running_node() as planner:
         planner.node.create_publisher(Image, "/camera/image_raw", 10)
         status = planner.diagnosis_saying("camera", "no message on /camera/image_raw", "silent")

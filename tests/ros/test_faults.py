@@ -96,7 +96,7 @@ def test_a_camera_that_is_killed_is_told_of_and_one_that_comes_again_is_heard() 
 
 
 def test_a_slow_camera_is_not_called_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zs_seg_ros.ros.followed_topic.SILENCE_S", 0.2)
+    monkeypatch.setattr("zs_seg_ros.ros.matching_subscription.SILENCE_S", 0.2)
     with running_node({"classes": ["red"]}) as planner:
         planner.outputs()
         arrays = planner.listen("/diagnostics", object, 10)

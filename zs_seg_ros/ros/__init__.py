@@ -1,0 +1,1 @@
+"""The ROS 2 side: nodes, topics, services and parameters. Nothing outside this folder imports rclpy."""

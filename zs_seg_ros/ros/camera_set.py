@@ -17,7 +17,7 @@ from zs_seg_ros.ros.rclpy_private import lifecycle_state
 class CameraSet:
     """Creates, changes and removes the cameras of a node. Thread-safe.
 
-    Cameras exist from `configure` to `destroy`, while `configured` is true; they receive from `activate` to `deactivate`.
+    Cameras exist from `configure` to `destroy` (`configured` is true), and receive from `activate` to `deactivate`.
     """
 
     def __init__(self, node: LifecycleNode, model: LiveModel) -> None:

@@ -1,4 +1,4 @@
-"""Messages ↔ the core's types: the only place that knows both."""
+"""Vocabularies, stamps and plain images: messages to the core's types and back."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 
 def time_message(stamp: int) -> Time:
+    """Make a Time. stamp: nanoseconds since the epoch."""
     seconds, nanoseconds = divmod(stamp, 1_000_000_000)
     return Time(sec=seconds, nanosec=nanoseconds)
 
 
 def header_of(frame: Frame) -> Header:
-    """The header of the image that the frame came from."""
+    """Make the header of the image message that the frame was converted from."""
     return Header(stamp=time_message(frame.stamp_ns), frame_id=frame.frame_id)
 
 
 def fill(message: Image | PointCloud2, pixels: NDArray[Any]) -> None:
-    """Put an array's bytes into a new message.
+    """Append an array's bytes to the data of a new message.
 
-    Into the array that it has: the message's constructor would copy them three times, its setter twice.
+    The message's constructor would copy them three times, its setter twice.
     """
     message.data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
 
 
 def image_message(pixels: NDArray[Any], encoding: str, header: Header) -> Image:
-    """An Image without row padding. pixels: (H, W) or (H, W, C), contiguous or not."""
+    """Make an Image without row padding. pixels: (H, W) or (H, W, C), contiguous or not."""
     height, width = pixels.shape[:2]
     message = Image(
         header=header,
@@ -53,7 +54,7 @@ def image_message(pixels: NDArray[Any], encoding: str, header: Header) -> Image:
 def classes_from_messages(
     targets: list[messages.TargetClass], max_side: int = MAX_SIDE_PX
 ) -> tuple[TargetClass, ...]:
-    """Raises VocabularyError when an exemplar cannot be read."""
+    """Convert target classes. Raises VocabularyError when an exemplar cannot be read."""
     return tuple(
         TargetClass(
             target.name,
@@ -88,6 +89,7 @@ def _exemplar(message: messages.Exemplar, name: str, max_side: int) -> Exemplar:
 
 
 def vocabulary_message(vocabulary: Vocabulary) -> messages.Vocabulary:
+    """Make the message of a vocabulary with its ids."""
     return messages.Vocabulary(
         header=Header(stamp=time_message(vocabulary.stamp_ns)),
         version=vocabulary.version,

@@ -1,4 +1,4 @@
-"""What was found in a frame, as messages."""
+"""Scenes to messages: label image, confidence, detected objects, overlay, point cloud, markers."""
 
 from __future__ import annotations
 
@@ -29,15 +29,17 @@ _NAME_HEIGHT_M = 0.04
 
 
 def label_message(label: Label, header: Header) -> Image:
-    """mono8, or mono16 when the vocabulary has an id above 254."""
+    """Make the label image: mono8, or mono16 when the vocabulary has an id above 254."""
     return image_message(label, "mono8" if label.dtype == np.uint8 else "mono16", header)
 
 
 def confidence_message(confidence: NDArray[np.uint8], header: Header) -> Image:
+    """Make the mono8 image of confidences, 0..255."""
     return image_message(confidence, "mono8", header)
 
 
 def overlay_message(scene: Scene) -> Image:
+    """Draw masks, outlines, names and scores over the image, as rgb8."""
     segmentation = scene.segmentation
     image = draw_overlay(scene.frame.image, segmentation.label, scene.objects, scene.vocabulary)
     return image_message(image, "rgb8", header_of(scene.frame))
@@ -49,35 +51,35 @@ def objects_message(
     vocabulary: Vocabulary,
     header: Header,
 ) -> messages.ObjectMaskArray:
-    """size: (H, W) of the image. The names and ids are those of `vocabulary`."""
+    """Make the array of instance masks. size: (H, W) of the image; names and ids are those of `vocabulary`."""
     names = dict(zip(vocabulary.ids, vocabulary.names, strict=True))
     return messages.ObjectMaskArray(
         header=header,
         height=size[0],
         width=size[1],
         vocabulary_version=vocabulary.version,
-        objects=[_object_message(thing, names[thing.class_id]) for thing in objects],
+        objects=[_object_message(detected, names[detected.class_id]) for detected in objects],
     )
 
 
-def _object_message(thing: DetectedObject, name: str) -> messages.ObjectMask:
-    box, counts = thing.box, array("I")
-    counts.frombytes(encode_runs(thing.mask).tobytes())
+def _object_message(detected: DetectedObject, name: str) -> messages.ObjectMask:
+    box, counts = detected.box, array("I")
+    counts.frombytes(encode_runs(detected.mask).tobytes())
     message = messages.ObjectMask(
-        class_id=thing.class_id,
+        class_id=detected.class_id,
         class_name=name,
-        score=thing.score,
-        track_id=thing.track_id,
+        score=detected.score,
+        track_id=detected.track_id,
         roi=RegionOfInterest(
             x_offset=box.left, y_offset=box.top, width=box.width, height=box.height
         ),
         counts=counts,
-        area=thing.area,
+        area=detected.area,
     )
-    if thing.surface is not None:
+    if detected.surface is not None:
         message.has_position = True
-        message.position = Point(**_x_y_z(thing.surface.centre))
-        message.size = Vector3(**_x_y_z(thing.surface.size))
+        message.position = Point(**_x_y_z(detected.surface.centre))
+        message.size = Vector3(**_x_y_z(detected.surface.size))
     return message
 
 
@@ -86,7 +88,7 @@ def _x_y_z(values: tuple[float, float, float]) -> dict[str, float]:
 
 
 def points_message(cloud: NDArray[Any], header: Header) -> PointCloud2:
-    """cloud: (H, W), structured, as `projection.cloud` makes it.
+    """Make an organised point cloud. cloud: (H, W), structured, from `projection.cloud`.
 
     Not by sensor_msgs_py's create_cloud: it takes the rows of an organised cloud for columns.
     """
@@ -109,23 +111,23 @@ def points_message(cloud: NDArray[Any], header: Header) -> PointCloud2:
 
 
 def markers_message(scene: Scene) -> MarkerArray:
-    """A box and a name for each object with a position, and an order to remove those of the frame before."""
+    """Make a bounding box and a name for each object with a position; the last frame's are deleted first."""
     header = header_of(scene.frame)
     names = dict(zip(scene.vocabulary.ids, scene.vocabulary.names, strict=True))
     markers = [Marker(header=header, action=Marker.DELETEALL)]
-    for number, thing in enumerate(scene.objects):
-        if thing.surface is not None:
-            name = f"{names[thing.class_id]} {thing.score:.2f}"
-            if thing.track_id:
-                name += f" #{thing.track_id}"
-            markers += _markers_of(thing, thing.surface, name, number, header)
+    for number, detected in enumerate(scene.objects):
+        if detected.surface is not None:
+            name = f"{names[detected.class_id]} {detected.score:.2f}"
+            if detected.track_id:
+                name += f" #{detected.track_id}"
+            markers += _object_markers(detected, detected.surface, name, number, header)
     return MarkerArray(markers=markers)
 
 
-def _markers_of(
-    thing: DetectedObject, surface: VisibleSurface, name: str, number: int, header: Header
+def _object_markers(
+    detected: DetectedObject, surface: VisibleSurface, name: str, number: int, header: Header
 ) -> list[Marker]:
-    red, green, blue = (part / 255 for part in class_colour(thing.class_id))
+    red, green, blue = (part / 255 for part in class_colour(detected.class_id))
     x, y, z = surface.middle
     upright = Quaternion(w=1.0)
     box = Marker(
@@ -152,7 +154,7 @@ def _markers_of(
 
 
 def label_info_message(vocabulary: Vocabulary, header: Header, threshold: float) -> Any:
-    """vision_msgs/LabelInfo; None where vision_msgs is not installed."""
+    """Make a vision_msgs/LabelInfo; None where vision_msgs is not installed."""
     try:
         from vision_msgs.msg import LabelInfo, VisionClass
     except ImportError:

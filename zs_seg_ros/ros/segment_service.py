@@ -1,4 +1,4 @@
-"""`~/segment`: one image, one answer."""
+"""`~/segment`: segments one image and answers with its results."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def answer(
     settings = parameters.settings
     image = image_from_message(request.image, parameters.max_image_side)
     classes = classes_from_messages(request.classes, parameters.max_image_side)
-    found, vocabulary = model.segment_once(
+    segmentation, vocabulary = model.segment_once(
         image, classes, settings.default_threshold, parameters.limits
     )
-    objects = extract_objects(found, settings.min_area, settings.max_objects)
+    objects = extract_objects(segmentation, settings.min_area, settings.max_objects)
     header = request.image.header
-    response.label = label_message(found.label, header)
-    response.confidence = confidence_message(found.confidence, header)
+    response.label = label_message(segmentation.label, header)
+    response.confidence = confidence_message(segmentation.confidence, header)
     response.result = objects_message(objects, size_of(image), vocabulary, header)
     response.success = True
