@@ -3,11 +3,11 @@
     scripts/run.sh python benchmarks/cameras.py [--rounds 5] [--seconds 10] [--model FOLDER_OR_ID | --random clipseg]
         [--device auto]
 
-Each camera sends 640x480 as fast as it is looked at (10 Hz). Counted are the label images that come out a second, all
-cameras together, and memory: what is resident, as `top` shows it, and what would be free again without the nodes (their
-processes share libraries, and the files of weights). Both ways take turns, round by round, so that a machine that
-changes its speed does not take sides; the figures are medians. Without --model the built-in one; --random takes the
-published shape of a kind of model with random weights, as `zs-seg bench --random` does.
+Each camera publishes 640x480 at 10 Hz. The benchmark counts the label images that are published per second, of all
+cameras together, and measures memory: resident memory, as `top` shows it, and private memory, which would be free again
+without the nodes (their processes share libraries and the files of weights). The two setups alternate, round by round, so
+that a change of the machine's speed affects both; the figures are medians. Without --model it uses the built-in model;
+--random uses the published architecture of a kind of model with random weights, as `zs-seg bench --random` does.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CAMERAS = ("front", "rear", "left", "right")
 
 
 def run_cameras(seconds: float, outputs: Sequence[str]) -> None:
-    """Sends to all cameras, and prints how many labels came a second once all of them had come."""
+    """Publish images of all cameras, and print the label images per second after the first of each output."""
     import numpy as np
     import rclpy
     from sensor_msgs.msg import Image
@@ -98,7 +98,7 @@ class Figures:
     def __str__(self) -> str:
         return (
             f"{self.labels_per_s:.1f} labels a second, {self.resident_mb:.0f} MB resident, "
-            f"{self.own_mb:.0f} MB of their own"
+            f"{self.own_mb:.0f} MB private"
         )
 
 
@@ -107,14 +107,14 @@ def medians(rounds: Sequence[Figures]) -> Figures:
 
 
 def memory_mb(process: int, kind: str) -> float:
-    """kind: Rss, or Private_ for what the system would get back if the process ended."""
+    """Return the memory of a process. kind: Rss, or Private_ for the memory that ends with the process."""
     rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
     counted = [line for line in rollup.splitlines() if line.startswith(kind)]
     return sum(int(line.split()[1]) for line in counted) / 1024
 
 
 def measure(nodes: Sequence[Sequence[str]], arguments: argparse.Namespace) -> Figures:
-    """nodes: the cameras of each."""
+    """Measure one setup. nodes: the cameras of each node."""
     processes = [
         start_node(f"node_{number}", cameras, arguments.model, arguments.device)
         for number, cameras in enumerate(nodes)
@@ -122,7 +122,7 @@ def measure(nodes: Sequence[Sequence[str]], arguments: argparse.Namespace) -> Fi
     outputs = [f"/node_{n}/{camera}/label" for n, cameras in enumerate(nodes) for camera in cameras]
     try:
         answer = subprocess.run(
-            [sys.executable, __file__, "--seconds", str(arguments.seconds), "--listen", *outputs],
+            [sys.executable, __file__, "--seconds", str(arguments.seconds), "--subscribe", *outputs],
             check=True,
             stdout=subprocess.PIPE,
             text=True,
@@ -153,7 +153,7 @@ def compare(arguments: argparse.Namespace) -> None:
     slowest, fastest = (end(r.labels_per_s for r in ratios) for end in (min, max))
     print(
         f"ratio: {ratio.labels_per_s:.2f} times the throughput ({slowest:.2f} to {fastest:.2f}), "
-        f"{ratio.resident_mb:.2f} of the resident memory, {ratio.own_mb:.2f} of their own"
+        f"{ratio.resident_mb:.2f} of the resident memory, {ratio.own_mb:.2f} of the private memory"
     )
 
 
@@ -166,10 +166,10 @@ def main() -> int:
     parser.add_argument("--model", default="tabletop")
     parser.add_argument("--random", metavar="KINDS")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--listen", nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument("--subscribe", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.listen:
-        run_cameras(arguments.seconds, arguments.listen)
+    if arguments.subscribe:
+        run_cameras(arguments.seconds, arguments.subscribe)
     os.environ |= ros_environment()
     with tempfile.TemporaryDirectory() as folder:
         if arguments.random:

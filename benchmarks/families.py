@@ -1,10 +1,10 @@
-"""What a frame costs with each family of models, next to transformers' own pipelines: the tables of docs/models.md.
+"""Measures a frame with each family of models and with transformers' own pipelines: the tables of docs/models.md.
 
     python benchmarks/families.py [KIND ...] [--repeats 3]
 
-Runs `zs-seg bench --random` for one kind after another, each in a process of its own: published shapes, random weights,
-whose values hardly change the cost. With 32 classes without the reference, which takes minutes for a frame then. All of
-it takes most of an hour and 12 GB of memory on two cores.
+Runs `zs-seg bench --random` for one kind after another, each in its own process: published architectures with random
+weights, whose values hardly change the cost. 32 classes are measured without the reference, which takes minutes per frame
+then. The whole benchmark takes most of an hour and 12 GB of memory on two cores.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def measure(kind: str, repeats: str, *options: str) -> dict[str, Any]:
 
 
 def row(kind: str, few: dict[str, Any], many: dict[str, Any]) -> str:
-    """Memory: above that of the weights."""
+    """Return the table's row of one kind. Memory is that above the weights."""
     one, eight = few["rows"]
     cells = [
         kind,

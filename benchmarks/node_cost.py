@@ -1,12 +1,12 @@
-"""What a frame costs the node besides the model: message to tensor, logits to messages, publishing.
+"""Measures the node's cost of a frame without the network's inference: message to tensor, logits to messages, publishing.
 
     scripts/run.sh python benchmarks/node_cost.py [--frames 200] [--rate 15] [--json FILE]
 
-The real node, on one core, with a model whose logits are ready before it is asked: 8 classes, 20 objects. A camera
-in another process sends it images over DDS and subscribes to label, confidence and objects. The figures are processor
-time of the whole process per frame, threads of DDS included, so that a machine that is busy with other things
-hardly disturbs them. Told apart is what turns the model's logits into label and confidence, which other families of
-models do in other ways.
+Runs the real node on one core with a model whose logits are computed in advance: 8 classes, 20 objects. A camera in
+another process publishes images over DDS and subscribes to label, confidence and objects. The figures are processor
+time of the whole process per frame, threads of DDS included, so that other load on the machine hardly changes them. The
+post-processing from logits to label and confidence is reported separately, because it differs between families of
+models.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ WARM_UP_FRAMES = 20
 
 
 class ReadyLogits(Segmenter[tuple[Tensor, ...]]):
-    """Prepares the image as CLIPSeg does, and turns logits that it has into a label image."""
+    """Preprocesses the image as CLIPSeg does, and decodes precomputed logits into a label image."""
 
     model, device = "ready logits", "cpu"
     decoding_s = 0.0  # processor time, until now
@@ -56,16 +56,16 @@ class ReadyLogits(Segmenter[tuple[Tensor, ...]]):
         prepare(batch.images, (352, 352), torch.zeros(3), torch.ones(3), torch.float32)
         logits = encoded.features[time.monotonic_ns() // 10**8 % len(encoded.features)]
         start = time.thread_time()
-        found = [
+        segmentations = [
             decode(logits, size_of(image), batch.thresholds, vocabulary.ids, eight_bits=True)
             for image in batch.images
         ]
         self.decoding_s += time.thread_time() - start
-        return found
+        return segmentations
 
 
 def run_node(frames: int) -> None:
-    """The process that is measured: prints the milliseconds of a frame, and of its decoding."""
+    """Run the measured process; print the milliseconds of a frame, and of its decoding."""
     import rclpy
     from rclpy.executors import MultiThreadedExecutor
     from rclpy.parameter import Parameter
@@ -106,7 +106,7 @@ def run_node(frames: int) -> None:
 
 
 def run_camera(width: int, height: int, rate: float) -> None:
-    """Sends images until it is ended."""
+    """Publish images until the process is ended."""
     import rclpy
     from sensor_msgs.msg import Image
     from std_msgs.msg import Header
@@ -136,7 +136,7 @@ def run_camera(width: int, height: int, rate: float) -> None:
 
 
 def measure(width: int, height: int, frames: int, rate: float) -> tuple[float, float]:
-    """Milliseconds of a frame, and of its decoding."""
+    """Return the milliseconds of a frame, and of its decoding."""
     environment = ros_environment()
     me = [sys.executable, __file__]
     as_camera = [*me, "--camera", str(width), str(height), "--rate", str(rate)]
@@ -174,7 +174,7 @@ def main() -> int:
         figures[f"{width}x{height}"] = {"whole_ms": whole_ms, "decoding_ms": decoding_ms}
         print(
             f"{width}x{height}: {whole_ms:.1f} ms of processor time a frame (goal: {goal_ms:g}), {decoding_ms:.1f} of "
-            f"them from logits to label and confidence, {whole_ms - decoding_ms:.1f} for all else"
+            f"them from logits to label and confidence, {whole_ms - decoding_ms:.1f} for the rest"
         )
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")

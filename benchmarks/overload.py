@@ -1,11 +1,11 @@
-"""How old results are when ten times more images come than the model can look at.
+"""Measures the age of results when ten times more images are received than the model can process.
 
     scripts/run.sh python benchmarks/overload.py [--model-ms 100] [--times 10] [--seconds 60] [--size 640x480]
 
-The real node with a model that takes a given time; a camera in another process sends images that many times as often.
-Ends with an error when a result is published later than twice the model's time and 20 ms after its image was taken
-(95th percentile: a scheduler that is busy with other things delays single ones), when frames are neither looked at nor
-counted as skipped, or when memory grows in the second half.
+Runs the real node with a model of a given inference time; a camera in another process publishes images that many times
+as often. Ends with an error when a result is published later than twice the inference time and 20 ms after its image was
+taken (95th percentile, because the scheduler delays single results under other load), when frames are neither processed
+nor counted as dropped, or when memory grows in the second half.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def resident_mb() -> float:
 
 
 def run_node(model_ms: float, seconds: float) -> int:
-    """The process that is measured."""
+    """Run the measured process."""
     import rclpy
     from rclpy.executors import MultiThreadedExecutor
     from rclpy.parameter import Parameter
@@ -64,7 +64,7 @@ def run_node(model_ms: float, seconds: float) -> int:
         spin_for(0.1)
     ages_ms.clear()
     spin_for(seconds / 2)
-    before_mb = resident_mb()  # each of the executor's threads has had its images
+    before_mb = resident_mb()  # each of the executor's threads has handled images by now
     spin_for(seconds / 2)
     grown_mb = resident_mb() - before_mb
     camera, segmentation = node._cameras.get("camera"), node._segmentation
@@ -75,12 +75,12 @@ def run_node(model_ms: float, seconds: float) -> int:
     age_95 = statistics.quantiles(ages_ms, n=20)[-1]
     bound_ms = 2 * work_ms + ALLOWANCE_MS
     print(
-        f"the model took {work_ms:.0f} ms, {health.frames_in} images received, {len(ages_ms)} results published"
+        f"the model took {work_ms:.0f} ms, {health.frames_in} images were received, {len(ages_ms)} results published"
     )
     print(f"age of a result: median {statistics.median(ages_ms):.0f} ms, 95 % below {age_95:.0f} ms "
           f"(at most {bound_ms:.0f}), oldest {max(ages_ms):.0f} ms")  # fmt: skip
     print(
-        f"{skipped} skipped and counted, {lost} in work or waiting; memory grew by {grown_mb:.1f} MB",
+        f"{skipped} dropped and counted, {lost} being processed or waiting; memory grew by {grown_mb:.1f} MB",
         flush=True,
     )
     os._exit(int(age_95 > bound_ms or not 0 <= lost <= 3 or grown_mb > MOST_GROWTH_MB))
@@ -92,7 +92,7 @@ def main() -> int:
     )
     parser.add_argument("--model-ms", type=float, default=100.0)
     parser.add_argument(
-        "--times", type=float, default=10.0, help="more images than the model can take"
+        "--times", type=float, default=10.0, help="more images than the model can process"
     )
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--size", default="640x480")

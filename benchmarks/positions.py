@@ -1,16 +1,16 @@
-"""How far an object's position is from the truth, on a recording with ground truth and depth.
+"""Measures the error of objects' positions on a recording with ground truth and depth.
 
     python benchmarks/positions.py [--model NAME_OR_FOLDER | --truth [PX]] [--recording FOLDER] [--every N]
                                    [--json FILE]
 
-Both the position and the truth are the centre of the visible surface, which is the mean of all points that a thing's
-pixels show. The truth takes the pixels of the ground truth instance, with their depth as it was rendered: no gate, no
-sampling. The size is compared with how far these points reach along x, y and z.
+Both the position and the truth are the centre of the visible surface, which is the mean of all points of an object's
+pixels. The truth takes the pixels of the ground truth instance with their rendered depth, without outlier removal and
+sampling. The size is compared with the extent of these points along x, y and z.
 
-Objects come from the model as in the node: connected parts of the label image, without those of fewer than 50 pixels.
-Each belongs to the instance of the same name that it overlaps most, if IoU is at least 0.5; others are counted, but
-have no true position. With --truth the ground truth masks, grown by 2 (or PX) pixels on all sides, stand for the
-model's: that shows what surface_of leaves of an error that models make.
+Objects come from the model as in the node: connected components of the label image of at least 50 pixels. Each is
+matched to the instance of the same name that it overlaps most, if IoU is at least 0.5; others are counted, but have no
+true position. With --truth the ground truth masks, dilated by 2 (or PX) pixels on all sides, replace the model's: that
+shows how much surface_of reduces the errors of masks.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class BagFrame:
 
 @dataclass
 class Errors:
-    """Of all objects that belong to an instance: metres, shares of the true size, milliseconds."""
+    """Errors of all objects that match an instance: metres, shares of the true size, milliseconds."""
 
     distance_m: list[float] = field(default_factory=list)
     size: list[NDArray[np.float64]] = field(default_factory=list)
@@ -84,20 +84,20 @@ class Errors:
         }
 
 
-FindObjects = Callable[[BagFrame], tuple[DetectedObject, ...]]
+DetectObjects = Callable[[BagFrame], tuple[DetectedObject, ...]]
 
 
 def main() -> None:
     options = parse_options()
-    folder = options.bag or shipped_bag()
+    folder = options.recording or shipped_bag()
     by_model = options.truth is None
-    find = objects_of_model(options.model, folder) if by_model else grown_truth(options.truth)
+    detect = objects_of_model(options.model, folder) if by_model else grown_truth(options.truth)
     errors = Errors()
     with Bag(folder) as bag:
         for frame in frames(bag, options.every):
-            measure(frame, find(frame), errors)
+            measure(frame, detect(frame), errors)
     figures = errors.summary()
-    report(figures, options.model if by_model else f"the true masks, {options.truth} px grown")
+    report(figures, options.model if by_model else f"the true masks, dilated by {options.truth} px")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
 
@@ -115,13 +115,13 @@ def parse_options() -> argparse.Namespace:
         nargs="?",
         const=2,
         metavar="PX",
-        help="the true masks, grown by 2 or PX pixels, instead of a model's",
+        help="the true masks, dilated by 2 or PX pixels, instead of a model's",
     )
     return parser.parse_args()
 
 
 def frames(bag: Bag, every: int) -> Iterator[BagFrame]:
-    """Every n-th frame. The recording has one message of each topic for each frame, in order."""
+    """Yield every n-th frame. The recording has one message of each topic for each frame, in order."""
     count = bag.topics[TOPICS[0]].message_count
     moments = zip(*(bag.messages([topic]) for topic in TOPICS), strict=True)
     for number, moment in enumerate(tqdm(moments, "measuring", count, unit="frame")):
@@ -139,14 +139,14 @@ def frames(bag: Bag, every: int) -> Iterator[BagFrame]:
 
 
 def pixels(message: Any, dtype: str) -> NDArray[Any]:
-    """(H, values in a row), without what fills rows up."""
+    """Return (H, values in a row), without row padding."""
     rows = message.data.reshape(message.height, message.step)
     used = message.step // message.width * message.width
     return np.ascontiguousarray(rows[:, :used]).view(dtype)
 
 
-def objects_of_model(model: str, folder: Path) -> FindObjects:
-    """What the model finds of all names of the recording; its class ids are those of the truth."""
+def objects_of_model(model: str, folder: Path) -> DetectObjects:
+    """Return a function that detects all names of the recording; class ids are those of the truth."""
     from zs_seg_ros.segmenters.load_options import LoadOptions
     from zs_seg_ros.segmenters.registry import load_segmenter
 
@@ -156,41 +156,41 @@ def objects_of_model(model: str, folder: Path) -> FindObjects:
     segmenter = load_segmenter(model, LoadOptions(device="cpu"))
     encoded, thresholds = segmenter.encode(vocabulary), vocabulary.thresholds(THRESHOLD)
 
-    def find(frame: BagFrame) -> tuple[DetectedObject, ...]:
+    def detect(frame: BagFrame) -> tuple[DetectedObject, ...]:
         (segmentation,) = segmenter.segment(Batch((frame.image,), thresholds), encoded)
         return extract_objects(segmentation, MIN_AREA, MAX_OBJECTS)
 
-    return find
+    return detect
 
 
-def grown_truth(pixels_more: int) -> FindObjects:
-    """Each instance by itself, its mask grown on all sides."""
+def grown_truth(pixels_more: int) -> DetectObjects:
+    """Return a function that gives each true instance as an object, with its mask dilated."""
     around = np.ones((2 * pixels_more + 1, 2 * pixels_more + 1), np.uint8)
 
-    def find(frame: BagFrame) -> tuple[DetectedObject, ...]:
-        things: list[DetectedObject] = []
+    def detect(frame: BagFrame) -> tuple[DetectedObject, ...]:
+        objects: list[DetectedObject] = []
         for number in np.unique(frame.instance[frame.instance > 0]):
             of_instance = frame.instance == number
             mask = cv2.dilate(of_instance.view(np.uint8), around) > 0
             label = np.where(mask, frame.label[of_instance][0], np.uint8(0))
-            sure = np.where(mask, np.uint8(255), np.uint8(0))
-            things += extract_objects(Segmentation(label, sure), MIN_AREA, MAX_OBJECTS)
-        return tuple(things)
+            confidence = np.where(mask, np.uint8(255), np.uint8(0))
+            objects += extract_objects(Segmentation(label, confidence), MIN_AREA, MAX_OBJECTS)
+        return tuple(objects)
 
-    return find
+    return detect
 
 
-def measure(frame: BagFrame, things: tuple[DetectedObject, ...], errors: Errors) -> None:
+def measure(frame: BagFrame, objects: tuple[DetectedObject, ...], errors: Errors) -> None:
     """Add the errors of one frame's objects."""
     depth_m = depth_in_metres(frame.depth)
     points = points_of(depth_m, frame.intrinsics)
-    for thing in things:
-        mask = true_mask(thing, frame)
+    for detected in objects:
+        mask = true_mask(detected, frame)
         if mask is None:
             errors.without_instance += 1
             continue
         start = time.perf_counter()
-        surface = surface_of(thing, depth_m, frame.intrinsics)
+        surface = surface_of(detected, depth_m, frame.intrinsics)
         errors.milliseconds.append((time.perf_counter() - start) * 1000)
         if surface is None:
             errors.without_position += 1
@@ -201,19 +201,19 @@ def measure(frame: BagFrame, things: tuple[DetectedObject, ...], errors: Errors)
 
 
 def points_of(depth_m: NDArray[np.float32], camera: Intrinsics) -> NDArray[np.float64]:
-    """(H, W, 3) m; NaN where there is no depth."""
+    """Return points (H, W, 3) in metres; NaN where there is no depth."""
     rows, columns = np.indices(depth_m.shape)
     x, y = (columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy
     rays: NDArray[np.float64] = np.stack([x, y, np.ones_like(x)], axis=-1)
     return rays * depth_m[..., None]
 
 
-def true_mask(thing: DetectedObject, frame: BagFrame) -> NDArray[np.bool_] | None:
-    """(H, W): the instance that the thing is; None when there is none."""
-    box = thing.box
+def true_mask(detected: DetectedObject, frame: BagFrame) -> NDArray[np.bool_] | None:
+    """Return the mask (H, W) of the instance that matches the object; None when there is none."""
+    box = detected.box
     mask = np.zeros(frame.instance.shape, bool)
-    mask[box.top : box.top + box.height, box.left : box.left + box.width] = thing.mask
-    of_its_name = np.where(frame.label == thing.class_id, frame.instance, 0)
+    mask[box.top : box.top + box.height, box.left : box.left + box.width] = detected.mask
+    of_its_name = np.where(frame.label == detected.class_id, frame.instance, 0)
     shared = np.bincount(of_its_name[mask], minlength=1)
     shared[0] = 0
     truth: NDArray[np.bool_] = of_its_name == shared.argmax()

@@ -10,7 +10,7 @@ _PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILE
 
 
 def ros_environment(profile: bool = True) -> dict[str, str]:
-    """A DDS domain of this process's own, on this machine only, with or without the profile for large images."""
+    """Return variables for a DDS domain of this process's own, on this machine only; profile: for large images."""
     environment = {k: v for k, v in os.environ.items() if k not in _PROFILE_VARIABLES}
     environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     environment["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)

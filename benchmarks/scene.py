@@ -1,9 +1,9 @@
-"""What a frame costs after the model: from its logits to messages that are ready to be published.
+"""Measures the post-processing of a frame: from the model's logits to messages that are ready to be published.
 
     scripts/run.sh python benchmarks/scene.py [--objects 5 20 80] [--classes 8] [--repeats 50] [--json FILE]
 
 640x480, on one core, with tracking and depth. The objects are ellipses of random sizes that move a little from
-frame to frame, the logits those of a model with 352x352 of them. Medians of several frames; the last line
+frame to frame, at a logits resolution of 352x352. Medians of several frames; the last line
 compares the most objects with the fewest.
 """
 
@@ -60,7 +60,7 @@ class Times:
 
 
 def logits_of(objects: int, classes: int, frame: int) -> torch.Tensor:
-    """(K, S, S): 5 inside an ellipse, -5 elsewhere, blurred a little."""
+    """Return logits (K, S, S): 5 inside an ellipse, -5 elsewhere, slightly blurred."""
     rng = np.random.default_rng(objects)
     logits = np.full((classes, LOGITS_SIDE, LOGITS_SIDE), -5, np.float32)
     cells = int(np.ceil(np.sqrt(objects)))
@@ -83,7 +83,7 @@ def run_frame(
     depth_mm: NDArray[np.uint16],
     times: Times,
 ) -> int:
-    """All stages once; returns the number of objects."""
+    """Run all stages once; return the number of objects."""
     size = (HEIGHT, WIDTH)
     thresholds = vocabulary.thresholds(0.5)
     with times.stage("label image"):
@@ -119,8 +119,8 @@ def measure(objects: int, classes: int, repeats: int) -> dict[str, float]:
         if number == 3:  # the first ones warm up
             times = Times()
         frame = Frame("camera", image, stamp_ns=number * 10**8)
-        found = run_frame(frames[number % 8], frame, vocabulary, tracker, depth_mm, times)
-        assert found == objects, f"{found} of {objects} ellipses were found"
+        detected = run_frame(frames[number % 8], frame, vocabulary, tracker, depth_mm, times)
+        assert detected == objects, f"{detected} of {objects} ellipses were detected"
     return times.medians()
 
 

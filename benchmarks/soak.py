@@ -1,11 +1,11 @@
-"""Whether the node grows: memory, threads, file handles and latency over a long time.
+"""Measures the growth of the node's memory, threads, file handles and latency over a long time.
 
     scripts/run.sh python benchmarks/soak.py --minutes 30 [--model tabletop] [--rate 10] [--json FILE]
 
-The node runs in a process of its own. It is sent images of two cameras, one of them broken now and then, its vocabulary
-is changed every second and one camera is left and taken up every ten. Ends with an error when memory grows by more than
-1 MB an hour, threads or file handles become more, or frames stop coming. Slopes are of the last three quarters:
-what is loaded and cached at first is no growth.
+The node runs in its own process. It receives images of two cameras, one of which publishes an invalid image now and then;
+its vocabulary changes every second, and one camera is removed and added every ten. Ends with an error when memory grows by
+more than 1 MB an hour, when the number of threads or file handles grows, or when no labels are published. Slopes are of
+the last three quarters, because loading and caching at the start are no growth.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Sample:
 
 
 class Driver:
-    """Everything that the node is subjected to."""
+    """Publishes images, and changes the vocabulary and the cameras of the node."""
 
     def __init__(self, rate: float) -> None:
         import rclpy
@@ -71,7 +71,7 @@ class Driver:
         self._vocabulary = self.node.create_client(SetVocabulary, "/zs_seg/set_vocabulary")
         self._parameters = self.node.create_client(SetParameters, "/zs_seg/set_parameters")
         self.node.create_timer(1 / rate, self._send)
-        self.node.create_timer(1.0, self._change_words)
+        self.node.create_timer(1.0, self._change_vocabulary)
         self.node.create_timer(10.0, self._change_cameras)
 
     def _on_label(self, message: Any) -> None:
@@ -91,16 +91,16 @@ class Driver:
             message = image_message(image, "rgb8", Header(frame_id=name))
             message.header.stamp = time_message(time.time_ns())
             if name == "rear" and self._ticks % 50 == 0:
-                message.step = 7  # broken
+                message.step = 7  # invalid
             publisher.publish(message)
 
-    def _change_words(self) -> None:
+    def _change_vocabulary(self) -> None:
         from zs_seg_ros.msg import TargetClass
         from zs_seg_ros.srv import SetVocabulary
 
         colours = self._random.permutation(["red", "green", "blue", "yellow", "white"])[:3]
-        things = self._random.permutation(["mug", "duck", "cube", "star", "ball"])[:3]
-        names = [f"{colour} {thing}" for colour, thing in zip(colours, things, strict=True)]
+        kinds = self._random.permutation(["mug", "duck", "cube", "star", "ball"])[:3]
+        names = [f"{colour} {kind}" for colour, kind in zip(colours, kinds, strict=True)]
         request = SetVocabulary.Request(classes=[TargetClass(name=name) for name in names])
         self._vocabulary.call_async(request)
 

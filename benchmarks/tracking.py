@@ -1,16 +1,16 @@
-"""How well things keep their identity, on a recording with ground truth instances.
+"""Measures tracking on a recording with ground truth instances.
 
     python benchmarks/tracking.py [--model NAME_OR_FOLDER | --truth] [--names NAME ...] [--recording FOLDER]
                                   [--every N] [--json FILE]
 
-The recording is played through the model, the connected parts of its label images and the tracker, as in the node.
-With --truth the ground truth labels stand for the model's: what is lost then, tracking loses. --names looks for these
-names only, --every takes every N-th frame. Needs motmetrics (requirements/development.txt).
+The recording's images pass through the model, the connected components of its label images and the tracker, as in the
+node. With --truth the ground truth labels replace the model's: errors are then the tracker's. --names uses these names
+only, --every takes every N-th frame. Needs motmetrics (requirements/development.txt).
 
-An object matches a thing of its name where their masks overlap with an IoU of at least 0.5. Parts and things of fewer
-than 50 pixels do not count, nor do objects without an id. IDF1 and switches are motmetrics': a switch is a thing whose
-id differs from the one it had when it was last matched, however long ago. In the shipped recording the camera jumps
-between four scenes and the things of a new scene are other things, also those of the same name.
+An object matches a true instance of its name when the IoU of their masks is at least 0.5. Objects and instances of fewer
+than 50 pixels do not count, nor do objects without a track id. IDF1 and switches are motmetrics': a switch is an instance
+whose track id differs from the one it had when it was last matched, however long ago. In the shipped recording the camera
+jumps between four scenes, and the instances of a new scene are new ones, also those of the same name.
 """
 
 from __future__ import annotations
@@ -57,20 +57,21 @@ class BagFrame:
 
 @dataclass
 class Comparison:
-    """What motmetrics has been told, and how much processor time the tracker took for each frame."""
+    """Input of motmetrics, and the tracker's processor time for each frame."""
 
     accumulator: Any = field(default_factory=lambda: motmetrics.MOTAccumulator(auto_id=True))
     track_ms: list[float] = field(default_factory=list)
     stamps_ns: list[int] = field(default_factory=list)
 
     def add(self, frame: BagFrame, objects: Sequence[DetectedObject]) -> None:
-        tracked = [thing for thing in objects if thing.track_id]
+        tracked = [detected for detected in objects if detected.track_id]
         pixels = np.bincount(frame.instance[frame.label > 0], minlength=1)
         instances = [int(i) for i in np.flatnonzero(pixels >= MIN_AREA)]
         distances = [
-            [_distance(frame, i, int(pixels[i]), thing) for thing in tracked] for i in instances
+            [_distance(frame, i, int(pixels[i]), detected) for detected in tracked]
+            for i in instances
         ]
-        self.accumulator.update(instances, [thing.track_id for thing in tracked], distances)
+        self.accumulator.update(instances, [each.track_id for each in tracked], distances)
         self.stamps_ns.append(frame.stamp_ns)
 
     def summary(self) -> dict[str, float]:
@@ -90,19 +91,19 @@ class Comparison:
         }
 
 
-def _distance(frame: BagFrame, instance: int, pixels: int, thing: DetectedObject) -> float:
-    """1 - IoU; NaN where the two do not match."""
-    box = thing.box
+def _distance(frame: BagFrame, instance: int, pixels: int, detected: DetectedObject) -> float:
+    """Return 1 - IoU; NaN where the two do not match."""
+    box = detected.box
     part = (slice(box.top, box.top + box.height), slice(box.left, box.left + box.width))
-    of_both = (frame.instance[part] == instance) & (frame.label[part] == thing.class_id)
-    shared = np.count_nonzero(of_both & thing.mask)
-    iou = shared / (pixels + thing.area - shared)
+    of_both = (frame.instance[part] == instance) & (frame.label[part] == detected.class_id)
+    shared = np.count_nonzero(of_both & detected.mask)
+    iou = shared / (pixels + detected.area - shared)
     return 1 - iou if iou >= LEAST_IOU else np.nan
 
 
 def main() -> None:
     options = parse_options()
-    folder = options.bag or shipped_bag()
+    folder = options.recording or shipped_bag()
     vocabulary = Vocabulary().changed_to(
         TargetClass(name)
         for name in options.names or [label.name for label in ground_truth_labels(folder)]
@@ -125,7 +126,7 @@ def main() -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recording", type=Path, help="a folder; the shipped one if not given")
-    parser.add_argument("--names", nargs="+", help="look for these; all of the truth if not given")
+    parser.add_argument("--names", nargs="+", help="the vocabulary; all names of the truth if not given")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th frame")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     labels = parser.add_mutually_exclusive_group()
@@ -135,7 +136,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def frames(bag: Bag, folder: Path, vocabulary: Vocabulary, every: int) -> Iterator[BagFrame]:
-    """Every n-th frame. The recording has one message of each topic for each frame, in order."""
+    """Yield every n-th frame. The recording has one message of each topic for each frame, in order."""
     ids = dict(zip(vocabulary.names, vocabulary.ids, strict=True))
     class_id = np.zeros(256, np.uint8)
     for known in ground_truth_labels(folder):
@@ -151,7 +152,7 @@ def frames(bag: Bag, folder: Path, vocabulary: Vocabulary, every: int) -> Iterat
 
 
 def pixels(message: Any) -> NDArray[np.uint8]:
-    """(H, W) or (H, W, 3), without what fills rows up."""
+    """Return (H, W) or (H, W, 3), without row padding."""
     channels = 3 if message.encoding == "rgb8" else 1
     rows = message.data.reshape(message.height, message.step)[:, : message.width * channels]
     shape = (message.height, message.width, channels)[: 3 if channels == 3 else 2]

@@ -1,9 +1,9 @@
-"""How many images arrive between two processes, with and without the Fast DDS profile of this package.
+"""Counts the images that arrive between two processes, with and without the Fast DDS profile of this package.
 
     scripts/run.sh python benchmarks/transport.py [--frames 150] [--rate 30] [--size 1280x720]
 
-One process publishes with the quality of service of sensor data (best effort), as camera drivers do; another one counts
-what comes and how old it is.
+One process publishes with the QoS of sensor data (best effort), as camera drivers do; another one counts the received
+images and measures their age.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def send(frames: int, rate: float, width: int, height: int) -> None:
 
 
 def receive(seconds: float) -> None:
-    """Prints how many came, and their median age in milliseconds."""
+    """Print the number of received images, and their median age in milliseconds."""
     import rclpy
     from rclpy.qos import qos_profile_sensor_data
     from sensor_msgs.msg import Image
@@ -97,7 +97,7 @@ def main() -> int:
         receive(frames / rate + 10)
     for profile in (False, True):
         count, age_ms = measure(frames, rate, arguments.size, profile)
-        how = "with the profile" if profile else "with Fast DDS as it is"
+        how = "with the profile" if profile else "with Fast DDS's defaults"
         print(f"{how}: {count} of {frames} images of {arguments.size} arrived, {age_ms:.1f} ms old")
     return 0
 

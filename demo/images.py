@@ -1,4 +1,4 @@
-"""The demo's images: a strip of overlays over time, all of them as an MP4, and some seconds as a WebP."""
+"""Writes the demo's images: a strip of overlays over time, all overlays as an MP4, some seconds as a WebP."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FONT = ImageFont.load_default(14)
 BACKGROUND, INK, ACCENT = (24, 26, 30), (235, 235, 235), (255, 176, 59)
 ENLARGE = 2
 MOVING_S, MOVING_HZ, MOVING_QUALITY = 8.0, 5.0, 60
-"""The moving image: so many seconds, half of them before the change, and as much as fits a web page."""
+"""Length, rate and quality of the animation; half of it is before the change. Small enough for a web page."""
 
 RgbImage = NDArray[np.uint8]
 
@@ -34,7 +34,7 @@ class OverlayFrame:
 
 @dataclass(frozen=True)
 class Captions:
-    """What is written beside the images."""
+    """Texts that are drawn next to the overlays."""
 
     before: str
     change: str
@@ -42,7 +42,7 @@ class Captions:
 
 
 def write_strip(path: Path, frames: list[OverlayFrame], captions: Captions) -> None:
-    """A PNG: a row of overlays before the change of vocabulary, a line that tells of it, a row after."""
+    """Write a PNG: a row of overlays before the change of vocabulary, a line of text about it, a row after."""
     rows = [
         _row(captions.before, [f for f in frames if not f.changed], INK),
         _row(captions.change, [], ACCENT),
@@ -65,7 +65,7 @@ def _row(caption: str, frames: list[OverlayFrame], ink: tuple[int, int, int]) ->
 
 
 def _evenly(frames: list[OverlayFrame], count: int) -> list[OverlayFrame]:
-    """`count` of the frames, spread over them; the first and the last stay away from the edges."""
+    """Return `count` of the frames, evenly spaced, neither the first nor the last one."""
     if len(frames) <= count:
         return frames
     middles = (np.arange(count) + 0.5) * len(frames) / count
@@ -82,7 +82,7 @@ def _line(text: str, width: int, ink: tuple[int, int, int]) -> RgbImage:
 
 
 def write_video(path: Path, frames: list[OverlayFrame], captions: Captions) -> None:
-    """An H.264 MP4 of the overlays at the times at which they were taken, enlarged, with the vocabulary below."""
+    """Write an H.264 MP4 of the overlays at their recorded times, enlarged, with the vocabulary below."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
         stream.pix_fmt = "yuv420p"  # what browsers play
@@ -99,7 +99,7 @@ def write_video(path: Path, frames: list[OverlayFrame], captions: Captions) -> N
 
 
 def write_animation(path: Path, frames: list[OverlayFrame], captions: Captions) -> None:
-    """An animated WebP, which web pages show in place, of the seconds around the change of vocabulary."""
+    """Write an animated WebP, which web pages show inline, of the seconds around the change of vocabulary."""
     change_s = next((f.seconds for f in frames if f.changed), frames[-1].seconds)
     start_s = max(0.0, change_s - MOVING_S / 2)
     chosen: list[OverlayFrame] = []
@@ -109,7 +109,7 @@ def write_animation(path: Path, frames: list[OverlayFrame], captions: Captions) 
             chosen.append(frame)
     first, *others = (Image.fromarray(_captioned(frame, captions)) for frame in chosen)
     times_ms = [round(1000 * frame.seconds) for frame in chosen]
-    shown_ms = [b - a for a, b in pairwise(times_ms)] + [1000]  # a rest before it starts again
+    shown_ms = [b - a for a, b in pairwise(times_ms)] + [1000]  # a pause before it repeats
     first.save(
         path,
         save_all=True,

@@ -1,4 +1,4 @@
-"""ROS processes of the demo: started with a log file each, watched, and ended with SIGINT."""
+"""Starts the demo's ROS processes with a log file each, monitors them, and ends them with SIGINT."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zs_seg_ros.ros.child_process import ChildProcess
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the message is one sentence for people."""
+    """Raised when the demo cannot continue; the message is one sentence for the user."""
 
 
 class RosProcesses:

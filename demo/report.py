@@ -1,4 +1,4 @@
-"""What the demo found, for people (a table) and for programs (JSON)."""
+"""Reports the demo's measurements, as a table for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Findings:
 
 
 def write_results(path: Path, findings: Findings, received: Received) -> None:
-    """results.json"""
+    """Write the measurements as JSON (results.json)."""
     timing, frames, change = findings.timing, findings.frames, findings.change
     results: dict[str, Any] = {
         "frame_rate_hz": round(timing.frame_rate_hz, 3),
@@ -57,7 +57,7 @@ def write_results(path: Path, findings: Findings, received: Received) -> None:
 
 
 def table(findings: Findings) -> str:
-    """The findings in plain words."""
+    """Return the measurements as a table for the terminal."""
     timing, frames, change = findings.timing, findings.frames, findings.change
     facts = (
         ("camera frames", f"{timing.camera_frames}"),
@@ -69,18 +69,18 @@ def table(findings: Findings) -> str:
             "from image to mask",
             f"{timing.latency_median_ms:.0f} ms (median), {timing.latency_p95_ms:.0f} ms (95 %)",
         ),
-        ("change of vocabulary", f"took {change.call_ms:.0f} ms while frames flowed"),
+        ("change of vocabulary", f"took {change.call_ms:.0f} ms while frames were processed"),
         (
             "frames with wrong ids",
             f"none of {len(frames.before)} before, {len(frames.between)} during, {len(frames.after)} after",
         ),
         (
             "mean overlap (mIoU)",
-            f"{mean_iou(findings.scores):.2f} over {len(findings.scores)} phrases",
+            f"{mean_iou(findings.scores):.2f} over {len(findings.scores)} prompts",
         ),
     )
     lines = [f"  {name:<22}  {value}" for name, value in facts]
-    lines += ["", f"  {'phrase':<22}  {'id':>3}  {'overlap (IoU)':>13}  looked for"]
+    lines += ["", f"  {'prompt':<22}  {'id':>3}  {'overlap (IoU)':>13}  in force"]
     for score in findings.scores:
         when = {(True, True): "all the time", (True, False): "first"}.get(
             (score.before, score.after), "after the change"

@@ -1,4 +1,4 @@
-"""The demo's own ROS node: what a robot's planner would do with segmentation_node, and measuring it."""
+"""The demo's ROS node: a client of segmentation_node, as a planner would be one, that records the results."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LATCHED = QoSProfile(
 
 @dataclass(frozen=True)
 class VocabularyInForce:
-    """What ~/vocabulary told. since_ns: from when on; 0 before any."""
+    """A message of ~/vocabulary. since_ns: the stamp from which it is in force; 0 before the first change."""
 
     version: int
     since_ns: int
@@ -48,7 +48,7 @@ class VocabularyInForce:
 
 @dataclass
 class Received:
-    """Everything that came in; frames are known by their stamp in nanoseconds."""
+    """All received messages; frames are keyed by their stamp in nanoseconds."""
 
     truth: dict[int, NDArray[np.uint8]] = field(default_factory=dict)  # (H, W) ground truth labels
     labels: dict[int, NDArray[np.uint16]] = field(default_factory=dict)  # (H, W) class ids
@@ -94,10 +94,10 @@ class Robot:
     """Subscribes to everything that the demo shows and calls the services. Use it with `with`."""
 
     def __init__(self, check: Callable[[], None]) -> None:
-        """`check` is called again and again while waiting; it raises when waiting is in vain."""
+        """`check` is called repeatedly while waiting; it raises when a process has died."""
         self._check = check
         self.received = Received()
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # ctrl-C is ours
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # run_demo.py handles ctrl-C
         self._node = Node("demo")
         self._set_vocabulary = self._node.create_client(SetVocabulary, f"{NODE}/set_vocabulary")
         self._get_state = self._node.create_client(GetState, f"{NODE}/get_state")
@@ -119,7 +119,7 @@ class Robot:
         rclpy.try_shutdown()
 
     def wait_for(self, what: str, done: Callable[[], bool], timeout_s: float) -> None:
-        """Take in messages until done() is true. Raises DemoError after `timeout_s` without."""
+        """Receive messages until done() is true. Raises DemoError after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         while not done():
             if time.monotonic() > deadline:
@@ -128,12 +128,12 @@ class Robot:
             self._check()
 
     def wait_until_active(self, timeout_s: float) -> None:
-        """Raises DemoError at once when diagnostics tell that the node cannot become ACTIVE."""
+        """Wait for ACTIVE. Raises DemoError at once when /diagnostics report an error of the model."""
         answer: Any = None
 
         def active() -> bool:
             nonlocal answer
-            self._raise_what_the_node_reports()
+            self._raise_reported_error()
             if answer is None and self._get_state.service_is_ready():
                 answer = self._get_state.call_async(GetState.Request())
             if answer is None or not answer.done():
@@ -148,7 +148,7 @@ class Robot:
         )
 
     def set_vocabulary(self, names: tuple[str, ...], timeout_s: float) -> VocabularyChange:
-        """Change the vocabulary while messages go on being taken in. Raises DemoError when it is refused."""
+        """Change the vocabulary while messages are received. Raises DemoError when it is refused."""
         request = SetVocabulary.Request(classes=[TargetClass(name=name) for name in names])
         called_ns = time.time_ns()
         answer = self._set_vocabulary.call_async(request)
@@ -161,7 +161,7 @@ class Robot:
         ids = _ids(response.vocabulary)
         return VocabularyChange(called_ns, answered_ns[0], tuple(response.warnings), ids)
 
-    def _raise_what_the_node_reports(self) -> None:
+    def _raise_reported_error(self) -> None:
         for status in self.received.diagnostics.values():
             if status.level == DiagnosticStatus.ERROR and status.name.endswith("model"):
                 raise DemoError(f"{status.name} reports: {status.message}")

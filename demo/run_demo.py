@@ -1,9 +1,8 @@
-"""The whole package at work, as two processes that talk over DDS: `make demo`.
+"""Runs the package as two processes that communicate over DDS: `make demo`.
 
-Starts the simulated camera and the node, tells the node by a service call what to look for, lets frames flow,
-changes the vocabulary while they flow, compares every frame with the recording's ground truth, and writes a
-image strip, a film, a moving image and the figures. Exit code 0 when all is well, 1 with a sentence when something
-is wrong.
+Starts the simulated camera and the node, sets a vocabulary with a service call, changes it while frames are processed,
+compares every frame with the recording's ground truth, and writes a strip of overlays, a video, an animation and the
+figures. Exit code 0 on success, 1 with one sentence on failure.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def prepare_environment(log_folder: Path) -> None:
-    """A DDS domain of our own on this machine alone, room for images, and logs beside the results."""
+    """Set a DDS domain of this run's own, on this machine alone, buffers for images, and a log folder next to the results."""
     profile = str(ROOT / "config" / "fastdds_large_images.xml")
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -38,7 +37,7 @@ def prepare_environment(log_folder: Path) -> None:
 
 
 def evaluate(received: Received, session: Session, bag: Path) -> Findings:
-    """Raises DemoError for anything that a user should not accept."""
+    """Compute all measurements. Raises DemoError for results that a user should not accept."""
     old, new = session.first.ids, session.change.ids
     frames = sort_by_vocabulary(received, session.change, session.in_force_since_ns)
     check_ids(received, frames, old, new)
@@ -60,10 +59,10 @@ def write_images(output: Path, received: Received, session: Session) -> None:
     ]
     seconds = (session.change.called_ns - stamps[0]) / 1e9
     captions = Captions(
-        before=f"looking for: {', '.join(FIRST_VOCABULARY)}",
-        change=f"at {seconds:.1f} s the vocabulary was changed by a service call, while frames flowed; "
+        before=f"vocabulary: {', '.join(FIRST_VOCABULARY)}",
+        change=f"at {seconds:.1f} s the vocabulary was changed by a service call, while frames were processed; "
         f"the call took {session.change.call_ms:.0f} ms",
-        after=f"looking for: {', '.join(SECOND_VOCABULARY)}",
+        after=f"vocabulary: {', '.join(SECOND_VOCABULARY)}",
     )
     write_strip(output / "strip.png", frames, captions)
     write_video(output / "overlay.mp4", frames, captions)
@@ -71,17 +70,17 @@ def write_images(output: Path, received: Received, session: Session) -> None:
 
 
 def run(output: Path, node_parameters: dict[str, str]) -> str:
-    """The whole demo; returns the table to show. Raises DemoError."""
+    """Run the whole demo and return the table of results. Raises DemoError."""
     bag = shipped_bag()
     with Bag(bag) as opened:
         frame_count = opened.topics["/camera/ground_truth/label"].message_count
     with RosProcesses(output / "log") as processes, Robot(processes.check) as robot:
         session = run_session(processes, robot, node_parameters, frame_count)
-    print("Writing images, film and figures.", flush=True)
+    print("Writing images, video and figures.", flush=True)
     write_images(output, robot.received, session)
     findings = evaluate(robot.received, session, bag)
     write_results(output / "results.json", findings, robot.received)
-    check_overlap(findings.scores)  # last, so that there are images and figures to look into it
+    check_overlap(findings.scores)  # last, so that the images and figures are there to find the cause
     return table(findings)
 
 
@@ -95,7 +94,7 @@ def main() -> None:
     log_folder = (output / "log").resolve()
     log_folder.mkdir(parents=True, exist_ok=True)
     prepare_environment(log_folder)
-    for name in (signal.SIGINT, signal.SIGTERM):  # a shell that starts us behind ignores SIGINT
+    for name in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs ignore SIGINT
         signal.signal(name, signal.default_int_handler)
     try:
         text = run(output, {"model": options.model, "device": options.device})

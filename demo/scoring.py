@@ -1,4 +1,4 @@
-"""What the received frames are worth: overlap with the truth, frame rate, latency, consistency."""
+"""Scores the received frames: IoU with the ground truth, frame rate, latency, consistency of ids."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from robot import Received, VocabularyChange
 from zs_seg_ros.bags.bag import GroundTruthLabel
 
 LEAST_MEAN_IOU = 0.6
-"""Below, something is broken: the model reaches more than 0.8 on scenes like these."""
+"""A lower mIoU means a bug: the model reaches more than 0.8 on scenes like these."""
 
 
 @dataclass(frozen=True)
 class PromptScore:
-    """Overlap of one phrase with the truth, over all frames in which it was looked for.
+    """Overlap of one prompt with the ground truth, over all frames in which it was in the vocabulary.
 
-    held_out: the words never occurred together in training. before, after: when it was looked for.
+    held_out: the words never occurred together in training. before, after: which vocabularies contain it.
     """
 
     name: str
@@ -38,7 +38,7 @@ class PromptScore:
 
 @dataclass(frozen=True)
 class Timing:
-    """Of the labels. latency: from the image's stamp to the label's receipt."""
+    """Frame counts, rate and latency of the label images. latency: from the image's stamp to the label's receipt."""
 
     camera_frames: int
     labelled_frames: int
@@ -49,10 +49,10 @@ class Timing:
 
 
 def timing(received: Received) -> Timing:
-    """Frames count from the first labelled one on. Raises DemoError without any two labels."""
+    """Count frames from the first labelled one on. Raises DemoError for fewer than two label images."""
     labelled = sorted(received.labels)
     if len(labelled) < 2:
-        raise DemoError(f"segmentation_node published {len(labelled)} label images, and no more")
+        raise DemoError(f"segmentation_node published only {len(labelled)} label images")
     # A label whose ground truth was lost on the way here was a camera frame, too.
     camera = {s for s in received.truth if labelled[0] <= s <= labelled[-1]} | set(labelled)
     latencies_ms = [(received.label_received_ns[s] - s) / 1e6 for s in labelled]
@@ -68,7 +68,7 @@ def timing(received: Received) -> Timing:
 
 @dataclass(frozen=True)
 class Sorted:
-    """Frames by the vocabulary that they must carry: before the change, after it, or either (while it went on)."""
+    """Stamps of frames by the vocabulary that they must carry: before the change, after it, or either (during it)."""
 
     before: tuple[int, ...]
     between: tuple[int, ...]
@@ -78,7 +78,7 @@ class Sorted:
 def sort_by_vocabulary(
     received: Received, change: VocabularyChange, in_force_since_ns: int
 ) -> Sorted:
-    """A label that came before the call is of the old vocabulary, an image from after the swap of the new."""
+    """Sort frames: a label received before the call is of the old vocabulary, an image after the swap of the new."""
     stamps = sorted(received.labels)
     before = tuple(s for s in stamps if received.label_received_ns[s] < change.called_ns)
     after = tuple(s for s in stamps if s > in_force_since_ns)
@@ -87,7 +87,7 @@ def sort_by_vocabulary(
 
 
 def check_ids(received: Received, frames: Sorted, old: dict[str, int], new: dict[str, int]) -> None:
-    """Every frame must carry ids of one vocabulary alone, and of the right one. Raises DemoError."""
+    """Raise DemoError unless every frame carries the ids of one vocabulary, and of the right one."""
     for name in set(old) & set(new):
         if old[name] != new[name]:
             raise DemoError(f"{name!r} had the id {old[name]} and has {new[name]} after the change")
@@ -108,7 +108,7 @@ def check_ids(received: Received, frames: Sorted, old: dict[str, int], new: dict
     only_new = set(new.values()) - set(old.values())
     if not any(np.isin(list(only_new), received.labels[s]).any() for s in frames.after):
         raise DemoError(
-            "the changed vocabulary had no effect: none of its new names was ever found"
+            "the changed vocabulary had no effect: none of its new names was detected"
         )
 
 
@@ -119,23 +119,23 @@ def prompt_scores(
     new: dict[str, int],
     truth_labels: tuple[GroundTruthLabel, ...],
 ) -> list[PromptScore]:
-    """One score for each phrase of either vocabulary. Frames from while the change went on do not count."""
+    """Return one score for each prompt of either vocabulary. Frames during the change do not count."""
     known = {label.name: label for label in truth_labels}
     scores = []
     for name, class_id in (old | new).items():
         if name not in known:
             raise DemoError(f"the recording has no ground truth for {name!r}")
-        looked_for_in = (frames.before if name in old else ()) + (
+        stamps = (frames.before if name in old else ()) + (
             frames.after if name in new else ()
         )
         intersection = union = true_pixels = 0
-        for stamp_ns in looked_for_in:
+        for stamp_ns in stamps:
             if stamp_ns not in received.truth:
                 continue
             truth: NDArray[np.bool_] = received.truth[stamp_ns] == known[name].id
-            found: NDArray[np.bool_] = received.labels[stamp_ns] == class_id
-            intersection += int((truth & found).sum())
-            union += int((truth | found).sum())
+            detected: NDArray[np.bool_] = received.labels[stamp_ns] == class_id
+            intersection += int((truth & detected).sum())
+            union += int((truth | detected).sum())
             true_pixels += int(truth.sum())
         scores.append(
             PromptScore(
@@ -153,15 +153,15 @@ def prompt_scores(
 
 
 def mean_iou(scores: list[PromptScore]) -> float:
-    """Over the phrases."""
+    """Return the mean over the prompts (mIoU)."""
     return float(np.mean([score.iou for score in scores]))
 
 
 def check_overlap(scores: list[PromptScore]) -> None:
-    """Raises DemoError when the mean IoU is below the least that is credible."""
+    """Raise DemoError when the mean IoU is below LEAST_MEAN_IOU."""
     mean = mean_iou(scores)
     if mean < LEAST_MEAN_IOU:
         each = ", ".join(f"{score.name} {score.iou:.2f}" for score in scores)
         raise DemoError(
-            f"mIoU is {mean:.2f}, at least {LEAST_MEAN_IOU} was expected; IoU of each phrase: {each}"
+            f"mIoU is {mean:.2f}, at least {LEAST_MEAN_IOU} was expected; IoU of each prompt: {each}"
         )

@@ -1,4 +1,4 @@
-"""What happens in the demo, in order: start, first vocabulary, frames, second vocabulary, frames, end."""
+"""The steps of the demo: start, first vocabulary, frames, second vocabulary, frames, end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SILENCE_TIMEOUT_S = 15.0
 
 @dataclass(frozen=True)
 class Session:
-    """The two calls of the service, and from when on the second vocabulary was in force."""
+    """The two service calls, and the stamp from which the second vocabulary was in force."""
 
     first: VocabularyChange
     change: VocabularyChange
@@ -28,7 +28,7 @@ class Session:
 def run_session(
     processes: RosProcesses, robot: Robot, node_parameters: dict[str, str], frame_count: int
 ) -> Session:
-    """Let `frame_count` frames of the camera flow, half of them with either vocabulary. Raises DemoError."""
+    """Process `frame_count` frames of the camera, half of them with either vocabulary. Raises DemoError."""
     print("Starting segmentation_node.", flush=True)
     processes.start("segmentation_node", node_parameters)
     robot.wait_until_active(START_TIMEOUT_S)
@@ -37,11 +37,11 @@ def run_session(
     processes.start("tabletop_camera", {})
     robot.wait_for("a segmented frame", lambda: bool(robot.received.labels), START_TIMEOUT_S)
     with tqdm(total=frame_count, desc="camera frames", unit="frame") as progress:
-        progress.write(f"Looking for: {', '.join(FIRST_VOCABULARY)}.")
-        _let_frames_flow(robot, progress, frame_count // 2)
+        progress.write(f"Vocabulary: {', '.join(FIRST_VOCABULARY)}.")
+        _process_frames(robot, progress, frame_count // 2)
         change = robot.set_vocabulary(SECOND_VOCABULARY, CALL_TIMEOUT_S)
-        progress.write(f"Looking for: {', '.join(SECOND_VOCABULARY)}.")
-        _let_frames_flow(robot, progress, frame_count)
+        progress.write(f"Vocabulary: {', '.join(SECOND_VOCABULARY)}.")
+        _process_frames(robot, progress, frame_count)
     _stop_in_order(processes)
     in_force = [v.since_ns for v in robot.received.vocabularies if v.ids == change.ids]
     if not in_force:
@@ -49,18 +49,18 @@ def run_session(
     return Session(first, change, in_force[-1])
 
 
-def _let_frames_flow(robot: Robot, progress: tqdm[None], until: int) -> None:
-    """Wait until the camera has published `until` frames; those that the node skips count, too."""
+def _process_frames(robot: Robot, progress: tqdm[None], until: int) -> None:
+    """Wait until the camera has published `until` frames; frames that the node drops count, too."""
     received = robot.received
-    labelled, last_news_s = len(received.labels), time.monotonic()
+    labelled, last_label_s = len(received.labels), time.monotonic()
 
     def done() -> bool:
-        nonlocal labelled, last_news_s
+        nonlocal labelled, last_label_s
         progress.update(min(len(received.truth), until) - progress.n)
         if len(received.labels) > labelled:
-            labelled, last_news_s = len(received.labels), time.monotonic()
-        elif time.monotonic() - last_news_s > SILENCE_TIMEOUT_S:
-            raise DemoError(f"segmentation_node published nothing for {SILENCE_TIMEOUT_S:.0f} s")
+            labelled, last_label_s = len(received.labels), time.monotonic()
+        elif time.monotonic() - last_label_s > SILENCE_TIMEOUT_S:
+            raise DemoError(f"segmentation_node published no label image for {SILENCE_TIMEOUT_S:.0f} s")
         return len(received.truth) >= until
 
     robot.wait_for(f"{until} frames of the camera", done, 600)
