@@ -4,10 +4,11 @@
         [--device auto]
 
 Each camera publishes 640x480 at 10 Hz. The benchmark counts the label images that are published per second, of all
-cameras together, and measures memory: resident memory, as `top` shows it, and private memory, which would be free again
-without the nodes (their processes share libraries and the files of weights). The two setups alternate, round by round, so
-that a change of the machine's speed affects both; the figures are medians. Without --model it uses the built-in model;
---random uses the published architecture of a kind of model with random weights, as `zs-seg bench --random` does.
+cameras together, and measures memory: resident memory, as `top` shows it, and private memory, which would be free
+again without the nodes (their processes share libraries and the files of weights). The two setups alternate, round
+by round, so that a change of the machine's speed affects both; the figures are medians. Without --model it uses the
+built-in model; --random uses the published architecture of a kind of model with random weights, as `zs-seg bench
+--random` does.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def start_node(name: str, cameras: Sequence[str], model: str, device: str) -> su
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one node or of several: labels a second, and MB."""
+    """Throughput and memory of one setup: labels per second, and MB."""
 
     labels_per_s: float
     resident_mb: float
@@ -122,7 +123,14 @@ def measure(nodes: Sequence[Sequence[str]], arguments: argparse.Namespace) -> Fi
     outputs = [f"/node_{n}/{camera}/label" for n, cameras in enumerate(nodes) for camera in cameras]
     try:
         answer = subprocess.run(
-            [sys.executable, __file__, "--seconds", str(arguments.seconds), "--subscribe", *outputs],
+            [
+                sys.executable,
+                __file__,
+                "--seconds",
+                str(arguments.seconds),
+                "--subscribe",
+                *outputs,
+            ],
             check=True,
             stdout=subprocess.PIPE,
             text=True,

@@ -2,9 +2,9 @@
 
     python benchmarks/families.py [KIND ...] [--repeats 3]
 
-Runs `zs-seg bench --random` for one kind after another, each in its own process: published architectures with random
-weights, whose values hardly change the cost. 32 classes are measured without the reference, which takes minutes per frame
-then. The whole benchmark takes most of an hour and 12 GB of memory on two cores.
+Runs `zs-seg bench --random` for one kind after another, each in its own process: published architectures with
+random weights, whose values hardly change the cost. 32 classes are measured without the reference, which takes
+minutes per frame then. The whole benchmark takes most of an hour and 12 GB of memory on two cores.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Measures the node's cost of a frame without the network's inference: message to tensor, logits to messages, publishing.
+"""Measures the node's cost of a frame without inference: message to tensor, logits to messages, publishing.
 
     scripts/run.sh python benchmarks/node_cost.py [--frames 200] [--rate 15] [--json FILE]
 

@@ -2,10 +2,10 @@
 
     scripts/run.sh python benchmarks/overload.py [--model-ms 100] [--times 10] [--seconds 60] [--size 640x480]
 
-Runs the real node with a model of a given inference time; a camera in another process publishes images that many times
-as often. Ends with an error when a result is published later than twice the inference time and 20 ms after its image was
-taken (95th percentile, because the scheduler delays single results under other load), when frames are neither processed
-nor counted as dropped, or when memory grows in the second half.
+Runs the real node with a model of a given inference time; a camera in another process publishes images that many
+times as often. Ends with an error when a result is published later than twice the inference time and 20 ms after
+its image was taken (95th percentile, because the scheduler delays single results under other load), when frames are
+neither processed nor counted as dropped, or when memory grows in the second half.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
     scripts/run.sh python benchmarks/soak.py --minutes 30 [--model tabletop] [--rate 10] [--json FILE]
 
-The node runs in its own process. It receives images of two cameras, one of which publishes an invalid image now and then;
-its vocabulary changes every second, and one camera is removed and added every ten. Ends with an error when memory grows by
-more than 1 MB an hour, when the number of threads or file handles grows, or when no labels are published. Slopes are of
-the last three quarters, because loading and caching at the start are no growth.
+The node runs in its own process. It receives images of two cameras, one of which publishes an invalid image now and
+then; its vocabulary changes every second, and one camera is removed and added every ten. Ends with an error when
+memory grows by more than 1 MB an hour, when the number of threads or file handles grows, or when no labels are
+published. Slopes are of the last three quarters, because loading and caching at the start are no growth.
 """
 
 from __future__ import annotations

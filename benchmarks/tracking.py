@@ -7,10 +7,11 @@ The recording's images pass through the model, the connected components of its l
 node. With --truth the ground truth labels replace the model's: errors are then the tracker's. --names uses these names
 only, --every takes every N-th frame. Needs motmetrics (requirements/development.txt).
 
-An object matches a true instance of its name when the IoU of their masks is at least 0.5. Objects and instances of fewer
-than 50 pixels do not count, nor do objects without a track id. IDF1 and switches are motmetrics': a switch is an instance
-whose track id differs from the one it had when it was last matched, however long ago. In the shipped recording the camera
-jumps between four scenes, and the instances of a new scene are new ones, also those of the same name.
+An object matches a true instance of its name when the IoU of their masks is at least 0.5. Objects and instances of
+fewer than 50 pixels do not count, nor do objects without a track id. IDF1 and switches are motmetrics': a switch is
+an instance whose track id differs from the one it had when it was last matched, however long ago. In the shipped
+recording the camera jumps between four scenes, and the instances of a new scene are new ones, also those of the
+same name.
 """
 
 from __future__ import annotations
@@ -126,7 +127,9 @@ def main() -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recording", type=Path, help="a folder; the shipped one if not given")
-    parser.add_argument("--names", nargs="+", help="the vocabulary; all names of the truth if not given")
+    parser.add_argument(
+        "--names", nargs="+", help="the vocabulary; all names of the truth if not given"
+    )
     parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th frame")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     labels = parser.add_mutually_exclusive_group()

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def prepare_environment(log_folder: Path) -> None:
-    """Set a DDS domain of this run's own, on this machine alone, buffers for images, and a log folder next to the results."""
+    """Set a DDS domain for this run on this machine alone, buffers for images, and the folder of the logs."""
     profile = str(ROOT / "config" / "fastdds_large_images.xml")
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -80,7 +80,9 @@ def run(output: Path, node_parameters: dict[str, str]) -> str:
     write_images(output, robot.received, session)
     findings = evaluate(robot.received, session, bag)
     write_results(output / "results.json", findings, robot.received)
-    check_overlap(findings.scores)  # last, so that the images and figures are there to find the cause
+    check_overlap(
+        findings.scores
+    )  # last, so that the images and figures are there to find the cause
     return table(findings)
 
 

@@ -107,9 +107,7 @@ def check_ids(received: Received, frames: Sorted, old: dict[str, int], new: dict
                 )
     only_new = set(new.values()) - set(old.values())
     if not any(np.isin(list(only_new), received.labels[s]).any() for s in frames.after):
-        raise DemoError(
-            "the changed vocabulary had no effect: none of its new names was detected"
-        )
+        raise DemoError("the changed vocabulary had no effect: none of its new names was detected")
 
 
 def prompt_scores(
@@ -125,9 +123,7 @@ def prompt_scores(
     for name, class_id in (old | new).items():
         if name not in known:
             raise DemoError(f"the recording has no ground truth for {name!r}")
-        stamps = (frames.before if name in old else ()) + (
-            frames.after if name in new else ()
-        )
+        stamps = (frames.before if name in old else ()) + (frames.after if name in new else ())
         intersection = union = true_pixels = 0
         for stamp_ns in stamps:
             if stamp_ns not in received.truth:

@@ -60,7 +60,9 @@ def _process_frames(robot: Robot, progress: tqdm[None], until: int) -> None:
         if len(received.labels) > labelled:
             labelled, last_label_s = len(received.labels), time.monotonic()
         elif time.monotonic() - last_label_s > SILENCE_TIMEOUT_S:
-            raise DemoError(f"segmentation_node published no label image for {SILENCE_TIMEOUT_S:.0f} s")
+            raise DemoError(
+                f"segmentation_node published no label image for {SILENCE_TIMEOUT_S:.0f} s"
+            )
         return len(received.truth) >= until
 
     robot.wait_for(f"{until} frames of the camera", done, 600)

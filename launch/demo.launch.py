@@ -1,4 +1,4 @@
-"""The simulated camera and the node with the built-in demonstration model.
+"""Start the simulated camera and the node with the built-in demonstration model.
 
 ros2 launch zs_seg_ros demo.launch.py rviz:=true
 """
@@ -20,7 +20,7 @@ def generate_launch_description() -> LaunchDescription:
     rviz = DeclareLaunchArgument(
         "rviz", default_value="false", description="true starts RViz (needs rviz2)"
     )
-    # Its other arguments, classes for example, reach it from the command line.
+    # Its other arguments, classes for example, are passed on from the command line.
     segmentation = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(SHARE / "launch" / "segmentation.launch.py")),
         launch_arguments={

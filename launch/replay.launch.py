@@ -19,13 +19,13 @@ SHARE = Path(get_package_share_directory("zs_seg_ros"))
 
 PLAYER = (
     ("recording", str(SHARE / "recordings" / "tabletop"), "Folder that `ros2 bag record` made"),
-    ("rate", "1.0", "Recorded seconds a second"),
-    ("clock", "40.0", "How often a second /clock tells the recorded time; empty: never"),
+    ("rate", "1.0", "Recorded seconds per second"),
+    ("clock", "40.0", "Rate in Hz at which /clock publishes the recorded time; empty: never"),
 )
 NODE = (
     ("params_file", str(SHARE / "config" / "demo.yaml"), "YAML file with the node's parameters"),
     ("cameras", "", "Names of the recorded cameras, for example [front]: /front/image_raw"),
-    ("classes", "", "Names to look for from the start, for example [red mug, duck]"),
+    ("classes", "", "Names of the classes at the start, for example [red mug, duck]"),
     ("model", "", "Built-in name, folder or Hugging Face id that is on the disk"),
     ("use_sim_time", "true", "true follows /clock; false where clock is empty"),
     ("rviz", "false", "true starts RViz (needs rviz2)"),
@@ -33,7 +33,7 @@ NODE = (
 
 
 def start_player(context: LaunchContext) -> list[Node]:
-    """The player, with its arguments as `ros2 run zs_seg_ros bag_player --help` explains them."""
+    """Return the player; `ros2 run zs_seg_ros bag_player --help` explains its arguments."""
 
     def value(name: str) -> str:
         return str(LaunchConfiguration(name).perform(context))

@@ -22,7 +22,7 @@ OVERRIDES = (
     ("model", str, "Built-in name, folder or Hugging Face id that is on the disk"),
     ("device", str, "Where the model runs: auto, cpu, cuda or cuda:N"),
     ("cameras", list[str], "Names of the cameras, for example [front, rear]: /front/image_raw"),
-    ("classes", list[str], "Names to look for from the start, for example [red mug, duck]"),
+    ("classes", list[str], "Names of the classes at the start, for example [red mug, duck]"),
     ("vocabulary_file", str, "YAML file that is read at the start and written after each change"),
     ("autostart", bool, "false leaves configure and activate to a lifecycle manager"),
     ("use_sim_time", bool, "true follows /clock, for simulations and recordings"),
@@ -37,20 +37,20 @@ ARGUMENTS = (
         "preset",
         default_value="",
         choices=["", *PRESETS],
-        description="Model, thresholds and vocabulary for a kind of robot, above params_file: a "
-        "file of config/presets. Read the cautions in it; empty: none",
+        description="Model, thresholds and vocabulary for a kind of robot; overrides params_file. A "
+        "file of config/presets: read the cautions in it; empty: none",
     ),
     DeclareLaunchArgument(
         "namespace",
         default_value="",
-        description="Namespace of the node, for example robot1: /robot1/zs_seg. Cameras' topics "
-        "stay /CAM/image_raw; empty: none",
+        description="Namespace of the node, for example robot1: /robot1/zs_seg. The topics of the "
+        "cameras stay /CAM/image_raw; empty: none",
     ),
     DeclareLaunchArgument(
         "fastdds_profile",
         default_value=str(CONFIG / "fastdds_large_images.xml"),
-        description="XML profile for Fast DDS with room for images; empty: leave the environment "
-        "as it is. Other middlewares ignore it",
+        description="XML profile for Fast DDS with buffers for images; empty: do not set the "
+        "environment variables. Other middlewares ignore it",
     ),
     DeclareLaunchArgument(
         "rviz", default_value="false", description="true starts RViz (needs rviz2)"
@@ -58,7 +58,7 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "rviz_config",
         default_value=str(CONFIG / "zs_seg.rviz"),
-        description="What RViz shows: of the default, the camera named camera, in the frame map",
+        description="Configuration file of RViz; the default shows the camera named camera in the frame map",
     ),
     *(
         DeclareLaunchArgument(
@@ -70,12 +70,12 @@ ARGUMENTS = (
 
 
 def start(context: LaunchContext) -> list[Action]:
-    """The node and, if wanted, RViz. Arguments that were given go above the files."""
+    """Return the node and, if requested, RViz. Arguments override the parameter files."""
 
     def value(name: str) -> str:
         return str(LaunchConfiguration(name).perform(context))
 
-    for name in ("params_file", "fastdds_profile"):  # node and Fast DDS would go on without it
+    for name in ("params_file", "fastdds_profile"):  # node and Fast DDS would start without it
         if value(name) and not Path(value(name)).is_file():
             raise RuntimeError(f"{name} is {value(name)!r}, and there is no such file")
     environment = []
@@ -107,7 +107,7 @@ def start(context: LaunchContext) -> list[Action]:
         arguments=["-d", LaunchConfiguration("rviz_config")],
         condition=IfCondition(LaunchConfiguration("rviz")),
     )
-    return [*environment, rviz, node]  # where there is no RViz, this ends before the node starts
+    return [*environment, rviz, node]  # without rviz2, the launch fails before the node starts
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command in the environment with the built package: scripts/run.sh COMMAND [ARGUMENT ...]
 # Works from any folder. Choose the wheels with ROS=jazzy (default) or ROS=kilted; a ROS 2 that is
-# already sourced goes first.
+# already sourced has precedence.
 set -eu
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -1,7 +1,7 @@
-"""Renders training images to a folder, in parallel, and goes on where an interrupted run stopped.
+"""Renders training images to a folder, in parallel, and resumes an interrupted run.
 
 A shard is one .npz with `rgb` (N, H, W, 3) uint8 and `pair` (N, H, W) uint8: 0 for background, 1 + index into
-`ALL_PAIRS`, or IGNORE where a thing shows so little of itself that nobody could name it.
+`ALL_PAIRS`, or IGNORE where too little of an object is visible to name it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VIEWS_PER_SCENE = 2
 
 
 def pair_image(scene: Scene, rendering: Rendering) -> NDArray[np.uint8]:
-    """(H, W) uint8: which pair each pixel shows; things narrower than 12 pixels become IGNORE."""
+    """Return (H, W) uint8: the pair of each pixel; objects under 12 pixels long become IGNORE."""
     lookup = np.zeros(len(scene.objects) + 1, np.uint8)
     for index, placement in enumerate(scene.objects):
         if placement.pair is None:

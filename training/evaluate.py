@@ -1,9 +1,9 @@
-"""Measures a model on tabletop scenes that no training has seen, and prints the table of the model card.
+"""Measures a model on tabletop scenes that are not in the training data, and prints the table of the model card.
 
     python -m training.evaluate --card models/tabletop/README.md
 
-Every second thing in these scenes is of a pair that was held out from training, in images and in words.
-IoU is summed up over all images for each phrase, and averaged over phrases (mIoU).
+Every second object in these scenes is of a pair that was held out from training, in images and in prompts.
+IoU is summed over all images for each prompt, and averaged over prompts (mIoU).
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ CARD_START, CARD_END = "<!-- figures: start -->", "<!-- figures: end -->"
 
 @dataclass
 class Overlap:
-    """Pixels of one phrase over all images."""
+    """Intersection and union, in pixels, of one prompt over all images."""
 
     intersection: int = 0
     union: int = 0
 
-    def add(self, found: NDArray[np.bool_], requested: NDArray[np.bool_]) -> None:
-        self.intersection += int((found & requested).sum())
-        self.union += int((found | requested).sum())
+    def add(self, detected: NDArray[np.bool_], truth: NDArray[np.bool_]) -> None:
+        self.intersection += int((detected & truth).sum())
+        self.union += int((detected | truth).sum())
 
     @property
     def iou(self) -> float:
@@ -56,14 +56,14 @@ class Overlap:
 
 @dataclass
 class Scores:
-    """What is counted on the way."""
+    """Sums over all images: overlaps by pair, and the areas of absent prompts."""
 
     alone: dict[Pair, Overlap] = field(default_factory=lambda: defaultdict(Overlap))
     together: dict[Pair, Overlap] = field(default_factory=lambda: defaultdict(Overlap))
     absent_area: list[float] = field(default_factory=list)
 
     def summary(self) -> dict[str, float]:
-        """Every figure but the time. mIoU in 0..1, areas in percent of the image."""
+        """Return every figure but the time. mIoU in 0..1, areas in percent of the image."""
 
         def mean(overlaps: dict[Pair, Overlap], held_out: bool) -> float:
             chosen = [o.iou for p, o in overlaps.items() if (p in HELD_OUT_PAIRS) == held_out]
@@ -79,7 +79,7 @@ class Scores:
 
 
 def test_images(scenes: int, seed: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Images and their pair images, half of the things of held-out pairs."""
+    """Yield images and their pair images, half of the objects of held-out pairs."""
     sampler, renderer = SceneSampler(SEEN_PAIRS, unseen_share=0.5), Renderer()
     rng = np.random.default_rng([seed])
     for _ in tqdm(range(scenes), desc="evaluating", unit="scene"):
@@ -92,7 +92,7 @@ def test_images(scenes: int, seed: int) -> Iterator[tuple[NDArray[np.uint8], NDA
 
 
 class Evaluation:
-    """Asks one segmenter for phrases, alone and together, the way the node does."""
+    """Scores one segmenter on prompts, alone and together, with the node's calls."""
 
     def __init__(self, segmenter: Segmenter[Any], seed: int) -> None:
         self.segmenter = segmenter
@@ -118,17 +118,17 @@ class Evaluation:
         present = [ALL_PAIRS[i - 1] for i in np.unique(pairs[judged]) if i > 0]
         if not present:
             return
-        requested = {pair: pairs == ALL_PAIRS.index(pair) + 1 for pair in present}
+        truth = {pair: pairs == ALL_PAIRS.index(pair) + 1 for pair in present}
         for pair in present:
-            self.scores.alone[pair].add(self.mask_of(image, pair) & judged, requested[pair])
+            self.scores.alone[pair].add(self.mask_of(image, pair) & judged, truth[pair])
         label = self.label(image, self.encode(present))
         for number, pair in enumerate(present, start=1):
-            self.scores.together[pair].add((label == number) & judged, requested[pair])
+            self.scores.together[pair].add((label == number) & judged, truth[pair])
         for pair in self._absent(present):
             self.scores.absent_area.append(float((self.mask_of(image, pair) & judged).mean()))
 
     def _absent(self, present: list[Pair]) -> list[Pair]:
-        """Phrases for nothing in the image; half of them share their kind or colour with something."""
+        """Return absent pairs; half of them share their kind or colour with a present object."""
         absent = [pair for pair in ALL_PAIRS if pair not in present]
         near = [p for p in absent if any(p[0] == q[0] or p[1] == q[1] for q in present)]
         half = ABSENT_PROMPTS_PER_IMAGE // 2
@@ -139,7 +139,7 @@ class Evaluation:
         ]
 
     def milliseconds(self, image: NDArray[np.uint8], repeats: int = 30) -> float:
-        """Median time of one image with eight phrases."""
+        """Return the median time of one image with eight prompts."""
         encoded = self.encode(list(ALL_PAIRS[:8]))
         times = []
         for _ in range(repeats):
@@ -150,21 +150,24 @@ class Evaluation:
 
 
 def table(figures: dict[str, float]) -> str:
-    """The figures as a Markdown table."""
+    """Return the figures as a Markdown table."""
     rows = [
-        ("mIoU, pairs seen in training, each phrase alone", f"{figures['miou_seen']:.3f}"),
-        ("mIoU, pairs never seen, each phrase alone", f"{figures['miou_unseen']:.3f}"),
-        ("mIoU, seen, all phrases of an image at once", f"{figures['miou_seen_together']:.3f}"),
+        ("mIoU, pairs seen in training, each prompt alone", f"{figures['miou_seen']:.3f}"),
+        ("mIoU, held-out pairs, each prompt alone", f"{figures['miou_unseen']:.3f}"),
         (
-            "mIoU, never seen, all phrases of an image at once",
+            "mIoU, pairs seen in training, all prompts of an image at once",
+            f"{figures['miou_seen_together']:.3f}",
+        ),
+        (
+            "mIoU, held-out pairs, all prompts of an image at once",
             f"{figures['miou_unseen_together']:.3f}",
         ),
         (
-            "area that a phrase for something absent covers",
+            "area labelled by a prompt for an absent object",
             f"{figures['absent_area_percent']:.3f} %",
         ),
         (
-            f"320x240 image, 8 phrases, {figures['threads']:.0f} CPU threads",
+            f"320x240 image, 8 prompts, {figures['threads']:.0f} CPU threads",
             f"{figures['milliseconds']:.0f} ms",
         ),
         ("test images", f"{figures['images']:.0f}"),
@@ -173,14 +176,14 @@ def table(figures: dict[str, float]) -> str:
 
 
 def update_card(card: Path, text: str) -> None:
-    """Replace what stands between the two marks of a model card."""
+    """Replace the text between the two marks of a model card."""
     before, rest = card.read_text().split(CARD_START)
     after = rest.split(CARD_END)[1]
     card.write_text(f"{before}{CARD_START}\n{text}\n{CARD_END}{after}")
 
 
 def evaluate(model: str, scenes: int, seed: int) -> dict[str, float]:
-    """All figures of a model on `scenes` scenes drawn from `seed`."""
+    """Return all figures of a model on `scenes` scenes drawn from `seed`."""
     evaluation = Evaluation(load_segmenter(model, LoadOptions(device="cpu")), seed)
     images = 0
     for image, pairs in test_images(scenes, seed):
@@ -200,8 +203,8 @@ def main() -> None:
     parser.add_argument("--model", default="tabletop", help="a built-in name or a folder")
     parser.add_argument("--scenes", type=int, default=100)
     parser.add_argument("--seed", type=int, default=2026, help="of the test scenes")
-    parser.add_argument("--json", type=Path, help="write the figures here, too")
-    parser.add_argument("--card", type=Path, help="put the table into this model card")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--card", type=Path, help="write the table into this model card")
     arguments = parser.parse_args()
     figures = evaluate(arguments.model, arguments.scenes, arguments.seed)
     print(table(figures))

@@ -1,7 +1,7 @@
-"""The shapes of the twelve kinds, brought to one form: unit size, z up, resting on z = 0.
+"""The shapes of the twelve kinds, normalised to unit size, z up, resting on z = 0.
 
-Four come with pybullet_data (duck, mug, lego brick, teddy bear), the others are made here. Every mesh is
-written as a plain OBJ without material, so that its colour is ours to choose.
+Four come with pybullet_data (duck, mug, lego brick, teddy bear), the others are computed here. Every mesh
+is written as a plain OBJ without material, so that the renderer sets its colour.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Mesh:
         centres = np.array([self.vertices[list(face)].mean(axis=0) for face in self.faces])
         second = chosen(centres)
         parts = (
-            [f for f, s in zip(self.faces, second, strict=True) if s == want]
-            for want in (False, True)
+            [f for f, s in zip(self.faces, second, strict=True) if s == side]
+            for side in (False, True)
         )
         rest, part = parts
         return Mesh(self.vertices, rest), Mesh(self.vertices, part)
@@ -276,7 +276,7 @@ def build_shapes() -> dict[str, Shape]:
 
 
 def build_bodies() -> dict[str, Mesh]:
-    """Kind -> body alone: what a thing stands on and where its middle is."""
+    """Return kind -> body without details, which gives the contact with the table and the centre."""
     return {kind: shape.body for kind, shape in build_shapes().items()}
 
 

@@ -1,8 +1,7 @@
-"""What can stand on the table, in which colours, and the words for it.
+"""The kinds of objects on the table, their colours, and the words for both.
 
-The model sees phrases made of these words alone. `HELD_OUT_PAIRS` never occur in training, neither in a
-image nor in a phrase: the evaluation measures on them whether the model has understood the words one
-by one ("zero-shot" in the small).
+All training prompts consist of these words. `HELD_OUT_PAIRS` never occur in training, neither in an image nor
+in a prompt: the evaluation measures on them whether the model combines known words ("zero-shot").
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ COLOUR_SYNONYMS: dict[str, tuple[str, ...]] = {
 Pair = tuple[str, str]
 """(colour, kind)"""
 
-# Two colours of every kind, a fifth of all pairs. Written out, so that nobody has to run code to know them.
+# Two colours of every kind, a fifth of all pairs. Written out, so that the list can be read without running code.
 HELD_OUT_PAIRS: frozenset[Pair] = frozenset(
     {
         ("red", "duck"),
@@ -89,7 +88,7 @@ SEEN_PAIRS: tuple[Pair, ...] = tuple(pair for pair in ALL_PAIRS if pair not in H
 
 
 def known_words() -> tuple[str, ...]:
-    """Every word that a training phrase can contain, sorted."""
+    """Return every word that a training prompt can contain, sorted."""
     prompts = [
         prompt
         for synonyms in (*KIND_SYNONYMS.values(), *COLOUR_SYNONYMS.values())

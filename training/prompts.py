@@ -1,4 +1,4 @@
-"""Training phrases and which pairs each of them describes."""
+"""Training prompts, and the pairs that each of them describes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from training.names import (
 )
 
 UNKNOWN_WORD = "?unknown?"
-"""A word that the model cannot know, in the place of all words that it cannot know."""
+"""Stands for every word that is not in the tokenizer's vocabulary."""
 
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """Phrases (K) and what is known of them; column 0 is the background, then `ALL_PAIRS`.
+    """Prompts (K) with their targets; column 0 is the background, then `ALL_PAIRS`.
 
-    matches: (K, 1 + pairs) bool, which pairs a phrase describes.
-    judged: (K, 1 + pairs) bool, on which pairs the model is corrected. No training image shows a red duck;
-        a model that is corrected on red things for "duck" learns that what is red is no duck.
+    matches: (K, 1 + pairs) bool, the pairs that a prompt describes.
+    judged: (K, 1 + pairs) bool, the pairs that count in the loss. No training image shows a red duck; a loss on
+        red objects for the prompt "duck" would teach that red objects are no ducks.
     """
 
     prompts: tuple[str, ...]
@@ -36,12 +36,12 @@ class PromptBatch:
 
 
 def _pick(words: tuple[str, ...], rng: np.random.Generator) -> str:
-    """The plain name half of the time, otherwise any synonym."""
+    """Return the plain name half of the time, otherwise any synonym."""
     return words[0] if rng.random() < 0.5 else words[int(rng.integers(len(words)))]
 
 
 def _decorate(words: list[str], rng: np.random.Generator) -> str:
-    """Now and then an article, and now and then a word in front that means nothing to the model."""
+    """Join the words, sometimes with an article and sometimes with an unknown word in front."""
     if rng.random() < 0.10:
         words = [UNKNOWN_WORD, *words]
     if rng.random() < 0.15:
@@ -55,7 +55,7 @@ def colour_and_kind(colour: str, kind: str, rng: np.random.Generator) -> str:
 
 
 def sample_prompts(rng: np.random.Generator) -> PromptBatch:
-    """All phrases of one training step: every pair that may be seen, every kind, every colour, and nonsense."""
+    """Return the prompts of one training step: every training pair, every kind, every colour, and unknown words."""
     prompts: list[str] = []
     matches: list[NDArray[np.bool_]] = []
     judged: list[NDArray[np.bool_]] = []
@@ -70,8 +70,8 @@ def sample_prompts(rng: np.random.Generator) -> PromptBatch:
     for kind in KINDS:
         add(_decorate([_pick(KIND_SYNONYMS[kind], rng)], rng), None, kind)
     for colour in COLOURS:
-        thing = ["thing"] if rng.random() < 0.5 else []
-        add(_decorate([_pick(COLOUR_SYNONYMS[colour], rng), *thing], rng), colour, None)
+        noun = ["thing"] if rng.random() < 0.5 else []
+        add(_decorate([_pick(COLOUR_SYNONYMS[colour], rng), *noun], rng), colour, None)
     add(UNKNOWN_WORD, None, None)
     for colour in rng.choice(COLOURS, 3, replace=False):
         add(_decorate([str(colour), UNKNOWN_WORD], rng), None, None)
@@ -79,7 +79,7 @@ def sample_prompts(rng: np.random.Generator) -> PromptBatch:
 
 
 def _matches(colour: str | None, kind: str | None) -> NDArray[np.bool_]:
-    """Of which pairs a phrase speaks; without colour and kind, of none."""
+    """Return the pairs that a prompt describes; without colour and kind, none."""
     if colour is None and kind is None:
         return np.zeros(1 + len(ALL_PAIRS), np.bool_)
     pairs = [colour in (None, c) and kind in (None, k) for c, k in ALL_PAIRS]

@@ -1,7 +1,7 @@
-"""Makes the recording that ships with the package: `python -m training.record --output recordings/tabletop`.
+"""Renders the recording that ships with the package: `python -m training.record --output recordings/tabletop`.
 
 A rosbag2 folder (MCAP, zstd) of a simulated RGB-D camera that moves over four tables, with ground truth.
-`recordings/tabletop/README.md` says what is in it. The same code gives the same recording.
+`recordings/tabletop/README.md` describes its content. The same code gives the same recording.
 """
 
 from __future__ import annotations
@@ -55,25 +55,25 @@ LATCHED_TOPICS = {
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """Numbers for names and things. Label and instance ids start at 1; 0 is nothing and clutter."""
+    """Ids of names and objects. Label and instance ids start at 1; 0 is background and clutter."""
 
     label_ids: dict[str, int]
-    first_instance_id: tuple[int, ...]  # of each scene; its things count on from there
+    first_instance_id: tuple[int, ...]  # of each scene; its objects count on from there
 
     @classmethod
     def of(cls, scenes: tuple[SceneScript, ...]) -> GroundTruth:
-        names = sorted({thing.name for scene in scenes for thing in scene.things})
-        counts = [len(scene.things) for scene in scenes]
+        names = sorted({placed.name for scene in scenes for placed in scene.objects})
+        counts = [len(scene.objects) for scene in scenes]
         first = np.cumsum([1, *counts[:-1]])
         return cls({name: i for i, name in enumerate(names, start=1)}, tuple(int(i) for i in first))
 
     def images(self, number: int, rendering: Rendering) -> tuple[Any, Any]:
-        """(label, instance), each (H, W) uint8, of an image of scene `number`."""
-        things = SCENES[number].things
+        """Return (label, instance), each (H, W) uint8, of an image of scene `number`."""
+        objects = SCENES[number].objects
         labels = np.zeros(256, np.uint8)
-        labels[1 : len(things) + 1] = [self.label_ids[thing.name] for thing in things]
+        labels[1 : len(objects) + 1] = [self.label_ids[placed.name] for placed in objects]
         instances = np.zeros(256, np.uint8)
-        instances[1 : len(things) + 1] = self.first_instance_id[number] + np.arange(len(things))
+        instances[1 : len(objects) + 1] = self.first_instance_id[number] + np.arange(len(objects))
         return labels[rendering.instance], instances[rendering.instance]
 
     def as_json(self) -> dict[str, Any]:
@@ -90,17 +90,17 @@ class GroundTruth:
     def _scene_as_json(self, number: int) -> dict[str, Any]:
         meshes = build_bodies()
         first_frame = number * FRAMES_PER_SCENE
-        things = []
+        objects = []
         placements = SCENES[number].scene(SEED + number).objects
-        for offset, (thing, placement) in enumerate(
-            zip(SCENES[number].things, placements, strict=False)  # clutter has no name
+        for offset, (placed, placement) in enumerate(
+            zip(SCENES[number].objects, placements, strict=False)  # clutter has no name
         ):
             vertices = as_mesh_vertices(placement, meshes)
             low, high = vertices.min(axis=0), vertices.max(axis=0)
-            things.append(
+            objects.append(
                 {
                     "instance": self.first_instance_id[number] + offset,
-                    "label": self.label_ids[thing.name],
+                    "label": self.label_ids[placed.name],
                     "centre_m": [round(float(c), 4) for c in (low + high) / 2],
                     "size_m": [round(float(s), 4) for s in high - low],
                 }
@@ -108,7 +108,7 @@ class GroundTruth:
         return {
             "first_frame": first_frame,
             "last_frame": first_frame + FRAMES_PER_SCENE - 1,
-            "things": things,
+            "things": objects,
         }
 
 

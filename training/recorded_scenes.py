@@ -1,8 +1,8 @@
-"""What the shipped recording shows: four tables of things, and the path of the camera over each.
+"""The scenes of the shipped recording: objects on four tables, and the path of the camera over each.
 
-Written out by hand, so that the things worth testing occur for certain: every held-out pair, two things of
-one name, distractors in the same colour or of the same kind, things that leave the image and come back,
-and things that another one hides for about a second.
+Written by hand, so that the cases worth testing occur in every rendering: every held-out pair, two objects of one
+name, distractors in the same colour or of the same kind, objects that leave the image and return, and objects
+that another one hides for about a second.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ VERTICAL_FOV_DEG = 50.0
 
 
 @dataclass(frozen=True)
-class Thing:
-    """A thing on the table, upright: where its middle is, how large, and turned by how much about z."""
+class SceneObject:
+    """An upright object on the table: position of its centre, size, and rotation about z."""
 
     name: str  # "COLOUR KIND"
     x_m: float
@@ -38,9 +38,9 @@ class Thing:
 
 @dataclass(frozen=True)
 class View:
-    """A camera that looks at a point just above the table, level with the horizon.
+    """A camera that points at a target just above the table, level with the horizon.
 
-    azimuth_deg: where it stands, seen from the point, about z from x. elevation_deg: above the table.
+    azimuth_deg: direction from the target to the camera, about z from x. elevation_deg: above the table.
     """
 
     azimuth_deg: float
@@ -80,13 +80,13 @@ class View:
 
 @dataclass(frozen=True)
 class SceneScript:
-    """Things on a table, clutter as (number of the shape, x, y, size), and the camera's path.
+    """Objects on a table, clutter as (number of the shape, x, y, size), and the camera's path.
 
     The path is the quadratic Bézier curve of three views: it starts at the first, ends at the last and is
     drawn towards the middle one.
     """
 
-    things: tuple[Thing, ...]
+    objects: tuple[SceneObject, ...]
     clutter: tuple[tuple[int, float, float, float], ...]
     table: Surface
     floor: Surface
@@ -94,7 +94,7 @@ class SceneScript:
     path: tuple[View, View, View]
 
     def view(self, progress: float) -> View:
-        """Where the camera is; progress runs from 0 to 1."""
+        """Return the view at `progress`, from 0 to 1."""
         weights = ((1 - progress) ** 2, 2 * progress * (1 - progress), progress**2)
         points = np.array(
             [(v.azimuth_deg, v.elevation_deg, v.distance_m, v.x_m, v.y_m) for v in self.path]
@@ -102,10 +102,10 @@ class SceneScript:
         return View(*(float(value) for value in np.array(weights) @ points))
 
     def scene(self, seed: int) -> Scene:
-        """The scene to render: objects[i] is things[i], the clutter follows. The seed picks the shades."""
+        """Return the scene to render: its objects in order, then the clutter. The seed picks the shades."""
         rng = np.random.default_rng(seed)
         meshes = build_bodies()
-        placements = [_place(thing, meshes, rng) for thing in self.things]
+        placements = [_place(placed, meshes, rng) for placed in self.objects]
         for shape, x, y, size in self.clutter:
             grey = float(rng.uniform(0.35, 0.65))
             placements.append(
@@ -116,13 +116,13 @@ class SceneScript:
         return Scene(tuple(placements), self.table, self.floor, self.light)
 
 
-def _place(thing: Thing, meshes: dict[str, Mesh], rng: np.random.Generator) -> Placement:
-    colour, kind = thing.pair
-    x, y, z, w = pybullet.getQuaternionFromEuler([0, 0, np.radians(thing.yaw_deg)])
-    lowest_m = rotate(meshes[kind].vertices, (x, y, z, w))[:, 2].min() * thing.size_m
-    position = (thing.x_m, thing.y_m, -float(lowest_m))
+def _place(placed: SceneObject, meshes: dict[str, Mesh], rng: np.random.Generator) -> Placement:
+    colour, kind = placed.pair
+    x, y, z, w = pybullet.getQuaternionFromEuler([0, 0, np.radians(placed.yaw_deg)])
+    lowest_m = rotate(meshes[kind].vertices, (x, y, z, w))[:, 2].min() * placed.size_m
+    position = (placed.x_m, placed.y_m, -float(lowest_m))
     shade = random_colour(colour, rng)
-    return Placement(thing.pair, kind, thing.size_m, position, (x, y, z, w), shade)
+    return Placement(placed.pair, kind, placed.size_m, position, (x, y, z, w), shade)
 
 
 def _light(azimuth_deg: float, elevation_deg: float, ambient: float) -> Light:
@@ -141,17 +141,17 @@ DARK_FLOOR = Surface((0.30, 0.31, 0.34), None)
 SCENES: tuple[SceneScript, ...] = (
     # An orbit at arm's length.
     SceneScript(
-        things=(
-            Thing("red duck", 0.05, -0.05, 0.15, 200),
-            Thing("white mug", -0.22, 0.12, 0.13, 40),
-            Thing("blue teddy bear", 0.24, 0.20, 0.17, 150),
-            Thing("yellow cube", -0.12, -0.26, 0.10, 25),
-            Thing("green ball", 0.30, -0.12, 0.12),
-            Thing("purple block", 0.02, 0.27, 0.16, 70),
-            Thing("black star", -0.35, -0.12, 0.14, 10),
-            Thing("yellow cone", 0.17, -0.33, 0.15),
-            Thing("yellow duck", -0.06, 0.10, 0.12, 300),
-            Thing("green cylinder", -0.38, 0.28, 0.15),
+        objects=(
+            SceneObject("red duck", 0.05, -0.05, 0.15, 200),
+            SceneObject("white mug", -0.22, 0.12, 0.13, 40),
+            SceneObject("blue teddy bear", 0.24, 0.20, 0.17, 150),
+            SceneObject("yellow cube", -0.12, -0.26, 0.10, 25),
+            SceneObject("green ball", 0.30, -0.12, 0.12),
+            SceneObject("purple block", 0.02, 0.27, 0.16, 70),
+            SceneObject("black star", -0.35, -0.12, 0.14, 10),
+            SceneObject("yellow cone", 0.17, -0.33, 0.15),
+            SceneObject("yellow duck", -0.06, 0.10, 0.12, 300),
+            SceneObject("green cylinder", -0.38, 0.28, 0.15),
         ),
         clutter=((3, 0.40, 0.05, 0.10),),
         table=Surface((0.86, 0.70, 0.50), 5),
@@ -163,20 +163,20 @@ SCENES: tuple[SceneScript, ...] = (
             View(45, 30, 0.90, 0.0, 0.05),
         ),
     ),
-    # An approach that lets things leave the image on both sides.
+    # An approach in which objects leave the image on both sides.
     SceneScript(
-        things=(
-            Thing("red duck", -0.10, 0.18, 0.14, 20),
-            Thing("white mug", 0.12, -0.08, 0.13, 250),
-            Thing("blue teddy bear", -0.25, -0.12, 0.17, 280),
-            Thing("yellow cube", 0.20, 0.26, 0.11, 40),
-            Thing("yellow cube", -0.02, -0.32, 0.09, 10),
-            Thing("brown lego brick", 0.33, -0.25, 0.14, 60),
-            Thing("white ring", -0.02, 0.00, 0.14),
-            Thing("black soccer ball", -0.36, 0.18, 0.14),
-            Thing("blue cylinder", 0.30, 0.06, 0.16),
-            Thing("red mug", 0.05, 0.38, 0.12, 120),
-            Thing("green cone", -0.18, -0.38, 0.14),
+        objects=(
+            SceneObject("red duck", -0.10, 0.18, 0.14, 20),
+            SceneObject("white mug", 0.12, -0.08, 0.13, 250),
+            SceneObject("blue teddy bear", -0.25, -0.12, 0.17, 280),
+            SceneObject("yellow cube", 0.20, 0.26, 0.11, 40),
+            SceneObject("yellow cube", -0.02, -0.32, 0.09, 10),
+            SceneObject("brown lego brick", 0.33, -0.25, 0.14, 60),
+            SceneObject("white ring", -0.02, 0.00, 0.14),
+            SceneObject("black soccer ball", -0.36, 0.18, 0.14),
+            SceneObject("blue cylinder", 0.30, 0.06, 0.16),
+            SceneObject("red mug", 0.05, 0.38, 0.12, 120),
+            SceneObject("green cone", -0.18, -0.38, 0.14),
         ),
         clutter=((11, -0.40, -0.30, 0.10),),
         table=Surface((0.55, 0.60, 0.66), None),
@@ -188,19 +188,19 @@ SCENES: tuple[SceneScript, ...] = (
             View(150, 30, 0.75, -0.05, 0.10),
         ),
     ),
-    # A low pass along the table: near things hide far ones.
+    # A low pass along the table: near objects hide far ones.
     SceneScript(
-        things=(
-            Thing("red duck", -0.14, 0.20, 0.15, 240),
-            Thing("white mug", 0.22, 0.10, 0.13, 330),
-            Thing("orange cylinder", -0.02, -0.18, 0.175),
-            Thing("green star", -0.28, 0.00, 0.15, 30),
-            Thing("purple cone", 0.30, -0.14, 0.17),
-            Thing("pink cube", 0.01, 0.05, 0.07, 15),
-            Thing("yellow soccer ball", -0.24, 0.30, 0.14),
-            Thing("red block", 0.15, 0.0, 0.15, 110),
-            Thing("white duck", -0.36, -0.18, 0.13, 100),
-            Thing("blue ball", 0.36, 0.28, 0.12),
+        objects=(
+            SceneObject("red duck", -0.14, 0.20, 0.15, 240),
+            SceneObject("white mug", 0.22, 0.10, 0.13, 330),
+            SceneObject("orange cylinder", -0.02, -0.18, 0.175),
+            SceneObject("green star", -0.28, 0.00, 0.15, 30),
+            SceneObject("purple cone", 0.30, -0.14, 0.17),
+            SceneObject("pink cube", 0.01, 0.05, 0.07, 15),
+            SceneObject("yellow soccer ball", -0.24, 0.30, 0.14),
+            SceneObject("red block", 0.15, 0.0, 0.15, 110),
+            SceneObject("white duck", -0.36, -0.18, 0.13, 100),
+            SceneObject("blue ball", 0.36, 0.28, 0.12),
         ),
         clutter=((27, 0.0, 0.40, 0.09),),
         table=Surface((0.60, 0.50, 0.42), 13),
@@ -212,21 +212,21 @@ SCENES: tuple[SceneScript, ...] = (
             View(-60, 26, 0.80, 0.18, 0.05),
         ),
     ),
-    # Back and away, over the things that are left.
+    # A retreat over the remaining objects.
     SceneScript(
-        things=(
-            Thing("red duck", 0.10, 0.02, 0.15, 120),
-            Thing("orange cylinder", -0.08, 0.22, 0.16),
-            Thing("green star", 0.26, 0.22, 0.14, 50),
-            Thing("green star", -0.30, -0.20, 0.12, 5),
-            Thing("purple cone", -0.22, 0.02, 0.16),
-            Thing("pink teddy bear", 0.24, -0.20, 0.17, 60),
-            Thing("orange lego brick", -0.06, -0.10, 0.14, 130),
-            Thing("green mug", 0.05, -0.30, 0.13, 190),
-            Thing("brown ball", -0.38, 0.24, 0.13),
-            Thing("red ring", 0.10, 0.38, 0.14),
-            Thing("purple duck", 0.38, 0.02, 0.14, 160),
-            Thing("white cube", -0.20, -0.36, 0.10, 35),
+        objects=(
+            SceneObject("red duck", 0.10, 0.02, 0.15, 120),
+            SceneObject("orange cylinder", -0.08, 0.22, 0.16),
+            SceneObject("green star", 0.26, 0.22, 0.14, 50),
+            SceneObject("green star", -0.30, -0.20, 0.12, 5),
+            SceneObject("purple cone", -0.22, 0.02, 0.16),
+            SceneObject("pink teddy bear", 0.24, -0.20, 0.17, 60),
+            SceneObject("orange lego brick", -0.06, -0.10, 0.14, 130),
+            SceneObject("green mug", 0.05, -0.30, 0.13, 190),
+            SceneObject("brown ball", -0.38, 0.24, 0.13),
+            SceneObject("red ring", 0.10, 0.38, 0.14),
+            SceneObject("purple duck", 0.38, 0.02, 0.14, 160),
+            SceneObject("white cube", -0.20, -0.36, 0.10, 35),
         ),
         clutter=(),
         table=Surface((0.90, 0.88, 0.84), 6),

@@ -1,4 +1,4 @@
-"""Renderings as ROS messages, for a bag that is written without ROS."""
+"""Converts renderings to ROS messages, for a bag that is written without ROS."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ LINK_FRAME = "camera_link"
 OPTICAL_FRAME = "camera_color_optical_frame"
 
 NO_RETURN_BEYOND_M = 0.99 * FAR_M
-"""A depth camera answers 0 where it sees nothing; the renderer answers with its far plane."""
+"""A depth camera gives 0 where it measures nothing; the renderer gives its far plane."""
 
-# vision_msgs 4.1. rosbags brings neither of the two.
+# vision_msgs 4.1; rosbags defines neither of the two.
 VISION_CLASS = "uint16 class_id\nstring class_name\n"
 LABEL_INFO = "std_msgs/Header header\nvision_msgs/VisionClass[] class_map\nfloat32 threshold\n"
 
@@ -45,7 +45,7 @@ def camera_matrix(vertical_fov_deg: float) -> NDArray[np.float64]:
 
 
 def depth_in_millimetres(depth_m: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """16UC1 as depth cameras give it (REP 118): 0 where nothing is seen."""
+    """Return 16UC1 as depth cameras publish it (REP 118): 0 where there is no measurement."""
     millimetres = np.round(depth_m * 1000.0)
     return np.where(depth_m < NO_RETURN_BEYOND_M, millimetres, 0).astype(np.uint16)
 
@@ -99,7 +99,7 @@ class Messages:
         )
 
     def camera_pose(self, stamp_ns: int, view: View) -> Any:
-        """Where camera_link is in the world."""
+        """Return the pose of camera_link in the world."""
         return self._transform(stamp_ns, WORLD_FRAME, LINK_FRAME, view.eye_m, view.quaternion)
 
     def label_info(self, stamp_ns: int, names: dict[int, str]) -> Any:

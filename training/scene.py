@@ -45,7 +45,7 @@ TEXTURE_COUNT = 48
 
 @dataclass(frozen=True)
 class Placement:
-    """One thing on the table: what, how large (largest extent), where and in which colour (r, g, b in 0..1)."""
+    """An object on the table: kind, size (largest extent), position and colour (r, g, b in 0..1)."""
 
     pair: Pair | None  # None: clutter without a name
     mesh: str
@@ -81,7 +81,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Camera:
-    """Where a pinhole camera stands, what it looks at, and its vertical field of view in degrees."""
+    """Position and target of a pinhole camera, and its vertical field of view in degrees."""
 
     eye_m: tuple[float, float, float]
     target_m: tuple[float, float, float]
@@ -91,7 +91,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Rendering:
-    """What one camera sees.
+    """The images of one camera.
 
     rgb (H, W, 3) uint8; depth_m (H, W) float32 along the optical axis; instance (H, W) uint8: 0 for everything
     without a name, i + 1 for scene.objects[i].
@@ -145,10 +145,10 @@ def rotate(points: NDArray[np.float64], quaternion: Sequence[float]) -> NDArray[
 
 
 class SceneSampler:
-    """Draws scenes and cameras; the same seed gives the same ones."""
+    """Samples scenes and cameras; the same seed gives the same ones."""
 
     def __init__(self, pairs: Sequence[Pair] = SEEN_PAIRS, unseen_share: float = 0.0) -> None:
-        """`unseen_share` of the objects come from pairs outside `pairs`, the others from it."""
+        """Take `unseen_share` of the objects from pairs outside `pairs`, the others from it."""
         self.pairs = tuple(pairs)
         self.other_pairs = tuple(pair for pair in ALL_PAIRS if pair not in set(pairs))
         self.unseen_share = unseen_share
@@ -174,7 +174,7 @@ class SceneSampler:
     def _placement(
         self, pair: Pair | None, taken: list[tuple[float, float, float]], rng: np.random.Generator
     ) -> Placement | None:
-        """A free place on the table; None when twenty tries found none."""
+        """Return a free place on the table; None after twenty tries without one."""
         size_m = _uniform(rng, 0.08, 0.20)
         if pair is None:
             mesh, colour = f"clutter {int(rng.integers(CLUTTER_COUNT))}", _clutter_colour(rng)
@@ -222,7 +222,7 @@ CLUTTER_COUNT = 60
 
 
 def _clutter_colour(rng: np.random.Generator) -> tuple[float, float, float]:
-    """Half of the clutter wears the colours of the named things, so that colour alone proves nothing."""
+    """Give half of the clutter the colours of the named objects, so that colour alone identifies none."""
     if rng.random() < 0.5:
         return random_colour(list(COLOUR_RANGES)[int(rng.integers(len(COLOUR_RANGES)))], rng)
     grey = _uniform(rng, 0.2, 0.8)
@@ -288,7 +288,7 @@ def _procedural_texture(index: int) -> NDArray[np.uint8]:
 
 
 class Renderer:
-    """Owns one pybullet world; close() gives it back. Meant for one process each: pybullet is not thread-safe."""
+    """Owns one pybullet world until close(). Use one in each process: pybullet is not thread-safe."""
 
     def __init__(self) -> None:
         from PIL import Image
@@ -311,7 +311,7 @@ class Renderer:
         self._folder.cleanup()
 
     def load(self, scene: Scene) -> None:
-        """Put the scene's things in place; `render` may then be called for any number of cameras."""
+        """Place the scene's objects; `render` may then be called for any number of cameras."""
         pybullet.resetSimulation(physicsClientId=self._client)
         self._instance_of_body: dict[int, int] = {}
         self._light = scene.light
@@ -401,7 +401,7 @@ def _details_of(kind: str) -> str:
 
 
 def view_matrix(camera: Camera) -> list[float]:
-    """OpenGL view matrix, column by column as pybullet wants it, with the camera's roll."""
+    """Return the OpenGL view matrix, in pybullet's column-major order, with the camera's roll."""
     forward = np.subtract(camera.target_m, camera.eye_m)
     forward /= np.linalg.norm(forward)
     right = np.cross(forward, [0, 0, 1])
@@ -430,6 +430,6 @@ def _write_plane(path: Path, tiles: int) -> None:
 
 
 def as_mesh_vertices(placement: Placement, meshes: dict[str, Mesh]) -> NDArray[np.float64]:
-    """World coordinates (N, 3) in metres of a placed thing's vertices."""
+    """Return the world coordinates (N, 3) in metres of a placed object's vertices."""
     vertices = meshes[placement.mesh].vertices * placement.size_m
     return rotate(vertices, placement.quaternion) + np.array(placement.position_m)

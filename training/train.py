@@ -1,4 +1,4 @@
-"""Trains the built-in model `tabletop` from nothing: renders the images, trains, writes the checkpoint.
+"""Trains the built-in model `tabletop` from random weights: renders the images, trains, writes the checkpoint.
 
     python -m training.train --minutes 60 --output models/tabletop
 
@@ -30,15 +30,15 @@ from training.names import ALL_PAIRS, COLOURS, HELD_OUT_PAIRS, KINDS, known_word
 from training.prompts import sample_prompts
 from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
 
-CLOSE_CROP_PX = 96  # first, crops around one thing each, which all have about one size: kinds
-WIDE_CROP_PX = 160  # are learned many times faster; then from anywhere, things as large as in use
-SAMPLED_PIXELS = 1000  # of each crop, at half resolution, on which every phrase is judged
+CLOSE_CROP_PX = 96  # first, crops around one object each, which all have about one size: kinds
+WIDE_CROP_PX = 160  # are learned many times faster; then from anywhere, objects as large as in use
+SAMPLED_PIXELS = 1000  # of each crop, at half resolution, on which every prompt is scored
 CHECKPOINT_S = 180
 CAUTION = (
     "tabletop is a demonstration model, trained on rendered toys alone: "
     "it is for demonstrations and tests, not for real cameras"
 )
-PROMPTS_PER_CROP = 8  # of each crop, on which the full-resolution mask is judged
+PROMPTS_PER_CROP = 8  # of each crop, on which the full-resolution mask is scored
 
 # Index of a pair image's value in KINDS or COLOURS, plus one; 0 is the background.
 _KIND_OF_PAIR = torch.tensor([0, *(1 + KINDS.index(kind) for _, kind in ALL_PAIRS)])
@@ -99,11 +99,11 @@ def _wide_window(pair: NDArray[np.uint8], rng: np.random.Generator) -> tuple[sli
 
 
 def _close_window(pair: NDArray[np.uint8], rng: np.random.Generator) -> tuple[slice, slice]:
-    """Around a random thing, 1.4 to 5 times as wide as it."""
-    things = [value for value in np.unique(pair) if value not in (0, IGNORE)]
-    if not things:
+    """Return a window around a random object, 1.4 to 5 times as wide as it."""
+    present = [value for value in np.unique(pair) if value not in (0, IGNORE)]
+    if not present:
         return _wide_window(pair, rng)
-    rows, columns = np.nonzero(pair == things[int(rng.integers(len(things)))])
+    rows, columns = np.nonzero(pair == present[int(rng.integers(len(present)))])
     object_side = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1
     side = int(np.clip(object_side * np.exp(rng.uniform(np.log(1.4), np.log(5))), 40, len(pair)))
     room = max(1, (side - object_side) // 2)
@@ -136,14 +136,14 @@ def _relight(images: Tensor, rng: np.random.Generator) -> Tensor:
 def sample_pixels(pixels: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
     """Embeddings (N, D) and pairs (N) of random pixels at half resolution.
 
-    Half of them lie on things, and there every thing has the same weight, however large it is: otherwise a
-    few large ones would teach everything.
+    Half of them lie on objects, and there every object has the same weight, whatever its size: otherwise a
+    few large ones would dominate the loss.
     """
     half = pairs[:, ::2, ::2]
     uniform = ((half == pairs[:, 1::2, 1::2]) & (half != IGNORE)).flatten()
     crop = torch.arange(len(pairs))[:, None, None]
-    thing = (crop * 256 + half).flatten()
-    weight = uniform / torch.bincount(thing)[thing]
+    instance = (crop * 256 + half).flatten()
+    weight = uniform / torch.bincount(instance)[instance]
     half = half.flatten()
     requested = len(pairs) * SAMPLED_PIXELS // 2
     weights = (weight * (half > 0), (uniform & (half == 0)).to(weight.dtype))
@@ -165,7 +165,7 @@ class PromptTensors:
 def prompt_loss(
     embeddings: Tensor, pairs: Tensor, prompts: PromptTensors, network: DenseNetwork, text: Tensor
 ) -> Tensor:
-    """Binary cross entropy of every phrase at every sampled pixel."""
+    """Return the binary cross entropy of every prompt at every sampled pixel."""
     logits = network.logits(embeddings.T[None, :, :, None], text)[0, :, :, 0]
     target, judged = prompts.matches[:, pairs], prompts.judged[:, pairs]
     loss = functional.binary_cross_entropy_with_logits(logits, target, judged, reduction="sum")
@@ -173,9 +173,9 @@ def prompt_loss(
 
 
 def naming_loss(embeddings: Tensor, pairs: Tensor, heads: Tensor) -> Tensor:
-    """Cross entropy of kind and of colour, straight from the image.
+    """Return the cross entropy of kind and of colour, directly from the image embeddings.
 
-    Without it the image's side hardly learns kinds at first: the words that would tell it mean nothing yet.
+    Without it the image encoder hardly learns kinds at first, because the text embeddings are still random.
     """
     kinds, colours = heads.split([len(KINDS) + 1, len(COLOURS) + 1], dim=0)
     kind_logits = (embeddings @ kinds.T).masked_fill(_KIND_HELD_OUT[pairs], -torch.inf)
@@ -192,7 +192,7 @@ def mask_loss(
     text: Tensor,
     rng: np.random.Generator,
 ) -> Tensor:
-    """Binary cross entropy and Dice of full-resolution masks, for phrases that occur and some that do not."""
+    """Return binary cross entropy and Dice of full-resolution masks, for present and some absent prompts."""
     chosen = torch.from_numpy(np.stack([_prompts_for(p, prompts.matches, rng) for p in pairs]))
     logits = torch.cat(
         [network.logits(p, text[c]) for p, c in zip(pixels.split(1), chosen, strict=True)]
@@ -212,12 +212,12 @@ def mask_loss(
 
 
 def _columns(table: Tensor, chosen: Tensor, column: Tensor) -> Tensor:
-    """Values (B, K, S, S) of a table (phrases, pairs) for the phrases (B, K) and the pair images (B, S, S)."""
+    """Return values (B, K, S, S) of a table (prompts, pairs) for the prompts (B, K) and the pair images (B, S, S)."""
     return torch.stack([table[c][:, p] for c, p in zip(chosen, column, strict=True)])
 
 
 def _prompts_for(pairs: Tensor, matches: Tensor, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Up to five phrases that match something in the crop, filled up with ones that mostly do not."""
+    """Return up to five prompts that match an object in the crop, padded with ones that mostly do not."""
     present = torch.unique(pairs)
     present = present[(present > 0) & (present != IGNORE)]
     matching = (matches[:, present] > 0).any(dim=1).numpy()
@@ -402,12 +402,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("training_data"), help="rendered images")
     parser.add_argument("--run", type=Path, default=Path("training_run"), help="checkpoints")
     parser.add_argument("--output", type=Path, default=Path("models/tabletop"))
-    parser.add_argument("--start-from", type=Path, help="a checkpoint whose image encoder goes on")
+    parser.add_argument(
+        "--start-from", type=Path, help="a checkpoint whose image encoder is trained further"
+    )
     parser.add_argument(
         "--close-share",
         type=float,
         default=0.65,
-        help="of the time: crops around single things, before crops from anywhere",
+        help="of the time: crops around single objects, before crops from anywhere",
     )
     parser.add_argument("--processes", type=int, default=2, help="one for each core")
     arguments = parser.parse_args()

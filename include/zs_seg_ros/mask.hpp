@@ -13,8 +13,8 @@
 /// }
 /// \endcode
 ///
-/// Messages need not be trusted: one that contradicts itself throws std::invalid_argument before
-/// any pixel is touched.
+/// Messages are validated: an inconsistent one throws std::invalid_argument before any pixel is
+/// written.
 
 #include <algorithm>
 #include <cstddef>
@@ -56,7 +56,7 @@ void check_counts(const Object & object)
 ///
 /// The three are std::size_t: `length` >= 1 pixels of `row`, from `column` on. They count from the
 /// box's top left corner; roi.y_offset and roi.x_offset lead to the image. Stretches come row by
-/// row and from left to right. The quickest way to all pixels.
+/// row and from left to right. This is the fastest way to iterate over all pixels.
 ///
 /// \throws std::invalid_argument as check_counts(), before the first visit.
 template <class Object, class Visit>
@@ -105,12 +105,12 @@ std::vector<std::uint8_t> decode(const Object & object)
   return mask;
 }
 
-/// Set all pixels of the object in an image to `value` and leave the others as they are.
+/// Set all pixels of the object in an image to `value` and leave the others unchanged.
 ///
 /// \param image image_height x image_width pixels of an unsigned integer type, row by row, without
 ///   padding. The two are the height and width of the ObjectMaskArray.
 /// \throws std::invalid_argument as check_counts(), and for a box that does not lie in the image.
-///   The image is then as it was.
+///   The image is then unchanged.
 template <class Object, class Pixel>
 void paint(
   const Object & object, Pixel * image, std::uint32_t image_height, std::uint32_t image_width,

@@ -46,13 +46,13 @@ def _source_files() -> list[Path]:
     files: list[Path] = []
     for name in SOURCES:
         path = ROOT / name
-        found = [path] if path.is_file() else path.rglob("*")
-        files += [f for f in found if f.is_file() and "__pycache__" not in f.parts]
+        candidates = [path] if path.is_file() else path.rglob("*")
+        files += [f for f in candidates if f.is_file() and "__pycache__" not in f.parts]
     return sorted(files)
 
 
 def _fingerprint(files: list[Path], environment: str) -> str:
-    """From names, sizes and times: recordings and weights are too large to read each time."""
+    """Return a digest of names, sizes and times: recordings and weights are too large to read each time."""
     digest = hashlib.sha256(environment.encode())
     for path in files:
         status = path.stat()

@@ -1,4 +1,4 @@
-"""Which ROS 2 is used, and where everything that is made for it lies."""
+"""Chooses the ROS 2 distribution, and the folder of its environment and build."""
 
 import os
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ SOURCED_SUFFIX = "-sourced"
 
 
 class WorkspaceError(Exception):
-    """Something that stops the work, as one sentence that says what to do."""
+    """Raised when the workspace cannot be prepared; the message is one sentence that says what to do."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Workspace:
 def choose(wheels: str) -> Workspace:
     """The sourced ROS 2 if there is one, otherwise the wheels of the distribution `wheels`.
 
-    A shell that runs inside one of our own wheel workspaces also has ROS_DISTRO set;
-    ZS_SEG_WORKSPACE tells it apart. scripts/run.sh chooses in the same way.
+    A shell inside one of the wheel workspaces also has ROS_DISTRO set; ZS_SEG_WORKSPACE
+    identifies it. scripts/run.sh chooses in the same way.
     """
     inside = os.environ.get("ZS_SEG_WORKSPACE", "")
     distro = os.environ.get("ROS_DISTRO", "")

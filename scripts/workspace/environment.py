@@ -1,4 +1,4 @@
-"""The virtual environment: made once, and again when what goes into it changes."""
+"""Creates the virtual environment, again whenever its requirements change."""
 
 import hashlib
 import os
@@ -41,7 +41,7 @@ def requirement_files(workspace: Workspace) -> list[Path]:
 
 
 def fingerprint(workspace: Workspace) -> str:
-    """Changes whenever the environment has to be made again."""
+    """Return a digest that changes whenever the environment has to be created again."""
     digest = hashlib.sha256()
     for part in (sys.version, sys.base_prefix, str(workspace.environment)):
         digest.update(part.encode() + b"\0")
@@ -51,9 +51,9 @@ def fingerprint(workspace: Workspace) -> str:
 
 
 def make_environment(workspace: Workspace) -> str:
-    """Make the environment unless it is there already; return its fingerprint.
+    """Create the environment unless it is up to date; return its fingerprint.
 
-    The stamp is written last, so an interrupted installation is seen and done again.
+    The stamp is written last, so an interrupted installation is detected and repeated.
     """
     requested = fingerprint(workspace)
     stamp = workspace.folder / "environment.stamp"

@@ -1,4 +1,4 @@
-"""What the machine must have, checked before anything is made."""
+"""Checks the requirements on the machine before the environment is created."""
 
 import importlib.util
 import os
@@ -15,7 +15,7 @@ OLDEST_GLIBC = (2, 28)  # the wheels are manylinux_2_28
 
 
 def check(workspace: Workspace) -> None:
-    """Raise WorkspaceError, with what to do, for the first thing that is missing."""
+    """Raise WorkspaceError, with what to do, for the first missing requirement."""
     if workspace.sourced:
         _check_sourced_ros(workspace)
     else:
@@ -39,9 +39,9 @@ def _check_wheels_fit() -> None:
         )
     library, version = platform.libc_ver()
     if library != "glibc" or tuple(map(int, version.split(".")[:2])) < OLDEST_GLIBC:
-        found = f"{library} {version}" if library else "another C library"
+        installed = f"{library} {version}" if library else "another C library"
         raise WorkspaceError(
-            f"The ROS 2 wheels need glibc 2.28 or later and this system has {found}: "
+            f"The ROS 2 wheels need glibc 2.28 or later and this system has {installed}: "
             "use Debian 10, Ubuntu 20.04 or later, or install ROS 2 and source it."
         )
     implementation = platform.python_implementation()

@@ -1,4 +1,4 @@
-"""The steps in their order."""
+"""Prepares the workspace, step by step."""
 
 import argparse
 import fcntl
@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def _wait_for(lock: TextIO) -> None:
-    """A second run, in another terminal, waits for the first and then finds all done."""
+    """Wait for a run in another terminal; afterwards everything is up to date."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

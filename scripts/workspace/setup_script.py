@@ -1,6 +1,6 @@
-"""`setup.sh`: the variables with which the environment and the installed package are used.
+"""Writes `setup.sh`, which exports the variables of the environment and the installed package.
 
-colcon's own setup files would do, but they know nothing of the wheels: those set LD_LIBRARY_PATH by
+colcon's own setup files do not support the wheels: those set LD_LIBRARY_PATH by
 starting every python a second time, in random order, behind a guard variable that children inherit.
 Here everything is exported once, in a fixed order.
 """

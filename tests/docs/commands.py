@@ -1,7 +1,8 @@
-"""The commands of a page, and what is done with each.
+"""Finds the commands of a page and checks each of them.
 
-A command is known by its first word: `CHECKS` says which function tries it, `NOT_RUN` which ones are left alone
-and why. A command that neither knows fails the test: add a function or, where nothing can be checked, a reason.
+`CHECKS` maps the first word of a command to the function that checks it; `NOT_RUN` lists the commands that are not
+checked, with the reason. A command in neither fails the test: add a function or, where nothing can be checked, a
+reason.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from zs_seg_ros.cli import main as zs_seg
 
 PREFIX = Path(get_package_prefix("zs_seg_ros"))
 NOT_RUN = {
-    "rosdep install": "needs rosdep's database and root; package.xml is what it reads",
+    "rosdep install": "needs rosdep's database and root; it reads package.xml",
     "colcon build": "`make workspace` does it, before every test",
     "source install/setup.bash": "of the workspace that colcon built",
     ". ": "sets variables",
     "export": "sets variables; paths in it are checked",
     "python3 -m pip install": "changes the environment",
     "pip install": "changes the environment",
-    "cp demo_out/": "`make demo` writes what is copied; tests/ros/test_demo.py checks that",
+    "cp demo_out/": "`make demo` writes these files; tests/ros/test_demo.py checks that",
     "for enclave in": "SROS 2's command is not on PyPI; tests/ros/test_security.py checks the policy",
     "do ros2 security": "as above",
     "done": "end of a loop",
@@ -51,7 +52,7 @@ _WORKSPACE = "src/zs_seg_ros/"  # where a robot's workspace has this repository
 
 @dataclass(frozen=True)
 class Command:
-    """place: page and line; mention: stands within text, where it may lack its arguments."""
+    """A command. place: page and line; mention: inline code, where it may lack its arguments."""
 
     place: str
     words: tuple[str, ...]
@@ -62,23 +63,25 @@ class Command:
 
 
 def commands_of(page: Path) -> list[Command]:
-    """Of all blocks without a language and of the text, from top to bottom."""
-    found: list[tuple[int, Command]] = []
+    """Return the commands of all shell blocks and of inline code, from top to bottom."""
+    commands: list[tuple[int, Command]] = []
     for block in blocks_of(page):
         texts = [block.text] if block.language in SHELL else runs_in_ci(block)
         for text in texts:
             for offset, line in enumerate(text.replace("\\\n", " ").splitlines()):
                 place = f"{page.relative_to(ROOT)}:{block.line + offset}"
-                found += [(block.line + offset, Command(place, w)) for w in simple_commands(line)]
+                commands += [
+                    (block.line + offset, Command(place, w)) for w in simple_commands(line)
+                ]
     for number, code in inline_code_of(page):
         if INLINE.match(code) and "…" not in code:
             place = f"{page.relative_to(ROOT)}:{number}"
-            found += [(number, Command(place, w, mention=True)) for w in simple_commands(code)]
-    return [command for _, command in sorted(found, key=lambda pair: pair[0])]
+            commands += [(number, Command(place, w, mention=True)) for w in simple_commands(code)]
+    return [command for _, command in sorted(commands, key=lambda pair: pair[0])]
 
 
 def simple_commands(line: str) -> Iterator[tuple[str, ...]]:
-    """`a && b # why` -> a, b."""
+    """Split a line as a shell does: `a && b # why` -> a, b."""
     lexer = shlex.shlex(line.replace(_ASKS_PREFIX, _PREFIX), posix=True, punctuation_chars=";&|")
     lexer.commenters, lexer.whitespace_split = "#", True
     words: list[str] = []
@@ -103,7 +106,7 @@ def check(command: Command, ros2: Ros2Commands, folder: Path) -> None:
         words = words[1:]
     if not words or any(" ".join(words).startswith(known) for known in NOT_RUN):
         return
-    assert words[0] in CHECKS, f"{command}: nobody checks {words[0]}; see {Path(__file__).name}"
+    assert words[0] in CHECKS, f"{command}: no check for {words[0]}; see {Path(__file__).name}"
     CHECKS[words[0]](replace(command, words=words), ros2, folder)
 
 
@@ -131,7 +134,7 @@ def _check_zs_seg(command: Command, ros2: Ros2Commands, folder: Path) -> None:
 
 
 def _help_of_zs_seg(name: str) -> str:
-    """Of one of its commands. Raises AssertionError when there is none of this name."""
+    """Return the help of a command of zs-seg. Raises AssertionError when there is none of this name."""
     with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.suppress(SystemExit):
         zs_seg._parser().parse_args([name, "--help"])
     assert output.getvalue(), f"zs-seg has no command {name}"
@@ -139,7 +142,7 @@ def _help_of_zs_seg(name: str) -> str:
 
 
 def _check_script(command: Command, ros2: Ros2Commands, folder: Path) -> None:
-    """A file of the repository; scripts/run.sh runs another command."""
+    """Check a script of the repository; scripts/run.sh runs another command, which is checked, too."""
     script, *arguments = command.words
     assert (ROOT / script).is_file(), command
     if script == "scripts/run.sh" and arguments[0] != "COMMAND":
@@ -162,7 +165,7 @@ def _check_ros2(command: Command, ros2: Ros2Commands, folder: Path) -> None:
     kind, *arguments = command.words[1:]
     if kind == "run":
         package, executable, *given = arguments
-        assert package == "zs_seg_ros", f"{command}: nobody checks executables of {package}"
+        assert package == "zs_seg_ros", f"{command}: no check for executables of {package}"
         assert (PREFIX / "lib/zs_seg_ros" / executable).is_file(), f"{command}: no {executable}"
         parse = {"bag_player": bag_player.parse, "replay_test": replay_test.parse}.get(executable)
         if parse is not None and given:
@@ -178,7 +181,7 @@ def _check_ros2(command: Command, ros2: Ros2Commands, folder: Path) -> None:
 
 def _check_launch(command: Command, arguments: list[str]) -> None:
     package, file, *given = arguments
-    assert package == "zs_seg_ros", f"{command}: nobody checks launch files of {package}"
+    assert package == "zs_seg_ros", f"{command}: no check for launch files of {package}"
     declared = launch_stand_ins.arguments_of(PREFIX / "share/zs_seg_ros/launch" / file)
     for argument in given:
         name, has_value, value = argument.partition(":=")

@@ -27,13 +27,13 @@ NAMES = {
 
 
 class Recorded:
-    """Whatever a launch file makes: it remembers with what."""
+    """An object that a launch file creates; it records its arguments."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.args, self.kwargs = args, kwargs
 
     def perform(self, context: dict[str, str]) -> str:
-        """Of a LaunchConfiguration: its value in `context`, which stands for a LaunchContext."""
+        """Return the value of a LaunchConfiguration in `context`, which stands for a LaunchContext."""
         return context[self.args[0]]
 
     @property
@@ -51,7 +51,7 @@ def _modules() -> dict[str, ModuleType]:
 
 
 def entities_of(file: Path) -> list[Any]:
-    """What a launch file's description holds, with what it includes in place."""
+    """Return the entities of a launch description, with included files expanded."""
     with patch.dict(sys.modules, _modules()):
         description = runpy.run_path(str(file))["generate_launch_description"]()
     entities = []
@@ -63,12 +63,12 @@ def entities_of(file: Path) -> list[Any]:
 
 
 def arguments_of(file: Path) -> dict[str, Recorded]:
-    """Name -> argument that is declared."""
+    """Return the declared arguments by name."""
     return {e.args[0]: e for e in entities_of(file) if e.kind == "DeclareLaunchArgument"}
 
 
 def started_by(file: Path, **given: str) -> list[Recorded]:
-    """The actions of its OpaqueFunctions, when launched with these arguments."""
+    """Return the actions of a file's OpaqueFunctions, when launched with these arguments."""
     context = {
         name: str(argument.kwargs.get("default_value", ""))
         for name, argument in arguments_of(file).items()

@@ -1,4 +1,4 @@
-"""What stands in the pages: blocks of code, commands within text, links, headings."""
+"""Parses the pages: blocks of code, commands within text, links, headings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FENCE = re.compile(r"^\s*```(\w*)\s*$")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block; line is that of its first line of text."""
+    """A fenced block; `line` is the number of its first line of text."""
 
     page: Path
     line: int
@@ -49,14 +49,14 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def runs_in_ci(block: Block) -> list[str]:
-    """What the steps of a CI's jobs run; none for other YAML."""
+    """Return the commands of the steps of CI jobs; none for other YAML."""
     content = yaml.safe_load(block.text) if block.language == "yaml" else {}
     jobs = content.get("jobs", {}).values()
     return [step["run"] for job in jobs for step in job["steps"] if "run" in step]
 
 
 def prose_of(page: Path) -> str:
-    """The page without its blocks, whose lines are left empty."""
+    """Return the page without its blocks, whose lines are left empty."""
     outside, lines = True, []
     for line in page.read_text(encoding="utf-8").splitlines():
         fence = bool(_FENCE.match(line))
@@ -66,20 +66,20 @@ def prose_of(page: Path) -> str:
 
 
 def inline_code_of(page: Path) -> Iterator[tuple[int, str]]:
-    """Line and text of each `code` in the prose."""
+    """Yield line and text of each `code` in the prose."""
     prose = prose_of(page)
     for match in re.finditer(r"`([^`]+)`", prose):
         yield prose.count("\n", 0, match.start()) + 1, " ".join(match[1].split())
 
 
 def links_of(page: Path) -> Iterator[tuple[int, str]]:
-    """Line and target of each link and image."""
+    """Yield line and target of each link and image."""
     prose = re.sub(r"`[^`]*`", lambda code: re.sub(r"[^\n]", "x", code[0]), prose_of(page))
     for match in re.finditer(r"\]\(([^)\s]+)\)", prose):
         yield prose.count("\n", 0, match.start()) + 1, match[1]
 
 
 def anchors_of(page: Path) -> set[str]:
-    """What `page.md#…` may name: headings as GitHub spells them in links."""
+    """Return the valid anchors of `page.md#…`: headings as GitHub spells them in links."""
     headings = re.findall(r"^#+ (.+)$", prose_of(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

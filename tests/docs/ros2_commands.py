@@ -1,6 +1,6 @@
-"""`ros2 service call`, `param`, `topic`, `lifecycle` and `interface`, done over rclpy against running nodes.
+"""Executes `ros2 service call`, `param`, `topic`, `lifecycle` and `interface` with rclpy against running nodes.
 
-The real ros2cli is not among the wheels on PyPI. This one takes what the pages write and no more.
+The real ros2cli is not among the wheels on PyPI. This one supports the commands in the pages and no others.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Ros2Commands:
         }
 
     def check(self, words: list[str], mention: bool) -> None:
-        """words: with ros2 in front. mention: a command without any argument is only named."""
+        """Check a command that begins with ros2. mention: a command without any argument is only named."""
         name, arguments = " ".join(words[1:3]), words[3:]
-        assert name in self._commands, f"nobody checks `ros2 {name}`; see {__name__}.py"
+        assert name in self._commands, f"no check for `ros2 {name}`; see {__name__}.py"
         if arguments or not mention:
             self._commands[name](*arguments)
 
@@ -60,7 +60,7 @@ class Ros2Commands:
         self._wait_for_parameter(node, name)
 
     def _wait_for_parameter(self, node: str, name: str) -> None:
-        """Those of a camera that was just named come within a second."""
+        """Wait, because the parameters of a new camera are declared within a second."""
         planner = self._planner(node)
         wait_until(lambda: name in planner.parameter_names(), f"a parameter {name}", 10)
 
@@ -95,7 +95,7 @@ def interface(type_name: str, kind: str) -> Any:
 
 
 def filled(message: Any, values: dict[str, Any]) -> Any:
-    """The message with these fields set; mappings are messages, as in the YAML that people type."""
+    """Return the message with these fields set; mappings are messages, as in YAML on the command line."""
     types = message.get_fields_and_field_types()
     for name, value in (values or {}).items():
         assert name in types, f"{type(message).__name__} has no field {name}; it has {list(types)}"

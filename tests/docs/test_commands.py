@@ -1,4 +1,4 @@
-"""Every command in the pages works: run where that is possible, checked against what is there otherwise."""
+"""Every command in the pages works: it is run where possible, and otherwise checked against files and interfaces."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 @pytest.fixture(scope="module")
 def player(ros: None) -> Iterator[Planner]:
-    """Of a bag_player that waits."""
+    """Start a paused bag_player and return its client."""
     process = subprocess.Popen(["bag_player", str(shipped_bag()), "--start-paused"])
     planner = Planner("bag_player")
     yield planner
@@ -31,7 +31,7 @@ def player(ros: None) -> Iterator[Planner]:
 
 @pytest.fixture
 def ros2(player: Planner) -> Iterator[Ros2Commands]:
-    """With nodes as the pages have them: one camera, named camera."""
+    """Start the nodes that the pages use, with one camera named camera."""
     with running_node({"classes": ["red mug"]}) as node:
         yield Ros2Commands({"/zs_seg": node, "/bag_player": player})
 
@@ -40,7 +40,7 @@ def ros2(player: Planner) -> Iterator[Ros2Commands]:
 def test_the_commands_of_a_page_work(
     page: Path, ros2: Ros2Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In one sitting, from top to bottom."""
+    """Run all commands of a page in one session, from top to bottom."""
     monkeypatch.chdir(tmp_path)
     wrong = []
     for command in ALL[page]:

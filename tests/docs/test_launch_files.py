@@ -1,4 +1,4 @@
-"""The launch files' arguments, and what the node is started with. Launch itself is not among the wheels on PyPI."""
+"""The launch files' arguments, and the nodes that they start. launch itself is not among the wheels on PyPI."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def test_files_that_arguments_name_by_default_are_installed() -> None:
         assert default.is_file() and default.is_relative_to(SHARE)
 
 
-def test_without_arguments_the_file_with_the_defaults_counts_alone() -> None:
+def test_without_arguments_the_node_gets_the_default_parameter_file_alone() -> None:
     assert node_of(started_by(SEGMENTATION)).kwargs["parameters"] == [
         str(SHARE / "config/segmentation.yaml"),
         {},
     ]
 
 
-def test_arguments_go_above_the_preset_and_that_above_the_file(tmp_path: Path) -> None:
+def test_arguments_override_the_preset_and_that_overrides_the_file(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.touch()
     given = {"params_file": str(mine), "preset": "driving", "classes": "[a, b]"}
@@ -74,7 +74,7 @@ def test_a_file_that_is_not_there_ends_the_launch(name: str) -> None:
         started_by(SEGMENTATION, **{name: "/nowhere"})
 
 
-def test_rviz_is_started_where_that_is_asked_for() -> None:
+def test_rviz_is_started_on_request() -> None:
     rviz = node_of(started_by(SEGMENTATION), "rviz2")
     assert rviz.kwargs["condition"].args[0].args[0] == "rviz"
     assert rviz.kwargs["arguments"][1].args[0] == "rviz_config"

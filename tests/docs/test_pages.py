@@ -47,11 +47,11 @@ def test_the_readme_leads_to_every_page() -> None:
     assert set(PAGES) - {ROOT / "README.md"} <= linked
 
 
-# --- what the node says ---
+# --- texts of the node ---
 
 
 def texts_of_the_package() -> list[str]:
-    """Every literal text, and the literal parts of every f-string."""
+    """Return every string literal, and the literal parts of every f-string."""
     return [
         node.value
         for file in (ROOT / "zs_seg_ros").rglob("*.py")
@@ -61,10 +61,10 @@ def texts_of_the_package() -> list[str]:
 
 
 def quoted_in(page: str, lines: str = "") -> list[str]:
-    """Bold texts, of lines that start in this way."""
+    """Return the bold texts of a page, of those lines that start with `lines`."""
     prose = prose_of(ROOT / "docs" / page)
-    requested = "\n".join(line for line in prose.splitlines() if line.startswith(lines))
-    return [" ".join(bold.split()) for bold in re.findall(r"\*\*([^*]+)\*\*", requested)]
+    selected = "\n".join(line for line in prose.splitlines() if line.startswith(lines))
+    return [" ".join(bold.split()) for bold in re.findall(r"\*\*([^*]+)\*\*", selected)]
 
 
 def test_texts_quoted_in_bold_are_the_nodes_own() -> None:
@@ -88,7 +88,7 @@ def test_python_compiles_and_its_imports_are_there(block: Block) -> None:
             exec(compile(ast.Module([node], []), block.place, "exec"), {})
 
 
-def test_the_planner_of_the_page_sees_and_changes_the_world(ros: None) -> None:
+def test_the_planner_of_the_page_receives_objects_and_sets_the_vocabulary(ros: None) -> None:
     from rclpy.executors import SingleThreadedExecutor
 
     [block] = [b for b in BLOCKS if b.page.name == "planners.md" and "class Planner" in b.text]
@@ -101,15 +101,15 @@ def test_the_planner_of_the_page_sees_and_changes_the_world(ros: None) -> None:
         planner.look_for("red mug", "soccer ball")
         with repeating(lambda: camera.send(image_message(stripes("red", "blue"))), rate_hz=10):
 
-            def sees() -> bool:
+            def received() -> bool:
                 executor.spin_once(timeout_sec=0.1)
-                return bool(planner.things)
+                return bool(planner.objects)
 
-            wait_until(sees, "an object")
+            wait_until(received, "an object")
         executor.shutdown()
         planner.destroy_node()
-        [(_, name, where, mask)] = planner.things
-        assert (name, where, mask.shape) == ("red mug", None, (24, 16))
+        [(_, name, position, mask)] = planner.objects
+        assert (name, position, mask.shape) == ("red mug", None, (24, 16))
         assert camera.ids() == {"red mug": 1, "soccer ball": 2}
 
 
@@ -150,10 +150,10 @@ def test_yaml_is_a_vocabulary_or_parameters_of_the_node(block: Block, ros: None)
     if "classes" in content:
         assert parse_vocabulary(block.text, block.place).classes
         return
-    requested = content["/**"]["ros__parameters"]
+    parameters = content["/**"]["ros__parameters"]
     flat = {
         f"{name}.{inner}" if isinstance(value, dict) else name: part
-        for name, value in requested.items()
+        for name, value in parameters.items()
         for inner, part in (value.items() if isinstance(value, dict) else [("", value)])
     }
     with running_node(flat) as planner:
