@@ -57,7 +57,7 @@ class ReadyLogits(Segmenter[tuple[Tensor, ...]]):
         logits = encoded.features[time.monotonic_ns() // 10**8 % len(encoded.features)]
         start = time.thread_time()
         segmentations = [
-            decode(logits, size_of(image), batch.thresholds, vocabulary.ids, eight_bits=True)
+            decode(logits, size_of(image), batch.thresholds, vocabulary.label_ids)
             for image in batch.images
         ]
         self.decoding_s += time.thread_time() - start

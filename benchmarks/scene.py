@@ -87,7 +87,7 @@ def run_frame(
     size = (HEIGHT, WIDTH)
     thresholds = vocabulary.thresholds(0.5)
     with times.stage("label image"):
-        segmentation = decode(logits, size, thresholds, vocabulary.ids, eight_bits=True)
+        segmentation = decode(logits, size, thresholds, vocabulary.label_ids)
     with times.stage("objects"):
         objects = extract_objects(segmentation, min_area=50, max_objects=100)
     with times.stage("tracks"):

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from zs_seg_ros import Segmentation
 from zs_seg_ros.segmenters.shared.instances import Instances, decode_instances, without_duplicates
+from zs_seg_ros.vocabulary.vocabulary import LabelIds
 
 IDS = (7, 3, 254)
 
@@ -29,7 +30,7 @@ def found(*things: tuple[int, float, slice, slice], side: int = 8) -> Instances:
 
 def decoded(instances: Instances, side: int = 8, threshold: float = 0.5) -> Segmentation:
     thresholds = np.full(3, threshold, np.float32)
-    return decode_instances(instances, (side, side), thresholds, IDS, eight_bits=True)
+    return decode_instances(instances, (side, side), thresholds, LabelIds.of(IDS))
 
 
 def test_the_most_confident_thing_has_the_pixel_and_both_keep_their_masks() -> None:
@@ -71,7 +72,7 @@ def test_masks_are_resized_as_torch_does_it(seed: int, side: int, height: int, w
     masks = torch.randn(2, side, side, generator=torch.Generator().manual_seed(seed))
     instances = Instances(masks, torch.tensor([0.9, 0.8]), torch.tensor([0, 1]))
     result = decode_instances(
-        instances, (height, width), np.zeros(2, np.float32), IDS[:2], eight_bits=False
+        instances, (height, width), np.zeros(2, np.float32), LabelIds(IDS[:2], np.dtype(np.uint16))
     )
     full = functional.interpolate(masks[None], (height, width), mode="bilinear")[0]
     assert result.label.dtype == np.uint16
@@ -110,13 +111,12 @@ def test_gpu_and_cpu_agree() -> None:
     masks = torch.randn(40, 12, 12)
     scores, classes = torch.rand(40), torch.randint(0, 3, (40,))
     on_cpu = decode_instances(
-        Instances(masks, scores, classes), (30, 40), np.full(3, 0.3, np.float32), IDS, True
+        Instances(masks, scores, classes), (30, 40), np.full(3, 0.3, np.float32), LabelIds.of(IDS)
     )
     on_gpu = decode_instances(
         Instances(masks.cuda(), scores.cuda(), classes.cuda()),
         (30, 40),
         np.full(3, 0.3, np.float32),
-        IDS,
-        True,
+        LabelIds.of(IDS),
     )
     assert (on_cpu.label == on_gpu.label).mean() > 0.999

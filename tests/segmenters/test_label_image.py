@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from zs_seg_ros import Segmentation
 from zs_seg_ros.segmenters.shared.label_image import _argmax, decode, max_over_prompts
 from zs_seg_ros.segmenters.shared.label_layers import _layers, _region, argmax_over_classes
+from zs_seg_ros.vocabulary.vocabulary import LabelIds
 
 TOO_CLOSE = 1e-3
 """Logits nearer than this to each other or to a limit may go either way in float32."""
@@ -30,14 +31,8 @@ class Case:
     def decoded(self, *channels: int) -> Segmentation:
         """With these classes alone; all of them when none is given."""
         part = list(channels or range(len(self.ids)))
-        ids = [self.ids[i] for i in part]
-        return decode(
-            torch.from_numpy(self.logits[part]),
-            self.size,
-            self.thresholds[part],
-            ids,
-            eight_bits=max(ids, default=0) < 255,
-        )
+        ids = LabelIds.of(self.ids[i] for i in part)
+        return decode(torch.from_numpy(self.logits[part]), self.size, self.thresholds[part], ids)
 
 
 @st.composite
@@ -153,7 +148,7 @@ def test_one_broken_pixel_costs_only_its_surroundings(broken: float) -> None:
     logits[1] = 4.0
     logits[0, 2, 2] = broken
     thresholds = np.array([0.5, 0.5], np.float32)
-    label = decode(logits, (16, 16), thresholds, [1, 2], eight_bits=True).label
+    label = decode(logits, (16, 16), thresholds, LabelIds.of([1, 2])).label
     assert (label[4:6, 4:6] == 2).all(), "the second class takes the pixel itself"
     label[2:8, 2:8] = 1
     assert (label == 1).all()
@@ -167,7 +162,7 @@ def test_the_way_for_gpus_gives_what_the_way_for_cpus_gives(case: Case) -> None:
     best, winner = _argmax(logits, limits, case.size)
     channels = range(1, len(case.ids) + 1)
     winner_on_cpu, best_on_cpu = argmax_over_classes(
-        case.logits, limits.tolist(), case.size, channels, np.dtype(np.uint8)
+        case.logits, limits.tolist(), case.size, LabelIds.of(channels)
     )
     same = clear_pixels(case)
     assert (winner.numpy() == winner_on_cpu)[same].all()
@@ -203,7 +198,7 @@ def test_classes_that_do_not_touch_are_resized_together(
 @given(cases(least_classes=1))
 def test_a_gpu_decodes_like_the_cpu(case: Case) -> None:
     there = decode(
-        torch.from_numpy(case.logits).cuda(), case.size, case.thresholds, case.ids, eight_bits=False
+        torch.from_numpy(case.logits).cuda(), case.size, case.thresholds, LabelIds.of(case.ids)
     )
     here = case.decoded()
     clear = clear_pixels(case)
@@ -213,39 +208,41 @@ def test_a_gpu_decodes_like_the_cpu(case: Case) -> None:
 
 
 def test_without_classes_nothing_is_labelled() -> None:
-    found = decode(torch.zeros(0, 4, 4), (8, 8), np.zeros(0, np.float32), [], eight_bits=True)
+    found = decode(torch.zeros(0, 4, 4), (8, 8), np.zeros(0, np.float32), LabelIds.of([]))
     assert found.label.shape == (8, 8)
     assert not found.label.any() and not found.confidence.any()
 
 
-@pytest.mark.parametrize(("eight_bits", "dtype"), [(True, np.uint8), (False, np.uint16)])
-def test_the_type_of_the_label_is_the_one_asked_for(eight_bits: bool, dtype: type) -> None:
-    found = decode(torch.ones(1, 2, 2), (4, 4), np.full(1, 0.5, np.float32), [7], eight_bits)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_type_of_the_label_is_the_one_asked_for(dtype: type) -> None:
+    found = decode(
+        torch.ones(1, 2, 2), (4, 4), np.full(1, 0.5, np.float32), LabelIds((7,), np.dtype(dtype))
+    )
     assert (found.label.dtype, found.confidence.dtype) == (dtype, np.uint8)
     assert (found.label == 7).all()
 
 
 def test_ids_up_to_65534_survive_the_way_through_16_bits() -> None:
-    ids = [256, 32767, 32768, 65534]
+    ids = LabelIds.of([256, 32767, 32768, 65534])
     logits = torch.eye(4).reshape(4, 2, 2) * 20 - 10
-    found = decode(logits, (2, 2), np.full(4, 0.5, np.float32), ids, eight_bits=False)
-    assert found.label.ravel().tolist() == ids
+    found = decode(logits, (2, 2), np.full(4, 0.5, np.float32), ids)
+    assert found.label.ravel().tolist() == list(ids.values)
     assert (found.confidence == 255).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_decoded_like_the_same_numbers_in_single(dtype: torch.dtype) -> None:
     half = torch.randn(20, 6, 6, generator=torch.Generator().manual_seed(1)).to(dtype)
-    thresholds, ids = np.full(20, 0.5, np.float32), list(range(1, 21))
-    found = decode(half, (12, 12), thresholds, ids, eight_bits=True)
-    single = decode(half.float(), (12, 12), thresholds, ids, eight_bits=True)
+    thresholds, ids = np.full(20, 0.5, np.float32), LabelIds.of(range(1, 21))
+    found = decode(half, (12, 12), thresholds, ids)
+    single = decode(half.float(), (12, 12), thresholds, ids)
     assert (found.label == single.label).all() and (found.confidence == single.confidence).all()
 
 
 def test_the_logits_given_stay_as_they_are() -> None:
     logits = torch.tensor([[[torch.nan, 1.0], [torch.inf, -3.0]]])
     before = logits.clone()
-    decode(logits, (4, 4), np.full(1, 0.5, np.float32), [1], eight_bits=True)
+    decode(logits, (4, 4), np.full(1, 0.5, np.float32), LabelIds.of([1]))
     assert torch.equal(logits.nan_to_num(nan=-1.0), before.nan_to_num(nan=-1.0))
 
 

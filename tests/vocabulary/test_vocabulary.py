@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from zs_seg_ros import Exemplar, TargetClass, Vocabulary, VocabularyError
+from zs_seg_ros.vocabulary.vocabulary import LabelIds
 
 
 def vocabulary_of(*names: str) -> Vocabulary:
@@ -59,9 +60,11 @@ def test_65535_is_never_given_and_the_next_name_is_refused() -> None:
 
 
 def test_labels_need_16_bits_from_id_256_on() -> None:
-    assert vocabulary_of(*(f"{number}" for number in range(254))).fits_8_bits
-    assert not vocabulary_of(*(f"{number}" for number in range(255))).fits_8_bits
-    assert Vocabulary().fits_8_bits
+    ids = vocabulary_of(*(f"{number}" for number in range(255))).label_ids
+    assert vocabulary_of(*(f"{number}" for number in range(254))).label_ids.dtype == np.uint8
+    assert ids.dtype == np.uint16
+    assert Vocabulary().label_ids.dtype == np.uint8
+    assert ids.of_classes([2, 0]) == LabelIds((3, 1), np.dtype(np.uint16)), "one dtype for all"
 
 
 def test_texts_are_taken_without_superfluous_spaces() -> None:

@@ -65,10 +65,8 @@ def jpeg(image: NDArray[np.uint8]) -> bytes:
 def _overlay(
     image: NDArray[np.uint8], result: FrameResult, vocabulary: Vocabulary
 ) -> NDArray[np.uint8]:
-    ids = np.array([0, *vocabulary.ids], np.uint16)
+    ids = np.array([0, *vocabulary.ids], vocabulary.label_ids.dtype)
     label = ids[result.label]
-    if vocabulary.fits_8_bits:
-        label = label.astype(np.uint8)
     id_of = dict(zip(vocabulary.names, vocabulary.ids, strict=True))
     objects = [_detected(thing, id_of[thing.class_name]) for thing in result.objects]
     return draw_overlay(image, label, objects, vocabulary)

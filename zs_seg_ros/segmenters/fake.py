@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from zs_seg_ros.errors import VocabularyError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
-from zs_seg_ros.types import Batch, RgbImage, Segmentation
+from zs_seg_ros.types import Batch, Label, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 PALETTE: dict[str, tuple[int, int, int]] = {
@@ -96,9 +96,7 @@ def _segment(
 ) -> Segmentation:
     vocabulary = encoded.vocabulary
     nearest, confidence = _nearest_colours(image)
-    label: NDArray[np.uint8] | NDArray[np.uint16] = np.zeros(nearest.shape, np.uint16)
-    if vocabulary.fits_8_bits:
-        label = label.astype(np.uint8)
+    label: Label = np.zeros(nearest.shape, vocabulary.label_ids.dtype)
     lowest_threshold = np.full(len(PALETTE), np.inf)
     for class_id, colours, threshold in zip(
         vocabulary.ids, encoded.features, thresholds, strict=True

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +67,29 @@ class TargetClass:
 
 
 @dataclass(frozen=True)
+class LabelIds:
+    """The label values of K classes, and the dtype of the label images that they are written to.
+
+    values: (K,), each 1..65534 without 255. dtype: np.uint8 or np.uint16, which follows from all ids of a vocabulary,
+    so that its label images have one dtype even where only some of its classes are decoded.
+    """
+
+    values: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, values: Iterable[int]) -> LabelIds:
+        """Ids with the dtype that holds them: np.uint8 up to 254, np.uint16 above."""
+        values = tuple(values)
+        fits_8_bits = max(values, default=0) <= LAST_ID_IN_8_BITS
+        return cls(values, np.dtype(np.uint8) if fits_8_bits else np.dtype(np.uint16))
+
+    def of_classes(self, indices: Iterable[int]) -> LabelIds:
+        """The ids of the classes with these indices, in their order; the dtype stays."""
+        return replace(self, values=tuple(self.values[index] for index in indices))
+
+
+@dataclass(frozen=True)
 class Vocabulary:
     """The classes in force, unchangeable; `changed_to` makes the next one.
 
@@ -84,9 +108,9 @@ class Vocabulary:
         return tuple(target.name for target in self.classes)
 
     @property
-    def fits_8_bits(self) -> bool:
-        """Whether every id fits a mono8 label image."""
-        return max(self.ids, default=0) <= LAST_ID_IN_8_BITS
+    def label_ids(self) -> LabelIds:
+        """The ids with the dtype of a label image: np.uint8 while none is above 254."""
+        return LabelIds.of(self.ids)
 
     def thresholds(self, default: float) -> NDArray[np.float32]:
         """(K,) float32: each class's threshold, `default` where it has none."""

@@ -86,9 +86,7 @@ def _decode(
     vocabulary = encoded.vocabulary
     classes = torch.tensor(encoded.features.class_of_prompt, device=boxes.prompt_index.device)
     instances = Instances(masks, boxes.scores, classes[boxes.prompt_index])
-    return decode_instances(
-        instances, size_of(image), thresholds, vocabulary.ids, vocabulary.fits_8_bits
-    )
+    return decode_instances(instances, size_of(image), thresholds, vocabulary.label_ids)
 
 
 def _worth_a_mask(boxes: Boxes, class_of_prompt: Sequence[int], size: tuple[int, int]) -> Boxes:

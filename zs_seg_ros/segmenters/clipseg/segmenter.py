@@ -143,7 +143,7 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         with stage("finish"):
             per_class = max_over_prompts(logits, features.class_of_row, len(vocabulary.classes))
             size = size_of(image)
-            return decode(per_class, size, batch.thresholds, vocabulary.ids, vocabulary.fits_8_bits)
+            return decode(per_class, size, batch.thresholds, vocabulary.label_ids)
 
     def _prepare(self, images: Sequence[RgbImage]) -> Tensor:
         return prepare(images, self._format.size, self._mean, self._std, self._dtype)

@@ -128,7 +128,7 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
             per_class = max_over_prompts(
                 logits, encoded.features.class_of_prompt, len(vocabulary.classes)
             )
-            return decode(per_class, size, batch.thresholds, vocabulary.ids, vocabulary.fits_8_bits)
+            return decode(per_class, size, batch.thresholds, vocabulary.label_ids)
 
     def _by_working_size(self, images: tuple[RgbImage, ...]) -> dict[tuple[int, int], list[int]]:
         groups: dict[tuple[int, int], list[int]] = defaultdict(list)

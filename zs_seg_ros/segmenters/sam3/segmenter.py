@@ -161,9 +161,7 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         with stage("decode"):
             found = self._find(read, encoded.features, batch.thresholds)
         with stage("finish"):
-            return decode_instances(
-                found, size_of(image), batch.thresholds, vocabulary.ids, vocabulary.fits_8_bits
-            )
+            return decode_instances(found, size_of(image), batch.thresholds, vocabulary.label_ids)
 
     def _find(
         self, read: ImageFeatures, features: Sam3Features, thresholds: NDArray[np.float32]

@@ -37,7 +37,7 @@ from zs_seg_ros.segmenters.shared.prompts import refuse_exemplars
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
-from zs_seg_ros.vocabulary.vocabulary import Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import LabelIds, Vocabulary
 
 # ImageNet's mean and deviation, as in the published preprocessor_config.json.
 _DEFAULT_FORMAT = ImageFormat((512, 512), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -130,8 +130,7 @@ def _finish(
     belongs = torch.from_numpy(best).to(logits.device) == labels[:, None, None] + 1
     odds.masked_fill_(~belongs, -torch.inf)
     thresholds = batch.thresholds[classes].clip(min=_LEAST_THRESHOLD)
-    ids = [vocabulary.ids[index] for index in classes]
-    return decode(odds, size, thresholds, ids, vocabulary.fits_8_bits)
+    return decode(odds, size, thresholds, vocabulary.label_ids.of_classes(classes))
 
 
 def _best_label(logits: Tensor, size: tuple[int, int]) -> NDArray[np.int16]:
@@ -142,7 +141,7 @@ def _best_label(logits: Tensor, size: tuple[int, int]) -> NDArray[np.int16]:
     labels = _labels_that_can_win(logits)
     numbers = (labels + 1).tolist()
     everything = np.zeros(len(numbers), np.float32)
-    winner = decode(logits[labels], size, everything, numbers, max(numbers, default=0) <= 255)
+    winner = decode(logits[labels], size, everything, LabelIds.of(numbers))
     return winner.label.astype(np.int16)
 
 

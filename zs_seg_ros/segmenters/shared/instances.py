@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zs_seg_ros.types import Box, DetectedObject, Label, Segmentation
+from zs_seg_ros.vocabulary.vocabulary import LabelIds
 
 _SAME_OBJECT = 0.7
 """Boxes of two phrases of one class that overlap more (IoU) are one thing: what DETR-like models leave of
@@ -75,12 +76,11 @@ def decode_instances(
     found: Instances,
     size: tuple[int, int],
     thresholds: NDArray[np.float32],
-    ids: Sequence[int],
-    eight_bits: bool,
+    ids: LabelIds,
 ) -> Segmentation:
     """Things that reach the threshold of their class, most confident first; empty masks are left out.
 
-    size: (H, W) of the image; thresholds (K,): 0..1; ids: label values. In the label image the most confident thing
+    size: (H, W) of the image; thresholds (K,): 0..1; ids: of K classes. In the label image the most confident thing
     that covers a pixel has it, and the pixel's confidence is that thing's score.
     """
     chosen = confident(found.scores, found.class_index, thresholds)
@@ -89,13 +89,13 @@ def decode_instances(
     chosen = chosen[order]
     masks = _full_size(found.masks[chosen], size, found.inside)
     certain = scores[order].clamp(0, 1).tolist()
-    class_ids = [ids[i] for i in found.class_index[chosen].tolist()]
+    class_ids = [ids.values[i] for i in found.class_index[chosen].tolist()]
     things = [
         thing
         for mask, score, class_id in zip(masks, certain, class_ids, strict=True)
         if (thing := _thing(mask, score, class_id))
     ]
-    label: Label = np.zeros(size, np.uint8) if eight_bits else np.zeros(size, np.uint16)
+    label: Label = np.zeros(size, ids.dtype)
     confidence = np.zeros(size, np.uint8)
     for thing in reversed(things):
         box = thing.box

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from zs_seg_ros.segmenters.shared.label_layers import argmax_over_classes
 from zs_seg_ros.types import Label, Segmentation
+from zs_seg_ros.vocabulary.vocabulary import LabelIds
 
 _FINITE = 1e4
 """Stands for infinity, and with a minus for NaN: interpolated, those would spread to their neighbours."""
@@ -34,13 +35,12 @@ def decode(
     logits: Tensor,
     size: tuple[int, int],
     thresholds: NDArray[np.float32],
-    ids: Sequence[int],
-    eight_bits: bool,
+    ids: LabelIds,
 ) -> Segmentation:
     """Each pixel gets the most certain class among those that reach their own threshold.
 
     logits (K, h, w), one channel per class, are resized to `size` (H, W), bilinearly. thresholds (K,) are
-    probabilities; ids are the label values. A class's mask does not depend on which others are listed, except
+    probabilities; ids: of K classes. A class's mask does not depend on which others are listed, except
     where a more certain one takes the pixel.
     """
     device = logits.device
@@ -49,14 +49,11 @@ def decode(
     if device.type == "cpu":
         if not math.isfinite(float(logits.sum())):
             logits = _finite(logits)
-        number_type = np.dtype(np.uint8 if eight_bits else np.uint16)
-        label, confidence = argmax_over_classes(
-            logits.numpy(), limits.tolist(), size, ids, number_type
-        )
+        label, confidence = argmax_over_classes(logits.numpy(), limits.tolist(), size, ids)
         return Segmentation(label, _confidence(confidence, label))
     best, winner = _argmax(_finite(logits), limits, size)
-    small_type = torch.uint8 if eight_bits else torch.int16
-    values = torch.tensor([0, *ids], dtype=torch.int32).to(device, small_type)
+    small_type = torch.uint8 if ids.dtype == np.uint8 else torch.int16
+    values = torch.tensor([0, *ids.values], dtype=torch.int32).to(device, small_type)
     labels = torch.index_select(values, 0, winner.flatten().int()).view(size)
     confidence_bytes = best.sigmoid_().mul_(255).round_().clamp_(min=1).to(small_type)
     return _download(labels, confidence_bytes.mul_(winner > 0))

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.types import Label
+from zs_seg_ros.vocabulary.vocabulary import LabelIds
 
 Logits = NDArray[np.float32]
 
@@ -27,13 +28,12 @@ def argmax_over_classes(
     logits: Logits,
     limits: Sequence[float],
     size: tuple[int, int],
-    ids: Sequence[int],
-    number_type: np.dtype[Any],
+    ids: LabelIds,
 ) -> tuple[Label, Logits]:
     """For each pixel of `size` (H, W) the id with the highest logit among those that reach their limit, and that logit.
 
-    logits: (K, h, w), finite, resized bilinearly; limits and ids: (K,). Where no class reaches its limit, the id is 0
-    and the logit has no meaning.
+    logits: (K, h, w), finite, resized bilinearly; limits: (K,); ids: of K classes. Where no class reaches its limit,
+    the id is 0 and the logit has no meaning.
     """
     just_below = np.nextafter(np.array(limits, np.float32), np.float32(-np.inf)).tolist()
     highest = logits.max(axis=(1, 2)).tolist()
@@ -41,7 +41,7 @@ def argmax_over_classes(
     present = [i for i, high in enumerate(highest) if high > just_below[i]]
     lowest = min((just_below[channel] for channel in present), default=0.0)
     best = np.full(size, lowest, np.float32)
-    label = np.zeros(size, number_type)
+    label = np.zeros(size, ids.dtype)
     regions = (_region(logits[i], i, just_below[i], size) for i in present)
     for layer in _layers(regions, logits.shape[1:]):
         place = layer.place
@@ -49,9 +49,9 @@ def argmax_over_classes(
         full = cv2.resize(layer.logits(logits)[place.small], here.shape[::-1])
         if layer.limit > lowest:
             full[full <= layer.limit] = lowest
-        winners: Any = ids[layer.regions[0].channel]
+        winners: Any = ids.values[layer.regions[0].channel]
         if len(layer.regions) > 1:
-            small = layer.ids(ids, number_type)[place.small]
+            small = layer.ids(ids)[place.small]
             # The nearest is one of the four that interpolation looks at, so in the reach of the same class.
             winners = cv2.resize(small, here.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         np.copyto(label_here, winners, where=full > here)
@@ -144,11 +144,13 @@ class _Layer:
             np.copyto(together[place], of_classes[region.channel][place], where=reach)
         return together
 
-    def ids(self, ids: Sequence[int], number_type: np.dtype[Any]) -> Label:
+    def ids(self, ids: LabelIds) -> Label:
         """(h, w): which class is in reach; 0 where none is."""
-        together = np.zeros(self._taken.shape, number_type)
+        together: Label = np.zeros(self._taken.shape, ids.dtype)
         for region in self.regions:
-            together[region.place.small] += region.reach * number_type.type(ids[region.channel])
+            together[region.place.small] += region.reach * ids.dtype.type(
+                ids.values[region.channel]
+            )
         return together
 
 

@@ -146,8 +146,8 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
         with stage("finish"):
             for one, image in zip(logits, batch.images, strict=True):
                 classes = max_over_prompts(one, features.class_of_prompt, len(vocabulary.classes))
-                size, eight_bits = size_of(image), vocabulary.fits_8_bits
-                results.append(decode(classes, size, batch.thresholds, vocabulary.ids, eight_bits))
+                size, ids = size_of(image), vocabulary.label_ids
+                results.append(decode(classes, size, batch.thresholds, ids))
         return results
 
     @torch.inference_mode()
