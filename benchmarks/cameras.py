@@ -28,7 +28,7 @@ from typing import Any
 from ros_environment import ros_environment
 from tqdm import tqdm
 
-from zs_seg_ros.testing import write_published
+from zs_seg_ros.testing.published import write_published
 
 CAMERAS = ("front", "rear", "left", "right")
 

@@ -98,7 +98,7 @@ def test_the_planner_of_the_page_receives_objects_and_sets_the_vocabulary(ros: N
         planner = names["Planner"]()
         executor = SingleThreadedExecutor()
         executor.add_node(planner)
-        planner.look_for("red mug", "soccer ball")
+        planner.set_classes("red mug", "soccer ball")
         with repeating(lambda: camera.send(image_message(stripes("red", "blue"))), rate_hz=10):
 
             def received() -> bool:

@@ -25,7 +25,8 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint
 from zs_seg_ros.segmenters.shared.stages import stage_times, wait_for_gpu
-from zs_seg_ros.testing.references import Reference, load_reference
+from zs_seg_ros.testing.reference_steps import Reference
+from zs_seg_ros.testing.references import load_reference
 from zs_seg_ros.types import Batch, RgbImage
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
@@ -82,7 +83,7 @@ def bench_random(request: BenchRequest) -> int:
 
     The threshold is one that about ten things reach.
     """
-    from zs_seg_ros.testing import write_published
+    from zs_seg_ros.testing.published import write_published
 
     with tempfile.TemporaryDirectory() as folder:
         model = write_published(request.model, Path(folder), (_NEW, *_COLOURS, *_OBJECTS))
