@@ -237,11 +237,14 @@ def test_an_exemplar_of_16_bits_keeps_its_high_bytes() -> None:
 
 
 def test_an_exemplar_whose_mask_marks_nothing_is_refused() -> None:
-    exemplar = Exemplar(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.bool_))
+    exemplar = Exemplar(np.zeros((2, 2, 3), np.uint8))
     message = vocabulary_message(
         Vocabulary().changed_to([TargetClass("mug", (), 0.0, (exemplar,))])
     )
-    with pytest.raises(VocabularyError, match="'mug' has an empty mask"):
+    message.classes[0].exemplars[0].mask = image_message(
+        np.zeros((2, 2), np.uint8), "mono8", Header()
+    )
+    with pytest.raises(VocabularyError, match=r"exemplar of 'mug' .*mask is empty"):
         classes_from_messages(message.classes)
 
 

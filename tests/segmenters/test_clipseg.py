@@ -348,22 +348,6 @@ def test_the_background_of_a_visual_prompt_is_blurred() -> None:
     assert np.ptp(inside) == 255
 
 
-@pytest.mark.parametrize(
-    ("exemplar", "message"),
-    [
-        (Exemplar(noise(8, 8), np.zeros((8, 8), bool)), "empty mask"),
-        (Exemplar(noise(8, 8), np.ones((4, 8), bool)), "must be of one size"),
-        (Exemplar(np.zeros((8, 8), np.uint8)), "must have the shape"),
-    ],
-)
-def test_an_unusable_exemplar_is_refused(
-    segmenter: ClipSegSegmenter, exemplar: Exemplar, message: str
-) -> None:
-    vocabulary = Vocabulary().changed_to([TargetClass("thing", exemplars=(exemplar,))])
-    with pytest.raises(VocabularyError, match=f"'thing'.*{message}"):
-        segmenter.encode(vocabulary)
-
-
 # -- precision and devices ---------------------------------------------------------------------------------
 
 

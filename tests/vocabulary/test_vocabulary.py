@@ -1,4 +1,4 @@
-"""What a vocabulary accepts, and ids that are never reused."""
+"""A vocabulary: what it accepts, and ids that are never reused."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from zs_seg_ros import Exemplar, TargetClass, Vocabulary, VocabularyError
+from zs_seg_ros.types import MAX_SIDE_PX
 from zs_seg_ros.vocabulary.vocabulary import LabelIds
 
 
@@ -48,7 +49,7 @@ def test_an_empty_vocabulary_is_accepted_and_forgets_no_id() -> None:
 
 
 def test_255_is_never_given() -> None:
-    vocabulary = vocabulary_of(*(f"thing {number}" for number in range(300)))
+    vocabulary = vocabulary_of(*(f"object {number}" for number in range(300)))
     assert vocabulary.ids == (*range(1, 255), *range(256, 302))
 
 
@@ -59,7 +60,7 @@ def test_65535_is_never_given_and_the_next_name_is_refused() -> None:
         nearly_full.changed_to([TargetClass("a"), TargetClass("b")])
 
 
-def test_labels_need_16_bits_from_id_256_on() -> None:
+def test_label_images_need_16_bits_from_id_256_on() -> None:
     ids = vocabulary_of(*(f"{number}" for number in range(255))).label_ids
     assert vocabulary_of(*(f"{number}" for number in range(254))).label_ids.dtype == np.uint8
     assert ids.dtype == np.uint16
@@ -67,7 +68,7 @@ def test_labels_need_16_bits_from_id_256_on() -> None:
     assert ids.of_classes([2, 0]) == LabelIds((3, 1), np.dtype(np.uint16)), "one dtype for all"
 
 
-def test_texts_are_taken_without_superfluous_spaces() -> None:
+def test_superfluous_spaces_are_removed_from_names_and_prompts() -> None:
     target = TargetClass("  red \n mug ", (" red   cup",))
     assert Vocabulary().changed_to([target]).classes == (TargetClass("red mug", ("red cup",)),)
 
@@ -92,10 +93,41 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("classes", "reason"), REFUSED.values(), ids=REFUSED.keys())
-def test_it_refuses(classes: list[TargetClass], reason: str) -> None:
+def test_an_unacceptable_vocabulary_is_refused_with_a_short_reason(
+    classes: list[TargetClass], reason: str
+) -> None:
     with pytest.raises(VocabularyError, match=reason) as caught:
         vocabulary_of("mug").changed_to(classes)
-    assert len(str(caught.value)) < 500, "a message for people, whatever came in"
+    assert len(str(caught.value)) < 500, "short enough for a log line"
+
+
+IMAGE = np.zeros((4, 6, 3), np.uint8)
+REFUSED_EXEMPLARS = {
+    "a grey image": (np.zeros((4, 6), np.uint8), None, r"not \(4, 6\) and uint8"),
+    "an image with alpha": (np.zeros((4, 6, 4), np.uint8), None, r"not \(4, 6, 4\)"),
+    "a 16-bit image": (np.zeros((4, 6, 3), np.uint16), None, "uint16"),
+    "an image without rows": (np.zeros((0, 6, 3), np.uint8), None, "not 6x0"),
+    "a very long image": (np.zeros((1, MAX_SIDE_PX + 1, 3), np.uint8), None, f"to {MAX_SIDE_PX}"),
+    "a mask of another size": (IMAGE, np.ones((4, 5), bool), r"\(4, 5\).*\(4, 6\).*one size"),
+    "a mask with channels": (IMAGE, np.ones((4, 6, 1), bool), "one size"),
+    "a mask of bytes": (IMAGE, np.ones((4, 6), np.uint8), "type bool, not uint8"),
+    "an empty mask": (IMAGE, np.zeros((4, 6), bool), "mask is empty"),
+}
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "reason"), REFUSED_EXEMPLARS.values(), ids=REFUSED_EXEMPLARS.keys()
+)
+def test_an_unusable_exemplar_is_refused(
+    image: np.ndarray, mask: np.ndarray | None, reason: str
+) -> None:
+    with pytest.raises(VocabularyError, match=reason):
+        Exemplar(image, mask)
+
+
+def test_an_exemplar_may_be_one_pixel_or_very_long() -> None:
+    assert Exemplar(np.zeros((1, 1, 3), np.uint8), np.ones((1, 1), bool)).mask is not None
+    assert Exemplar(np.zeros((1, MAX_SIDE_PX, 3), np.uint8)).mask is None
 
 
 def test_a_refused_change_uses_up_no_id_and_no_version() -> None:
@@ -125,7 +157,7 @@ def test_a_threshold_of_0_means_the_default() -> None:
     assert thresholds.tolist() == [0.75, 0.25]
 
 
-def test_the_name_is_the_phrase_unless_there_are_prompts_or_images() -> None:
+def test_the_name_is_the_prompt_unless_there_are_prompts_or_exemplars() -> None:
     assert TargetClass("mug").effective_prompts == ("mug",)
     assert TargetClass("mug", ("cup", "beaker")).effective_prompts == ("cup", "beaker")
     assert TargetClass("mug", exemplars=(EXEMPLAR,)).effective_prompts == ()

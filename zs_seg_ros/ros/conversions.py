@@ -54,7 +54,7 @@ def image_message(pixels: NDArray[Any], encoding: str, header: Header) -> Image:
 def classes_from_messages(
     targets: list[messages.TargetClass], max_side: int = MAX_SIDE_PX
 ) -> tuple[TargetClass, ...]:
-    """Convert target classes. Raises VocabularyError when an exemplar cannot be read."""
+    """Convert target classes. Raises VocabularyError when an exemplar cannot be used."""
     return tuple(
         TargetClass(
             target.name,
@@ -74,18 +74,9 @@ def _exemplar(message: messages.Exemplar, name: str, max_side: int) -> Exemplar:
         if not len(message.mask.data):
             return Exemplar(image)
         mask = image_from_message(message.mask, max_side)[..., 0] != 0
-    except ImageError as error:
-        raise VocabularyError(f"an exemplar of {name!r} cannot be read: {error}") from error
-    if mask.shape != image.shape[:2]:
-        raise VocabularyError(
-            f"an exemplar of {name!r} has a mask of {mask.shape[1]}x{mask.shape[0]} pixels and an image of "
-            f"{image.shape[1]}x{image.shape[0]}; they must be of one size"
-        )
-    if not mask.any():
-        raise VocabularyError(
-            f"an exemplar of {name!r} has an empty mask; mark the thing or leave it out"
-        )
-    return Exemplar(image, mask)
+        return Exemplar(image, mask)
+    except (ImageError, VocabularyError) as error:
+        raise VocabularyError(f"an exemplar of {name!r} cannot be used: {error}") from error
 
 
 def vocabulary_message(vocabulary: Vocabulary) -> messages.Vocabulary:

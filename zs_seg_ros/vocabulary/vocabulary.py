@@ -1,4 +1,4 @@
-"""What to look for: names, the phrases and images that describe them, and ids that are never reused."""
+"""The vocabulary: classes to detect, the prompts and exemplars that describe them, and ids that are never reused."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 from zs_seg_ros.errors import VocabularyError
 
 NEVER_GIVEN = frozenset({0, 255, 65535})
-"""0 is 'nothing'; 255 and 65535 mean 'unknown' to costmaps and data sets."""
+"""0 is the background; 255 and 65535 mean 'unknown' to costmaps and data sets."""
 LAST_ID_IN_8_BITS = 254
 LAST_ID = 65534
+_MAX_SIDE_PX = 16384  # of any image: `types.MAX_SIDE_PX`, which this module cannot import
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that a vocabulary may ask for, so that no caller can take all time or memory.
+    """The largest vocabulary that is accepted, so that no caller can take all time or memory.
 
-    classes; prompts and exemplars of one class; characters of a name or prompt. Text encoders read 77 tokens (CLIP) or
-    fewer: a model refuses what is longer than it reads.
+    classes: of the vocabulary; prompts and exemplars: of one class; characters: of one name or prompt. A model refuses
+    prompts that are longer than its text encoder reads, which is 77 tokens (CLIP) or fewer.
     """
 
     classes: int = 1000
@@ -39,18 +40,49 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True, eq=False)
 class Exemplar:
-    """An image of a thing. image: (H, W, 3) uint8 RGB; mask: (H, W) bool, None for the whole image."""
+    """An example image of a class, which stands in place of a prompt (a visual prompt).
+
+    image: (H, W, 3) uint8 RGB, sides of 1 to 16384 pixels. mask: (H, W) bool, True on the object, at least at one
+    pixel; None for the whole image. Raises VocabularyError for other arrays; every exemplar that exists is usable.
+    """
 
     image: NDArray[np.uint8]
     mask: NDArray[np.bool_] | None = None
 
+    def __post_init__(self) -> None:
+        shape, mask = self.image.shape, self.mask
+        if not (len(shape) == 3 and shape[2] == 3 and self.image.dtype == np.uint8):
+            raise VocabularyError(
+                "an exemplar's image must have the shape (height, width, 3) and the type uint8, not "
+                f"{shape} and {self.image.dtype}"
+            )
+        height, width = shape[:2]
+        if not (0 < height <= _MAX_SIDE_PX and 0 < width <= _MAX_SIDE_PX):
+            raise VocabularyError(
+                f"the sides of an exemplar's image must be 1 to {_MAX_SIDE_PX} pixels, not {width}x{height}"
+            )
+        if mask is None:
+            return
+        if mask.dtype != np.bool_:
+            raise VocabularyError(f"an exemplar's mask must have the type bool, not {mask.dtype}")
+        if mask.shape != (height, width):
+            raise VocabularyError(
+                f"the mask has the shape {mask.shape} and the image {(height, width)}; an exemplar's mask and image "
+                "must be of one size"
+            )
+        if not mask.any():
+            raise VocabularyError(
+                "the exemplar's mask is empty; mark the object in it, or leave the mask out"
+            )
+
 
 @dataclass(frozen=True)
 class TargetClass:
-    """One thing to look for.
+    """One class of objects to detect.
 
-    name: unique, what planners see. prompts: phrases that describe it; none means the name itself.
-    threshold: 0..1, less certain pixels stay unlabelled; 0 means the default. exemplars: images of it.
+    name: unique; published with each detection. prompts: phrases that describe the class; without any, the name is
+    the prompt. threshold: 0..1, the least confidence of a pixel or instance; 0 means the default. exemplars: example
+    images of the class.
     """
 
     name: str
@@ -60,7 +92,7 @@ class TargetClass:
 
     @property
     def effective_prompts(self) -> tuple[str, ...]:
-        """The words to search by: the prompts or, without any prompt and image, the name."""
+        """The prompts for the text encoder: those given or, without any prompt and exemplar, the name."""
         if self.prompts or self.exemplars:
             return self.prompts
         return (self.name,)
@@ -91,10 +123,11 @@ class LabelIds:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The classes in force, unchangeable; `changed_to` makes the next one.
+    """An immutable set of classes; `changed_to` returns the next one.
 
-    ids[i] is the label value of classes[i]. version grows by one with each accepted change; 0: none set yet.
-    stamp_ns: when it came into force. ids_given: every name that ever had an id, so that none is reused.
+    ids[i] is the label value of classes[i]. version: grows by one with each accepted change; 0 before the first.
+    stamp_ns: when it came into force, nanoseconds since the epoch. ids_given: the id of every name that ever had one,
+    so that no id is reused.
     """
 
     classes: tuple[TargetClass, ...] = ()
@@ -105,6 +138,7 @@ class Vocabulary:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The name of each class, in the order of `classes`."""
         return tuple(target.name for target in self.classes)
 
     @property
@@ -113,7 +147,7 @@ class Vocabulary:
         return LabelIds.of(self.ids)
 
     def thresholds(self, default: float) -> NDArray[np.float32]:
-        """(K,) float32: each class's threshold, `default` where it has none."""
+        """Return (K,) float32: the threshold of each class, `default` where it is 0."""
         return np.array([c.threshold or default for c in self.classes], dtype=np.float32)
 
     @classmethod
@@ -124,7 +158,10 @@ class Vocabulary:
         version: int,
         limits: Limits = DEFAULT_LIMITS,
     ) -> Vocabulary:
-        """One that was in force in an earlier process. Raises VocabularyError when no such one can have been."""
+        """Return a vocabulary that was in force in an earlier process.
+
+        Raises VocabularyError for ids or a version that no vocabulary can have had, and as `changed_to` does.
+        """
         times_given = Counter(ids_given.values())
         for name, given in ids_given.items():
             if not 0 < given <= LAST_ID or given in NEVER_GIVEN or times_given[given] > 1:
@@ -139,10 +176,10 @@ class Vocabulary:
     def changed_to(
         self, classes: Iterable[TargetClass], limits: Limits = DEFAULT_LIMITS
     ) -> Vocabulary:
-        """The next vocabulary. Names that had an id keep it, new names get ids that nobody had.
+        """Return the next vocabulary. Names that ever had an id keep it; new names get ids that were never used.
 
-        Raises VocabularyError, and leaves this vocabulary as it is, when a name, phrase, threshold or the
-        number of them is not acceptable.
+        Raises VocabularyError when a name, prompt or threshold, or the number of classes, prompts or exemplars,
+        is refused.
         """
         checked = _checked(tuple(classes), limits)
         given = dict(self.ids_given)
@@ -167,18 +204,18 @@ def _free_ids(after: int) -> Iterator[int]:
 def _checked(classes: tuple[TargetClass, ...], limits: Limits) -> tuple[TargetClass, ...]:
     if len(classes) > limits.classes:
         raise VocabularyError(
-            f"{len(classes)} classes are too many; at most {limits.classes} are taken"
+            f"{len(classes)} classes are too many; at most {limits.classes} are accepted"
         )
     cleaned = tuple(
         _checked_class(target, number, limits) for number, target in enumerate(classes, start=1)
     )
-    seen: set[str] = set()
+    names: set[str] = set()
     for target in cleaned:
-        if target.name in seen:
+        if target.name in names:
             raise VocabularyError(
                 f"the name {target.name!r} occurs twice; give each class a name of its own"
             )
-        seen.add(target.name)
+        names.add(target.name)
     return cleaned
 
 
@@ -187,11 +224,11 @@ def _checked_class(target: TargetClass, number: int, limits: Limits) -> TargetCl
     what = f"class {name!r}"
     if len(target.prompts) > limits.prompts:
         raise VocabularyError(
-            f"{what} has {len(target.prompts)} prompts; at most {limits.prompts} are taken"
+            f"{what} has {len(target.prompts)} prompts; at most {limits.prompts} are accepted"
         )
     if len(target.exemplars) > limits.exemplars:
         raise VocabularyError(
-            f"{what} has {len(target.exemplars)} exemplars; at most {limits.exemplars} are taken"
+            f"{what} has {len(target.exemplars)} exemplars; at most {limits.exemplars} are accepted"
         )
     if not (math.isfinite(target.threshold) and 0 <= target.threshold <= 1):
         raise VocabularyError(
@@ -204,10 +241,10 @@ def _checked_class(target: TargetClass, number: int, limits: Limits) -> TargetCl
 def _checked_text(text: str, what: str, limits: Limits) -> str:
     cleaned = " ".join(text.split())
     if not cleaned:
-        raise VocabularyError(f"{what} is empty; describe the thing in words")
+        raise VocabularyError(f"{what} is empty; describe the object in words")
     if len(cleaned) > limits.characters:
         raise VocabularyError(
-            f"{what} has {len(cleaned)} characters ({cleaned[:40]!r}…); at most {limits.characters} are taken"
+            f"{what} has {len(cleaned)} characters ({cleaned[:40]!r}…); at most {limits.characters} are accepted"
         )
     if not cleaned.isprintable():
         raise VocabularyError(f"{what} has characters that cannot be printed: {cleaned[:60]!r}")

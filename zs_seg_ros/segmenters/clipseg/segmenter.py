@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import CLIPSegForImageSegmentation
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from zs_seg_ros.errors import ImageError, ModelError, VocabularyError
+from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.clipseg.network import ClipSegNetwork
 from zs_seg_ros.segmenters.clipseg.visual_prompt import visual_prompt
@@ -33,7 +32,7 @@ from zs_seg_ros.segmenters.shared.prompt_tokenizer import load_clip_tokenizer
 from zs_seg_ros.segmenters.shared.prompts import flat_prompts, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
-from zs_seg_ros.types import Batch, RgbImage, Segmentation, check_image, size_of
+from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, Vocabulary
 
 # What the authors trained with and the published preprocessor_config.json says: ImageNet's mean and deviation.
@@ -95,14 +94,14 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[ClipSegFeatures]:
         """Each phrase through the text encoder, each exemplar through the image encoder, once.
 
-        Raises VocabularyError for a phrase that is longer than the model reads, or an exemplar without a thing.
+        Raises VocabularyError for a phrase that is longer than the model reads.
         """
         flat = flat_prompts(vocabulary)
         rows = self._prompts.get(flat.prompts, self._encode_prompts)
         class_of_row = list(flat.class_of_prompt)
         for index, target in enumerate(vocabulary.classes):
             for exemplar in target.exemplars:
-                rows.append(self._encode_exemplar(exemplar, target.name))
+                rows.append(self._encode_exemplar(exemplar))
                 class_of_row.append(index)
         nothing = torch.zeros(0, self._clip.config.projection_dim, device=self.device)
         conditional = torch.cat(rows) if rows else nothing
@@ -155,25 +154,10 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
             rows += self._clip.get_text_features(ids.to(self.device)).pooler_output.split(1)
         return rows
 
-    def _encode_exemplar(self, exemplar: Exemplar, name: str) -> Tensor:
+    def _encode_exemplar(self, exemplar: Exemplar) -> Tensor:
         """(1, D)."""
-        image, mask = exemplar.image, exemplar.mask
-        try:
-            check_image(image)
-        except ImageError as error:
-            raise VocabularyError(
-                f"an exemplar of class {name!r} cannot be used: {error}"
-            ) from error
-        if mask is not None:
-            if mask.shape != image.shape[:2]:
-                raise VocabularyError(
-                    f"an exemplar of class {name!r} has a mask of {mask.shape} for an image of {image.shape[:2]} "
-                    "(height, width); they must be of one size"
-                )
-            if not mask.any():
-                raise VocabularyError(
-                    f"an exemplar of class {name!r} has an empty mask; mark the thing in it, or leave the mask out"
-                )
-            image = visual_prompt(image, np.asarray(mask, dtype=bool), self._format.mean)
+        image = exemplar.image
+        if exemplar.mask is not None:
+            image = visual_prompt(image, exemplar.mask, self._format.mean)
         features: Tensor = self._clip.get_image_features(self._prepare([image])).pooler_output
         return features
