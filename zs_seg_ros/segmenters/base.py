@@ -1,4 +1,4 @@
-"""The one small interface that every family of models implements."""
+"""The interface that every family of models implements."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ Features = TypeVar("Features")
 
 @dataclass(frozen=True, eq=False)
 class EncodedVocabulary(Generic[Features]):
-    """A vocabulary as one segmenter understands it, made once per change.
+    """A vocabulary with what one segmenter computed from it, once per change.
 
-    features: the family's own, for example text embeddings. warnings: sentences for the person who set it.
+    features: of the family's own type, for example text embeddings. warnings: sentences for the person who set the
+    vocabulary.
     """
 
     vocabulary: Vocabulary
@@ -25,20 +26,22 @@ class EncodedVocabulary(Generic[Features]):
 
 
 class Segmenter(ABC, Generic[Features]):
-    """Finds the classes of an encoded vocabulary in images.
+    """Segments images by the classes of an encoded vocabulary.
 
-    `encode` and `segment` may be called from several threads at once; nothing is called after `close`.
+    `encode` and `segment` may be called from several threads at once, and block until the result is there; nothing is
+    called after `close`. A family's class is constructed with (model: str, folder: Path, options: LoadOptions), loads
+    the model there, and raises ModelError or DeviceError where it cannot.
     """
 
     model: str
     """The model as the user named it."""
     device: str
-    """Where it runs, for example 'cpu' or 'cuda:0'."""
+    """The device that it runs on, for example 'cpu' or 'cuda:0'."""
     caution: str = ""
-    """What every user of this model must know, in one sentence; shown in log and diagnostics."""
+    """A limitation that every user of this model must know, in one sentence; shown in the log and in diagnostics."""
 
     only_names: tuple[str, ...] = ()
-    """The names that a closed-set model knows; empty for a model that takes any words."""
+    """The class names of a closed-set model; empty for a model that takes any words."""
 
     @abstractmethod
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[Features]:
@@ -46,10 +49,13 @@ class Segmenter(ABC, Generic[Features]):
 
     @abstractmethod
     def segment(self, batch: Batch, encoded: EncodedVocabulary[Features]) -> list[Segmentation]:
-        """One segmentation per image, in order and at the image's own size."""
+        """Return one segmentation per image, in order and at the image's own size."""
+
+    def use_per_image_threads(self) -> None:
+        """Use one CPU core for each image of a batch from now on, where the family can; called once after loading."""
 
     def recover(self, error: Exception) -> Exception:
-        """What to tell people about an error of `encode` or `segment`; also frees memory if that was the trouble."""
+        """Turn an error of `encode` or `segment` into the one to report, and free memory if that ran out."""
         return error
 
     def close(self) -> None:
