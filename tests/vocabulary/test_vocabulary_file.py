@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import errno
+import os
+import re
+import struct
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zs_seg_ros.errors import VocabularyError
+from zs_seg_ros.errors import FileError, VocabularyError
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, Limits, TargetClass, Vocabulary
 from zs_seg_ros.vocabulary.vocabulary_file import (
+    HEADING,
+    parse_vocabulary,
     read_vocabulary_file,
     set_aside,
     write_vocabulary_file,
 )
+from zs_seg_ros.vocabulary.vocabulary_lock import VocabularyLock
 
 
 def write(folder: Path, text: str) -> Path:
@@ -62,7 +74,16 @@ def test_names_prompts_and_thresholds_are_read(tmp_path: Path) -> None:
         ("classes: [mug]\nids: [1]\n", "not what the node writes"),
         ("classes: [mug]\nids: {mug: x}\n", "not what the node writes"),
         ("classes: [mug]\nversion: new\n", "not what the node writes"),
-        ("classes: [mug]\nversion: 0\n", "the version 0 is not 1 or more"),
+        ("classes: [mug]\nversion: 0\n", "the version 0 is not 1 to 4294967294"),
+        ("classes: [mug]\nversion: 4294967295\n", "the version 4294967295 is not 1 to"),
+        ("classes: [mug]\nversion: 99999999999999999999\n", "the version 99999999999999999999 is"),
+        ("classes: [mug]\nversion: true\n", "not what the node writes"),
+        ("classes: [mug]\ntrain: images\n", "unknown entry 'train'; take it out"),
+        ("classes: [{name: mug, threshold: .nan}]\n", "is nan"),
+        ("classes: [{name: mug, threshold: .inf}]\n", "is inf"),
+        ("classes: [{name: mug, threshold: " + "9" * 400 + "}]\n", "a number of 400 characters"),
+        ("classes: [&a [x], *a]\n", "an anchor"),
+        ("classes: [[a, b]]\n", "a list of 2 entries is neither a name"),
         ("classes: [mug]\nids: {mug: 255}\n", "cannot have had the id 255"),
         ("classes: [mug]\nids: {mug: 3, duck: 3}\n", "cannot have had the id 3"),
     ],
@@ -84,6 +105,70 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00classes")
     with pytest.raises(VocabularyError, match="cannot be read"):
         read_vocabulary_file(path)
+
+
+def bomb(side: int) -> str:
+    """A PNG of side x side pixels in a few hundred bytes, as its header says."""
+    ihdr = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    chunks = [struct.pack(">I", 13) + ihdr + struct.pack(">I", zlib.crc32(ihdr))]
+    for chunk in (b"IDAT" + zlib.compress(b"\0"), b"IEND"):
+        chunks.append(
+            struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        )
+    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(chunks)).decode()
+
+
+@pytest.mark.parametrize("side", [6000, 10_000, 20_000, 2**31 - 1])
+def test_an_exemplar_of_gigabytes_is_refused_by_its_header(tmp_path: Path, side: int) -> None:
+    text = f"classes: [{{name: mug, exemplars: [{{image: '{bomb(side)}'}}]}}]"
+    with pytest.raises(VocabularyError, match=r"an exemplar of 'mug' .* pixels"):
+        read_vocabulary_file(write(tmp_path, text))
+
+
+def test_many_exemplars_that_are_gigabytes_together_are_refused(tmp_path: Path) -> None:
+    image = base64.b64encode(
+        cv2.imencode(".png", np.zeros((4096, 8192), np.uint8))[1].tobytes()
+    ).decode()
+    entries = ", ".join([f"{{image: '{image}'}}"] * 5)
+    with pytest.raises(VocabularyError, match="images have more than 134217728 pixels"):
+        read_vocabulary_file(write(tmp_path, f"classes: [{{name: mug, exemplars: [{entries}]}}]"))
+
+
+@pytest.mark.parametrize(
+    "exemplar", ["{image: 7}", "{image: 'AAAA', mask: x}", "{}", "[a]", "{image: a, more: b}"]
+)
+def test_an_exemplar_of_another_form_is_refused(tmp_path: Path, exemplar: str) -> None:
+    text = f"classes: [{{name: mug, exemplars: [{exemplar}]}}]"
+    with pytest.raises(VocabularyError, match="an exemplar of 'mug' cannot be read"):
+        read_vocabulary_file(write(tmp_path, text))
+
+
+pieces = st.sampled_from(
+    ["classes:", "ids: ", "version: ", "- ", "{name: a", ", threshold: ", ", prompts: ", "}", "[",
+     "]", "\n", " ", "a", "9" * 400, ".nan", "-1", "true", "&a ", "*a ", "!!int ''", "\x1b", "\0",
+     ", exemplars: ", "{image: AAAA}", "255", "2001-01-01", "\u202e", "? ", "<<: "]
+)  # fmt: skip
+
+
+@given(st.lists(pieces).map("".join) | st.text())
+def test_any_text_is_a_vocabulary_or_one_short_printable_sentence(text: str) -> None:
+    sentence = ""
+    try:
+        parse_vocabulary(text, "the text")
+    except VocabularyError as error:
+        sentence = str(error)
+    assert len(sentence) < 500 and sentence.isprintable()
+
+
+@given(st.binary() | st.binary().map(lambda data: HEADING.encode() + data))
+def test_any_bytes_are_a_vocabulary_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("bytes") / "words.yaml"
+    path.write_bytes(data)
+    with contextlib.suppress(VocabularyError):
+        read_vocabulary_file(path)
+    assert path.read_bytes() == data
 
 
 def test_a_missing_file_is_told_apart_from_a_damaged_one(tmp_path: Path) -> None:
@@ -144,15 +229,132 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_else(
     def full(_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("zs_seg_ros.vocabulary.vocabulary_file.os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(FileError, match="No space left"):
         write_vocabulary_file(path, before.changed_to([TargetClass("duck")]))
     assert [file.name for file in tmp_path.iterdir()] == ["words.yaml"]
     assert read_vocabulary_file(path).names == ("mug",)
 
 
 def test_a_file_that_is_set_aside_is_whole_and_out_of_the_way(tmp_path: Path) -> None:
-    path = write(tmp_path, "classes: [mug\n")
+    path = write(tmp_path, f"{HEADING}classes: [mug\n")
     aside = set_aside(path)
     assert not path.exists() and aside.parent == tmp_path
-    assert aside.read_text() == "classes: [mug\n"
+    assert aside.read_text() == f"{HEADING}classes: [mug\n"
+
+
+def test_nothing_is_set_aside_that_the_node_did_not_write(tmp_path: Path) -> None:
+    foreign = write(tmp_path, "classes: [mug\n")
+    (tmp_path / "link").symlink_to(foreign)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    before = sorted(os.listdir(tmp_path))
+    for name in before:
+        with pytest.raises(FileError, match="is left as it is"):
+            set_aside(tmp_path / name)
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_a_damaged_file_behind_a_link_is_not_set_aside(tmp_path: Path) -> None:
+    write(tmp_path, f"{HEADING}classes: [mug\n")
+    (tmp_path / "link").symlink_to("vocabulary.yaml")
+    with pytest.raises(FileError, match="is left as it is"):
+        set_aside(tmp_path / "link")
+
+
+@pytest.mark.parametrize(
+    ("text", "ours"),
+    [
+        ("", True),
+        ("\n", True),
+        ("classes: [mug]\n", True),
+        ("# mine\nclasses: [mug]\n", True),
+        (f"{HEADING}classes: [mug\n", True),
+        ("# comments alone\n", False),
+        ("classes: [mug\n", False),
+        ("classes: [mug]\nother: 1\n", False),
+        ("words", False),
+    ],
+)
+def test_a_file_is_replaced_only_where_it_is_a_vocabulary_blank_or_written_by_the_node(
+    tmp_path: Path, text: str, ours: bool
+) -> None:
+    path = write(tmp_path, text)
+    vocabulary = Vocabulary().changed_to([TargetClass("duck")])
+    if ours:
+        write_vocabulary_file(path, vocabulary)
+        assert read_vocabulary_file(path).names == ("duck",)
+    else:
+        with pytest.raises(FileError, match="is left as it is"):
+            write_vocabulary_file(path, vocabulary)
+        assert path.read_text() == text
+    assert os.listdir(tmp_path) == ["vocabulary.yaml"]
+
+
+def test_what_would_be_too_large_to_be_read_again_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zs_seg_ros.vocabulary.vocabulary_file.MOST_BYTES", 100)
+    with pytest.raises(FileError, match="more than the 100 that are read again"):
+        write_vocabulary_file(
+            tmp_path / "words.yaml", Vocabulary().changed_to([TargetClass("duck")])
+        )
+    assert os.listdir(tmp_path) == []
+
+
+# --- the lock ---
+
+
+def test_the_lock_is_held_once_and_says_by_whom(tmp_path: Path) -> None:
+    file = tmp_path / "words.yaml"
+    lock = VocabularyLock(file, "robot.left")
+    holder = re.escape(f"is in use by robot.left (process {os.getpid()})")
+    with pytest.raises(FileError, match=holder):
+        VocabularyLock(file, "robot.right")
+    lock.release()
+    VocabularyLock(file, "robot.right").release()
+    assert os.listdir(tmp_path) == ["words.yaml.lock"]
+
+
+def test_the_lock_of_a_link_is_that_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("words.yaml")
+    lock = VocabularyLock(tmp_path / "words.yaml", "one")
+    with pytest.raises(FileError, match="is in use by one"):
+        VocabularyLock(tmp_path / "link", "other")
+    lock.release()
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from zs_seg_ros.vocabulary.vocabulary_lock import VocabularyLock;"
+        "lock = VocabularyLock(sys.argv[1], 'gone'); print('held', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "words.yaml")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(FileError, match=rf"is in use by gone \(process {process.pid}\)"):
+            VocabularyLock(tmp_path / "words.yaml", "next")
+        process.kill()
+    VocabularyLock(tmp_path / "words.yaml", "next").release()
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "link", "device", "file"])
+def test_what_else_is_in_the_place_of_the_lock_is_left(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "words.yaml.lock"
+    if kind == "folder":
+        place.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(place)
+    elif kind == "file":
+        place.write_text("mine")
+    else:
+        place.symlink_to(os.devnull if kind == "device" else "nowhere")
+    before = place.lstat()
+    with pytest.raises(FileError, match="is something else and is left as it is; move it"):
+        VocabularyLock(tmp_path / "words.yaml", "node")
+    after = place.lstat()
+    assert (after.st_ino, after.st_size, after.st_mtime_ns) == (
+        before.st_ino, before.st_size, before.st_mtime_ns,
+    )  # fmt: skip
+    assert os.listdir(tmp_path) == ["words.yaml.lock"]

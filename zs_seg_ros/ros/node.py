@@ -150,6 +150,7 @@ class SegmentationNode(LifecycleNode):
     def _release(self, patience_s: float = -1.0) -> None:
         self._cameras.destroy()
         self._model.free(patience_s)
+        self._saved.release()
 
     def destroy_node(self) -> None:
         """Stop and free everything, in whatever state the node is, without waiting long for a model at work."""

@@ -2,72 +2,116 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from zs_seg_ros.errors import VocabularyError
+from zs_seg_ros.errors import FileError, VocabularyError
+from zs_seg_ros.files import user_path
 from zs_seg_ros.ros.parameters import ParameterError, Parameters
+from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 from zs_seg_ros.vocabulary.vocabulary_file import (
+    has_heading,
+    is_blank,
     parse_vocabulary,
     read_vocabulary_file,
     set_aside,
     write_vocabulary_file,
 )
+from zs_seg_ros.vocabulary.vocabulary_lock import VocabularyLock
 
 
 class SavedVocabulary:
-    """Remembers what went wrong until it goes right."""
+    """Holds the file for this node from `first` to `release`, and remembers what went wrong until it goes right."""
 
     def __init__(self, log: Any) -> None:
         self._log = log
+        self._lock: VocabularyLock | None = None
         self._not_saved = ""
         self._set_aside = ""
 
     def first(self, parameters: Parameters) -> Vocabulary | None:
-        """What to look for from the start: what the file says or, where there is none yet, what the parameters say.
+        """Return the first vocabulary: that of the file or, where there is none yet, that of the parameters.
 
-        A damaged file is set aside, so that what it held is not lost. Raises ParameterError for a file that cannot be
-        one, and VocabularyError for classes, or an initial vocabulary, that are refused.
+        A damaged file of the node's own is set aside, so that what it held is not lost; any other file that holds no
+        vocabulary is left as it is. Raises ParameterError for a file that cannot be used or is in use by another node,
+        and VocabularyError for a file, classes or an initial vocabulary that are refused.
         """
         self._set_aside = ""
-        if path := parameters.vocabulary_file:
-            try:
-                return self._read(path, parameters)
-            except OSError as error:
-                raise ParameterError(
-                    f"vocabulary_file is {path!r}, which cannot be used: {error.strerror or error}; give a file in "
-                    "a folder that exists and that the node may read and write"
-                ) from error
+        self.release()
+        path = parameters.vocabulary_file
+        if not path:
+            return _of_parameters(parameters)
+        try:
+            self._read(
+                path, parameters
+            )  # before the lock, which leaves a file beside: not beside a stranger's
+            self._lock = VocabularyLock(path, self._log.name)
+            vocabulary, damage = self._read(path, parameters)
+            if damage:
+                self._set_aside = f"{damage}; it is set aside as {shown(set_aside(path), 300)}"
+                self._log.warning(self._set_aside)
+        except FileNotFoundError as error:  # the folder; a missing file is no error
+            self.release()
+            raise ParameterError(
+                f"vocabulary_file is {quoted(path, 300)}, which cannot be used: {error.strerror}; give a file in "
+                "a folder that exists and that the node may read and write"
+            ) from error
+        except FileError as error:
+            self.release()
+            raise ParameterError(f"vocabulary_file is refused: {error}") from error
+        except VocabularyError:
+            self.release()
+            raise
+        if vocabulary is not None:
+            return vocabulary
+        if not damage:
+            self._log.info(
+                f"{shown(path, 300)} holds no vocabulary yet; the first change of the vocabulary writes it"
+            )
         return _of_parameters(parameters)
 
-    def _read(self, path: str, parameters: Parameters) -> Vocabulary | None:
+    def _read(self, path: str, parameters: Parameters) -> tuple[Vocabulary | None, str]:
+        """The vocabulary of the file; or None, and what is damaged in a file that the node wrote, if that is why."""
         try:
-            return read_vocabulary_file(path, parameters.limits)
+            return read_vocabulary_file(path, parameters.limits), ""
         except FileNotFoundError:
-            if not Path(path).expanduser().parent.is_dir():
-                raise
-            self._log.info(f"{path} is not there yet; the first change of the vocabulary writes it")
+            return None, ""
         except VocabularyError as error:
-            self._set_aside = f"{error}; it is set aside as {set_aside(path)}"
-            self._log.warning(self._set_aside)
-        return _of_parameters(parameters)
+            if is_blank(path):
+                return None, ""
+            if has_heading(path) and not user_path(path).is_symlink():
+                return None, str(error)
+            raise VocabularyError(
+                f"{error}; it is left as it is: correct it, or give vocabulary_file another path"
+            ) from error
 
     def save(self, vocabulary: Vocabulary, path: str) -> list[str]:
-        """Write it down, where that is asked for. Returns what went wrong, if something did."""
+        """Write it to the file, where there is one. Returns what went wrong, if something did."""
         self._not_saved = ""
         try:
             if path:
-                write_vocabulary_file(path, vocabulary)
-        except OSError as error:
+                self._write(vocabulary, path)
+        except FileError as error:
             self._not_saved = (
                 "the vocabulary is in force, but could not be saved and will not survive a restart: "
-                f"{path}: {error.strerror or error}"
+                f"{error}"
             )
             self._log.warning(self._not_saved)
         return [self._not_saved] if self._not_saved else []
 
+    def _write(self, vocabulary: Vocabulary, path: str) -> None:
+        if self._lock is None:
+            raise FileError(f"{shown(path, 300)} is no longer locked by this node")
+        write_vocabulary_file(path, vocabulary)
+
+    def release(self) -> None:
+        """Leave the file to other nodes; harmless when it is not held."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
+
     def problems(self) -> list[str]:
+        """Return what is wrong now, for the diagnostics."""
         return [text for text in (self._not_saved, self._set_aside) if text]
 
 

@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.errors import VocabularyError
+from zs_seg_ros.shown import quoted, shown
 
 NEVER_GIVEN = frozenset({0, 255, 65535})
 """0 is the background; 255 and 65535 mean 'unknown' to costmaps and data sets."""
 LAST_ID_IN_8_BITS = 254
 LAST_ID = 65534
+LAST_VERSION = 2**32 - 2
+"""Versions are uint32 in messages; the next one after it is refused."""
 _MAX_SIDE_PX = 16384  # of any image: `types.MAX_SIDE_PX`, which this module cannot import
 
 
@@ -166,10 +169,13 @@ class Vocabulary:
         for name, given in ids_given.items():
             if not 0 < given <= LAST_ID or given in NEVER_GIVEN or times_given[given] > 1:
                 raise VocabularyError(
-                    f"{name!r} cannot have had the id {given}: ids are 1 to {LAST_ID} without 255, one name each"
+                    f"{quoted(name)} cannot have had the id {shown(given)}: ids are 1 to {LAST_ID} without 255, "
+                    "one name each"
                 )
-        if version < 1:
-            raise VocabularyError(f"the version {version} is not 1 or more")
+        if not 1 <= version <= LAST_VERSION:
+            raise VocabularyError(
+                f"the version {shown(version)} is not 1 to {LAST_VERSION}; take the line with it out"
+            )
         before = cls(version=version - 1, ids_given=MappingProxyType(dict(ids_given)))
         return before.changed_to(classes, limits)
 
@@ -181,6 +187,11 @@ class Vocabulary:
         Raises VocabularyError when a name, prompt or threshold, or the number of classes, prompts or exemplars,
         is refused.
         """
+        if self.version >= LAST_VERSION:
+            raise VocabularyError(
+                f"the version {LAST_VERSION} is the last one that messages can hold: end the node, take the line "
+                "'version' out of its vocabulary_file, if it has one, and start it again"
+            )
         checked = _checked(tuple(classes), limits)
         given = dict(self.ids_given)
         free = _free_ids(after=max(given.values(), default=0))
@@ -189,8 +200,8 @@ class Vocabulary:
                 new_id = next(free, None)
                 if new_id is None:
                     raise VocabularyError(
-                        f"there is no id left for {target.name!r}: {LAST_ID - 1} names were given one since "
-                        "the node started; restart it"
+                        f"there is no id left for {quoted(target.name)}: {LAST_ID - 1} names have one; end the node, "
+                        "take names out of 'ids' in its vocabulary_file, if it has one, and start it again"
                     )
                 given[target.name] = new_id
         ids = tuple(given[target.name] for target in checked)

@@ -11,121 +11,147 @@ The node adds `version` and `ids`, of all names that ever had one, and keeps exe
 
 from __future__ import annotations
 
-import base64
-import os
+import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 
-from zs_seg_ros.errors import VocabularyError
-from zs_seg_ros.vocabulary.vocabulary import (
-    DEFAULT_LIMITS,
-    Exemplar,
-    Limits,
-    TargetClass,
-    Vocabulary,
-)
+from zs_seg_ros.errors import FileError, VocabularyError, YamlError
+from zs_seg_ros.files import read_regular_file, user_path, write_atomically
+from zs_seg_ros.shown import quoted, shown
+from zs_seg_ros.user_yaml import MOST_BYTES, parse_user_yaml
+from zs_seg_ros.vocabulary.exemplar_text import ExemplarReader, exemplar_entry
+from zs_seg_ros.vocabulary.vocabulary import DEFAULT_LIMITS, Limits, TargetClass, Vocabulary
 
+HEADING = "# Written by zs_seg_ros after each change of its vocabulary. Edit it while the node is not running.\n"
+"""The first line of each file that the node writes."""
+_ENTRIES = {"classes", "version", "ids"}
 _FIELDS = {"name", "prompts", "threshold", "exemplars"}
-_HEADING = "# Written by zs_seg_ros after each change of its vocabulary. Edit it while the node is not running.\n"
+_NO_LIMITS = Limits(sys.maxsize, sys.maxsize, sys.maxsize, sys.maxsize)
 
 
 def read_vocabulary_file(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> Vocabulary:
-    """The vocabulary of a file; names without an id there get new ones.
+    """Return the vocabulary of a file; names without an id there get new ones.
 
-    Raises FileNotFoundError when there is no such file, and VocabularyError when it cannot be read or is not of the
-    form above.
+    Raises FileNotFoundError when there is no such file, FileError when it is another kind of file or cannot be read,
+    and VocabularyError when its content is not of the form above.
     """
-    file = Path(path).expanduser()
+    data = read_regular_file(path, MOST_BYTES)
+    where = f"the vocabulary file {shown(str(path), 300)}"
     try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError) as error:
-        raise _unreadable(f"the vocabulary file {file}", error) from error
-    return parse_vocabulary(text, f"the vocabulary file {file}", limits)
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise VocabularyError(f"{where} cannot be read: it is no text in UTF-8") from error
+    return parse_vocabulary(text, where, limits)
 
 
 def parse_vocabulary(text: str, where: str, limits: Limits = DEFAULT_LIMITS) -> Vocabulary:
-    """The vocabulary of a YAML text; `where` names the text in errors. Raises VocabularyError."""
+    """Return the vocabulary of a YAML text; `where` names the text in errors. Raises VocabularyError."""
     try:
-        content = yaml.safe_load(text)
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise _unreadable(where, error) from error
+        content = parse_user_yaml(text)
+    except YamlError as error:
+        raise VocabularyError(f"{where} cannot be read: {error}") from error
     if not (isinstance(content, dict) and isinstance(content.get("classes"), list)):
         raise VocabularyError(f"{where} has no list named 'classes'")
+    if unknown := [key for key in content if key not in _ENTRIES]:
+        raise VocabularyError(f"{where} has the unknown entry {quoted(unknown[0])}; take it out")
     ids, version = content.get("ids", {}), content.get("version", 1)
     if not (isinstance(ids, dict) and all(map(_is_id, ids.items())) and _is_whole(version)):
         raise VocabularyError(f"in {where}, ids or version are not what the node writes there")
-    classes = tuple(_target(entry, where) for entry in content["classes"])
+    exemplars = ExemplarReader()
+    classes = tuple(_target(entry, where, exemplars) for entry in content["classes"])
     try:
         return Vocabulary.restored(classes, ids, version, limits)
     except VocabularyError as error:
         raise VocabularyError(f"in {where}, {error}") from error
 
 
+def is_blank(path: str | Path) -> bool:
+    """Whether a regular file is empty or holds white space alone: nothing is lost when a vocabulary fills it.
+
+    Raises FileNotFoundError and FileError.
+    """
+    return not read_regular_file(path, MOST_BYTES).strip()
+
+
+def has_heading(path: str | Path) -> bool:
+    """Whether a regular file begins with the line that the node writes. Raises FileNotFoundError and FileError."""
+    return read_regular_file(path, MOST_BYTES).startswith(HEADING.encode())
+
+
+def is_vocabulary_file(path: Path) -> bool:
+    """Whether the node may replace a file: it has the heading, is blank, or parses as a vocabulary of any size."""
+    try:
+        if not (has_heading(path) or is_blank(path)):
+            read_vocabulary_file(path, _NO_LIMITS)
+    except (OSError, FileError, VocabularyError):
+        return False
+    return True
+
+
 def set_aside(path: str | Path) -> Path:
-    """Rename a damaged file, so that it is neither read again nor written over. Raises OSError."""
-    file = Path(path).expanduser()
+    """Rename a damaged file that the node wrote, so that it is neither read again nor replaced; return its new path.
+
+    Raises FileError for a file without the heading and for a symbolic link, which stay as they are, and where the
+    folder may not be written.
+    """
+    file = user_path(path)
+    if file.is_symlink() or not has_heading(file):
+        raise FileError(f"{shown(str(file), 300)} was not written by the node and is left as it is")
     aside = file.with_name(f"{file.name}.damaged-{time.time_ns()}")
-    file.rename(aside)
+    try:
+        file.rename(aside)
+    except OSError as error:
+        raise FileError(f"{shown(str(file), 300)} cannot be set aside: {error.strerror}") from error
     return aside
 
 
 def write_vocabulary_file(path: str | Path, vocabulary: Vocabulary) -> None:
-    """Whole or not at all: whatever happens meanwhile, the file holds the old or the new vocabulary.
+    """Write a vocabulary as a whole or not at all; a file that is no vocabulary is not replaced.
 
-    Raises OSError.
+    Raises FileError, also for one that would be too large to be read again; then the old file stays.
     """
-    file = Path(path).expanduser().resolve()
     content = {
         "version": vocabulary.version,
         "classes": [_entry(target) for target in vocabulary.classes],
         "ids": dict(vocabulary.ids_given),
     }
-    new = file.with_name(f".{file.name}.new")
-    try:
-        with new.open("w", encoding="utf-8") as stream:
-            stream.write(_HEADING)
-            yaml.safe_dump(content, stream, sort_keys=False, allow_unicode=True)
-            stream.flush()
-            os.fsync(stream.fileno())
-        new.replace(file)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise
+    data = (HEADING + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)).encode()
+    if len(data) > MOST_BYTES:
+        raise FileError(
+            f"{shown(str(path), 300)} would have {len(data)} bytes, more than the {MOST_BYTES} that are read again; "
+            "give fewer or smaller exemplars"
+        )
+    write_atomically(path, data, is_vocabulary_file)
 
 
-def _unreadable(where: str, error: Exception) -> VocabularyError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return VocabularyError(f"{where} cannot be read: {reason}")
-
-
-def _target(entry: Any, where: str) -> TargetClass:
+def _target(entry: Any, where: str, exemplars: ExemplarReader) -> TargetClass:
     if isinstance(entry, str):
         return TargetClass(entry)
     if not (isinstance(entry, dict) and isinstance(entry.get("name"), str)):
-        raise VocabularyError(f"in {where}, {entry!r} is neither a name nor a mapping with a name")
-    name = entry["name"]
-    unknown = sorted(map(str, set(entry) - _FIELDS))
+        raise VocabularyError(
+            f"in {where}, {quoted(entry)} is neither a name nor a mapping with a name"
+        )
+    name = quoted(entry["name"])
+    unknown = [field for field in entry if field not in _FIELDS]
     if unknown:
-        raise VocabularyError(f"in {where}, class {name!r} has the unknown field {unknown[0]!r}")
+        raise VocabularyError(
+            f"in {where}, class {name} has the unknown field {quoted(unknown[0])}"
+        )
     prompts, threshold = entry.get("prompts", []), entry.get("threshold", 0.0)
     if not (isinstance(prompts, list) and all(isinstance(prompt, str) for prompt in prompts)):
-        raise VocabularyError(f"in {where}, the prompts of {name!r} are not a list of texts")
+        raise VocabularyError(f"in {where}, the prompts of {name} are not a list of texts")
     if isinstance(threshold, bool) or not isinstance(threshold, int | float):
-        raise VocabularyError(f"in {where}, the threshold of {name!r} is not a number")
+        raise VocabularyError(f"in {where}, the threshold of {name} is not a number")
     try:
-        exemplars = tuple(_exemplar(exemplar) for exemplar in entry.get("exemplars", []))
-    except (ValueError, TypeError, KeyError, AttributeError, cv2.error) as error:
-        raise VocabularyError(f"in {where}, an exemplar of {name!r} cannot be read") from error
-    return TargetClass(name, tuple(prompts), float(threshold), exemplars)
+        read = exemplars.read(entry.get("exemplars", []))
+    except (ValueError, VocabularyError) as error:
+        raise VocabularyError(
+            f"in {where}, an exemplar of {name} cannot be read: {shown(error)}"
+        ) from error
+    return TargetClass(entry["name"], tuple(prompts), float(threshold), read)
 
 
 def _entry(target: TargetClass) -> dict[str, Any]:
@@ -136,36 +162,8 @@ def _entry(target: TargetClass) -> dict[str, Any]:
     if target.threshold:
         entry["threshold"] = target.threshold
     if target.exemplars:
-        entry["exemplars"] = [_exemplar_entry(exemplar) for exemplar in target.exemplars]
+        entry["exemplars"] = [exemplar_entry(exemplar) for exemplar in target.exemplars]
     return entry
-
-
-def _exemplar(entry: Mapping[str, str]) -> Exemplar:
-    image = _decoded(entry["image"], cv2.IMREAD_COLOR)[..., ::-1]
-    if "mask" not in entry:
-        return Exemplar(image)
-    mask = _decoded(entry["mask"], cv2.IMREAD_GRAYSCALE) > 0
-    if mask.shape != image.shape[:2]:
-        raise ValueError("mask and image are of different sizes")
-    return Exemplar(image, mask)
-
-
-def _exemplar_entry(exemplar: Exemplar) -> dict[str, str]:
-    entry = {"image": _encoded(exemplar.image[..., ::-1])}
-    if exemplar.mask is not None:
-        entry["mask"] = _encoded(np.where(exemplar.mask, 255, 0).astype(np.uint8))
-    return entry
-
-
-def _encoded(pixels: NDArray[np.uint8]) -> str:
-    return base64.b64encode(cv2.imencode(".png", pixels)[1].tobytes()).decode("ascii")
-
-
-def _decoded(text: str, flags: int) -> NDArray[np.uint8]:
-    pixels = cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), flags)
-    if pixels is None:
-        raise ValueError("no image")
-    return np.asarray(pixels, dtype=np.uint8)
 
 
 def _is_id(item: tuple[Any, Any]) -> bool:
