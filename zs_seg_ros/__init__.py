@@ -1,12 +1,12 @@
-"""Zero-shot segmentation for ROS 2: find things in images by their names.
+"""Zero-shot segmentation for ROS 2: detect and segment objects in images by the names of their classes.
 
-The names below are the core, which needs no ROS; importing them imports neither rclpy nor torch.
-A model brings torch when it is loaded:
+The names below are the core, which needs no ROS; importing them imports neither rclpy nor torch. Loading a model
+imports torch. Inference on one image, (H, W, 3) uint8 RGB:
 
     segmenter = load_segmenter("tabletop")
     vocabulary = Vocabulary().changed_to([TargetClass("red mug"), TargetClass("duck")])
     batch = Batch((image,), vocabulary.thresholds(default=0.5))
-    [found] = segmenter.segment(batch, segmenter.encode(vocabulary))
+    [segmentation] = segmenter.segment(batch, segmenter.encode(vocabulary))
 
 In a ROS workspace the generated messages and services are `zs_seg_ros.msg` and `zs_seg_ros.srv`.
 """

@@ -1,16 +1,16 @@
-"""Everything that this package raises on purpose.
+"""The exceptions that this package raises on purpose.
 
     ZeroShotSegmentationError
-    ├── VocabularyError        a vocabulary is refused; the one in force stays
-    ├── ImageError             an image or message cannot be read; the next one can
-    ├── ModelError             a model cannot be used
-    │   ├── ModelNotFoundError      it is not on disk
-    │   └── DeviceError        the wanted device or precision is not to be had
-    ├── BagError         a recording, or a topic of it, cannot be read
-    ├── LabellingError         a labelled recording cannot be made
-    ├── ReplayError            a replay cannot run, or its golden file cannot be used
-    ├── FileError              a file cannot be read or written, or is none that may be
-    └── YamlError              a YAML text is damaged, or has what is not accepted
+    ├── VocabularyError          a vocabulary is refused; the one in force stays
+    ├── ImageError               an image or message cannot be read; the next one can
+    ├── ModelError               a model cannot be used
+    │   ├── ModelNotFoundError   a model is not on disk
+    │   └── DeviceError          the requested device or precision is not available
+    ├── BagError                 a recording, or a topic of it, cannot be read
+    ├── LabellingError           a labelled recording cannot be written
+    ├── ReplayError              a replay cannot run, or its golden file cannot be used
+    ├── FileError                a file cannot be read or written, or is of a kind that is refused
+    └── YamlError                a YAML text is damaged, or has content that is refused
 
 Each message is one sentence that says what is wrong, with the value, and what to do.
 """
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 
 class ZeroShotSegmentationError(Exception):
-    """The root of the hierarchy."""
+    """The base class of all exceptions of this package."""
 
 
 class VocabularyError(ZeroShotSegmentationError):
@@ -39,7 +39,7 @@ class ModelNotFoundError(ModelError):
 
 
 class DeviceError(ModelError):
-    """The wanted device or precision is not to be had."""
+    """The requested device or precision is not available."""
 
 
 class BagError(ZeroShotSegmentationError):
@@ -47,7 +47,7 @@ class BagError(ZeroShotSegmentationError):
 
 
 class LabellingError(ZeroShotSegmentationError):
-    """A labelled recording cannot be made."""
+    """A labelled recording cannot be written."""
 
 
 class ReplayError(ZeroShotSegmentationError):
@@ -55,8 +55,8 @@ class ReplayError(ZeroShotSegmentationError):
 
 
 class FileError(ZeroShotSegmentationError):
-    """A file cannot be read or written, or is of a kind that is left alone."""
+    """A file cannot be read or written, or is of a kind that is refused."""
 
 
 class YamlError(ZeroShotSegmentationError):
-    """A YAML text is damaged, or has what is not accepted."""
+    """A YAML text is damaged, or has content that is refused."""

@@ -1,4 +1,4 @@
-"""The frozen values that the pipeline speaks in. Their shapes are checked once, here."""
+"""The immutable values that pass between all parts: frames, segmentations, detections, scenes. They check shapes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from zs_seg_ros.errors import ImageError
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 RgbImage = NDArray[np.uint8] | NDArray[np.uint16]
-"""(H, W, 3) RGB, uint8 or uint16 over its full range; any strides and byte order, so that a view will do."""
+"""(H, W, 3) RGB, uint8 or uint16 over its full range; any strides and byte order, so views are accepted."""
 
 Label = NDArray[np.uint8] | NDArray[np.uint16]
-"""(H, W); 0 is nothing, otherwise a class id. uint16 where the vocabulary has an id above 254."""
+"""(H, W) label image: 0 is background, otherwise a class id. uint16 where the vocabulary has an id above 254."""
 
 Metres = tuple[float, float, float]
-"""(x, y, z)."""
+"""(x, y, z) in metres."""
 
 MAX_SIDE_PX = 16384
-"""Longer images are refused: no camera makes them, and one malformed header could ask for all memory."""
+"""Longer images are refused: no camera has them, and one malformed header could claim all memory."""
 
 
 def check_image(image: RgbImage) -> None:
@@ -39,7 +39,7 @@ def check_image(image: RgbImage) -> None:
 
 
 def size_of(image: RgbImage) -> tuple[int, int]:
-    """(H, W)."""
+    """Return the size (H, W) of an image."""
     height, width = image.shape[:2]
     return height, width
 
@@ -60,20 +60,20 @@ class Intrinsics:
 
     def __post_init__(self) -> None:
         focal, centre, sides = (self.fx, self.fy), (self.cx, self.cy), (self.width, self.height)
-        # A shorter one sees 180 degrees: these would be numbers for an image that is 1 wide.
+        # A shorter one views 180 degrees: these would be numbers for an image that is 1 wide.
         if not all(1 <= length < math.inf for length in focal):
             raise ImageError(
-                f"camera_info tells focal lengths of {self.fx:g} and {self.fy:g} pixels, which no camera has: "
+                f"camera_info has focal lengths of {self.fx:g} and {self.fy:g} pixels, which no camera has: "
                 "calibrate the camera, or have its driver publish K in pixels"
             )
         if not all(abs(place) <= MAX_SIDE_PX for place in centre):
             raise ImageError(
-                f"camera_info tells an optical centre at ({self.cx:g}, {self.cy:g}), far outside of any image: "
+                f"camera_info has an optical centre at ({self.cx:g}, {self.cy:g}), far outside of any image: "
                 "calibrate the camera, or have its driver publish K in pixels"
             )
         if not all(0 < side <= MAX_SIDE_PX for side in sides):
             raise ImageError(
-                f"camera_info tells a size of {self.width}x{self.height} pixels: have the camera's driver fill in "
+                f"camera_info has a size of {self.width}x{self.height} pixels: have the camera's driver fill in "
                 "width and height"
             )
 
@@ -90,9 +90,9 @@ class Intrinsics:
 
 @dataclass(frozen=True, eq=False)
 class DepthImage:
-    """Depth registered to an image.
+    """Depth that is registered to an image.
 
-    values: (H, W), uint16 in millimetres or float32 in metres, as REP 118 says.
+    values: (H, W), uint16 in millimetres or float32 in metres (REP 118). stamp_ns: nanoseconds since the epoch.
     """
 
     values: NDArray[np.uint16] | NDArray[np.float32]
@@ -102,7 +102,7 @@ class DepthImage:
 
 @dataclass(frozen=True)
 class RequestedOutputs:
-    """The stages after segmentation that subscribers need; the others do not run."""
+    """The outputs beside the segmentation that have subscribers; post-processing of the others does not run."""
 
     objects: bool = False
     surfaces: bool = False
@@ -128,9 +128,11 @@ class RequestedOutputs:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One image of one camera, as it came in.
+    """One image of one camera, as it was received.
 
-    stamp_ns and frame_id are the message header's, handed on unchanged; received_ns is the monotonic clock's.
+    stamp_ns and frame_id: from the message's header, forwarded unchanged. received_ns: when it was received, by the
+    monotonic clock. depth: None without depth, or when it was not received in time. Raises ImageError for an array
+    that `check_image` refuses.
     """
 
     camera: str
@@ -147,7 +149,7 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What a segmenter is given at once: images of any sizes, and the least certainty of each class.
+    """The input of one inference: images of any sizes, and the least confidence for each class.
 
     thresholds: (K,) float32 in 0..1, in the order of the vocabulary's classes.
     """
@@ -158,7 +160,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle of pixels in an image."""
+    """A bounding box: a rectangle of pixels in an image, from (left, top), `width` x `height` pixels large."""
 
     left: int
     top: int
@@ -168,10 +170,10 @@ class Box:
 
 @dataclass(frozen=True)
 class VisibleSurface:
-    """Where the side of a thing is that the camera sees, in metres.
+    """The 3-D position and extent of the side of an object that faces the camera, in metres.
 
-    All are (x, y, z) in the camera's optical frame: x right, y down, z forward (REP 103). centre: the mean of its
-    points. low and high: two corners of the box around them, whose middle is another point than the centre.
+    All are (x, y, z) in the camera's optical frame: x right, y down, z forward (REP 103). centre: the mean of the
+    surface's points. low and high: two corners of the 3-D bounding box around them; its middle is not the centre.
     """
 
     centre: Metres
@@ -180,23 +182,24 @@ class VisibleSurface:
 
     @property
     def middle(self) -> Metres:
-        """Of the box from low to high."""
+        """The middle of the 3-D bounding box from low to high."""
         (x, y, z), (x_high, y_high, z_high) = self.low, self.high
         return (x + x_high) / 2, (y + y_high) / 2, (z + z_high) / 2
 
     @property
     def size(self) -> Metres:
-        """Of the box from low to high."""
+        """The size of the 3-D bounding box from low to high."""
         (x, y, z), (x_high, y_high, z_high) = self.low, self.high
         return x_high - x, y_high - y, z_high - z
 
 
 @dataclass(frozen=True, eq=False)
 class DetectedObject:
-    """One thing in an image.
+    """One detection: an object of a class in an image.
 
-    mask: (box.height, box.width) bool, the thing inside its tight box. score: 0..1, the mean certainty over the
-    mask. track_id: the same thing keeps it from frame to frame; 0: not tracked. surface: None without depth.
+    box: its tight bounding box. mask: (box.height, box.width) bool, the object's pixels in the box. score: 0..1, its
+    confidence; the mean over the mask where a model only labels pixels. track_id: stays the same from frame to frame;
+    0 when not tracked. surface: None without depth. Raises ValueError when mask and box differ in size.
     """
 
     class_id: int
@@ -212,17 +215,18 @@ class DetectedObject:
 
     @property
     def area(self) -> int:
-        """Pixels in the mask."""
+        """The number of pixels in the mask."""
         return int(np.count_nonzero(self.mask))
 
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """What a segmenter answers for one image.
+    """The result of inference for one image.
 
-    label: (H, W) uint8, or uint16 where the vocabulary has an id above 254; 0 is nothing, otherwise a class id.
-    confidence: (H, W) uint8, the certainty times 255; 0 exactly where the label is 0.
-    instances: the things that the model itself tells apart, which may overlap; None when it only labels pixels.
+    label: (H, W) uint8, or uint16 where the vocabulary has an id above 254; 0 is background, otherwise a class id.
+    confidence: (H, W) uint8, the confidence times 255; 0 exactly where the label is 0.
+    instances: the detections of a model that separates instances, which may overlap; None when it only labels pixels.
+    Raises ValueError when label and confidence differ in size.
     """
 
     label: Label
@@ -237,17 +241,17 @@ class Segmentation:
 
     @classmethod
     def empty(cls, size: tuple[int, int]) -> Segmentation:
-        """The answer for an image of `size` (H, W) in which nothing is found."""
+        """Return the result without detections for an image of `size` (H, W)."""
         return cls(np.zeros(size, np.uint8), np.zeros(size, np.uint8))
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One frame understood: everything that is published about it belongs to `vocabulary`.
+    """One processed frame: everything that is published about it belongs to `vocabulary`.
 
-    objects: most confident first. cloud: as `projection.cloud` makes it; None without depth, or when nobody wants
-    it. depth_problem: why there are no surfaces and no cloud; empty when all is well.
-    stage_ms: how long each stage took, in milliseconds; the segmentation's is that of the frame's whole batch.
+    objects: the detections, most confident first. cloud: (H, W) of `projection.POINT`; None without depth, or when it
+    is not requested. depth_problem: why there are no surfaces and no cloud; empty without a problem. stage_ms: the
+    duration of each stage in milliseconds; that of `segment` is for the frame's whole batch.
     """
 
     frame: Frame

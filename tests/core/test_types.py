@@ -1,4 +1,4 @@
-"""The shapes that the pipeline's values promise."""
+"""Frames and segmentations check the shapes of their arrays."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REFUSED_IMAGES = {
 
 
 @pytest.mark.parametrize("image", REFUSED_IMAGES.values(), ids=REFUSED_IMAGES.keys())
-def test_a_frame_refuses_what_is_no_image(image: np.ndarray) -> None:
+def test_a_frame_refuses_arrays_that_are_not_rgb_images(image: np.ndarray) -> None:
     with pytest.raises(ImageError, match="an image"):
         Frame("camera", image)
 
@@ -46,7 +46,7 @@ def test_label_and_confidence_must_have_one_size() -> None:
         Segmentation(np.zeros(4, np.uint8), np.zeros(4, np.uint8))
 
 
-def test_nothing_has_the_size_asked_for_and_no_label() -> None:
-    nothing = Segmentation.empty((4, 6))
-    assert nothing.label.shape == nothing.confidence.shape == (4, 6)
-    assert not nothing.label.any() and not nothing.confidence.any()
+def test_an_empty_segmentation_has_the_size_asked_for_and_no_label() -> None:
+    empty = Segmentation.empty((4, 6))
+    assert empty.label.shape == empty.confidence.shape == (4, 6)
+    assert not empty.label.any() and not empty.confidence.any()

@@ -1,4 +1,4 @@
-"""Each image finds the depth image of its moment, whichever comes first."""
+"""Each image is paired with the depth image of its stamp, whichever is received first."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def depth(stamp_ms: float) -> DepthImage:
 
 
 def stamps(frames: list[Frame]) -> list[tuple[float, float | None]]:
-    """In milliseconds: of the image, and of its depth."""
+    """Return the stamps of each image and of its depth, in milliseconds."""
     return [(f.stamp_ns / MS, f.depth and f.depth.stamp_ns / MS) for f in frames]
 
 
-def test_depth_that_came_first_is_found() -> None:
+def test_an_image_is_paired_with_depth_that_was_received_before() -> None:
     pairing = DepthPairing(20 * MS)
     assert pairing.add_depth(depth(100)) == []
     assert stamps(pairing.add_frame(frame(100))) == [(100, 100)]
     assert pairing.unpaired == 0
 
 
-def test_depth_that_is_known_to_come_is_waited_for_from_the_first_frame_on() -> None:
+def test_with_expected_depth_also_the_first_frame_waits() -> None:
     pairing = DepthPairing(20 * MS, expected=True)
     assert pairing.add_frame(frame(100)) == []
     assert stamps(pairing.add_depth(depth(100))) == [(100, 100)]
@@ -42,7 +42,7 @@ def test_depth_that_is_known_to_come_is_waited_for_from_the_first_frame_on() -> 
     assert pairing.end() == []
 
 
-def test_a_frame_does_not_wait_for_ever() -> None:
+def test_an_overdue_frame_is_forwarded_without_depth() -> None:
     pairing = DepthPairing(20 * MS, expected=True)
     pairing.add_frame(replace(frame(100), received_ns=5))
     assert pairing.overdue(received_before_ns=5) == []
@@ -51,7 +51,7 @@ def test_a_frame_does_not_wait_for_ever() -> None:
     assert pairing.unpaired == 1
 
 
-def test_depth_that_comes_later_is_waited_for() -> None:
+def test_an_image_waits_for_depth_that_is_received_later() -> None:
     pairing = DepthPairing(20 * MS)
     pairing.add_depth(depth(0))
     assert pairing.add_frame(frame(100)) == []
@@ -66,7 +66,7 @@ def test_the_nearest_depth_within_the_tolerance_is_taken() -> None:
     assert stamps(pairing.add_frame(frame(101))) == [(101, 104)]
 
 
-def test_an_image_without_depth_goes_on_when_the_next_one_comes() -> None:
+def test_an_image_without_depth_is_forwarded_with_the_next_image() -> None:
     pairing = DepthPairing(20 * MS)
     pairing.add_depth(depth(0))
     assert pairing.add_frame(frame(100)) == []
@@ -74,7 +74,7 @@ def test_an_image_without_depth_goes_on_when_the_next_one_comes() -> None:
     assert pairing.unpaired == 2
 
 
-def test_while_no_depth_comes_images_do_not_wait_and_later_they_do_again() -> None:
+def test_images_wait_only_while_depth_is_received() -> None:
     pairing = DepthPairing(20 * MS)
     assert stamps(pairing.add_frame(frame(100))) == [(100, None)]
     assert stamps(pairing.add_frame(frame(200))) == [(200, None)]
@@ -84,7 +84,7 @@ def test_while_no_depth_comes_images_do_not_wait_and_later_they_do_again() -> No
     assert pairing.unpaired == 2
 
 
-def test_other_depth_does_not_release_an_image_that_waits() -> None:
+def test_depth_of_another_stamp_does_not_release_a_waiting_image() -> None:
     pairing = DepthPairing(20 * MS)
     pairing.add_depth(depth(0))
     pairing.add_frame(frame(100))
@@ -92,7 +92,7 @@ def test_other_depth_does_not_release_an_image_that_waits() -> None:
     assert stamps(pairing.add_depth(depth(95))) == [(100, 95)]
 
 
-def test_old_depth_is_forgotten() -> None:
+def test_old_depth_is_dropped() -> None:
     pairing = DepthPairing(20 * MS)
     for stamp in range(0, 1000, 33):
         pairing.add_depth(depth(stamp))

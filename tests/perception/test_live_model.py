@@ -40,7 +40,7 @@ def test_the_first_classes_are_in_force_after_loading() -> None:
     assert model.vocabulary.stamp_ns == 100
 
 
-def test_a_refused_change_leaves_everything_as_it_was() -> None:
+def test_a_refused_change_leaves_vocabulary_and_embeddings_unchanged() -> None:
     model = loaded("red mug")
     vocabulary, encoded = model.vocabulary, model.encoded
     with pytest.raises(VocabularyError, match="occurs twice"):
@@ -61,7 +61,7 @@ def test_ids_outlive_the_model() -> None:
     model = loaded("red mug", "blue mug")
     model.free()
     assert model.segmenter is None
-    model.load("fake", LoadOptions(), vocabulary_of("not asked for any more"))
+    model.load("fake", LoadOptions(), vocabulary_of("ignored"))
     assert model.vocabulary.names == ("red mug", "blue mug")
     model.change_vocabulary([TargetClass("blue mug"), TargetClass("green mug")])
     assert model.vocabulary.ids == (2, 3)
@@ -80,7 +80,7 @@ def test_a_missing_model_leaves_nothing_loaded() -> None:
 
 
 class FailsOnBlue(FakeSegmenter):
-    """A model that accepts every vocabulary and fails when it has to search for 'blue'."""
+    """A model that accepts every vocabulary and fails at inference with the class 'blue'."""
 
     def segment(self, batch: Batch, encoded: EncodedVocabulary) -> list[Segmentation]:
         if "blue" in encoded.vocabulary.names:

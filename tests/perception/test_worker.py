@@ -1,4 +1,4 @@
-"""The thread that owns the model, and the pipeline that it runs."""
+"""The worker: its threads of inference and post-processing."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ RED = np.full((4, 6, 3), (255, 0, 0), np.uint8)
 
 
 class Running:
-    """A worker on a fake model, and everything that it hands on."""
+    """A worker with the fake model, and the scenes and errors that it delivers."""
 
     def __init__(self, *names: str, cameras: tuple[str, ...] = ("camera",)) -> None:
         self.model = LiveModel(lambda: 0)
@@ -43,12 +43,12 @@ class Running:
         assert self.worker.stop(timeout_s=5)
 
 
-def test_a_frame_comes_out_with_its_header_and_vocabulary() -> None:
-    with Running("red thing") as running:
+def test_a_scene_has_the_header_of_its_frame_and_the_vocabulary() -> None:
+    with Running("red cup") as running:
         running.slots.put(Frame("camera", RED, stamp_ns=17, frame_id="optical"))
         scene = running.scenes.get(timeout=5)
     assert (scene.frame.stamp_ns, scene.frame.frame_id) == (17, "optical")
-    assert scene.vocabulary.names == ("red thing",)
+    assert scene.vocabulary.names == ("red cup",)
     assert (scene.segmentation.label == 1).all()
     assert scene.stage_ms["segment"] > 0
 
@@ -72,25 +72,25 @@ def test_frames_that_wait_together_are_one_batch(monkeypatch: pytest.MonkeyPatch
     assert sizes == [2]
 
 
-def test_the_model_looks_at_the_next_frame_while_the_one_before_is_handed_on(
+def test_inference_on_a_frame_runs_in_parallel_with_delivery_of_the_one_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    looked_at_the_second = threading.Event()
+    inference_on_the_second = threading.Event()
 
-    class Noticing(FakeSegmenter):
+    class Reporting(FakeSegmenter):
         def segment(self, batch: Batch, encoded: EncodedVocabulary) -> list[Segmentation]:
             if batch.images[0].shape == RED[:2].shape:
-                looked_at_the_second.set()
+                inference_on_the_second.set()
             return super().segment(batch, encoded)
 
-    monkeypatch.setattr(live_model, "load_segmenter", lambda *_: Noticing())
+    monkeypatch.setattr(live_model, "load_segmenter", lambda *_: Reporting())
     running = Running("red")
     in_time: list[bool] = []
 
     def forward(scene: Scene) -> None:
         if scene.frame.stamp_ns == 1:
             running.slots.put(Frame("camera", RED[:2], stamp_ns=2))
-            in_time.append(looked_at_the_second.wait(5))
+            in_time.append(inference_on_the_second.wait(5))
         running.scenes.put(scene)
 
     running.worker = Worker(running.model, running.slots, forward, lambda *_: None)
@@ -101,7 +101,7 @@ def test_the_model_looks_at_the_next_frame_while_the_one_before_is_handed_on(
     assert stamps == [1, 2]
 
 
-def test_a_frame_keeps_the_vocabulary_that_it_was_started_with(
+def test_a_frame_keeps_the_vocabulary_that_its_inference_began_with(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     started, go_on = threading.Event(), threading.Event()
@@ -127,7 +127,7 @@ def test_a_frame_keeps_the_vocabulary_that_it_was_started_with(
     assert (second.segmentation.label == 3).all()
 
 
-def test_a_model_that_raises_costs_one_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_model_drops_one_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     class FailsOnce(FakeSegmenter):
         failed = False
 
@@ -145,7 +145,7 @@ def test_a_model_that_raises_costs_one_frame(monkeypatch: pytest.MonkeyPatch) ->
         assert running.scenes.get(timeout=5).frame.stamp_ns == 2
 
 
-def test_settings_hold_from_the_next_frame() -> None:
+def test_settings_apply_from_the_next_frame() -> None:
     nearly_red = np.full((4, 6, 3), (200, 20, 20), np.uint8)
     with Running("red") as running:
         running.slots.put(Frame("camera", nearly_red))
@@ -155,7 +155,7 @@ def test_settings_hold_from_the_next_frame() -> None:
         assert not running.scenes.get(timeout=5).segmentation.label.any()
 
 
-def test_without_a_vocabulary_frames_are_let_go() -> None:
+def test_without_a_vocabulary_frames_are_dropped() -> None:
     with Running() as running:
         running.slots.put(Frame("camera", RED))
         time.sleep(0.05)
@@ -163,7 +163,9 @@ def test_without_a_vocabulary_frames_are_let_go() -> None:
     assert running.errors.empty()
 
 
-def test_stop_says_when_the_model_does_not_return(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_returns_false_while_the_model_does_not_return(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     started, go_on = threading.Event(), threading.Event()
 
     class Hangs(FakeSegmenter):
@@ -183,7 +185,7 @@ def test_stop_says_when_the_model_does_not_return(monkeypatch: pytest.MonkeyPatc
     assert running.worker.stop(timeout_s=5)
 
 
-def test_a_batch_that_hangs_is_given_up_and_the_next_one_is_right(
+def test_a_batch_that_hangs_is_abandoned_and_the_next_one_is_delivered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     go_on = threading.Event()
@@ -199,7 +201,7 @@ def test_a_batch_that_hangs_is_given_up_and_the_next_one_is_right(
 
     monkeypatch.setattr(live_model, "load_segmenter", lambda *_: HangsOnce())
     with Running("red") as running:
-        assert running.worker.give_up_after(0) is None  # nothing is in work
+        assert running.worker.give_up_after(0) is None  # no inference is in progress
         running.slots.put(Frame("camera", RED, stamp_ns=1))
         until = time.monotonic() + 5
         while (work := running.worker.give_up_after(0.05)) is None:
@@ -213,7 +215,7 @@ def test_a_batch_that_hangs_is_given_up_and_the_next_one_is_right(
     assert running.scenes.empty() and running.errors.empty()
 
 
-def test_only_so_many_threads_are_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_most_three_threads_are_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
 
     class Hangs(FakeSegmenter):
@@ -223,11 +225,11 @@ def test_only_so_many_threads_are_left_behind(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(live_model, "load_segmenter", lambda *_: Hangs())
     with Running("red") as running:
-        given_up = 0
+        abandoned = 0
         for _ in range(6):
             running.slots.put(Frame("camera", RED))
             until = time.monotonic() + 0.3
             while time.monotonic() < until:
-                given_up += running.worker.give_up_after(0.01) is not None
-        assert given_up == 3
+                abandoned += running.worker.give_up_after(0.01) is not None
+        assert abandoned == 3
         go_on.set()

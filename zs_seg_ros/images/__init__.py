@@ -1,1 +1,1 @@
-"""Image messages to arrays."""
+"""Image, depth and camera_info messages to arrays and intrinsics."""

@@ -1,4 +1,4 @@
-"""Finds the depth image that belongs to an image, whichever of the two comes first."""
+"""Pairs images with depth images by their stamps, whichever is received first."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import replace
 from zs_seg_ros.types import DepthImage, Frame
 
 TOLERANCE_NS = 20_000_000
-"""Registered depth carries its image's stamp or, from other drivers, one of the same exposure."""
+"""Registered depth has the stamp of its image or, with other drivers, one within the same exposure."""
 
 _KEPT = 8
-"""Depth images, in case an image comes late: at 30 Hz a quarter of a second."""
+"""The number of depth images that are kept for images that are received late: at 30 Hz a quarter of a second."""
 
 
 class DepthPairing:
     """Pairs the frames of one camera with its depth images by their stamps. Thread-safe.
 
-    A frame whose depth has not come yet waits until it comes, the next frame does, or it is overdue; then it goes on
-    without depth, and is counted in `unpaired`. While no depth comes at all, frames do not wait; `expected` says that
-    the first one is known to come.
+    A frame whose depth has not been received waits for it, until the next frame is received or it is overdue; then it
+    is forwarded without depth, and counted in `unpaired`. While no depth is received at all, frames do not wait.
+    tolerance_ns: the largest difference of the stamps. expected: whether also the first frame waits for depth.
     """
 
     def __init__(self, tolerance_ns: int, expected: bool = False) -> None:
@@ -32,7 +32,7 @@ class DepthPairing:
         self._lock = threading.Lock()
 
     def add_frame(self, frame: Frame) -> list[Frame]:
-        """The frames that can go on now, oldest first."""
+        """Add a received frame. Returns the frames that are ready to be forwarded, oldest first."""
         with self._lock:
             ready = self._release()
             depth = self._depth_of(frame)
@@ -45,7 +45,7 @@ class DepthPairing:
             return ready
 
     def add_depth(self, depth: DepthImage) -> list[Frame]:
-        """The frame that waited for it, if one did."""
+        """Add a received depth image. Returns the frame that waited for it, with it; none if no frame did."""
         with self._lock:
             self._alive = True
             self._depths.append(depth)
@@ -56,19 +56,22 @@ class DepthPairing:
             return [replace(waiting, depth=depth)]
 
     def overdue(self, received_before_ns: int) -> list[Frame]:
-        """The frame that waits, if it came in before that time: no other image may come that would release it."""
+        """Return the waiting frame if it was received before that time, by the monotonic clock.
+
+        Call it regularly: without it, the last frame of a camera that stops would wait for ever.
+        """
         with self._lock:
             if self._waiting is None or self._waiting.received_ns >= received_before_ns:
                 return []
             return self._release()
 
     def end(self) -> list[Frame]:
-        """No more depth will come: the frame that waits, if one does."""
+        """Return the waiting frame, if there is one: no more depth will be received."""
         with self._lock:
             return self._release()
 
     def _release(self) -> list[Frame]:
-        """What waits, without its depth. No depth since the frame before: do not wait for the next."""
+        """Return the waiting frame without depth. The next one does not wait: depth may have ceased."""
         if self._waiting is None:
             return []
         frame, self._waiting = self._waiting, None

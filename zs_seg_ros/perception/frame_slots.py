@@ -1,4 +1,4 @@
-"""The newest frame of each camera, and nothing older."""
+"""A slot for the newest frame of each camera, instead of a queue."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from zs_seg_ros.types import Frame
 
 
 class FrameSlots:
-    """One slot a camera: `put` replaces what waits there, `take` empties all slots at once.
+    """Hold the newest frame of each camera: `put` replaces a waiting frame, `take` empties all slots at once.
 
-    Thread-safe. Nothing queues, so a result is never older than the model is slow.
+    Thread-safe. There is no queue, so the delay of a result does not grow when the model is slower than the camera.
     """
 
     def __init__(self, cameras: Iterable[str]) -> None:
@@ -21,18 +21,18 @@ class FrameSlots:
         self._closed = False
 
     def add(self, camera: str) -> None:
-        """Take frames of this camera, too."""
+        """Accept frames of this camera, too."""
         with self._changed:
             self._skipped.setdefault(camera, 0)
 
     def remove(self, camera: str) -> None:
-        """Let go what waits of this camera, and whatever still comes."""
+        """Drop the waiting frame of this camera, and all that are put later."""
         with self._changed:
             self._waiting.pop(camera, None)
             self._skipped.pop(camera, None)
 
     def put(self, frame: Frame) -> None:
-        """Make `frame` the newest of its camera; one that still waited is counted as skipped."""
+        """Make `frame` the newest of its camera; a frame that it replaces is counted as skipped."""
         with self._changed:
             if self._closed or frame.camera not in self._skipped:
                 return
@@ -42,7 +42,7 @@ class FrameSlots:
             self._changed.notify()
 
     def take(self, timeout_s: float | None = None) -> tuple[Frame, ...]:
-        """All waiting frames, oldest arrival first; empty after `timeout_s` without one or once closed."""
+        """Return all waiting frames, the first received first; empty after `timeout_s` without one, or once closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed, timeout_s)
             frames = tuple(sorted(self._waiting.values(), key=lambda frame: frame.received_ns))
@@ -50,17 +50,18 @@ class FrameSlots:
             return frames
 
     def skipped(self, camera: str) -> int:
-        """How many frames of the camera were replaced before they were looked at."""
+        """Return how many frames of the camera were replaced before they were taken. Raises KeyError if unknown."""
         with self._changed:
             return self._skipped[camera]
 
     @property
     def closed(self) -> bool:
+        """Whether `close` was called."""
         with self._changed:
             return self._closed
 
     def close(self) -> None:
-        """Drop what waits and wake up whoever waits for it, for good."""
+        """Drop all waiting frames and end every `take`, now and later."""
         with self._changed:
             self._closed = True
             self._waiting.clear()

@@ -1,4 +1,4 @@
-"""A loaded model and the vocabulary that is in force, changed as one."""
+"""A loaded model and the vocabulary in force, with its text embeddings: changed together, while inference goes on."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _WARM_UP_SIZE = (480, 640)
 
 
 class LiveModel:
-    """Thread-safe. `encoded` is what the next batch is segmented with: read it once per batch.
+    """Hold the model and the encoded vocabulary of the next batch. Thread-safe.
 
-    The vocabulary outlives the model: ids are never reused while the process lives, whatever is loaded.
+    encoded: read it once per batch; None while no vocabulary is in force. The vocabulary outlives the model: ids are
+    never reused while the process lives, also when another model is loaded.
     """
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
@@ -34,9 +35,9 @@ class LiveModel:
         self._change = threading.Lock()
 
     def load(self, model: str, options: LoadOptions, first: Vocabulary | None = None) -> list[str]:
-        """Load a model, with the vocabulary that was in force before or, at first, with `first`, if that is one.
+        """Load a model and put the last vocabulary in force or, if there was none yet, `first`.
 
-        Returns warnings about words. Raises ModelError or VocabularyError; then nothing is loaded.
+        Returns warnings about names and prompts. Raises ModelError or VocabularyError; then no model is loaded.
         """
         with self._change:
             self.segmenter = load_segmenter(model, options)
@@ -50,9 +51,10 @@ class LiveModel:
     def change_vocabulary(
         self, classes: Iterable[TargetClass], limits: Limits = DEFAULT_LIMITS
     ) -> list[str]:
-        """Prepare a vocabulary while the old one goes on working, then swap. Returns warnings.
+        """Encode a new vocabulary while the old one stays in use, then swap them.
 
-        Raises VocabularyError, or whatever the model raises; then the old vocabulary stays in force.
+        Returns warnings about names and prompts. Raises VocabularyError, or what the model raises; then the old
+        vocabulary stays in force.
         """
         with self._change:
             return self._put_in_force(self.vocabulary.changed_to(classes, limits))
@@ -62,7 +64,7 @@ class LiveModel:
             raise VocabularyError("no model is loaded; configure the node first")
         with _recovering(self.segmenter):
             encoded = self.segmenter.encode(vocabulary)
-            # One image before anybody sees it: a model that fails on this vocabulary fails here.
+            # Inference on one image before the swap: a model that fails on this vocabulary fails here.
             blank = np.zeros((*_WARM_UP_SIZE, 3), np.uint8)
             self.segmenter.segment(Batch((blank,), vocabulary.thresholds(1.0)), encoded)
         vocabulary = replace(vocabulary, stamp_ns=self._now_ns())
@@ -79,10 +81,10 @@ class LiveModel:
         default_threshold: float,
         limits: Limits = DEFAULT_LIMITS,
     ) -> tuple[Segmentation, Vocabulary]:
-        """One image with `classes` or, without any, with the vocabulary in force, which stays as it is.
+        """Segment one image with `classes` or, without any, with the vocabulary in force, which does not change.
 
-        Returns the vocabulary that was used, too; that of `classes` has the version 0. Raises ModelError without
-        a model, VocabularyError without words or for wrong ones, or whatever the model raises.
+        Returns also the vocabulary that was used; that of `classes` has the version 0. Raises ModelError without a
+        model, VocabularyError for refused classes or without any vocabulary, or what the model raises.
         """
         targets = tuple(classes)
         with self._change:
@@ -101,9 +103,9 @@ class LiveModel:
                 return self.segmenter.segment(batch, encoded)[0], encoded.vocabulary
 
     def free(self, timeout_s: float = -1.0) -> None:
-        """Give the model's memory back; the vocabulary is remembered.
+        """Free the model's memory; the vocabulary is kept for the next `load`.
 
-        timeout_s: for how long to wait for a change that is under way; after that nothing is freed. -1: for ever.
+        timeout_s: how long to wait for a change in progress; after that nothing is freed. -1: no limit.
         """
         if self._change.acquire(timeout=timeout_s):
             try:
@@ -120,11 +122,11 @@ class LiveModel:
 
 @contextmanager
 def _recovering(segmenter: Segmenter[Any]) -> Iterator[None]:
-    """Let the segmenter free memory and say in words what went wrong."""
+    """Let the segmenter free memory after an error and replace the error by one that says what to do."""
     try:
         yield
     except Exception as error:
-        told = segmenter.recover(error)
-        if told is error:
+        explained = segmenter.recover(error)
+        if explained is error:
             raise
-        raise told from None
+        raise explained from None

@@ -1,4 +1,4 @@
-"""One batch of frames in, scenes out. No threads, no ROS."""
+"""Inference and post-processing of a batch of frames to scenes, without threads and ROS."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ DEFAULT_THRESHOLD = 0.5
 
 @dataclass(frozen=True)
 class Settings:
-    """What can change from one frame to the next.
+    """The settings of post-processing, which may change from one batch to the next.
 
-    default_threshold: for classes without one, 0..1. min_area: pixels that an object must have. max_objects: of
-    them, the most confident ones are kept. track: whether objects get identities.
+    default_threshold: for classes without one, 0..1. min_area: the least number of pixels of an object. max_objects:
+    the largest number of objects in an image; the most confident ones are kept. track: whether objects get track ids.
     """
 
     default_threshold: float = DEFAULT_THRESHOLD
@@ -34,8 +34,8 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class Segmented:
-    """A batch with what the model says of it. segment_ms: how long that took, for all frames."""
+class SegmentedBatch:
+    """A batch after inference. segmentations: one per frame. segment_ms: the duration of inference for all frames."""
 
     frames: tuple[Frame, ...]
     segmentations: tuple[Segmentation, ...]
@@ -48,19 +48,19 @@ def segment(
     segmenter: Segmenter[Any],
     encoded: EncodedVocabulary[Any],
     default_threshold: float,
-) -> Segmented:
-    """Let the model look at all frames at once."""
+) -> SegmentedBatch:
+    """Run inference on all frames at once. Raises what the model raises."""
     start = time.perf_counter()
     batch = Batch(
         tuple(frame.image for frame in frames), encoded.vocabulary.thresholds(default_threshold)
     )
     segmentations = tuple(segmenter.segment(batch, encoded))
     segment_ms = (time.perf_counter() - start) * 1000
-    return Segmented(tuple(frames), segmentations, encoded.vocabulary, segment_ms)
+    return SegmentedBatch(tuple(frames), segmentations, encoded.vocabulary, segment_ms)
 
 
 class Pipeline:
-    """Finds what the frames of any cameras want to know in what the model says; remembers each camera's tracks."""
+    """Post-process segmentations to the outputs that each frame requests. Holds a tracker for each camera."""
 
     def __init__(self) -> None:
         self._trackers: dict[str, Tracker] = {}
@@ -72,12 +72,12 @@ class Pipeline:
         encoded: EncodedVocabulary[Any],
         settings: Settings,
     ) -> list[Scene]:
-        """One scene per frame, in order."""
+        """Run inference and post-processing. Returns one scene per frame, in order."""
         segmented = segment(frames, segmenter, encoded, settings.default_threshold)
         return list(self.scenes(segmented, settings))
 
-    def scenes(self, segmented: Segmented, settings: Settings) -> Iterator[Scene]:
-        """One per frame, in order."""
+    def scenes(self, segmented: SegmentedBatch, settings: Settings) -> Iterator[Scene]:
+        """Post-process a batch. Yields one scene per frame, in order."""
         for frame, segmentation in zip(segmented.frames, segmented.segmentations, strict=True):
             yield self._scene(
                 frame, segmentation, segmented.vocabulary, settings, segmented.segment_ms
@@ -115,7 +115,7 @@ class Pipeline:
 
 
 def _with_depth(scene: Scene) -> Scene:
-    """With surfaces and cloud where the frame wants them. Raises ImageError when its depth does not fit."""
+    """Add surfaces and cloud if the frame requests them. Raises ImageError when its depth does not fit the image."""
     frame, requested = scene.frame, scene.frame.requested
     if frame.depth is None or not (requested.surfaces or requested.cloud):
         return scene
@@ -124,8 +124,8 @@ def _with_depth(scene: Scene) -> Scene:
     if requested.surfaces:
         with _timed(scene.stage_ms, "surfaces"):
             objects = tuple(
-                replace(thing, surface=surface_of(thing, depth_m, intrinsics))
-                for thing in scene.objects
+                replace(detected, surface=surface_of(detected, depth_m, intrinsics))
+                for detected in scene.objects
             )
             scene = replace(scene, objects=objects)
     if requested.cloud:
