@@ -1,0 +1,55 @@
+"""A camera on its side: the model sees the image upright, and its results come back as the image was received."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zs_seg_ros.perception.rotation import ROTATIONS, as_received, upright
+from zs_seg_ros.types import Box, DetectedObject, Segmentation
+
+
+def test_90_degrees_are_clockwise() -> None:
+    image = np.zeros((2, 3, 3), np.uint8)
+    image[0, 0] = 255  # the upper left corner
+    turned = upright(image, 90)
+    assert turned.shape == (3, 2, 3)
+    assert turned[0, -1].tolist() == [
+        255,
+        255,
+        255,
+    ]  # is the upper right one after a quarter clockwise
+
+
+@pytest.mark.parametrize("rotation", ROTATIONS)
+@given(height=st.integers(1, 9), width=st.integers(1, 9), seed=st.integers(0, 2**32 - 1))
+def test_results_fit_the_image_as_received(
+    rotation: int, height: int, width: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 3, (height, width), np.uint8)
+    confidence = rng.integers(1, 256, (height, width), np.uint8) * (label > 0)
+    # What a model that marks each pixel by its own value says of the upright image.
+    seen = upright(np.repeat(label[..., None], 3, axis=2), rotation)[..., 0]
+    instances = []
+    for class_id in set(seen.ravel().tolist()) - {0}:
+        y, x = np.nonzero(seen == class_id)
+        box = Box(int(x.min()), int(y.min()), int(np.ptp(x)) + 1, int(np.ptp(y)) + 1)
+        mask = seen[box.top : box.top + box.height, box.left : box.left + box.width] == class_id
+        instances.append(DetectedObject(class_id, 0.5, box, mask))
+    confidence_seen = upright(np.repeat(confidence[..., None], 3, axis=2), rotation)[..., 0]
+    results = as_received(Segmentation(seen, confidence_seen, tuple(instances)), rotation)
+    assert np.array_equal(results.label, label) and np.array_equal(results.confidence, confidence)
+    assert results.instances is not None
+    for instance in results.instances:
+        pasted = np.zeros((height, width), bool)
+        box = instance.box
+        pasted[box.top : box.top + box.height, box.left : box.left + box.width] = instance.mask
+        assert np.array_equal(pasted, label == instance.class_id)
+
+
+def test_without_instances_there_are_none_afterwards() -> None:
+    assert as_received(Segmentation.empty((2, 3)), 90).instances is None
+    assert as_received(Segmentation.empty((2, 3)), 90).label.shape == (3, 2)

@@ -1,0 +1,41 @@
+"""Images of cameras that are mounted on their side or upside down, turned upright for the model and back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from zs_seg_ros.types import Box, DetectedObject, RgbImage, Segmentation
+
+ROTATIONS = (0, 90, 180, 270)
+"""Degrees clockwise by which an image can be turned."""
+
+
+def upright(image: RgbImage, rotation: int) -> RgbImage:
+    """Turn an image (H, W, 3) clockwise by `rotation` degrees, one of `ROTATIONS`; a view."""
+    return np.rot90(image, -rotation // 90)
+
+
+def as_received(segmentation: Segmentation, rotation: int) -> Segmentation:
+    """Turn the results for an upright image back, so that they fit the image as it was received."""
+    if rotation == 0:
+        return segmentation
+    turns = rotation // 90
+    size = segmentation.label.shape
+    instances = segmentation.instances
+    return Segmentation(
+        np.ascontiguousarray(np.rot90(segmentation.label, turns)),
+        np.ascontiguousarray(np.rot90(segmentation.confidence, turns)),
+        None if instances is None else tuple(_turned(i, turns, size) for i in instances),
+    )
+
+
+def _turned(instance: DetectedObject, turns: int, size: tuple[int, ...]) -> DetectedObject:
+    """Turn an instance of an image of `size` (H, W) counterclockwise by `turns` quarters."""
+    box = instance.box
+    height, width = size[:2]
+    for _ in range(turns):
+        box = Box(box.top, width - box.left - box.width, box.height, box.width)
+        height, width = width, height
+    return replace(instance, box=box, mask=np.ascontiguousarray(np.rot90(instance.mask, turns)))
