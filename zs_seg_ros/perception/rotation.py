@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
-from zs_seg_ros.types import Box, DetectedObject, RgbImage, Segmentation
+from zs_seg_ros.types import Box, DetectedObject, Label, RgbImage, Segmentation
 
 ROTATIONS = (0, 90, 180, 270)
 """Degrees clockwise by which an image can be turned."""
@@ -14,7 +15,7 @@ ROTATIONS = (0, 90, 180, 270)
 
 def upright(image: RgbImage, rotation: int) -> RgbImage:
     """Turn an image (H, W, 3) clockwise by `rotation` degrees, one of `ROTATIONS`; a view."""
-    return np.rot90(image, -rotation // 90)
+    return cast(RgbImage, np.rot90(image, -rotation // 90))
 
 
 def as_received(segmentation: Segmentation, rotation: int) -> Segmentation:
@@ -25,7 +26,7 @@ def as_received(segmentation: Segmentation, rotation: int) -> Segmentation:
     size = segmentation.label.shape
     instances = segmentation.instances
     return Segmentation(
-        np.ascontiguousarray(np.rot90(segmentation.label, turns)),
+        cast(Label, np.ascontiguousarray(np.rot90(segmentation.label, turns))),
         np.ascontiguousarray(np.rot90(segmentation.confidence, turns)),
         None if instances is None else tuple(_turned(i, turns, size) for i in instances),
     )
