@@ -132,7 +132,7 @@ def frames(bag: Bag, every: int) -> Iterator[BagFrame]:
         yield BagFrame(
             pixels(image, "u1").reshape(image.height, image.width, 3),
             pixels(depth, ("<", ">")[depth.is_bigendian] + depth_type),
-            Intrinsics.from_matrix(info.k, info.height, info.width),
+            intrinsics_from_info(info),
             pixels(label, "u1"),
             pixels(instance, "u1"),
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,6 +44,18 @@ def size_of(image: RgbImage) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
+class Distortion:
+    """The distortion of a lens: how far an image point lies from where a pinhole camera would show it.
+
+    model: plumb_bob or rational_polynomial (OpenCV's order k1 k2 p1 p2 k3 …), or equidistant (fisheye, k1 k2 k3 k4), as
+    in sensor_msgs/CameraInfo (REP 104). coefficients: its D.
+    """
+
+    model: str
+    coefficients: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Intrinsics:
     """A pinhole camera: focal lengths, optical centre and the size of its images, all in pixels.
 
@@ -57,6 +68,7 @@ class Intrinsics:
     cy: float
     width: int
     height: int
+    distortion: Distortion | None = None
 
     def __post_init__(self) -> None:
         focal, centre, sides = (self.fx, self.fy), (self.cx, self.cy), (self.width, self.height)
@@ -65,6 +77,11 @@ class Intrinsics:
             raise ImageError(
                 f"camera_info has focal lengths of {self.fx:g} and {self.fy:g} pixels, which no camera has: "
                 "calibrate the camera, or have its driver publish K in pixels"
+            )
+        if focal == (1.0, 1.0):
+            raise ImageError(
+                "camera_info has the identity matrix as K, which stands for no calibration: calibrate the camera, or "
+                "have its driver publish K in pixels"
             )
         if not all(abs(place) <= MAX_SIDE_PX for place in centre):
             raise ImageError(
@@ -76,16 +93,6 @@ class Intrinsics:
                 f"camera_info has a size of {self.width}x{self.height} pixels: have the camera's driver fill in "
                 "width and height"
             )
-
-    @classmethod
-    def from_matrix(
-        cls, matrix: Sequence[float] | NDArray[np.float64], height: int, width: int
-    ) -> Intrinsics:
-        """matrix: the 9 values of sensor_msgs/CameraInfo's k, row by row. Raises ImageError."""
-        if len(matrix) != 9:
-            raise ImageError(f"camera_info has a K of {len(matrix)} values; it must have 9")
-        fx, _, cx, _, fy, cy = (float(value) for value in matrix[:6])
-        return cls(fx, fy, cx, cy, width, height)
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,8 +26,9 @@ from rosbags.rosbag2 import StoragePlugin
 
 from zs_seg_ros.bags.bag import Bag
 from zs_seg_ros.errors import BagError, LabellingError, VocabularyError
+from zs_seg_ros.images.camera_info import intrinsics_from_info
 from zs_seg_ros.images.compressed_images import image_from_compressed
-from zs_seg_ros.images.message_images import depth_from_image, intrinsics_from_info, stamp_ns
+from zs_seg_ros.images.message_images import depth_from_image, stamp_ns
 from zs_seg_ros.labelling.messages import detected_objects, message_types
 from zs_seg_ros.labelling.plan import LabelRequest
 from zs_seg_ros.labelling.run import label, label_here

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as arrays
 
 from zs_seg_ros.bags.bag import Bag, shipped_bag
 from zs_seg_ros.errors import ImageError
+from zs_seg_ros.images.camera_info import intrinsics_from_info
 from zs_seg_ros.perception.projection import (
     FEWEST_POINTS,
     POINT,
@@ -24,7 +25,7 @@ from zs_seg_ros.perception.projection import (
     depth_in_metres,
     surface_of,
 )
-from zs_seg_ros.types import Box, DetectedObject, Intrinsics
+from zs_seg_ros.types import Box, DetectedObject, Distortion, Intrinsics
 
 CAMERA = Intrinsics(fx=500.0, fy=480.0, cx=310.5, cy=250.0, width=640, height=480)
 SIZE = (480, 640)
@@ -100,10 +101,6 @@ def sphere(centre: tuple[float, float, float], radius: float) -> tuple[np.ndarra
 
 
 class TestIntrinsics:
-    def test_they_are_read_off_k_row_by_row(self) -> None:
-        k = np.array([500, 0, 310.5, 0, 480, 250, 0, 0, 1.0])
-        assert Intrinsics.from_matrix(k, height=480, width=640) == CAMERA
-
     @pytest.mark.parametrize(
         ("changes", "reason"),
         [
@@ -111,6 +108,7 @@ class TestIntrinsics:
             ({"fx": -500.0}, "focal lengths of -500 and 480"),
             ({"fy": np.nan}, "focal lengths of 500 and nan"),
             ({"fx": np.inf}, "focal lengths of inf"),
+            ({"fx": 1.0, "fy": 1.0, "cx": 0.0, "cy": 0.0}, "identity matrix"),
             ({"fx": 0.9, "fy": 0.9}, "in pixels"),  # for an image that is 1 wide
             ({"cx": np.nan}, "centre"),
             ({"cy": -np.inf}, "centre"),
@@ -120,14 +118,6 @@ class TestIntrinsics:
     def test_what_no_camera_has_is_refused(self, changes: dict[str, float], reason: str) -> None:
         with pytest.raises(ImageError, match=reason):
             replace(CAMERA, **changes)
-
-    def test_a_camera_info_full_of_zeros_is_refused(self) -> None:
-        with pytest.raises(ImageError, match="calibrate the camera"):
-            Intrinsics.from_matrix([0.0] * 9, height=0, width=0)
-
-    def test_k_must_have_nine_values(self) -> None:
-        with pytest.raises(ImageError, match="12 values"):
-            Intrinsics.from_matrix([1.0] * 12, height=480, width=640)
 
 
 class TestDepthInMetres:
@@ -361,7 +351,7 @@ def test_on_the_shipped_recording_positions_are_within_a_centimetre_of_the_truth
         moments = zip(*(bag.messages([topic]) for topic in topics), strict=True)
         for moment in islice(moments, 0, None, 24):
             info, depth, instance = (message.content for message in moment)
-            camera = Intrinsics.from_matrix(info.k, info.height, info.width)
+            camera = intrinsics_from_info(info)
             depth_m = depth_in_metres(depth.data.view("<u2").reshape(depth.height, depth.width))
             instances = instance.data.reshape(instance.height, instance.width)
             for number in np.unique(instances[instances > 0]):
@@ -481,3 +471,44 @@ class TestCloud:
         of_ball = points[mask]
         mean = [of_ball[name].mean(dtype=float) for name in "xyz"]
         assert centre_of(mask, depth_m) == pytest.approx(mean, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    "distortion",
+    [
+        Distortion("plumb_bob", (-0.28, 0.07, 0.001, -0.002, 0.0)),
+        Distortion("plumb_bob", (0.1, -0.2, 0.0, 0.0)),
+        Distortion("rational_polynomial", (0.6, -2.4, 0.0006, 0.0001, 1.4, 0.5, -2.2, 1.3)),
+        Distortion("equidistant", (-0.01, 0.02, -0.01, 0.002)),
+    ],
+    ids=lambda d: f"{d.model}-{len(d.coefficients)}",
+)
+def test_points_of_a_distorted_image_are_projected_back_onto_their_pixels(
+    distortion: Distortion,
+) -> None:
+    camera = Intrinsics(300.0, 290.0, 158.0, 121.0, 320, 240, distortion)
+    depth_m = np.linspace(0.5, 3, 320 * 240, dtype=np.float32).reshape(240, 320)
+    black = np.zeros((240, 320, 3), np.uint8)
+    empty = np.zeros((240, 320), np.uint8)
+    points = cloud(black, empty, empty, (), depth_m, camera)
+    matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
+    xyz = np.stack([points[axis] for axis in "xyz"], axis=-1).reshape(-1, 1, 3).astype(np.float64)
+    project = cv2.fisheye.projectPoints if distortion.model == "equidistant" else cv2.projectPoints
+    zero, lens = np.zeros(3), np.array(distortion.coefficients)
+    pixels = project(xyz, zero, zero, matrix, lens)[0].reshape(240, 320, 2)
+    columns, rows = np.meshgrid(np.arange(320), np.arange(240))
+    assert np.abs(pixels - np.stack([columns, rows], axis=-1)).max() < 0.05
+
+
+def test_an_object_in_a_distorted_image_is_where_its_rays_meet_its_depth() -> None:
+    distortion = Distortion("plumb_bob", (-0.28, 0.07, 0.0, 0.0))
+    camera = Intrinsics(300.0, 300.0, 160.0, 120.0, 320, 240, distortion)
+    centre = np.array([[[0.55, 0.35, 1.0]]])  # near the corner, where the lens bends most
+    matrix = np.array([[300.0, 0, 160], [0, 300, 120], [0, 0, 1]])
+    lens = np.array(distortion.coefficients)
+    column, row = cv2.projectPoints(centre, np.zeros(3), np.zeros(3), matrix, lens)[0].ravel()
+    box = Box(round(column) - 5, round(row) - 5, 11, 11)
+    detected = DetectedObject(1, 1.0, box, np.ones((11, 11), bool))
+    surface = surface_of(detected, np.ones((240, 320), np.float32), camera)
+    assert surface is not None
+    assert np.abs(np.array(surface.centre) - centre.ravel()).max() < 0.005

@@ -13,10 +13,10 @@ from sensor_msgs.msg import Image
 
 import zs_seg_ros.msg as messages
 from zs_seg_ros.bags.bag import Bag, shipped_bag
+from zs_seg_ros.images.camera_info import intrinsics_from_info
 from zs_seg_ros.images.message_images import (
     depth_from_image,
     image_from_message,
-    intrinsics_from_info,
     stamp_ns,
 )
 from zs_seg_ros.labelling.messages import message_types

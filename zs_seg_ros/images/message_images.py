@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.errors import ImageError
-from zs_seg_ros.types import MAX_SIDE_PX, Intrinsics, RgbImage
+from zs_seg_ros.types import MAX_SIDE_PX, RgbImage
 
 # encoding -> item type and the channels that are red, green and blue, read where they lie in the message
 _PLAIN = {
@@ -65,11 +65,6 @@ def depth_from_image(message: Any, max_side: int = MAX_SIDE_PX) -> NDArray[Any]:
             "32FC1 (metres)"
         )
     return _view(message, DEPTH_ITEMS[message.encoding], 1)[..., 0]
-
-
-def intrinsics_from_info(message: Any) -> Intrinsics:
-    """Raises ImageError when the camera is not calibrated."""
-    return Intrinsics.from_matrix(message.k, message.height, message.width)
 
 
 def check_sides(width: int, height: int, max_side: int) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 from zs_seg_ros.bags.bag import Bag, BagMessage
 from zs_seg_ros.errors import BagError, ImageError
+from zs_seg_ros.images.camera_info import intrinsics_from_info
 from zs_seg_ros.images.compressed_images import depth_from_compressed, image_from_compressed
 from zs_seg_ros.images.depth_pairing import TOLERANCE_NS, DepthPairing
 from zs_seg_ros.images.message_images import (
     depth_from_image,
     image_from_message,
-    intrinsics_from_info,
     stamp_ns,
 )
 from zs_seg_ros.labelling.plan import Camera, Slice

@@ -1,7 +1,7 @@
 """Mask + depth + intrinsics → metres, and the labelled cloud.
 
-Coordinates are those of the camera's optical frame: x right, y down, z forward (REP 103), in metres. The camera
-is a pinhole: lens distortion is not undone.
+Coordinates are those of the camera's optical frame: x right, y down, z forward (REP 103), in metres. Where camera_info
+has distortion coefficients, the image is taken to be unrectified, and the distortion is undone.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from zs_seg_ros.errors import ImageError
 from zs_seg_ros.types import (
     Box,
     DetectedObject,
+    Distortion,
     Intrinsics,
     Label,
     RgbImage,
@@ -135,8 +136,9 @@ def surface_of(
     nearest, farthest = depths
     row, column = np.nonzero(thing.mask[sample] & (depth >= nearest) & (depth <= farthest))
     z = depth[row, column]
-    x = rays.x[columns][sample[1]][column] * z
-    y = rays.y[rows][sample[0]][row] * z
+    x, y = (
+        np.broadcast_to(ray, depth_m.shape)[rows, columns][sample][row, column] * z for ray in rays
+    )
     return _surface(np.stack((x, y, z)))
 
 
@@ -211,7 +213,7 @@ def cloud(
     rays = _rays(intrinsics)
     points = np.zeros(size, POINT)
     np.multiply(depth_m, rays.x, out=points["x"])
-    np.multiply(depth_m, rays.y[:, None], out=points["y"])
+    np.multiply(depth_m, rays.y, out=points["y"])
     points["z"] = depth_m
     points["rgb"] = _packed_colours(image)
     points["label"] = label
@@ -237,7 +239,10 @@ def _packed_colours(image: RgbImage) -> NDArray[np.float32]:
 
 
 class _Rays(NamedTuple):
-    """How far the ray through a column's or a row's pixels goes sideways on one metre of depth: (W,) and (H,)."""
+    """How far the ray through a pixel goes sideways on one metre of depth.
+
+    x: (1, W), or (H, W) where a lens distorts the image; y: (H, 1), or (H, W).
+    """
 
     x: NDArray[np.float32]
     y: NDArray[np.float32]
@@ -245,6 +250,27 @@ class _Rays(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _rays(intrinsics: Intrinsics) -> _Rays:
+    if intrinsics.distortion is not None:
+        return _undistorted_rays(intrinsics, intrinsics.distortion)
     x = (np.arange(intrinsics.width) - intrinsics.cx) / intrinsics.fx
     y = (np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy
-    return _Rays(x.astype(np.float32), y.astype(np.float32))
+    return _Rays(x.astype(np.float32)[None], y.astype(np.float32)[:, None])
+
+
+def _undistorted_rays(intrinsics: Intrinsics, distortion: Distortion) -> _Rays:
+    """Undo the distortion for every pixel, by OpenCV's iterative inversion of its lens models."""
+    height, width = intrinsics.height, intrinsics.width
+    matrix = np.array(
+        [[intrinsics.fx, 0, intrinsics.cx], [0, intrinsics.fy, intrinsics.cy], [0, 0, 1]]
+    )
+    pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)
+    points = pixels.reshape(-1, 1, 2).astype(np.float64)
+    coefficients = np.array(distortion.coefficients)
+    if distortion.model == "equidistant":
+        rays = cv2.fisheye.undistortPoints(points, matrix, coefficients)
+    else:
+        unchanged = np.eye(3)
+        criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
+        rays = cv2.undistortPointsIter(points, matrix, coefficients, unchanged, unchanged, criteria)
+    x, y = np.moveaxis(rays.reshape(height, width, 2).astype(np.float32), 2, 0)
+    return _Rays(np.ascontiguousarray(x), np.ascontiguousarray(y))

@@ -9,10 +9,11 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from zs_seg_ros.errors import ImageError
+from zs_seg_ros.images.camera_info import intrinsics_from_info
 from zs_seg_ros.images.camera_topics import depth_topic, info_topic
 from zs_seg_ros.images.compressed_images import depth_from_compressed
 from zs_seg_ros.images.depth_pairing import TOLERANCE_NS, DepthPairing
-from zs_seg_ros.images.message_images import depth_from_image, intrinsics_from_info, stamp_ns
+from zs_seg_ros.images.message_images import depth_from_image, stamp_ns
 from zs_seg_ros.perception.frame_slots import FrameSlots
 from zs_seg_ros.ros.diagnostics import WARN, LastProblem, Problem
 from zs_seg_ros.ros.matching_subscription import MatchingSubscription
