@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from zs_seg_ros.bags.bag import Bag, ground_truth_labels, shipped_bag
+from zs_seg_ros.images.camera_info import intrinsics_from_info
 from zs_seg_ros.perception.masks import extract_objects
 from zs_seg_ros.perception.projection import depth_in_metres, surface_of
 from zs_seg_ros.types import Batch, DetectedObject, Intrinsics, Segmentation
