@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 from array import array
+from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -15,7 +17,12 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage
 
 from zs_seg_ros.errors import ImageError
-from zs_seg_ros.images.compressed_images import depth_from_compressed, image_from_compressed
+from zs_seg_ros.images.compressed_images import (
+    CompressedImageReader,
+    depth_from_compressed,
+    image_from_compressed,
+)
+from zs_seg_ros.images.image_limits import ImageLimits
 
 RANDOM = np.random.default_rng(7)
 IMAGE = RANDOM.integers(0, 256, (5, 4, 3), dtype=np.uint8)
@@ -63,7 +70,7 @@ def test_orientation_in_a_jpeg_does_not_turn_it() -> None:
 def test_a_damaged_image_is_refused_in_one_sentence(suffix: str) -> None:
     whole = encoded(RANDOM.integers(0, 256, (40, 40, 3), dtype=np.uint8), suffix)
     for data in (b"", b"nonsense", whole[:20], whole[4:]):
-        with pytest.raises(ImageError, match="neither JPEG nor PNG, damaged"):
+        with pytest.raises(ImageError, match="neither JPEG nor PNG, or damaged"):
             image_from_compressed(message(data, suffix))
 
 
@@ -73,8 +80,70 @@ def test_an_image_that_claims_to_be_huge_is_refused_before_it_is_unpacked() -> N
     )
     with pytest.raises(ImageError):
         image_from_compressed(message(header + encoded(IMAGE)[33:], "png"))
-    with pytest.raises(ImageError, match="4x5 pixels is dropped; sides must be 1 to 4"):
-        image_from_compressed(message(encoded(IMAGE), "png"), max_side=4)
+    with pytest.raises(ImageError, match="4x5 pixels is dropped: its sides may be at most 4"):
+        image_from_compressed(message(encoded(IMAGE), "png"), ImageLimits(side=4))
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.7, 0.98])
+def test_a_jpeg_that_is_cut_off_is_refused_as_such(kept: float) -> None:
+    whole = encoded(RANDOM.integers(0, 256, (40, 40, 3), dtype=np.uint8), ".jpg")
+    with pytest.raises(ImageError, match="40x40 pixels is dropped: it is cut off after"):
+        image_from_compressed(message(whole[: int(kept * len(whole))], "jpeg"))
+
+
+def test_a_jpeg_with_a_trailer_is_read() -> None:
+    whole = encoded(RANDOM.integers(0, 256, (40, 40, 3), dtype=np.uint8), ".jpg")
+    assert image_from_compressed(message(whole + bytes(300), "jpeg")).shape == (40, 40, 3)
+
+
+def test_a_small_jpeg_that_claims_many_pixels_is_refused_unread() -> None:
+    whole = bytearray(encoded(np.zeros((8, 8, 3), np.uint8), ".jpg"))
+    at = whole.index(b"\xff\xc0") + 5  # of the sides, in the header of the frame
+    for height, width, words in (
+        (13300, 13300, "max_image_pixels"),
+        (4000, 4000, "4000x4000 pixels is dropped.*max_image_pixels"),
+        (3000, 4000, "4000x3000 pixels is dropped: it is cut off"),
+    ):
+        whole[at : at + 4] = struct.pack(">HH", height, width)
+        with pytest.raises(ImageError, match=words):
+            image_from_compressed(message(bytes(whole), "jpeg"))
+
+
+def test_a_mosaic_that_was_compressed_as_it_is_becomes_colour() -> None:
+    red_alone = np.zeros((32, 32), np.uint8)
+    red_alone[::2, ::2] = 240
+    for suffix, form in ((".png", "png"), (".jpg", "jpeg")):
+        data = encoded(red_alone, suffix)
+        mosaic = image_from_compressed(message(data, f"bayer_rggb8; {form} compressed "))
+        red, green, blue = mosaic[8:24, 8:24].reshape(-1, 3).mean(axis=0)
+        assert red > 180 and green < 60 and blue < 60
+        converted = image_from_compressed(message(data, f"bayer_rggb8; {form} compressed bgr8"))
+        assert np.ptp(converted, axis=2).max() == 0  # grey: it says that it was converted before
+
+
+def test_a_16_bit_mosaic_as_png_keeps_its_16_bits() -> None:
+    mosaic = RANDOM.integers(0, 2**16, (6, 6), dtype=np.uint16)
+    read = image_from_compressed(message(encoded(mosaic), "bayer_grbg16; png compressed "))
+    assert np.array_equal(read, cv2.cvtColor(mosaic, cv2.COLOR_BayerGB2RGB))
+
+
+@pytest.mark.parametrize("form", ["16UC1; png compressed ", "32FC1; png compressed "])
+def test_depth_on_a_colour_topic_is_refused(form: str) -> None:
+    with pytest.raises(ImageError, match="depth image on a colour topic"):
+        image_from_compressed(message(encoded(DEPTH_MM), form))
+
+
+def test_a_video_stream_in_compressed_images_is_read_in_order() -> None:
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = 64, 48, "yuv444p"
+    encoder.time_base = Fraction(1, 30)
+    encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "10"}
+    read = CompressedImageReader()
+    for grey in (40, 80, 120):
+        pixels = np.full((48, 64, 3), grey, np.uint8)
+        [packet] = encoder.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24"))
+        assert np.abs(read(message(bytes(packet), "h264")).astype(int) - grey).max() < 6
+    assert (read(message(encoded(IMAGE[..., ::-1]), "png")) == IMAGE).all()
 
 
 @given(st.binary(max_size=200))
@@ -168,7 +237,7 @@ def test_metres_are_inverse_depth(compress: object, how: str) -> None:
         (depth_message(b"", "16UC1; compressedDepth rvl"), "its RVL is damaged"),
         (depth_message(rvl(DEPTH_MM)[:-4], "16UC1; compressedDepth rvl"), "its RVL is damaged"),
         (depth_message(b"\x04\0\0\0" * 2 + b"\xff" * 40, "16UC1; compressedDepth rvl"), "damaged"),
-        (depth_message(b"\xff" * 8, "16UC1; compressedDepth rvl"), "sides must be 1 to"),
+        (depth_message(b"\xff" * 8, "16UC1; compressedDepth rvl"), "may be at most"),
     ],
 )  # fmt: skip
 def test_damaged_depth_is_refused_in_one_sentence(damaged: CompressedImage, reason: str) -> None:

@@ -42,8 +42,17 @@ LAYOUTS = {
     "bgra8": (1, 4, (2, 1, 0)),
     "mono8": (1, 1, (0, 0, 0)),
     "mono16": (2, 1, (0, 0, 0)),
+    "rgb16": (2, 3, (0, 1, 2)),
+    "bgr16": (2, 3, (2, 1, 0)),
+    "rgba16": (2, 4, (0, 1, 2)),
+    "bgra16": (2, 4, (2, 1, 0)),
+    "8UC1": (1, 1, (0, 0, 0)),
+    "8UC3": (1, 3, (2, 1, 0)),
+    "8UC4": (1, 4, (2, 1, 0)),
+    "16UC3": (2, 3, (2, 1, 0)),
+    "16UC4": (2, 4, (2, 1, 0)),
 }
-BAYER = ("bayer_rggb8", "bayer_bggr8", "bayer_gbrg8")
+BAYER = ("bayer_rggb8", "bayer_bggr8", "bayer_gbrg8", "bayer_grbg8")
 # Slow is not wrong: the machine may be busy.
 quick = settings(max_examples=50)
 
@@ -95,7 +104,7 @@ def test_a_plain_image_is_read_right_and_where_it_lies(message: Image) -> None:
     padding=st.integers(0, 5),
     colour=st.tuples(*[st.integers(0, 255)] * 3),
 )
-def test_bayer_images_go_through_cv_bridge_whatever_their_padding(
+def test_bayer_images_are_read_with_any_padding(
     encoding: str, padding: int, colour: tuple[int, int, int]
 ) -> None:
     pattern = encoding.removeprefix("bayer_").removesuffix("8")
@@ -109,11 +118,27 @@ def test_bayer_images_go_through_cv_bridge_whatever_their_padding(
     assert (image[1:-1, 1:-1] == colour).all()
 
 
-@pytest.mark.parametrize("encoding", ["16UC1", "32FC1", "rgb9", "", "RGB8"])
-def test_an_encoding_that_nobody_reads_is_named(encoding: str) -> None:
+@pytest.mark.parametrize("encoding", ["rgb9", "", "RGB8", "8SC3"])
+def test_an_unknown_encoding_is_named_with_those_that_are_read(encoding: str) -> None:
     message = Image(height=2, width=2, encoding=encoding, step=8, data=array("B", bytes(16)))
     with pytest.raises(ImageError, match=f"encoding {encoding!r}.*rgb8, bgr8"):
         image_from_message(message)
+
+
+@pytest.mark.parametrize("encoding", ["16UC1", "32FC1"])
+def test_depth_on_a_colour_topic_is_refused_as_such(encoding: str) -> None:
+    message = Image(height=2, width=2, encoding=encoding, step=8, data=array("B", bytes(16)))
+    with pytest.raises(ImageError, match=f"{encoding}.*depth image on a colour topic"):
+        image_from_message(message)
+
+
+def test_an_encoding_cannot_forge_a_line_of_the_log() -> None:
+    message = Image(height=1, width=1, encoding="x\n[ERROR] \x1b[31m" + "y" * 10_000, step=1)
+    message.data = array("B", b"0")
+    with pytest.raises(ImageError) as raised:
+        image_from_message(message)
+    assert "\n" not in str(raised.value) and "\x1b" not in str(raised.value)
+    assert len(str(raised.value)) < 600
 
 
 # --- back into messages ---

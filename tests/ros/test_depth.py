@@ -178,7 +178,7 @@ def test_the_last_image_before_a_pause_is_answered_without_its_depth(planner: Pl
         (wall()[::2, ::2].copy(), camera_info(), "24x12"),
         (wall(), camera_info(0), "camera_info"),
         (wall().astype(np.float64), camera_info(), "encoding"),
-        (np.full((HEIGHT, 101), 2.0, np.float32), camera_info(), "1 to 100"),
+        (np.full((HEIGHT, 101), 2.0, np.float32), camera_info(), "at most 100 (max_image_side)"),
     ],
     ids=["another size", "not calibrated", "unknown encoding", "beyond max_image_side"],
 )

@@ -1,4 +1,4 @@
-"""Compressed images: JPEG and PNG, and image_transport's compressedDepth; messages as in `image_reading`."""
+"""CompressedImage messages → colour and depth images: JPEG, PNG, compressedDepth, and streams of video."""
 
 from __future__ import annotations
 
@@ -11,50 +11,116 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from zs_seg_ros.errors import ImageError
-from zs_seg_ros.images.message_images import DEPTH_ITEMS, check_sides
-from zs_seg_ros.types import MAX_SIDE_PX, RgbImage
+from zs_seg_ros.images.encodings import CONVERTED, DEPTH, RawImage
+from zs_seg_ros.images.image_limits import DEFAULT_IMAGE_LIMITS, ImageLimits
+from zs_seg_ros.images.rvl import decode_rvl
+from zs_seg_ros.images.video import VideoDecoder, video_codec
+from zs_seg_ros.shown import quoted
+from zs_seg_ros.types import RgbImage
 
 _DEPTH_COMPRESSIONS = ("", "compressedDepth", "compressedDepth png", "compressedDepth rvl")
 _DEPTH_HEADER_BYTES = 12
 _TOO_LARGE = (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning)
 
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_LONGEST_TRAILER = 4096
+"""Some cameras append padding or data of their own after the end marker of a JPEG."""
+_MOST_PIXELS_PER_BYTE = 2000
+"""Neither format packs more: 64 pixels of a JPEG take at least 6 bits, and deflate packs 1032 bytes into one."""
 
-def image_from_compressed(message: Any, max_side: int = MAX_SIDE_PX) -> RgbImage:
-    """(H, W, 3) RGB of a JPEG or PNG. Raises ImageError when it cannot be decoded or is larger than `max_side`."""
+
+class CompressedImageReader:
+    """Reads the compressed images of one topic in order, those of a video stream too."""
+
+    def __init__(self) -> None:
+        self._decoder: VideoDecoder | None = None
+
+    def __call__(self, message: Any, limits: ImageLimits = DEFAULT_IMAGE_LIMITS) -> RgbImage:
+        """Return (H, W, 3) RGB of a CompressedImage, or of an FFMPEGPacket. Raises ImageError."""
+        form = message.format if hasattr(message, "format") else message.encoding
+        codec = video_codec(form)
+        if codec is None:
+            return image_from_compressed(message, limits)
+        if self._decoder is None or self._decoder.codec != codec:
+            self._decoder = VideoDecoder(codec)
+        return self._decoder.decode(memoryview(message.data), limits.pixels)
+
+
+def image_from_compressed(message: Any, limits: ImageLimits = DEFAULT_IMAGE_LIMITS) -> RgbImage:
+    """Return (H, W, 3) RGB of a JPEG or PNG.
+
+    A format such as `bayer_rggb8; jpeg compressed ` says that a mosaic was compressed as it is; it is demosaiced.
+    Raises ImageError when it cannot be decoded, is larger than `limits`, or is a depth image.
+    """
+    encoding, compressed_as = _image_transport_format(message.format)
+    if encoding in DEPTH and encoding != "mono16":
+        raise ImageError(
+            f"a compressed image with the format {quoted(message.format)} is dropped: it is a depth image on a colour "
+            "topic; name the colour topic"
+        )
+    data = memoryview(message.data)
+    if encoding.startswith("bayer_") and not compressed_as:
+        return _from_mosaic(encoding, message, data, limits)
     # Orientation in EXIF would turn the image away from its camera_info.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    bgr = _decoded(message, memoryview(message.data), flags, max_side)
-    image: RgbImage = np.asarray(bgr, dtype=np.uint8)[..., ::-1]
+    image: RgbImage = np.asarray(_decoded(message, data, flags, limits), dtype=np.uint8)[..., ::-1]
     return image
 
 
-def depth_from_compressed(message: Any, max_side: int = MAX_SIDE_PX) -> NDArray[Any]:
-    """(H, W) of image_transport's compressedDepth, PNG or RVL: uint16 (millimetres) or float32 (metres).
+def _image_transport_format(form: str) -> tuple[str, str]:
+    """Take apart `rgb8; jpeg compressed bgr8` into the encoding before and that of the pixels that were compressed."""
+    encoding, _, rest = form.partition(";")
+    _, _, compressed_as = rest.partition("compressed")
+    return (encoding.strip(), compressed_as.strip()) if rest else ("", "")
+
+
+def _from_mosaic(encoding: str, message: Any, data: memoryview, limits: ImageLimits) -> RgbImage:
+    pixels = _decoded(message, data, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION, limits)
+    if pixels.ndim != 2 or encoding not in CONVERTED:
+        raise ImageError(
+            f"a compressed image with the format {quoted(message.format)} is dropped: its {pixels.ndim} dimensions are "
+            "not those of a Bayer mosaic"
+        )
+    height, width = pixels.shape
+    name = f"{encoding[:10]}{8 * pixels.dtype.itemsize}"  # JPEG keeps 8 bits of 16
+    raw = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<"))
+    step = width * pixels.dtype.itemsize
+    return CONVERTED[name](RawImage(height, width, name, False, step, raw.view(np.uint8).ravel()))
+
+
+def depth_from_compressed(message: Any, limits: ImageLimits = DEFAULT_IMAGE_LIMITS) -> NDArray[Any]:
+    """Return (H, W) of image_transport's compressedDepth, PNG or RVL: uint16 (16UC1) or float32 (32FC1).
 
     Its layout is that of compressed_depth_image_transport: a header of a whole number and two reals, and 16-bit
     values, of which those of 32FC1 are inverse depth. Raises ImageError when it cannot be decoded.
     """
-    encoding, _, how = (part.strip() for part in message.format.partition(";"))
+    encoding, _, compression = (part.strip() for part in message.format.partition(";"))
+    data = memoryview(message.data)
+    if bytes(data[: len(_PNG_SIGNATURE)]) == _PNG_SIGNATURE:
+        raise ImageError(
+            f"a compressed depth image with the format {quoted(message.format)} is dropped: it is a plain PNG without "
+            "the header of compressedDepth; publish it with image_transport's compressedDepth"
+        )
     if (
-        encoding not in DEPTH_ITEMS
-        or how not in _DEPTH_COMPRESSIONS
-        or len(message.data) < _DEPTH_HEADER_BYTES
+        encoding not in DEPTH
+        or compression not in _DEPTH_COMPRESSIONS
+        or len(data) < _DEPTH_HEADER_BYTES
     ):
         raise ImageError(
-            f"a compressed depth image of {len(message.data)} bytes with the format {message.format!r} is dropped; "
+            f"a compressed depth image of {len(data)} bytes with the format {quoted(message.format)} is dropped; "
             "publish 16UC1 or 32FC1 with image_transport's compressedDepth, png or rvl"
         )
-    data = memoryview(message.data)
-    if how.endswith("rvl"):
-        values = _from_rvl(data[_DEPTH_HEADER_BYTES:], max_side)
+    if compression.endswith("rvl"):
+        values: NDArray[Any] = decode_rvl(data[_DEPTH_HEADER_BYTES:], limits)
     else:
-        values = _decoded(message, data[_DEPTH_HEADER_BYTES:], cv2.IMREAD_UNCHANGED, max_side)
+        values = _decoded(message, data[_DEPTH_HEADER_BYTES:], cv2.IMREAD_UNCHANGED, limits)
         if values.ndim != 2 or values.dtype != np.uint16:
             raise ImageError(
                 f"a compressed depth image is dropped: its PNG has {values.shape} items of {values.dtype}, not 16 "
                 "bits and one channel"
             )
-    if DEPTH_ITEMS[encoding] == "u2":
+    if DEPTH[encoding] == "u2":
         return values
     scale, offset = np.frombuffer(data, "<f4", 2, offset=4)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -62,61 +128,35 @@ def depth_from_compressed(message: Any, max_side: int = MAX_SIDE_PX) -> NDArray[
     return np.where(values > 0, metres, np.float32(np.nan))
 
 
-def _decoded(message: Any, data: memoryview, flags: int, max_side: int) -> NDArray[Any]:
-    """What OpenCV makes of a JPEG or PNG. Its header is read first: a few bytes can claim to be gigabytes."""
+def _decoded(message: Any, data: memoryview, flags: int, limits: ImageLimits) -> NDArray[Any]:
+    """Decode a JPEG or PNG by OpenCV, after a look at its header: a few bytes can claim to be gigabytes."""
     try:
         with PIL.Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as header:
             width, height = header.size
-            check_sides(width, height, max_side)
+        limits.check(width, height)
+        _check_complete(data, width, height)
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except (OSError, ValueError, SyntaxError, cv2.error, *_TOO_LARGE):
+    except _TOO_LARGE as error:  # Pillow's own limit, above all that we read
+        raise ImageError(
+            f"a compressed image of {len(data)} bytes is dropped: it claims many more than the {limits.pixels} pixels "
+            "that are read (max_image_pixels)"
+        ) from error
+    except (OSError, ValueError, SyntaxError, cv2.error):
         pixels = None
     if pixels is None:
         raise ImageError(
-            f"a compressed image of {len(data)} bytes ({message.format!r}) is dropped: it is neither JPEG nor "
-            "PNG, damaged, or far too large"
+            f"a compressed image of {len(data)} bytes ({quoted(message.format)}) is dropped: it is neither JPEG nor "
+            "PNG, or damaged"
         )
     return np.asarray(pixels)
 
 
-def _from_rvl(data: memoryview, max_side: int) -> NDArray[np.uint16]:
-    """(H, W) of RVL (Wilson 2017, "Fast lossless depth image compression"), as image_transport writes it.
-
-    A stream of whole numbers, each in nibbles of three bits and one that says whether another follows: how many zeros,
-    how many others, and for each of those the difference to the one before it.
-    """
-    damaged = ImageError(
-        f"a compressed depth image of {len(data)} bytes is dropped: its RVL is damaged"
-    )
-    if len(data) < 8:
-        raise damaged
-    width, height = (int(side) for side in np.frombuffer(data, "<u4", 2))
-    check_sides(width, height, max_side)
-    words = np.frombuffer(data, "<u4", (len(data) - 8) // 4, offset=8)
-    nibbles = (words[:, None] >> np.arange(28, -1, -4, dtype=np.uint32) & 15).ravel()
-    last = nibbles < 8
-    first = np.flatnonzero(np.concatenate([[True], last[:-1]])) if nibbles.size else nibbles
-    place = np.arange(nibbles.size) - np.repeat(first, np.diff(first, append=nibbles.size))
-    if place.size and place.max() > 9:  # more than 30 bits
-        raise damaged
-    numbers = (
-        np.add.reduceat((nibbles & 7).astype(np.int64) << 3 * place, first) if first.size else first
-    )
-    values = np.zeros(width * height, np.int64)
-    done = read = 0
-    runs = []
-    while done < values.size:
-        if read + 2 > numbers.size:
-            raise damaged
-        zeros, others = int(numbers[read]), int(numbers[read + 1])
-        start, done = done + zeros, done + zeros + others
-        if zeros + others == 0 or done > values.size or read + 2 + others > numbers.size:
-            raise damaged
-        runs.append((start, numbers[read + 2 : read + 2 + others]))
-        read += 2 + others
-    before = 0
-    for start, coded in runs:
-        found = before + np.cumsum((coded >> 1) ^ -(coded & 1))
-        values[start : start + len(coded)] = found
-        before = int(found[-1]) if len(found) else before
-    return (values & 0xFFFF).astype(np.uint16).reshape(height, width)
+def _check_complete(data: memoryview, width: int, height: int) -> None:
+    """Raise ImageError for an image that ends too early; OpenCV would fill it with grey."""
+    cut_off = width * height > _MOST_PIXELS_PER_BYTE * len(data)
+    if bytes(data[:2]) == _JPEG_START:
+        cut_off |= _JPEG_END not in bytes(data[-_LONGEST_TRAILER:])
+    if cut_off:
+        raise ImageError(
+            f"a compressed image of {width}x{height} pixels is dropped: it is cut off after {len(data)} bytes"
+        )

@@ -1,6 +1,6 @@
-"""Images as messages carry them → images and depth.
+"""Image messages → colour and depth images.
 
-A message is anything with the fields of its ROS type, whoever made it: rclpy, or rosbags out of a recording.
+A message is anything with the fields of its ROS type: one of rclpy, or one that rosbags read from a bag.
 """
 
 from __future__ import annotations
@@ -13,22 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.errors import ImageError
-from zs_seg_ros.types import MAX_SIDE_PX, RgbImage
-
-# encoding -> item type and the channels that are red, green and blue, read where they lie in the message
-_PLAIN = {
-    "rgb8": ("u1", 3, slice(None)),
-    "bgr8": ("u1", 3, slice(None, None, -1)),
-    "rgba8": ("u1", 4, slice(0, 3)),
-    "bgra8": ("u1", 4, slice(2, None, -1)),
-    "mono8": ("u1", 1, None),
-    "mono16": ("u2", 1, None),
-}
-DEPTH_ITEMS = {"16UC1": "u2", "mono16": "u2", "32FC1": "f4"}
+from zs_seg_ros.images.encodings import CONVERTED, DEPTH, PLAIN, RawImage
+from zs_seg_ros.images.image_limits import DEFAULT_IMAGE_LIMITS, ImageLimits
+from zs_seg_ros.shown import quoted, shown
+from zs_seg_ros.types import RgbImage
 
 
 def stamp_ns(stamp: Any) -> int:
-    """Nanoseconds since the epoch. Raises ImageError when there is no such time."""
+    """Return nanoseconds since the epoch. Raises ImageError when there is no such time."""
     if stamp.nanosec >= 1_000_000_000:
         raise ImageError(
             f"an image with a stamp of {stamp.nanosec} nanoseconds past the second is dropped; there are at "
@@ -37,57 +29,61 @@ def stamp_ns(stamp: Any) -> int:
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
-def image_from_message(message: Any, max_side: int = MAX_SIDE_PX) -> RgbImage:
-    """(H, W, 3) RGB of an Image. A view on its bytes for rgb8, bgr8, rgba8, bgra8, mono8 and mono16.
+def image_from_message(message: Any, limits: ImageLimits = DEFAULT_IMAGE_LIMITS) -> RgbImage:
+    """Return the (H, W, 3) RGB image of an Image message; for the encodings in `PLAIN` a view on its bytes.
 
-    Raises ImageError when size, step, data and encoding do not fit together, nobody can convert the encoding, or a side
-    is longer than `max_side` pixels.
+    Raises ImageError when size, step, data and encoding do not fit together, the encoding cannot be converted, or the
+    image is larger than `limits`.
     """
-    _check_size(message, max_side)
-    if message.encoding not in _PLAIN:
-        return _converted(message)
-    item, channels, order = _PLAIN[message.encoding]
-    pixels: RgbImage = _view(message, item, channels)
-    if order is None:
-        return cast(RgbImage, np.broadcast_to(pixels, (message.height, message.width, 3)))
-    return pixels[..., order]
+    _check_size(message, limits)
+    encoding = message.encoding
+    if encoding in PLAIN:
+        return _plain(message)
+    if encoding in CONVERTED:
+        return CONVERTED[encoding](_raw(message))
+    if encoding in DEPTH:
+        raise ImageError(
+            f"an image with the encoding {encoding} is dropped: it is a depth image on a colour topic; name the colour "
+            "topic, or publish mono16 for a grey image of 16 bits"
+        )
+    return _converted_by_cv_bridge(message)
 
 
-def depth_from_image(message: Any, max_side: int = MAX_SIDE_PX) -> NDArray[Any]:
-    """(H, W) of an Image: a view on its bytes, uint16 (16UC1, mono16: millimetres) or float32 (32FC1: metres).
+def depth_from_image(message: Any, limits: ImageLimits = DEFAULT_IMAGE_LIMITS) -> NDArray[Any]:
+    """Return (H, W) of an Image message: a view on its bytes, uint16 (16UC1, mono16) or float32 (32FC1).
 
     Raises ImageError as `image_from_message` does, and for another encoding.
     """
-    _check_size(message, max_side)
-    if message.encoding not in DEPTH_ITEMS:
+    _check_size(message, limits)
+    if message.encoding not in DEPTH:
         raise ImageError(
-            f"a depth image with the encoding {message.encoding!r} is dropped; publish 16UC1 (millimetres) or "
+            f"a depth image with the encoding {quoted(message.encoding)} is dropped; publish 16UC1 (millimetres) or "
             "32FC1 (metres)"
         )
-    return _view(message, DEPTH_ITEMS[message.encoding], 1)[..., 0]
+    return _view(message, DEPTH[message.encoding], 1)[..., 0]
 
 
-def check_sides(width: int, height: int, max_side: int) -> None:
-    """Raise ImageError unless both are 1 to `max_side` pixels."""
-    if not (0 < height <= max_side and 0 < width <= max_side):
-        raise ImageError(
-            f"an image of {width}x{height} pixels is dropped; sides must be 1 to {max_side}"
-        )
-
-
-def _check_size(message: Any, max_side: int) -> None:
+def _check_size(message: Any, limits: ImageLimits) -> None:
     """Raise ImageError when size and data do not fit together."""
-    height, width, encoding = message.height, message.width, message.encoding
-    check_sides(width, height, max_side)
+    height, width = message.height, message.width
+    limits.check(width, height)
     if len(message.data) < message.step * height:
         raise ImageError(
-            f"an image of {width}x{height} {encoding} is dropped: {len(message.data)} bytes are fewer than "
-            f"its {height} rows of {message.step}; the publisher cuts it off"
+            f"an image of {width}x{height} {shown(message.encoding)} is dropped: {len(message.data)} bytes are fewer "
+            f"than its {height} rows of {message.step}; the publisher cuts it off"
         )
+
+
+def _plain(message: Any) -> RgbImage:
+    encoding = PLAIN[message.encoding]
+    pixels: RgbImage = _view(message, encoding.item, encoding.channels)
+    if encoding.rgb is None:
+        return cast(RgbImage, np.broadcast_to(pixels, (message.height, message.width, 3)))
+    return pixels[..., encoding.rgb]
 
 
 def _view(message: Any, item: str, channels: int) -> NDArray[Any]:
-    """(H, W, channels): a view on the message's bytes. Raises ImageError when step and width do not fit."""
+    """View the message's bytes as (H, W, channels). Raises ImageError when step and width do not fit."""
     item_type = np.dtype((">" if message.is_bigendian else "<") + item)
     pixel = item_type.itemsize * channels
     if message.step < pixel * message.width:
@@ -103,35 +99,42 @@ def _view(message: Any, item: str, channels: int) -> NDArray[Any]:
     )
 
 
-def _converted(message: Any) -> RgbImage:
-    """All other encodings, by cv_bridge."""
+def _raw(message: Any) -> RawImage:
+    return RawImage(
+        message.height,
+        message.width,
+        message.encoding,
+        bool(message.is_bigendian),
+        message.step,
+        np.frombuffer(message.data, np.uint8),
+    )
+
+
+def _converted_by_cv_bridge(message: Any) -> RgbImage:
+    """Convert any other encoding by cv_bridge, where it is installed and knows it."""
     try:
         bridge = _bridge()
         image = bridge.imgmsg_to_cv2(_without_padding(message, bridge), "rgb8")
-    except ImportError as error:
+    except (
+        Exception
+    ) as error:  # ImportError, or CvBridgeError, KeyError, cv2.error and TypeError of cv_bridge
         raise ImageError(
-            f"an image with the encoding {message.encoding!r} is dropped: cv_bridge, which converts it, cannot be "
-            f"imported ({error}); install it with your ROS 2, or with `pip install cv-bridge`"
-        ) from error
-    except Exception as error:  # cv_bridge raises CvBridgeError, KeyError, cv2.error and TypeError
-        known = ", ".join(_PLAIN)
-        raise ImageError(
-            f"an image with the encoding {message.encoding!r} is dropped: cv_bridge cannot turn it into rgb8 "
-            f"({type(error).__name__}: {error}); publish one of {known}"
+            f"an image with the encoding {quoted(message.encoding)} is dropped: it cannot be converted to RGB; publish "
+            f"one of {', '.join((*PLAIN, *CONVERTED))}"
         ) from error
     return np.asarray(image, dtype=np.uint8)
 
 
 @cache
 def _bridge() -> Any:
-    """Not imported before an encoding needs it: the core does without."""
+    """Import cv_bridge, which is not needed before an encoding needs it: the core does without."""
     from cv_bridge import CvBridge
 
     return CvBridge()
 
 
 def _without_padding(message: Any, bridge: Any) -> Any:
-    """PyPI's cv_bridge takes no notice of step."""
+    """Return the message with rows that follow each other, since PyPI's cv_bridge ignores step."""
     item, channels = bridge.encoding_to_dtype_with_channels(message.encoding)
     row = np.dtype(item).itemsize * channels * message.width
     if message.step <= row:

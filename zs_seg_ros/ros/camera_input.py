@@ -10,7 +10,8 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from zs_seg_ros.errors import ImageError
 from zs_seg_ros.images.camera_topics import image_topic
-from zs_seg_ros.images.compressed_images import image_from_compressed
+from zs_seg_ros.images.compressed_images import CompressedImageReader
+from zs_seg_ros.images.image_limits import DEFAULT_IMAGE_LIMITS, ImageLimits
 from zs_seg_ros.images.message_images import image_from_message, stamp_ns
 from zs_seg_ros.perception.frame_slots import FrameSlots
 from zs_seg_ros.perception.live_model import LiveModel
@@ -20,14 +21,13 @@ from zs_seg_ros.ros.diagnostics import CameraHealth, Problem
 from zs_seg_ros.ros.log_throttle import THROTTLED
 from zs_seg_ros.ros.matching_subscription import MatchingSubscription
 from zs_seg_ros.ros.parameters import CameraParameters
-from zs_seg_ros.types import MAX_SIDE_PX, Frame
+from zs_seg_ros.types import Frame
 
 
 class CameraInput:
     """Owns the subscriptions of one camera, from activate to deactivate.
 
-    health counts what is received and refused, since the last `subscribe`. max_image_side: pixels; an image with a
-    longer side is refused. It may change at any time.
+    health counts what is received and refused, since the last `subscribe`.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class CameraInput:
         outputs: CameraOutputs,
     ) -> None:
         self.health = CameraHealth()
-        self.max_image_side = MAX_SIDE_PX
+        self._limits = DEFAULT_IMAGE_LIMITS
         self._node = node
         self._name = camera.name
         self._model = model
@@ -46,7 +46,7 @@ class CameraInput:
         self._slots = FrameSlots(())
         group = MutuallyExclusiveCallbackGroup()
         compressed = camera.transport == "compressed"
-        self._image_from = image_from_compressed if compressed else image_from_message
+        self._image_from = CompressedImageReader() if compressed else image_from_message
         self._images = MatchingSubscription(
             node,
             image_topic(camera.name, camera.transport),
@@ -67,7 +67,7 @@ class CameraInput:
         self.health = CameraHealth()
         self._slots = slots
         if self.depth is not None:
-            self.depth.subscribe(slots, self.max_image_side)
+            self.depth.subscribe(slots)
         self._images.subscribe(self._on_image)
 
     def unsubscribe(self) -> None:
@@ -76,11 +76,11 @@ class CameraInput:
         if self.depth is not None:
             self.depth.unsubscribe()
 
-    def set_max_image_side(self, pixels: int) -> None:
-        """Refuse images with a longer side from the next one on, depth images too."""
-        self.max_image_side = pixels
+    def set_limits(self, limits: ImageLimits) -> None:
+        """Refuse images that are larger from the next one on, depth images too."""
+        self._limits = limits
         if self.depth is not None:
-            self.depth.max_image_side = pixels
+            self.depth.limits = limits
 
     def match_publishers(self) -> None:
         """Subscribe anew where publishers have appeared that offer another reliability. Called once a second."""
@@ -99,7 +99,7 @@ class CameraInput:
         try:
             frame = Frame(
                 camera=self._name,
-                image=self._image_from(message, self.max_image_side),
+                image=self._image_from(message, self._limits),
                 stamp_ns=stamp_ns(message.header.stamp),
                 frame_id=message.header.frame_id,
                 received_ns=time.monotonic_ns(),

@@ -12,8 +12,9 @@ from std_msgs.msg import Header
 
 import zs_seg_ros.msg as messages
 from zs_seg_ros.errors import ImageError, VocabularyError
+from zs_seg_ros.images.image_limits import DEFAULT_IMAGE_LIMITS, ImageLimits
 from zs_seg_ros.images.message_images import image_from_message
-from zs_seg_ros.types import MAX_SIDE_PX, Frame
+from zs_seg_ros.types import Frame
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 
@@ -52,7 +53,7 @@ def image_message(pixels: NDArray[Any], encoding: str, header: Header) -> Image:
 
 
 def classes_from_messages(
-    targets: list[messages.TargetClass], max_side: int = MAX_SIDE_PX
+    targets: list[messages.TargetClass], limits: ImageLimits = DEFAULT_IMAGE_LIMITS
 ) -> tuple[TargetClass, ...]:
     """Convert target classes. Raises VocabularyError when an exemplar cannot be used."""
     return tuple(
@@ -60,20 +61,20 @@ def classes_from_messages(
             target.name,
             tuple(target.prompts),
             float(target.threshold),
-            tuple(_exemplar(e, target.name, max_side) for e in target.exemplars),
+            tuple(_exemplar(e, target.name, limits) for e in target.exemplars),
         )
         for target in targets
     )
 
 
-def _exemplar(message: messages.Exemplar, name: str, max_side: int) -> Exemplar:
+def _exemplar(message: messages.Exemplar, name: str, limits: ImageLimits) -> Exemplar:
     try:
-        pixels = image_from_message(message.image, max_side)
+        pixels = image_from_message(message.image, limits)
         shift = 8 * (pixels.dtype.itemsize - 1)
         image: NDArray[np.uint8] = (pixels >> shift).astype(np.uint8)
         if not len(message.mask.data):
             return Exemplar(image)
-        mask = image_from_message(message.mask, max_side)[..., 0] != 0
+        mask = image_from_message(message.mask, limits)[..., 0] != 0
         return Exemplar(image, mask)
     except (ImageError, VocabularyError) as error:
         raise VocabularyError(f"an exemplar of {name!r} cannot be used: {error}") from error

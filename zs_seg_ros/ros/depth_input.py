@@ -13,12 +13,13 @@ from zs_seg_ros.images.camera_info import intrinsics_from_info
 from zs_seg_ros.images.camera_topics import depth_topic, info_topic
 from zs_seg_ros.images.compressed_images import depth_from_compressed
 from zs_seg_ros.images.depth_pairing import TOLERANCE_NS, DepthPairing
+from zs_seg_ros.images.image_limits import DEFAULT_IMAGE_LIMITS
 from zs_seg_ros.images.message_images import depth_from_image, stamp_ns
 from zs_seg_ros.perception.frame_slots import FrameSlots
 from zs_seg_ros.ros.diagnostics import WARN, LastProblem, Problem
 from zs_seg_ros.ros.matching_subscription import MatchingSubscription
 from zs_seg_ros.ros.parameters import CameraParameters
-from zs_seg_ros.types import MAX_SIDE_PX, DepthImage, Frame, Intrinsics
+from zs_seg_ros.types import DepthImage, Frame, Intrinsics
 
 _LONGEST_WAIT_NS = 500_000_000
 
@@ -26,7 +27,7 @@ _LONGEST_WAIT_NS = 500_000_000
 class DepthInput:
     """Subscribes to depth images and camera_info, and puts frames into their slot together with their depth.
 
-    max_image_side: pixels; a depth image with a longer side is refused. It may change at any time.
+    limits: larger depth images are refused; they may change at any time.
     """
 
     def __init__(self, node: LifecycleNode, camera: CameraParameters, callback_group: Any) -> None:
@@ -49,11 +50,11 @@ class DepthInput:
         self._info = subscription(info_topic(camera.name), CameraInfo)
         self._pairing = DepthPairing(TOLERANCE_NS)
         self._slots = FrameSlots(())
-        self.max_image_side = MAX_SIDE_PX
+        self.limits = DEFAULT_IMAGE_LIMITS
 
-    def subscribe(self, slots: FrameSlots, max_image_side: int) -> None:
+    def subscribe(self, slots: FrameSlots) -> None:
         """Begin to receive; frames given to `put_paired` go into `slots`."""
-        self._slots, self.max_image_side = slots, max_image_side
+        self._slots = slots
         self._pairing = DepthPairing(TOLERANCE_NS)
         self._unpaired_before = 0
         self._intrinsics: Intrinsics | None = None
@@ -92,7 +93,7 @@ class DepthInput:
         if self._intrinsics is None:
             return
         try:
-            values = self._depth_from(message, self.max_image_side)
+            values = self._depth_from(message, self.limits)
             depth = DepthImage(values, self._intrinsics, stamp_ns(message.header.stamp))
         except ImageError as error:
             self.bad_depth.note(str(error))

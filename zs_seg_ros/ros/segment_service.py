@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zs_seg_ros.images.image_limits import ImageLimits
 from zs_seg_ros.images.message_images import image_from_message
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.perception.masks import extract_objects
@@ -23,9 +24,9 @@ def answer(
     Raises ImageError, VocabularyError or ModelError for a request that cannot be answered, or whatever the model
     raises.
     """
-    settings = parameters.settings
-    image = image_from_message(request.image, parameters.max_image_side)
-    classes = classes_from_messages(request.classes, parameters.max_image_side)
+    settings, limits = parameters.settings, ImageLimits(parameters.max_image_side)
+    image = image_from_message(request.image, limits)
+    classes = classes_from_messages(request.classes, limits)
     segmentation, vocabulary = model.segment_once(
         image, classes, settings.default_threshold, parameters.limits
     )

@@ -13,6 +13,7 @@ from std_msgs.msg import Header
 import zs_seg_ros.msg as messages
 import zs_seg_ros.srv as services
 from zs_seg_ros.errors import ZeroShotSegmentationError
+from zs_seg_ros.images.image_limits import ImageLimits
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD
 from zs_seg_ros.ros.camera import Camera
@@ -53,7 +54,7 @@ class VocabularyServices:
     ) -> services.SetVocabulary.Response:
         try:
             parameters = read_parameters(self._node)
-            classes = classes_from_messages(request.classes, parameters.max_image_side)
+            classes = classes_from_messages(request.classes, ImageLimits(parameters.max_image_side))
             warnings = self._model.change_vocabulary(classes, parameters.limits)
             self.publish_vocabulary()
             not_saved = self._saved.save(self._model.vocabulary, parameters.vocabulary_file)

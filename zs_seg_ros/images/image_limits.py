@@ -1,0 +1,37 @@
+"""How large an image may be, looked at before any memory is taken for its pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zs_seg_ros.errors import ImageError
+from zs_seg_ros.types import MAX_SIDE_PX
+
+MAX_PIXELS = 4096 * 3072
+"""Twelve megapixels, more than cameras of robots send. A compressed image of a few hundred bytes can claim 268."""
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """The most pixels along a side and in the whole image: parameters max_image_side and max_image_pixels."""
+
+    side: int = MAX_SIDE_PX
+    pixels: int = MAX_PIXELS
+
+    def check(self, width: int, height: int) -> None:
+        """Raise ImageError unless an image of this size is read."""
+        if not (height > 0 and width > 0):
+            raise ImageError(f"an image of {width}x{height} pixels is dropped: it has none")
+        if max(width, height) > self.side:
+            raise ImageError(
+                f"an image of {width}x{height} pixels is dropped: its sides may be at most {self.side} "
+                "(max_image_side)"
+            )
+        if width * height > self.pixels:
+            raise ImageError(
+                f"an image of {width}x{height} pixels is dropped: at most {self.pixels} pixels are read "
+                "(max_image_pixels)"
+            )
+
+
+DEFAULT_IMAGE_LIMITS = ImageLimits()

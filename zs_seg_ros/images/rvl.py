@@ -1,0 +1,73 @@
+"""RVL, the compression of depth that image_transport writes.
+
+Source: A. Wilson, "Fast Lossless Depth Image Compression", ISS 2017.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zs_seg_ros.errors import ImageError
+from zs_seg_ros.images.image_limits import ImageLimits
+
+_HEADER_BYTES = 8
+_MOST_NIBBLES = 10  # 30 bits
+
+
+def decode_rvl(data: memoryview, limits: ImageLimits) -> NDArray[np.uint16]:
+    """Return (H, W) of a stream that begins with its width and height.
+
+    A stream of whole numbers, each in nibbles of three bits and one that says whether another follows: how many zeros,
+    how many other values, and for each of those the difference to the one before it. Raises ImageError when it is
+    damaged or larger than `limits`.
+    """
+    if len(data) < _HEADER_BYTES:
+        raise _damaged(data)
+    width, height = (int(side) for side in np.frombuffer(data, "<u4", 2))
+    limits.check(width, height)
+    values = np.zeros(width * height, np.uint16)
+    before = 0
+    for start, coded in _runs(data, values.size):
+        run = before + np.cumsum((coded >> 1) ^ -(coded & 1))
+        values[start : start + len(coded)] = run & 0xFFFF
+        before = int(run[-1]) if len(run) else before
+    return values.reshape(height, width)
+
+
+def _runs(data: memoryview, size: int) -> list[tuple[int, NDArray[np.int64]]]:
+    """List where each run of values begins, and its coded differences."""
+    numbers = _numbers(data)
+    done = read = 0
+    runs = []
+    while done < size:
+        if read + 2 > numbers.size:
+            raise _damaged(data)
+        zeros, others = int(numbers[read]), int(numbers[read + 1])
+        start, done = done + zeros, done + zeros + others
+        if zeros + others == 0 or done > size or read + 2 + others > numbers.size:
+            raise _damaged(data)
+        runs.append((start, numbers[read + 2 : read + 2 + others]))
+        read += 2 + others
+    return runs
+
+
+def _numbers(data: memoryview) -> NDArray[np.int64]:
+    """Join the nibbles of each number of the stream."""
+    words = np.frombuffer(data, "<u4", (len(data) - _HEADER_BYTES) // 4, offset=_HEADER_BYTES)
+    nibbles = (words[:, None] >> np.arange(28, -1, -4, dtype=np.uint32) & 15).ravel()
+    if not nibbles.size:
+        return np.zeros(0, np.int64)
+    last = nibbles < 8
+    first = np.flatnonzero(np.concatenate([[True], last[:-1]]))
+    place = np.arange(nibbles.size) - np.repeat(first, np.diff(first, append=nibbles.size))
+    if place.max() >= _MOST_NIBBLES:
+        raise _damaged(data)
+    joined: NDArray[np.int64] = np.add.reduceat((nibbles & 7).astype(np.int64) << 3 * place, first)
+    return joined
+
+
+def _damaged(data: memoryview) -> ImageError:
+    return ImageError(
+        f"a compressed depth image of {len(data)} bytes is dropped: its RVL is damaged"
+    )
