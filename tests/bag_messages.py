@@ -1,4 +1,4 @@
-"""Messages as recordings hold them, and recordings of them, for tests."""
+"""Builds messages without ROS, and writes bags of them, for tests."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def image_message(
 
 
 def compressed(pixels: NDArray[np.uint8], time_ns: int, suffix: str) -> Any:
-    """suffix: of a file of that kind, such as .png."""
+    """Return a CompressedImage. suffix: .png or .jpg."""
     data = cv2.imencode(suffix, pixels[..., ::-1])[1].reshape(-1)
     return _compressed(data, time_ns, suffix.strip("."))
 
 
 def compressed_depth(depth_mm: NDArray[np.uint16], time_ns: int, transport: str) -> Any:
-    """transport: what follows the encoding in the message's format."""
-    no_numbers = np.zeros(12, np.uint8)  # they matter for 32FC1
-    data = np.concatenate([no_numbers, cv2.imencode(".png", depth_mm)[1].reshape(-1)])
+    """Return a CompressedImage of depth. transport: the second part of its format, after the encoding."""
+    header_bytes = np.zeros(12, np.uint8)  # compressedDepth's header, unused for 16UC1
+    data = np.concatenate([header_bytes, cv2.imencode(".png", depth_mm)[1].reshape(-1)])
     return _compressed(data, time_ns, f"16UC1; {transport}")
 
 
@@ -87,7 +87,7 @@ def camera_info(time_ns: int) -> Any:
 
 @dataclass
 class BagWriter:
-    """A recording in the making."""
+    """Writes a new bag; use it with `with`."""
 
     folder: Path
     storage: StoragePlugin = StoragePlugin.MCAP

@@ -1,4 +1,4 @@
-"""Small recordings, written for tests: stripes in colours that the model fake knows, and depth."""
+"""Small bags for tests: squares in colours that the model fake detects, and depth."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ from zs_seg_ros.segmenters.fake import PALETTE
 
 @dataclass(frozen=True)
 class Camera:
-    """What to record of a camera. depth_late_ns: how much later depth is recorded than its image.
+    """The messages to record of a camera.
 
-    depth_images: no images but compressed depth images, in the place of images.
+    depth_late_ns: how much later depth is recorded than its image. without_depth: numbers of images without depth.
+    depth_images: compressed depth images on the topic of the images.
     """
 
     name: str = "camera"
@@ -43,11 +44,11 @@ class Camera:
 
 
 def image(number: int) -> NDArray[np.uint8]:
-    """(H, W, 3): grey, with a red and a blue square that wander; the red one is not quite of its palette colour."""
-    drawn = np.full((HEIGHT, WIDTH, 3), PALETTE["grey"], np.uint8)
-    drawn[8:24, 4 + number % 20 : 20 + number % 20] = np.array(PALETTE["red"]) - 25
-    drawn[28:42, 46 - number % 20 : 60 - number % 20] = PALETTE["blue"]
-    return drawn
+    """Draw (H, W, 3): grey, with a red and a blue square that move; the red one is a little off the palette colour."""
+    pixels = np.full((HEIGHT, WIDTH, 3), PALETTE["grey"], np.uint8)
+    pixels[8:24, 4 + number % 20 : 20 + number % 20] = np.array(PALETTE["red"]) - 25
+    pixels[28:42, 46 - number % 20 : 60 - number % 20] = PALETTE["blue"]
+    return pixels
 
 
 def write_bag(
@@ -57,7 +58,7 @@ def write_bag(
     storage: StoragePlugin = StoragePlugin.MCAP,
     extra_topic: str = "",
 ) -> Path:
-    """Messages of all cameras, in the order of their times."""
+    """Write a bag with the messages of all cameras, in the order of their times."""
     messages = []
     for camera in cameras or (Camera(),):
         for number in range(frames):
@@ -75,26 +76,27 @@ def write_bag(
 
 
 def _messages(camera: Camera, number: int, time_ns: int) -> list[tuple[int, str, Any]]:
-    """How late, topic, message."""
+    """Return the messages of one frame, as (recording delay in ns, topic, message)."""
     name, stamp_ns = camera.name, time_ns + camera.stamp_late_ns
     if camera.depth_images:
         depth = np.full((HEIGHT, WIDTH), 1000, np.uint16)
         encoded = compressed_depth(depth, stamp_ns, "png compressed ")
         return [(0, f"/{name}/image_raw/compressed", encoded)]
     if camera.compressed:
-        found = [(0, f"/{name}/image_raw/compressed", compressed(image(number), stamp_ns, ".png"))]
+        image_of_frame = compressed(image(number), stamp_ns, ".png")
+        messages = [(0, f"/{name}/image_raw/compressed", image_of_frame)]
     else:
-        found = [(0, f"/{name}/image_raw", image_message(image(number), stamp_ns))]
+        messages = [(0, f"/{name}/image_raw", image_message(image(number), stamp_ns))]
     if camera.depth:
-        found.append((camera.depth_late_ns, f"/{name}/camera_info", camera_info(stamp_ns)))
+        messages.append((camera.depth_late_ns, f"/{name}/camera_info", camera_info(stamp_ns)))
     if camera.depth and number not in camera.without_depth:
         depth = np.full((HEIGHT, WIDTH), 1000 + 10 * number, np.uint16)
         late = camera.depth_late_ns
         if camera.compressed_depth:
             topic = f"/{name}/depth/image_raw/compressedDepth"
-            found.append((late, topic, compressed_depth(depth, stamp_ns, "compressedDepth png")))
+            messages.append((late, topic, compressed_depth(depth, stamp_ns, "compressedDepth png")))
         else:
-            found.append(
+            messages.append(
                 (late, f"/{name}/depth/image_raw", image_message(depth, stamp_ns, "16UC1"))
             )
-    return found
+    return messages

@@ -1,4 +1,4 @@
-"""The shipped recording, and reading recordings."""
+"""Reading bags, and the content of the shipped bag."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def ground_truth() -> Any:
 
 @pytest.fixture(scope="module")
 def instances(bag: Bag) -> NDArray[np.uint8]:
-    """(frames, H, W)"""
+    """Shape (frames, H, W)."""
     return _pixels(bag, "/camera/ground_truth/instance")
 
 
 @pytest.fixture(scope="module")
 def labels(bag: Bag) -> NDArray[np.uint8]:
-    """(frames, H, W)"""
+    """Shape (frames, H, W)."""
     return _pixels(bag, "/camera/ground_truth/label")
 
 
@@ -62,17 +62,15 @@ def _pixels(bag: Bag, topic: str) -> NDArray[np.uint8]:
     return np.stack([m.content.data.reshape(240, 320) for m in bag.messages([topic])])
 
 
-# --- what the shipped recording is ---
+# --- the shipped bag ---
 
 
-def test_it_lasts_at_least_20_seconds_and_is_no_larger_than_20_megabytes(
-    bag: Bag,
-) -> None:
+def test_it_lasts_at_least_20_seconds_and_is_no_larger_than_20_megabytes(bag: Bag) -> None:
     assert bag.duration_ns >= 20e9
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) <= 20e6
 
 
-def test_it_has_all_topics_and_only_those_of_the_start_are_latched(bag: Bag) -> None:
+def test_the_shipped_bag_has_all_topics_and_latches_only_the_static_ones(bag: Bag) -> None:
     assert set(bag.topics) == MOVING | LATCHED
     assert {name for name, topic in bag.topics.items() if topic.latched} == LATCHED
     types = {name: topic.message_type for name, topic in bag.topics.items()}
@@ -82,7 +80,7 @@ def test_it_has_all_topics_and_only_those_of_the_start_are_latched(bag: Bag) -> 
 
 
 @pytest.mark.parametrize("topic", sorted(MOVING))
-def test_every_moving_topic_ticks_at_exactly_10_hz(bag: Bag, topic: str) -> None:
+def test_every_moving_topic_has_exactly_10_hz(bag: Bag, topic: str) -> None:
     times = np.array([message.time_ns for message in bag.messages([topic])])
     assert len(times) >= 200
     assert set(np.diff(times)) == {10**8}
@@ -107,7 +105,7 @@ def test_images_have_320_by_240_pixels_without_padding(bag: Bag, topic: str) -> 
         assert image.is_bigendian == 0
 
 
-def test_each_thing_carries_the_label_that_the_ground_truth_file_tells(
+def test_each_instance_has_the_label_of_the_ground_truth_file(
     labels: NDArray[np.uint8], instances: NDArray[np.uint8], ground_truth: Any
 ) -> None:
     label_of_instance = np.zeros(256, np.uint8)
@@ -125,19 +123,17 @@ def test_instance_numbers_are_never_shared_between_scenes(
     assert len(numbers) == len(set(numbers))
     assert scenes[-1]["last_frame"] == len(instances) - 1
     for scene in scenes:
-        seen = set(np.unique(instances[scene["first_frame"] : scene["last_frame"] + 1])) - {0}
-        assert seen == {thing["instance"] for thing in scene["things"]}
+        visible = set(np.unique(instances[scene["first_frame"] : scene["last_frame"] + 1])) - {0}
+        assert visible == {thing["instance"] for thing in scene["things"]}
 
 
-def test_label_info_names_what_the_ground_truth_file_names(bag: Bag) -> None:
+def test_label_info_has_the_names_of_the_ground_truth_file(bag: Bag) -> None:
     (message,) = bag.messages(["/camera/ground_truth/label_info"])
     named = {entry.class_id: entry.class_name for entry in message.content.class_map}
     assert named == {label.id: label.name for label in ground_truth_labels(FOLDER)}
 
 
-def test_it_shows_every_pair_that_training_never_saw(
-    labels: NDArray[np.uint8],
-) -> None:
+def test_every_pair_that_is_held_out_from_training_is_visible(labels: NDArray[np.uint8]) -> None:
     names = runpy.run_path(str(ROOT / "training" / "names.py"))
     held_out = {f"{colour} {kind}" for colour, kind in names["HELD_OUT_PAIRS"]}
     marked = {label.name: label.id for label in ground_truth_labels(FOLDER) if label.held_out}
@@ -148,40 +144,38 @@ def test_it_shows_every_pair_that_training_never_saw(
     assert np.isin(labels[labels > 0], list(marked.values())).mean() > 0.7
 
 
-def test_things_get_lost_from_sight_for_about_a_second_and_come_back(
+def test_objects_are_hidden_for_about_a_second_and_visible_again(
     instances: NDArray[np.uint8],
 ) -> None:
     gaps = []
     for number in set(np.unique(instances)) - {0}:
-        seen_in = np.flatnonzero((instances == number).any(axis=(1, 2)))
-        gaps += [gap - 1 for gap in np.diff(seen_in) if gap > 1]
+        visible_in = np.flatnonzero((instances == number).any(axis=(1, 2)))
+        gaps += [gap - 1 for gap in np.diff(visible_in) if gap > 1]
     assert sum(5 <= gap <= 15 for gap in gaps) >= 1
     assert sum(gap >= 10 for gap in gaps) >= 2
 
 
-def test_the_metadata_are_of_a_version_that_humble_reads() -> None:
+def test_the_metadata_have_a_version_that_humble_reads() -> None:
     text = (FOLDER / "metadata.yaml").read_text()
     assert "version: 8" in text
     assert "storage_identifier: mcap" in text
 
 
-def test_the_shipped_recording_is_found() -> None:
+def test_shipped_bag_returns_the_bag_of_the_package() -> None:
     assert (shipped_bag() / "tabletop.mcap").read_bytes() == (FOLDER / "tabletop.mcap").read_bytes()
 
 
 # --- reading ---
 
 
-def test_reading_twice_gives_the_same(bag: Bag) -> None:
+def test_reading_twice_gives_the_same_messages(bag: Bag) -> None:
     first = [(m.topic.name, m.time_ns, hash(m.serialised)) for m in bag.messages()]
     second = [(m.topic.name, m.time_ns, hash(m.serialised)) for m in bag.messages()]
     assert first == second
     assert len(first) == sum(topic.message_count for topic in bag.topics.values())
 
 
-def test_messages_come_in_the_order_of_time_and_only_of_the_chosen_topics(
-    bag: Bag,
-) -> None:
+def test_messages_are_ordered_by_time_and_only_of_the_chosen_topics(bag: Bag) -> None:
     chosen = ["/camera/image_raw", "/camera/camera_info"]
     messages = [(m.time_ns, m.topic.name) for m in bag.messages(chosen)]
     assert [time for time, _ in messages] == sorted(time for time, _ in messages)
@@ -217,7 +211,7 @@ def test_memory_does_not_grow_with_the_recording(bag: Bag) -> None:
     ],
     ids=["nothing", "depth", "best effort", "latched by three", "latched by twelve", "a mixture"],
 )
-def test_a_topic_has_the_quality_of_service_that_serves_what_all_its_publishers_served(
+def test_a_topic_has_a_qos_that_matches_the_subscribers_of_all_its_publishers(
     tmp_path: Path, offered: list[Any], latched: bool, reliable: bool, depth: int
 ) -> None:
     write_recording(tmp_path / "bag", [(1, "/topic", "text")], {"/topic": offered})
@@ -226,7 +220,7 @@ def test_a_topic_has_the_quality_of_service_that_serves_what_all_its_publishers_
     assert (topic.latched, topic.reliable, topic.depth) == (latched, reliable, depth)
 
 
-def test_a_missing_topic_is_named_with_the_topics_that_there_are(bag: Bag) -> None:
+def test_a_missing_topic_is_reported_with_the_topics_of_the_bag(bag: Bag) -> None:
     with pytest.raises(BagError, match=r"no topic /nope; it has .*/camera/image_raw"):
         bag.messages(["/camera/image_raw", "/nope"])
 
@@ -238,7 +232,7 @@ def test_a_folder_that_is_no_recording_is_refused(tmp_path: Path) -> None:
         ground_truth_labels(tmp_path)
 
 
-def test_a_cut_off_file_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     shutil.copy(FOLDER / "metadata.yaml", tmp_path)
     whole = (FOLDER / "tabletop.mcap").read_bytes()
     (tmp_path / "tabletop.mcap").write_bytes(whole[: len(whole) // 2])
@@ -246,7 +240,7 @@ def test_a_cut_off_file_is_refused(tmp_path: Path) -> None:
         Bag(tmp_path)
 
 
-def test_damage_inside_is_reported_while_reading(tmp_path: Path) -> None:
+def test_a_damaged_chunk_is_reported_while_reading(tmp_path: Path) -> None:
     shutil.copy(FOLDER / "metadata.yaml", tmp_path)
     damaged = bytearray((FOLDER / "tabletop.mcap").read_bytes())
     middle = len(damaged) // 2

@@ -1,4 +1,4 @@
-"""Playing a recording, without ROS: what is published, in which order, and what the clock tells."""
+"""Playback of a bag without ROS: published messages, their order, and the clock."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def bag(folder: Path) -> Iterator[Bag]:
 
 
 class Player:
-    """A playback in a thread of its own, and what it published: texts, and times in steps."""
+    """A playback in a thread of its own. texts, times_ns: the messages and clock times that it published."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class Player:
 
     def wait_for_end(self) -> None:
         self._thread.join(TIMEOUT_S)
-        assert not self._thread.is_alive(), "it does not end"
+        assert not self._thread.is_alive(), "playback does not end"
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
         end = time.monotonic() + TIMEOUT_S
@@ -138,7 +138,7 @@ def test_every_message_is_published_once_and_in_order(
         assert played(bag, replace(EVERYTHING, rate=10.0)).texts == in_order()
 
 
-def test_no_message_comes_before_its_time(bag: Bag) -> None:
+def test_no_message_is_published_before_its_time(bag: Bag) -> None:
     player = played(bag, replace(EVERYTHING, topics=("/count",), rate=2.0))
     for number, arrival in enumerate(player.arrivals):
         assert arrival - player.arrivals[0] > (number * STEP_NS / 2) / 1e9 - 0.05
@@ -149,13 +149,13 @@ def test_only_the_chosen_topics_are_published(bag: Bag) -> None:
     assert player.texts == [str(number) for number in range(COUNT)]
 
 
-def test_what_was_latched_before_the_start_comes_first(bag: Bag) -> None:
-    """The last two states, because the publisher had a depth of two."""
+def test_messages_latched_before_the_start_are_published_first(bag: Bag) -> None:
+    """The last two states are, because the publisher had a depth of two."""
     options = replace(EVERYTHING, start_offset_s=0.255, duration_s=0.03, rate=10.0)
     assert played(bag, options).texts == ["state 10", "state 20", "26", "27", "28"]
 
 
-def test_it_loops_from_the_start_offset(bag: Bag) -> None:
+def test_a_loop_starts_at_the_start_offset(bag: Bag) -> None:
     options = replace(EVERYTHING, topics=("/count",), start_offset_s=0.45, loop=True, rate=20.0)
     with Player(bag, options) as player:
         player.wait_for(lambda: len(player.texts) >= 12)
@@ -174,22 +174,22 @@ def test_the_clock_advances_with_the_messages_and_goes_back_on_loop(bag: Bag) ->
     assert len(set(times)) > 20
 
 
-def test_in_pause_the_clock_stands_still_and_is_told_all_the_same(bag: Bag) -> None:
+def test_while_paused_the_clock_stands_still_and_is_still_published(bag: Bag) -> None:
     with Player(bag, replace(EVERYTHING, clock_hz=200.0)) as player:
         player.wait_for(lambda: len(player.texts) >= 5)
         player.playback.pause()
         assert player.playback.paused
-        published, told = len(player.texts), len(player.times_ns)
-        player.wait_for(lambda: len(player.times_ns) >= told + 20)
-        assert len(set(player.times_ns[told:])) == 1
-        assert len(player.texts) == published
+        messages, times = len(player.texts), len(player.times_ns)
+        player.wait_for(lambda: len(player.times_ns) >= times + 20)
+        assert len(set(player.times_ns[times:])) == 1
+        assert len(player.texts) == messages
         player.playback.toggle_paused()
         player.wait_for_end()
     assert player.texts == in_order()
     assert player.late_s == []
 
 
-def test_steps_publish_one_message_each_and_only_in_pause(bag: Bag) -> None:
+def test_steps_publish_one_message_each_and_only_while_paused(bag: Bag) -> None:
     with Player(bag, replace(EVERYTHING, topics=("/count",), paused=True, clock_hz=10.0)) as player:
         assert player.playback.play_next() == 1
         assert player.playback.play_next() == 1
@@ -209,7 +209,7 @@ def test_steps_publish_one_message_each_and_only_in_pause(bag: Bag) -> None:
     assert player.texts == [str(number) for number in range(COUNT)]
 
 
-def test_seeking_goes_there_with_what_was_latched_by_then(bag: Bag) -> None:
+def test_seek_continues_there_and_publishes_the_messages_latched_by_then(bag: Bag) -> None:
     with Player(bag, replace(EVERYTHING, paused=True)) as player:
         assert player.playback.play_next(0) == len(in_order())
         player.texts.clear()
@@ -221,7 +221,7 @@ def test_seeking_goes_there_with_what_was_latched_by_then(bag: Bag) -> None:
         assert not player.playback.seek(START_NS + COUNT * STEP_NS)
 
 
-def test_there_is_no_seeking_before_the_start(bag: Bag) -> None:
+def test_seek_is_refused_before_playback_starts(bag: Bag) -> None:
     with Player(bag, replace(EVERYTHING, delay_s=600.0)) as player:
         assert not player.playback.seek(START_NS + STEP_NS)
     assert player.texts == []
@@ -236,7 +236,7 @@ def test_a_loop_of_one_message_does_not_flood_its_topic(tmp_path: Path) -> None:
 
 
 def test_a_change_of_rate_takes_effect_at_once(bag: Bag) -> None:
-    """At the rate of the start it would take more than an hour."""
+    """At the initial rate playback would take more than an hour."""
     with Player(bag, replace(EVERYTHING, rate=0.0001)) as player:
         player.wait_for(lambda: len(player.texts) >= 1)
         player.playback.set_rate(50.0)
@@ -246,8 +246,8 @@ def test_a_change_of_rate_takes_effect_at_once(bag: Bag) -> None:
     assert player.late_s == []
 
 
-def test_after_a_stall_messages_keep_their_distances(bag: Bag) -> None:
-    """The clock waits for them, too, and never goes back."""
+def test_after_a_stall_messages_keep_their_intervals(bag: Bag) -> None:
+    """The clock waits for them as well, and never goes back."""
     options = replace(EVERYTHING, topics=("/count",), clock_hz=200.0)
     with Player(bag, options, lambda text: 0.5 if text == "10" else 0.0) as player:
         player.wait_for_end()
@@ -264,24 +264,24 @@ def test_a_request_after_the_end_returns(bag: Bag) -> None:
     assert player.playback.play_next() == 0
 
 
-def test_it_waits_until_it_may_start_and_for_the_delay(bag: Bag) -> None:
-    told: list[int] = []
+def test_playback_waits_until_it_may_start_and_for_the_delay(bag: Bag) -> None:
+    times_ns: list[int] = []
     published: list[str] = []
-    asked: list[int] = []
+    published_at_checks: list[int] = []
 
     def may_start() -> bool:
-        asked.append(len(published))
-        return len(asked) > 3
+        published_at_checks.append(len(published))
+        return len(published_at_checks) > 3
 
     playback = Playback(
         bag,
         replace(EVERYTHING, rate=100.0, delay_s=0.3, clock_hz=100.0),
         lambda message: published.append(message.topic.name),
-        lambda time_ns: told.append(time_ns) if not published else None,
+        lambda time_ns: times_ns.append(time_ns) if not published else None,
     )
     playback.run(may_start)
-    assert asked == [0, 0, 0, 0]
-    assert set(told) == {START_NS}
+    assert published_at_checks == [0, 0, 0, 0]
+    assert set(times_ns) == {START_NS}
     assert len(published) == len(in_order())
 
 
@@ -293,13 +293,14 @@ def test_it_waits_until_it_may_start_and_for_the_delay(bag: Bag) -> None:
         (replace(EVERYTHING, start_offset_s=100.0), "lasts 0.490 s, and 100 s of it are to be"),
     ],
 )
-def test_nothing_to_play_is_one_sentence(bag: Bag, options: PlaybackOptions, reason: str) -> None:
+def test_nothing_to_play_is_reported_in_one_sentence(
+    bag: Bag, options: PlaybackOptions, reason: str
+) -> None:
     with pytest.raises(BagError, match=reason):
         Playback(bag, options, lambda message: None)
 
 
-def test_damage_inside_ends_it_with_the_reason(tmp_path: Path) -> None:
-    """A stored byte of a message's compressed data is changed."""
+def test_a_damaged_chunk_ends_playback_with_the_reason(tmp_path: Path) -> None:
     folder = written(tmp_path / "bag", compression=CompressionMode.STORAGE)
     file = next(folder.glob("*.mcap"))
     data = bytearray(file.read_bytes())
@@ -317,12 +318,12 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 from zs_seg_ros.bags.playback import Playback, PlaybackOptions
-from zs_seg_ros.bags.bag import Recording
+from zs_seg_ros.bags.bag import Bag
 
-with Recording(Path(sys.argv[1])) as recording:
+with Bag(Path(sys.argv[1])) as bag:
     sizes = []
-    options = PlaybackOptions(tuple(recording.topics), rate=1000.0)
-    Playback(recording, options, lambda message: sizes.append(len(message.serialised))).run()
+    options = PlaybackOptions(tuple(bag.topics), rate=1000.0)
+    Playback(bag, options, lambda message: sizes.append(len(message.serialised))).run()
 print(sum(sizes), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 

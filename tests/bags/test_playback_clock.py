@@ -1,4 +1,4 @@
-"""The recorded time while a recording plays."""
+"""The recorded time during playback."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PASSING_NS = st.integers(0, 10**12)
 
 @dataclass
 class Steady:
-    """A steady clock that goes on when told to."""
+    """A monotonic clock that the test advances."""
 
     now_ns: int = 5
 
@@ -32,7 +32,7 @@ def clock(rate: float = 1.0, paused: bool = False) -> tuple[PlaybackClock, Stead
 
 
 @given(st.lists(st.tuples(RATES, PASSING_NS), max_size=20))
-def test_the_time_is_the_sum_of_what_passed_times_the_rate_of_then(
+def test_the_recorded_time_is_the_sum_of_elapsed_time_times_rate(
     stretches: list[tuple[float, int]],
 ) -> None:
     playing, steady = clock()
@@ -45,7 +45,7 @@ def test_the_time_is_the_sum_of_what_passed_times_the_rate_of_then(
 
 
 @given(RATES, st.lists(PASSING_NS, min_size=1, max_size=50))
-def test_reading_it_often_does_not_change_it(rate: float, steps: list[int]) -> None:
+def test_reading_the_time_often_does_not_change_it(rate: float, steps: list[int]) -> None:
     often, steady = clock(rate)
     once = PlaybackClock(START_NS, rate, steady_ns=steady)
     for step in steps:
@@ -55,7 +55,7 @@ def test_reading_it_often_does_not_change_it(rate: float, steps: list[int]) -> N
 
 
 @given(RATES, PASSING_NS, PASSING_NS, PASSING_NS)
-def test_it_stands_still_in_pause_and_goes_on_from_there(
+def test_the_time_stands_still_while_paused_and_continues_from_there(
     rate: float, before_ns: int, pause_ns: int, after_ns: int
 ) -> None:
     playing, steady = clock(rate)
@@ -72,7 +72,7 @@ def test_it_stands_still_in_pause_and_goes_on_from_there(
 
 
 @given(RATES, st.integers(-(10**12), 10**12))
-def test_waiting_as_long_as_it_says_brings_the_time(rate: float, ahead_ns: int) -> None:
+def test_after_waiting_for_wait_s_the_time_is_reached(rate: float, ahead_ns: int) -> None:
     playing, steady = clock(rate)
     steady.now_ns += round(playing.wait_s(START_NS + ahead_ns) * 1e9)
     assert playing.now_ns() - START_NS == pytest.approx(ahead_ns, abs=1000 * max(rate, 1))
@@ -90,7 +90,7 @@ def test_a_jump_sets_the_time_and_keeps_pause_and_rate(
     assert playing.now_ns() == target_ns + (0 if paused else 20)
 
 
-def test_the_rate_can_change_in_pause() -> None:
+def test_the_rate_can_change_while_paused() -> None:
     playing, steady = clock(paused=True)
     playing.set_rate(4.0)
     steady.now_ns += 100

@@ -1,4 +1,4 @@
-"""Colour, depth, camera_info and transforms of the shipped recording agree with each other and with the truth."""
+"""Images, depth, camera_info and transforms of the shipped bag are consistent, also with the ground truth."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Frame:
     pose: Matrix
 
     def points_in_map(self) -> Matrix:
-        """(H, W, 3) m; NaN where there is no depth."""
+        """Return the points of all pixels: (H, W, 3) in m; NaN without depth."""
         rows, columns = np.indices(self.depth_m.shape)
         pixels = np.stack([columns, rows, np.ones_like(rows)], axis=-1).astype(float)
         rays = pixels @ np.linalg.inv(self.camera_matrix).T
@@ -44,14 +44,14 @@ class Frame:
         return (rays * depth[..., None]) @ self.pose[:3, :3].T + self.pose[:3, 3]
 
     def pixel_of(self, point_in_map: Matrix) -> Matrix:
-        """(column, row) at which the point shows."""
+        """Project a point: (column, row)."""
         x, y, z = self.pose[:3, :3].T @ (point_in_map - self.pose[:3, 3])
         projected = self.camera_matrix @ np.array([x, y, z])
         return projected[:2] / projected[2]
 
 
 def _matrix(transform: Any) -> Matrix:
-    """(4, 4) of a geometry_msgs/Transform."""
+    """Return the (4, 4) matrix of a geometry_msgs/Transform."""
     q, t = transform.rotation, transform.translation
     x, y, z, w = q.x, q.y, q.z, q.w
     return np.array(
@@ -93,10 +93,10 @@ def frames() -> list[Frame]:
 
 
 @pytest.fixture(scope="module")
-def things() -> dict[int, Any]:
-    """Instance -> what ground_truth.json tells about it."""
+def truth() -> dict[int, Any]:
+    """Map each instance to its entry in ground_truth.json."""
     scenes = json.loads((FOLDER / "ground_truth.json").read_text())["scenes"]
-    return {thing["instance"]: thing for scene in scenes for thing in scene["things"]}
+    return {entry["instance"]: entry for scene in scenes for entry in scene["things"]}
 
 
 def test_the_camera_is_an_ideal_pinhole_of_50_degrees() -> None:
@@ -121,35 +121,35 @@ def test_the_table_lies_flat_at_height_zero(frames: list[Frame]) -> None:
         assert np.percentile(heights, [2, 95]) == pytest.approx([0, 0], abs=0.0015)
 
 
-def test_every_thing_lies_inside_the_box_that_the_truth_tells(
-    frames: list[Frame], things: dict[int, Any]
+def test_the_points_of_every_instance_are_inside_its_box_of_the_ground_truth(
+    frames: list[Frame], truth: dict[int, Any]
 ) -> None:
     checked = set()
     for frame in frames:
         points = frame.points_in_map()
         for number in set(np.unique(frame.instance)) - {0}:
-            centre = np.array(things[number]["centre_m"])
-            half = np.array(things[number]["size_m"]) / 2
+            centre = np.array(truth[number]["centre_m"])
+            half = np.array(truth[number]["size_m"]) / 2
             outside = np.abs(points[frame.instance == number] - centre) - half
             assert outside.max() < 0.004, (frame.number, number)
             checked.add(int(number))
-    assert checked == set(things)
+    assert checked == set(truth)
 
 
-def test_the_middle_of_a_ball_shows_at_the_middle_of_its_mask(
-    frames: list[Frame], things: dict[int, Any]
+def test_the_centre_of_a_ball_is_projected_to_the_centre_of_its_mask(
+    frames: list[Frame], truth: dict[int, Any]
 ) -> None:
-    """The green ball of the first scene stands free: nothing hides it and it is never cut off."""
+    """The green ball of the first scene is never occluded and never cut off by the image's border."""
     labels = json.loads((FOLDER / "ground_truth.json").read_text())["labels"]
     (green_ball,) = [entry["id"] for entry in labels if entry["name"] == "green ball"]
-    (number,) = [i for i, thing in things.items() if thing["label"] == green_ball]
+    (number,) = [i for i, entry in truth.items() if entry["label"] == green_ball]
     errors = []
     for frame in frames:
         rows, columns = np.nonzero(frame.instance == number)
         if rows.size:
-            shown_at = np.array([columns.mean(), rows.mean()])
-            expected = frame.pixel_of(np.array(things[number]["centre_m"]))
-            errors.append(np.abs(shown_at - expected).max())
+            centre = np.array([columns.mean(), rows.mean()])
+            expected = frame.pixel_of(np.array(truth[number]["centre_m"]))
+            errors.append(np.abs(centre - expected).max())
     assert len(errors) >= 4
     assert max(errors) < 1.0
 

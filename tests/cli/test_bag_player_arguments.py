@@ -1,4 +1,4 @@
-"""The command line of `bag_player`."""
+"""The options of `bag_player`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RECORDED = ("/a", "/b", "/clock")
 
 
 @pytest.mark.parametrize(
-    ("words", "ours", "ros"),
+    ("words", "own", "ros"),
     [
         (["bag"], ["bag"], []),
         (["bag", "-m", "/a:=/b"], ["bag", "-m", "/a:=/b"], []),
@@ -19,23 +19,23 @@ RECORDED = ("/a", "/b", "/clock")
         (["--ros-args", "-r", "a:=b", "--", "bag"], ["bag"], ["--ros-args", "-r", "a:=b", "--"]),
     ],
 )
-def test_ros_arguments_are_told_from_ours(
-    words: list[str], ours: list[str], ros: list[str]
+def test_ros_arguments_are_separated_from_the_players_own(
+    words: list[str], own: list[str], ros: list[str]
 ) -> None:
-    assert without_ros_arguments(words) == (ours, ros)
+    assert without_ros_arguments(words) == (own, ros)
 
 
-def test_without_options_everything_is_played_once_as_recorded() -> None:
+def test_without_options_all_topics_are_played_once() -> None:
     assert playback_options(parse(["bag"]), RECORDED) == PlaybackOptions(RECORDED)
 
 
-def test_a_recorded_clock_is_left_out_where_the_player_has_its_own() -> None:
+def test_a_recorded_clock_is_excluded_when_the_player_publishes_one() -> None:
     options = playback_options(parse(["bag", "--clock"]), RECORDED)
     assert options.topics == ("/a", "/b")
     assert options.clock_hz == 40.0
 
 
-def test_lists_may_be_given_in_parts() -> None:
+def test_options_with_lists_may_be_repeated() -> None:
     arguments = parse(["bag", "-m", "/a:=/x", "b:=~/y", "--topics", "/a", "-m", "/c:=z/k_1"])
     assert arguments.remap == ["/a:=/x", "b:=~/y", "/c:=z/k_1"]
     assert playback_options(arguments, RECORDED).topics == ("/a",)
@@ -44,7 +44,7 @@ def test_lists_may_be_given_in_parts() -> None:
 @pytest.mark.parametrize(
     "rule", ["/a=/b", "/a:=", ":=/b", "/a:=/b b", "/a:=/1b", "/a:=/b/", "/ä:=/b"]
 )
-def test_what_is_no_remapping_is_refused(rule: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_malformed_remapping_is_refused(rule: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         parse(["bag", "-m", rule])
     assert f"{rule!r} is not OLD:=NEW, two names of topics" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The command `zs-seg`, with the stand-in for a model."""
+"""The command `zs-seg`, with the model fake."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from zs_seg_ros.perception.overlay import class_colour
 from zs_seg_ros.segmenters.fake import PALETTE
 
 RED, BLUE, GREY = PALETTE["red"], PALETTE["blue"], PALETTE["grey"]
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 
 
 def two_objects() -> np.ndarray:
-    """(48, 64, 3) uint8: grey, with a red square of 16x16 at the left and a blue one of 8x8."""
+    """Draw (48, 64, 3) uint8: grey, with a red square of 16x16 at the left and a blue one of 8x8."""
     image = np.full((48, 64, 3), GREY, np.uint8)
     image[16:32, 8:24] = RED
     image[20:28, 40:48] = BLUE
@@ -40,14 +40,14 @@ def two_objects() -> np.ndarray:
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    path = tmp_path / "two things.png"
+    path = tmp_path / "two objects.png"
     Image.fromarray(two_objects()).save(path)
     return path
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three images, and a file that is none."""
+    """A folder with three images, and a file that is none."""
     folder = tmp_path / "images"
     folder.mkdir()
     for name in ("b.png", "a.png", "c.bmp"):
@@ -57,15 +57,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def segment(*arguments: str | Path, classes: Sequence[str] = ("red mug", "blue duck")) -> int:
-    given = [str(argument) for argument in arguments]
-    return main(["segment", *given, "--classes", *classes, "--model", "fake"])
+    return main(["segment", *map(str, arguments), "--classes", *classes, "--model", "fake"])
 
 
 def table_as_json(capsys: pytest.CaptureFixture[str]) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-def test_the_table_tells_id_name_area_and_confidence(
+def test_the_table_has_id_name_area_and_confidence(
     image: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert segment(image, classes=["red mug", "blue duck", "green star"]) == 0
@@ -92,7 +91,7 @@ def test_json_is_one_object_for_one_image(image: Path, capsys: pytest.CaptureFix
     }
 
 
-def test_the_overlay_is_the_image_with_outlined_things(image: Path, tmp_path: Path) -> None:
+def test_the_overlay_is_the_image_with_outlined_objects(image: Path, tmp_path: Path) -> None:
     Image.fromarray(two_objects().repeat(5, axis=0).repeat(5, axis=1)).save(image)
     assert segment(image, "-o", tmp_path / "new" / "out.png") == 0
     overlay = np.asarray(Image.open(tmp_path / "new" / "out.png"))
@@ -111,8 +110,8 @@ def test_label_pixels_are_ids_in_8_bits(image: Path, tmp_path: Path) -> None:
     assert (np.asarray(label_image) == expected).all()
 
 
-def test_label_pixels_take_16_bits_where_an_id_needs_them(image: Path, tmp_path: Path) -> None:
-    classes = [f"thing {number}" for number in range(254)] + ["red mug"]
+def test_label_pixels_have_16_bits_where_an_id_needs_them(image: Path, tmp_path: Path) -> None:
+    classes = [f"object {number}" for number in range(254)] + ["red mug"]
     assert segment(image, "--label", tmp_path / "label.png", classes=classes) == 0
     label = np.asarray(Image.open(tmp_path / "label.png"))
     assert label.dtype == np.uint16 and np.unique(label).tolist() == [0, 256]
@@ -123,7 +122,7 @@ def test_without_output_and_label_nothing_is_written(image: Path) -> None:
     assert list(image.parent.iterdir()) == [image]
 
 
-def test_a_class_may_be_a_name_with_phrases(
+def test_a_class_may_be_a_name_with_prompts(
     image: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert segment(image, "--json", classes=["vessel=red mug|blue cup"]) == 0
@@ -135,7 +134,7 @@ def test_the_threshold_is_the_least_confidence(
     image: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dim = two_objects()
-    dim[16:32, 8:24] = np.array(RED) - (60, 0, 0)  # a certainty of about 0.76
+    dim[16:32, 8:24] = np.array(RED) - (60, 0, 0)  # a confidence of about 0.76
     Image.fromarray(dim).save(image)
     assert segment(image, "--json", "--threshold", "0.7") == 0
     assert table_as_json(capsys)["classes"][0]["area"] == 256
@@ -153,7 +152,7 @@ def test_warnings_and_the_model_s_caution_go_to_stderr(
     assert "warning: 'duck' has no colour word" in err
 
 
-def test_of_a_folder_all_images_are_taken_in_the_order_of_their_names(
+def test_all_images_of_a_folder_are_segmented_in_the_order_of_their_names(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
@@ -180,7 +179,7 @@ def test_a_folder_of_one_image_still_gives_a_list(
     assert len(table_as_json(capsys)) == 1
 
 
-def test_an_unreadable_image_does_not_keep_the_others_from_being_done(
+def test_an_unreadable_image_does_not_prevent_the_others(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "b.png").write_bytes(b"no image at all")
@@ -206,7 +205,7 @@ def unreadable_files(folder: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("name", ["text.png", "empty.png", "half.png", "float.tiff", "missing.png"])
-def test_a_single_unreadable_image_is_one_sentence_and_exit_code_2(
+def test_a_single_unreadable_image_is_reported_in_one_sentence_with_exit_code_2(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = unreadable_files(tmp_path)[name]
@@ -269,14 +268,14 @@ REFUSED_ARGUMENTS = {
     "a name that is no model": (["--model", "tabeltop"], "there is no model 'tabeltop'"),
     "a class twice": (["--classes", "red", "red"], "the name 'red' occurs twice"),
     "a class without a name": (["--classes", "=red"], "name of class 1 is empty"),
-    "a class without a phrase": (["--classes", "mug="], "a prompt of class 'mug' is empty"),
+    "a class without a prompt": (["--classes", "mug="], "a prompt of class 'mug' is empty"),
 }
 
 
 @pytest.mark.parametrize(
     ("arguments", "reason"), REFUSED_ARGUMENTS.values(), ids=REFUSED_ARGUMENTS.keys()
 )
-def test_it_refuses_in_one_sentence(
+def test_wrong_arguments_are_refused_in_one_sentence(
     arguments: list[str],
     reason: str,
     tmp_path: Path,
@@ -332,7 +331,7 @@ def test_a_built_in_model_need_not_be_fetched(
     assert f"{model} is built in; there is nothing to fetch" in capsys.readouterr().err
 
 
-def test_fetch_prints_the_folder_and_passes_the_revision_on(
+def test_fetch_prints_the_folder_and_forwards_the_revision(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def download(model: str, revision: str, allow_patterns: object) -> str:
@@ -346,7 +345,7 @@ def test_fetch_prints_the_folder_and_passes_the_revision_on(
     assert capsys.readouterr().out == f"{tmp_path}/some/model/v2\n"
 
 
-def test_a_fetch_that_fails_is_one_sentence(
+def test_a_fetch_that_fails_is_reported_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -355,7 +354,7 @@ def test_a_fetch_that_fails_is_one_sentence(
     assert line.startswith("zs-seg: some/model could not be downloaded")
 
 
-def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["--version"])
     assert stopped.value.code == 0
@@ -369,7 +368,7 @@ def test_missing_arguments_end_with_exit_code_2(arguments: list[str]) -> None:
     assert stopped.value.code == 2
 
 
-# The command as a process of its own, as it is installed.
+# --- the installed command, as a process of its own ---
 
 
 def command() -> list[str]:
@@ -396,7 +395,7 @@ def test_a_terminal_shows_a_progress_bar_and_stdout_stays_clean(folder: Path) ->
         stderr=stderr,
         env=environment(),
         cwd=folder,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
         check=False,
     )
     os.close(stderr)
@@ -410,7 +409,7 @@ def test_a_terminal_shows_a_progress_bar_and_stdout_stays_clean(folder: Path) ->
 
 
 def test_ctrl_c_ends_it_with_130_and_no_traceback(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "endless.png")  # nobody ever writes into it
+    os.mkfifo(tmp_path / "endless.png")  # reading blocks, as it has no writer
     process = subprocess.Popen(
         arguments_for(tmp_path / "endless.png"),
         stdout=subprocess.PIPE,
@@ -424,12 +423,12 @@ def test_ctrl_c_ends_it_with_130_and_no_traceback(tmp_path: Path) -> None:
     assert process.stderr is not None
     assert "warning: the model fake" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=PATIENCE_S)
+    _, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130
     assert err == "zs-seg: interrupted\n"
 
 
-def test_a_reader_that_has_enough_causes_no_traceback(folder: Path) -> None:
+def test_a_closed_pipe_causes_no_traceback(folder: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     run = subprocess.run(
@@ -439,7 +438,7 @@ def test_a_reader_that_has_enough_causes_no_traceback(folder: Path) -> None:
         text=True,
         env=environment(),
         cwd=folder,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
         check=False,
     )
     os.close(writing)

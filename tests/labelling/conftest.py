@@ -1,4 +1,4 @@
-"""Test modules are imported one by one, without a package around them: their tools are beside this file."""
+"""Puts this folder on sys.path: test modules are imported one by one, and import helpers from beside this file."""
 
 import sys
 from pathlib import Path

@@ -12,7 +12,7 @@ import zs_seg_ros
 
 
 def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
-    """`zs-seg label` as a process of its own."""
+    """Start `zs-seg label` with these arguments."""
     package_folder = str(Path(zs_seg_ros.__file__).parents[1])
     path = f"{package_folder}:{os.environ.get('PYTHONPATH', '')}"
     return subprocess.Popen(
@@ -26,7 +26,7 @@ def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Its exit code, and what it said on stderr."""
+    """Wait for the end of the process. Return its exit code and stderr."""
     _, errors = process.communicate(timeout=120)
     return process.returncode, errors
 

@@ -1,4 +1,4 @@
-"""Small recordings, and what the tests of `zs-seg label` read them and the results with."""
+"""Small bags to label, and functions to read them and the results."""
 
 from __future__ import annotations
 
@@ -18,21 +18,25 @@ from zs_seg_ros.segmenters.fake import PALETTE
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
-WORDS = Vocabulary().changed_to([TargetClass("red thing"), TargetClass("blue thing")])
+VOCABULARY = Vocabulary().changed_to([TargetClass("red thing"), TargetClass("blue thing")])
 STRANGE_TYPE = "elsewhere_msgs/msg/Strange"
 STORE.register(get_types_from_msg("uint8 a\nfloat64[2] b\nstring c\n", STRANGE_TYPE))
 
 
 def request(out: Path, *bags: Path, **changes: Any) -> LabelRequest:
-    """With the fake model and small slices."""
+    """Return a request with the fake model and small slices."""
     settings = Settings(min_area=changes.pop("min_area", 10))
-    fields: dict[str, Any] = {"vocabulary": WORDS, "model": "fake", "options": LoadOptions("cpu")}
+    fields: dict[str, Any] = {
+        "vocabulary": VOCABULARY,
+        "model": "fake",
+        "options": LoadOptions("cpu"),
+    }
     fields |= {"settings": settings, "frames_per_slice": 7, "batch": 3} | changes
     return LabelRequest(bags=bags, out=out, **fields)
 
 
 def image(number: int, size: tuple[int, int] = (HEIGHT, WIDTH)) -> NDArray[np.uint8]:
-    """(H, W, 3): a red thing moves to the right, and a blue one comes and goes."""
+    """Draw (H, W, 3): a red rectangle moves to the right, and a blue one is absent for 5 of every 20."""
     pixels = np.full((*size, 3), PALETTE["white"], np.uint8)
     left = 2 + number % (size[1] // 2)
     pixels[10:22, left : left + 12] = PALETTE["red"]
@@ -42,7 +46,7 @@ def image(number: int, size: tuple[int, int] = (HEIGHT, WIDTH)) -> NDArray[np.ui
 
 
 def strange(number: int) -> Any:
-    return new(STRANGE_TYPE, a=number % 256, b=np.array([0.5, number]), c="as it is")
+    return new(STRANGE_TYPE, a=number % 256, b=np.array([0.5, number]), c="text")
 
 
 def small_bag(
@@ -52,7 +56,7 @@ def small_bag(
     storage: StoragePlugin = StoragePlugin.MCAP,
     size: tuple[int, int] = (HEIGHT, WIDTH),
 ) -> Path:
-    """`frames` images of each camera, and as many messages of a type that nobody knows."""
+    """Write `frames` images of each camera, and as many messages of a type that ROS 2 does not define."""
     with BagWriter(folder, storage) as bag:
         for number in range(frames):
             time_ns = START_NS + number * STEP_NS

@@ -1,4 +1,4 @@
-"""`zs-seg label --format coco`: the data set, read by COCO's conventions."""
+"""The data set of `zs-seg label --format coco`, read by COCO's conventions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from zs_seg_ros.types import Box, DetectedObject
 
 
 def decoded(segmentation: dict[str, Any]) -> NDArray[np.bool_]:
-    """(H, W): columns one after the other, background first, as pycocotools reads counts."""
+    """Decode uncompressed RLE as pycocotools does: column by column, background first. Return (H, W)."""
     height, width = segmentation["size"]
     pixels: list[bool] = []
     for number, length in enumerate(segmentation["counts"]):
@@ -36,8 +36,8 @@ def test_run_lengths_are_those_of_the_columns_of_the_whole_image(
 ) -> None:
     top, left, below, right = (data.draw(st.integers(0, 5)) for _ in range(4))
     whole = np.pad(mask, ((top, below), (left, right)))
-    thing = DetectedObject(1, 0.5, Box(left, top, mask.shape[1], mask.shape[0]), mask)
-    runs = coco_runs(thing, *whole.shape)
+    detected = DetectedObject(1, 0.5, Box(left, top, mask.shape[1], mask.shape[0]), mask)
+    runs = coco_runs(detected, *whole.shape)
     assert (decoded(runs) == whole).all()
     assert all(length > 0 for length in runs["counts"][1:])
 
@@ -75,25 +75,25 @@ def test_masks_together_are_the_label_image(data_set: Path, annotations: Any) ->
     for entry in annotations["images"]:
         with Image.open(data_set / "labels" / entry["label_file_name"]) as image:
             expected = np.asarray(image)
-        found = np.zeros_like(expected)
-        for thing in annotations["annotations"]:
-            if thing["image_id"] == entry["id"]:
-                mask = decoded(thing["segmentation"])
-                found[mask] = thing["category_id"]
+        label_image = np.zeros_like(expected)
+        for annotation in annotations["annotations"]:
+            if annotation["image_id"] == entry["id"]:
+                mask = decoded(annotation["segmentation"])
+                label_image[mask] = annotation["category_id"]
                 rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
                 left, top = columns[0], rows[0]
                 box = [left, top, columns[-1] + 1 - left, rows[-1] + 1 - top]
-                assert thing["bbox"] == box and thing["area"] == mask.sum()
-        assert expected.any() and (found == expected).all()
+                assert annotation["bbox"] == box and annotation["area"] == mask.sum()
+        assert expected.any() and (label_image == expected).all()
 
 
-def test_ids_are_unique_and_things_keep_their_track(annotations: Any) -> None:
-    things = annotations["annotations"]
-    assert len({thing["id"] for thing in things}) == len(things)
+def test_ids_are_unique_and_objects_keep_their_track_id(annotations: Any) -> None:
+    entries = annotations["annotations"]
+    assert len({entry["id"] for entry in entries}) == len(entries)
     camera_of = {entry["id"]: entry["camera"] for entry in annotations["images"]}
-    red = [t for t in things if t["category_id"] == 1 and camera_of[t["image_id"]] == "left"]
-    tracks = [thing["track_id"] for thing in red]
-    assert tracks[0] == 0 and len(set(tracks[1:])) == 1 and all(0 < t["score"] <= 1 for t in red)
+    red = [e for e in entries if e["category_id"] == 1 and camera_of[e["image_id"]] == "left"]
+    tracks = [entry["track_id"] for entry in red]
+    assert tracks[0] == 0 and len(set(tracks[1:])) == 1 and all(0 < e["score"] <= 1 for e in red)
 
 
 def test_no_working_files_are_left(data_set: Path) -> None:
@@ -103,7 +103,7 @@ def test_no_working_files_are_left(data_set: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_a_recorded_jpeg_stays_as_it_is(tmp_path: Path, suffix: str) -> None:
+def test_a_recorded_jpeg_keeps_its_bytes(tmp_path: Path, suffix: str) -> None:
     messages = [compressed(labelled_bags.image(n), START_NS + n, suffix) for n in range(3)]
     with BagWriter(tmp_path / "bag") as bag:
         for message in messages:

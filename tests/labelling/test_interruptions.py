@@ -1,4 +1,4 @@
-"""`zs-seg label` stopped in the middle, in every way that a process can be stopped, and started again."""
+"""`zs-seg label` interrupted by signals, a full disk or damage, and started again."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from zs_seg_ros.errors import LabellingError
 from zs_seg_ros.labelling.run import label
 from zs_seg_ros.labelling.work_folder import open_work_folder
 
-WORDS = ("--classes", "red thing", "blue thing")
+CLASSES = ("--classes", "red thing", "blue thing")
 SETTINGS = ("--model", "fake", "--min-area", "10", "--slice", "5")
 
 
 def command(bag: Path, out: Path, *more: str) -> Sequence[str | Path]:
-    return (bag, out, *WORDS, *SETTINGS, *more)
+    return (bag, out, *CLASSES, *SETTINGS, *more)
 
 
 def is_joining(out: Path) -> bool:
@@ -51,7 +51,7 @@ def uninterrupted(bag: Path) -> labelled_bags.Content:
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_run_goes_on_and_ends_with_the_same_result(
+def test_a_stopped_run_continues_and_ends_with_the_same_result(
     bag: Path, uninterrupted: labelled_bags.Content, tmp_path: Path, signal_number: signal.Signals
 ) -> None:
     out = tmp_path / "out"
@@ -61,7 +61,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_result(
     code, errors = finish(process)
     if signal_number == signal.SIGINT:
         assert code == 130
-        assert errors.endswith("interrupted; the same command goes on where it stopped\n")
+        assert errors.endswith("interrupted; the same command continues where it stopped\n")
         assert "Traceback" not in errors
     assert not out.exists()
     done = {part: part.stat().st_ino for part in parts(out)}
@@ -76,7 +76,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_result(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_run_killed_while_it_puts_the_results_together_goes_on(
+def test_a_run_killed_while_joining_the_results_continues(
     bag: Path, uninterrupted: labelled_bags.Content, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -104,7 +104,7 @@ def test_another_run_with_other_arguments_is_refused_and_names_them(
     assert len(parts(out)) >= 1
 
 
-def test_two_runs_do_not_work_on_one_result(tmp_path: Path) -> None:
+def test_a_second_run_with_the_same_output_is_refused(tmp_path: Path) -> None:
     bag = labelled_bags.small_bag(tmp_path / "bag", frames=3)
     request = labelled_bags.request(tmp_path / "out", bag)
     with open_work_folder(request), pytest.raises(LabellingError, match="another zs-seg label"):
@@ -113,10 +113,10 @@ def test_two_runs_do_not_work_on_one_result(tmp_path: Path) -> None:
     assert (tmp_path / "out").is_dir()
 
 
-def test_a_finished_recording_of_several_is_not_done_again(tmp_path: Path) -> None:
+def test_a_finished_recording_of_several_is_not_labelled_again(tmp_path: Path) -> None:
     one, two = (labelled_bags.small_bag(tmp_path / name, frames=12) for name in ("one", "two"))
     request = labelled_bags.request(tmp_path / "out", one, two)
-    label(labelled_bags.request(tmp_path / "straight", one, two))
+    label(labelled_bags.request(tmp_path / "uninterrupted", one, two))
     [damaged] = two.glob("*.mcap")
     whole = damaged.read_bytes()
     modified = damaged.stat()
@@ -132,7 +132,7 @@ def test_a_finished_recording_of_several_is_not_done_again(tmp_path: Path) -> No
     os.utime(damaged, ns=(modified.st_atime_ns, modified.st_mtime_ns))
     label(request)
     for name in ("one", "two"):
-        expected = labelled_bags.content(tmp_path / "straight" / name)
+        expected = labelled_bags.content(tmp_path / "uninterrupted" / name)
         assert labelled_bags.content(tmp_path / "out" / name) == expected
 
 
@@ -144,7 +144,7 @@ def test_a_finished_recording_of_several_is_not_done_again(tmp_path: Path) -> No
         ("coco", 60_000),
     ],
 )
-def test_a_full_disk_is_told_in_a_sentence(
+def test_a_full_disk_is_reported_in_a_sentence(
     bag: Path, tmp_path: Path, form: str, limit: int
 ) -> None:
     def small_files_only() -> None:  # writing beyond fails as it does on a full disk

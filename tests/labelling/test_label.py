@@ -1,4 +1,4 @@
-"""What `zs-seg label` writes, against the pipeline that the node uses."""
+"""The results of `zs-seg label`, compared with those of the pipeline that the node uses."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 def one_by_one(
     images: list[RgbImage],
     depths: list[DepthImage] | None = None,
-    words: Vocabulary = labelled_bags.WORDS,
+    vocabulary: Vocabulary = labelled_bags.VOCABULARY,
 ) -> list[Scene]:
-    """What a pipeline makes of them that knows nothing of batches, slices and files."""
+    """Process the images one by one in a pipeline, without batches, slices and files."""
     pipeline, segmenter = Pipeline(), FakeSegmenter()
-    encoded, settings = segmenter.encode(words), labelled_bags.request(Path()).settings
+    encoded, settings = segmenter.encode(vocabulary), labelled_bags.request(Path()).settings
     requested = RequestedOutputs(objects=True, surfaces=depths is not None)
     return [
         pipeline.process(
@@ -71,40 +71,41 @@ def x_y_z(message: Any) -> tuple[float, float, float]:
     return message.x, message.y, message.z
 
 
-def assert_equals_detection(
+def assert_results_are(
     folder: Path, camera: str, scenes: list[Scene], positions: bool = False
 ) -> None:
     labels = labelled_bags.messages(folder, f"/zs_seg/{camera}/label")
     confidences = labelled_bags.messages(folder, f"/zs_seg/{camera}/confidence")
     objects = labelled_bags.messages(folder, f"/zs_seg/{camera}/objects")
     assert len(labels) == len(confidences) == len(objects) == len(scenes)
-    same_object: dict[int, int] = {0: 0}
-    for scene, one_label, confidence, found in zip(
+    track_id_of: dict[int, int] = {0: 0}
+    for scene, one_label, confidence, detections in zip(
         scenes, labels, confidences, objects, strict=True
     ):
         assert (labelled_bags.pixels_of(one_label) == scene.segmentation.label).all()
         assert (labelled_bags.pixels_of(confidence) == scene.segmentation.confidence).all()
-        assert len(found.objects) == len(scene.objects)
-        for message, thing in zip(found.objects, scene.objects, strict=True):
-            mask = decode_runs(message.counts, thing.box.height, thing.box.width)
-            assert (mask == thing.mask).all()
-            assert (message.roi.x_offset, message.roi.y_offset) == (thing.box.left, thing.box.top)
-            assert message.class_id == thing.class_id and message.area == thing.area
-            assert message.score == np.float32(thing.score)
-            assert message.has_position == (thing.surface is not None) == positions
-            if thing.surface is not None:
-                assert x_y_z(message.position) == thing.surface.centre
-                assert x_y_z(message.size) == thing.surface.size
-            assert same_object.setdefault(thing.track_id, message.track_id) == message.track_id
-    assert sorted(same_object.values()) == list(range(len(same_object)))
-    assert len(same_object) > 2  # several things were followed
+        assert len(detections.objects) == len(scene.objects)
+        for message, detected in zip(detections.objects, scene.objects, strict=True):
+            box = detected.box
+            mask = decode_runs(message.counts, box.height, box.width)
+            assert (mask == detected.mask).all()
+            assert (message.roi.x_offset, message.roi.y_offset) == (box.left, box.top)
+            assert message.class_id == detected.class_id and message.area == detected.area
+            assert message.score == np.float32(detected.score)
+            assert message.has_position == (detected.surface is not None) == positions
+            if detected.surface is not None:
+                assert x_y_z(message.position) == detected.surface.centre
+                assert x_y_z(message.size) == detected.surface.size
+            assert track_id_of.setdefault(detected.track_id, message.track_id) == message.track_id
+    assert sorted(track_id_of.values()) == list(range(len(track_id_of)))
+    assert len(track_id_of) > 2  # several objects were tracked
 
 
 def test_results_equal_the_pipelines_identities_included(tmp_path: Path) -> None:
     bag = labelled_bags.small_bag(tmp_path / "bag")
     assert not label(labelled_bags.request(tmp_path / "out", bag))
     scenes = one_by_one([labelled_bags.image(number) for number in range(40)])
-    assert_equals_detection(tmp_path / "out", "camera", scenes)
+    assert_results_are(tmp_path / "out", "camera", scenes)
 
 
 def test_batches_and_slices_change_nothing(tmp_path: Path) -> None:
@@ -116,7 +117,7 @@ def test_batches_and_slices_change_nothing(tmp_path: Path) -> None:
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_the_recording_is_copied_untouched_with_results_just_after_their_images(
+def test_the_recording_is_copied_unchanged_with_results_just_after_their_images(
     tmp_path: Path,
 ) -> None:
     bag = labelled_bags.small_bag(tmp_path / "bag", cameras=("left", "front/right"))
@@ -137,15 +138,15 @@ def test_results_carry_the_headers_of_their_images(tmp_path: Path) -> None:
     label(labelled_bags.request(tmp_path / "out", bag))
     headers = [message.header for message in labelled_bags.messages(bag, "/camera/image_raw")]
     for result in ("label", "confidence", "objects"):
-        found = labelled_bags.messages(tmp_path / "out", f"/zs_seg/camera/{result}")
-        assert [vars(m.header.stamp) for m in found] == [vars(h.stamp) for h in headers]
-        assert {m.header.frame_id for m in found} == {"optical"}
+        messages = labelled_bags.messages(tmp_path / "out", f"/zs_seg/camera/{result}")
+        assert [vars(m.header.stamp) for m in messages] == [vars(h.stamp) for h in headers]
+        assert {m.header.frame_id for m in messages} == {"optical"}
 
 
-def test_the_vocabulary_is_latched_and_comes_first(tmp_path: Path) -> None:
+def test_the_vocabulary_is_latched_and_is_the_first_message(tmp_path: Path) -> None:
     bag = labelled_bags.small_bag(tmp_path / "bag", frames=5)
-    words = Vocabulary().changed_to([TargetClass("duck", ("yellow duck",), 0.25)])
-    label(labelled_bags.request(tmp_path / "out", bag, vocabulary=words))
+    vocabulary = Vocabulary().changed_to([TargetClass("duck", ("yellow duck",), 0.25)])
+    label(labelled_bags.request(tmp_path / "out", bag, vocabulary=vocabulary))
     with Bag(tmp_path / "out") as out:
         first = next(out.messages())
         assert out.topics["/zs_seg/vocabulary"].latched
@@ -158,14 +159,13 @@ def test_the_vocabulary_is_latched_and_comes_first(tmp_path: Path) -> None:
 
 def test_ids_above_254_make_16_bit_labels(tmp_path: Path) -> None:
     bag = labelled_bags.small_bag(tmp_path / "bag", frames=3)
-    words = Vocabulary().changed_to(
-        [*(TargetClass(f"thing {n}") for n in range(300)), TargetClass("red")]
+    vocabulary = Vocabulary().changed_to(
+        [*(TargetClass(f"object {n}") for n in range(300)), TargetClass("red")]
     )
-    label(labelled_bags.request(tmp_path / "out", bag, vocabulary=words))
+    label(labelled_bags.request(tmp_path / "out", bag, vocabulary=vocabulary))
     for message in labelled_bags.messages(tmp_path / "out", "/zs_seg/camera/label"):
-        assert (
-            message.encoding == "mono16" and labelled_bags.pixels_of(message).max() == words.ids[-1]
-        )
+        assert message.encoding == "mono16"
+        assert labelled_bags.pixels_of(message).max() == vocabulary.ids[-1]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
@@ -178,7 +178,7 @@ def test_compressed_images_are_read(tmp_path: Path, suffix: str) -> None:
     label(labelled_bags.request(tmp_path / "out", tmp_path / "bag"))
     images = labelled_bags.messages(tmp_path / "bag", "/camera/image_raw/compressed")
     scenes = one_by_one([image_from_compressed(message) for message in images])
-    assert_equals_detection(tmp_path / "out", "camera", scenes)
+    assert_results_are(tmp_path / "out", "camera", scenes)
 
 
 @pytest.mark.parametrize("form", ["mcap", "sqlite3"])
@@ -190,11 +190,11 @@ def test_both_storages_are_read_and_written(
     label(labelled_bags.request(tmp_path / "out", bag, form=form))
     assert (tmp_path / "out" / f"out.{'mcap' if form == 'mcap' else 'db3'}").is_file()
     scenes = one_by_one([labelled_bags.image(number) for number in range(40)])
-    assert_equals_detection(tmp_path / "out", "camera", scenes)
+    assert_results_are(tmp_path / "out", "camera", scenes)
 
 
 def without_definitions(folder: Path) -> Path:
-    """As Humble records: SQLite, without definitions and hashes."""
+    """Change a SQLite bag to what Humble records: without message definitions and hashes."""
     [file] = folder.glob("*.db3")
     with sqlite3.connect(file) as database:
         database.execute("DROP TABLE message_definitions")
@@ -208,7 +208,7 @@ def without_definitions(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("form", ["mcap", "sqlite3"])
-def test_types_that_nothing_defines_pass_through(tmp_path: Path, form: str) -> None:
+def test_messages_of_undefined_types_are_copied(tmp_path: Path, form: str) -> None:
     bag = labelled_bags.small_bag(tmp_path / "bag", storage=StoragePlugin.SQLITE3)
     without_definitions(bag)
     label(labelled_bags.request(tmp_path / "out", bag, form=form))
@@ -238,7 +238,7 @@ def test_positions_equal_the_pipelines_across_slices(tmp_path: Path) -> None:
         for message in labelled_bags.messages(tmp_path / "bag", "/camera/depth/image_raw")
     ]
     scenes = one_by_one([labelled_bags.image(number) for number in range(40)], depths)
-    assert_equals_detection(tmp_path / "out", "camera", scenes, positions=True)
+    assert_results_are(tmp_path / "out", "camera", scenes, positions=True)
 
 
 def test_several_recordings_become_a_folder_of_copies(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_only_the_chosen_cameras_are_labelled(tmp_path: Path) -> None:
     assert labels == {"/zs_seg/left/label", "/zs_seg/right/label"}
 
 
-def test_depth_images_are_no_camera(tmp_path: Path) -> None:
+def test_topics_of_depth_images_are_not_taken_for_cameras(tmp_path: Path) -> None:
     depth = np.full((HEIGHT, WIDTH), 1500, np.uint16)
     with BagWriter(tmp_path / "bag") as bag:
         for topic in ("/camera/depth/image_raw", "/aligned_depth_to_color/image_raw"):
@@ -283,11 +283,12 @@ def test_results_that_a_recording_has_are_replaced(
     bag = labelled_bags.small_bag(tmp_path / "bag", frames=8)
     label(labelled_bags.request(tmp_path / "once", bag))
     label(labelled_bags.request(tmp_path / "twice", tmp_path / "once"))
-    assert "are replaced: /zs_seg/camera/confidence" in capsys.readouterr().err
+    assert "earlier results" in (errors := capsys.readouterr().err)
+    assert "are replaced: /zs_seg/camera/confidence" in errors
     assert labelled_bags.content(tmp_path / "twice") == labelled_bags.content(tmp_path / "once")
 
 
-def test_unreadable_images_are_left_out_and_told(tmp_path: Path) -> None:
+def test_unreadable_images_are_left_out_and_reported(tmp_path: Path) -> None:
     with BagWriter(tmp_path / "bag") as bag:
         for number in range(12):
             time_ns = START_NS + number * STEP_NS
@@ -330,17 +331,17 @@ def stop_after_the_slices(request: LabelRequest) -> None:
         label(request, label_and_stop)
 
 
-def test_a_removed_part_is_done_again(tmp_path: Path) -> None:
+def test_a_removed_part_is_labelled_again(tmp_path: Path) -> None:
     bag = labelled_bags.small_bag(tmp_path / "bag")
     request = labelled_bags.request(tmp_path / "out", bag)
     stop_after_the_slices(request)
     shutil.rmtree(tmp_path / "out.partial" / "slices" / "out" / "000002")
     label(request)
-    label(labelled_bags.request(tmp_path / "straight", bag))
-    assert labelled_bags.content(tmp_path / "out") == labelled_bags.content(tmp_path / "straight")
+    label(labelled_bags.request(tmp_path / "alone", bag))
+    assert labelled_bags.content(tmp_path / "out") == labelled_bags.content(tmp_path / "alone")
 
 
-# --- what is refused, in words ---
+# --- errors ---
 
 
 def refused(*arguments: Any, **changes: Any) -> str:
@@ -349,7 +350,7 @@ def refused(*arguments: Any, **changes: Any) -> str:
     return str(caught.value)
 
 
-def test_a_missing_camera_is_named_with_what_there_is(tmp_path: Path) -> None:
+def test_a_missing_camera_is_reported_with_the_topics_of_the_bag(tmp_path: Path) -> None:
     bag = labelled_bags.small_bag(tmp_path / "bag", frames=2)
     text = refused(tmp_path / "out", bag, cameras=("rear",))
     assert "/rear/image_raw" in text and "/camera/image_raw (sensor_msgs/msg/Image)" in text
@@ -365,7 +366,7 @@ def test_a_recording_without_images_is_refused(tmp_path: Path) -> None:
     assert "CAM/image_raw" in text and "/strange (elsewhere_msgs/msg/Strange)" in text
 
 
-def test_out_is_never_written_over(tmp_path: Path) -> None:
+def test_out_is_never_overwritten(tmp_path: Path) -> None:
     bag = labelled_bags.small_bag(tmp_path / "bag", frames=2)
     (tmp_path / "out").mkdir()
     assert "exists already" in refused(tmp_path / "out", bag)
@@ -384,40 +385,40 @@ def test_a_damaged_recording_is_refused_and_leaves_no_result(tmp_path: Path) -> 
     assert not (tmp_path / "out").exists()
 
 
-def test_our_definitions_are_those_in_msg() -> None:
+def test_the_message_types_include_all_of_msg() -> None:
     source = Path(__file__).parents[2] / "msg"
     for file in source.glob("*.msg"):
         assert f"zs_seg_ros/msg/{file.stem}" in message_types().fielddefs
 
 
-def test_objects_are_read_back_as_they_were(tmp_path: Path) -> None:
+def test_objects_are_read_back_unchanged(tmp_path: Path) -> None:
     bag = labelled_bags.small_bag(tmp_path / "bag", frames=2)
     label(labelled_bags.request(tmp_path / "out", bag))
     [first, _] = labelled_bags.messages(tmp_path / "out", "/zs_seg/camera/objects")
     [scene] = one_by_one([labelled_bags.image(0)])
-    for found, thing in zip(detected_objects(first.objects), scene.objects, strict=True):
-        assert found.box == thing.box and (found.mask == thing.mask).all()
+    for read, detected in zip(detected_objects(first.objects), scene.objects, strict=True):
+        assert read.box == detected.box and (read.mask == detected.mask).all()
 
 
-def test_a_recording_that_changed_meanwhile_is_not_gone_on_with(tmp_path: Path) -> None:
+def test_a_run_is_not_continued_with_a_recording_that_has_changed(tmp_path: Path) -> None:
     bag = labelled_bags.small_bag(tmp_path / "bag", frames=5)
     stop_after_the_slices(labelled_bags.request(tmp_path / "out", bag))
     shutil.rmtree(bag)
     labelled_bags.small_bag(bag, frames=6)
-    words = Vocabulary().changed_to([TargetClass("green")])
-    text = refused(tmp_path / "out", bag, vocabulary=words)
+    vocabulary = Vocabulary().changed_to([TargetClass("green")])
+    text = refused(tmp_path / "out", bag, vocabulary=vocabulary)
     assert "other recordings, --classes" in text
 
 
 def test_a_run_that_finished_nothing_leaves_nothing(tmp_path: Path) -> None:
     bag = labelled_bags.small_bag(tmp_path / "bag", frames=5)
     image = Exemplar(np.zeros((4, 4, 3), np.uint8))
-    words = Vocabulary().changed_to([TargetClass("red", exemplars=(image,))])
-    assert "example images" in refused(tmp_path / "out", bag, vocabulary=words)
+    vocabulary = Vocabulary().changed_to([TargetClass("red", exemplars=(image,))])
+    assert "example images" in refused(tmp_path / "out", bag, vocabulary=vocabulary)
     assert [path.name for path in tmp_path.iterdir()] == ["bag"]
 
 
-def test_damaged_results_of_an_earlier_run_are_told(tmp_path: Path) -> None:
+def test_damaged_results_of_an_earlier_run_are_reported(tmp_path: Path) -> None:
     bag = labelled_bags.small_bag(tmp_path / "bag")
     stop_after_the_slices(labelled_bags.request(tmp_path / "out", bag))
     part = tmp_path / "out.partial" / "slices" / "out" / "000002"

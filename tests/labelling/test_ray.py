@@ -22,7 +22,7 @@ ARGUMENTS = ("--classes", "red thing", "blue thing", "--model", "fake", "--min-a
 
 
 def busy_workers(process: psutil.Process) -> Iterator[psutil.Process]:
-    """Those of its Ray workers that label a slice: Ray gives them the name of the task."""
+    """Yield the Ray workers of a process that label a slice: Ray names a worker process after its task."""
     for child in process.children(recursive=True):
         try:
             if child.cmdline()[:1] == ["ray::_label"]:
@@ -56,15 +56,15 @@ def test_without_ray_the_command_that_installs_it_is_named(
     bag = labelled_bags.small_bag(tmp_path / "bag", frames=2)
     with pytest.raises(LabellingError, match="pip install 'ray"):
         label(labelled_bags.request(tmp_path / "out", bag), RayCluster())
-    label(labelled_bags.request(tmp_path / "out", bag))  # and goes on without
+    label(labelled_bags.request(tmp_path / "out", bag))  # without Ray it works
     assert (tmp_path / "out").is_dir()
 
 
-def test_a_cluster_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+def test_an_unreachable_cluster_is_reported_at_once(tmp_path: Path) -> None:
     bag = labelled_bags.small_bag(tmp_path / "bag", frames=2)
-    with socket.socket() as taken:  # nobody listens on it
-        taken.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    with socket.socket() as bound:  # it does not listen, so that connections are refused
+        bound.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{bound.getsockname()[1]}"
         process = start(bag, tmp_path / "out", *ARGUMENTS, "--ray-address", address)
         code, errors = finish(process)
     assert code == 2

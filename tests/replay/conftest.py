@@ -1,4 +1,4 @@
-"""What the tests of `replay_test` share: the executable as its users have it."""
+"""Settings of all tests of `replay_test`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture(autouse=True)
 def own_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Logs of nodes go to the test's own folder."""
+    """Write the logs of nodes to the test's own folder."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("PYTHONUNBUFFERED", "1")

@@ -1,4 +1,4 @@
-"""`replay_test` and its children as processes."""
+"""Runs `replay_test` and other executables as processes, and finds the nodes that they start."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-PATIENCE_S = 120.0
+TIMEOUT_S = 120.0
 FAKE = ("--model", "fake", "--classes", "red square", "blue square", "-p", "min_area:=20")
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 def executable(name: str) -> str:
-    found = shutil.which(name)
-    assert found is not None, "build the package and run the tests in its environment"
-    return found
+    path = shutil.which(name)
+    assert path is not None, "build the package and run the tests in its environment"
+    return path
 
 
 def replay(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run it to its end."""
+    """Run `replay_test` until it ends."""
     command = [executable("replay_test"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
 
 
 def make_golden(bag: Path, golden: Path, *arguments: object) -> Path:
@@ -36,7 +36,7 @@ def make_golden(bag: Path, golden: Path, *arguments: object) -> Path:
 
 @contextmanager
 def started(name: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """A process that is killed at the end if it still runs."""
+    """Start a process; kill it at the end of the block if it still runs."""
     process = subprocess.Popen(
         [executable(name), *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -50,17 +50,17 @@ def started(name: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def wait_until(condition: Callable[[], Answer], what: str) -> Answer:
-    """What `condition` returns as soon as that is true."""
-    end = time.monotonic() + PATIENCE_S
-    while not (answer := condition()):
-        assert time.monotonic() < end, f"waited {PATIENCE_S:.0f} s in vain for {what}"
+def wait_until(condition: Callable[[], Result], what: str) -> Result:
+    """Wait until condition() is true, and return its value."""
+    end = time.monotonic() + TIMEOUT_S
+    while not (result := condition()):
+        assert time.monotonic() < end, f"waited {TIMEOUT_S:.0f} s in vain for {what}"
         time.sleep(0.02)
-    return answer
+    return result
 
 
-def child_of(pid: int) -> int:
-    """The process id of the node that replay_test has started; 0 before it has."""
+def node_started_by(pid: int) -> int:
+    """Return the process id of the node that a `replay_test` process has started; 0 before it has."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             status = (folder / "stat").read_text().rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""What counts as the same, and what is caught."""
+"""Comparison of results: which differences pass, and which are detected."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zs_seg_ros.replay.comparison import Comparison, Tolerances, Verdict, mask_iou
-from zs_seg_ros.replay.results import FoundObject, FrameResult
+from zs_seg_ros.replay.comparison import Comparison
+from zs_seg_ros.replay.object_matching import mask_iou
+from zs_seg_ros.replay.results import FrameResult, ObjectResult
+from zs_seg_ros.replay.verdict import Tolerances, Verdict
 from zs_seg_ros.types import Box
 
 NAMES = ("duck", "mug")
 DEFAULT = Tolerances()
 
 
-def thing(
+def square(
     left: int, top: int, side: int = 20, name: str = "duck", track_id: int = 1, z_m: float = 1.0
-) -> FoundObject:
+) -> ObjectResult:
     mask = np.ones((side, side), bool)
-    return FoundObject(name, 0.9, Box(left, top, side, side), mask, track_id, (0.0, 0.0, z_m))
+    return ObjectResult(name, 0.9, Box(left, top, side, side), mask, track_id, (0.0, 0.0, z_m))
 
 
-def frame(*things: FoundObject, index: int = 0) -> FrameResult:
-    """100x100, with these things painted into the label image."""
+def frame(*objects: ObjectResult, index: int = 0) -> FrameResult:
+    """Return a result of 100x100 pixels, with these objects drawn into the label image."""
     label = np.zeros((100, 100), np.uint16)
-    for found in things:
-        box = found.box
+    for detected in objects:
+        box = detected.box
         label[box.top : box.top + box.height, box.left : box.left + box.width] = (
-            NAMES.index(found.class_name) + 1
+            NAMES.index(detected.class_name) + 1
         )
-    return FrameResult("camera", index, index, label, things)
+    return FrameResult("camera", index, index, label, objects)
 
 
 def compare(*pairs: tuple[FrameResult, FrameResult], tolerances: Tolerances = DEFAULT) -> Verdict:
@@ -46,9 +48,9 @@ def failed(verdict: Verdict) -> set[str]:
     return {c.name for c in (*verdict.classes, *verdict.checks) if not c.passed}
 
 
-things = st.lists(
+object_lists = st.lists(
     st.builds(
-        thing,
+        square,
         st.integers(0, 60),
         st.integers(0, 60),
         st.integers(3, 40),
@@ -57,12 +59,12 @@ things = st.lists(
         st.floats(0.1, 10),
     ),
     max_size=4,
-    unique_by=lambda found: found.track_id,
+    unique_by=lambda detected: detected.track_id,
 )
 
 
-@given(st.lists(things.map(lambda found: frame(*found)), min_size=1, max_size=4))
-def test_what_is_identical_does_not_differ(frames: list[FrameResult]) -> None:
+@given(st.lists(object_lists.map(lambda objects: frame(*objects)), min_size=1, max_size=4))
+def test_identical_results_do_not_differ(frames: list[FrameResult]) -> None:
     verdict = compare(*((f, f) for f in frames), tolerances=Tolerances(exact=True))
     assert verdict.passed
     assert verdict.differing == 0
@@ -70,10 +72,10 @@ def test_what_is_identical_does_not_differ(frames: list[FrameResult]) -> None:
 
 
 @given(
-    things.map(lambda found: frame(*found)),
+    object_lists.map(lambda objects: frame(*objects)),
     st.permutations(range(1, 7)),
 )
-def test_other_track_ids_do_not_differ_as_long_as_they_stay(
+def test_other_track_ids_do_not_differ_while_they_are_consistent(
     golden: FrameResult, renamed: list[int]
 ) -> None:
     now = replace(
@@ -86,8 +88,8 @@ def test_other_track_ids_do_not_differ_as_long_as_they_stay(
 
 
 @given(st.integers(1, 30), st.integers(0, 30))
-def test_a_shifted_mask_is_caught(right: int, down: int) -> None:
-    verdict = compare((frame(thing(10, 10)), frame(thing(10 + right, 10 + down))))
+def test_a_shifted_mask_is_detected(right: int, down: int) -> None:
+    verdict = compare((frame(square(10, 10)), frame(square(10 + right, 10 + down))))
     assert "duck" in failed(verdict)
     assert "mug" not in failed(verdict)
 
@@ -95,31 +97,31 @@ def test_a_shifted_mask_is_caught(right: int, down: int) -> None:
 @pytest.mark.parametrize(
     ("golden", "now", "check"),
     [
-        (frame(thing(10, 10), thing(60, 60)), frame(thing(10, 10)), "objects missed"),
-        (frame(thing(10, 10)), frame(thing(10, 10), thing(60, 60)), "objects new"),
-        (frame(thing(10, 10)), frame(thing(10, 10, z_m=1.03)), "positions"),
-        (frame(thing(10, 10)), frame(replace(thing(10, 10), position_m=None)), "positions"),
-        (frame(replace(thing(10, 10), position_m=None)), frame(thing(10, 10)), "positions"),
-        (frame(thing(10, 10)), frame(thing(10, 10, track_id=0)), "identities"),
+        (frame(square(10, 10), square(60, 60)), frame(square(10, 10)), "objects missed"),
+        (frame(square(10, 10)), frame(square(10, 10), square(60, 60)), "objects new"),
+        (frame(square(10, 10)), frame(square(10, 10, z_m=1.03)), "positions"),
+        (frame(square(10, 10)), frame(replace(square(10, 10), position_m=None)), "positions"),
+        (frame(replace(square(10, 10), position_m=None)), frame(square(10, 10)), "positions"),
+        (frame(square(10, 10)), frame(square(10, 10, track_id=0)), "identities"),
     ],
 )
-def test_each_check_catches_what_it_is_for(
+def test_each_check_fails_on_its_kind_of_difference(
     golden: FrameResult, now: FrameResult, check: str
 ) -> None:
     assert check in failed(compare((golden, now)))
 
 
-def test_a_class_taken_for_another_is_caught_in_both() -> None:
-    verdict = compare((frame(thing(10, 10)), frame(thing(10, 10, name="mug"))))
+def test_a_confused_class_fails_both_classes() -> None:
+    verdict = compare((frame(square(10, 10)), frame(square(10, 10, name="mug"))))
     assert {"duck", "mug", "objects missed", "objects new"} <= failed(verdict)
 
 
 def test_a_position_within_the_tolerance_passes() -> None:
-    assert compare((frame(thing(10, 10)), frame(thing(10, 10, z_m=1.015)))).passed
+    assert compare((frame(square(10, 10)), frame(square(10, 10, z_m=1.015)))).passed
 
 
-def test_exactness_catches_one_pixel_and_a_score_that_tolerances_let_pass() -> None:
-    golden = frame(*(thing(0, 0, 90) for _ in range(1)))
+def test_exactness_detects_one_pixel_and_a_score_that_are_within_the_tolerances() -> None:
+    golden = frame(*(square(0, 0, 90) for _ in range(1)))
     label = golden.label.copy()
     label[0, 0] = 0
     one_pixel = replace(golden, label=label)
@@ -130,7 +132,7 @@ def test_exactness_catches_one_pixel_and_a_score_that_tolerances_let_pass() -> N
 
 
 def two_ducks(first: int, second: int) -> FrameResult:
-    return frame(thing(10, 10, track_id=first), thing(60, 60, track_id=second))
+    return frame(square(10, 10, track_id=first), square(60, 60, track_id=second))
 
 
 @pytest.mark.parametrize(
@@ -149,33 +151,33 @@ def test_identities_are_counted_when_they_switch(ids: list[tuple[int, int]], swi
     assert check.passed == (switches == 0)
 
 
-def test_a_class_that_is_not_looked_for_any_more_differs_even_where_it_never_was_found() -> None:
+def test_a_class_that_was_removed_from_the_vocabulary_differs_even_if_never_detected() -> None:
     comparison = Comparison(("duck", "mug"), ("duck",), Tolerances())
-    comparison.add(frame(thing(10, 10)), frame(thing(10, 10)))
+    comparison.add(frame(square(10, 10)), frame(square(10, 10)))
     [_, mug] = comparison.verdict().classes
-    assert (mug.name, mug.passed, mug.note) == ("mug", False, "not looked for any more")
+    assert (mug.name, mug.passed, mug.note) == ("mug", False, "no longer in the vocabulary")
 
 
-def test_a_class_that_is_new_differs_as_soon_as_it_is_found() -> None:
-    for found, passed in ((frame(), True), (frame(thing(10, 10, name="mug")), False)):
+def test_a_class_that_is_new_differs_as_soon_as_it_is_detected() -> None:
+    for now, passed in ((frame(), True), (frame(square(10, 10, name="mug")), False)):
         comparison = Comparison(("duck",), ("duck", "mug"), Tolerances())
-        comparison.add(frame(), found)
+        comparison.add(frame(), now)
         [_, mug] = comparison.verdict().classes
         assert (mug.passed, mug.note) == (passed, "not in the golden file")
 
 
-def test_a_frame_without_an_answer_differs_unless_that_is_allowed() -> None:
+def test_a_frame_without_results_differs_unless_that_is_allowed() -> None:
     for allowed, passed in ((0.0, False), (0.5, True)):
         comparison = Comparison(NAMES, NAMES, Tolerances(dropped=allowed))
         comparison.add(frame(), frame())
-        comparison.add_unanswered()
+        comparison.add_without_result()
         assert comparison.verdict().passed is passed
 
 
-def test_what_differs_in_a_frame_is_said_in_words() -> None:
+def test_the_differences_of_a_frame_are_returned_as_texts() -> None:
     comparison = Comparison(NAMES, NAMES, Tolerances())
-    golden = frame(thing(10, 10), thing(60, 60, name="mug", track_id=2))
-    now = frame(thing(10, 10, z_m=1.5), thing(10, 60, track_id=3))
+    golden = frame(square(10, 10), square(60, 60, name="mug", track_id=2))
+    now = frame(square(10, 10, z_m=1.5), square(10, 60, track_id=3))
     assert comparison.add(golden, now) == (
         "duck: IoU 0.50",
         "mug: IoU 0.00",
@@ -186,10 +188,10 @@ def test_what_differs_in_a_frame_is_said_in_words() -> None:
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(1, 30), st.integers(1, 30))
-def test_the_overlap_of_two_masks_is_that_of_their_pixels(
+def test_mask_iou_equals_the_iou_of_the_pixels(
     left: int, top: int, side: int, other_side: int
 ) -> None:
-    one, other = thing(20, 20, side), thing(left, top, other_side)
+    one, other = square(20, 20, side), square(left, top, other_side)
     a, b = (np.zeros((100, 100), bool) for _ in range(2))
     a[20 : 20 + side, 20 : 20 + side] = True
     b[top : top + other_side, left : left + other_side] = True

@@ -12,9 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from zs_seg_ros.errors import ReplayError
-from zs_seg_ros.replay.comparison import is_exactly
 from zs_seg_ros.replay.golden import Golden, GoldenWriter
-from zs_seg_ros.replay.results import CameraSettings, FoundObject, FrameResult, RunSettings
+from zs_seg_ros.replay.results import (
+    CameraSettings,
+    FrameResult,
+    ObjectResult,
+    RunSettings,
+    are_identical,
+)
 from zs_seg_ros.types import Box
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
@@ -33,10 +38,10 @@ coordinates = st.floats(-100, 100).map(lambda value: round(value, 6))
 
 
 @st.composite
-def objects(draw: st.DrawFn, height: int, width: int) -> FoundObject:
+def objects(draw: st.DrawFn, height: int, width: int) -> ObjectResult:
     left, top = draw(st.integers(0, width - 1)), draw(st.integers(0, height - 1))
     box = Box(left, top, draw(st.integers(1, width - left)), draw(st.integers(1, height - top)))
-    return FoundObject(
+    return ObjectResult(
         draw(st.sampled_from(NAMES)),
         draw(st.floats(0, 1).map(lambda score: round(score, 6))),
         box,
@@ -70,7 +75,9 @@ def write(path: Path, *frames: FrameResult) -> bytes:
 def a_frame(index: int = 0) -> FrameResult:
     label = np.zeros((6, 8), np.uint16)
     label[1:4, 2:5] = 1
-    thing = FoundObject("red mug", 0.75, Box(2, 1, 3, 3), np.ones((3, 3), bool), 7, (0.1, 0.2, 1.5))
+    thing = ObjectResult(
+        "red mug", 0.75, Box(2, 1, 3, 3), np.ones((3, 3), bool), 7, (0.1, 0.2, 1.5)
+    )
     return FrameResult("front", index, 1_700_000_000_000_000_000 + index, label, (thing,))
 
 
@@ -84,7 +91,7 @@ def test_what_is_written_is_read_again(
     with Golden(path) as golden:
         read = golden.frame(result.camera, result.index)
         assert read is not None
-        assert is_exactly(result, read)
+        assert are_identical(result, read)
         assert (read.camera, read.index, read.stamp_ns) == (
             result.camera,
             result.index,

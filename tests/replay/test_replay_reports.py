@@ -1,4 +1,4 @@
-"""Reports of a replay: terminal, JUnit XML, page; and the command where there is no ROS."""
+"""Reports of a replay as text, JUnit XML and HTML; and the command where there is no ROS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zs_seg_ros
-from zs_seg_ros.replay.comparison import Comparison, Tolerances
+from zs_seg_ros.replay.comparison import Comparison
 from zs_seg_ros.replay.latency import Latencies, latency_text
 from zs_seg_ros.replay.report import DifferingFrame, Report
 from zs_seg_ros.replay.report_html import html_report
@@ -23,12 +23,13 @@ from zs_seg_ros.replay.report_images import (
     ADDED_RGB,
     MISSING_RGB,
     OTHER_RGB,
+    comparison_panels,
     difference,
-    per_image_threads,
 )
 from zs_seg_ros.replay.report_junit import write_junit
 from zs_seg_ros.replay.report_text import text_report
-from zs_seg_ros.replay.results import FoundObject, FrameResult, RunSettings
+from zs_seg_ros.replay.results import FrameResult, ObjectResult, RunSettings
+from zs_seg_ros.replay.verdict import Tolerances
 from zs_seg_ros.types import Box
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
@@ -36,23 +37,23 @@ HOSTILE = "<script>\"mug\" & 'cup'</script>"
 
 
 def frame(size: int, number: int = 1, name: str = HOSTILE) -> FrameResult:
-    """40x40 with a square of `size` at the top left."""
+    """Return a result of 40x40 pixels with a square of `size` at the top left."""
     label = np.zeros((40, 40), np.uint16)
     label[:size, :size] = number
-    thing = FoundObject(name, 0.5, Box(0, 0, size, size), np.ones((size, size), bool), 1)
-    return FrameResult("camera", 0, 1_700_000_000_000_000_001, label, (thing,))
+    square = ObjectResult(name, 0.5, Box(0, 0, size, size), np.ones((size, size), bool), 1)
+    return FrameResult("camera", 0, 1_700_000_000_000_000_001, label, (square,))
 
 
 def report(*, differs: bool, rate: float | None = None) -> Report:
     names = (HOSTILE, "duck")
     comparison = Comparison(names, names, Tolerances())
     reasons = comparison.add(frame(20), frame(10 if differs else 20))
-    made_with = RunSettings("bag", "fake", tuple(TargetClass(name) for name in names), ())
+    settings = RunSettings("bag", "fake", tuple(TargetClass(name) for name in names), ())
     differing = (DifferingFrame("camera", 3, 10**9 + 5, reasons, b"jpeg"),) if differs else ()
     return Report(
         "golden",
-        made_with,
-        RunSettings("bag", "other", made_with.classes, ()),
+        settings,
+        RunSettings("bag", "other", settings.classes, ()),
         comparison.verdict(),
         differing,
         Latencies((10.0, 12.0, 40.0), 5),
@@ -62,7 +63,7 @@ def report(*, differs: bool, rate: float | None = None) -> Report:
 
 
 class _Reader(HTMLParser):
-    """Which tags there are, and what they refer to."""
+    """Collects the tags of a page, and the values of src and href."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -76,7 +77,7 @@ class _Reader(HTMLParser):
 
 
 @pytest.mark.parametrize("differs", [False, True])
-def test_the_page_holds_everything_in_itself_whatever_classes_are_called(differs: bool) -> None:
+def test_the_page_is_self_contained_and_escapes_class_names(differs: bool) -> None:
     page = _Reader(html_report(report(differs=differs, rate=2.0)))
     assert "script" not in page.tags
     assert "svg" in page.tags
@@ -84,7 +85,7 @@ def test_the_page_holds_everything_in_itself_whatever_classes_are_called(differs
     assert all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
 
 
-def test_the_page_says_the_verdict_first() -> None:
+def test_the_page_starts_with_the_verdict() -> None:
     page = html_report(report(differs=True))
     assert page.index("Different results") < page.index("<table>") < page.index("<figure>")
     assert "camera, image 3, stamp 1.000000005" in page
@@ -100,7 +101,7 @@ def test_junit_has_a_case_for_each_class_and_each_check(tmp_path: Path) -> None:
     assert {"duck", "identities", "frames answered"} <= {case.get("name") for case in suite}
 
 
-def test_the_terminal_gets_a_line_per_class_and_a_summary() -> None:
+def test_the_text_report_has_a_line_per_class_and_a_summary() -> None:
     text = text_report(report(differs=True, rate=2.0)).splitlines()
     [line] = [line for line in text if line.startswith(HOSTILE)]
     assert line.removeprefix(HOSTILE).split() == ["0.2500", "0", "1", "1", "DIFFERS"]
@@ -116,7 +117,7 @@ def test_every_latency_is_in_one_bar(values_ms: list[float]) -> None:
     assert latency_text(latencies)
 
 
-def test_the_difference_tells_missing_from_new_from_another_class() -> None:
+def test_the_difference_colours_missing_new_and_confused_pixels() -> None:
     golden, now = np.array([[0, 1, 1, 0, 1]], np.uint16), np.array([[0, 1, 0, 2, 2]], np.uint16)
     drawn = difference(np.full((1, 5, 3), 200, np.uint8), golden, now)
     assert [tuple(pixel) for pixel in drawn[0].tolist()] == [
@@ -129,12 +130,12 @@ def test_the_difference_tells_missing_from_new_from_another_class() -> None:
 
 
 @pytest.mark.parametrize(("side", "drawn_side"), [(40, 40), (1600, 640)])
-def test_images_stand_side_by_side_and_large_ones_are_made_smaller(
+def test_panels_are_beside_each_other_and_large_ones_are_downscaled(
     side: int, drawn_side: int
 ) -> None:
     label = np.zeros((side, side), np.uint16)
     result = FrameResult("camera", 0, 0, label)
-    drawn = per_image_threads(np.zeros((side, side, 3), np.uint16), result, result, ("duck",))
+    drawn = comparison_panels(np.zeros((side, side, 3), np.uint16), result, result, ("duck",))
     assert drawn.shape == (drawn_side, 4 * drawn_side + 3 * 4, 3)
 
 

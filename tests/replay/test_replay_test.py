@@ -1,4 +1,4 @@
-"""`replay_test` as its users have it: a process that plays small recordings through a node with the model fake."""
+"""`replay_test` as an installed executable, which replays small bags through a node with the model fake."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from replay_processes import (
     FAKE,
-    child_of,
-    executable,
     is_running,
     make_golden,
+    node_started_by,
     replay,
     started,
     wait_until,
@@ -21,15 +20,16 @@ from replay_processes import (
 from rosbags.rosbag2 import StoragePlugin
 from small_bags import Camera, write_bag
 
+from zs_seg_ros.cli.replay_arguments import parse
 from zs_seg_ros.replay.golden import Golden
 
 FRAMES = 6
-WORSE = ("-p", "default_threshold:=0.95")  # the red square's certainty is 0.8
+WORSE = ("-p", "default_threshold:=0.95")  # the red square's confidence is 0.8
 
 
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three cameras: one with depth, which is missing for two images, and two of compressed images."""
+    """Record three cameras: one with depth, which is missing for two images, and two with compressed images."""
     return write_bag(
         tmp_path_factory.mktemp("bags") / "three_cameras",
         Camera("front", depth=True, depth_late_ns=10**6, without_depth=(0, 3)),
@@ -62,15 +62,15 @@ def test_the_golden_file_has_every_frame_of_every_camera(golden: Path) -> None:
             for index in range(FRAMES):
                 frame = opened.frame(camera, index)
                 assert frame is not None
-                assert [thing.class_name for thing in frame.objects] == [
+                assert [detected.class_name for detected in frame.objects] == [
                     "blue square",
                     "red square",
                 ]
-                assert all(bool(thing.track_id) == (index > 0) for thing in frame.objects)
-                for thing in frame.objects:
-                    assert (thing.position_m is None) == (index in without_depth)
-                    if thing.position_m is not None:
-                        assert thing.position_m[2] == pytest.approx(1 + index / 100)
+                assert all(bool(detected.track_id) == (index > 0) for detected in frame.objects)
+                for detected in frame.objects:
+                    assert (detected.position_m is None) == (index in without_depth)
+                    if detected.position_m is not None:
+                        assert detected.position_m[2] == pytest.approx(1 + index / 100)
 
 
 def test_the_same_node_gives_the_same_bytes_and_exit_code_0(
@@ -84,17 +84,14 @@ def test_the_same_node_gives_the_same_bytes_and_exit_code_0(
     assert f"SAME: {3 * FRAMES} frames in lockstep" in run.stdout
 
 
-def test_a_worse_setting_is_caught_and_reported_in_all_three_ways(
+def test_a_worse_setting_is_detected_and_reported_in_all_three_formats(
     bag: Path, golden: Path, tmp_path: Path
 ) -> None:
     junit, html = tmp_path / "report.xml", tmp_path / "report.html"
-    run = replay(
-        bag, "--golden", golden, *WORSE, "--junit", junit, "--html", html, "--pictures", "2"
-    )
+    run = replay(bag, "--golden", golden, *WORSE, "--junit", junit, "--html", html, "--images", "2")
     assert run.returncode == 1, run.stderr
     assert "DIFFERENT" in run.stdout
     assert "default_threshold was 0.5 and is 0.95" in run.stdout
-    failed = {case.get("name") for case in ElementTree.parse(junit).iter("testcase") if len(case)}
     cases = {case.get("name"): case for case in ElementTree.parse(junit).iter("testcase")}
     failed = {name for name, case in cases.items() if case.find("failure") is not None}
     assert failed == {"red square", "objects missed"}
@@ -105,13 +102,13 @@ def test_a_worse_setting_is_caught_and_reported_in_all_three_ways(
     assert "http" not in page
 
 
-def test_a_camera_alone_can_be_checked(bag: Path, golden: Path) -> None:
+def test_a_single_camera_can_be_checked(bag: Path, golden: Path) -> None:
     run = replay(bag, "--golden", golden, "--cameras", "rear")
     assert run.returncode == 0, run.stderr
     assert f"SAME: {FRAMES} frames" in run.stdout
 
 
-def test_a_parameter_file_says_what_the_golden_file_would(
+def test_a_parameter_file_replaces_the_settings_of_the_golden_file(
     bag: Path, golden: Path, tmp_path: Path
 ) -> None:
     parameters = tmp_path / "robot.yaml"
@@ -121,11 +118,11 @@ def test_a_parameter_file_says_what_the_golden_file_would(
     )
     run = replay(bag, "--golden", golden, "--params-file", parameters)
     assert run.returncode == 1, run.stderr
-    assert "DIFFERS  not looked for any more" in run.stdout
+    assert "DIFFERS  no longer in the vocabulary" in run.stdout
     assert "red square   1.0000" in run.stdout
 
 
-def test_in_real_time_it_tells_latencies(bag: Path, golden: Path, tmp_path: Path) -> None:
+def test_in_real_time_latencies_are_reported(bag: Path, golden: Path, tmp_path: Path) -> None:
     html = tmp_path / "report.html"
     arguments = ("--rate", "0.5", "--html", html, "--switches", "1")
     run = replay(bag, "--golden", golden, "--cameras", "rear", *arguments)
@@ -136,25 +133,27 @@ def test_in_real_time_it_tells_latencies(bag: Path, golden: Path, tmp_path: Path
     assert "<svg" in html.read_text()
 
 
-def test_a_running_node_is_used_as_it_is(bag: Path, golden: Path) -> None:
+def test_a_running_node_is_used_with_its_own_settings(bag: Path, golden: Path) -> None:
     parameters = ("model:=fake", "cameras:=[rear]", "rear.transport:=compressed", "min_area:=20")
     words = [
         word for p in (*parameters, "classes:=[red square, blue square]") for word in ("-p", p)
     ]
     with started("segmentation_node", "--ros-args", "-r", "__node:=mine", *words) as node:
-        for _ in range(2):  # whatever it has seen before
+        for _ in range(2):  # independent of the frames that it processed before
             run = replay(bag, "--golden", golden, "--node", "/mine", "--exact")
             assert run.returncode == 2
-            assert "does not listen to a camera 'arm/left'" in run.stderr or "'front'" in run.stderr
+            assert "does not subscribe to a camera 'front'; its cameras are rear" in run.stderr or (
+                "does not subscribe to a camera 'arm/left'; its cameras are rear" in run.stderr
+            )
             run = replay(bag, "--golden", golden, "--node", "mine", "--cameras", "rear", "--exact")
             assert run.returncode == 0, run.stdout + run.stderr
         assert node.poll() is None
 
 
-# --- what cannot run ---
+# --- errors ---
 
 
-def test_a_missing_topic_is_named_with_what_the_recording_has(
+def test_a_missing_topic_is_reported_with_the_topics_of_the_recording(
     bag: Path, golden: Path, tmp_path: Path
 ) -> None:
     other = write_bag(tmp_path / "other", Camera("front"), Camera("rear", compressed=True))
@@ -168,7 +167,7 @@ def test_a_missing_topic_is_named_with_what_the_recording_has(
     assert error.get("message") in line
 
 
-def test_another_recording_of_the_same_cameras_is_told(golden: Path, tmp_path: Path) -> None:
+def test_another_recording_of_the_same_cameras_is_refused(golden: Path, tmp_path: Path) -> None:
     shifted = write_bag(
         tmp_path / "later", Camera("rear", compressed=True, stamp_late_ns=77), frames=FRAMES
     )
@@ -185,12 +184,15 @@ def test_another_recording_of_the_same_cameras_is_told(golden: Path, tmp_path: P
         (("--golden", "g", "--update", "--rate", "1"), "leave --rate out"),
         (("--golden", "g", "--node", "zs_seg", "--model", "fake"), "--model is for a node that"),
         (("--golden", "g", "--update", "--model", "nonsense"), "there is no model 'nonsense'"),
-        (("--golden", "g", "--update", "--model", "fake"), "looks for nothing: name what with"),
+        (
+            ("--golden", "g", "--update", "--model", "fake"),
+            "has no classes to detect; give them with",
+        ),
         (("--golden", "g", "--update", *FAKE, "-p", "min_area:=-5"), "min_area"),
         (("--golden", "g", "--iou", "2"), "'2' is not a number from 0 to 1"),
     ],
 )
-def test_nonsense_is_exit_code_2_and_a_reason(
+def test_wrong_arguments_end_with_exit_code_2_and_the_reason(
     bag: Path,
     tmp_path: Path,
     arguments: tuple[str, ...],
@@ -205,29 +207,31 @@ def test_nonsense_is_exit_code_2_and_a_reason(
     assert not (tmp_path / "g").exists()
 
 
-def test_something_that_is_no_recording_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_recording_is_refused(tmp_path: Path) -> None:
     run = replay(tmp_path, "--golden", tmp_path / "g", "--update", *FAKE)
     assert run.returncode == 2
     assert "is no recording: it has no metadata.yaml" in run.stderr
 
 
-# --- ends ---
+# --- the end of the process ---
 
 
-def _start(bag: Path, tmp_path: Path) -> tuple[object, ...]:
+def _update_command(bag: Path, tmp_path: Path) -> tuple[object, ...]:
     return ("replay_test", bag, "--golden", tmp_path / "g", "--update", *FAKE)
 
 
 def _wait_for_first_frames(pid: int, tmp_path: Path) -> int:
-    """The node's process id."""
-    node = wait_until(lambda: child_of(pid), "the node")
+    """Wait until the golden file is being written, and return the node's process id."""
+    node = wait_until(lambda: node_started_by(pid), "the node")
     part = tmp_path / "g.part"
     wait_until(lambda: part.exists() and part.stat().st_size > 0, "the first frames")
     return node
 
 
-def test_a_node_that_dies_in_the_middle_is_told_at_once(long_bag: Path, tmp_path: Path) -> None:
-    with started(*_start(long_bag, tmp_path)) as process:
+def test_a_node_that_is_killed_during_the_replay_is_reported_at_once(
+    long_bag: Path, tmp_path: Path
+) -> None:
+    with started(*_update_command(long_bag, tmp_path)) as process:
         os.kill(_wait_for_first_frames(process.pid, tmp_path), signal.SIGKILL)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
@@ -237,10 +241,10 @@ def test_a_node_that_dies_in_the_middle_is_told_at_once(long_bag: Path, tmp_path
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_ends_it_and_the_node(
+def test_ctrl_c_ends_replay_test_and_its_node(
     long_bag: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    with started(*_start(long_bag, tmp_path)) as process:
+    with started(*_update_command(long_bag, tmp_path)) as process:
         node = _wait_for_first_frames(process.pid, tmp_path)
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
@@ -252,8 +256,8 @@ def test_ctrl_c_ends_it_and_the_node(
     assert not (tmp_path / "g").exists()
 
 
-def test_the_node_does_not_even_outlive_being_killed(long_bag: Path, tmp_path: Path) -> None:
-    with started(*_start(long_bag, tmp_path)) as process:
+def test_the_node_ends_when_replay_test_is_killed(long_bag: Path, tmp_path: Path) -> None:
+    with started(*_update_command(long_bag, tmp_path)) as process:
         node = _wait_for_first_frames(process.pid, tmp_path)
         process.kill()
         wait_until(lambda: not is_running(node), "the node's end")
@@ -264,4 +268,8 @@ def test_the_help_names_every_exit_code() -> None:
     run = replay("--help")
     assert run.returncode == 0
     assert "Exit code: 0 the results are the same, 1 they differ, 2" in run.stdout
-    assert executable("replay_test")
+
+
+@pytest.mark.parametrize("option", ["--images", "--pictures"])
+def test_the_number_of_drawn_frames_has_two_option_names(option: str) -> None:
+    assert parse(["bag", "--golden", "file", option, "2"]).images == 2

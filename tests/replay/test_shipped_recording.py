@@ -1,4 +1,4 @@
-"""The package tests itself as it tells its users to: the shipped recording, the built-in model, its golden file."""
+"""A replay test of the package itself: the shipped recording, the built-in model, and its golden file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GOLDEN = RECORDING / "tabletop.golden"
 CPU = ("--device", "cpu")
 
 
-def test_the_built_in_model_finds_what_it_found(tmp_path: Path) -> None:
+def test_the_built_in_model_gives_the_golden_results(tmp_path: Path) -> None:
     run = replay(RECORDING, "--golden", GOLDEN, *CPU, "--html", tmp_path / "report.html")
     assert run.returncode == 0, run.stdout + run.stderr
     assert "SAME: 60 frames in lockstep" in run.stdout
@@ -39,7 +39,7 @@ def test_three_runs_are_identical_to_the_byte(tmp_path: Path) -> None:
     assert len(contents) == 1
 
 
-def test_weights_with_a_little_noise_are_caught(tmp_path: Path) -> None:
+def test_weights_with_slight_noise_are_detected(tmp_path: Path) -> None:
     worse = tmp_path / "worse"
     shutil.copytree(ROOT / "models" / "tabletop", worse)
     weights = load_file(worse / "model.safetensors")
@@ -54,7 +54,7 @@ def test_weights_with_a_little_noise_are_caught(tmp_path: Path) -> None:
     assert f"Note: model was tabletop and is {worse}." in run.stdout
 
 
-def test_a_wrong_threshold_is_caught() -> None:
+def test_a_wrong_threshold_is_detected() -> None:
     run = replay(RECORDING, "--golden", GOLDEN, *CPU, "-p", "default_threshold:=0.6")
     assert run.returncode == 1, run.stdout + run.stderr
     assert "DIFFERENT" in run.stdout

@@ -1,4 +1,4 @@
-"""What `zs-seg label` writes without ROS, read with ROS: the messages are those of the node."""
+"""Messages that `zs-seg label` writes without ROS, read with ROS: they equal those of the node."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.types import DepthImage, Frame, RequestedOutputs, Scene, size_of
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
-WORDS = Vocabulary().changed_to([TargetClass("red", ("red", "orange")), TargetClass("yellow")])
+VOCABULARY = Vocabulary().changed_to([TargetClass("red", ("red", "orange")), TargetClass("yellow")])
 FRAMES = 240
 
 
@@ -41,7 +41,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
         LabelRequest(
             (shipped_bag(),),
             folder,
-            WORDS,
+            VOCABULARY,
             "fake",
             LoadOptions("cpu"),
             Settings(),
@@ -58,13 +58,13 @@ def serialised(folder: Path, topic: str) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def scenes() -> list[Scene]:
-    """Of the shipped recording, frame by frame, with the depth image of the same stamp."""
+    """Process the shipped bag frame by frame, with the depth image of the same stamp."""
     with Bag(shipped_bag()) as bag:
         [info, *_] = (m.content for m in bag.messages(["/camera/camera_info"]))
         depths = [m.content for m in bag.messages(["/camera/depth/image_raw"])]
         images = [m.content for m in bag.messages(["/camera/image_raw"])]
     pipeline, segmenter = Pipeline(), FakeSegmenter()
-    encoded, found = segmenter.encode(WORDS), []
+    encoded, processed = segmenter.encode(VOCABULARY), []
     for image, depth in zip(images, depths, strict=True):
         stamp = stamp_ns(image.header.stamp)
         assert stamp == stamp_ns(depth.header.stamp)
@@ -76,8 +76,8 @@ def scenes() -> list[Scene]:
             depth=DepthImage(depth_from_image(depth), intrinsics_from_info(info), stamp),
             requested=RequestedOutputs(objects=True, surfaces=True),
         )
-        found += pipeline.process([frame], segmenter, encoded, Settings())
-    return found
+        processed += pipeline.process([frame], segmenter, encoded, Settings())
+    return processed
 
 
 def test_label_and_confidence_are_the_nodes(out: Path, scenes: list[Scene]) -> None:
@@ -87,38 +87,38 @@ def test_label_and_confidence_are_the_nodes(out: Path, scenes: list[Scene]) -> N
     )
     assert len(labels) == len(confidences) == len(scenes) == FRAMES
     for scene, one_label, confidence in zip(scenes, labels, confidences, strict=True):
-        found, header = scene.segmentation, header_of(scene.frame)
-        assert one_label == label_message(found.label, header)
-        assert confidence == confidence_message(found.confidence, header)
+        segmentation, header = scene.segmentation, header_of(scene.frame)
+        assert one_label == label_message(segmentation.label, header)
+        assert confidence == confidence_message(segmentation.confidence, header)
 
 
 def test_objects_are_the_nodes_with_identities_and_positions(
     out: Path, scenes: list[Scene]
 ) -> None:
-    data = serialised(out, "/zs_seg/camera/objects")
+    recorded = serialised(out, "/zs_seg/camera/objects")
     identities: dict[int, int] = {0: 0}
     positions = 0
-    for scene, one in zip(scenes, data, strict=True):
-        found = deserialize_message(one, messages.ObjectMaskArray)
+    for scene, data in zip(scenes, recorded, strict=True):
+        labelled = deserialize_message(data, messages.ObjectMaskArray)
         expected = objects_message(
             scene.objects, size_of(scene.frame.image), scene.vocabulary, header_of(scene.frame)
         )
-        for thing, same in zip(found.objects, expected.objects, strict=True):
-            # A node counts on from whatever it has tracked before.
-            assert identities.setdefault(same.track_id, thing.track_id) == thing.track_id
-            same.track_id, same.score = thing.track_id, float(np.float32(same.score))
-            positions += thing.has_position
-        assert found == expected
+        for detected, same in zip(labelled.objects, expected.objects, strict=True):
+            # Track ids may differ, but consistently.
+            assert identities.setdefault(same.track_id, detected.track_id) == detected.track_id
+            same.track_id, same.score = detected.track_id, float(np.float32(same.score))
+            positions += detected.has_position
+        assert labelled == expected
     assert sorted(identities.values()) == list(range(len(identities))) and len(identities) > 5
     assert positions > FRAMES
 
 
 def test_the_vocabulary_is_the_nodes(out: Path) -> None:
     [data] = serialised(out, "/zs_seg/vocabulary")
-    found = deserialize_message(data, messages.Vocabulary)
-    expected = vocabulary_message(WORDS)
-    expected.header = found.header
-    assert found == expected
+    labelled = deserialize_message(data, messages.Vocabulary)
+    expected = vocabulary_message(VOCABULARY)
+    expected.header = labelled.header
+    assert labelled == expected
 
 
 def test_exemplars_are_the_nodes() -> None:
@@ -128,9 +128,9 @@ def test_exemplars_are_the_nodes() -> None:
     image = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
     mask = np.eye(4, 5, dtype=bool)
     target = TargetClass("duck", exemplars=(Exemplar(image, mask), Exemplar(image)))
-    words = Vocabulary().changed_to([target])
-    data = bytes(cdr(without_ros(words)))
-    assert deserialize_message(data, messages.Vocabulary) == vocabulary_message(words)
+    vocabulary = Vocabulary().changed_to([target])
+    data = bytes(cdr(without_ros(vocabulary)))
+    assert deserialize_message(data, messages.Vocabulary) == vocabulary_message(vocabulary)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_exemplars_are_the_nodes() -> None:
 def test_types_have_the_hash_that_ros_gives_them(name: str) -> None:
     description = Path(get_package_share_directory("zs_seg_ros"), "msg", f"{name}.json")
     if not description.is_file():
-        pytest.skip("this ROS 2 knows no type hashes")
+        pytest.skip("this ROS 2 distribution has no type hashes")
     [expected] = [
         entry["hash_string"]
         for entry in json.loads(description.read_text())["type_hashes"]

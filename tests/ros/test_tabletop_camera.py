@@ -1,4 +1,4 @@
-"""The simulated camera, as its users have it: a process of its own that publishes over DDS."""
+"""`tabletop_camera` as an installed executable, which publishes over DDS."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ IMAGES = {
 
 @contextmanager
 def tabletop_camera(*parameters: str) -> Iterator[subprocess.Popen[str]]:
-    """The process; "name:=value" are its parameters."""
+    """Start the camera with parameters "name:=value"; kill it at the end of the block if it still runs."""
     executable = shutil.which("tabletop_camera")
     assert executable is not None, "build the package and run the tests in its environment"
     command = [executable, "--ros-args", *(word for p in parameters for word in ("-p", p))]
@@ -50,16 +50,14 @@ def tabletop_camera(*parameters: str) -> Iterator[subprocess.Popen[str]]:
 
 
 class Viewer:
-    """Subscribes to everything that a camera publishes."""
+    """Subscribes to every topic of a camera. images: by topic and stamp in ns; infos: by stamp in ns."""
 
     def __init__(self, camera: str) -> None:
         self.node = Node("viewer")
-        self.images: dict[str, dict[int, Image]] = defaultdict(
-            dict
-        )  # topic -> stamp in ns -> image
+        self.images: dict[str, dict[int, Image]] = defaultdict(dict)
         self.infos: dict[int, CameraInfo] = {}
         for topic in IMAGES:
-            # One of each reliability: the camera must serve both.
+            # Both kinds of reliability: the camera must match both.
             qos = BEST_EFFORT if topic == "depth/image_raw" else RELIABLE
             self.node.create_subscription(
                 Image, f"/{camera}/{topic}", lambda m, t=topic: self._on_image(t, m), qos
@@ -73,18 +71,20 @@ class Viewer:
         self.infos[_stamp_ns(message)] = message
 
     def complete_frames(self) -> list[int]:
-        """Stamps of the frames of which every message has come in."""
+        """Return the stamps of the frames of which every message was received."""
         stamps = set(self.infos)
         for topic in IMAGES:
             stamps &= set(self.images[topic])
         return sorted(stamps)
 
-    def watch(self, frames: int) -> list[int]:
-        """Wait for that many complete frames."""
+    def wait_for_frames(self, frames: int) -> list[int]:
+        """Wait for a number of complete frames, and return their stamps."""
         deadline = time.monotonic() + TIMEOUT_S
         while len(self.complete_frames()) < frames:
             counts = {topic: len(images) for topic, images in self.images.items()}
-            assert time.monotonic() < deadline, f"no {frames} complete frames came: {counts}"
+            assert time.monotonic() < deadline, (
+                f"no {frames} complete frames were received: {counts}"
+            )
             rclpy.spin_once(self.node, timeout_sec=0.1)
         return self.complete_frames()
 
@@ -95,11 +95,11 @@ def _stamp_ns(message: Image | CameraInfo) -> int:
 
 @contextmanager
 def viewer(camera: str = "camera") -> Iterator[Viewer]:
-    watching = Viewer(camera)
+    view = Viewer(camera)
     try:
-        yield watching
+        yield view
     finally:
-        watching.node.destroy_node()
+        view.node.destroy_node()
 
 
 @pytest.fixture(scope="module")
@@ -125,48 +125,50 @@ def short_recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_it_publishes_every_topic_with_one_stamp_a_frame_and_ends_on_sigint() -> None:
-    with tabletop_camera() as process, viewer() as watching:
-        stamps = watching.watch(frames=15)
+def test_every_topic_of_a_frame_has_one_stamp_and_sigint_ends_the_camera() -> None:
+    with tabletop_camera() as process, viewer() as view:
+        stamps = view.wait_for_frames(frames=15)
         now_ns = time.time_ns()
         process.send_signal(signal.SIGINT)
         assert process.wait(TIMEOUT_S) == 0
     assert now_ns - 60e9 < stamps[0] < now_ns
-    gaps_s = np.diff(sorted(watching.images["image_raw"])) / 1e9
+    gaps_s = np.diff(sorted(view.images["image_raw"])) / 1e9
     assert 0.05 < np.median(gaps_s) < 0.2
     for topic, encoding in IMAGES.items():
-        image = watching.images[topic][stamps[0]]
+        image = view.images[topic][stamps[0]]
         assert (image.encoding, image.width, image.height) == (encoding, 320, 240)
         assert image.header.frame_id == "camera_color_optical_frame"
         assert len(image.data) == image.step * image.height
-    assert watching.infos[stamps[0]].k[0] > 200
+    assert view.infos[stamps[0]].k[0] > 200
 
 
 def test_the_pixels_are_those_of_the_recording(short_recording: Path) -> None:
     with Bag(short_recording) as bag:
         recorded = [m.content.data.tobytes() for m in bag.messages(["/camera/image_raw"])]
-    with tabletop_camera(f"recording:={short_recording}"), viewer() as watching:
-        stamps = watching.watch(frames=4)
-        shown = [bytes(watching.images["image_raw"][stamp].data) for stamp in stamps]
-    assert set(shown) <= set(recorded)
+    with tabletop_camera(f"recording:={short_recording}"), viewer() as view:
+        stamps = view.wait_for_frames(frames=4)
+        published = [bytes(view.images["image_raw"][stamp].data) for stamp in stamps]
+    assert set(published) <= set(recorded)
 
 
-def test_it_starts_again_at_the_end(short_recording: Path) -> None:
+def test_playback_starts_again_at_the_end(short_recording: Path) -> None:
     parameters = (f"recording:={short_recording}", "rate_hz:=50.0")
-    with tabletop_camera(*parameters), viewer() as watching:
-        stamps = watching.watch(frames=9)
-    images = {bytes(watching.images["image_raw"][stamp].data) for stamp in stamps}
+    with tabletop_camera(*parameters), viewer() as view:
+        stamps = view.wait_for_frames(frames=9)
+    images = {bytes(view.images["image_raw"][stamp].data) for stamp in stamps}
     assert len(images) == 3
 
 
-def test_without_loop_it_falls_silent_and_still_ends_on_sigterm(short_recording: Path) -> None:
+def test_without_loop_publishing_stops_at_the_end_and_sigterm_ends_the_camera(
+    short_recording: Path,
+) -> None:
     parameters = (f"recording:={short_recording}", "loop:=false")
     with tabletop_camera(*parameters) as process:
         output = ""
         while "the recording is over" not in output:
             assert process.stdout is not None
             line = process.stdout.readline()
-            assert line, f"it ended by itself: {output}"
+            assert line, f"the camera ended by itself: {output}"
             output += line
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
@@ -175,12 +177,12 @@ def test_without_loop_it_falls_silent_and_still_ends_on_sigterm(short_recording:
 
 def test_another_name_of_the_camera_gives_other_topics_and_frames(short_recording: Path) -> None:
     parameters = (f"recording:={short_recording}", "camera:=front")
-    with tabletop_camera(*parameters), viewer("front") as watching:
-        stamp = watching.watch(frames=1)[0]
-        assert watching.infos[stamp].header.frame_id == "front_color_optical_frame"
+    with tabletop_camera(*parameters), viewer("front") as view:
+        stamp = view.wait_for_frames(frames=1)[0]
+        assert view.infos[stamp].header.frame_id == "front_color_optical_frame"
 
 
-def test_a_missing_recording_ends_it_with_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_recording_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with tabletop_camera(f"recording:={tmp_path / 'nothing'}") as process:
         output, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 1
@@ -192,7 +194,7 @@ def test_a_missing_recording_ends_it_with_one_sentence(tmp_path: Path) -> None:
     ("parameter", "reason"),
     [("rate_hz:=0.0", "rate_hz out of range"), ("rate_hz:=fast", "expecting type 'DOUBLE'")],
 )
-def test_a_wrong_parameter_ends_it_with_the_reason(
+def test_a_wrong_parameter_is_reported_with_the_reason(
     short_recording: Path, parameter: str, reason: str
 ) -> None:
     with tabletop_camera(f"recording:={short_recording}", parameter) as process:

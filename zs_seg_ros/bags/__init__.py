@@ -1,1 +1,1 @@
-"""Rosbag2 recordings, read and played without ROS."""
+"""Bags (rosbag2 recordings), read and played without ROS."""

@@ -1,4 +1,4 @@
-"""Recordings (rosbag2 folders, MCAP or SQLite) read message by message, without ROS."""
+"""Reads bags (rosbag2 folders, MCAP or SQLite) message by message, without ROS."""
 
 from __future__ import annotations
 
@@ -29,33 +29,31 @@ PACKAGE = "zs_seg_ros"
 SHIPPED = Path("recordings", "tabletop")
 GROUND_TRUTH_FILE = "ground_truth.json"
 DEFAULT_DEPTH = 10
-"""Of a topic whose depth was not recorded; rosbag2's, too."""
-
-
-_FOR_EVER = QosTime(9223372036, 854775807)
+"""The history depth of a topic whose depth was not recorded; the same as in rosbag2."""
+_INFINITE = QosTime(9223372036, 854775807)
 
 
 def offered_qos(depth: int = 0, reliable: bool = True, latched: bool = False) -> Qos:
-    """What a recording says that a publisher offered. depth 0: not known, as in what is recorded from DDS."""
+    """Return the offered QoS of a publisher as a bag records it. depth: 0 for unknown, as with most DDS vendors."""
     return Qos(
         history=QosHistory.KEEP_LAST if depth else QosHistory.UNKNOWN,
         depth=depth,
         reliability=QosReliability.RELIABLE if reliable else QosReliability.BEST_EFFORT,
         durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
-        deadline=_FOR_EVER,
-        lifespan=_FOR_EVER,
+        deadline=_INFINITE,
+        lifespan=_INFINITE,
         liveliness=QosLiveliness.AUTOMATIC,
-        liveliness_lease_duration=_FOR_EVER,
+        liveliness_lease_duration=_INFINITE,
         avoid_ros_namespace_conventions=False,
     )
 
 
 @dataclass(frozen=True)
 class BagTopic:
-    """A topic of a recording. latched: its publisher kept the message for late subscribers (transient local).
+    """A topic of a bag, with the QoS to publish it with.
 
-    reliable: unless all publishers were best effort. depth: of their histories; DDS does not tell it to
-    recorders, so most recordings have none.
+    latched: durability transient local. reliable: False when all its publishers were best effort. depth: the
+    history depth; DDS discovery does not carry it, so that most bags have none and DEFAULT_DEPTH is used.
     """
 
     name: str
@@ -68,7 +66,7 @@ class BagTopic:
 
 @dataclass(frozen=True, eq=False)
 class BagMessage:
-    """One message. time_ns is when it was recorded; serialised is its CDR, as ROS 2 sends it."""
+    """A recorded message. time_ns: the time of recording. serialised: its CDR, as ROS 2 sends it."""
 
     topic: BagTopic
     time_ns: int
@@ -87,22 +85,22 @@ class BagMessage:
 
 
 class Bag:
-    """An opened recording; use it with `with`. Several passes over the messages are possible.
+    """An open bag; use it with `with`. Its messages can be read several times.
 
-    Memory stays constant: at most a few chunks of the file are held at a time.
+    Memory does not grow with the bag: at most a few chunks of the file are held at a time.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open the rosbag2 folder `folder`. Raises BagError when it is none or cannot be read."""
+        """Open a rosbag2 folder. Raises BagError when it is none or cannot be read."""
         if not (folder / "metadata.yaml").is_file():
             raise BagError(
-                f"{folder} is no recording: it has no metadata.yaml; name the folder that `ros2 bag record` made"
+                f"{folder} is no recording: it has no metadata.yaml; name the folder that `ros2 bag record` has written"
             )
         self.folder = folder
         try:
             self._reader = AnyReader([folder], default_typestore=get_typestore(Stores.ROS2_JAZZY))
             self._reader.open()
-        except Exception as error:  # a cut-off file makes rosbags raise whatever parsing it ends in
+        except Exception as error:  # rosbags raises exceptions of many types for a truncated file
             raise BagError(
                 f"the recording {folder} cannot be read: {error}; record or copy it again"
             ) from error
@@ -119,22 +117,22 @@ class Bag:
 
     @property
     def start_ns(self) -> int:
-        """When its first message was recorded."""
+        """The time of recording of the first message."""
         return int(self._reader.start_time)
 
     @property
     def duration_ns(self) -> int:
-        """From the first message to the last."""
+        """The time from the first message to the last."""
         return max(0, int(self._reader.duration) - 1)  # rosbags counts to just after the last
 
     @property
     def connections(self) -> list[Connection]:
-        """Topics as rosbags knows them: with the definitions of their types, and what publishers offered."""
+        """The topics as rosbags describes them, with message definitions and offered QoS."""
         return self._reader.connections
 
     @property
     def typestore(self) -> Typestore:
-        """The types that the recording defines or, where it defines none, those of ROS 2 Jazzy."""
+        """The message types that the bag defines or, where it defines none, those of ROS 2 Jazzy."""
         return self._reader.typestore
 
     def messages(
@@ -143,17 +141,17 @@ class Bag:
         start_ns: int | None = None,
         stop_ns: int | None = None,
     ) -> Iterator[BagMessage]:
-        """Messages in the order of their time, of these topics only; None means all of them.
+        """Return the messages of some topics, or of all for None, in the order of recording.
 
-        start_ns, stop_ns: leave out what was recorded before start_ns, and from stop_ns on. Raises BagError
-        for a topic that is not there, before the first message, and for a damaged file.
+        start_ns, stop_ns: only what was recorded from start_ns on and before stop_ns. Raises BagError at once for a
+        topic that the bag does not have, and while reading for a damaged file.
         """
         requested = set(self.topics if topics is None else topics)
         self.require(requested)
         return self._read(requested, start_ns, stop_ns) if requested else iter(())
 
     def require(self, topics: Collection[str]) -> None:
-        """Raises BagError when one of them is not there."""
+        """Raise BagError when the bag does not have one of the topics."""
         missing = sorted(set(topics) - set(self.topics))
         if missing:
             raise BagError(
@@ -167,7 +165,7 @@ class Bag:
         try:
             for connection, time_ns, data in self._reader.messages(connections, start_ns, stop_ns):
                 yield BagMessage(self.topics[connection.topic], time_ns, data, self._reader)
-        except Exception as error:  # rosbags lets zstd, struct and its own errors out
+        except Exception as error:  # rosbags raises errors of zstd, struct and its own
             raise BagError(
                 f"the recording {self.folder} is damaged: {error}; record or copy it again"
             ) from error
@@ -192,7 +190,7 @@ class Bag:
 
 
 def shipped_bag() -> Path:
-    """The folder of the recording that comes with the package: of the source checkout or the installed one.
+    """Return the folder of the bag that comes with the package, in the source checkout or installed.
 
     Raises BagError where only the ROS-free core is installed.
     """
@@ -203,7 +201,7 @@ def shipped_bag() -> Path:
         from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
     except ImportError:
         raise BagError(
-            "the shipped recording is not here: it comes with the ROS package, not with the core alone; "
+            "the shipped recording is not installed: it comes with the ROS package, not with the core alone; "
             "name a recording"
         ) from None
     try:
@@ -216,7 +214,7 @@ def shipped_bag() -> Path:
 
 @dataclass(frozen=True)
 class GroundTruthLabel:
-    """What a pixel value of the ground truth labels means. held_out: training never saw this name."""
+    """The class of a pixel value in ground-truth label images. held_out: not in the training data."""
 
     id: int
     name: str
@@ -224,7 +222,7 @@ class GroundTruthLabel:
 
 
 def ground_truth_labels(folder: Path) -> tuple[GroundTruthLabel, ...]:
-    """The names of the recording's ground truth labels. Raises BagError without a ground truth."""
+    """Read the classes of a bag's ground-truth label images. Raises BagError when it has none."""
     path = folder / GROUND_TRUTH_FILE
     if not path.is_file():
         raise BagError(f"{folder} has no {GROUND_TRUTH_FILE}: nothing to compare with")

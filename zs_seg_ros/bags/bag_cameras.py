@@ -1,4 +1,4 @@
-"""The cameras of a recording: which topics hold their images, depth images and calibration."""
+"""The cameras of a bag: the topics of their images, depth images and camera_info."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from zs_seg_ros.errors import BagError
 from zs_seg_ros.images.camera_topics import depth_topic, image_topic, info_topic
 
 _IMAGE, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
-_TRANSPORTS = (("raw", _IMAGE), ("compressed", _COMPRESSED))  # as the node listens: raw, if there
+_TRANSPORTS = (("raw", _IMAGE), ("compressed", _COMPRESSED))  # raw is preferred
 _INFO = "sensor_msgs/msg/CameraInfo"
 _DEPTH_ENCODINGS = ("16UC1", "32FC1")
 
 
 @dataclass(frozen=True)
 class BagCamera:
-    """Topics of one camera in a recording; depth and info are empty where there is none."""
+    """The topics of one camera in a bag. depth, info: empty without depth images."""
 
     name: str
     image: str
@@ -26,12 +26,12 @@ class BagCamera:
 
     @property
     def transport(self) -> str:
-        """raw or compressed."""
+        """The transport of the images: raw or compressed."""
         return "compressed" if self.image.endswith("/compressed") else "raw"
 
     @property
     def depth_transport(self) -> str:
-        """raw or compressed; raw without depth."""
+        """The transport of the depth images: raw or compressed; raw without depth."""
         return "compressed" if self.depth.endswith("/compressedDepth") else "raw"
 
     @property
@@ -40,28 +40,28 @@ class BagCamera:
 
 
 def find_cameras(bag: Bag, names: Collection[str] = ()) -> tuple[BagCamera, ...]:
-    """The cameras of these names, or all of the recording, in the order of their names.
+    """Return the cameras of these names, or all cameras of the bag ordered by name.
 
-    Raises BagError, with what the recording has, when one is not there or none is.
+    Raises BagError, with the bag's topics, when a camera is missing or there is none at all.
     """
-    found = {name: camera for name in _candidates(bag) if (camera := _camera(bag, name))}
-    requested = list(dict.fromkeys(name.strip("/") for name in names)) or sorted(found)
+    cameras = {name: camera for name in _candidates(bag) if (camera := _camera(bag, name))}
+    requested = list(dict.fromkeys(name.strip("/") for name in names)) or sorted(cameras)
     for name in requested:
-        if name not in found:
+        if name not in cameras:
             raise BagError(
                 f"the recording {bag.folder} has no camera {name!r}: no images on "
-                f"{image_topic(name, 'raw')} or {image_topic(name, 'compressed')}; it has {listed(bag)}"
+                f"{image_topic(name, 'raw')} or {image_topic(name, 'compressed')}; it has {list_topics(bag)}"
             )
-    if not found:
+    if not cameras:
         raise BagError(
             f"the recording {bag.folder} has no camera: no images on a topic {image_topic('CAM', 'raw')} or "
-            f"{image_topic('CAM', 'compressed')}; it has {listed(bag)}"
+            f"{image_topic('CAM', 'compressed')}; it has {list_topics(bag)}"
         )
-    return tuple(found[name] for name in requested)
+    return tuple(cameras[name] for name in requested)
 
 
-def named_camera(bag: Bag, name: str, transport: str, depth_transport: str | None) -> BagCamera:
-    """The camera as a node listens to it. depth_transport: None when it wants no depth.
+def require_camera(bag: Bag, name: str, transport: str, depth_transport: str | None) -> BagCamera:
+    """Return a camera with the transports that a node subscribes to. depth_transport: None without depth.
 
     Raises BagError with the topic that is missing.
     """
@@ -71,14 +71,14 @@ def named_camera(bag: Bag, name: str, transport: str, depth_transport: str | Non
     for topic in camera.topics:
         if topic not in bag.topics:
             raise BagError(
-                f"the node listens to {topic}, which the recording {bag.folder} does not have; it has "
-                f"{listed(bag)}"
+                f"the node subscribes to {topic}, which the recording {bag.folder} does not have; it has "
+                f"{list_topics(bag)}"
             )
     return camera
 
 
-def listed(bag: Bag) -> str:
-    """The recording's topics, for a sentence."""
+def list_topics(bag: Bag) -> str:
+    """Return the bag's topics with their types, as a part of a sentence."""
     topics = bag.topics.values()
     return ", ".join(f"{t.name} ({t.message_type})" for t in topics) or "no topics"
 
@@ -86,29 +86,33 @@ def listed(bag: Bag) -> str:
 def _candidates(bag: Bag) -> list[str]:
     names = set()
     for topic in bag.topics:
-        name, found, rest = topic.removeprefix("/").rpartition("/image_raw")
-        if found and rest in ("", "/compressed"):
+        name, separator, rest = topic.removeprefix("/").rpartition("/image_raw")
+        if separator and rest in ("", "/compressed"):
             names.add(name)
     return sorted(names)
 
 
 def _camera(bag: Bag, name: str) -> BagCamera | None:
-    """None where these are no images."""
+    """Return the camera of this name; None when it has no images, or depth images only."""
     topics = bag.topics
 
-    def there(topic: str, message_type: str) -> bool:
+    def has_messages(topic: str, message_type: str) -> bool:
         return (
             topic in topics
             and topics[topic].message_type == message_type
             and topics[topic].message_count > 0
         )
 
-    images = [t for kind, of_type in _TRANSPORTS if there(t := image_topic(name, kind), of_type)]
+    images = [
+        t for kind, of_type in _TRANSPORTS if has_messages(t := image_topic(name, kind), of_type)
+    ]
     if not images or _holds_depth(bag, images[0]):
         return None
-    depths = [t for kind, of_type in _TRANSPORTS if there(t := depth_topic(name, kind), of_type)]
+    depths = [
+        t for kind, of_type in _TRANSPORTS if has_messages(t := depth_topic(name, kind), of_type)
+    ]
     info = info_topic(name)
-    if depths and there(info, _INFO):
+    if depths and has_messages(info, _INFO):
         return BagCamera(name, images[0], depths[0], info)
     return BagCamera(name, images[0])
 

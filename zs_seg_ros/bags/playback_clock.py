@@ -1,4 +1,4 @@
-"""The time of a recording while it plays: from a steady clock, at a rate, with pauses and jumps."""
+"""The recorded time during playback, derived from a monotonic clock, with rate, pause and jumps."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 
 class PlaybackClock:
-    """Recorded time, in ns, as it goes by. It stands still in pause. Not for several threads.
+    """The recorded time in ns, which advances at a rate and stands still while paused. Not thread-safe.
 
-    Every reading is taken from one anchor, not from the reading before: errors do not add up.
+    Every reading is computed from one anchor, not from the previous reading, so that errors do not accumulate.
     """
 
     def __init__(
@@ -20,7 +20,7 @@ class PlaybackClock:
         paused: bool = False,
         steady_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """rate: recorded seconds a second, above 0. steady_ns: a clock that nobody sets."""
+        """rate: recorded seconds per second, above 0. steady_ns: a monotonic clock."""
         self._steady_ns = steady_ns
         self._rate = _checked(rate)
         self._paused = paused
@@ -43,7 +43,7 @@ class PlaybackClock:
         return self._anchor_ns + int(passed_ns * self._rate)
 
     def wait_s(self, time_ns: int) -> float:
-        """Seconds until the recorded time `time_ns`; negative: it has gone by; infinite in pause."""
+        """Return the seconds until the recorded time `time_ns`; negative when it has passed, infinite while paused."""
         if self._paused:
             return math.inf
         due_ns = self._anchor_steady_ns + (time_ns - self._anchor_ns) / self._rate
@@ -54,19 +54,19 @@ class PlaybackClock:
         self._paused = True
 
     def resume(self) -> None:
-        """Go on from where pause() stopped; without a pause nothing happens."""
+        """Continue from the time of pause(); without a pause nothing happens."""
         if self._paused:
             self._paused = False
             self.jump(self._anchor_ns)
 
     def set_rate(self, rate: float) -> None:
-        """From now on; the time does not jump. Raises ValueError for a rate that is not above 0."""
+        """Change the rate from now on; the time does not jump. Raises ValueError for a rate that is not above 0."""
         checked = _checked(rate)
         self.jump(self.now_ns())
         self._rate = checked
 
     def jump(self, time_ns: int) -> None:
-        """Set the recorded time; whether it is paused stays."""
+        """Set the recorded time; a pause remains a pause."""
         self._anchor_ns = time_ns
         self._anchor_steady_ns = self._steady_ns()
 

@@ -1,1 +1,1 @@
-"""The command `zs-seg`: segment images and fetch models, without ROS."""
+"""Command lines: `zs-seg` (segment, label, bench, fetch), `bag_player` and `replay_test`."""

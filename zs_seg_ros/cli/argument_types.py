@@ -1,4 +1,4 @@
-"""What command lines take, checked: argparse tells the sentence of the error."""
+"""Argument types for argparse: each converts a text, or raises ArgumentTypeError with a sentence to print."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 
 def target_class(text: str) -> TargetClass:
-    """ "red mug", or "mug=red mug|red cup": a name with its phrases."""
+    """Parse a class: "red mug", or a name with its prompts, "mug=red mug|red cup"."""
     name, equals, prompts = text.partition("=")
     if not equals:
         return TargetClass(text)
@@ -17,11 +17,12 @@ def target_class(text: str) -> TargetClass:
 
 
 def share(text: str) -> float:
-    """0..1."""
+    """Parse a number from 0 to 1."""
     return _number(text, 0.0, 1.0, "a number from 0 to 1")
 
 
 def positive(text: str) -> float:
+    """Parse a number above 0."""
     return _number(text, 1e-6, 1e9, "a number above 0")
 
 
@@ -36,20 +37,20 @@ def _number(text: str, low: float, high: float, what: str) -> float:
 
 
 def whole(text: str) -> int:
-    """0, 1, 2, ..."""
+    """Parse one of 0, 1, 2, ..."""
     if not text.isdecimal():
         raise ArgumentTypeError(f"{text!r} is not a whole number from 0")
     return int(text)
 
 
 def count(text: str) -> int:
-    """1, 2, 3, ..."""
+    """Parse one of 1, 2, 3, ..."""
     if not (text.isdecimal() and int(text) > 0):
         raise ArgumentTypeError(f"{text!r} is not a number above 0")
     return int(text)
 
 
 def size(text: str) -> tuple[int, int]:
-    """ "640x480": (width, height)."""
+    """Parse "640x480": (width, height)."""
     width, _, height = text.partition("x")
     return count(width), count(height)

@@ -1,4 +1,4 @@
-"""The command line of `bag_player`, in the manner of `ros2 bag play`."""
+"""The options of `bag_player`, named as those of `ros2 bag play`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from zs_seg_ros.bags.playback import FASTEST, SLOWEST, PlaybackOptions
 _CLOCK_HZ = 40.0
 _NAME = r"(~?/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*"
 _HELP = """\
-Publish a rosbag2 recording (sqlite3 or mcap, compressed too): each message at its time, untouched, with the
-quality of service that it was recorded with. rosbag2 need not be installed.
+Publish a rosbag2 recording (sqlite3 or mcap, compressed or not): each message at its recorded time, unchanged, with
+the QoS that it was recorded with. rosbag2 need not be installed.
 
 Pause, step and the rate are services and a parameter of the node bag_player:
   ros2 service call /bag_player/toggle_paused std_srvs/srv/Trigger
@@ -24,33 +24,34 @@ Exit code: 0 at the end and after ctrl-C, 2 when the recording or an argument is
 
 
 def without_ros_arguments(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What is ours, and what stands between --ros-args and `--` or the end.
+    """Split the arguments into the player's own, and the ROS arguments: from --ros-args up to `--` or the end.
 
-    rclpy's remove_ros_args would take OLD:=NEW away as well: a rule of the time before --ros-args.
+    rclpy's remove_ros_args cannot do this: it removes OLD:=NEW as well, a remapping without --ros-args.
     """
-    ours: list[str] = []
+    own: list[str] = []
     ros: list[str] = []
-    taking = ours
+    current = own
     for word in words:
         if word == "--ros-args":
-            taking = ros
-        taking.append(word)
+            current = ros
+        current.append(word)
         if word == "--":
-            taking = ours
-    return ours, ros
+            current = own
+    return own, ros
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """What was given. Wrong arguments raise SystemExit (argparse), with the code 2."""
+    """Parse the player's own arguments. Wrong ones raise SystemExit(2) (argparse)."""
     return _parser().parse_args(arguments)
 
 
 def playback_options(arguments: argparse.Namespace, bag_topics: Collection[str]) -> PlaybackOptions:
-    left_out = set(arguments.exclude_topics)
+    """Convert parsed arguments. A recorded /clock is excluded when the player publishes its own."""
+    excluded = set(arguments.exclude_topics)
     if arguments.clock:
-        left_out.add("/clock")
+        excluded.add("/clock")
     return PlaybackOptions(
-        topics=tuple(n for n in arguments.topics or bag_topics if n not in left_out),
+        topics=tuple(n for n in arguments.topics or bag_topics if n not in excluded),
         start_offset_s=arguments.start_offset,
         duration_s=arguments.playback_duration,
         rate=arguments.rate,
@@ -70,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("bag", type=Path, metavar="BAG", help="the folder that `ros2 bag record` made")
+    add("bag", type=Path, metavar="BAG", help="the folder that `ros2 bag record` has written")
     add(
         "-r",
         "--rate",
@@ -78,19 +79,19 @@ def _parser() -> argparse.ArgumentParser:
         default=1.0,
         help="recorded seconds a second (default: 1)",
     )
-    add("-l", "--loop", action="store_true", help="start again at the end, for ever")
+    add("-l", "--loop", action="store_true", help="start again at the end, without end")
     add(
         "--start-offset",
         type=_number(0),
         default=0.0,
         metavar="S",
-        help="leave out so many seconds; what is latched by then is published first",
+        help="skip this many seconds; latched messages of that time are published first",
     )
     add(
         "--playback-duration",
         type=_number(0),
         metavar="S",
-        help="play so many recorded seconds (default: to the end)",
+        help="play this many recorded seconds (default: to the end)",
     )
     add("--topics", nargs="+", action="extend", default=[], metavar="TOPIC", help="play only these")
     add(
@@ -99,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         action="extend",
         default=[],
         metavar="TOPIC",
-        help="leave these out",
+        help="do not play these",
     )
     add(
         "--clock",
@@ -108,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         const=_CLOCK_HZ,
         default=0.0,
         metavar="HZ",
-        help=f"publish the recorded time on /clock, so often a second (default: {_CLOCK_HZ:g})",
+        help=f"publish the recorded time on /clock, at this rate (default: {_CLOCK_HZ:g})",
     )
     add(
         "-m",
@@ -127,19 +128,19 @@ def _parser() -> argparse.ArgumentParser:
         type=_number(0),
         default=0.0,
         metavar="S",
-        help="wait so many seconds before each round",
+        help="wait this many seconds before each round",
     )
     add(
         "--wait-for-subscribers",
         action="store_true",
-        help="start when somebody subscribes to one of the topics",
+        help="start when one of the topics has a subscriber",
     )
     add(
         "--wait-for-all-acked",
         type=_number(0),
         default=1000.0,
         metavar="MS",
-        help="at the end, wait so long until reliable subscribers have everything (default: 1000; 0: until they have)",
+        help="at the end, wait this long for reliable subscribers to acknowledge all (default: 1000; 0: no limit)",
     )
     return parser
 

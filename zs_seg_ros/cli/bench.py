@@ -1,4 +1,4 @@
-"""`zs-seg bench`: what a frame costs with a model, over the number of classes, next to transformers' own pipeline."""
+"""`zs-seg bench`: time and memory of a frame over the number of classes, compared with transformers' pipeline."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ STAGES = ("prepare", "encode", "decode", "finish")
 _COLOURS = ("red", "green", "blue", "yellow", "orange", "purple", "white", "black")
 _OBJECTS = ("mug", "duck", "ball", "brick", "bear", "cube", "shoe", "lamp")
 _CHANGED_CLASSES = _OBJECTS_DETECTED = 10
-PROMPTS = tuple(f"{colour} {thing}" for thing in _OBJECTS for colour in _COLOURS)
-"""What is looked for: how many there are matters, not what they say."""
+PROMPTS = tuple(f"{colour} {kind}" for kind in _OBJECTS for colour in _COLOURS)
+"""Class names: their number matters for the cost, their meaning does not."""
 _NEW = "shiny"
 
 
 @dataclass(frozen=True)
 class BenchRequest:
-    """What the command line asks for. size: (width, height) of the image. plot, json: where to write."""
+    """The arguments of the command line. size: (width, height) of the image. plot, json: where to write."""
 
     model: str
     options: LoadOptions
@@ -56,9 +56,9 @@ class BenchRequest:
 
 @dataclass(frozen=True)
 class Row:
-    """Medians for one number of classes, in milliseconds; memory above what was in use before, in MB.
+    """Medians for one number of classes, in ms; peak memory above what was in use before, in MB.
 
-    The reference's are None where there is none.
+    reference_ms, reference_memory_mb: None without a reference.
     """
 
     classes: int
@@ -73,15 +73,15 @@ class Row:
         return None if self.reference_ms is None else self.reference_ms / self.total_ms
 
 
-def bench(request: BenchRequest) -> int:
-    """Measure, print the table, write what is asked for; returns the exit code."""
+def measure_model(request: BenchRequest) -> int:
+    """Measure a model, print the table, write the requested files, and return the exit code."""
     return _bench(request, request.model, random=False)
 
 
-def bench_random(request: BenchRequest) -> int:
-    """The same for the published shape of a kind of model, with random weights: the cost hardly depends on them.
+def measure_random_model(request: BenchRequest) -> int:
+    """Measure the published shape of a kind of model with random weights: the cost hardly depends on them.
 
-    The threshold is one that about ten things reach.
+    The threshold is set so that about ten instances are detected. Return the exit code.
     """
     from zs_seg_ros.testing.published import write_published
 
@@ -100,7 +100,7 @@ def _bench(request: BenchRequest, title: str, random: bool) -> int:
     width, height = request.size
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     if random:
-        threshold = _threshold_of_ten_things(segmenter, image)
+        threshold = _threshold_of_ten_objects(segmenter, image)
         request = replace(request, threshold=threshold)
     rows = _measure(segmenter, reference, image, request)
     _print(rows, title, segmenter, request, weights_mb)
@@ -108,7 +108,7 @@ def _bench(request: BenchRequest, title: str, random: bool) -> int:
     frame_ms = statistics.median(row.total_ms for row in rows)
     print(
         f"a vocabulary of {_CHANGED_CLASSES} classes comes into force in {changes[0]:.0f} ms, the time of "
-        f"{changes[0] / frame_ms:.1f} frames; the same again in {changes[1]:.0f} ms"
+        f"{changes[0] / frame_ms:.1f} frames; when repeated, in {changes[1]:.0f} ms"
     )
     if request.json:
         figures: dict[str, Any] = {
@@ -127,18 +127,18 @@ def _bench(request: BenchRequest, title: str, random: bool) -> int:
 
 
 def _weights_mb(model: str) -> float:
-    """What the files of a model, or of a pair, take on the disk."""
+    """Return the size on disk of a model's weights, or of a pair's."""
     folders = [find_checkpoint(part) for part in model.split(" + ")]
     files = [file for folder in folders for file in folder.glob("*.safetensors")]
     return sum(file.stat().st_size for file in files) / 1e6
 
 
-def _threshold_of_ten_things(segmenter: Segmenter[Any], image: RgbImage) -> float:
+def _threshold_of_ten_objects(segmenter: Segmenter[Any], image: RgbImage) -> float:
     names = _names(segmenter, 8)
     vocabulary = Vocabulary().changed_to(TargetClass(name) for name in names)
     batch = Batch((image,), vocabulary.thresholds(1e-6))
-    [found] = segmenter.segment(batch, segmenter.encode(vocabulary))
-    scores = sorted((thing.score for thing in found.instances or ()), reverse=True)
+    [segmentation] = segmenter.segment(batch, segmenter.encode(vocabulary))
+    scores = sorted((instance.score for instance in segmentation.instances or ()), reverse=True)
     return scores[min(_OBJECTS_DETECTED, len(scores)) - 1] if scores else 0.5
 
 
@@ -163,7 +163,7 @@ def _measure(
     image: RgbImage,
     request: BenchRequest,
 ) -> list[Row]:
-    """Ours and the reference take turns, so that a busy moment of the machine meets both."""
+    """Alternate between this package and the reference, so that load on the machine affects both alike."""
     rows = []
     rounds = len(request.counts) * (request.repeats + 1)
     with tqdm(total=rounds, desc="measuring", disable=None, leave=False) as bar:
@@ -173,25 +173,25 @@ def _measure(
             encoded = segmenter.encode(vocabulary)
             batch = Batch((image,), vocabulary.thresholds(request.threshold))
 
-            def ours(batch: Batch = batch, encoded: Any = encoded) -> object:
+            def segment(batch: Batch = batch, encoded: Any = encoded) -> object:
                 return segmenter.segment(batch, encoded)
 
-            # As our detectors ask: of a text that is read as one, scores depend on the order, and with them how many
-            # boxes there are to cut out.
-            def theirs(names: Sequence[str] = sorted(names)) -> object:
+            # Sorted, as this package's detectors do it: where the prompts are joined to one text, scores depend on
+            # their order, and with them the number of boxes to segment.
+            def refer(names: Sequence[str] = sorted(names)) -> object:
                 return reference(image, names, request.threshold) if reference else None
 
-            memory_mb = peak_memory_mb(ours, segmenter.device)  # and a warm-up
-            reference_memory_mb = peak_memory_mb(theirs, segmenter.device) if reference else None
+            memory_mb = peak_memory_mb(segment, segmenter.device)  # also warms up
+            reference_memory_mb = peak_memory_mb(refer, segmenter.device) if reference else None
             bar.update()
             stages: list[dict[str, float]] = []
             totals, references = [], []
             for _ in range(request.repeats):
                 with stage_times() as times:
-                    totals.append(_milliseconds(ours))
+                    totals.append(_milliseconds(segment))
                 stages.append(times)
                 if reference:
-                    references.append(_milliseconds(theirs))
+                    references.append(_milliseconds(refer))
                 bar.update()
             rows.append(
                 Row(
@@ -207,7 +207,7 @@ def _measure(
 
 
 def _measure_change(segmenter: Segmenter[Any]) -> tuple[float, float]:
-    """Milliseconds until a new vocabulary is in force, its trial image included: phrases never seen, and again."""
+    """Return the time in ms until a new vocabulary is in force, its trial image included: at first, and repeated."""
     names = segmenter.only_names or tuple(f"{_NEW} {prompt}" for prompt in PROMPTS)
     classes = [TargetClass(name) for name in names[:_CHANGED_CLASSES]]
     model = LiveModel(now_ns=time.time_ns)

@@ -1,4 +1,4 @@
-"""Images on disk: which ones are meant, how they are read, and where results go."""
+"""Image files: the ones to segment, the outputs of each, reading and writing."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from zs_seg_ros.types import RgbImage, check_image
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
-"""What is taken from a folder; an image named by itself may be of any kind that Pillow reads."""
+"""The files used from a folder; an image named by itself may have any format that Pillow reads."""
 
 
 @dataclass(frozen=True)
 class ImageJob:
-    """An image to read, and the PNG files to write for it; None: not wanted."""
+    """An image to read, and the PNG files to write for it; None: not requested."""
 
     image: Path
     overlay: Path | None
@@ -31,35 +31,36 @@ class ImageJob:
 def plan_jobs(
     images: Sequence[Path], overlay: Path | None, label: Path | None
 ) -> tuple[ImageJob, ...]:
-    """One job per image, folders replaced by the images in them in the order of their names.
+    """Return one job per image; a folder stands for the images in it, in the order of their names.
 
     overlay and label name a PNG file for one image, a folder otherwise. Raises
     ZeroShotSegmentationError when a folder holds no image, and when a file would be written
     twice or over an image.
     """
     files = tuple(file for path in images for file in _files_of(path))
-    one = not are_several(images)
+    several = are_several(images)
     jobs = tuple(
-        ImageJob(file, _target(overlay, file, one), _target(label, file, one)) for file in files
+        ImageJob(file, _target(overlay, file, several), _target(label, file, several))
+        for file in files
     )
-    taken = {file.resolve() for file in files}
+    used = {file.resolve() for file in files}
     for target in (target for job in jobs for target in (job.overlay, job.label) if target):
-        if target.resolve() in taken:
+        if target.resolve() in used:
             raise ZeroShotSegmentationError(
                 f"{target} is an image to read, or would be written twice; give outputs names and "
                 "folders of their own"
             )
-        taken.add(target.resolve())
+        used.add(target.resolve())
     return jobs
 
 
 def are_several(images: Sequence[Path]) -> bool:
-    """Whether outputs are folders and lists: for several paths, and for a folder always."""
+    """Return whether outputs are folders and lists: for several paths, and always for a folder."""
     return len(images) > 1 or images[0].is_dir()
 
 
 def read_image(path: Path) -> RgbImage:
-    """(H, W, 3) RGB, turned as its EXIF orientation says; uint16 from 16-bit grey, else uint8.
+    """Read an image, rotated by its EXIF orientation: (H, W, 3) RGB; uint16 from 16-bit grey, else uint8.
 
     Raises ImageError when it cannot be read.
     """
@@ -71,7 +72,7 @@ def read_image(path: Path) -> RgbImage:
         raise ImageError(f"there is no image {path}; check the path") from error
     except ImageError as error:
         raise ImageError(f"{path} cannot be read: {error}") from error
-    except Exception as error:  # Pillow's readers raise many kinds
+    except Exception as error:  # Pillow's decoders raise exceptions of many types
         raise ImageError(
             f"{path} cannot be read as an image ({str(error) or type(error).__name__}); "
             "convert it to PNG or JPEG"
@@ -80,7 +81,7 @@ def read_image(path: Path) -> RgbImage:
 
 
 def write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-    """Write (H, W, 3) uint8 RGB, or (H, W) uint8 or uint16, and make its folder.
+    """Write (H, W, 3) uint8 RGB, or (H, W) uint8 or uint16; create the folder.
 
     Raises ZeroShotSegmentationError when that is not possible.
     """
@@ -104,17 +105,17 @@ def _files_of(path: Path) -> tuple[Path, ...]:
     return files
 
 
-def _target(place: Path | None, image: Path, one: bool) -> Path | None:
-    if place is None:
+def _target(output: Path | None, image: Path, several: bool) -> Path | None:
+    if output is None:
         return None
-    is_png = place.suffix.lower() == ".png"
-    if place.is_dir() or not (one or is_png):
-        return place / f"{image.stem}.png"
-    if not one:
-        raise ZeroShotSegmentationError(f"{place} is one file; name a folder for several images")
+    is_png = output.suffix.lower() == ".png"
+    if output.is_dir() or (several and not is_png):
+        return output / f"{image.stem}.png"
+    if several:
+        raise ZeroShotSegmentationError(f"{output} is one file; name a folder for several images")
     if not is_png:
-        raise ZeroShotSegmentationError(f"{place} must end in .png, the format that is written")
-    return place
+        raise ZeroShotSegmentationError(f"{output} must end in .png, the format that is written")
+    return output
 
 
 def _as_rgb(image: Image.Image) -> RgbImage:

@@ -1,4 +1,4 @@
-"""How much memory a piece of work takes at its peak."""
+"""Peak memory of a function call, on the CPU (Linux) or a CUDA device."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CLEAR_PEAK = "5"  # Linux, Documentation/filesystems/proc.rst
 
 
 def peak_memory_mb(work: Callable[[], object], device: str) -> float:
-    """MB above what was in use before, on the device that the model runs on."""
+    """Run `work`; return its peak memory in MB above what was in use before, on `device`."""
     if device.startswith("cuda"):
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
@@ -23,7 +23,7 @@ def peak_memory_mb(work: Callable[[], object], device: str) -> float:
         torch.cuda.synchronize()
         return float(torch.cuda.max_memory_allocated() - before) / 1e6
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)  # what the allocator keeps for later is not in use (glibc)
+    ctypes.CDLL(None).malloc_trim(0)  # return free memory of the allocator (glibc) to the system
     _CLEAR.write_text(_CLEAR_PEAK)
     before_kib = _kib("VmRSS")
     work()

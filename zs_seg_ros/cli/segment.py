@@ -1,4 +1,4 @@
-"""`zs-seg segment`: images in; overlays, label images and a table out."""
+"""`zs-seg segment`: segments image files, writes overlays and label images, and prints a table."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ALL_READ, _SOME_UNREADABLE, _NONE_READ = 0, 1, 2
 
 @dataclass(frozen=True)
 class SegmentRequest:
-    """What the command line asks for. overlay and label: where to write, None for nowhere."""
+    """The arguments of the command line. overlay and label: where to write, None for nowhere."""
 
     images: tuple[Path, ...]
     classes: tuple[TargetClass, ...]
@@ -49,9 +49,9 @@ class SegmentRequest:
 
 @dataclass(frozen=True)
 class Row:
-    """What was found of one class.
+    """A row of the table: one class in one image.
 
-    area: pixels. confidence: 0..1, the mean over these pixels; None where there are none.
+    area: pixels. confidence: 0..1, the mean over these pixels; None without pixels.
     """
 
     id: int
@@ -61,17 +61,15 @@ class Row:
     confidence: float | None
 
 
-def segment(request: SegmentRequest) -> int:
-    """Do it all and return the exit code.
+def segment_images(request: SegmentRequest) -> int:
+    """Segment all images, and return the exit code.
 
-    Raises ZeroShotSegmentationError when the classes, the model or the places to write are no good.
+    Raises ZeroShotSegmentationError for wrong classes, a wrong model, or outputs that cannot be written.
     """
     vocabulary = Vocabulary().changed_to(request.classes)
     jobs = plan_jobs(request.images, request.overlay, request.label)
     several = are_several(request.images)
-    with contextlib.redirect_stdout(
-        sys.stderr
-    ):  # stdout is for results, whatever a library may print
+    with contextlib.redirect_stdout(sys.stderr):  # stdout is for results; a library may print
         segmenter = load_segmenter(request.model, request.options)
         encoded = segmenter.encode(vocabulary)
     for warning in (segmenter.caution, *encoded.warnings):
@@ -81,7 +79,7 @@ def segment(request: SegmentRequest) -> int:
     # disable=None: no bar where stderr is not a terminal
     for job in tqdm(jobs, unit="image", disable=None if several else True):
         try:
-            size, rows = _do_job(job, request.threshold, segmenter, encoded)
+            size, rows = _segment_image(job, request.threshold, segmenter, encoded)
         except ImageError as error:
             tqdm.write(f"zs-seg: {error}", file=sys.stderr)
             continue
@@ -106,35 +104,37 @@ def segment(request: SegmentRequest) -> int:
     return _ALL_READ if len(results) == len(jobs) else _SOME_UNREADABLE
 
 
-def _do_job(
+def _segment_image(
     job: ImageJob, threshold: float, segmenter: Segmenter[Any], encoded: EncodedVocabulary[Any]
 ) -> tuple[tuple[int, int], list[Row]]:
-    """Read, segment and write. Returns the image's (width, height) and one row per class."""
+    """Read and segment an image, and write its outputs. Return its (width, height) and one row per class."""
     vocabulary = encoded.vocabulary
     image = read_image(job.image)
     batch = Batch((image,), vocabulary.thresholds(threshold))
     with contextlib.redirect_stdout(sys.stderr):
-        [found] = segmenter.segment(batch, encoded)
+        [segmentation] = segmenter.segment(batch, encoded)
+    label = segmentation.label
     if job.overlay:
-        objects = extract_objects(found, Settings.min_area, Settings.max_objects)
-        write_png(job.overlay, draw_overlay(image, found.label, objects, vocabulary))
+        objects = extract_objects(segmentation, Settings.min_area, Settings.max_objects)
+        write_png(job.overlay, draw_overlay(image, label, objects, vocabulary))
     if job.label:
-        write_png(job.label, found.label)
-    height, width = found.label.shape
-    return (width, height), measure(found, vocabulary)
+        write_png(job.label, label)
+    height, width = label.shape
+    return (width, height), measure(segmentation, vocabulary)
 
 
-def measure(found: Segmentation, vocabulary: Vocabulary) -> list[Row]:
-    """One row per class, in the vocabulary's order."""
+def measure(segmentation: Segmentation, vocabulary: Vocabulary) -> list[Row]:
+    """Return area and mean confidence of each class, in the order of the vocabulary."""
+    label = segmentation.label.ravel()
     length = max(vocabulary.ids, default=0) + 1
-    areas = np.bincount(found.label.ravel(), minlength=length)
-    sums = np.bincount(found.label.ravel(), found.confidence.ravel(), minlength=length)
+    areas = np.bincount(label, minlength=length)
+    sums = np.bincount(label, segmentation.confidence.ravel(), minlength=length)
     return [
         Row(
             id=class_id,
             name=name,
             area=int(areas[class_id]),
-            area_percent=round(100 * float(areas[class_id]) / found.label.size, 2),
+            area_percent=round(100 * float(areas[class_id]) / label.size, 2),
             confidence=(
                 round(float(sums[class_id] / areas[class_id]) / 255, 3) if areas[class_id] else None
             ),
@@ -144,7 +144,7 @@ def measure(found: Segmentation, vocabulary: Vocabulary) -> list[Row]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as text, in columns."""
+    """Format the rows as text, in columns."""
     name_width = max(len(row.name) for row in rows)
     lines = [f"{'id':>5}  {'name':<{name_width}}  {'area px':>9}  {'area %':>6}  confidence"]
     for row in rows:

@@ -1,11 +1,12 @@
-"""`zs-seg label`: recordings labelled without a running node, and without ROS.
+"""`zs-seg label`: labels bags without a running node, and without ROS.
 
-plan.py           a recording → its cameras, and slices of a few hundred frames
-frames.py         a slice → frames, with depth
-slice_results.py  frames → results in a part file, whole or not at all
-results.py        part files → results in order, with identities
-bag_output.py     recording and results → a copy of the recording with the results
-coco_output.py    recording and results → images, label images and COCO JSON
-work_folder.py    where part files lie until all are there
-run.py            all of this, in this process; ray_run.py: slices on a Ray cluster
+plan.py           bag → its cameras, and slices of a few hundred frames
+frames.py         slice → frames, with depth
+slice_results.py  frames → results in a part bag, written completely or not at all
+results.py        part bags → results in order, with track ids
+bag_output.py     bag and results → a copy of the bag with the results added
+coco_output.py    bag and results → images, label images and COCO JSON
+messages.py       ROS messages built without ROS
+work_folder.py    the folder OUT.partial, which keeps part bags until everything is finished
+run.py            the whole job, in this process; ray_run.py: slices on a Ray cluster
 """

@@ -1,4 +1,4 @@
-"""Recordings written: the results of a slice, and copies with the results added."""
+"""Writes bags: the results of a slice, and copies of bags with the results added."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from zs_seg_ros.labelling.messages import (
     vocabulary_message,
 )
 from zs_seg_ros.labelling.plan import VOCABULARY_TOPIC, Camera
-from zs_seg_ros.labelling.results import FrameResult
+from zs_seg_ros.labelling.results import LabelledFrame
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 _METADATA_VERSION: Literal[8] = 8
-"""Of rosbag2's metadata.yaml: from here on Jazzy's names are used, which Humble cannot read."""
+"""Of metadata.yaml. Version 9 names QoS policies as Jazzy does, which Humble cannot read."""
 
-Timed = tuple[int, str, bytes | memoryview]
-"""Nanoseconds, topic, and the message's CDR."""
+TimedMessage = tuple[int, str, bytes | memoryview]
+"""Time of recording in ns, topic, and the message's CDR."""
 
 
 def new_bag(folder: Path, storage: str) -> Writer:
-    """A rosbag2 folder to be written with `with`. storage: mcap, compressed, or sqlite3."""
+    """Return a writer of a new rosbag2 folder; use it with `with`. storage: mcap (compressed) or sqlite3."""
     plugin = StoragePlugin.MCAP if storage == "mcap" else StoragePlugin.SQLITE3
     writer = Writer(folder, version=_METADATA_VERSION, storage_plugin=plugin)
     if storage == "mcap":
@@ -50,7 +50,7 @@ def new_bag(folder: Path, storage: str) -> Writer:
 def add_result_topics(
     writer: Writer, cameras: Sequence[Camera], offered: Sequence[Qos] = ()
 ) -> dict[str, Connection]:
-    """Topic → connection. offered: what publishers of them offer."""
+    """Add the result topics of the cameras; return the connections by topic. offered: the QoS to record."""
     return {
         topic: writer.add_connection(
             topic, message_type, typestore=message_types(), offered_qos_profiles=offered
@@ -65,7 +65,7 @@ def add_result_topics(
 
 
 def replaced_topics(bag: Bag, cameras: Sequence[Camera]) -> list[str]:
-    """Results that the recording already has, and that new ones take the place of."""
+    """Return the result topics that the bag already has, and that the new results replace."""
     new = {VOCABULARY_TOPIC, *(t for c in cameras for t in (c.label, c.confidence, c.objects))}
     return sorted(new & set(bag.topics))
 
@@ -76,9 +76,9 @@ def write_labelled_bag(
     bag: Bag,
     cameras: Sequence[Camera],
     vocabulary: Vocabulary,
-    results: Iterable[FrameResult],
+    results: Iterable[LabelledFrame],
 ) -> Iterator[None]:
-    """Write a copy of the recording with the results added. Yields after each message that is copied."""
+    """Write a copy of the bag with the results added. Yields after each copied message."""
     topics = set(bag.topics) - set(replaced_topics(bag, cameras))
     with new_bag(folder, storage) as writer:
         connections = {
@@ -93,17 +93,18 @@ def write_labelled_bag(
             typestore=message_types(),
             offered_qos_profiles=[offered_qos(depth=1, latched=True)],
         )
-        words = serialised(vocabulary_message(vocabulary))
-        writer.write(connections[VOCABULARY_TOPIC], bag.start_ns, words)
-        source = ((m.time_ns, m.topic.name, m.serialised) for m in bag.messages(topics))
-        for time_ns, topic, data in heapq.merge(source, _timed(results), key=itemgetter(0)):
+        first = serialised(vocabulary_message(vocabulary))
+        writer.write(connections[VOCABULARY_TOPIC], bag.start_ns, first)
+        copied = ((m.time_ns, m.topic.name, m.serialised) for m in bag.messages(topics))
+        merged = heapq.merge(copied, _timed_messages(results), key=itemgetter(0))
+        for time_ns, topic, data in merged:
             writer.write(connections[topic], time_ns, data)
             if topic in topics:
                 yield
 
 
-def _timed(results: Iterable[FrameResult]) -> Iterator[Timed]:
-    """Just after their images."""
+def _timed_messages(results: Iterable[LabelledFrame]) -> Iterator[TimedMessage]:
+    """Yield the messages of the results, 1 ns after their images."""
     for result in results:
         time_ns = result.time_ns + 1
         yield time_ns, result.camera.label, result.label
@@ -112,7 +113,7 @@ def _timed(results: Iterable[FrameResult]) -> Iterator[Timed]:
 
 
 def _add_copy(writer: Writer, connection: Connection, types: Typestore) -> Connection:
-    """The same topic in another recording, with the definition of its type where there is one."""
+    """Add the connection's topic to another bag, with the definition of its type where there is one."""
     known = connection.msgtype in types.fielddefs
     definition, digest = connection.msgdef.data, connection.digest
     if known and connection.msgdef.format != MessageDefinitionFormat.MSG:
@@ -120,7 +121,7 @@ def _add_copy(writer: Writer, connection: Connection, types: Typestore) -> Conne
     if known and not digest:
         digest = types.hash_rihs01(connection.msgtype)
     if not known:
-        definition, digest = _unknown(connection.msgtype, types)
+        definition, digest = _placeholder(connection.msgtype, types)
     assert isinstance(connection.ext, ConnectionExtRosbag2)
     return writer.add_connection(
         connection.topic,
@@ -132,10 +133,10 @@ def _add_copy(writer: Writer, connection: Connection, types: Typestore) -> Conne
     )
 
 
-def _unknown(message_type: str, types: Typestore) -> tuple[str, str]:
-    """Definition and hash to write for a type that neither the recording nor ROS 2 itself defines.
+def _placeholder(message_type: str, types: Typestore) -> tuple[str, str]:
+    """Return a definition and its hash for a type that neither the bag nor ROS 2 itself defines.
 
-    Older SQLite recordings define no types. A hash must be that of the definition beside it, or the copy is refused.
+    Older SQLite bags define no types. The hash must match the definition, or readers refuse the copy.
     """
     definition = "# The definition was not in the recording that this one is a copy of.\n"
     types.register(get_types_from_msg(definition, message_type))

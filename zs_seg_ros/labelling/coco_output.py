@@ -1,4 +1,4 @@
-"""Images, label images and COCO JSON of a recording.
+"""Writes the images, label images and COCO JSON of a labelled bag.
 
 OUT/images/CAM/000001.png (.jpg: the recorded bytes), OUT/labels/CAM/000001.png, OUT/annotations.json.
 """
@@ -24,14 +24,14 @@ from zs_seg_ros.images.compressed_images import image_from_compressed
 from zs_seg_ros.images.message_images import image_from_message, stamp_ns
 from zs_seg_ros.labelling.messages import IMAGE, detected_objects, message_types
 from zs_seg_ros.labelling.plan import Camera
-from zs_seg_ros.labelling.results import FrameResult
+from zs_seg_ros.labelling.results import LabelledFrame
 from zs_seg_ros.perception.masks import encode_runs
 from zs_seg_ros.types import DetectedObject, RgbImage
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 ANNOTATIONS = "annotations.json"
 _JPEG_START = b"\xff\xd8"
-_Timed = tuple[int, BagMessage | FrameResult]
+_Timed = tuple[int, BagMessage | LabelledFrame]
 
 
 def write_coco(
@@ -39,35 +39,35 @@ def write_coco(
     bag: Bag,
     cameras: Sequence[Camera],
     vocabulary: Vocabulary,
-    results: Iterable[FrameResult],
+    results: Iterable[LabelledFrame],
 ) -> Iterator[None]:
-    """Write it all into the new folder `folder`. Yields after each image of the recording."""
+    """Write the data set into the new folder `folder`. Yields after each image of the bag."""
     folder.mkdir(parents=True)
-    waiting: dict[str, deque[BagMessage]] = {c.image: deque() for c in cameras}
-    images: Iterator[_Timed] = ((m.time_ns, m) for m in bag.messages(waiting))
-    found: Iterator[_Timed] = ((r.time_ns + 1, r) for r in results)
-    with _Annotations(folder, vocabulary) as annotations:
-        for _, item in heapq.merge(images, found, key=itemgetter(0)):
+    pending: dict[str, deque[BagMessage]] = {c.image: deque() for c in cameras}
+    images: Iterator[_Timed] = ((m.time_ns, m) for m in bag.messages(pending))
+    labelled: Iterator[_Timed] = ((r.time_ns + 1, r) for r in results)
+    with _DataSetWriter(folder, vocabulary) as data_set:
+        for _, item in heapq.merge(images, labelled, key=itemgetter(0)):
             if isinstance(item, BagMessage):
-                waiting[item.topic.name].append(item)
+                pending[item.topic.name].append(item)
                 yield
             else:
-                message = _image_of(item, waiting[item.camera.image])
-                annotations.add(item, message)
+                message = _image_of(item, pending[item.camera.image])
+                data_set.add(item, message)
 
 
-def _image_of(result: FrameResult, waiting: deque[BagMessage]) -> BagMessage:
-    """Images that could not be read have no result and are passed over."""
+def _image_of(result: LabelledFrame, pending: deque[BagMessage]) -> BagMessage:
+    """Remove and return the image of a result. Images before it could not be read and have no result."""
     stamp = result.objects.header.stamp
-    while waiting:
-        message = waiting.popleft()
+    while pending:
+        message = pending.popleft()
         if message.time_ns == result.time_ns and message.content.header.stamp == stamp:
             return message
     raise AssertionError("a result without its image")
 
 
-class _Annotations:
-    """Writes images as they come, and two lists that become one JSON: memory stays constant."""
+class _DataSetWriter:
+    """Writes images one by one, and two files of entries that are joined to one JSON file at the end."""
 
     def __init__(self, folder: Path, vocabulary: Vocabulary) -> None:
         self._folder = folder
@@ -75,7 +75,7 @@ class _Annotations:
         self._images = _JsonList(folder / ".images.json")
         self._objects = _JsonList(folder / ".annotations.json")
 
-    def __enter__(self) -> _Annotations:
+    def __enter__(self) -> _DataSetWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -84,7 +84,7 @@ class _Annotations:
         if kind is None:
             self._write_json()
 
-    def add(self, result: FrameResult, message: BagMessage) -> None:
+    def add(self, result: LabelledFrame, message: BagMessage) -> None:
         objects = result.objects
         number = self._images.count + 1
         label = message_types().deserialize_cdr(result.label, IMAGE)
@@ -103,23 +103,24 @@ class _Annotations:
                 "frame_id": objects.header.frame_id,
             }
         )
-        for thing in detected_objects(objects.objects):
+        for detected in detected_objects(objects.objects):
+            box = detected.box
             self._objects.add(
                 {
                     "id": self._objects.count + 1,
                     "image_id": number,
-                    "category_id": thing.class_id,
-                    "bbox": [thing.box.left, thing.box.top, thing.box.width, thing.box.height],
-                    "area": thing.area,
-                    "segmentation": coco_runs(thing, objects.height, objects.width),
+                    "category_id": detected.class_id,
+                    "bbox": [box.left, box.top, box.width, box.height],
+                    "area": detected.area,
+                    "segmentation": coco_runs(detected, objects.height, objects.width),
                     "iscrowd": 0,
-                    "score": round(float(thing.score), 6),
-                    "track_id": thing.track_id,
+                    "score": round(float(detected.score), 6),
+                    "track_id": detected.track_id,
                 }
             )
 
     def _write_image(self, camera: Camera, name: str, message: BagMessage) -> str:
-        """Its file name inside images/. A JPEG stays the bytes that it is."""
+        """Write an image, the bytes of a recorded JPEG unchanged. Return its file name inside images/."""
         content = message.content
         path = self._folder / "images" / name
         if camera.transport == "raw":
@@ -150,7 +151,7 @@ class _Annotations:
 
 @dataclass
 class _JsonList:
-    """The inside of a JSON list, in a file of its own until it is copied."""
+    """The entries of a JSON list, in a file of their own until they are copied."""
 
     path: Path
     count: int = 0
@@ -168,16 +169,16 @@ class _JsonList:
         self.path.unlink()
 
 
-def coco_runs(thing: DetectedObject, height: int, width: int) -> dict[str, Any]:
-    """COCO's uncompressed run lengths: of the whole image, column by column."""
-    box = thing.box
+def coco_runs(detected: DetectedObject, height: int, width: int) -> dict[str, Any]:
+    """Return COCO's uncompressed RLE of the mask: run lengths in the whole image, column by column."""
+    box = detected.box
     mask = np.zeros((height, width), np.bool_)
-    mask[box.top : box.top + box.height, box.left : box.left + box.width] = thing.mask
+    mask[box.top : box.top + box.height, box.left : box.left + box.width] = detected.mask
     return {"size": [height, width], "counts": encode_runs(mask.T).tolist()}
 
 
 def _pixels(message: Any) -> NDArray[Any]:
-    """(H, W) of a label image of ours: no padding, and this machine's byte order."""
+    """Return the pixels of a label image written by this package, without padding: (H, W) uint8 or uint16."""
     item = np.uint8 if message.encoding == "mono8" else np.uint16
     pixels: NDArray[Any] = message.data.view(item).reshape(message.height, message.width)
     return pixels

@@ -1,4 +1,4 @@
-"""The frames of a slice, as the node makes them of the same messages, once its depth has begun to come."""
+"""Reads the frames of a slice, built from messages as the node builds them once it has received depth."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from zs_seg_ros.labelling.plan import Camera, Slice
 from zs_seg_ros.types import DepthImage, Frame, Intrinsics, RequestedOutputs
 
 _MARGIN_NS = 1_000_000_000
-"""Depth and calibration are read from so long before a slice and after it."""
+"""Depth and camera_info are also read this long before a slice and after it."""
 
 
 def read_frames(
     bag: Bag, cameras: Sequence[Camera], part: Slice, problems: Counter[str]
 ) -> Iterator[Frame]:
-    """The frames of the images in a slice; received_ns is when they were recorded.
+    """Yield the frames of the images in a slice; their received_ns is the time of recording.
 
-    What cannot be read is left out and counted in `problems`, by the sentence that says why. Raises BagError for
-    a damaged recording.
+    Messages that cannot be read are left out and counted in `problems`, by the text of the error. Raises BagError
+    for a damaged bag.
     """
     readers: dict[str, _CameraReader] = {}
     margin_ns = 0
@@ -58,13 +58,13 @@ class _CameraReader:
         self._requested = RequestedOutputs(objects=True, surfaces=bool(camera.depth))
 
     def start_with(self, infos: Iterator[BagMessage]) -> None:
-        """Take the recording's first camera_info until another one comes."""
+        """Use the bag's first camera_info until the next one."""
         for message in infos:
             self.read(message, inside=False)
             return
 
     def read(self, message: BagMessage, inside: bool) -> list[Frame]:
-        """The frames that are complete now. inside: whether the message is in the slice itself."""
+        """Return the frames that are complete now. inside: whether the message is in the slice itself."""
         camera, topic = self._camera, message.topic.name
         try:
             if topic == camera.image:
@@ -79,7 +79,7 @@ class _CameraReader:
             return []
 
     def end(self) -> list[Frame]:
-        """The frame that waits for its depth, if one does."""
+        """Return the frame that waits for its depth, if there is one."""
         return [] if self._pairing is None else self._pairing.end()
 
     def _image(self, message: BagMessage) -> list[Frame]:

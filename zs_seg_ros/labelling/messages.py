@@ -1,4 +1,4 @@
-"""The messages that are written, made without ROS from the definitions in msg/."""
+"""Builds ROS messages without ROS, from the definitions in msg/."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VOCABULARY = "zs_seg_ros/msg/Vocabulary"
 
 @cache
 def message_types() -> Typestore:
-    """Those of ROS 2 Jazzy and of this package."""
+    """Return the message types of ROS 2 Jazzy and of this package."""
     store = get_typestore(Stores.ROS2_JAZZY)
     for file in sorted(_definitions().glob("*.msg")):
         name = f"zs_seg_ros/msg/{file.stem}"
@@ -32,14 +32,14 @@ def message_types() -> Typestore:
 
 
 def _definitions() -> Path:
-    """The folder msg/ of the source checkout, or the installed copy of it."""
+    """Return the folder msg/ of the source checkout, or its installed copy."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "message_definitions"
     return installed if installed.is_dir() else package.parent / "msg"
 
 
 def serialised(message: Any) -> memoryview:
-    """Its CDR, as ROS 2 sends it."""
+    """Return the message's CDR, as ROS 2 sends it."""
     return message_types().serialize_cdr(message, message.__msgtype__)
 
 
@@ -54,12 +54,12 @@ def _header(stamp_ns: int = 0, frame_id: str = "") -> Any:
 
 
 def header_of(frame: Frame) -> Any:
-    """The header of the image that the frame came from."""
+    """Return the header of the frame's image."""
     return _header(frame.stamp_ns, frame.frame_id)
 
 
 def image_message(pixels: NDArray[Any], encoding: str, header: Any) -> Any:
-    """pixels: (H, W) or (H, W, C), as large as this machine's numbers."""
+    """Return an Image without padding. pixels: (H, W) or (H, W, C), in native (little-endian) byte order."""
     height, width = pixels.shape[:2]
     return _new(
         IMAGE,
@@ -74,7 +74,7 @@ def image_message(pixels: NDArray[Any], encoding: str, header: Any) -> Any:
 
 
 def label_message(scene: Scene) -> Any:
-    """mono8, or mono16 when the vocabulary has an id above 254."""
+    """Return the label image: mono8, or mono16 when the vocabulary has an id above 254."""
     label = scene.segmentation.label
     encoding = "mono8" if label.dtype == np.uint8 else "mono16"
     return image_message(label, encoding, header_of(scene.frame))
@@ -93,19 +93,19 @@ def objects_message(scene: Scene) -> Any:
         height=height,
         width=width,
         vocabulary_version=scene.vocabulary.version,
-        objects=[_object_message(thing, names[thing.class_id]) for thing in scene.objects],
+        objects=[_object_message(detected, names[detected.class_id]) for detected in scene.objects],
     )
 
 
-def _object_message(thing: DetectedObject, name: str) -> Any:
-    box, surface = thing.box, thing.surface
-    nowhere = (0.0, 0.0, 0.0)
+def _object_message(detected: DetectedObject, name: str) -> Any:
+    box, surface = detected.box, detected.surface
+    zero = (0.0, 0.0, 0.0)
     return _new(
         "zs_seg_ros/msg/ObjectMask",
-        class_id=thing.class_id,
+        class_id=detected.class_id,
         class_name=name,
-        score=thing.score,
-        track_id=thing.track_id,
+        score=detected.score,
+        track_id=detected.track_id,
         roi=_new(
             "sensor_msgs/msg/RegionOfInterest",
             x_offset=box.left,
@@ -114,11 +114,11 @@ def _object_message(thing: DetectedObject, name: str) -> Any:
             width=box.width,
             do_rectify=False,
         ),
-        counts=encode_runs(thing.mask),
-        area=thing.area,
+        counts=encode_runs(detected.mask),
+        area=detected.area,
         has_position=surface is not None,
-        position=_vector("Point", nowhere if surface is None else surface.centre),
-        size=_vector("Vector3", nowhere if surface is None else surface.size),
+        position=_vector("Point", zero if surface is None else surface.centre),
+        size=_vector("Vector3", zero if surface is None else surface.size),
     )
 
 
@@ -127,7 +127,7 @@ def _vector(kind: str, values: Metres) -> Any:
 
 
 def detected_objects(messages: Iterable[Any]) -> tuple[DetectedObject, ...]:
-    """The objects in ObjectMask messages, without surfaces."""
+    """Convert ObjectMask messages, without their positions."""
     return tuple(
         DetectedObject(
             m.class_id,
@@ -164,13 +164,13 @@ def _exemplar_message(exemplar: Exemplar) -> Any:
     return _new(
         "zs_seg_ros/msg/Exemplar",
         image=image_message(exemplar.image, "rgb8", _header()),
-        mask=_no_image()
+        mask=_empty_image()
         if exemplar.mask is None
         else image_message(exemplar.mask.astype(np.uint8) * 255, "mono8", _header()),
     )
 
 
-def _no_image() -> Any:
+def _empty_image() -> Any:
     return _new(
         IMAGE,
         header=_header(),

@@ -1,4 +1,4 @@
-"""What is to be done: the cameras of a recording, and the slices that it is divided into."""
+"""The request of `zs-seg label`, and the plan for each bag: its cameras and slices."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zs_seg_ros.bags.bag import Bag
-from zs_seg_ros.bags.bag_cameras import BagCamera, find_cameras, listed
+from zs_seg_ros.bags.bag_cameras import BagCamera, find_cameras, list_topics
 from zs_seg_ros.errors import BagError
 from zs_seg_ros.images.camera_topics import depth_topic, info_topic
 from zs_seg_ros.perception.pipeline import Settings
@@ -22,11 +22,11 @@ VOCABULARY_TOPIC = f"{RESULTS}/vocabulary"
 
 @dataclass(frozen=True)
 class LabelRequest:
-    """What the command line asks for.
+    """The arguments of the command line.
 
-    out: the result of one recording, or a folder with one result each. cameras: none means all that are found. depth:
-    whether objects get positions. form: mcap, sqlite3 or coco. batch: images at once. frames_per_slice: about how
-    many.
+    out: the result of one bag, or a folder with one result for each of several. cameras: names; empty: all.
+    depth: whether objects get positions. form: mcap, sqlite3 or coco. batch: images in a batch. frames_per_slice:
+    approximate.
     """
 
     bags: tuple[Path, ...]
@@ -44,11 +44,11 @@ class LabelRequest:
 
 @dataclass(frozen=True)
 class Camera(BagCamera):
-    """A camera of a recording, and the topics of its results. Without depth and info: no positions are wanted."""
+    """A camera of a bag, and the topics of its results. depth, info: empty unless positions are requested."""
 
     @property
     def label(self) -> str:
-        """The topic of its label images, named as the node names it; so are the next two."""
+        """The topic of the label images; this and the next two are named as the node's topics."""
         return f"{RESULTS}/{self.name}/label"
 
     @property
@@ -62,7 +62,7 @@ class Camera(BagCamera):
 
 @dataclass(frozen=True)
 class Slice:
-    """A stretch of a recording, by the times of recording. None: from its start, to its end."""
+    """A part of a bag, by the times of recording. start_ns, stop_ns: None for the bag's start or end."""
 
     number: int
     start_ns: int | None
@@ -76,7 +76,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class Plan:
-    """A recording, and how it is worked on. name: of its result, unlike any other's."""
+    """The plan for one bag. name: of its result, unique in the job. frames: images of all cameras."""
 
     bag: Path
     name: str
@@ -86,42 +86,40 @@ class Plan:
 
 
 def make_plans(request: LabelRequest) -> tuple[Plan, ...]:
-    """One for each recording. Raises BagError when one cannot be read or lacks a topic."""
+    """Return a plan for each bag. Raises BagError when a bag cannot be read or lacks a topic."""
     plans: list[Plan] = []
     for folder in request.bags:
-        one = len(request.bags) == 1
-        name = _unlike(
-            [plan.name for plan in plans], request.out.name if one else folder.absolute().name
-        )
+        name = request.out.name if len(request.bags) == 1 else folder.absolute().name
+        name = _unique(name, [plan.name for plan in plans])
         with Bag(folder) as bag:
             cameras = _cameras(bag, request)
             frames = sum(bag.topics[camera.image].message_count for camera in cameras)
-            slices = _cut(bag, math.ceil(frames / request.frames_per_slice))
+            slices = _slices(bag, math.ceil(frames / request.frames_per_slice))
         plans.append(Plan(folder.absolute(), name, cameras, frames, slices))
     return tuple(plans)
 
 
-def _unlike(taken: Sequence[str], name: str) -> str:
+def _unique(name: str, used: Sequence[str]) -> str:
     others = (f"{name}_{number}" for number in itertools.count(2))
-    return next(n for n in itertools.chain([name], others) if n not in taken)
+    return next(n for n in itertools.chain([name], others) if n not in used)
 
 
-def _cut(bag: Bag, count: int) -> tuple[Slice, ...]:
-    """Of equal time, so that nothing has to be read to know them."""
+def _slices(bag: Bag, count: int) -> tuple[Slice, ...]:
+    """Divide the bag into slices of equal duration, for which no message has to be read."""
     cuts = [bag.start_ns + bag.duration_ns * k // count for k in range(1, count)]
     starts, stops = [None, *cuts], [*cuts, None]
     return tuple(Slice(n, a, b) for n, (a, b) in enumerate(zip(starts, stops, strict=True)))
 
 
 def _cameras(bag: Bag, request: LabelRequest) -> tuple[Camera, ...]:
-    """Raises BagError when a topic is missing; it says what there is."""
+    """Return the requested cameras. Raises BagError, with the bag's topics, when one is missing."""
     cameras = []
     for camera in find_cameras(bag, request.cameras):
         if request.depth and not camera.depth:
             either = " or ".join(depth_topic(camera.name, kind) for kind in ("raw", "compressed"))
             raise BagError(
                 f"the recording {bag.folder} has no depth of the camera {camera.name!r}: no images on {either}, "
-                f"or no {info_topic(camera.name)}; it has {listed(bag)}"
+                f"or no {info_topic(camera.name)}; it has {list_topics(bag)}"
             )
         depth, info = (camera.depth, camera.info) if request.depth else ("", "")
         cameras.append(Camera(camera.name, camera.image, depth, info))

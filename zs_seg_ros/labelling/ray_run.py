@@ -1,4 +1,4 @@
-"""Slices on a Ray cluster: one task each; a lost worker's slice goes to another one."""
+"""Labels slices on a Ray cluster, one task each; the slice of a lost worker is given to another one."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from zs_seg_ros.errors import LabellingError, ZeroShotSegmentationError
 from zs_seg_ros.labelling.plan import LabelRequest
 from zs_seg_ros.labelling.run import OnFrames, Task, warn
 from zs_seg_ros.labelling.slice_results import LoadedModel, label_slice, load_model
-from zs_seg_ros.labelling.work_folder import told_in_words
+from zs_seg_ros.labelling.work_folder import write_errors_as_labelling_errors
 
-_LOST_WORKERS_A_SLICE = 5
+_MAX_LOST_WORKERS = 5
+"""Per slice."""
 _OBJECT_STORE_BYTES = 100 * 2**20
-"""Results go through files, so that little goes through Ray."""
+"""Small, as results are passed in files."""
 
 
 @dataclass(frozen=True)
 class RayCluster:
-    """Labels slices on a Ray cluster. address: '' starts one on this machine, and stops it afterwards."""
+    """Labels slices on a Ray cluster. address: empty to start one on this machine, which is stopped afterwards."""
 
     address: str = ""
 
     def __call__(self, request: LabelRequest, tasks: Sequence[Task], on_frames: OnFrames) -> None:
-        """Raises LabellingError without Ray or cluster, and when a slice cannot be done."""
+        """Label all slices. Raises LabellingError without Ray or the cluster, and when a slice cannot be labelled."""
         ray = _import_ray()
         _connect(ray, self.address)
         try:
@@ -37,7 +38,7 @@ class RayCluster:
 
 
 def _import_ray() -> Any:
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # or Ray reports to its makers
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # no usage reports over the network
     try:
         import ray
     except ImportError as error:
@@ -51,7 +52,7 @@ def _connect(ray: Any, address: str) -> None:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address:
-            _knock(address)
+            _check_reachable(address)
             ray.init(address=address, **quiet)
         else:
             ray.init(
@@ -60,7 +61,7 @@ def _connect(ray: Any, address: str) -> None:
                 object_store_memory=_OBJECT_STORE_BYTES,
                 **quiet,
             )
-    except Exception as error:  # Ray raises ConnectionError, ValueError, RuntimeError and others
+    except Exception as error:  # Ray raises exceptions of many types
         where = f"at {address}" if address else "on this machine"
         reason = (str(error).strip().splitlines() or [""])[0]
         raise LabellingError(
@@ -68,8 +69,8 @@ def _connect(ray: Any, address: str) -> None:
         ) from error
 
 
-def _knock(address: str) -> None:
-    """Raise OSError when nobody listens at HOST:PORT: Ray itself tries for minutes."""
+def _check_reachable(address: str) -> None:
+    """Raise OSError when HOST:PORT accepts no connection: Ray itself tries for minutes."""
     host, _, port = address.rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host, int(port)), timeout=10).close()
@@ -78,42 +79,42 @@ def _knock(address: str) -> None:
 def _run(ray: Any, request: LabelRequest, tasks: Sequence[Task], on_frames: OnFrames) -> None:
     gpus = 1 if request.options.device != "cpu" and ray.cluster_resources().get("GPU") else 0
     label_on_worker = ray.remote(
-        num_cpus=1, num_gpus=gpus, max_retries=_LOST_WORKERS_A_SLICE, retry_exceptions=False
+        num_cpus=1, num_gpus=gpus, max_retries=_MAX_LOST_WORKERS, retry_exceptions=False
     )(_label)
     job = ray.put(request)
-    waiting = [label_on_worker.remote(job, task) for task in tasks]
-    told: set[str] = set()
-    while waiting:
-        done, waiting = ray.wait(waiting)
+    pending = [label_on_worker.remote(job, task) for task in tasks]
+    printed: set[str] = set()
+    while pending:
+        done, pending = ray.wait(pending)
         try:
             for frames, warnings in ray.get(done):
                 on_frames(frames)
-                warn(dict.fromkeys(w for w in warnings if w not in told))
-                told.update(warnings)
+                warn(dict.fromkeys(w for w in warnings if w not in printed))
+                printed.update(warnings)
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, ZeroShotSegmentationError):
                 raise error.cause from error
             raise LabellingError(f"a slice could not be labelled: {error.cause!r}") from error
         except ray.exceptions.RayError as error:
             raise LabellingError(
-                f"a slice lost its worker {_LOST_WORKERS_A_SLICE + 1} times ({type(error).__name__}): look for what "
-                "ends them, too little memory for example; the same command goes on"
+                f"a slice lost its worker {_MAX_LOST_WORKERS + 1} times ({type(error).__name__}): look for the "
+                "reason, too little memory for example; the same command continues where it stopped"
             ) from error
 
 
 def _label(request: LabelRequest, task: Task) -> tuple[int, tuple[str, ...]]:
-    """On a worker: the number of frames, and what the model warns of."""
+    """Label a slice on a worker. Return the number of frames, and the model's warnings."""
     model = _model(request)
-    with told_in_words(request.out), Bag(task.plan.bag) as bag:
-        done = label_slice(request, task.plan, task.part, task.target, bag, model)
-    return done.frames, model.warnings
+    with write_errors_as_labelling_errors(request.out), Bag(task.plan.bag) as bag:
+        summary = label_slice(request, task.plan, task.part, task.target, bag, model)
+    return summary.frames, model.warnings
 
 
 _models: dict[str, LoadedModel] = {}
 
 
 def _model(request: LabelRequest) -> LoadedModel:
-    """Loaded once a worker, which goes from slice to slice of one job."""
+    """Return the model, which is loaded once per worker: a worker labels slices of one job only."""
     if not _models:
         _models["only"] = load_model(request)
     return _models["only"]

@@ -1,4 +1,4 @@
-"""The results of slices, joined: one after the other, with identities."""
+"""Joins the results of slices in the order of recording, and tracks objects across them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from zs_seg_ros.perception.tracking import Tracker
 
 
 @dataclass(frozen=True, eq=False)
-class FrameResult:
-    """What was found in one image.
+class LabelledFrame:
+    """The results for one image.
 
-    time_ns: when the image was recorded. label and confidence: Image, serialised. objects: an ObjectMaskArray.
+    time_ns: the image's time of recording. label and confidence: Image, serialised. objects: an ObjectMaskArray.
     """
 
     camera: Camera
@@ -33,17 +33,16 @@ class FrameResult:
 
 def read_results(
     parts: Iterable[Path], cameras: Sequence[Camera], track: bool
-) -> Iterator[FrameResult]:
-    """Those of all parts, in the order of the images' recording. track: give objects identities, from 1 on.
+) -> Iterator[LabelledFrame]:
+    """Yield the results of all parts in the order of recording. track: give objects track ids, from 1.
 
-    Trackers see one frame after the other: what slices cannot do is done here.
+    Tracking is done here, as it needs all frames in order, while slices are processed independently.
     """
     numbers = itertools.count(1)
     trackers = {camera.name: Tracker(numbers) for camera in cameras}
     camera_of = {camera.objects: camera for camera in cameras}
-    latest: dict[
-        str, bytes
-    ] = {}  # of label and confidence, which come before the objects of their frame
+    # Label and confidence of a frame are stored before its objects.
+    latest: dict[str, bytes] = {}
     for topic, time_ns, data in _messages(parts):
         camera = camera_of.get(topic)
         if camera is None:
@@ -51,12 +50,13 @@ def read_results(
             continue
         objects: Any = message_types().deserialize_cdr(data, OBJECTS)
         if track:
-            _give_identities(objects, trackers[camera.name])
-        yield FrameResult(camera, time_ns, latest[camera.label], latest[camera.confidence], objects)
+            _track(objects, trackers[camera.name])
+        label, confidence = latest[camera.label], latest[camera.confidence]
+        yield LabelledFrame(camera, time_ns, label, confidence, objects)
 
 
 def _messages(parts: Iterable[Path]) -> Iterator[tuple[str, int, bytes]]:
-    """Topic, time and CDR. Not by `Bag`: to open one takes longer than to read a part."""
+    """Yield topic, time and CDR. `Bag` is not used, as opening one takes longer than reading a part."""
     for part in parts:
         [file] = part.glob("*.mcap")
         try:
@@ -65,12 +65,13 @@ def _messages(parts: Iterable[Path]) -> Iterator[tuple[str, int, bytes]]:
                     yield connection.topic, time_ns, data
         except ReaderError as error:
             raise LabellingError(
-                f"the results in {part} are damaged ({error}); remove that folder, and the same command goes on"
+                f"the results in {part} are damaged ({error}); remove that folder and run the same command again"
             ) from error
 
 
-def _give_identities(objects: Any, tracker: Tracker) -> None:
-    found = detected_objects(objects.objects)
-    tracked = tracker.update(found, stamp_ns(objects.header.stamp), objects.vocabulary_version)
-    for message, thing in zip(objects.objects, tracked, strict=True):
-        message.track_id = thing.track_id
+def _track(objects: Any, tracker: Tracker) -> None:
+    """Set the track ids in an ObjectMaskArray."""
+    detections = detected_objects(objects.objects)
+    tracked = tracker.update(detections, stamp_ns(objects.header.stamp), objects.vocabulary_version)
+    for message, detected in zip(objects.objects, tracked, strict=True):
+        message.track_id = detected.track_id

@@ -1,4 +1,4 @@
-"""A whole job: slices, in this process or on a Ray cluster, then the results put together."""
+"""Runs a whole labelling job: labels slices, in this process or on a Ray cluster, then joins the results."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from zs_seg_ros.errors import LabellingError
 from zs_seg_ros.labelling.bag_output import replaced_topics, write_labelled_bag
 from zs_seg_ros.labelling.coco_output import write_coco
 from zs_seg_ros.labelling.plan import LabelRequest, Plan, Slice, make_plans
-from zs_seg_ros.labelling.results import FrameResult, read_results
+from zs_seg_ros.labelling.results import LabelledFrame, read_results
 from zs_seg_ros.labelling.slice_results import label_slice, load_model, read_summary
 from zs_seg_ros.labelling.work_folder import WorkFolder, open_work_folder
 
 
 @dataclass(frozen=True)
 class Task:
-    """One slice to label, and where its results go."""
+    """A slice to label, and the folder for its results."""
 
     plan: Plan
     part: Slice
@@ -31,14 +31,14 @@ class Task:
 
 OnFrames = Callable[[int], None]
 Labeller = Callable[[LabelRequest, Sequence[Task], OnFrames], None]
-"""Does all tasks; calls the last argument with the number of frames that were done, again and again."""
+"""A function that executes all tasks, and calls the last argument with each number of finished frames."""
 
 
 def label(request: LabelRequest, labeller: Labeller | None = None) -> Counter[str]:
-    """Do it all; an earlier run that was interrupted is gone on with.
+    """Label all bags of the request; continue an earlier run that was interrupted.
 
-    Returns what could not be read: sentence → how often. Raises ZeroShotSegmentationError, and leaves what is finished
-    for the next run with the same request.
+    Return messages that could not be read, as error text → number. Raises ZeroShotSegmentationError, and keeps the
+    finished parts for the next run with the same request.
     """
     plans = make_plans(request)
     with open_work_folder(request) as work:
@@ -51,18 +51,18 @@ def label(request: LabelRequest, labeller: Labeller | None = None) -> Counter[st
         for plan in plans:
             if not work.is_finished(plan.name):
                 problems += _join(request, plan, work)
-        work.hand_over([plan.name for plan in plans])
+        work.publish([plan.name for plan in plans])
     return problems
 
 
 def warn(warnings: Iterable[str]) -> None:
-    """On stderr, above a progress bar."""
+    """Print warnings on stderr, above a progress bar."""
     for warning in warnings:
         tqdm.write(f"warning: {warning}", file=sys.stderr)
 
 
 def _tasks(plans: Sequence[Plan], work: WorkFolder) -> tuple[int, list[Task]]:
-    """The number of frames that an earlier run has done, and what there is left to do."""
+    """Return the number of frames that an earlier run has finished, and the remaining tasks."""
     finished, tasks = 0, []
     for plan in plans:
         if work.is_finished(plan.name):
@@ -78,7 +78,7 @@ def _tasks(plans: Sequence[Plan], work: WorkFolder) -> tuple[int, list[Task]]:
 
 
 def label_here(request: LabelRequest, tasks: Sequence[Task], on_frames: OnFrames) -> None:
-    """One task after the other, in this process."""
+    """Execute the tasks one after the other in this process."""
     model = load_model(request)
     warn(model.warnings)
     for plan in dict.fromkeys(task.plan for task in tasks):
@@ -89,12 +89,12 @@ def label_here(request: LabelRequest, tasks: Sequence[Task], on_frames: OnFrames
 
 
 def _join(request: LabelRequest, plan: Plan, work: WorkFolder) -> Counter[str]:
-    """Put a recording's slices together. Returns what could not be read."""
+    """Join the slices of a bag. Return messages that could not be read, as error text → number."""
     parts = [work.part(plan.name, part.number) for part in plan.slices]
     missing = next((part for part in parts if not part.is_dir()), None)
     if missing is not None:
         raise LabellingError(
-            f"{missing} is missing although its slice was labelled: OUT must be a folder that all workers share"
+            f"{missing} is missing although its slice was labelled: OUT must be in a folder that all workers share"
         )
     results = read_results(parts, plan.cameras, request.settings.track)
     with Bag(plan.bag) as bag, work.result(plan.name) as folder:
@@ -106,7 +106,7 @@ def _write(
     request: LabelRequest,
     plan: Plan,
     bag: Bag,
-    results: Iterator[FrameResult],
+    results: Iterator[LabelledFrame],
     folder: Path,
 ) -> None:
     vocabulary = replace(request.vocabulary, stamp_ns=bag.start_ns)
@@ -116,8 +116,8 @@ def _write(
     else:
         topics = list(bag.topics.values())
         if replaced := replaced_topics(bag, plan.cameras):
-            warn([f"the results that {plan.bag} has are replaced: {', '.join(replaced)}"])
+            warn([f"earlier results in {plan.bag} are replaced: {', '.join(replaced)}"])
         steps = write_labelled_bag(folder, request.form, bag, plan.cameras, vocabulary, results)
     total = sum(topic.message_count for topic in topics)
     for _ in tqdm(steps, total=total, unit="message", desc="writing", disable=None):
-        pass  # each step writes
+        pass  # each iteration writes a message

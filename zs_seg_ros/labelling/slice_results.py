@@ -1,4 +1,4 @@
-"""One slice segmented, and its results in a part file."""
+"""Segments one slice, and writes its results to a part bag."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from zs_seg_ros.labelling.messages import (
     serialised,
 )
 from zs_seg_ros.labelling.plan import LabelRequest, Plan, Slice
-from zs_seg_ros.labelling.work_folder import whole_or_not_at_all
+from zs_seg_ros.labelling.work_folder import atomic_folder
 from zs_seg_ros.perception.pipeline import Pipeline
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.segmenters.registry import load_segmenter
@@ -34,7 +34,7 @@ _SUMMARY_FILE = "summary.json"
 
 @dataclass(frozen=True)
 class Summary:
-    """What came of a slice. problems: sentence → how often."""
+    """The outcome of a slice. problems: error text → number of messages."""
 
     frames: int
     problems: Counter[str]
@@ -42,19 +42,19 @@ class Summary:
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A model, and the words as it understands them."""
+    """A loaded model, and the vocabulary encoded by it."""
 
     segmenter: Segmenter[Any]
     encoded: EncodedVocabulary[Any]
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the person who chose them must know."""
+        """Warnings about the model and the vocabulary, for the user."""
         return tuple(filter(None, (self.segmenter.caution, *self.encoded.warnings)))
 
 
 def load_model(request: LabelRequest) -> LoadedModel:
-    """Raises ModelError, or VocabularyError for words that it cannot take."""
+    """Load the model and encode the vocabulary. Raises ModelError, or VocabularyError when the model refuses it."""
     segmenter = load_segmenter(request.model, request.options)
     return LoadedModel(segmenter, segmenter.encode(request.vocabulary))
 
@@ -68,17 +68,18 @@ def label_slice(
     model: LoadedModel,
     on_frames: Callable[[int], None] = lambda count: None,
 ) -> Summary:
-    """Segment the frames of a slice, and put their results into the rosbag2 folder `target`, whole or not at all.
+    """Segment the frames of a slice, and write their results to the new rosbag2 folder `target`, atomically.
 
-    on_frames is told of each batch. Raises BagError, ModelError, or OSError when it cannot be written.
+    on_frames: called with the size of each finished batch. Raises BagError, ModelError, or OSError when the folder
+    cannot be written.
     """
     problems: Counter[str] = Counter()
     count = 0
-    with whole_or_not_at_all(target) as folder:
+    with atomic_folder(target) as folder:
         with new_bag(folder, "mcap") as writer:
             connections = add_result_topics(writer, plan.cameras)
             frames = read_frames(bag, plan.cameras, part, problems)
-            for batch in _one_ahead(_batches(frames, request.batch)):
+            for batch in _prefetched(_batches(frames, request.batch)):
                 for scene in _process(request, model, batch):
                     _write(writer, connections, plan, scene)
                     if scene.depth_problem:
@@ -91,21 +92,22 @@ def label_slice(
 
 
 def read_summary(part: Path) -> Summary:
+    """Read the summary of a finished slice."""
     content = json.loads((part / _SUMMARY_FILE).read_text(encoding="utf-8"))
     return Summary(content["frames"], Counter(content["problems"]))
 
 
 def _process(request: LabelRequest, model: LoadedModel, batch: tuple[Frame, ...]) -> list[Scene]:
-    """Without identities: these need what was before, so they are given when slices are joined."""
+    """Process a batch without tracking: track ids depend on earlier slices, so they are set when slices are joined."""
     untracked = replace(request.settings, track=False)
     try:
         return Pipeline().process(batch, model.segmenter, model.encoded, untracked)
-    except Exception as error:  # a model may raise anything
-        told = model.segmenter.recover(error)
-        if isinstance(told, ZeroShotSegmentationError):
-            raise told from error
+    except Exception as error:  # a model may raise any exception
+        reason = model.segmenter.recover(error)
+        if isinstance(reason, ZeroShotSegmentationError):
+            raise reason from error
         raise ModelError(
-            f"the model {request.model} failed on an image: {type(told).__name__}: {told}"
+            f"the model {request.model} failed on an image: {type(reason).__name__}: {reason}"
         ) from error
 
 
@@ -114,7 +116,7 @@ def _write(writer: Any, connections: Any, plan: Plan, scene: Scene) -> None:
     for topic, message in (
         (camera.label, label_message(scene)),
         (camera.confidence, confidence_message(scene)),
-        (camera.objects, objects_message(scene)),  # the last: then a frame is complete
+        (camera.objects, objects_message(scene)),  # last: it completes a frame for `read_results`
     ):
         writer.write(connections[topic], scene.frame.received_ns, serialised(message))
 
@@ -125,10 +127,10 @@ def _batches(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
         yield batch
 
 
-def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The next one is read while the model works on this one."""
+def _prefetched(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield the items; the next one is read in a thread while the caller processes this one."""
     with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(next, items, None)
-        while (item := coming.result()) is not None:
-            coming = reader.submit(next, items, None)
+        upcoming = reader.submit(next, items, None)
+        while (item := upcoming.result()) is not None:
+            upcoming = reader.submit(next, items, None)
             yield item

@@ -1,4 +1,4 @@
-"""Where the work lies until it is done: OUT.partial, beside OUT."""
+"""The folder OUT.partial, beside OUT, which keeps finished parts of a job until everything is finished."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from zs_seg_ros.labelling.messages import serialised, vocabulary_message
 from zs_seg_ros.labelling.plan import LabelRequest
 
 _LAYOUT = 1
-"""Of this folder and of the parts in it; one more when they change."""
+"""The version of the layout of this folder and the parts in it; increased with each change."""
 _UNFINISHED = ".new"
 
 
 def describe(request: LabelRequest) -> dict[str, str]:
-    """All that the results depend on, by names for people: a run goes on only with parts of the same."""
-    words = hashlib.sha256(serialised(vocabulary_message(request.vocabulary))).hexdigest()
+    """Return everything that the results depend on, by option: a run continues only parts with the same values."""
+    vocabulary = hashlib.sha256(serialised(vocabulary_message(request.vocabulary))).hexdigest()
     settings = request.settings
     return {
         "layout": str(_LAYOUT),
         "recordings": json.dumps([_state(folder) for folder in request.bags]),
-        "--classes": words,
+        "--classes": vocabulary,
         "--model": request.model,
         "--revision": request.options.revision,
         "--device": request.options.device,
@@ -47,26 +47,26 @@ def describe(request: LabelRequest) -> dict[str, str]:
 
 
 def _state(folder: Path) -> list[str | int]:
-    """A recording that was written to meanwhile is another one."""
+    """Return path, sizes and modification times, which change when the bag is written to."""
     files = sorted(folder.iterdir())
     states = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return [str(folder.resolve()), *(item for state in states for item in state)]
 
 
 class WorkFolder:
-    """The folder of one job, which one process works in at a time; use it with `open_work_folder`."""
+    """The folder of one job, used by one process at a time; open it with `open_work_folder`."""
 
     def __init__(self, out: Path, folder: Path) -> None:
         self._out = out
         self._folder = folder
 
     def part(self, name: str, number: int) -> Path:
-        """Where the results of a slice of the recording `name` go."""
+        """Return the folder for the results of a slice of the bag `name`."""
         return self._folder / "slices" / name / f"{number:06}"
 
     @contextmanager
     def result(self, name: str) -> Iterator[Path]:
-        """A place for the result of the recording `name`; it counts when the block ends well."""
+        """Yield a new path for the result of the bag `name`, which is finished when the block ends without error."""
         unfinished = self._folder / "unfinished" / name
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.parent.mkdir(exist_ok=True)
@@ -83,8 +83,8 @@ class WorkFolder:
     def is_finished(self, name: str) -> bool:
         return self._finished(name).is_dir()
 
-    def hand_over(self, names: list[str]) -> None:
-        """All results become OUT, and the work folder goes away."""
+    def publish(self, names: list[str]) -> None:
+        """Move all results to OUT, and remove the work folder."""
         results = self._folder / "finished"
         _sync(results)
         (results / names[0] if len(names) == 1 else results).rename(self._out)
@@ -93,10 +93,10 @@ class WorkFolder:
 
 @contextmanager
 def open_work_folder(request: LabelRequest) -> Iterator[WorkFolder]:
-    """The folder beside OUT, new or with the parts of an earlier run.
+    """Open the folder beside OUT, new or with the parts of an earlier run.
 
-    Raises LabellingError when OUT exists, when the folder holds parts of another job, and when another process works
-    in it.
+    Raises LabellingError when OUT exists, when the folder holds parts of another job, when another process uses
+    it, and when the block cannot write.
     """
     out = request.out.absolute()
     if os.path.lexists(out):
@@ -104,13 +104,13 @@ def open_work_folder(request: LabelRequest) -> Iterator[WorkFolder]:
             f"{out} exists already; name a new place for the result, after the recordings"
         )
     folder = out.with_name(out.name + ".partial")
-    with told_in_words(out):
+    with write_errors_as_labelling_errors(out):
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
             _lock(lock, out)
             _check_job(folder, describe(request))
-            for left_behind in (folder / "slices").glob(f"*/*{_UNFINISHED}"):
-                shutil.rmtree(left_behind, ignore_errors=True)
+            for unfinished in (folder / "slices").glob(f"*/*{_UNFINISHED}"):
+                shutil.rmtree(unfinished, ignore_errors=True)
             try:
                 yield WorkFolder(out, folder)
             finally:
@@ -119,12 +119,12 @@ def open_work_folder(request: LabelRequest) -> Iterator[WorkFolder]:
 
 
 def _lock(file: TextIO, out: Path) -> None:
-    """The kernel lets go of it when this process ends, however it ends."""
+    """Lock the job for this process; the kernel releases the lock when the process ends in any way."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise LabellingError(
-            f"another zs-seg label is at work on {out}; wait for it, or name another place"
+            f"another zs-seg label is writing {out}; wait for it, or name another place"
         ) from None
 
 
@@ -142,19 +142,19 @@ def _check_job(folder: Path, job: Mapping[str, str]) -> None:
         new.rename(file)
         return
     before = json.loads(file.read_text(encoding="utf-8"))
-    others = [name for name in job if job[name] != before.get(name)]
-    if others:
+    different = [name for name in job if job[name] != before.get(name)]
+    if different:
         raise LabellingError(
-            f"{folder} holds a part of the same work, done with other {', '.join(others)}; give the same arguments "
-            "to go on, or remove that folder to begin anew"
+            f"{folder} holds parts of an earlier run with other {', '.join(different)}; give the same arguments "
+            "to continue it, or remove that folder to start again"
         )
 
 
 @contextmanager
-def whole_or_not_at_all(target: Path) -> Iterator[Path]:
-    """A folder name to write under; what is there gets the name `target` when the block ends well.
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """Yield a path for a new folder, which is renamed to `target` when the block ends without error.
 
-    Its name is no other's: a worker that was thought lost may be writing the same part.
+    The path is unique, as a worker that was considered lost may still be writing the same part.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = target.with_name(f"{target.name}-{uuid.uuid4().hex}{_UNFINISHED}")
@@ -169,20 +169,20 @@ def whole_or_not_at_all(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def told_in_words(out: Path) -> Iterator[None]:
-    """Errors of writing become LabellingError."""
+def write_errors_as_labelling_errors(out: Path) -> Iterator[None]:
+    """Turn errors of writing, such as a full disk, into LabellingError."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
         raise LabellingError(
-            f"{out} cannot be written: {reason}{where}; the same command goes on when that is put right"
+            f"{out} cannot be written: {reason}{where}; correct that, and the same command continues"
         ) from error
 
 
 def _sync(folder: Path) -> None:
-    """Onto the disk, so that no name outlives its content when the power fails."""
+    """Flush files and folders to the disk, so that after a power failure no name exists without its content."""
     for path in [*folder.rglob("*"), folder, folder.parent]:
         _sync_file(path)
 

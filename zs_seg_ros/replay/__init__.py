@@ -1,1 +1,1 @@
-"""What `replay_test` is made of and needs no ROS for: reading frames, golden files, comparing, reporting."""
+"""The parts of `replay_test` that need no ROS: frames of a bag, golden files, comparison, verdict, reports."""

@@ -1,4 +1,4 @@
-"""The frames of a recording one by one, each with the depth that belongs to it."""
+"""The frames of a recording in order, each with its depth image and camera_info."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zs_seg_ros.bags.bag_cameras import BagCamera
 from zs_seg_ros.images.depth_pairing import TOLERANCE_NS
 
 _LOOK_AHEAD_NS = 200_000_000
-"""Depth may be recorded later than its image by as much; images of that time are held in memory."""
+"""Depth may be recorded this much later than its image; the images of this time are held in memory."""
 _DEPTHS_KEPT = 16
 
 
@@ -20,7 +20,7 @@ _DEPTHS_KEPT = 16
 class BagFrame:
     """One image of one camera. index counts the camera's images in the recording from 0.
 
-    info, depth: the last camera_info, and the depth image that is nearest by its stamp; None without.
+    info, depth: the latest camera_info, and the depth image with the nearest stamp; None where there is none.
     """
 
     camera: BagCamera
@@ -32,22 +32,22 @@ class BagFrame:
 
 
 def stamp_of(serialised: bytes) -> int:
-    """Nanoseconds of the stamp in the header that a serialised message starts with."""
+    """Return the stamp, in ns, of a serialised message that starts with a header."""
     order = "<" if serialised[1] & 1 else ">"
     seconds, nanoseconds = struct.unpack_from(f"{order}iI", serialised, 4)
     return int(seconds) * 10**9 + int(nanoseconds)
 
 
 def with_stamp(serialised: bytes, stamp_ns: int) -> bytes:
-    """The same message with another stamp in its header."""
+    """Return the serialised message with another stamp in its header."""
     order = "<" if serialised[1] & 1 else ">"
     seconds, nanoseconds = divmod(stamp_ns, 10**9)
     return serialised[:4] + struct.pack(f"{order}iI", seconds, nanoseconds) + serialised[12:]
 
 
 @dataclass(eq=False)
-class _Waiting:
-    """An image that may have to wait for its depth."""
+class _PendingImage:
+    """An image whose depth image may not have been read yet."""
 
     camera: BagCamera
     index: int
@@ -56,8 +56,8 @@ class _Waiting:
 
 
 @dataclass(eq=False)
-class _Side:
-    """What came of one camera lately."""
+class _CameraState:
+    """The latest messages of one camera. images: how many have been read."""
 
     images: int = 0
     info: BagMessage | None = None
@@ -73,40 +73,40 @@ class _Side:
 
 
 def frames(bag: Bag, cameras: Collection[BagCamera], every: int = 1) -> Iterator[BagFrame]:
-    """The images of these cameras in the order in which they were recorded; of each every N-th one.
+    """Yield the images of these cameras in the order of recording, every N-th one of each camera.
 
-    One pass; held in memory is what was recorded in _LOOK_AHEAD_NS. Raises BagError for a damaged file.
+    Reads the bag once; holds in memory what was recorded in _LOOK_AHEAD_NS. Raises BagError for a damaged file.
     """
-    of_topic = {topic: camera for camera in cameras for topic in camera.topics}
-    sides = {camera.name: _Side() for camera in cameras}
-    waiting: deque[_Waiting] = deque()
-    for message in bag.messages(of_topic):
+    camera_of = {topic: camera for camera in cameras for topic in camera.topics}
+    states = {camera.name: _CameraState() for camera in cameras}
+    pending: deque[_PendingImage] = deque()
+    for message in bag.messages(camera_of):
         topic = message.topic.name
-        camera = of_topic[topic]
-        side = sides[camera.name]
+        camera = camera_of[topic]
+        state = states[camera.name]
         if topic == camera.info:
-            side.info = message
+            state.info = message
         elif topic == camera.depth:
-            side.depths.append((stamp_of(message.serialised), message))
+            state.depths.append((stamp_of(message.serialised), message))
         else:
-            index, side.images = side.images, side.images + 1
+            index, state.images = state.images, state.images + 1
             if index % every == 0:
-                waiting.append(_Waiting(camera, index, stamp_of(message.serialised), message))
-        while waiting and _is_complete(waiting[0], sides, message.time_ns):
-            yield _complete(waiting.popleft(), sides)
-    while waiting:
-        yield _complete(waiting.popleft(), sides)
+                pending.append(_PendingImage(camera, index, stamp_of(message.serialised), message))
+        while pending and _is_complete(pending[0], states, message.time_ns):
+            yield _frame(pending.popleft(), states)
+    while pending:
+        yield _frame(pending.popleft(), states)
 
 
-def _is_complete(image: _Waiting, sides: dict[str, _Side], now_ns: int) -> bool:
-    """No later depth image can be nearer, or it has been waited for long enough."""
+def _is_complete(image: _PendingImage, states: dict[str, _CameraState], now_ns: int) -> bool:
+    """Return whether no later depth image can be nearer, or none has been read for the time of _LOOK_AHEAD_NS."""
     if not image.camera.depth or now_ns - image.image.time_ns > _LOOK_AHEAD_NS:
         return True
-    side = sides[image.camera.name]
-    return side.info is not None and any(stamp >= image.stamp_ns for stamp, _ in side.depths)
+    state = states[image.camera.name]
+    return state.info is not None and any(stamp >= image.stamp_ns for stamp, _ in state.depths)
 
 
-def _complete(image: _Waiting, sides: dict[str, _Side]) -> BagFrame:
-    side = sides[image.camera.name]
-    depth = side.nearest_depth(image.stamp_ns)
-    return BagFrame(image.camera, image.index, image.stamp_ns, image.image, side.info, depth)
+def _frame(image: _PendingImage, states: dict[str, _CameraState]) -> BagFrame:
+    state = states[image.camera.name]
+    depth = state.nearest_depth(image.stamp_ns)
+    return BagFrame(image.camera, image.index, image.stamp_ns, image.image, state.info, depth)

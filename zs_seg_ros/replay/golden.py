@@ -28,7 +28,7 @@ from PIL import Image
 from zs_seg_ros.errors import ReplayError
 from zs_seg_ros.perception.masks import decode_runs, encode_runs
 from zs_seg_ros.perception.overlay import class_colour
-from zs_seg_ros.replay.results import CameraSettings, FoundObject, FrameResult, RunSettings
+from zs_seg_ros.replay.results import CameraSettings, FrameResult, ObjectResult, RunSettings
 from zs_seg_ros.types import Box
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
@@ -97,7 +97,7 @@ class GoldenWriter:
         member.external_attr = 0o644 << 16
         self._archive.writestr(member, content, compression, compresslevel=9)
 
-    def _object(self, thing: FoundObject, label: NDArray[np.uint16]) -> dict[str, Any]:
+    def _object(self, thing: ObjectResult, label: NDArray[np.uint16]) -> dict[str, Any]:
         box = thing.box
         line: dict[str, Any] = {
             "class": thing.class_name,
@@ -171,14 +171,14 @@ class Golden:
             (str(h["camera"]), int(h["index"])): line for h, line in zip(heads, lines, strict=True)
         }
 
-    def _object(self, entry: dict[str, Any], label: NDArray[np.uint16]) -> FoundObject:
+    def _object(self, entry: dict[str, Any], label: NDArray[np.uint16]) -> ObjectResult:
         box = Box(*entry["box"])
         if "mask" in entry:
             mask = decode_runs(entry["mask"], box.height, box.width)
         else:
             mask = _inside(label, box) == self.settings.names.index(entry["class"]) + 1
         position = tuple(entry["position"]) if "position" in entry else None
-        return FoundObject(
+        return ObjectResult(
             entry["class"], float(entry["score"]), box, mask, int(entry["track"]), position
         )
 

@@ -1,4 +1,4 @@
-"""How long results took, as a histogram."""
+"""Latencies of a replay in real time: percentiles and a histogram."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ _BAR_WIDTH = 40
 
 @dataclass(frozen=True)
 class Latencies:
-    """values_ms: of the frames with results, from publishing to both results. published: frames that went out."""
+    """values_ms: from publishing a frame to its results, for frames that have some. published: all frames."""
 
     values_ms: tuple[float, ...]
     published: int
 
     @property
     def dropped(self) -> int:
-        """Frames without results."""
+        """The number of frames without results."""
         return self.published - len(self.values_ms)
 
     def percentile_ms(self, percent: float) -> float:
-        """0 without any."""
+        """Return a percentile (0..100) of the latencies; 0 without any."""
         return float(np.percentile(self.values_ms, percent)) if self.values_ms else 0.0
 
     def bins(self) -> list[tuple[float, float, int]]:
-        """From, to (milliseconds) and frames. The last one takes what is beyond the 99th percentile, too."""
+        """Return lower edge, upper edge (ms) and frames of each bar. The last one includes all beyond the 99th
+        percentile."""
         if not self.values_ms:
             return []
         low, high = 0.0, self.percentile_ms(99)
@@ -42,13 +43,13 @@ class Latencies:
 
 
 def _round_step(step_ms: float) -> float:
-    """The next of 1, 2, 5, 10, 20, 50, …"""
+    """Round up to one of 1, 2, 5, 10, 20, 50, …"""
     power = 10.0 ** np.floor(np.log10(max(step_ms, 1.0)))
     return float(next(power * n for n in (1, 2, 5, 10) if power * n >= step_ms))
 
 
 def latency_text(latencies: Latencies) -> str:
-    """The histogram in characters."""
+    """Draw the summary and the histogram as text."""
     bins = latencies.bins()
     most = max((count for _, _, count in bins), default=1)
     lines = [latency_summary(latencies)]
@@ -60,7 +61,7 @@ def latency_text(latencies: Latencies) -> str:
 
 
 def latency_summary(latencies: Latencies) -> str:
-    """One line."""
+    """Return median, 95th percentile, maximum and dropped frames in one line."""
     if not latencies.values_ms:
         return f"No results for any of {latencies.published} frames."
     return (

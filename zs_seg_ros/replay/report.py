@@ -1,17 +1,17 @@
-"""Everything that is told about a replay, whatever it is written to."""
+"""The content of a replay's report, for all of its formats."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zs_seg_ros.replay.comparison import Verdict
 from zs_seg_ros.replay.latency import Latencies
 from zs_seg_ros.replay.results import RunSettings
+from zs_seg_ros.replay.verdict import Verdict
 
 
 @dataclass(frozen=True, eq=False)
 class DifferingFrame:
-    """A frame that differs. jpeg: image, golden, now and difference side by side."""
+    """A frame that differs. jpeg: image, golden result, result now and difference, from left to right."""
 
     camera: str
     index: int
@@ -27,7 +27,7 @@ class DifferingFrame:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """golden, now: what the golden file and the results of today were made with. rate: None in lockstep."""
+    """golden, now: the configurations behind the golden file and behind today's results. rate: None in lockstep."""
 
     golden_file: str
     golden: RunSettings
@@ -44,7 +44,7 @@ class Report:
 
     @property
     def changes(self) -> tuple[str, ...]:
-        """What was set otherwise when the golden file was made, in words."""
+        """The settings that differ from those of the golden file, one text each."""
         pairs = {"model": (self.golden.model, self.now.model)}
         for name in sorted({*self.golden.settings, *self.now.settings} - {"model"}):
             pairs[name] = (str(self.golden.settings.get(name)), str(self.now.settings.get(name)))

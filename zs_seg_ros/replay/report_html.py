@@ -1,4 +1,4 @@
-"""The report as one page for people, with everything in it: no other file, no script, no network."""
+"""The report as one self-contained HTML page: no other file, no script, no network."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _SVG_WIDTH, _SVG_HEIGHT, _SVG_FOOT = 720, 220, 40
 
 
 def write_html(path: Path, report: Report) -> None:
-    """Raises ReplayError when the file cannot be written."""
+    """Write the page. Raises ReplayError when the file cannot be written."""
     try:
         path.write_text(html_report(report), encoding="utf-8")
     except OSError as error:
@@ -48,7 +48,7 @@ def write_html(path: Path, report: Report) -> None:
 
 
 def html_report(report: Report) -> str:
-    """The page's text."""
+    """Return the page as HTML."""
     verdict = report.verdict
     heading = "Same results" if verdict.passed else "Different results"
     parts = [
@@ -56,7 +56,7 @@ def html_report(report: Report) -> str:
         f"<h1>{heading}</h1><p>{escape(summary(report))}</p>",
         *(f"<p>Note: {escape(change)}.</p>" for change in report.changes),
         "</header>",
-        _made_with(report),
+        _configuration(report),
         "<h2>Checks</h2>",
         _table(
             ("check", "measured", "allowed", ""),
@@ -68,7 +68,7 @@ def html_report(report: Report) -> str:
         ),
         "<h2>Classes</h2>",
         _table(
-            ("class", "IoU", "pixels golden", "pixels now", "found", "missed", "new", "", ""),
+            ("class", "IoU", "pixels golden", "pixels now", "matched", "missed", "new", "", ""),
             (
                 (
                     c.passed,
@@ -77,7 +77,7 @@ def html_report(report: Report) -> str:
                         f"{c.iou:.4f}",
                         f"{c.golden:,}",
                         f"{c.now:,}",
-                        str(c.found),
+                        str(c.matched),
                         str(c.missed),
                         str(c.new),
                         _word(c.passed),
@@ -103,7 +103,7 @@ def html_report(report: Report) -> str:
     )
 
 
-def _made_with(report: Report) -> str:
+def _configuration(report: Report) -> str:
     now = report.now
     cameras = ", ".join(
         f"{c.name} ({c.transport}{', with depth' if c.depth_transport else ''})"
@@ -123,7 +123,7 @@ def _word(passed: bool) -> str:
 def _table(
     heads: Sequence[str], rows: Iterable[tuple[bool, Sequence[str]]], text_columns: int = 1
 ) -> str:
-    """rows: whether it passed, and its cells; the cell that says so is coloured."""
+    """Return a table. rows: whether the row passed, and its cells; the cell that says so is coloured."""
 
     def kind(number: int) -> str:
         return ' class="text"' if number < text_columns or not heads[number] else ""
@@ -167,17 +167,17 @@ def _histogram(latencies: Latencies) -> str:
     most = max(count for _, _, count in bins)
     step = _SVG_WIDTH / len(bins)
     bottom = _SVG_HEIGHT - _SVG_FOOT
-    drawn = []
+    bars = []
     for number, (low, _, count) in enumerate(bins):
         left, height = number * step, (bottom - 20) * count / most
-        drawn.append(
+        bars.append(
             f'<rect x="{left + 2:.1f}" y="{bottom - height:.1f}" width="{step - 4:.1f}" height="{height:.1f}"/>'
             f'<text x="{left + step / 2:.1f}" y="{bottom - height - 5:.1f}" text-anchor="middle">{count or ""}</text>'
             f'<text x="{left:.1f}" y="{bottom + 16}" text-anchor="{"middle" if number else "start"}">{low:.0f}</text>'
         )
     return (
         f'{summary_line}<div class="wide"><svg viewBox="0 0 {_SVG_WIDTH} {_SVG_HEIGHT}" width="{_SVG_WIDTH}" '
-        f'role="img" aria-label="Histogram of latencies">{"".join(drawn)}'
+        f'role="img" aria-label="Histogram of latencies">{"".join(bars)}'
         f'<line x1="0" y1="{bottom}" x2="{_SVG_WIDTH}" y2="{bottom}"/>'
         f'<text x="{_SVG_WIDTH / 2}" y="{_SVG_HEIGHT - 6}" text-anchor="middle">milliseconds from publishing a '
         "image to its results; frames a bar</text></svg></div>"

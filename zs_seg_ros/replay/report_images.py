@@ -1,4 +1,4 @@
-"""Frames that differ, drawn side by side: image, golden, now, difference."""
+"""Images of the report: a frame's image, golden result, result now and difference, as four panels."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.perception.overlay import draw_overlay
-from zs_seg_ros.replay.results import FoundObject, FrameResult
+from zs_seg_ros.replay.results import FrameResult
 from zs_seg_ros.types import DetectedObject, RgbImage
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
-# Told apart by people who do not tell red from green, too.
+# Distinguishable with red-green colour blindness, too.
 MISSING_RGB = (240, 140, 20)
 ADDED_RGB = (50, 130, 240)
 OTHER_RGB = (200, 60, 200)
@@ -22,10 +22,13 @@ _JPEG_QUALITY = 90
 _GAP_PX = 4
 
 
-def per_image_threads(
+def comparison_panels(
     image: RgbImage, golden: FrameResult, now: FrameResult, classes: Sequence[str]
 ) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB. classes: what the numbers in both label images mean, from 1. Raises ValueError for other sizes."""
+    """Draw the four panels beside each other: (H, W, 3) RGB, each panel at most 640 pixels long.
+
+    classes: the names of the numbers in both label images, from 1. Raises ValueError when sizes differ.
+    """
     vocabulary = Vocabulary().changed_to(TargetClass(name) for name in classes)
     plain = _as_bytes(image)
     panels = [
@@ -46,18 +49,18 @@ def per_image_threads(
 def difference(
     image: NDArray[np.uint8], golden: NDArray[np.uint16], now: NDArray[np.uint16]
 ) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB: the image in dark grey, and the pixels that are missing, added or of another class now."""
+    """Draw the image in dark grey, with the pixels that are missing, new or of another class now: (H, W, 3) RGB."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) // 2
-    drawn = np.repeat(grey[..., None], 3, axis=2)
+    panel = np.repeat(grey[..., None], 3, axis=2)
     differs = golden != now
-    drawn[differs & (golden > 0) & (now > 0)] = OTHER_RGB
-    drawn[differs & (now == 0)] = MISSING_RGB
-    drawn[differs & (golden == 0)] = ADDED_RGB
-    return drawn
+    panel[differs & (golden > 0) & (now > 0)] = OTHER_RGB
+    panel[differs & (now == 0)] = MISSING_RGB
+    panel[differs & (golden == 0)] = ADDED_RGB
+    return panel
 
 
 def jpeg(image: NDArray[np.uint8]) -> bytes:
-    """image: (H, W, 3) RGB."""
+    """Encode an image, (H, W, 3) RGB, as JPEG."""
     _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return bytes(data)
 
@@ -68,12 +71,11 @@ def _overlay(
     ids = np.array([0, *vocabulary.ids], vocabulary.label_ids.dtype)
     label = ids[result.label]
     id_of = dict(zip(vocabulary.names, vocabulary.ids, strict=True))
-    objects = [_detected(thing, id_of[thing.class_name]) for thing in result.objects]
+    objects = [
+        DetectedObject(id_of[o.class_name], o.score, o.box, o.mask, o.track_id)
+        for o in result.objects
+    ]
     return draw_overlay(image, label, objects, vocabulary)
-
-
-def _detected(thing: FoundObject, class_id: int) -> DetectedObject:
-    return DetectedObject(class_id, thing.score, thing.box, thing.mask, thing.track_id)
 
 
 def _as_bytes(image: RgbImage) -> NDArray[np.uint8]:

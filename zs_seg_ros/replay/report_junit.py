@@ -12,14 +12,14 @@ _SUITE = "replay_test"
 
 
 def write_junit(path: Path, report: Report) -> None:
-    """Raises ReplayError when the file cannot be written."""
+    """Write the verdict as test cases. Raises ReplayError when the file cannot be written."""
     verdict = report.verdict
     cases = [
         (
             f"{_SUITE}.class",
             c.name,
             c.passed,
-            f"IoU {c.iou:.4f}; objects: {c.found} found, {c.missed} missed, {c.new} new"
+            f"IoU {c.iou:.4f}; objects: {c.matched} matched, {c.missed} missed, {c.new} new"
             + (f"; {c.note}" if c.note else ""),
         )
         for c in verdict.classes
@@ -40,7 +40,10 @@ def write_junit(path: Path, report: Report) -> None:
 
 
 def write_junit_error(path: Path, reason: str) -> None:
-    """For a replay that could not run. Raises ReplayError when the file cannot be written."""
+    """Write one test case with an error, for a replay that could not run.
+
+    Raises ReplayError when the file cannot be written.
+    """
     suite = _suite(tests=1, errors=1)
     case = ElementTree.SubElement(suite, "testcase", classname=_SUITE, name="replay")
     ElementTree.SubElement(case, "error", message=reason)

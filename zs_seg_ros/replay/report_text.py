@@ -1,4 +1,4 @@
-"""The report on the terminal."""
+"""The report as text, for the terminal."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from zs_seg_ros.replay.report import Report
 
 
 def text_report(report: Report) -> str:
-    """A line per class, a line per check, and a summary."""
+    """Return a line per class, a line per check, and a summary."""
     verdict = report.verdict
     width = max([len("class"), *(len(c.name) for c in verdict.classes)])
-    lines = [f"{'class':<{width}}     IoU   found  missed  new"]
+    lines = [f"{'class':<{width}}     IoU  matched  missed  new"]
     for c in verdict.classes:
         note = f"  {c.note}" if c.note else ""
         lines.append(
-            f"{c.name:<{width}}  {c.iou:.4f}  {c.found:>6}  {c.missed:>6}  {c.new:>3}  "
+            f"{c.name:<{width}}  {c.iou:.4f}  {c.matched:>7}  {c.missed:>6}  {c.new:>3}  "
             f"{_word(c.passed)}{note}"
         )
     lines += ["", f"{'check':<16}  {'measured':<36}  allowed"]
@@ -31,7 +31,7 @@ def text_report(report: Report) -> str:
 
 
 def summary(report: Report) -> str:
-    """One sentence."""
+    """Return the verdict in one sentence."""
     verdict = report.verdict
     outcome = "SAME" if verdict.passed else "DIFFERENT"
     return (

@@ -1,4 +1,4 @@
-"""What a node answered for one frame, in terms that golden files and comparisons share."""
+"""Results of a node for one frame, and the settings behind them, as golden files and comparisons use them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from zs_seg_ros.vocabulary.vocabulary import TargetClass
 Setting = bool | int | float | str
 
 EXEMPLARS = "exemplars"
-"""The setting that is no parameter: how many example images the classes have; a golden file does not keep them."""
+"""The number of example images of the classes: kept among the settings, as a golden file has no images."""
 
 
 @dataclass(frozen=True, eq=False)
-class FoundObject:
-    """One object. score: 0..1. mask: (box.height, box.width) bool. track_id: 0 when it is not tracked."""
+class ObjectResult:
+    """One detected object. score: 0..1. mask: (box.height, box.width) bool. track_id: 0 when it is not tracked."""
 
     class_name: str
     score: float
@@ -29,13 +29,13 @@ class FoundObject:
 
     @property
     def area(self) -> int:
-        """Pixels in the mask."""
+        """The number of pixels in the mask."""
         return int(np.count_nonzero(self.mask))
 
 
 @dataclass(frozen=True, eq=False)
 class FrameResult:
-    """What was found in the index-th image of a camera.
+    """The result for the index-th image of a camera.
 
     label: (H, W) uint16; 0 is nothing, n the n-th name (from 1) of the list of classes that goes with this result.
     """
@@ -44,12 +44,12 @@ class FrameResult:
     index: int
     stamp_ns: int
     label: NDArray[np.uint16]
-    objects: tuple[FoundObject, ...] = ()
+    objects: tuple[ObjectResult, ...] = ()
 
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """How a camera was listened to. depth_transport: None without depth."""
+    """The transports of a camera's images and depth images. depth_transport: None without depth."""
 
     name: str
     transport: str
@@ -58,7 +58,7 @@ class CameraSettings:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What results were made with. settings: the node's parameters that change results, and EXEMPLARS."""
+    """The configuration behind results. settings: the node's parameters that change results, and EXEMPLARS."""
 
     recording: str
     model: str
@@ -73,13 +73,31 @@ class RunSettings:
 
 
 class Identities:
-    """Numbers a camera's track ids by their first appearance: a node that has run before answers with others."""
+    """Numbers a camera's track ids by their first appearance: the ids of a node depend on what it tracked before."""
 
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}
 
     def number(self, track_id: int) -> int:
-        """0 stays 0."""
+        """Return the number of a track id, from 1; 0 (not tracked) stays 0."""
         if track_id == 0:
             return 0
         return self._numbers.setdefault(track_id, len(self._numbers) + 1)
+
+
+def are_identical(one: FrameResult, other: FrameResult) -> bool:
+    """Return whether two results are equal in every pixel and every number."""
+    if not np.array_equal(one.label, other.label) or len(one.objects) != len(other.objects):
+        return False
+    return all(map(_are_identical_objects, one.objects, other.objects))
+
+
+def _are_identical_objects(one: ObjectResult, other: ObjectResult) -> bool:
+    return (
+        one.class_name == other.class_name
+        and one.score == other.score
+        and one.box == other.box
+        and one.track_id == other.track_id
+        and one.position_m == other.position_m
+        and np.array_equal(one.mask, other.mask)
+    )

@@ -1,4 +1,4 @@
-"""An executable of this package as a process of our own: with a log file, watched, and ended with SIGINT."""
+"""Runs an executable of this package as a child process, with a log file, until it is ended with SIGINT."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
 from zs_seg_ros.errors import ZeroShotSegmentationError
 
-_PATIENCE_S = 15.0
+_STOP_TIMEOUT_S = 15.0
 _LAST_LINES = 12
 _PR_SET_PDEATHSIG = 1
 
 
 class ProcessError(ZeroShotSegmentationError):
-    """A process of this package cannot start, or has died."""
+    """A process of this package cannot start, or has ended unexpectedly."""
 
 
 class ChildProcess:
-    """One running executable. It does not outlive us: not the `with` block, and on Linux not even our being killed."""
+    """A running executable. It ends with the `with` block, and on Linux also when this process is killed."""
 
     def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
-        """Start it; what it writes goes to `log`. Raises ProcessError when it is not installed."""
+        """Start the executable; its output goes to `log`. Raises ProcessError when it is not installed."""
         self.name = name
         self.log = log
         command = [str(_find(name)), *arguments]
-        # A session of its own: ctrl-C in the terminal reaches us alone, who end this in order.
+        # A session of its own: ctrl-C in the terminal reaches this process alone, which then ends the child.
         with log.open("w") as output:
             self._process = subprocess.Popen(
                 command,
@@ -49,7 +49,7 @@ class ChildProcess:
         self.stop()
 
     def check(self) -> None:
-        """Raise ProcessError with the last lines of the log when it is not running any more."""
+        """Raise ProcessError with the last lines of the log when the process has ended."""
         code = self._process.poll()
         if code is not None:
             raise ProcessError(
@@ -57,23 +57,23 @@ class ChildProcess:
             )
 
     def tail(self) -> str:
-        """The last lines of its log, indented."""
+        """Return the last lines of the log, indented."""
         lines = self.log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
         return "\n".join(f"    {line}" for line in lines) or "    (it wrote nothing)"
 
     def stop(self) -> int:
-        """End it as ctrl-C does, and by force when that does not help; its exit code."""
+        """End the process with SIGINT, with SIGKILL if it does not end in time, and return its exit code."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             try:
-                return self._process.wait(_PATIENCE_S)
+                return self._process.wait(_STOP_TIMEOUT_S)
             except (subprocess.TimeoutExpired, KeyboardInterrupt):
                 self._process.kill()
         return self._process.wait()
 
 
 def _find(name: str) -> Path:
-    """Where `ros2 run` finds it, or else on PATH."""
+    """Return the executable's path: where `ros2 run` looks for it, or else on PATH."""
     try:
         installed = Path(get_package_prefix("zs_seg_ros"), "lib", "zs_seg_ros", name)
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""One run of `replay_test`: a node, a recording, a golden file; a verdict."""
+"""One run of `replay_test`: replays a bag through a node, and writes a golden file or compares with one."""
 
 from __future__ import annotations
 
@@ -12,30 +12,34 @@ from tqdm import tqdm
 
 import zs_seg_ros.msg as messages
 from zs_seg_ros.bags.bag import Bag
-from zs_seg_ros.bags.bag_cameras import BagCamera, find_cameras, named_camera
+from zs_seg_ros.bags.bag_cameras import BagCamera, find_cameras, require_camera
 from zs_seg_ros.errors import ReplayError
 from zs_seg_ros.replay.bag_frames import BagFrame, frames
-from zs_seg_ros.replay.comparison import Comparison, Tolerances, all_classes
+from zs_seg_ros.replay.comparison import Comparison, all_classes
 from zs_seg_ros.replay.golden import Golden, GoldenWriter
 from zs_seg_ros.replay.latency import Latencies
 from zs_seg_ros.replay.report import DifferingFrame, Report
-from zs_seg_ros.replay.report_images import jpeg, per_image_threads
+from zs_seg_ros.replay.report_images import comparison_panels, jpeg
 from zs_seg_ros.replay.results import EXEMPLARS, CameraSettings, FrameResult, RunSettings
-from zs_seg_ros.ros.node_under_test import NodeUnderTest
-from zs_seg_ros.ros.replay import Answered, Replay, image_of
-from zs_seg_ros.ros.started_node import NodeRequest, started_node
+from zs_seg_ros.replay.verdict import Tolerances
+from zs_seg_ros.ros.replay.frame_publisher import frame_image
+from zs_seg_ros.ros.replay.frame_replay import FrameReplay
+from zs_seg_ros.ros.replay.node_under_test import NodeUnderTest
+from zs_seg_ros.ros.replay.result_collector import ReplayedFrame
+from zs_seg_ros.ros.replay.started_node import NodeRequest, started_node
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 _SERVICE_TIMEOUT_S = 60.0
-_MOST_UNANSWERED = 3
-"""Frames in a row without results: then waiting for each of them has no sense any more."""
+_MAX_FRAMES_WITHOUT_RESULT = 3
+"""After so many in a row the run is given up, instead of waiting for each remaining frame."""
 
 
 @dataclass(frozen=True)
 class ReplayRequest:
-    """What the command line asks for. node: what to start, or the name of one that runs. rate: None for lockstep.
+    """The arguments of the command line.
 
-    every: 0 for what the golden file says. images: differing frames to draw.
+    node: a node to start, or the name of a running one. every: 0 for the value of the golden file. rate: relative
+    to the recorded speed; None for lockstep. images: the number of differing frames to draw.
     """
 
     bag: Path
@@ -50,9 +54,9 @@ class ReplayRequest:
 
 
 class ReplayRun:
-    """Everything between the node's start and its end; use it with `with`, which ends the node it has started.
+    """Holds the bag and the node open; use it with `with`, which ends a node that it has started.
 
-    All of it raises ReplayError, BagError and ProcessError when it cannot go on.
+    Every method raises ReplayError, BagError or ProcessError when the run cannot continue.
     """
 
     def __init__(self, request: ReplayRequest, golden: Golden | None) -> None:
@@ -74,22 +78,22 @@ class ReplayRun:
 
     def _start(self) -> None:
         request = self._request
-        self._every()  # what is wrong with it comes out before a node starts
+        self._every()  # raises before a node is started
         if isinstance(request.node, str):
             self._node = self._ending.enter_context(NodeUnderTest(request.node))
             self._node.wait_until_active(request.timeout_s)
             self._cameras = self._cameras_of_node()
         else:
             self._cameras = self._bag_cameras()
-            made_with = self._golden.settings if self._golden is not None else None
-            starting = started_node(request.node, self._cameras, made_with)
-            self._node = self._ending.enter_context(starting)
+            settings = self._golden.settings if self._golden is not None else None
+            node = started_node(request.node, self._cameras, settings)
+            self._node = self._ending.enter_context(node)
         vocabulary = self._node.vocabulary(_SERVICE_TIMEOUT_S)
         self.settings = self._settings(vocabulary)
         self.classes = self.settings.names
         if self._golden is not None:
             self.classes = all_classes(self._golden.settings.names, self.classes)
-        self._replay = Replay(self._node, self._cameras, vocabulary, self.classes)
+        self._replay = FrameReplay(self._node, self._cameras, vocabulary, self.classes)
         self._replay.connect()
 
     # --- which node and which cameras ---
@@ -99,7 +103,7 @@ class ReplayRun:
         if self._golden is None:
             return find_cameras(self._bag, names)
         return tuple(
-            named_camera(self._bag, c.name, c.transport, c.depth_transport)
+            require_camera(self._bag, c.name, c.transport, c.depth_transport)
             for c in self._golden_cameras(names)
         )
 
@@ -114,30 +118,31 @@ class ReplayRun:
         return [known[name] for name in (names or known)]
 
     def _cameras_of_node(self) -> tuple[BagCamera, ...]:
-        """As the running node listens to them."""
+        """Return the requested cameras with the transports that the running node subscribes to."""
         names = self._request.cameras
         if not names and self._golden is not None:
             names = tuple(camera.name for camera in self._golden_cameras(()))
-        listening = self._node.parameters(["cameras"], _SERVICE_TIMEOUT_S)["cameras"] or ()
+        node_cameras = self._node.parameters(["cameras"], _SERVICE_TIMEOUT_S)["cameras"] or ()
         for name in names:
-            if name not in listening:
+            if name not in node_cameras:
                 raise ReplayError(
-                    f"{self._node.name} does not listen to a camera {name!r}; it listens to {', '.join(listening)}"
+                    f"{self._node.name} does not subscribe to a camera {name!r}; its cameras are "
+                    f"{', '.join(node_cameras)}"
                 )
         cameras = []
-        for name in names or listening:
-            requested = [f"{name}.{what}" for what in ("transport", "depth", "depth_transport")]
-            values = self._node.parameters(requested, _SERVICE_TIMEOUT_S)
-            transport, depth, depth_transport = (values[parameter] for parameter in requested)
+        for name in names or node_cameras:
+            parameters = [f"{name}.{field}" for field in ("transport", "depth", "depth_transport")]
+            values = self._node.parameters(parameters, _SERVICE_TIMEOUT_S)
+            transport, depth, depth_transport = (values[parameter] for parameter in parameters)
             cameras.append(
-                named_camera(self._bag, name, transport, depth_transport if depth else None)
+                require_camera(self._bag, name, transport, depth_transport if depth else None)
             )
         return tuple(cameras)
 
     def _settings(self, vocabulary: messages.Vocabulary) -> RunSettings:
-        made_with = self._node.settings(_SERVICE_TIMEOUT_S)
-        made_with[EXEMPLARS] = sum(len(target.exemplars) for target in vocabulary.classes)
-        model = str(made_with.pop("model"))
+        settings = self._node.settings(_SERVICE_TIMEOUT_S)
+        settings[EXEMPLARS] = sum(len(target.exemplars) for target in vocabulary.classes)
+        model = str(settings.pop("model"))
         return RunSettings(
             self._bag.folder.resolve().name,
             model,
@@ -150,7 +155,7 @@ class ReplayRun:
                 for c in self._cameras
             ),
             self._every(),
-            made_with,
+            settings,
         )
 
     def _every(self) -> int:
@@ -166,37 +171,37 @@ class ReplayRun:
 
     # --- frames ---
 
-    def _answers(self) -> Iterator[Answered]:
-        """All frames with what came of them, with a progress bar."""
+    def _replayed_frames(self) -> Iterator[ReplayedFrame]:
+        """Replay all frames, with a progress bar."""
         counts = [self._bag.topics[c.image].message_count for c in self._cameras]
         total = sum(-(-count // self.settings.every) for count in counts)
-        self._replay.begin(self._first_frames(), self._request.timeout_s)
-        answers = self._in_lockstep() if self._request.rate is None else self._in_real_time()
+        self._replay.warm_up(self._first_frames(), self._request.timeout_s)
+        replayed = self._in_lockstep() if self._request.rate is None else self._in_real_time()
         # disable=None: no bar where stderr is not a terminal
-        yield from tqdm(answers, total=total, unit="frame", disable=None, leave=False)
+        yield from tqdm(replayed, total=total, unit="frame", disable=None, leave=False)
 
     def _first_frames(self) -> list[BagFrame]:
-        found = []
+        first_frames = []
         for camera in self._cameras:
             first = next(frames(self._bag, [camera]), None)
             if first is None:
                 raise ReplayError(f"{camera.image} has no messages")
-            found.append(first)
-        return found
+            first_frames.append(first)
+        return first_frames
 
-    def _in_lockstep(self) -> Iterator[Answered]:
-        unanswered = 0
+    def _in_lockstep(self) -> Iterator[ReplayedFrame]:
+        without_result = 0
         for frame in frames(self._bag, self._cameras, self.settings.every):
-            answer = self._replay.show(frame, self._request.timeout_s)
-            unanswered = 0 if answer.result else unanswered + 1
-            if unanswered == _MOST_UNANSWERED:
+            replayed = self._replay.process(frame, self._request.timeout_s)
+            without_result = 0 if replayed.result else without_result + 1
+            if without_result == _MAX_FRAMES_WITHOUT_RESULT:
                 raise ReplayError(
-                    f"{self._node.name} gave no results for {unanswered} images in a row, up to image "
-                    f"{frame.index} of {frame.camera.name}{self._node.complaints}"
+                    f"{self._node.name} gave no results for {without_result} images in a row, up to image "
+                    f"{frame.index} of {frame.camera.name}{self._node.reported_errors}"
                 )
-            yield answer
+            yield replayed
 
-    def _in_real_time(self) -> Iterator[Answered]:
+    def _in_real_time(self) -> Iterator[ReplayedFrame]:
         assert self._request.rate is not None
         return self._replay.play(
             self._bag,
@@ -206,25 +211,25 @@ class ReplayRun:
             self._request.timeout_s,
         )
 
-    # --- the two things to do ---
+    # --- the golden file ---
 
     def update(self) -> int:
-        """Write the golden file; how many frames it has."""
+        """Write the golden file, and return the number of its frames."""
         count = 0
         with GoldenWriter(self._request.golden, self.classes) as writer:
-            for answer in self._answers():
-                if answer.result is None:
+            for replayed in self._replayed_frames():
+                if replayed.result is None:
                     raise ReplayError(
-                        f"{self._node.name} gave no results for image {answer.frame.index} of "
-                        f"{answer.frame.camera.name}: no golden file is written{self._node.complaints}"
+                        f"{self._node.name} gave no results for image {replayed.frame.index} of "
+                        f"{replayed.frame.camera.name}: no golden file is written{self._node.reported_errors}"
                     )
-                writer.add(answer.result)
+                writer.add(replayed.result)
                 count += 1
             writer.finish(self.settings)
         return count
 
     def check(self) -> Report:
-        """Compare with the golden file."""
+        """Compare all frames with the golden file."""
         assert self._golden is not None
         golden, request = self._golden, self._request
         comparison = Comparison(golden.settings.names, self.settings.names, request.tolerances)
@@ -232,21 +237,23 @@ class ReplayRun:
         latencies_ms: list[float] = []
         count = 0
         start = time.monotonic()
-        for answer in self._answers():
+        for replayed in self._replayed_frames():
             count += 1
-            expected = self._expected(answer)
-            if answer.result is None:
-                comparison.add_unanswered()
+            expected = self._expected(replayed.frame)
+            if replayed.result is None:
+                comparison.add_without_result()
                 continue
-            latencies_ms.append(answer.latency_ms)
-            if expected.label.shape != answer.result.label.shape:
-                raise self._another_recording(f"images of {expected.label.shape[::-1]} pixels")
-            reasons = comparison.add(expected, answer.result)
+            latencies_ms.append(replayed.latency_ms)
+            if expected.label.shape != replayed.result.label.shape:
+                raise self._bag_mismatch(f"images of {expected.label.shape[::-1]} pixels")
+            reasons = comparison.add(expected, replayed.result)
             if reasons and len(differing) < request.images:
-                differing.append(self._drawn(answer, expected, answer.result, reasons))
+                differing.append(
+                    self._draw_difference(replayed.frame, expected, replayed.result, reasons)
+                )
         names = {camera.name for camera in self._cameras}
         if count < golden.frame_count(names):
-            raise self._another_recording("more images")
+            raise self._bag_mismatch("more images")
         return Report(
             str(request.golden),
             golden.settings,
@@ -258,25 +265,24 @@ class ReplayRun:
             request.rate,
         )
 
-    def _expected(self, answer: Answered) -> FrameResult:
+    def _expected(self, frame: BagFrame) -> FrameResult:
         assert self._golden is not None
-        frame = answer.frame
         expected = self._golden.frame(frame.camera.name, frame.index)
         if expected is None or expected.stamp_ns != frame.stamp_ns:
-            raise self._another_recording(
+            raise self._bag_mismatch(
                 f"no image {frame.index} of {frame.camera.name} with the stamp {frame.stamp_ns}"
             )
         return expected
 
-    def _another_recording(self, what: str) -> ReplayError:
+    def _bag_mismatch(self, what: str) -> ReplayError:
         assert self._golden is not None
         return ReplayError(
             f"the golden file {self._golden.path} is of another recording ({self._golden.settings.recording}): it has "
             f"{what}; name that recording, or make the file anew with --update"
         )
 
-    def _drawn(
-        self, answer: Answered, golden: FrameResult, now: FrameResult, reasons: tuple[str, ...]
+    def _draw_difference(
+        self, frame: BagFrame, golden: FrameResult, now: FrameResult, reasons: tuple[str, ...]
     ) -> DifferingFrame:
-        image = per_image_threads(image_of(answer.frame), golden, now, self.classes)
-        return DifferingFrame(golden.camera, golden.index, golden.stamp_ns, reasons, jpeg(image))
+        panels = comparison_panels(frame_image(frame), golden, now, self.classes)
+        return DifferingFrame(golden.camera, golden.index, golden.stamp_ns, reasons, jpeg(panels))

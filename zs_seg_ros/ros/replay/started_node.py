@@ -1,4 +1,4 @@
-"""A segmentation_node of our own for one replay: with the right parameters, in a ROS domain of its own."""
+"""Starts a segmentation_node for one replay, with the parameters of the golden file, in an unused ROS domain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zs_seg_ros.bags.bag_cameras import BagCamera
 from zs_seg_ros.errors import ReplayError
 from zs_seg_ros.replay.results import EXEMPLARS, RunSettings
 from zs_seg_ros.ros.child_process import ChildProcess
-from zs_seg_ros.ros.node_under_test import NodeUnderTest
+from zs_seg_ros.ros.replay.node_under_test import NodeUnderTest
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 _NODE = "zs_seg"
@@ -26,9 +26,10 @@ _FIRST_DDS_PORT, _PORTS_OF_A_DOMAIN, _LAST_DOMAIN = 7400, 250, 101
 
 @dataclass(frozen=True)
 class NodeRequest:
-    """The node to start: what the command line says of it. parameters: "name:=value", before all others. log: a file.
+    """The node to start, as the command line describes it.
 
-    Empty: as in params_file, or else as in the golden file, or else the node's own default.
+    log: the file for its output. parameters: "name:=value"; they override all others. What is left empty is
+    taken from params_file, else from the golden file, else it is the node's default.
     """
 
     log: Path
@@ -43,21 +44,21 @@ class NodeRequest:
 def started_node(
     request: NodeRequest, cameras: Sequence[BagCamera], golden: RunSettings | None
 ) -> Iterator[NodeUnderTest]:
-    """The node, ACTIVE, as long as the block runs. golden: what the golden file was made with.
+    """Keep a node ACTIVE while the block runs. golden: the settings that the golden file was made with.
 
-    Raises ReplayError and ProcessError when it does not become ACTIVE, and in the block when it has died.
+    Raises ReplayError and ProcessError when it does not become ACTIVE, and inside the block when it has ended.
     """
-    made_with = None if request.params_file is not None else golden
+    settings = None if request.params_file is not None else golden
     classes = request.classes
-    if made_with is not None and not classes:
-        classes = made_with.classes
-        if made_with.settings.get(EXEMPLARS):
+    if settings is not None and not classes:
+        classes = settings.classes
+        if settings.settings.get(EXEMPLARS):
             raise ReplayError(
                 "the golden file was made with example images, which it does not keep: name the node's "
                 "--params-file, or start the node and name it with --node"
             )
-    arguments = _arguments(request, cameras, made_with, own_classes=bool(classes))
-    _have_a_domain_of_our_own()
+    arguments = _arguments(request, cameras, settings, override_classes=bool(classes))
+    _use_unused_domain()
     try:
         child = ChildProcess("segmentation_node", arguments, request.log)
     except OSError as error:
@@ -72,37 +73,37 @@ def started_node(
 def _arguments(
     request: NodeRequest,
     cameras: Sequence[BagCamera],
-    made_with: RunSettings | None,
+    golden: RunSettings | None,
     *,
-    own_classes: bool,
+    override_classes: bool,
 ) -> list[str]:
-    """The last ones go before the first."""
+    """Return the node's arguments; a later one overrides an earlier one."""
     arguments = ["--ros-args"]
     if request.params_file is not None:
         arguments += ["--params-file", str(request.params_file)]
-    if made_with is not None:
-        settings = {name: v for name, v in made_with.settings.items() if name != EXEMPLARS}
-        arguments += _parameters({"model": made_with.model, **settings})
-    own: dict[str, object] = {"cameras": [camera.name for camera in cameras]}
+    if golden is not None:
+        settings = {name: v for name, v in golden.settings.items() if name != EXEMPLARS}
+        arguments += _parameters({"model": golden.model, **settings})
+    requested: dict[str, object] = {"cameras": [camera.name for camera in cameras]}
     for name, value in (("model", request.model), ("device", request.device)):
         if value:
-            own[name] = value
-    if own_classes:
-        own["vocabulary_file"] = ""  # the robot's own, which the node would write over
+            requested[name] = value
+    if override_classes:
+        requested["vocabulary_file"] = ""  # the node would overwrite the robot's file
     for camera in cameras:
-        own |= {
+        requested |= {
             f"{camera.name}.transport": camera.transport,
             f"{camera.name}.depth": bool(camera.depth),
             f"{camera.name}.depth_transport": camera.depth_transport,
         }
-    arguments += _parameters(own)
+    arguments += _parameters(requested)
     for parameter in request.parameters:
         arguments += ["-p", f"{_NODE}:{parameter}"]
     return arguments
 
 
 def _parameters(values: Mapping[str, object]) -> list[str]:
-    """Arguments for this very node, which go before what a file says of all nodes."""
+    """Return arguments that name this node, so that they override the parameters of `/**` in a file."""
     return [
         word
         for name, value in values.items()
@@ -110,8 +111,8 @@ def _parameters(values: Mapping[str, object]) -> list[str]:
     ]
 
 
-def _have_a_domain_of_our_own() -> None:
-    """On this machine alone, with room for images where the user has not said otherwise."""
+def _use_unused_domain() -> None:
+    """Set the environment: a ROS domain limited to this machine, and a DDS profile for large images if none is set."""
     os.environ["ROS_DOMAIN_ID"] = str(_free_domain())
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     if os.environ.get("ROS_DISTRO") == "humble":
@@ -125,7 +126,7 @@ def _have_a_domain_of_our_own() -> None:
 
 
 def _free_domain() -> int:
-    """One in which nobody on this machine takes part, as far as its first port tells."""
+    """Return a ROS domain without participants on this machine, judged by its first DDS port."""
     first = os.getpid() % _LAST_DOMAIN
     for step in range(_LAST_DOMAIN):
         domain = 1 + (first + step) % _LAST_DOMAIN
@@ -135,4 +136,4 @@ def _free_domain() -> int:
             except OSError:
                 continue
         return domain
-    raise ReplayError("all ROS domains of this machine are in use; end nodes that nobody needs")
+    raise ReplayError("all ROS domains of this machine are in use; end nodes that are not needed")

@@ -1,4 +1,4 @@
-"""`tabletop_camera`: a simulated RGB-D camera that plays a recording again and again."""
+"""The node `tabletop_camera`: a simulated RGB-D camera that plays a bag in a loop."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from rclpy.serialization import deserialize_message
 
 from zs_seg_ros.bags.bag import Bag, BagMessage, BagTopic, shipped_bag
 from zs_seg_ros.errors import BagError
-from zs_seg_ros.ros.bag_topic import publisher_for
+from zs_seg_ros.ros.player.bag_topic import publisher_for
 from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.qos import LATCHED, RESULTS
 
 RECORDED_CAMERA = "camera"
-"""The camera's name in recordings that this node plays."""
+"""The camera's name in the bags that this node plays."""
 
 _PARAMETERS = (
     ("recording", "", "Folder of a rosbag2 recording of one camera; empty: the one that comes with the package."),
     ("camera", RECORDED_CAMERA, "Name of the camera: images go to /NAME/image_raw, frames are called NAME_..."),
-    ("loop", True, "Start again at the end; false: stay silent then."),
+    ("loop", True, "Start again at the end; false: publish nothing more."),
 )  # fmt: skip
 
 
 class TabletopCamera(Node):
-    """Publishes frame after frame of a recording, all messages of a frame with one stamp: now.
+    """Publishes the frames of a bag at a fixed rate; all messages of a frame are stamped with the present time.
 
-    The topics are the recording's, under the camera's name; a latched one is published once. Raises
-    BagError when there is nothing to play.
+    The topics are those of the bag, under the camera's name; latched messages are published once. Raises
+    BagError when the bag cannot be played.
     """
 
     def __init__(self, **arguments: Any) -> None:
@@ -44,7 +44,7 @@ class TabletopCamera(Node):
             fixed = ParameterDescriptor(description=description, read_only=True)
             self.declare_parameter(name, default, fixed)
         rate = ParameterDescriptor(
-            description="Frames a second.",
+            description="Frames per second.",
             read_only=True,
             floating_point_range=[FloatingPointRange(from_value=0.1, to_value=240.0)],
         )
@@ -77,7 +77,7 @@ class TabletopCamera(Node):
             self._publish(message, now)
 
     def _next_frames(self) -> Iterator[list[BagMessage]]:
-        """Messages that were recorded at one moment, moment after moment."""
+        """Yield the messages of one frame, those recorded at the same time, again from the start with `loop`."""
         while True:
             messages = self._bag.messages(self._moving_topics())
             for _, frame in groupby(messages, key=lambda message: message.time_ns):
@@ -114,13 +114,13 @@ class TabletopCamera(Node):
         return frame_id
 
     def destroy_node(self) -> None:
-        """Also close the recording."""
+        """Close the bag, and destroy the node."""
         self._bag.close()
         super().destroy_node()
 
 
 def main() -> None:
-    """Entry point of the executable."""
+    """Run the executable `tabletop_camera`."""
     try:
         run(TabletopCamera)
     except (BagError, ParameterException) as error:

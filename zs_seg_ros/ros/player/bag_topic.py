@@ -1,4 +1,4 @@
-"""Publishers for the topics of a recording."""
+"""Publishers for the topics of a bag."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from zs_seg_ros.bags.bag import BagTopic
 
 
 def message_class(message_type: str) -> Any | None:
-    """The class of "package/msg/Name"; None where it is not installed."""
+    """Return the class of "package/msg/Name"; None where it is not installed."""
     module, _, name = message_type.replace("/", ".").rpartition(".")
     try:
         return getattr(importlib.import_module(module), name)
-    except (ModuleNotFoundError, AttributeError, ValueError):  # ValueError: no module is named
+    except (ModuleNotFoundError, AttributeError, ValueError):  # ValueError: an empty module name
         return None
 
 
 def recorded_qos(topic: BagTopic) -> QoSProfile:
-    """As it was published."""
+    """Return the QoS that the topic was recorded with."""
     return QoSProfile(
         depth=topic.depth,
         reliability=ReliabilityPolicy.RELIABLE if topic.reliable else ReliabilityPolicy.BEST_EFFORT,
@@ -31,7 +31,7 @@ def recorded_qos(topic: BagTopic) -> QoSProfile:
 
 
 def publisher_for(node: Node, topic: BagTopic, name: str, qos: QoSProfile) -> Publisher | None:
-    """None, and a line in the log, where its message type is not installed."""
+    """Create a publisher. Return None, and log a warning, where the message type is not installed."""
     kind = message_class(topic.message_type)
     if kind is None:
         node.get_logger().warning(

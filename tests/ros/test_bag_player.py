@@ -1,4 +1,4 @@
-"""`bag_player` as its users have it: a process of its own that publishes over DDS."""
+"""`bag_player` as an installed executable, which publishes over DDS."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from zs_seg_ros.bags.bag import Bag, offered_qos
-from zs_seg_ros.ros.player_services import rosbag2
+from zs_seg_ros.ros.player.player_services import rosbag2
 from zs_seg_ros.testing.bags import NOT_INSTALLED, write_recording
 
 TIMEOUT_S = 30.0
@@ -40,20 +40,20 @@ LATCHED = QoSProfile(
 
 
 def written(folder: Path, **how: Any) -> Path:
-    """One second: /count at 50 Hz; /state, latched, at 5 Hz; /sensor, best effort; /thing of an unknown type."""
-    messages = [(START_NS, "/sensor", "warm"), (START_NS, "/thing", "unknown")]
+    """Write one second: /count at 50 Hz; /state, latched, at 5 Hz; /sensor, best effort; /other, of an unknown type."""
+    messages = [(START_NS, "/sensor", "warm"), (START_NS, "/other", "unknown")]
     for number in range(COUNT):
         time_ns = START_NS + number * STEP_NS
         if number % 10 == 0:
             messages.append((time_ns, "/state", f"state {number}"))
-        # Three characters and what comes with them are a multiple of four bytes: DDS fills up to that.
+        # Three characters make a serialised size that is a multiple of four bytes: DDS pads others.
         messages.append((time_ns + 1, "/count", f"{number:03}"))
     offered = {
         "/state": [offered_qos(latched=True, depth=2)],
         "/sensor": [offered_qos(reliable=False, depth=3)],
         "/count": [offered_qos(depth=100)],
     }
-    write_recording(folder, messages, offered, {"/thing": NOT_INSTALLED}, **how)
+    write_recording(folder, messages, offered, {"/other": NOT_INSTALLED}, **how)
     return folder
 
 
@@ -87,7 +87,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 class Listener:
-    """Another node, in a context of its own."""
+    """A node with subscriptions and clients, in a context of its own."""
 
     def __init__(self) -> None:
         self._context = rclpy.Context()
@@ -104,11 +104,11 @@ class Listener:
     def wait_for(self, condition: Callable[[], bool]) -> None:
         end = time.monotonic() + TIMEOUT_S
         while not condition():
-            assert time.monotonic() < end, "it did not happen"
+            assert time.monotonic() < end, "the condition did not become true"
             self._executor.spin_once(timeout_sec=0.05)
 
     def texts(self, topic: str, qos: QoSProfile = RELIABLE) -> list[str]:
-        """A list that fills."""
+        """Subscribe, and return a list to which received texts are appended."""
         received: list[str] = []
         self.node.create_subscription(String, topic, lambda m: received.append(m.data), qos)
         return received
@@ -129,23 +129,23 @@ class Listener:
         return received
 
     def call(self, name: str, type_name: str) -> Any:
-        """A service of the player, with rosbag2's type where that is installed."""
+        """Call a service of the player, with rosbag2's type where that is installed."""
         kind = getattr(rosbag2, type_name, Trigger)
         return self.request(f"/bag_player/{name}", kind, kind.Request())
 
     def request(self, name: str, kind: Any, request: Any) -> Any:
         client = self.node.create_client(kind, name)
         self.wait_for(client.service_is_ready)
-        future, again = client.call_async(request), time.monotonic() + 10
+        future, retry_s = client.call_async(request), time.monotonic() + 10
 
-        def answered() -> bool:
-            """An answer is lost where the service has not found its caller yet."""
-            nonlocal future, again
-            if time.monotonic() > again:
-                future, again = client.call_async(request), time.monotonic() + 10
+        def responded() -> bool:
+            """Repeat the request now and then: a response is lost if the service has not discovered the client yet."""
+            nonlocal future, retry_s
+            if time.monotonic() > retry_s:
+                future, retry_s = client.call_async(request), time.monotonic() + 10
             return bool(future.done())
 
-        self.wait_for(answered)
+        self.wait_for(responded)
         self.node.destroy_client(client)
         return future.result()
 
@@ -153,8 +153,8 @@ class Listener:
         request = SetParameters.Request(
             parameters=[Parameter("rate", value=rate).to_parameter_msg()]
         )
-        answer = self.request("/bag_player/set_parameters", SetParameters, request)
-        return answer.results[0]
+        response = self.request("/bag_player/set_parameters", SetParameters, request)
+        return response.results[0]
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def numbers(texts: list[str]) -> list[int]:
         (StoragePlugin.SQLITE3, CompressionMode.MESSAGE),
     ],
 )
-def test_every_byte_arrives_as_it_was_recorded_and_then_it_ends(
+def test_every_recorded_byte_is_published_and_then_the_player_ends(
     listener: Listener, tmp_path: Path, storage: StoragePlugin, compression: CompressionMode
 ) -> None:
     folder = written(tmp_path / "bag", storage=storage, compression=compression)
@@ -191,7 +191,7 @@ def test_every_byte_arrives_as_it_was_recorded_and_then_it_ends(
     assert received == recorded
 
 
-def test_topics_keep_their_quality_of_service_and_an_unknown_type_is_left_out(
+def test_topics_keep_their_qos_and_an_unknown_type_is_left_out(
     listener: Listener, folder: Path
 ) -> None:
     def offered(topic: str) -> QoSProfile:
@@ -205,12 +205,12 @@ def test_topics_keep_their_quality_of_service_and_an_unknown_type_is_left_out(
         assert offered("/count").durability == DurabilityPolicy.VOLATILE
         assert offered("/state").durability == DurabilityPolicy.TRANSIENT_LOCAL
         assert offered("/sensor").reliability == ReliabilityPolicy.BEST_EFFORT
-        assert listener.node.count_publishers("/thing") == 0
+        assert listener.node.count_publishers("/other") == 0
         assert listener.node.count_publishers("/clock") == 0
         process.send_signal(signal.SIGTERM)
         code, output = ended(process)
     assert code == 0
-    assert f"/thing is left out: {NOT_INSTALLED} is not installed" in output
+    assert f"/other is left out: {NOT_INSTALLED} is not installed" in output
 
 
 def test_topics_can_be_excluded_and_remapped(listener: Listener, folder: Path) -> None:
@@ -266,9 +266,9 @@ def test_pause_step_and_resume_are_services(listener: Listener, folder: Path) ->
         assert listener.call("play_next", "PlayNext").success
         assert listener.call("play_next", "PlayNext").success
         listener.wait_for(lambda: times[-1:] == [START_NS + STEP_NS + 1])
-        told = len(times)
-        listener.wait_for(lambda: len(times) >= told + 5)
-        assert set(times[told:]) == {START_NS + STEP_NS + 1}
+        published = len(times)
+        listener.wait_for(lambda: len(times) >= published + 5)
+        assert set(times[published:]) == {START_NS + STEP_NS + 1}
         listener.call("toggle_paused", "TogglePaused")
         listener.wait_for(lambda: len(received) >= 5)
         assert not listener.call("play_next", "PlayNext").success
@@ -280,7 +280,7 @@ def test_pause_step_and_resume_are_services(listener: Listener, folder: Path) ->
     assert times == sorted(times)
 
 
-def test_the_stop_service_ends_it(listener: Listener, folder: Path) -> None:
+def test_the_stop_service_ends_the_player(listener: Listener, folder: Path) -> None:
     with bag_player(folder, "--loop") as process:
         listener.call("stop", "Stop")
         assert ended(process)[0] == 0
@@ -299,9 +299,9 @@ def test_the_rate_is_a_parameter_that_can_change(listener: Listener, folder: Pat
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--topics", "/nope"], "has no topic /nope; it has /count, /sensor, /state, /thing"),
-        (["--topics", "/thing"], "nothing to play"),
-        (["--start-offset", "60"], "lasts 0.980 s, and 60 s of it are to be left out"),
+        (["--topics", "/nope"], "has no topic /nope; it has /count, /other, /sensor, /state"),
+        (["--topics", "/other"], "nothing to play"),
+        (["--start-offset", "60"], "lasts 0.980 s, and 60 s of it are to be skipped"),
         (["--rate", "0"], "0 is out of range: 0.001 to 1000"),
         (["--rate", "fast"], "--rate"),
         (["--start-offset", "-1"], "-1 is out of range: 0 or more"),
@@ -310,23 +310,25 @@ def test_the_rate_is_a_parameter_that_can_change(listener: Listener, folder: Pat
         (["--nonsense"], "unrecognized arguments: --nonsense"),
     ],
 )
-def test_a_wrong_argument_is_one_sentence(folder: Path, arguments: list[str], reason: str) -> None:
+def test_a_wrong_argument_is_reported_in_one_sentence(
+    folder: Path, arguments: list[str], reason: str
+) -> None:
     with bag_player(folder, *arguments) as process:
         code, output = ended(process)
     assert code == 2
     assert reason in output
 
 
-def test_a_folder_without_a_recording_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_without_a_recording_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with bag_player(tmp_path) as process:
         assert ended(process) == (
             2,
             f"bag_player: {tmp_path} is no recording: it has no metadata.yaml; "
-            "name the folder that `ros2 bag record` made\n",
+            "name the folder that `ros2 bag record` has written\n",
         )
 
 
-def test_a_recording_that_is_damaged_inside_ends_it_with_exit_code_2(tmp_path: Path) -> None:
+def test_a_damaged_recording_ends_the_player_with_exit_code_2(tmp_path: Path) -> None:
     folder = written(tmp_path / "bag", storage=StoragePlugin.SQLITE3)
     (file,) = folder.glob("*.db3")
     data = bytearray(file.read_bytes())
@@ -338,6 +340,6 @@ def test_a_recording_that_is_damaged_inside_ends_it_with_exit_code_2(tmp_path: P
     assert "record or copy it again" in output
 
 
-def test_it_ends_by_itself_where_nobody_listens(folder: Path) -> None:
+def test_the_player_ends_without_subscribers(folder: Path) -> None:
     with bag_player(folder, "-r", 100, "--wait-for-all-acked", 0) as process:
         assert ended(process)[0] == 0

@@ -1,4 +1,4 @@
-"""A client of a running segmentation_node: its state, parameters, vocabulary and complaints."""
+"""A client of a running segmentation_node: its lifecycle state, parameters, vocabulary and diagnostics."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rcl_interfaces.srv import GetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 
 import zs_seg_ros.msg as messages
@@ -22,20 +23,24 @@ from zs_seg_ros.errors import ReplayError
 from zs_seg_ros.replay.results import Setting
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
+REPLAY_QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
+DISCOVERY_TIMEOUT_S = 20.0
 _SPIN_S = 0.05
-SETTINGS = ("model", "default_threshold", "min_area", "max_objects", "track", "precision")
-"""The parameters that change results, the cameras' own aside."""
+_SETTINGS = ("model", "default_threshold", "min_area", "max_objects", "track", "precision")
+"""The parameters that change results, apart from those of the cameras."""
 
 
 class NodeUnderTest:
-    """Owns a ROS node of its own; messages come in while something is waited for. Use it with `with`."""
+    """Owns a ROS node, `node`; messages are received while a method waits. Use it with `with`."""
 
     def __init__(self, name: str, check: Callable[[], None] = lambda: None) -> None:
-        """name: fully qualified. check: called again and again while waiting; raises when waiting is in vain."""
+        """name: fully qualified. check: called repeatedly while waiting; raises when waiting has become pointless."""
         self.name = name
         self._check = check
-        self._complaints: dict[str, str] = {}
-        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)  # ctrl-C is ours
+        self._errors: dict[str, str] = {}
+        rclpy.init(
+            args=[], signal_handler_options=SignalHandlerOptions.NO
+        )  # replay_test handles them
         self.node = Node("replay_test")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
@@ -57,12 +62,12 @@ class NodeUnderTest:
         return self.node.create_client(service_type, f"{self.name}/{name}")
 
     def spin_once(self, timeout_s: float = _SPIN_S) -> None:
-        """Take in what has come. Raises what `check` raises."""
+        """Process received messages. Raises what `check` raises."""
         self._executor.spin_once(timeout_sec=timeout_s)
         self._check()
 
-    def comes_true(self, done: Callable[[], bool], timeout_s: float) -> bool:
-        """Take in messages until done() is true; False when it did not become so in time."""
+    def spin_until(self, done: Callable[[], bool], timeout_s: float) -> bool:
+        """Process messages until done() is true, and return True; return False after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         while not done():
             left_s = deadline - time.monotonic()
@@ -72,40 +77,43 @@ class NodeUnderTest:
         return True
 
     def wait_for(self, what: str, done: Callable[[], bool], timeout_s: float) -> None:
-        """Raises ReplayError after `timeout_s` in vain, with what the node complains of."""
-        if not self.comes_true(done, timeout_s):
-            raise ReplayError(f"waited {timeout_s:.0f} s in vain for {what}{self.complaints}")
+        """Process messages until done() is true. Raises ReplayError after `timeout_s`, with the node's errors."""
+        if not self.spin_until(done, timeout_s):
+            raise ReplayError(f"waited {timeout_s:.0f} s in vain for {what}{self.reported_errors}")
 
     @property
-    def complaints(self) -> str:
-        """What the node reports as wrong on /diagnostics, to be put behind a sentence; empty when nothing."""
-        return "".join(f"; {name} reports: {text}" for name, text in self._complaints.items())
+    def reported_errors(self) -> str:
+        """The node's present errors on /diagnostics, as the end of a sentence; empty when there are none."""
+        return "".join(f"; {name} reports: {text}" for name, text in self._errors.items())
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             if status.name.startswith(f"{self.name}:"):
                 if status.level == DiagnosticStatus.ERROR:
-                    self._complaints[status.name] = status.message
+                    self._errors[status.name] = status.message
                 else:
-                    self._complaints.pop(status.name, None)
+                    self._errors.pop(status.name, None)
 
     # --- services ---
 
     def wait_until_active(self, timeout_s: float) -> None:
-        """Raises ReplayError after `timeout_s`, and at once when the node reports that it cannot become ACTIVE."""
-        answer: Any = None
+        """Wait for the lifecycle state ACTIVE.
+
+        Raises ReplayError after `timeout_s`, and at once when the node reports that its model cannot be loaded.
+        """
+        response: Any = None
 
         def active() -> bool:
-            nonlocal answer
+            nonlocal response
             model = f"{self.name}: model"
-            if model in self._complaints:
-                raise ReplayError(f"{model} reports: {self._complaints[model]}")
-            if answer is None and self._get_state.service_is_ready():
-                answer = self._get_state.call_async(GetState.Request())
-            if answer is None or not answer.done():
+            if model in self._errors:
+                raise ReplayError(f"{model} reports: {self._errors[model]}")
+            if response is None and self._get_state.service_is_ready():
+                response = self._get_state.call_async(GetState.Request())
+            if response is None or not response.done():
                 return False
-            state = answer.result().current_state.id
-            answer = None
+            state = response.result().current_state.id
+            response = None
             return bool(state == State.PRIMARY_STATE_ACTIVE)
 
         self.wait_for(f"{self.name} to be ACTIVE", active, timeout_s)
@@ -113,25 +121,24 @@ class NodeUnderTest:
     def _call(self, client: Any, request: Any, timeout_s: float) -> Any:
         what = f"the service {client.srv_name}"
         self.wait_for(what, client.service_is_ready, timeout_s)
-        answer = client.call_async(request)
-        self.wait_for(f"an answer of {what}", answer.done, timeout_s)
-        return answer.result()
+        response = client.call_async(request)
+        self.wait_for(f"a response of {what}", response.done, timeout_s)
+        return response.result()
 
     def parameters(self, names: Sequence[str], timeout_s: float) -> dict[str, Any]:
-        """name -> value; None for one that the node does not have."""
+        """Return the values by name; all None when one of them is not declared."""
         request = GetParameters.Request(names=list(names))
         values = self._call(self._get_parameters, request, timeout_s).values
-        # It answers with nothing at all when it does not have one of them.
-        if len(values) != len(names):
+        if len(values) != len(names):  # an undeclared name makes the whole response empty
             return dict.fromkeys(names)
         return {n: parameter_value_to_python(v) for n, v in zip(names, values, strict=True)}
 
     def settings(self, timeout_s: float) -> dict[str, Setting]:
-        """The parameters that change results."""
-        return dict(self.parameters(SETTINGS, timeout_s))
+        """Return the parameters that change results, by name."""
+        return dict(self.parameters(_SETTINGS, timeout_s))
 
     def set_vocabulary(self, classes: Sequence[TargetClass], timeout_s: float) -> None:
-        """Raises ReplayError when it is refused."""
+        """Set the classes of the node. Raises ReplayError when it refuses them."""
         targets = [
             messages.TargetClass(name=c.name, prompts=list(c.prompts), threshold=c.threshold)
             for c in classes
@@ -142,9 +149,9 @@ class NodeUnderTest:
             raise ReplayError(f"{self.name} refuses these classes: {response.message}")
 
     def vocabulary(self, timeout_s: float) -> messages.Vocabulary:
-        """What is in force. Raises ReplayError when that is nothing."""
+        """Return the vocabulary in force. Raises ReplayError when it has no classes."""
         request = services.GetVocabulary.Request()
         vocabulary = self._call(self._get_vocabulary, request, timeout_s).vocabulary
         if not vocabulary.classes:
-            raise ReplayError(f"{self.name} looks for nothing: name what with --classes")
+            raise ReplayError(f"{self.name} has no classes to detect; give them with --classes")
         return vocabulary

@@ -1,4 +1,4 @@
-"""The node `bag_player`: publishes a recording, message by message, as it was recorded."""
+"""The node `bag_player`: publishes the messages of a bag, byte for byte, with their recorded QoS."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from zs_seg_ros.bags.bag import Bag, BagMessage
 from zs_seg_ros.bags.playback import FASTEST, SLOWEST, Playback, PlaybackOptions
 from zs_seg_ros.cli.bag_player import parse, playback_options, without_ros_arguments
 from zs_seg_ros.errors import BagError
-from zs_seg_ros.ros.bag_topic import publisher_for, recorded_qos
-from zs_seg_ros.ros.player_services import PlayerServices
+from zs_seg_ros.ros.player.bag_topic import publisher_for, recorded_qos
+from zs_seg_ros.ros.player.player_services import PlayerServices
 from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.qos import NEWEST
 
 _FAILED = 2
-_PATIENCE_S = 0.5
+_JOIN_TIMEOUT_S = 0.5
 
 
 class BagPlayer(Node):
-    """Plays a recording as soon as it is made; the bytes of the messages are not touched.
+    """Plays a bag from construction on, in a thread of its own.
 
     Topics whose message type is not installed are left out.
     """
@@ -46,10 +46,11 @@ class BagPlayer(Node):
         wait_for_subscribers: bool = False,
         acknowledged_within_s: float = 1.0,
     ) -> None:
-        """ended: gets the exit code at the end. remappings: "OLD:=NEW".
+        """Start playing. Raises BagError when nothing can be played.
 
-        acknowledged_within_s: how long to wait at the end until reliable subscribers have everything; 0: until
-        they have. Closes the recording when it is destroyed. Raises BagError when nothing can be played.
+        bag: closed when the node is destroyed. ended: gets the exit code at the end. remappings: "OLD:=NEW".
+        acknowledged_within_s: how long to wait at the end for reliable subscribers to acknowledge all messages; 0:
+        without limit.
         """
         rules = [word for rule in remappings for word in ("--remap", rule)]
         super().__init__("bag_player", cli_args=["--ros-args", *rules])
@@ -57,7 +58,7 @@ class BagPlayer(Node):
         self._ended = ended
         self._wait_for_subscribers = wait_for_subscribers
         self._acknowledged_within_s = acknowledged_within_s
-        self._taken_down = False
+        self._is_destroyed = False
         bag.require(options.topics)
         self._outputs = {
             name: publisher
@@ -68,7 +69,7 @@ class BagPlayer(Node):
             self.create_publisher(Clock, "/clock", NEWEST) if options.clock_hz else None
         )
         description = ParameterDescriptor(
-            description="Recorded seconds that are played in a second.",
+            description="Recorded seconds played per second.",
             floating_point_range=[FloatingPointRange(from_value=SLOWEST, to_value=FASTEST)],
         )
         rate = self.declare_parameter("rate", options.rate, description).value
@@ -77,7 +78,7 @@ class BagPlayer(Node):
             replace(options, topics=tuple(self._outputs), rate=rate),
             self._publish,
             self._publish_time,
-            self._say_late,
+            self._report_lag,
         )
         self.add_on_set_parameters_callback(self._on_parameters)
         self._player_services = PlayerServices(self, self._playback)
@@ -109,7 +110,7 @@ class BagPlayer(Node):
             self.get_logger().error(str(error))
             self._ended.set_result(_FAILED)
         except Exception:
-            if self._taken_down:  # a publisher went away under its hands
+            if self._is_destroyed:  # a publisher was destroyed while publishing
                 self._ended.set_result(0)
                 return
             self.get_logger().fatal(traceback.format_exc())
@@ -132,9 +133,9 @@ class BagPlayer(Node):
             message.clock.sec, message.clock.nanosec = divmod(time_ns, 10**9)
             self._clock_output.publish(message)
 
-    def _say_late(self, late_s: float) -> None:
+    def _report_lag(self, lag_s: float) -> None:
         self.get_logger().warning(
-            f"playing fell {late_s:.1f} s behind and goes on from there: reading the recording or publishing "
+            f"playback fell {lag_s:.1f} s behind and continues from there: reading the recording or publishing "
             "is too slow for this rate",
             throttle_duration_sec=5.0,
         )
@@ -142,30 +143,30 @@ class BagPlayer(Node):
     def _wait_until_acknowledged(self) -> None:
         end_s = time.monotonic() + (self._acknowledged_within_s or float("inf"))
         for output in self._outputs.values():
-            while not (self._taken_down or output.wait_for_all_acked(Duration(seconds=0.1))):
+            while not (self._is_destroyed or output.wait_for_all_acked(Duration(seconds=0.1))):
                 if time.monotonic() > end_s:
                     self.get_logger().warning(
-                        f"not every subscriber of {output.topic_name} got everything"
+                        f"not every subscriber of {output.topic_name} has acknowledged all messages"
                     )
                     break
 
     def destroy_node(self) -> None:
-        """Stop playing first, and close the recording."""
-        self._taken_down = True
+        """Stop playing, close the bag, and destroy the node."""
+        self._is_destroyed = True
         self._playback.stop()
-        self._thread.join(_PATIENCE_S)
+        self._thread.join(_JOIN_TIMEOUT_S)
         if not self._thread.is_alive():
             self._bag.close()
         super().destroy_node()
 
 
 def main() -> None:
-    """Entry point of the executable."""
+    """Run the executable `bag_player`."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        # From here on an exception: what a compressed recording is being unpacked into goes again.
+        # An exception from here on, so that temporary files of a compressed bag are removed.
         signal.signal(number, lambda *_: sys.exit(0))
-    ours, sys.argv[1:] = without_ros_arguments(sys.argv[1:])
-    arguments = parse(ours)
+    own, sys.argv[1:] = without_ros_arguments(sys.argv[1:])
+    arguments = parse(own)
     ended: Future[int] = Future()
     try:
         bag = Bag(arguments.bag)

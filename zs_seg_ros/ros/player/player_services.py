@@ -1,7 +1,7 @@
-"""Pause, step and the like as services, named as those of rosbag2's player.
+"""Services of `bag_player` (pause, step, seek, ...), named as those of rosbag2's player.
 
-Where rosbag2_interfaces is installed they have its types, so that what calls rosbag2's player can call this
-one. Elsewhere those that need no more than a name are std_srvs/Trigger.
+Where rosbag2_interfaces is installed they have its types, so that clients of rosbag2's player work with this
+one. Elsewhere those without request fields are std_srvs/Trigger, and the others are left out.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ try:
 except ImportError:
     rosbag2 = None
 
-_PAUSE_FIRST = "only in pause, and not at the end"
+_NOT_PLAYED = "possible only while paused, and before the end"
 
 
 class PlayerServices:
-    """The services of one node, and what they answer."""
+    """Creates the services of a node, which control its playback."""
 
     def __init__(self, node: Node, playback: Playback) -> None:
         self._node = node
         self._playback = playback
-        for name, type_name, answer in (
+        for name, type_name, callback in (
             ("pause", "Pause", self._pause),
             ("resume", "Resume", self._resume),
             ("toggle_paused", "TogglePaused", self._toggle_paused),
@@ -37,15 +37,15 @@ class PlayerServices:
             ("play_next", "PlayNext", self._play_next),
             ("stop", "Stop", self._stop),
         ):
-            self._offer(name, getattr(rosbag2, type_name, Trigger), answer)
+            self._create(name, getattr(rosbag2, type_name, Trigger), callback)
         if rosbag2 is not None:
-            self._offer("burst", rosbag2.Burst, self._burst)
-            self._offer("get_rate", rosbag2.GetRate, self._get_rate)
-            self._offer("set_rate", rosbag2.SetRate, self._set_rate)
-            self._offer("seek", rosbag2.Seek, self._seek)
+            self._create("burst", rosbag2.Burst, self._burst)
+            self._create("get_rate", rosbag2.GetRate, self._get_rate)
+            self._create("set_rate", rosbag2.SetRate, self._set_rate)
+            self._create("seek", rosbag2.Seek, self._seek)
 
-    def _offer(self, name: str, kind: Any, answer: Callable[[Any, Any], Any]) -> None:
-        self._node.create_service(kind, f"~/{name}", answer)
+    def _create(self, name: str, service_type: Any, callback: Callable[[Any, Any], Any]) -> None:
+        self._node.create_service(service_type, f"~/{name}", callback)
 
     def _pause(self, _: Any, response: Any) -> Any:
         self._playback.pause()
@@ -67,7 +67,7 @@ class PlayerServices:
 
     def _play_next(self, _: Any, response: Any) -> Any:
         played = self._playback.play_next() == 1
-        return _filled(response, success=played, message="" if played else _PAUSE_FIRST)
+        return _filled(response, success=played, message="" if played else _NOT_PLAYED)
 
     def _stop(self, _: Any, response: Any) -> Any:
         self._playback.stop()
@@ -89,7 +89,7 @@ class PlayerServices:
 
 
 def _filled(response: Any, **values: Any) -> Any:
-    """The response with those of the values that its type has a field for."""
+    """Set the fields of the response; values that its type has no field for are ignored."""
     for name, value in values.items():
         if hasattr(response, name):
             setattr(response, name, value)

@@ -1,0 +1,101 @@
+"""Run the commands of `zs-seg` with parsed arguments. The imports of a command wait until it runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from zs_seg_ros import LoadOptions, Vocabulary, VocabularyError
+
+DONE, FAILED = 0, 2
+
+
+def segment(arguments: argparse.Namespace) -> int:
+    """Segment images, and return the exit code."""
+    from zs_seg_ros.cli.segment import SegmentRequest, segment_images
+
+    return segment_images(
+        SegmentRequest(
+            images=tuple(arguments.images),
+            classes=tuple(arguments.classes),
+            model=arguments.model,
+            options=LoadOptions(arguments.device, arguments.precision, arguments.revision),
+            threshold=arguments.threshold,
+            overlay=arguments.output,
+            label=arguments.label,
+            as_json=arguments.json,
+        )
+    )
+
+
+def label(arguments: argparse.Namespace) -> int:
+    """Label bags, and return the exit code."""
+    from zs_seg_ros.cli.label import label_bags
+    from zs_seg_ros.labelling.plan import LabelRequest
+    from zs_seg_ros.labelling.ray_run import RayCluster
+    from zs_seg_ros.perception.pipeline import Settings
+
+    request = LabelRequest(
+        bags=tuple(arguments.bags),
+        out=Path(os.path.abspath(arguments.out)),  # "." has a name then
+        vocabulary=_vocabulary(arguments),
+        model=arguments.model,
+        options=LoadOptions(arguments.device, arguments.precision, arguments.revision),
+        settings=Settings(
+            arguments.threshold,
+            arguments.min_area,
+            arguments.max_objects,
+            track=not arguments.no_track,
+        ),
+        cameras=tuple(arguments.cameras),
+        depth=arguments.depth,
+        form=arguments.format,
+        batch=arguments.batch,
+        frames_per_slice=arguments.slice,
+    )
+    with_ray = arguments.ray or arguments.ray_address
+    return label_bags(request, RayCluster(arguments.ray_address) if with_ray else None)
+
+
+def _vocabulary(arguments: argparse.Namespace) -> Vocabulary:
+    if arguments.vocabulary is None:
+        return Vocabulary().changed_to(arguments.classes)
+    from zs_seg_ros.vocabulary.vocabulary_file import read_vocabulary_file
+
+    try:
+        return read_vocabulary_file(arguments.vocabulary)
+    except FileNotFoundError as error:
+        raise VocabularyError(f"there is no vocabulary file {arguments.vocabulary}") from error
+
+
+def bench(arguments: argparse.Namespace) -> int:
+    """Measure a model, and return the exit code."""
+    from zs_seg_ros.cli.bench import BenchRequest, measure_model, measure_random_model
+
+    request = BenchRequest(
+        model=arguments.model,
+        options=LoadOptions(
+            arguments.device, arguments.precision, arguments.revision, arguments.compile
+        ),
+        counts=tuple(sorted(set(arguments.classes))),
+        size=arguments.size,
+        repeats=arguments.repeats,
+        threshold=arguments.threshold,
+        with_reference=not arguments.no_reference,
+        json=arguments.json,
+        plot=arguments.plot,
+    )
+    return measure_random_model(request) if arguments.random else measure_model(request)
+
+
+def fetch(arguments: argparse.Namespace) -> int:
+    """Download a model, print its folder, and return the exit code."""
+    from zs_seg_ros.segmenters.shared.checkpoint import BUILT_IN_MODELS, fetch_checkpoint
+
+    if arguments.model in (*BUILT_IN_MODELS, "fake"):
+        print(f"zs-seg: {arguments.model} is built in; there is nothing to fetch", file=sys.stderr)
+        return FAILED
+    print(fetch_checkpoint(arguments.model, arguments.revision))
+    return DONE

@@ -1,0 +1,222 @@
+"""The commands and options of `zs-seg`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from zs_seg_ros import __version__
+from zs_seg_ros.cli import commands
+from zs_seg_ros.cli.argument_types import count, share, size, target_class, whole
+
+_SEGMENT_HELP = """\
+Segment images by class names, and print a table: id, name, area, mean confidence.
+
+A class is a name, "red mug", or a name with the prompts that describe it, "mug=red mug|red cup".
+Put the images before --classes. With several images, or a folder, --output and --label name
+folders, and the files written there keep the images' stems.
+
+--json prints one object for one image, and a list of such objects for several or a folder:
+  {"picture": "a.png", "width": 320, "height": 240, "model": "tabletop", "classes":
+   [{"id": 1, "name": "duck", "area": 812, "area_percent": 1.06, "confidence": 0.91}]}
+area is in pixels; confidence, 0 to 1, is null for a class without pixels. An image that cannot be
+read is left out.
+
+Exit code: 0 when all went well, 1 when some of several images could not be read, 2 when nothing
+could be done.
+"""
+_LABEL_HELP = """\
+Label recordings without a running node. OUT is a copy of the recording with these topics added, equal to those that
+the node publishes for the same images; with several recordings it is a folder with one such copy each:
+
+  /zs_seg/CAM/label  /zs_seg/CAM/confidence  /zs_seg/CAM/objects  /zs_seg/vocabulary
+
+With --format coco it is a folder with images, label images as PNG, and annotations.json in COCO's format.
+
+Put the recordings and OUT before --classes. Finished parts are kept in OUT.partial until everything is finished: after
+an interruption of any kind the same command continues where it stopped. With Ray, recordings and OUT must have the same
+path on every worker.
+
+Exit code: 0 when everything is written, 2 when that was not possible, 130 when interrupted.
+"""
+_FETCH_HELP = (
+    "Download a model from the Hugging Face Hub, once, and print its folder. "
+    "Nothing else uses the network."
+)
+
+
+_BENCH_HELP = """\
+Measure the time and memory of a frame with a model, for several numbers of classes, and compare with the pipeline of
+transformers for that model: the two alternate in one run, and medians are compared.
+
+prepare: image to tensors. encode: the image encoder. decode: text embeddings or boxes to logits. finish: post-process
+to a label image and masks. memory: at the peak, above what was in use before.
+"""
+
+
+_Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def zs_seg_parser() -> argparse.ArgumentParser:
+    """Return the parser; its `run` is the function of `commands` to call with the parsed arguments."""
+    parser = argparse.ArgumentParser(
+        prog="zs-seg", description="Zero-shot segmentation: segment images by class names."
+    )
+    parser.add_argument("--version", action="version", version=f"zs-seg {__version__}")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_segment(subparsers)
+    _add_label(subparsers)
+    _add_bench(subparsers)
+    _add_fetch(subparsers)
+    return parser
+
+
+def _add_segment(subparsers: _Subparsers) -> None:
+    segment = subparsers.add_parser(
+        "segment",
+        help="segment images",
+        description=_SEGMENT_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    segment.set_defaults(run=commands.segment)
+    add = segment.add_argument
+    add(
+        "images",
+        nargs="+",
+        type=Path,
+        metavar="IMAGE",
+        help="an image, or a folder of images",
+    )
+    add("--classes", nargs="+", required=True, type=target_class, metavar="CLASS", help="see above")
+    _add_model_options(add)
+    add("-o", "--output", type=Path, metavar="PNG", help="write the overlay (default: none)")
+    add(
+        "--label",
+        type=Path,
+        metavar="PNG",
+        help="write the ids as pixels: 0 = nothing, 1 = the first class (8 bits; 16 if needed)",
+    )
+    add("--json", action="store_true", help="print the table as JSON, and nothing else on stdout")
+
+
+def _add_label(subparsers: _Subparsers) -> None:
+    label = subparsers.add_parser(
+        "label",
+        help="label recordings",
+        description=_LABEL_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    label.set_defaults(run=commands.label)
+    add = label.add_argument
+    add(
+        "bags",
+        nargs="+",
+        type=Path,
+        metavar="BAG",
+        help="a recording: the folder that `ros2 bag record` has written",
+    )
+    add("out", type=Path, metavar="OUT", help="the result; it must not exist yet")
+    vocabulary = label.add_mutually_exclusive_group(required=True)
+    vocabulary.add_argument(
+        "--classes", nargs="+", type=target_class, metavar="CLASS", help="as in `zs-seg segment`"
+    )
+    vocabulary.add_argument(
+        "--vocabulary", metavar="FILE", help="a YAML file of classes, as the node's vocabulary_file"
+    )
+    add("--format", choices=("mcap", "sqlite3", "coco"), default="mcap", help="(default: mcap)")
+    add(
+        "--cameras",
+        nargs="+",
+        default=[],
+        metavar="CAM",
+        help="cameras with a topic CAM/image_raw or CAM/image_raw/compressed (default: all)",
+    )
+    add(
+        "--depth",
+        action="store_true",
+        help="add positions, from CAM/depth/image_raw, registered to the images, and CAM/camera_info",
+    )
+    _add_model_options(add)
+    add("--min-area", type=whole, default=50, metavar="PIXELS", help="of an object (default: 50)")
+    add("--max-objects", type=count, default=100, metavar="N", help="in an image (default: 100)")
+    add("--no-track", action="store_true", help="do not track: objects get no track ids")
+    add("--batch", type=count, default=4, metavar="N", help="images in a batch (default: 4)")
+    add(
+        "--slice",
+        type=count,
+        default=300,
+        metavar="N",
+        help="approximate frames of a part: lost at most by an interruption, and one Ray task (default: 300)",
+    )
+    add("--ray", action="store_true", help="run on a Ray cluster, started here for this run")
+    add(
+        "--ray-address",
+        default="",
+        metavar="ADDRESS",
+        help="run on this Ray cluster: auto (the one on this machine) or HOST:PORT",
+    )
+
+
+def _add_bench(subparsers: _Subparsers) -> None:
+    bench = subparsers.add_parser(
+        "bench",
+        help="measure a model",
+        description=_BENCH_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    bench.set_defaults(run=commands.bench)
+    add = bench.add_argument
+    add(
+        "model", metavar="MODEL", help="a built-in name, a folder or a Hugging Face id on this disk"
+    )
+    add(
+        "--random",
+        action="store_true",
+        help="MODEL is a kind: its published shape with random weights",
+    )
+    add(
+        "--classes",
+        nargs="+",
+        type=count,
+        default=[1, 2, 4, 8, 16, 32],
+        metavar="N",
+        help="numbers of classes (default: 1 2 4 8 16 32)",
+    )
+    add("--size", type=size, default=(640, 480), help="of the image (default: 640x480)")
+    add("--repeats", type=count, default=3, help="measurements of each (default: 3)")
+    add("--threshold", type=share, default=0.5, help="0 to 1 (default: 0.5)")
+    add("--no-reference", action="store_true", help="measure this package alone")
+    _add_loading_options(add)
+    add("--compile", action="store_true", help="compile the model with torch.compile")
+    add("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    add("--plot", type=Path, metavar="PNG", help="plot the figures (needs matplotlib)")
+
+
+def _add_fetch(subparsers: _Subparsers) -> None:
+    fetch = subparsers.add_parser("fetch", help="download a model", description=_FETCH_HELP)
+    fetch.set_defaults(run=commands.fetch)
+    fetch.add_argument("model", metavar="MODEL", help="for example CIDAS/clipseg-rd64-refined")
+    fetch.add_argument("--revision", default="", help="branch, tag or commit (default: the newest)")
+
+
+def _add_model_options(add: Callable[..., object]) -> None:
+    add(
+        "--model",
+        default="tabletop",
+        help="a built-in name, a folder or a Hugging Face id (default: tabletop, a demonstration)",
+    )
+    _add_loading_options(add)
+    add(
+        "--threshold",
+        type=share,
+        default=0.5,
+        help="least confidence of a labelled pixel, 0 to 1 (default: 0.5)",
+    )
+
+
+def _add_loading_options(add: Callable[..., object]) -> None:
+    add("--revision", default="", help="of a Hugging Face id (default: the newest on disk)")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    add("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: auto)")

@@ -1,0 +1,63 @@
+"""Matches the objects of two results by mask IoU, and counts switches of identity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from zs_seg_ros.replay.results import ObjectResult
+
+
+def mask_iou(one: ObjectResult, other: ObjectResult) -> float:
+    """Return the intersection over union of two masks, 0..1."""
+    a, b = one.box, other.box
+    left, right = max(a.left, b.left), min(a.left + a.width, b.left + b.width)
+    top, bottom = max(a.top, b.top), min(a.top + a.height, b.top + b.height)
+    if left >= right or top >= bottom:
+        return 0.0
+    common = (
+        one.mask[top - a.top : bottom - a.top, left - a.left : right - a.left]
+        & other.mask[top - b.top : bottom - b.top, left - b.left : right - b.left]
+    )
+    intersection = int(np.count_nonzero(common))
+    return intersection / (one.area + other.area - intersection)
+
+
+def match_objects(
+    golden: Sequence[ObjectResult], now: Sequence[ObjectResult], least_iou: float
+) -> list[tuple[int, int]]:
+    """Return index pairs of objects of one class, the best IoU first; each object is in one pair at most."""
+    overlaps = [
+        (-iou, i, k)
+        for i, golden_object in enumerate(golden)
+        for k, object_now in enumerate(now)
+        if golden_object.class_name == object_now.class_name
+        and (iou := mask_iou(golden_object, object_now)) >= least_iou
+    ]
+    pairs: list[tuple[int, int]] = []
+    matched_golden: set[int] = set()
+    matched_now: set[int] = set()
+    for _, i, k in sorted(overlaps):
+        if i not in matched_golden and k not in matched_now:
+            pairs.append((i, k))
+            matched_golden.add(i)
+            matched_now.add(k)
+    return pairs
+
+
+class IdentityMap:
+    """Maps track ids of the golden file to those of today's results, for one camera."""
+
+    def __init__(self) -> None:
+        self._now_of: dict[int, int] = {}
+        self._golden_of: dict[int, int] = {}
+
+    def is_switch(self, golden_id: int, now_id: int) -> bool:
+        """Add a matched pair. Return whether it contradicts an earlier pair, or only one of the two is tracked."""
+        if not golden_id or not now_id:
+            return bool(golden_id or now_id)
+        known_now = self._now_of.get(golden_id, now_id)
+        known_golden = self._golden_of.get(now_id, golden_id)
+        self._now_of[golden_id], self._golden_of[now_id] = now_id, golden_id
+        return known_now != now_id or known_golden != golden_id

@@ -1,0 +1,70 @@
+"""Tolerances of a replay, and the verdict: what was measured, and whether it is within them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """Differences that still count as the same result.
+
+    iou: least IoU of a class over all frames, 0..1. match_iou: least IoU of two masks of one object. missed,
+    new: share of the golden objects. switches: share of the matched objects. position_m: for 95 % of the matched
+    objects. dropped: share of the frames. exact: every pixel, score, mask, position and identity must be equal.
+    """
+
+    iou: float = 0.98
+    match_iou: float = 0.5
+    missed: float = 0.01
+    new: float = 0.01
+    switches: float = 0.01
+    position_m: float = 0.02
+    dropped: float = 0.0
+    exact: bool = False
+
+
+@dataclass(frozen=True)
+class ClassVerdict:
+    """One class over all frames. golden, now: pixels; matched, missed, new: objects."""
+
+    name: str
+    passed: bool
+    iou: float
+    golden: int
+    now: int
+    matched: int
+    missed: int
+    new: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A measurement over all classes; value and limit are texts for people."""
+
+    name: str
+    passed: bool
+    value: str
+    limit: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The result of a comparison. frames: compared; differing: those with a difference beyond a tolerance."""
+
+    frames: int
+    differing: int
+    classes: tuple[ClassVerdict, ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        return all(c.passed for c in self.classes) and all(c.passed for c in self.checks)
+
+    @property
+    def mean_iou(self) -> float:
+        """The mean over the classes; 1 without classes."""
+        return float(np.mean([c.iou for c in self.classes])) if self.classes else 1.0

@@ -1,0 +1,1 @@
+"""Nodes that publish bags: `bag_player` and `tabletop_camera`."""
