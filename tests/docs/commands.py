@@ -22,8 +22,9 @@ from pages import ROOT, SHELL, blocks_of, inline_code_of, runs_in_ci
 from PIL import Image
 from ros2_commands import Ros2Commands
 
-from zs_seg_ros.cli import bag_player, replay_test
-from zs_seg_ros.cli import main as zs_seg
+from zs_seg_ros.cli import bag_player, replay_arguments
+from zs_seg_ros.cli.main import main
+from zs_seg_ros.cli.parser import zs_seg_parser
 
 PREFIX = Path(get_package_prefix("zs_seg_ros"))
 NOT_RUN = {
@@ -121,7 +122,7 @@ def _check_make(command: Command, ros2: Ros2Commands, folder: Path) -> None:
 def _check_zs_seg(command: Command, ros2: Ros2Commands, folder: Path) -> None:
     arguments = list(command.words[1:])
     try:
-        parsed = zs_seg._parser().parse_args(arguments)
+        parsed = zs_seg_parser().parse_args(arguments)
     except SystemExit:
         assert command.mention, f"{command}: zs-seg does not take that"
         helped = _help_of_zs_seg(arguments[0])
@@ -130,13 +131,13 @@ def _check_zs_seg(command: Command, ros2: Ros2Commands, folder: Path) -> None:
     if arguments[0] == "segment" and parsed.model == "tabletop":
         for image in parsed.images:
             Image.new("RGB", (64, 48), "red").save(folder / image)
-        assert zs_seg.main(arguments) == 0, command
+        assert main(arguments) == 0, command
 
 
 def _help_of_zs_seg(name: str) -> str:
     """Return the help of a command of zs-seg. Raises AssertionError when there is none of this name."""
     with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.suppress(SystemExit):
-        zs_seg._parser().parse_args([name, "--help"])
+        zs_seg_parser().parse_args([name, "--help"])
     assert output.getvalue(), f"zs-seg has no command {name}"
     return output.getvalue()
 
@@ -167,7 +168,7 @@ def _check_ros2(command: Command, ros2: Ros2Commands, folder: Path) -> None:
         package, executable, *given = arguments
         assert package == "zs_seg_ros", f"{command}: no check for executables of {package}"
         assert (PREFIX / "lib/zs_seg_ros" / executable).is_file(), f"{command}: no {executable}"
-        parse = {"bag_player": bag_player.parse, "replay_test": replay_test.parse}.get(executable)
+        parse = {"bag_player": bag_player.parse, "replay_test": replay_arguments.parse}.get(executable)
         if parse is not None and given:
             try:
                 parse(given)
