@@ -168,7 +168,9 @@ def _check_ros2(command: Command, ros2: Ros2Commands, folder: Path) -> None:
         package, executable, *given = arguments
         assert package == "zs_seg_ros", f"{command}: no check for executables of {package}"
         assert (PREFIX / "lib/zs_seg_ros" / executable).is_file(), f"{command}: no {executable}"
-        parse = {"bag_player": bag_player.parse, "replay_test": replay_arguments.parse}.get(executable)
+        parse = {"bag_player": bag_player.parse, "replay_test": replay_arguments.parse}.get(
+            executable
+        )
         if parse is not None and given:
             try:
                 parse(given)
