@@ -99,12 +99,14 @@ class Intrinsics:
 class DepthImage:
     """Depth that is registered to an image.
 
-    values: (H, W), uint16 in millimetres or float32 in metres (REP 118). stamp_ns: nanoseconds since the epoch.
+    values: (H, W), uint16 in millimetres or float32 in metres (REP 118), or in units of `unit_m` metres, where that is
+    not 0. stamp_ns: nanoseconds since the epoch.
     """
 
     values: NDArray[np.uint16] | NDArray[np.float32]
     intrinsics: Intrinsics
     stamp_ns: int = 0
+    unit_m: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,8 @@ class Frame:
     """One image of one camera, as it was received.
 
     stamp_ns and frame_id: from the message's header, forwarded unchanged. received_ns: when it was received, by the
-    monotonic clock. depth: None without depth, or when it was not received in time. Raises ImageError for an array
-    that `check_image` refuses.
+    monotonic clock. depth: None without depth, or when it was not received in time. rotation: degrees clockwise, 0, 90,
+    180 or 270, by which the image is upright. Raises ImageError for an array that `check_image` refuses.
     """
 
     camera: str
@@ -149,6 +151,7 @@ class Frame:
     received_ns: int = 0
     depth: DepthImage | None = None
     requested: RequestedOutputs = RequestedOutputs()
+    rotation: int = 0
 
     def __post_init__(self) -> None:
         check_image(self.image)
@@ -257,7 +260,7 @@ class Scene:
     """One processed frame: everything that is published about it belongs to `vocabulary`.
 
     objects: the detections, most confident first. cloud: (H, W) of `projection.POINT`; None without depth, or when it
-    is not requested. depth_problem: why there are no surfaces and no cloud; empty without a problem. stage_ms: the
+    is not requested. depth_problem: what is wrong with its depth; empty without a problem. stage_ms: the
     duration of each stage in milliseconds; that of `segment` is for the frame's whole batch.
     """
 

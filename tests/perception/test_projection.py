@@ -23,7 +23,9 @@ from zs_seg_ros.perception.projection import (
     check_sizes,
     cloud,
     depth_in_metres,
+    depth_of_image_size,
     surface_of,
+    unit_problem,
 )
 from zs_seg_ros.types import Box, DetectedObject, Distortion, Intrinsics
 
@@ -512,3 +514,42 @@ def test_an_object_in_a_distorted_image_is_where_its_rays_meet_its_depth() -> No
     surface = surface_of(detected, np.ones((240, 320), np.float32), camera)
     assert surface is not None
     assert np.abs(np.array(surface.centre) - centre.ravel()).max() < 0.005
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_registered_depth_of_a_smaller_size_is_repeated(factor: int) -> None:
+    small = np.arange(12, dtype=np.float32).reshape(3, 4)
+    resized = depth_of_image_size(small, (3 * factor, 4 * factor))
+    assert np.array_equal(resized, small.repeat(factor, axis=0).repeat(factor, axis=1))
+
+
+def test_registered_depth_of_a_larger_size_leaves_pixels_out() -> None:
+    large = np.arange(48, dtype=np.float32).reshape(6, 8)
+    assert np.array_equal(depth_of_image_size(large, (3, 4)), large[::2, ::2])
+
+
+def test_depth_of_other_proportions_is_left_alone() -> None:
+    depth_m = np.ones((3, 4), np.float32)
+    assert depth_of_image_size(depth_m, (6, 9)) is depth_m
+
+
+@pytest.mark.parametrize(
+    ("values", "unit_m"),
+    [
+        (np.full((40, 60), 889.0, np.float32), 0.001),
+        (np.full((40, 60), 8890, np.uint16), 0.0001),
+        (np.full((40, 60), 889, np.uint16), 0.0),
+    ],
+)
+def test_depth_in_another_unit_becomes_metres(values: np.ndarray, unit_m: float) -> None:
+    assert np.allclose(depth_in_metres(values, unit_m), 0.889)
+
+
+def test_depth_in_metres_that_is_really_millimetres_is_noticed() -> None:
+    in_millimetres = np.full((40, 60), 889.0, np.float32)
+    in_millimetres[:, :20] = np.nan
+    assert "depth_scale" in unit_problem(depth_in_metres(in_millimetres))
+    assert unit_problem(depth_in_metres(in_millimetres, 0.001)) == ""
+    assert unit_problem(np.full((4, 4), np.nan, np.float32)) == ""
+    outdoors = np.linspace(2, 400, 2400, dtype=np.float32).reshape(40, 60)
+    assert unit_problem(outdoors / 2) == ""

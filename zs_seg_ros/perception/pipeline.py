@@ -10,7 +10,15 @@ from typing import Any
 
 from zs_seg_ros.errors import ImageError
 from zs_seg_ros.perception.masks import extract_objects
-from zs_seg_ros.perception.projection import check_sizes, cloud, depth_in_metres, surface_of
+from zs_seg_ros.perception.projection import (
+    check_sizes,
+    cloud,
+    depth_in_metres,
+    depth_of_image_size,
+    surface_of,
+    unit_problem,
+)
+from zs_seg_ros.perception.rotation import as_received, upright
 from zs_seg_ros.perception.tracking import Tracker
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.types import Batch, DetectedObject, Frame, Scene, Segmentation, size_of
@@ -52,9 +60,13 @@ def segment(
     """Run inference on all frames at once. Raises what the model raises."""
     start = time.perf_counter()
     batch = Batch(
-        tuple(frame.image for frame in frames), encoded.vocabulary.thresholds(default_threshold)
+        tuple(upright(frame.image, frame.rotation) for frame in frames),
+        encoded.vocabulary.thresholds(default_threshold),
     )
-    segmentations = tuple(segmenter.segment(batch, encoded))
+    segmentations = tuple(
+        as_received(segmentation, frame.rotation)
+        for frame, segmentation in zip(frames, segmenter.segment(batch, encoded), strict=True)
+    )
     segment_ms = (time.perf_counter() - start) * 1000
     return SegmentedBatch(tuple(frames), segmentations, encoded.vocabulary, segment_ms)
 
@@ -119,8 +131,10 @@ def _with_depth(scene: Scene) -> Scene:
     frame, requested = scene.frame, scene.frame.requested
     if frame.depth is None or not (requested.surfaces or requested.cloud):
         return scene
-    depth_m, intrinsics = depth_in_metres(frame.depth.values), frame.depth.intrinsics
-    check_sizes(size_of(frame.image), depth_m, intrinsics)
+    size, intrinsics = size_of(frame.image), frame.depth.intrinsics
+    depth_m = depth_of_image_size(depth_in_metres(frame.depth.values, frame.depth.unit_m), size)
+    check_sizes(size, depth_m, intrinsics)
+    scene = replace(scene, depth_problem=unit_problem(depth_m))
     if requested.surfaces:
         with _timed(scene.stage_ms, "surfaces"):
             objects = tuple(

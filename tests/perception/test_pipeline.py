@@ -1,0 +1,67 @@
+"""From frames to scenes: rotated cameras, and depth that is not as large as the image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from zs_seg_ros.perception.pipeline import Pipeline, Settings
+from zs_seg_ros.segmenters.fake import FakeSegmenter
+from zs_seg_ros.types import DepthImage, Frame, Intrinsics, RequestedOutputs
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
+
+EVERYTHING = RequestedOutputs(objects=True, surfaces=True, cloud=True)
+RED = (220, 30, 30)
+
+
+def red_square() -> np.ndarray:
+    image = np.full((40, 60, 3), 245, np.uint8)
+    image[4:14, 40:56] = RED
+    return image
+
+
+class SeesUprightImagesOnly(FakeSegmenter):
+    """Detects nothing unless the red square is in the lower right of an upright image."""
+
+    def segment(self, batch, encoded):  # type: ignore[no-untyped-def]
+        for image in batch.images:
+            assert image.shape[:2] == (60, 40)
+            assert tuple(image[48, 30]) == RED
+        return super().segment(batch, encoded)
+
+
+def scene_of(frame: Frame, segmenter: FakeSegmenter):  # type: ignore[no-untyped-def]
+    encoded = segmenter.encode(Vocabulary().changed_to([TargetClass("red")]))
+    [scene] = Pipeline().process([frame], segmenter, encoded, Settings(min_area=1, track=False))
+    return scene
+
+
+def test_the_model_gets_the_upright_image_and_results_fit_the_received_one() -> None:
+    image = red_square()
+    frame = Frame("wrist", image, requested=EVERYTHING, rotation=90)
+    scene = scene_of(frame, SeesUprightImagesOnly())
+    assert np.array_equal(scene.segmentation.label == 1, (image == RED).all(axis=2))
+    [detected] = scene.objects
+    assert (detected.box.left, detected.box.top) == (40, 4)
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_depth_at_half_the_size_gives_the_same_positions(factor: int) -> None:
+    intrinsics = Intrinsics(50.0, 50.0, 30.0, 20.0, 60, 40)
+    values = np.full((40 // factor, 60 // factor), 2000, np.uint16)
+    frame = Frame("front", red_square(), depth=DepthImage(values, intrinsics), requested=EVERYTHING)
+    scene = scene_of(frame, FakeSegmenter())
+    assert scene.depth_problem == ""
+    [detected] = scene.objects
+    assert detected.surface is not None
+    assert detected.surface.centre == pytest.approx((0.7, -0.46, 2.0), abs=0.001)
+    assert scene.cloud is not None and scene.cloud.shape == (40, 60)
+
+
+def test_depth_in_millimetres_as_reals_is_reported_and_used_all_the_same() -> None:
+    intrinsics = Intrinsics(50.0, 50.0, 30.0, 20.0, 60, 40)
+    depth = DepthImage(np.full((40, 60), 2000.0, np.float32), intrinsics)
+    scene = scene_of(
+        Frame("front", red_square(), depth=depth, requested=EVERYTHING), FakeSegmenter()
+    )
+    assert "depth_scale" in scene.depth_problem and scene.objects[0].surface is not None
