@@ -1,4 +1,4 @@
-"""Images for people."""
+"""The overlay: colours, outlines and tags of detections."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def grey_image(size: tuple[int, int]) -> np.ndarray:
 
 
 def labelled(size: tuple[int, int], **boxes: tuple[int, int, int, int]) -> np.ndarray:
-    """(H, W) uint8 with rectangles: id_1=(left, top, width, height) and so on."""
+    """Return (H, W) uint8 with rectangles: id_1=(left, top, width, height) and so on."""
     label = np.zeros(size, np.uint8)
     for name, (left, top, width, height) in boxes.items():
         label[top : top + height, left : left + width] = int(name.removeprefix("id_"))
@@ -55,13 +55,13 @@ def pixels_of(drawn: np.ndarray, class_id: int) -> int:
     return int((drawn == class_colour(class_id)).all(axis=2).sum())
 
 
-def test_where_nothing_is_found_the_image_stays_as_it_is() -> None:
+def test_without_detections_the_image_is_unchanged() -> None:
     drawn = overlay(np.zeros(VGA, np.uint8), vocabulary_of("duck"))
     assert (drawn == 100).all()
     assert drawn.dtype == np.uint8 and drawn.shape == (*VGA, 3)
 
 
-def test_a_thing_is_tinted_with_its_colour_and_outlined_bright_inside_and_black_outside() -> None:
+def test_an_object_is_tinted_with_its_colour_and_outlined_bright_inside_and_black_outside() -> None:
     drawn = overlay(labelled(VGA, id_1=(300, 200, 80, 80)), vocabulary_of("duck"))
     colour = class_colour(1)
     assert drawn[200, 340].tolist() == list(colour)
@@ -70,14 +70,14 @@ def test_a_thing_is_tinted_with_its_colour_and_outlined_bright_inside_and_black_
     assert np.abs(drawn[240, 340] - tint).max() <= 1
 
 
-def test_touching_things_are_parted_by_their_outlines() -> None:
+def test_touching_objects_are_separated_by_their_outlines() -> None:
     label = labelled(VGA, id_1=(200, 200, 80, 80), id_2=(280, 200, 80, 80))
     drawn = overlay(label, vocabulary_of("duck", "mug"))
     assert drawn[240, 279].tolist() == list(class_colour(1))
     assert drawn[240, 280].tolist() == list(class_colour(2))
 
 
-def test_the_tag_tells_name_and_score() -> None:
+def test_the_tag_has_name_and_score() -> None:
     label = labelled(VGA, id_1=(300, 200, 80, 80))
     duck = overlay(label, vocabulary_of("duck"))
     assert changed_columns(overlay(label, vocabulary_of("a much longer name"))) > (
@@ -124,11 +124,13 @@ def test_every_object_has_a_tag_and_specks_have_none() -> None:
     assert (drawn[75:98, 200:280] != 100).any()
 
 
-def test_a_track_is_written_beside_the_score() -> None:
+def test_the_track_id_is_written_beside_the_score() -> None:
     label = labelled(VGA, id_1=(300, 200, 80, 80))
-    [thing] = objects_in(label)
+    [detected] = objects_in(label)
     drawn = [
-        draw_overlay(grey_image(VGA), label, [replace(thing, track_id=track)], vocabulary_of("d"))
+        draw_overlay(
+            grey_image(VGA), label, [replace(detected, track_id=track)], vocabulary_of("d")
+        )
         for track in (0, 7, 12345)
     ]
     widths = [int((image[150:199] != 100).any(axis=(0, 2)).sum()) for image in drawn]
@@ -152,7 +154,7 @@ VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS.keys())
 @pytest.mark.parametrize("with_objects", [True, False])
-def test_every_view_is_drawn_like_its_plain_copy_and_left_as_it_is(
+def test_every_view_is_drawn_like_its_plain_copy_and_not_changed(
     view: Callable[[np.ndarray], np.ndarray], with_objects: bool
 ) -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8, endpoint=False)
@@ -182,7 +184,7 @@ def test_images_of_any_size_can_be_drawn(size: tuple[int, int]) -> None:
 
 
 def test_hundreds_of_classes_with_ids_of_16_bits_can_be_drawn() -> None:
-    vocabulary = vocabulary_of(*(f"thing {number}" for number in range(300)), ids_from=60_000)
+    vocabulary = vocabulary_of(*(f"object {number}" for number in range(300)), ids_from=60_000)
     label = np.array(vocabulary.ids, np.uint16).reshape(15, 20).repeat(16, 0).repeat(16, 1)
     drawn = overlay(label, vocabulary)
     assert pixels_of(drawn, vocabulary.ids[0]) > 20

@@ -1,4 +1,4 @@
-"""Objects in a segmentation, and masks as run lengths."""
+"""Post-processing of segmentations to detections with mask and bounding box, and run-length encoding of masks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Label = NDArray[np.unsignedinteger[Any]]
 
 
 def encode_runs(mask: NDArray[np.bool_]) -> NDArray[np.uint32]:
-    """The run lengths of a (height, width) bool mask, row by row, as in the message ObjectMask.
+    """Return the run lengths (N,) of a (height, width) bool mask, row by row, as in the message ObjectMask.
 
     The first run is background and may be 0; then object, background, object and so on, none of
     them 0. A run goes on across the ends of rows. They add up to height * width. A mask without any
@@ -33,7 +33,7 @@ def encode_runs(mask: NDArray[np.bool_]) -> NDArray[np.uint32]:
 def decode_runs(
     counts: Sequence[int] | NDArray[np.uint32] | Integers, height: int, width: int
 ) -> NDArray[np.bool_]:
-    """The (height, width) bool mask with these run lengths: what `encode_runs` was given.
+    """Return the (height, width) bool mask with these run lengths; the inverse of `encode_runs`.
 
     Runs of length 0 may stand anywhere. Raises ImageError unless the counts add up to
     height * width.
@@ -52,26 +52,25 @@ def decode_runs(
 def extract_objects(
     segmentation: Segmentation, min_area: int, max_objects: int
 ) -> tuple[DetectedObject, ...]:
-    """The things in an image, most confident first; among equals the larger one comes first.
+    """Return the detections in an image, most confident first; of equally confident ones, the larger first.
 
-    These are the model's own instances if it tells any apart, otherwise the connected parts of each
-    class in the label image (pixels touch along edges and at corners). Those of less than
-    `min_area` pixels are left out, and so is an instance without pixels; at most `max_objects` are
-    returned.
+    These are the instances of a model that separates them, otherwise the connected components of each class in the
+    label image (with 8 neighbours). Objects of less than `min_area` pixels are left out, and so are instances without
+    pixels; at most `max_objects` are returned.
     """
     if segmentation.instances is None:
-        return _connected_parts(segmentation, min_area, max_objects)
-    large_enough = [thing for thing in segmentation.instances if thing.area >= max(1, min_area)]
-    best_first = sorted(large_enough, key=lambda thing: (-thing.score, -thing.area))
-    return tuple(best_first[:max_objects])
+        return _connected_components(segmentation, min_area, max_objects)
+    large_enough = [each for each in segmentation.instances if each.area >= max(1, min_area)]
+    most_confident_first = sorted(large_enough, key=lambda each: (-each.score, -each.area))
+    return tuple(most_confident_first[:max_objects])
 
 
 @dataclass(frozen=True, eq=False)
 class _Runs:
-    """The stretches of one class in the rows of a label image, from top left to bottom right.
+    """Runs of pixels of one class in the rows of a label image, from top left to bottom right.
 
     Each array is (R,) int64. start and end (exclusive) count pixels row by row, in rows that are
-    one pixel longer than the image's: so no run touches one of the next row across the border.
+    one pixel longer than the image's, so that no run touches one of the next row across the border.
     """
 
     row_length: int
@@ -82,32 +81,32 @@ class _Runs:
         return _Runs(self.row_length, self.start[chosen], self.end[chosen])
 
 
-def _connected_parts(
+def _connected_components(
     segmentation: Segmentation, min_area: int, max_objects: int
 ) -> tuple[DetectedObject, ...]:
-    """Work on runs, not pixels: there are about a hundred times fewer, and classes cost nothing."""
+    """Join runs, not pixels: there are about a hundred times fewer, and all classes are processed at once."""
     if not segmentation.label.any():
         return ()
     label = _with_column_of_zeros(segmentation.label)
     runs = _find_runs(label)
     class_id = label.ravel()[runs.start]
-    part = _join_touching_runs(runs, class_id)  # a part's number is that of its first run
-    area = np.bincount(part, runs.end - runs.start)
-    confidence = np.bincount(part, _confidence_in(runs, segmentation.confidence))
+    component = _join_touching_runs(runs, class_id)  # its number is that of its first run
+    area = np.bincount(component, runs.end - runs.start)
+    confidence = np.bincount(component, _confidence_in(runs, segmentation.confidence))
 
     large_enough = np.flatnonzero(area >= max(1, min_area))
     score = confidence[large_enough] / area[large_enough] / 255
-    best_first = np.lexsort((-area[large_enough], -score))[:max_objects]
-    chosen = large_enough[best_first]
+    most_confident_first = np.lexsort((-area[large_enough], -score))[:max_objects]
+    chosen = large_enough[most_confident_first]
     if chosen.size == 0:
         return ()
-    place_of_part = np.full(part.size, -1)
-    place_of_part[chosen] = np.arange(chosen.size)
-    place = place_of_part[part]
+    place_of_component = np.full(component.size, -1)
+    place_of_component[chosen] = np.arange(chosen.size)
+    place = place_of_component[component]
     of_chosen = np.flatnonzero(place >= 0)
     in_order = of_chosen[np.argsort(place[of_chosen], kind="stable")]
     boxes, masks = _boxes_and_masks(runs[in_order], place[in_order])
-    ids, scores = class_id[chosen].tolist(), score[best_first].tolist()
+    ids, scores = class_id[chosen].tolist(), score[most_confident_first].tolist()
     return tuple(map(DetectedObject, ids, scores, boxes, masks))
 
 
@@ -125,12 +124,12 @@ def _find_runs(label: Label) -> _Runs:
 
 
 def _join_touching_runs(runs: _Runs, class_id: Label) -> Integers:
-    """(R,): for each run the index of the first run of its connected part."""
+    """Return (R,): for each run the index of the first run of its connected component."""
     upper, lower = _touching_pairs(runs)
     same_class = class_id[upper] == class_id[lower]
     upper, lower = upper[same_class], lower[same_class]
     # All joins at once (Shiloach and Vishkin, "An O(log n) parallel connectivity algorithm", 1982):
-    # each part hangs itself under the earliest that it touches, then chains are cut short.
+    # the root of each component becomes the earliest root that it touches, then chains are shortened.
     root = np.arange(runs.start.size)
     while True:
         apart = np.flatnonzero(root[upper] != root[lower])
@@ -144,7 +143,7 @@ def _join_touching_runs(runs: _Runs, class_id: Label) -> Integers:
 
 
 def _touching_pairs(runs: _Runs) -> tuple[Integers, Integers]:
-    """Indices of all pairs of runs of neighbouring rows that touch, also at a corner: upper, lower.
+    """Return the indices of all pairs of runs of adjacent rows that touch, also at a corner: upper, lower.
 
     Runs are sorted, so those above one run follow each other.
     """
@@ -157,15 +156,15 @@ def _touching_pairs(runs: _Runs) -> tuple[Integers, Integers]:
 
 
 def _confidence_in(runs: _Runs, confidence: NDArray[np.uint8]) -> Integers:
-    """(R,): the sum over each run."""
+    """Return (R,): the sum over each run."""
     pixels = _with_column_of_zeros(confidence).ravel()
     return np.add.reduceat(pixels, _alternate(runs.start, runs.end), dtype=np.int64)[::2]
 
 
 def _boxes_and_masks(runs: _Runs, place: Integers) -> tuple[list[Box], list[NDArray[np.bool_]]]:
-    """The tight boxes of things, and the masks in them.
+    """Return the tight bounding boxes of objects, and their masks within the boxes.
 
-    place: (R,), the number of the thing that each run belongs to: 0, 0, ..., 1, ... None is left out.
+    place: (R,), the number of the object that each run belongs to: 0, 0, …, 1, …, without a gap.
     """
     row, left = np.divmod(runs.start, runs.row_length)
     first = np.flatnonzero(np.diff(place, prepend=-1))
@@ -174,7 +173,7 @@ def _boxes_and_masks(runs: _Runs, place: Integers) -> tuple[list[Box], list[NDAr
     height = np.maximum.reduceat(row, first) + 1 - box_top
     width = np.maximum.reduceat(runs.end % runs.row_length, first) - box_left
 
-    # One list of run lengths for all boxes, one after the other: one by one takes twice as long.
+    # All masks are decoded from one list of run lengths: decoding one by one takes twice as long.
     end = np.cumsum(height * width)
     begin = end - height * width
     start = begin[place] + (row - box_top[place]) * width[place] + left - box_left[place]

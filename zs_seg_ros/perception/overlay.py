@@ -1,4 +1,4 @@
-"""Images for people: each class in its colour, each object with outline, name, score and track."""
+"""Draws detections on the image: each class in its colour, each object with outline, name, score and track id."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GOLDEN_RATIO = (1 + 5**0.5) / 2
 _SHADES = ((0.85, 1.0), (0.45, 1.0), (0.6, 0.8), (0.95, 0.65), (1.0, 0.85))
-"""(saturation, value), in the order that keeps the first 40 ids furthest apart in CIELAB."""
+"""(saturation, value) in 0..1, in the order in which the first 40 ids are furthest apart in CIELAB."""
 _SMALLEST_TAGGED_SHARE = 0.0005
-"""Of the image: smaller objects get no tag. 38 pixels at 320x240."""
+"""Objects that cover a smaller share of the image get no tag: 38 pixels at 320x240."""
 
 
 def draw_overlay(
     image: RgbImage, label: Label, objects: Sequence[DetectedObject], vocabulary: Vocabulary
 ) -> NDArray[np.uint8]:
-    """A new (H, W, 3) uint8 RGB image: `image` with what was found in it.
+    """Return a new (H, W, 3) uint8 RGB image: `image` with the label image and the detections drawn on it.
 
-    label: (H, W), as in `Segmentation`. Each class is tinted with `class_colour` and outlined. Beside each object
-    stand its name, its score and, when it is tracked, the number of its track; the first objects get the best
-    places, and a tag that finds none is left out. The inputs stay as they are. Raises ValueError when the sizes
-    differ.
+    label: (H, W), as in `Segmentation`. Each class is tinted with `class_colour` and outlined. A tag beside each object
+    has its name, its score and, when it is tracked, its track id; the first objects get the best places, and a tag
+    without a free place is left out. The inputs are not changed. Raises ValueError when the sizes differ.
     """
     if image.shape[:2] != label.shape:
         raise ValueError(f"image {image.shape} and label {label.shape} differ in size")
@@ -47,10 +46,10 @@ def draw_overlay(
 
 
 def class_colour(class_id: int) -> tuple[int, int, int]:
-    """RGB of a class, by its id alone: a name keeps its colour while it keeps its id. 0 is black.
+    """Return the RGB colour, 0..255, of a class. It depends on the id alone; 0 is black.
 
-    The golden ratio's multiples spread over the hues and never repeat; five shades keep classes
-    apart that come close in hue again, 8, 13 or 21 ids later.
+    Multiples of the golden ratio spread over the hues without repetition; five shades distinguish
+    the ids of similar hues, which are 8, 13 or 21 apart.
     """
     if class_id == 0:
         return (0, 0, 0)
@@ -66,11 +65,13 @@ def _colour_table(size: int) -> NDArray[np.uint8]:
 
 
 def _as_bytes(image: RgbImage) -> NDArray[np.uint8]:
-    """A contiguous copy that may be drawn on."""
+    """Return a contiguous uint8 copy that may be drawn on."""
     if image.dtype.itemsize == 2:
         return (image >> 8).astype(np.uint8, order="C")
     bgr = image[..., ::-1]
-    if bgr.flags.c_contiguous:  # a bgr8 message, viewed as RGB: numpy takes ten times as long
+    if (
+        bgr.flags.c_contiguous
+    ):  # an RGB view of a bgr8 message: copying it with numpy takes ten times as long
         return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
     return np.array(image, dtype=np.uint8, order="C")
 
@@ -81,7 +82,7 @@ def _tint(drawn: NDArray[np.uint8], label: Label, colours: NDArray[np.uint8]) ->
 
 
 def _outline(drawn: NDArray[np.uint8], label: Label, colours: NDArray[np.uint8]) -> None:
-    """The class's full colour just inside its border, black just outside."""
+    """Draw borders in the full colour of the class just inside, in black just outside."""
     side = 3 if label.shape[0] < 480 else 5
     border = cv2.morphologyEx(label, cv2.MORPH_GRADIENT, np.ones((side, side), np.uint8)) > 0
     cv2.copyTo(colours, border.view(np.uint8), drawn)  # the colour of 0 is black
@@ -96,21 +97,21 @@ def _write_tags(
     thickness = 1 if scale < 0.7 else 2
     smallest = image_height * image_width * _SMALLEST_TAGGED_SHARE
     taken: list[Box] = []
-    for thing in objects:
-        if thing.area < smallest:
+    for detected in objects:
+        if detected.area < smallest:
             continue
-        track = f" #{thing.track_id}" if thing.track_id else ""
-        text = f"{_as_ascii(names[thing.class_id])} {thing.score:.2f}{track}"
+        track = f" #{detected.track_id}" if detected.track_id else ""
+        text = f"{_as_ascii(names[detected.class_id])} {detected.score:.2f}{track}"
         (text_width, text_height), below = cv2.getTextSize(text, _FONT, scale, thickness)
         margin = 1 + text_height // 4
         width, height = text_width + 2 * margin, text_height + below + margin
-        left = thing.box.left + (thing.box.width - width) // 2
-        above = Box(left, thing.box.top - height - 1, width, height)
+        left = detected.box.left + (detected.box.width - width) // 2
+        above = Box(left, detected.box.top - height - 1, width, height)
         place = _free_place(above, taken, (image_width, image_height))
         if place is None:
             continue
         taken.append(place)
-        colour = class_colour(thing.class_id)
+        colour = class_colour(detected.class_id)
         cv2.rectangle(drawn, (place.left, place.top, width, height), colour, cv2.FILLED)
         ink = (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 110 else (255, 255, 255)
         start = (place.left + margin, place.top + margin + text_height - 1)
@@ -118,17 +119,17 @@ def _write_tags(
 
 
 def _free_place(requested: Box, taken: list[Box], image_size: tuple[int, int]) -> Box | None:
-    """The nearest place for a tag that lies inside the image and over no other tag."""
+    """Return the nearest place for a tag that lies inside the image and over no other tag; None without one."""
     width, height = requested.width, requested.height
     last_left, last_top = max(0, image_size[0] - width), max(0, image_size[1] - height)
-    wanted_left, wanted_top = (
+    nearest_left, nearest_top = (
         min(max(0, requested.left), last_left),
         min(max(0, requested.top), last_top),
     )
-    rows = np.arange(wanted_top % (height // 2), last_top + 1, height // 2)
-    columns = np.clip(wanted_left + width // 6 * np.arange(-12, 13), 0, last_left)
+    rows = np.arange(nearest_top % (height // 2), last_top + 1, height // 2)
+    columns = np.clip(nearest_left + width // 6 * np.arange(-12, 13), 0, last_left)
     top, left = (grid.ravel() for grid in np.meshgrid(rows, columns, indexing="ij"))
-    distance = np.hypot(top - wanted_top, left - wanted_left)
+    distance = np.hypot(top - nearest_top, left - nearest_left)
     for tag in taken:
         across = (left < tag.left + tag.width) & (tag.left < left + width)
         down = (top < tag.top + tag.height) & (tag.top < top + height)
@@ -140,6 +141,6 @@ def _free_place(requested: Box, taken: list[Box], image_size: tuple[int, int]) -
 
 
 def _as_ascii(text: str) -> str:
-    """Without accents, and '?' for what the font does not have."""
+    """Remove accents, and replace characters that the font lacks by '?'."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return plain.encode("ascii", "replace").decode()

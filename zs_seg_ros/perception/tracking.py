@@ -1,7 +1,7 @@
-"""Identities: the same thing keeps its track_id from frame to frame.
+"""Multi-object tracking: the same object keeps its track_id from frame to frame.
 
-A Kalman filter of constant speed says where a thing should be (Kalman 1960, "A new approach to linear filtering and
-prediction problems"); what is found nearest there, in sizes of things, is the thing.
+A Kalman filter with constant velocity predicts the position of each track (Kalman 1960, "A new approach to linear
+filtering and prediction problems"); the nearest detection of its class, in units of object size, is its object.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from numpy.typing import NDArray
 from zs_seg_ros.types import DetectedObject
 
 LONGEST_ABSENCE_S = 4.0
-"""A thing that is hidden or out of the image for longer is another one when it comes back."""
+"""An object that is hidden or out of the image for longer gets another track id when it is detected again."""
 
 # Tuned on the shipped recording at 1 to 10 Hz, with true and with predicted masks. Lengths are in
-# sizes, the diagonals of boxes, so that they hold at any resolution.
+# units of object size, the diagonal of the bounding box, so that they hold at any resolution.
 _REACH = 0.5
-"""How far from where its track leads a thing may be found, at the least."""
+"""How far a detection may lie from the predicted position of its track, at least."""
 _REACH_GROWTH_PER_S = 1.0
-"""And how much farther for each second since it was seen: the camera may turn meanwhile."""
+"""How much farther for each second without a detection, since the camera may turn meanwhile."""
 _SIZE_KEPT_S = 1.0
-"""What is about to be hidden looks smaller and smaller: a track's size shrinks no faster than this."""
+"""The time constant with which the size of a track may shrink: the box of an object shrinks while it gets hidden."""
 _SPEED_KEPT_S = 0.5
-"""A thing out of sight is thought to go on for this long, ever more slowly."""
+"""The time constant with which the predicted speed of an undetected object decays."""
 _SMALLEST_SIZE_PX = 10.0
-"""Things jump by some pixels however small they are."""
+"""The least object size: positions of small objects jitter by some pixels, too."""
 _AREA_WEIGHT = 0.25
-"""Of two parts that a thing falls into, the one with most of its area is the thing."""
+"""The weight of a difference in area: of two parts of an occluded object, the larger one keeps the track id."""
 _NEWCOMER_PENALTY = 0.3
-"""A track that was seen only once gives way to one with an id."""
+"""The handicap of a track with only one detection against one with an id."""
 
-# What the Kalman filters expect, as standard deviations.
+# Standard deviations of the Kalman filters.
 _JITTER_PX = 1.5
 _FIRST_JITTER_PX = 3.0
 _SPEED_PX_S = 200.0
@@ -55,67 +55,68 @@ _numbers_lock = threading.Lock()
 
 
 def _new_track_id(numbers: Iterator[int]) -> int:
-    """The next one; 0, not tracked, should uint32 ever be used up."""
+    """Return the next id; 0, which stands for not tracked, when all of uint32 are used."""
     with _numbers_lock:
         number = next(numbers)
     return number if number <= _LARGEST_ID else 0
 
 
 class Tracker:
-    """Finds the things of one camera again, each within its class. Not thread-safe.
+    """Tracks the objects of one camera, each within its class. Not thread-safe.
 
-    A thing gets its track_id when it is found in a second frame running, and keeps it unless it is
-    not seen for LONGEST_ABSENCE_S. Ids are unique within the process: another thing or camera never
-    gets one again, nor does the same thing after a fresh start.
+    An object gets its track_id when it is detected in two consecutive frames, and keeps it unless it
+    is not detected for LONGEST_ABSENCE_S. Ids are unique within the process: no other object or
+    camera gets the same id, nor does the same object after a reset.
     """
 
     def __init__(self, numbers: Iterator[int] | None = None) -> None:
-        """numbers: where ids come from; unless given, they are unique within the process."""
+        """numbers: the source of ids; by default one that all trackers of the process share."""
         self._numbers = _numbers if numbers is None else numbers
         self._vocabulary_version: int | None = None
         self._stamp_ns = 0
-        self._tracks = _sightings((), 0)
+        self._tracks = _new_tracks((), 0)
 
     def update(
         self, objects: Sequence[DetectedObject], stamp_ns: int, vocabulary_version: int
     ) -> tuple[DetectedObject, ...]:
-        """The same objects in the same order, with their track_id; 0 for those that are new.
+        """Return the same objects in the same order, with their track_id; 0 for new ones.
 
-        Call it for every frame, also for one without objects, at any rate. It starts afresh with
-        another vocabulary, a stamp before the last one, or one LONGEST_ABSENCE_S after it.
+        Call it for every frame, also for one without objects, at any rate. All tracks end with another
+        vocabulary, a stamp before the last one, or one LONGEST_ABSENCE_S after it.
         """
         if vocabulary_version != self._vocabulary_version or stamp_ns < self._stamp_ns:
-            self._tracks = _sightings((), 0)
-        tracks = _without_the_lost(self._tracks, self._stamp_ns, stamp_ns)
+            self._tracks = _new_tracks((), 0)
+        tracks = _without_lost_tracks(self._tracks, self._stamp_ns, stamp_ns)
         step_s = (stamp_ns - self._stamp_ns) * 1e-9
         step_s = min(max(step_s, _SHORTEST_STEP_S), LONGEST_ABSENCE_S)
         _predict(tracks, step_s, self._stamp_ns)
-        found = _sightings(objects, stamp_ns)
-        thing, track = _nearest_pairs(_distances(found, tracks))
-        found_again = tracks[track]
-        new = found_again.track_id == 0
-        found_again.track_id[new] = [_new_track_id(self._numbers) for _ in range(new.sum())]
-        _go_on(found, thing, found_again, step_s)
-        out_of_sight = np.delete(np.arange(len(tracks.track_id)), track)
-        self._tracks = _joined(tracks[out_of_sight], found)
+        detections = _new_tracks(objects, stamp_ns)
+        detection, track = _nearest_pairs(_distances(detections, tracks))
+        matched = tracks[track]
+        new = matched.track_id == 0
+        matched.track_id[new] = [_new_track_id(self._numbers) for _ in range(new.sum())]
+        _correct(detections, detection, matched, step_s)
+        unmatched = np.delete(np.arange(len(tracks.track_id)), track)
+        self._tracks = _joined(tracks[unmatched], detections)
         self._vocabulary_version, self._stamp_ns = vocabulary_version, stamp_ns
         return tuple(
-            replace(thing, track_id=track_id)
-            for thing, track_id in zip(objects, found.track_id.tolist(), strict=True)
+            replace(detected, track_id=track_id)
+            for detected, track_id in zip(objects, detections.track_id.tolist(), strict=True)
         )
 
 
 @dataclass(eq=False)
 class _Tracks:
-    """Things as they were last seen, and where they are heading; arrays (T,) unless said otherwise.
+    """The states of T tracks; arrays (T,) unless noted otherwise.
 
-    track_id is 0 for a thing that was seen once. seen_ns: the stamp of the frame. position_px and speed_px_s (T, 2) are
-    the filters' estimates of x and y, which have the variances and covariance of position and speed in common.
+    track_id: 0 for an object that was detected once. detected_ns: the stamp of the frame of the last detection.
+    position_px and speed_px_s: (T, 2), the filters' estimates for x and y, which share the variances and the covariance
+    of position and speed.
     """
 
     track_id: Integers
     class_id: Integers
-    seen_ns: Integers
+    detected_ns: Integers
     area_px: Floats
     size_px: Floats
     position_px: Floats
@@ -133,16 +134,16 @@ def _joined(some: _Tracks, others: _Tracks) -> _Tracks:
     return _Tracks(*map(np.concatenate, columns))
 
 
-def _sightings(objects: Sequence[DetectedObject], stamp_ns: int) -> _Tracks:
-    """What is found in a frame, each as a thing that was never seen before."""
+def _new_tracks(objects: Sequence[DetectedObject], stamp_ns: int) -> _Tracks:
+    """Return the detections of a frame, each as a new track."""
     count = len(objects)
     boxes = np.array([(o.box.left, o.box.top, o.box.width, o.box.height) for o in objects], float)
     corner, extent = np.split(boxes.reshape(count, 4), 2, axis=1)
     return _Tracks(
         track_id=np.zeros(count, np.int64),
-        class_id=np.array([thing.class_id for thing in objects], np.int64),
-        seen_ns=np.full(count, stamp_ns),
-        area_px=np.array([max(1, thing.area) for thing in objects], float),
+        class_id=np.array([detected.class_id for detected in objects], np.int64),
+        detected_ns=np.full(count, stamp_ns),
+        area_px=np.array([max(1, detected.area) for detected in objects], float),
         size_px=np.maximum(_SMALLEST_SIZE_PX, np.hypot(*extent.T)),
         position_px=corner + extent / 2,
         speed_px_s=np.zeros((count, 2)),
@@ -152,16 +153,16 @@ def _sightings(objects: Sequence[DetectedObject], stamp_ns: int) -> _Tracks:
     )
 
 
-def _without_the_lost(tracks: _Tracks, last_stamp_ns: int, stamp_ns: int) -> _Tracks:
-    """And without those that were seen for the first time in a frame before the last one."""
-    lately = stamp_ns - tracks.seen_ns < LONGEST_ABSENCE_S * 1e9
-    return tracks[lately & ((tracks.track_id > 0) | (tracks.seen_ns == last_stamp_ns))]
+def _without_lost_tracks(tracks: _Tracks, last_stamp_ns: int, stamp_ns: int) -> _Tracks:
+    """Remove tracks without a detection for too long, and those with one detection, before the last frame."""
+    lately = stamp_ns - tracks.detected_ns < LONGEST_ABSENCE_S * 1e9
+    return tracks[lately & ((tracks.track_id > 0) | (tracks.detected_ns == last_stamp_ns))]
 
 
 def _predict(tracks: _Tracks, step_s: float, last_stamp_ns: int) -> None:
-    """Let the filters go `step_s` ahead."""
-    out_of_sight = tracks.seen_ns < last_stamp_ns
-    tracks.speed_px_s[out_of_sight] *= math.exp(-step_s / _SPEED_KEPT_S)
+    """Predict the states `step_s` later, in place."""
+    undetected = tracks.detected_ns < last_stamp_ns
+    tracks.speed_px_s[undetected] *= math.exp(-step_s / _SPEED_KEPT_S)
     tracks.position_px += tracks.speed_px_s * step_s
     tracks.position_variance += (
         2 * step_s * tracks.covariance
@@ -172,45 +173,46 @@ def _predict(tracks: _Tracks, step_s: float, last_stamp_ns: int) -> None:
     tracks.speed_variance += _SPEED_CHANGE_PX_S**2
 
 
-def _go_on(found: _Tracks, things: Integers, tracks: _Tracks, step_s: float) -> None:
-    """Let those of `found` that are `things` be the things of `tracks`, one each."""
-    found.track_id[things] = tracks.track_id
+def _correct(detections: _Tracks, matched: Integers, tracks: _Tracks, step_s: float) -> None:
+    """Continue `tracks` with the detections at the indices `matched`, in place: the filters' correction step."""
+    detections.track_id[matched] = tracks.track_id
     shrunk_px = tracks.size_px * math.exp(-step_s / _SIZE_KEPT_S)
-    found.size_px[things] = np.maximum(found.size_px[things], shrunk_px)
+    detections.size_px[matched] = np.maximum(detections.size_px[matched], shrunk_px)
 
     total_variance = tracks.position_variance + _JITTER_PX**2
     position_gain = tracks.position_variance / total_variance
     speed_gain = tracks.covariance / total_variance
-    surprise_px = found.position_px[things] - tracks.position_px
-    found.position_px[things] = tracks.position_px + position_gain[:, None] * surprise_px
-    found.speed_px_s[things] = tracks.speed_px_s + speed_gain[:, None] * surprise_px
-    found.position_variance[things] = position_gain * _JITTER_PX**2
-    found.speed_variance[things] = tracks.speed_variance - speed_gain * tracks.covariance
-    found.covariance[things] = speed_gain * _JITTER_PX**2
+    innovation_px = detections.position_px[matched] - tracks.position_px
+    detections.position_px[matched] = tracks.position_px + position_gain[:, None] * innovation_px
+    detections.speed_px_s[matched] = tracks.speed_px_s + speed_gain[:, None] * innovation_px
+    detections.position_variance[matched] = position_gain * _JITTER_PX**2
+    detections.speed_variance[matched] = tracks.speed_variance - speed_gain * tracks.covariance
+    detections.covariance[matched] = speed_gain * _JITTER_PX**2
 
 
-def _distances(found: _Tracks, tracks: _Tracks) -> Floats:
-    """(F, T) from what was found to where tracks lead, in sizes; infinite beyond a track's reach or class.
+def _distances(detections: _Tracks, tracks: _Tracks) -> Floats:
+    """Return (D, T): from detections to predicted positions, in object sizes; infinite beyond a track's reach or class.
 
-    Among several tracks within reach those come first that were seen lately, and as large.
+    Tracks that were detected long ago, or with another area, get a handicap.
     """
-    away_px = np.linalg.norm(found.position_px[:, None] - tracks.position_px, axis=2)
-    distance = away_px / (np.add.outer(found.size_px, tracks.size_px) / 2)
-    unseen_s = np.subtract.outer(found.seen_ns, tracks.seen_ns) * 1e-9
-    same_class = np.equal.outer(found.class_id, tracks.class_id)
-    within_reach = same_class & (distance < _REACH + _REACH_GROWTH_PER_S * unseen_s)
+    away_px = np.linalg.norm(detections.position_px[:, None] - tracks.position_px, axis=2)
+    distance = away_px / (np.add.outer(detections.size_px, tracks.size_px) / 2)
+    undetected_s = np.subtract.outer(detections.detected_ns, tracks.detected_ns) * 1e-9
+    same_class = np.equal.outer(detections.class_id, tracks.class_id)
+    within_reach = same_class & (distance < _REACH + _REACH_GROWTH_PER_S * undetected_s)
     handicap = (
-        unseen_s
+        undetected_s
         + _NEWCOMER_PENALTY * (tracks.track_id == 0)
-        + _AREA_WEIGHT * np.abs(np.subtract.outer(np.log(found.area_px), np.log(tracks.area_px)))
+        + _AREA_WEIGHT
+        * np.abs(np.subtract.outer(np.log(detections.area_px), np.log(tracks.area_px)))
     )
     return np.where(within_reach, distance + handicap, np.inf)
 
 
 def _nearest_pairs(distances: Floats) -> tuple[Integers, Integers]:
-    """Rows and columns of (F, T) distances, nearest first, each in one pair at most.
+    """Return rows and columns of (D, T) distances, nearest first, each in one pair at most.
 
-    Not the pairs of the least sum: for that, things that are where they should be are given away.
+    The pairs with the least sum (Hungarian method) would take detections away from tracks that predict them exactly.
     """
     rows, columns = np.nonzero(np.isfinite(distances))
     nearest_first = np.argsort(distances[rows, columns], kind="stable")

@@ -28,7 +28,7 @@ class ExemplarReader:
         self._pixels = 0
 
     def read(self, entries: Any) -> tuple[Exemplar, ...]:
-        """Return the exemplars of one class. Raises ValueError when one cannot be read or is too large."""
+        """Return the exemplars of one class. Raises ValueError or VocabularyError when one is refused."""
         if not isinstance(entries, list):
             raise ValueError("exemplars is not a list")
         return tuple(self._exemplar(entry) for entry in entries)
@@ -39,10 +39,7 @@ class ExemplarReader:
         image = self._decoded(entry["image"], cv2.IMREAD_COLOR)[..., ::-1]
         if "mask" not in entry:
             return Exemplar(image)
-        mask = self._decoded(entry["mask"], cv2.IMREAD_GRAYSCALE) > 0
-        if mask.shape != image.shape[:2]:
-            raise ValueError("mask and image are of different sizes")
-        return Exemplar(image, mask)
+        return Exemplar(image, self._decoded(entry["mask"], cv2.IMREAD_GRAYSCALE) > 0)
 
     def _decoded(self, text: Any, flags: int) -> NDArray[np.uint8]:
         if not isinstance(text, str):
