@@ -31,8 +31,9 @@ from tqdm import tqdm
 
 from zs_seg_ros.bags.bag import Bag, ground_truth_labels, shipped_bag
 from zs_seg_ros.images.camera_info import intrinsics_from_info
+from zs_seg_ros.perception.depth import depth_in_metres
 from zs_seg_ros.perception.masks import extract_objects
-from zs_seg_ros.perception.projection import depth_in_metres, surface_of
+from zs_seg_ros.perception.projection import surface_of
 from zs_seg_ros.types import Batch, DetectedObject, Intrinsics, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 

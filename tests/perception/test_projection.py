@@ -17,16 +17,13 @@ from hypothesis.extra import numpy as arrays
 from zs_seg_ros.bags.bag import Bag, shipped_bag
 from zs_seg_ros.errors import ImageError
 from zs_seg_ros.images.camera_info import intrinsics_from_info
-from zs_seg_ros.perception.projection import (
-    FEWEST_POINTS,
-    POINT,
+from zs_seg_ros.perception.depth import (
     check_sizes,
-    cloud,
     depth_in_metres,
     depth_of_image_size,
-    surface_of,
     unit_problem,
 )
+from zs_seg_ros.perception.projection import FEWEST_POINTS, POINT, cloud, surface_of
 from zs_seg_ros.types import Box, DetectedObject, Distortion, Intrinsics
 
 CAMERA = Intrinsics(fx=500.0, fy=480.0, cx=310.5, cy=250.0, width=640, height=480)

@@ -9,15 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zs_seg_ros.errors import ImageError
-from zs_seg_ros.perception.masks import extract_objects
-from zs_seg_ros.perception.projection import (
+from zs_seg_ros.perception.depth import (
     check_sizes,
-    cloud,
     depth_in_metres,
     depth_of_image_size,
-    surface_of,
     unit_problem,
 )
+from zs_seg_ros.perception.masks import extract_objects
+from zs_seg_ros.perception.projection import cloud, surface_of
 from zs_seg_ros.perception.rotation import as_received, upright
 from zs_seg_ros.perception.tracking import Tracker
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter

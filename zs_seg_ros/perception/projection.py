@@ -1,4 +1,4 @@
-"""Mask + depth + intrinsics → metres, and the labelled cloud.
+"""Instance masks, depth and intrinsics → positions in metres, bounding boxes in 3-D, and the labelled point cloud.
 
 Coordinates are those of the camera's optical frame: x right, y down, z forward (REP 103), in metres. Where camera_info
 has distortion coefficients, the image is taken to be unrectified, and the distortion is undone.
@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.errors import ImageError
+from zs_seg_ros.perception.depth import Depth, check_sizes
 from zs_seg_ros.types import (
     Box,
     DetectedObject,
@@ -27,17 +28,8 @@ from zs_seg_ros.types import (
     size_of,
 )
 
-Depth = NDArray[np.float32]
-"""(H, W), metres along the optical axis; NaN where nothing was measured. From `depth_in_metres`."""
-
-FARTHEST_M = 10_000.0
-"""Farther is nothing, too: some simulators write the largest number that there is where they see the sky."""
-
-FARTHEST_PLAUSIBLE_M = 200.0
-"""No depth camera measures farther; when most of an image is, its unit is another one."""
-
 FEWEST_POINTS = 10
-"""Fewer measured pixels tell nothing about where a thing is."""
+"""Fewer measured pixels do not say where an object is."""
 
 _ENOUGH_POINTS = 2048
 _ENOUGH_FOR_MEDIAN = 512
@@ -64,94 +56,28 @@ POINT = np.dtype(
     ],
     align=True,
 )
-"""One point of `cloud`: 28 bytes, each field where its type wants to lie, so that C++ can read it in place."""
-
-
-def depth_in_metres(values: NDArray[Any], unit_m: float = 0.0) -> Depth:
-    """Return a new (H, W) float32 array of metres, NaN where nothing was measured (REP 118).
-
-    values: (H, W) uint16 millimetres, where 0 is nothing, or float32 metres, where everything but a positive number up
-    to `FARTHEST_M` is; any strides and byte order. unit_m: how many metres 1 stands for, where a camera deviates from
-    that; 0: it does not. Raises ImageError for anything else.
-    """
-    kind = values.dtype.newbyteorder("=")
-    if values.ndim != 2 or kind not in (np.uint16, np.float32):
-        raise ImageError(
-            f"a depth image must be (height, width) of uint16 or float32, not {values.shape} of {values.dtype}: "
-            "publish 16UC1 in millimetres or 32FC1 in metres"
-        )
-    if unit_m:
-        metres: Depth = np.multiply(values, np.float32(unit_m), dtype=np.float32)
-    elif kind == np.uint16:
-        metres = np.divide(values, np.float32(1000), dtype=np.float32)
-    else:
-        metres = values.astype(np.float32)
-    with np.errstate(invalid="ignore"):
-        np.copyto(metres, np.float32(np.nan), where=~((metres > 0) & (metres <= FARTHEST_M)))
-    return metres
-
-
-def depth_of_image_size(depth_m: Depth, image_size: tuple[int, int]) -> Depth:
-    """Resize registered depth of the image's proportions to its size, by nearest neighbour.
-
-    Depth of other proportions is returned unchanged: it is not registered to this image.
-    """
-    height, width = image_size
-    have_height, have_width = depth_m.shape
-    if depth_m.shape == image_size or have_height * width != have_width * height:
-        return depth_m
-    rows = (np.arange(height) * have_height) // height
-    columns = (np.arange(width) * have_width) // width
-    resized: Depth = depth_m[rows[:, None], columns]
-    return resized
-
-
-def unit_problem(depth_m: Depth) -> str:
-    """Say that most of the depth is farther than cameras measure, which tells of another unit; empty otherwise."""
-    sample = depth_m[:: 1 + depth_m.shape[0] // 32, :: 1 + depth_m.shape[1] // 32]
-    sample = sample[np.isfinite(sample)]
-    if not sample.size or (median_m := float(np.median(sample))) <= FARTHEST_PLAUSIBLE_M:
-        return ""
-    return (
-        f"most of the depth is beyond {FARTHEST_PLAUSIBLE_M:g} m (median {median_m:.0f} m): the camera seems to "
-        "publish another unit than metres (32FC1) or millimetres (16UC1); say which with the parameter CAM.depth_scale"
-    )
-
-
-def check_sizes(image_size: tuple[int, int], depth_m: Depth, intrinsics: Intrinsics) -> None:
-    """Raise ImageError unless depth and camera_info are of the image's size (H, W), pixel by pixel."""
-    height, width = image_size
-    if depth_m.shape != (height, width):
-        raise ImageError(
-            f"the depth image is {depth_m.shape[1]}x{depth_m.shape[0]}, the image {width}x{height}: "
-            "have the depth registered to the colour image"
-        )
-    if (intrinsics.height, intrinsics.width) != (height, width):
-        raise ImageError(
-            f"camera_info is for {intrinsics.width}x{intrinsics.height}, the image is {width}x{height}: "
-            "publish the camera_info of the colour image"
-        )
+"""One point of `cloud`: 28 bytes, each field aligned to its type, so that C++ can read it in place."""
 
 
 def surface_of(
-    thing: DetectedObject, depth_m: Depth, intrinsics: Intrinsics
+    detected: DetectedObject, depth_m: Depth, intrinsics: Intrinsics
 ) -> VisibleSurface | None:
-    """Where the side of `thing` is that the camera sees; None when too little of it was measured.
+    """Locate the visible surface of an object; None when too little of it was measured.
 
-    The centre is the mean of the points that its pixels show, the size how far these points reach along x, y and z;
-    so the centre need not be the middle of the extent. Both are estimates of what the thing's true mask would give:
-    some pixels too many or too few, holes in the depth and depths mixed along edges move them little. The size leaves
-    out the 0.25 % outermost points on either side.
+    The centre is the mean of the points that its pixels show, the size their extent along x, y and z; so the centre
+    need not be the middle of the extent. Both estimate what the object's true mask would give: some pixels too many or
+    too few, holes in the depth and depths mixed along edges move them little. The size leaves out the 0.25 % outermost
+    points on either side.
 
-    What lies behind or before the thing is told by its depth, more than three deviations from the median (Leys et
-    al., "Detecting outliers: Do not use standard deviation around the mean, use absolute deviation around the
-    median", 2013). Both come from the mask without its rim. A box can show a large flat side and a small one that
-    leads away: what is no farther off than three quarters of the thing's width always belongs to it.
+    Points behind or before the object are recognised by their depth, more than three deviations from the median (Leys
+    et al., "Detecting outliers: Do not use standard deviation around the mean, use absolute deviation around the
+    median", 2013). Both come from the mask without its rim. An object can show a large flat side and a small one that
+    leads away: points no farther off than three quarters of the object's width always belong to it.
 
     Raises ImageError when `depth_m` and `intrinsics` differ in size or the mask leaves them. Whether they fit the
     image only the caller can tell, with `check_sizes`.
     """
-    box, rays = thing.box, _rays(intrinsics)
+    box, rays = detected.box, _rays(intrinsics)
     check_sizes((intrinsics.height, intrinsics.width), depth_m, intrinsics)
     rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
     if rows.stop > intrinsics.height or columns.stop > intrinsics.width:
@@ -159,15 +85,15 @@ def surface_of(
             f"an object in {box} lies outside of a depth image of {intrinsics.width}x{intrinsics.height}: "
             "have the depth registered to the colour image"
         )
-    area = thing.area
+    area = detected.area
     sample = _sample(box, area)
     depth = depth_m[rows, columns][sample]
     width_on_1m = math.sqrt(area / (intrinsics.fx * intrinsics.fy))
-    depths = _depths_of_object(depth[_without_rim(thing.mask, area)[sample]], width_on_1m)
+    depths = _depths_of_object(depth[_without_rim(detected.mask, area)[sample]], width_on_1m)
     if depths is None:
         return None
     nearest, farthest = depths
-    row, column = np.nonzero(thing.mask[sample] & (depth >= nearest) & (depth <= farthest))
+    row, column = np.nonzero(detected.mask[sample] & (depth >= nearest) & (depth <= farthest))
     z = depth[row, column]
     x, y = (
         np.broadcast_to(ray, depth_m.shape)[rows, columns][sample][row, column] * z for ray in rays
@@ -176,14 +102,14 @@ def surface_of(
 
 
 def _sample(box: Box, area: int) -> tuple[slice, slice]:
-    """Every n-th row and column of a box, as many left out at the one end as at the other."""
+    """Select every n-th row and column of a box, leaving out as many at one end as at the other."""
     step = 1 + math.isqrt(area // (_ENOUGH_POINTS + 1))
     top, left = (box.height - 1) % step // 2, (box.width - 1) % step // 2
     return slice(top, None, step), slice(left, None, step)
 
 
 def _without_rim(mask: NDArray[np.bool_], area: int) -> NDArray[np.bool_]:
-    """The mask without its outermost pixels; all of it when it is so thin that little would be left."""
+    """Return the mask without its outermost pixels; all of it when it is so thin that little would be left."""
     pixels = mask.view(np.uint8)
     core = cv2.erode(pixels, _RIM, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
     if cv2.countNonZero(core) < max(FEWEST_POINTS, area // 4):
@@ -192,9 +118,9 @@ def _without_rim(mask: NDArray[np.bool_], area: int) -> NDArray[np.bool_]:
 
 
 def _depths_of_object(sure: Depth, width_on_1m: float) -> tuple[float, float] | None:
-    """The least and the largest depth that is the thing's own; None when there are too few.
+    """Return the least and the largest depth that is the object's own; None when too few were measured.
 
-    sure: (N,) depths that are most likely the thing's. width_on_1m: how wide it would be if it were one metre away.
+    sure: (N,) depths that are most likely the object's. width_on_1m: its width in metres if it were one metre away.
     """
     sure = sure[np.isfinite(sure)]
     if sure.size < FEWEST_POINTS:
@@ -207,13 +133,13 @@ def _depths_of_object(sure: Depth, width_on_1m: float) -> tuple[float, float] | 
 
 
 def _median(values: NDArray[np.float32]) -> float:
-    """One of the values, the upper one of two: np.median takes longer than all the rest does for a small thing."""
+    """Return one of the values, the upper one of two: np.median takes longer than all the rest does for a small object."""
     half = values.size // 2
     return float(np.partition(values, half)[half])
 
 
 def _surface(points: NDArray[np.float32]) -> VisibleSurface:
-    """points: (3, N) m."""
+    """Summarise points (3, N), in metres."""
     x, y, z = points.mean(axis=1, dtype=np.float64).tolist()
     lowest = int(_OUTLIERS * points.shape[1])
     highest = points.shape[1] - 1 - lowest
@@ -230,7 +156,7 @@ def cloud(
     depth_m: Depth,
     intrinsics: Intrinsics,
 ) -> NDArray[np.void]:
-    """One point for each pixel, (H, W) of `POINT`: its bytes are the data of a sensor_msgs/PointCloud2.
+    """Make one point for each pixel, (H, W) of `POINT`: its bytes are the data of a sensor_msgs/PointCloud2.
 
     x, y, z: metres, NaN where there is no depth. rgb: 0x00RRGGBB in a float32, as PCL packs it. label and
     confidence (0..1): what `label` and `confidence`, (H, W) as in `Segmentation`, say about the pixel. track_id: of
@@ -251,15 +177,15 @@ def cloud(
     points["rgb"] = _packed_colours(image)
     points["label"] = label
     np.divide(confidence, np.float32(255), out=points["confidence"], dtype=np.float32)
-    for thing in sorted(objects, key=lambda thing: thing.score):
-        box = thing.box
+    for detected in sorted(objects, key=lambda detected: detected.score):
+        box = detected.box
         tracks = points["track_id"][box.top :, box.left :][: box.height, : box.width]
-        np.copyto(tracks, np.uint32(thing.track_id), where=thing.mask)
+        np.copyto(tracks, np.uint32(detected.track_id), where=detected.mask)
     return points
 
 
 def _packed_colours(image: RgbImage) -> NDArray[np.float32]:
-    """(H, W): 0x00RRGGBB, seen as a float32."""
+    """Pack each pixel as 0x00RRGGBB and view it as a float32: (H, W)."""
     pixels = (image >> 8).astype(np.uint8) if image.dtype.itemsize == 2 else image
     bgr = pixels[..., ::-1]
     if bgr.flags.c_contiguous:  # a bgr8 message, viewed as RGB

@@ -1,0 +1,85 @@
+"""Depth images in metres, checked against their image and its camera_info."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zs_seg_ros.errors import ImageError
+from zs_seg_ros.types import Intrinsics
+
+Depth = NDArray[np.float32]
+"""(H, W), metres along the optical axis; NaN where nothing was measured. From `depth_in_metres`."""
+
+FARTHEST_M = 10_000.0
+"""Farther is nothing, too: some simulators write the largest number that there is where they see the sky."""
+FARTHEST_PLAUSIBLE_M = 200.0
+"""No depth camera measures farther; when most of an image is, its unit is another one."""
+
+
+def depth_in_metres(values: NDArray[Any], unit_m: float = 0.0) -> Depth:
+    """Return a new (H, W) float32 array of metres, NaN where nothing was measured (REP 118).
+
+    values: (H, W) uint16 millimetres, where 0 is nothing, or float32 metres, where everything but a positive number up
+    to `FARTHEST_M` is; any strides and byte order. unit_m: how many metres 1 stands for, where a camera deviates from
+    that; 0: it does not. Raises ImageError for anything else.
+    """
+    kind = values.dtype.newbyteorder("=")
+    if values.ndim != 2 or kind not in (np.uint16, np.float32):
+        raise ImageError(
+            f"a depth image must be (height, width) of uint16 or float32, not {values.shape} of {values.dtype}: "
+            "publish 16UC1 in millimetres or 32FC1 in metres"
+        )
+    if unit_m:
+        metres: Depth = np.multiply(values, np.float32(unit_m), dtype=np.float32)
+    elif kind == np.uint16:
+        metres = np.divide(values, np.float32(1000), dtype=np.float32)
+    else:
+        metres = values.astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        np.copyto(metres, np.float32(np.nan), where=~((metres > 0) & (metres <= FARTHEST_M)))
+    return metres
+
+
+def depth_of_image_size(depth_m: Depth, image_size: tuple[int, int]) -> Depth:
+    """Resize registered depth of the image's proportions to its size, by nearest neighbour.
+
+    Depth of other proportions is returned unchanged: it is not registered to this image.
+    """
+    height, width = image_size
+    have_height, have_width = depth_m.shape
+    if depth_m.shape == image_size or have_height * width != have_width * height:
+        return depth_m
+    rows = (np.arange(height) * have_height) // height
+    columns = (np.arange(width) * have_width) // width
+    resized: Depth = depth_m[rows[:, None], columns]
+    return resized
+
+
+def unit_problem(depth_m: Depth) -> str:
+    """Say that most of the depth is farther than cameras measure, which tells of another unit; empty otherwise."""
+    sample = depth_m[:: 1 + depth_m.shape[0] // 32, :: 1 + depth_m.shape[1] // 32]
+    sample = sample[np.isfinite(sample)]
+    if not sample.size or (median_m := float(np.median(sample))) <= FARTHEST_PLAUSIBLE_M:
+        return ""
+    return (
+        f"most of the depth is beyond {FARTHEST_PLAUSIBLE_M:g} m (median {median_m:.0f} m): the camera seems to "
+        "publish another unit than metres (32FC1) or millimetres (16UC1); say which with the parameter CAM.depth_scale"
+    )
+
+
+def check_sizes(image_size: tuple[int, int], depth_m: Depth, intrinsics: Intrinsics) -> None:
+    """Raise ImageError unless depth and camera_info are of the image's size (H, W), pixel by pixel."""
+    height, width = image_size
+    if depth_m.shape != (height, width):
+        raise ImageError(
+            f"the depth image is {depth_m.shape[1]}x{depth_m.shape[0]}, the image {width}x{height}: "
+            "have the depth registered to the colour image"
+        )
+    if (intrinsics.height, intrinsics.width) != (height, width):
+        raise ImageError(
+            f"camera_info is for {intrinsics.width}x{intrinsics.height}, the image is {width}x{height}: "
+            "publish the camera_info of the colour image"
+        )
