@@ -473,7 +473,7 @@ def test_a_tokenizer_of_another_model_is_a_model_error(copy: Path) -> None:
     with pytest.raises(ModelError, match="has 700 tokens and the model only 600"):
         load(copy)
     write_tokenizer(copy, 550)
-    with pytest.raises(ModelError, match="ends a phrase with token 549 and the model expects 599"):
+    with pytest.raises(ModelError, match="ends a prompt with token 549 and the model expects 599"):
         load(copy)
 
 

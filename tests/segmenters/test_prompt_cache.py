@@ -38,7 +38,7 @@ def test_a_failure_leaves_what_there_was() -> None:
 
 
 def test_it_does_not_grow_for_ever() -> None:
-    cache, encoder = PromptCache[str, str](most=3), Encoder()
+    cache, encoder = PromptCache[str, str](capacity=3), Encoder()
     for prompt in "abcd":
         cache.get([prompt, "a"], encoder)
     assert cache.get(["a", "d"], encoder) == ["A", "D"]
@@ -48,4 +48,4 @@ def test_it_does_not_grow_for_ever() -> None:
 
 
 def test_more_phrases_than_it_keeps_are_all_answered() -> None:
-    assert PromptCache[str, str](most=2).get(list("abcde"), Encoder()) == list("ABCDE")
+    assert PromptCache[str, str](capacity=2).get(list("abcde"), Encoder()) == list("ABCDE")

@@ -1,6 +1,6 @@
-"""A stand-in for a model: it knows colour words alone, and needs neither torch nor files.
+"""A stand-in for a model, which matches colour words with pixel colours and needs neither torch nor files.
 
-For tests of everything around a model, and for trying the ROS side where no model can run.
+It serves tests of everything around a model, and trials of the ROS side where no model can run.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ PALETTE: dict[str, tuple[int, int, int]] = {
     "grey": (130, 130, 130),
     "cyan": (40, 200, 220),
 }
-"""The colour words, and what they look like in RGB."""
+"""The colour words and their RGB values."""
 
 _OTHER_SPELLINGS = {"gray": "grey", "violet": "purple"}
 _COLOURS = np.array(list(PALETTE.values()), dtype=np.float32)
-_NUMBER_OF_COLOUR = {word: number for number, word in enumerate(PALETTE)}
+_INDEX_OF_COLOUR = {word: index for index, word in enumerate(PALETTE)}
 _DISTANCE_OF_ZERO_CONFIDENCE = 255.0
 
 ColoursOfClasses = tuple[frozenset[int], ...]
-"""For each class the numbers of its colours in `PALETTE`."""
+"""For each class, the indices of its colours in `PALETTE`."""
 
 
 class FakeSegmenter(Segmenter[ColoursOfClasses]):
-    """A class owns the pixels whose nearest palette colour is named in one of its phrases.
+    """Gives a class the pixels whose nearest palette colour is named in one of its prompts.
 
-    The certainty falls from 1 at the palette colour to 0 at an RGB distance of 255. Among classes
+    The confidence falls from 1 at the palette colour to 0 at an RGB distance of 255. Among classes
     of the same colour the first one whose threshold is reached gets the pixel.
-    delay_s: how long `segment` sleeps, in seconds, to act like a slow model.
+    delay_s: how long `segment` sleeps, in seconds, to simulate a slow model.
     """
 
     model = "fake"
@@ -59,7 +59,7 @@ class FakeSegmenter(Segmenter[ColoursOfClasses]):
         self._delay_s = delay_s
 
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[ColoursOfClasses]:
-        """Raises VocabularyError when a class comes with images."""
+        """Map each class to its colours. Raises VocabularyError when a class comes with images."""
         for target in vocabulary.classes:
             if target.exemplars:
                 raise VocabularyError(
@@ -68,7 +68,7 @@ class FakeSegmenter(Segmenter[ColoursOfClasses]):
                 )
         features = tuple(_colours_in(target.effective_prompts) for target in vocabulary.classes)
         warnings = tuple(
-            f"{name!r} has no colour word that the model {self.model} knows and will not be found; "
+            f"{name!r} has no colour word that the model {self.model} knows and will not be detected; "
             f"it knows {', '.join(PALETTE)}"
             for name, colours in zip(vocabulary.names, features, strict=True)
             if not colours
@@ -86,7 +86,7 @@ class FakeSegmenter(Segmenter[ColoursOfClasses]):
 def _colours_in(prompts: tuple[str, ...]) -> frozenset[int]:
     words = {word for prompt in prompts for word in re.findall(r"[a-z]+", prompt.lower())}
     known = {_OTHER_SPELLINGS.get(word, word) for word in words} & PALETTE.keys()
-    return frozenset(_NUMBER_OF_COLOUR[word] for word in known)
+    return frozenset(_INDEX_OF_COLOUR[word] for word in known)
 
 
 def _segment(
@@ -102,9 +102,8 @@ def _segment(
         vocabulary.ids, encoded.features, thresholds, strict=True
     ):
         for colour in colours:
-            if (
-                threshold < lowest_threshold[colour]
-            ):  # otherwise an earlier class has taken all it could get
+            # Otherwise an earlier class has taken every pixel that this one could get.
+            if threshold < lowest_threshold[colour]:
                 lowest_threshold[colour] = threshold
                 label[(nearest == colour) & (confidence >= threshold) & (label == 0)] = class_id
     confidence_bytes = np.rint(confidence * 255).clip(min=1).astype(np.uint8) * (label > 0)
@@ -112,7 +111,7 @@ def _segment(
 
 
 def _nearest_colours(image: RgbImage) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """(H, W) number of the nearest palette colour, and (H, W) certainty in 0..1."""
+    """Compute the index (H, W) of the nearest palette colour, and its confidence (H, W) in 0..1."""
     pixels = (image >> 8 if image.dtype.itemsize == 2 else image).astype(np.float32)
     # |p - c|² = |p|² - 2 p·c + |c|²; all terms are whole numbers below 2**24, so float32 is exact.
     partial = (_COLOURS**2).sum(axis=1) - 2 * (pixels @ _COLOURS.T)

@@ -72,9 +72,7 @@ def load_class(family: EntryPoint) -> Any:
         return family.load()
     try:
         return family.load()
-    except (
-        Exception
-    ) as error:  # a module of another package may raise anything while it is imported
+    except Exception as error:  # another package's module may raise anything
         reason = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
         raise ModelError(
             f"the package {_package(family)} offers the model type {family.name!r}, but {family.value} cannot be "

@@ -1,4 +1,4 @@
-"""How a model is to be loaded."""
+"""Options for loading a model."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How to load a model.
+    """Options for loading a model.
 
     device: auto, cpu, cuda or cuda:N. precision: auto, fp32, fp16 or bf16. revision: of a Hugging Face id, '' for
-    the newest on disk; of a pair two, joined by `+` in the same order, of which either may be empty. compile:
-    torch.compile the model, slower to start and faster afterwards.
+    the newest on disk; for a pair two revisions, joined by `+` in the order of the models, of which either may be
+    empty. compile: whether to torch.compile the model, which starts slower and runs faster afterwards.
     """
 
     device: str = "auto"

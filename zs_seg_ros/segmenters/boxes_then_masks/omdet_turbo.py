@@ -35,7 +35,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.detr_images import (
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.pretrained import load_model
 from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
-from zs_seg_ros.segmenters.shared.prompt_tokenizer import filled, load_clip_tokenizer
+from zs_seg_ros.segmenters.shared.prompt_tokenizer import load_clip_tokenizer, padded
 
 _DEFAULT_FORMAT = DetrFormat((640, 640))  # the published file's
 _SAME_OBJECT = 0.5
@@ -159,7 +159,7 @@ class OmDetTurboDetector(DetrDetector[Task]):
         """`Task.classes`, in the order of the words, and `Task.sentence`."""
         tokens = [self._tokenizer.tokens(prompt) for prompt in words]
         # The text encoder only looks back, so that what fills up a phrase after its end needs no mask.
-        ids = filled(tokens, self._tokenizer.end)
+        ids = padded(tokens, self._tokenizer.end)
         text = self.network.language_backbone
         read = text.model(ids.to(self._device)).last_hidden_state
         last = [len(row) - 1 for row in tokens]

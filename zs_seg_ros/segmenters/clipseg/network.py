@@ -1,9 +1,9 @@
-"""CLIPSeg with everything done once that does not depend on the phrase.
+"""CLIPSeg's forward pass with everything that does not depend on the prompt computed once per image.
 
-transformers' forward pass takes one copy of the image for each phrase. Here an image goes through the
+transformers' forward pass takes one copy of the image for each prompt. Here an image passes through the
 image encoder once, no further than the last layer that the decoder reads, and is reduced to the
-decoder's width once. What is left to do for each phrase starts at the FiLM layer (Perez et al. 2018),
-where CLIPSeg brings phrase and image together (Lüddecke & Ecker 2022, "Image Segmentation Using Text
+decoder's width once. The computation for each prompt starts at the FiLM layer (Perez et al. 2018),
+where CLIPSeg combines prompt and image (Lüddecke & Ecker 2022, "Image Segmentation Using Text
 and Image Prompts", section 3). The weights are those of transformers' model, and the logits are equal
 to those of its forward pass up to rounding.
 """
@@ -19,13 +19,13 @@ from torch.nn import functional
 from transformers import CLIPSegForImageSegmentation
 from transformers.models.clipseg.modeling_clipseg import CLIPSegDecoderLayer
 
-_AT_ONCE = {"cpu": 1, "cuda": 64}
-"""Images, and phrases of an image. One phrase's tensors stay in a CPU's cache, and alone no result depends
-on its neighbours, not even in the last bit. A GPU is filled by many; 64 phrases take 0.3 GB in half precision."""
+_CHUNK = {"cpu": 1, "cuda": 64}
+"""How many images, and how many prompts of an image, are computed at a time. The tensors of one prompt stay in a CPU's
+cache. A GPU needs many to be used fully; 64 prompts take 0.3 GB in half precision."""
 
 
 class ClipSegNetwork:
-    """Works with the weights of `model`, which must not be moved afterwards."""
+    """Computes with the weights of `model`, which must stay on their device."""
 
     def __init__(self, model: CLIPSegForImageSegmentation, compiled: bool = False) -> None:
         config, decoder = model.config, model.decoder
@@ -36,32 +36,32 @@ class ClipSegNetwork:
         self._decoder = decoder
         self._layers = [_DecoderLayer(layer) for layer in decoder.layers]
         self._head = _Head(decoder.transposed_convolution)
-        self._prompts_per_batch = self._images_per_batch = _AT_ONCE[model.device.type]
+        self._prompts_per_batch = self._images_per_batch = _CHUNK[model.device.type]
         self._encode: Callable[[Tensor], Tensor] = self._encode_images
         if compiled:
-            # One shape only: another number of images would be compiled again, for seconds, while they wait.
+            # One shape only: for another number of images torch would compile again, for seconds, while frames wait.
             self._images_per_batch = 1
             self._encode = torch.compile(self._encode_images, dynamic=False)
 
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """Images (B, 3, H, W) to what the decoder reads of them: (B, depth, 1 + tokens, reduce_dim)."""
+        """Encode images (B, 3, H, W) to the decoder's inputs (B, depth, 1 + tokens, reduce_dim)."""
         return torch.cat(
-            [self._encode(part) for part in torch.split(pixels, self._images_per_batch)]
+            [self._encode(chunk) for chunk in torch.split(pixels, self._images_per_batch)]
         )
 
     def _encode_images(self, pixels: Tensor) -> Tensor:
         hidden = self._vision.pre_layrnorm(self._vision.embeddings(pixels))
-        read: dict[int, Tensor] = {}
+        outputs: dict[int, Tensor] = {}
         for index, layer in enumerate(self._vision.encoder.layers[: max(self._extracted) + 1]):
             hidden = layer(hidden, None)
-            read[index] = hidden
+            outputs[index] = hidden
         pairs = zip(self._decoder.reduces, self._extracted, strict=True)
-        return torch.stack([reduce(read[index]) for reduce, index in pairs], dim=1)
+        return torch.stack([reduce(outputs[index]) for reduce, index in pairs], dim=1)
 
     def decode(self, image: Tensor, features: Tensor) -> Tensor:
-        """One image of `encode_images` (depth, 1 + tokens, reduce_dim) and phrases (P, D) to logits.
+        """Decode one image of `encode_images` (depth, 1 + tokens, reduce_dim) for prompts (P, D) to logits.
 
-        features: conditional embeddings, of words or of exemplars. Returns (P, h, w) float32.
+        features: conditional embeddings, of text or of exemplars. Returns (P, h, w) float32.
         """
         first = self._condition_at
         common = image[0][None]
@@ -69,17 +69,17 @@ class ClipSegNetwork:
             common = self._layers[index](common) + image[index + 1]
         mul, add = self._decoder.film_mul(features), self._decoder.film_add(features)
         logits = []
-        parts = (torch.split(t, self._prompts_per_batch) for t in (mul, add))
-        for m, a in zip(*parts, strict=True):
+        chunks = (torch.split(t, self._prompts_per_batch) for t in (mul, add))
+        for m, a in zip(*chunks, strict=True):
             x = self._layers[first](m[:, None] * common + a[:, None])
             for index in range(first + 1, len(self._layers)):
                 x = self._layers[index](x + image[index])
-            logits.append(self._head(x[:, 1:], alone=len(features) == 1).float())
+            logits.append(self._head(x[:, 1:], single=len(features) == 1).float())
         return torch.cat(logits)
 
 
 class _DecoderLayer:
-    """A layer of transformers' decoder, normalised after each half, with as few passes over memory."""
+    """A layer of transformers' decoder, with a norm after attention and MLP, and with few passes over memory."""
 
     def __init__(self, layer: CLIPSegDecoderLayer) -> None:
         attention = layer.self_attn
@@ -92,46 +92,48 @@ class _DecoderLayer:
         self._fc1, self._fc2 = layer.mlp.fc1, layer.mlp.fc2
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(n, tokens, reduce_dim) to the same."""
+        """Map (n, tokens, reduce_dim) to the same shape."""
         n, tokens, width = x.shape
         qkv = functional.linear(x, self._qkv_weight, self._qkv_bias)
         q, k, v = qkv.view(n, tokens, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(q, k, v)
-        x = self._norm1(self._out(mixed.transpose(1, 2).reshape(n, tokens, width)) + x)
+        attended = functional.scaled_dot_product_attention(q, k, v)
+        x = self._norm1(self._out(attended.transpose(1, 2).reshape(n, tokens, width)) + x)
         x = self._fc2(functional.relu_(self._fc1(x))) + x
         normalised: Tensor = self._norm2(x)
         return normalised
 
 
 class _Head:
-    """From tokens to pixels. A transposed convolution whose stride is its kernel's size turns each cell of
-    the grid into a block of its own, so it is a matrix product and a change of order, which is several
-    times faster on a CPU."""
+    """Decodes tokens to pixels.
+
+    A transposed convolution whose stride equals its kernel's size turns each cell of the grid into a block of its own.
+    Here it is computed as a matrix product and a permutation, which is several times faster on a CPU.
+    """
 
     def __init__(self, upsampling: nn.Module) -> None:
-        parts = list(upsampling.modules())
-        # Only the "refined" checkpoints have a convolution, and two steps upwards in place of one.
-        self._convolution = next((part for part in parts if isinstance(part, nn.Conv2d)), None)
-        transposed = [part for part in parts if isinstance(part, nn.ConvTranspose2d)]
+        layers = list(upsampling.modules())
+        # Only the "refined" checkpoints have a convolution, and two transposed convolutions instead of one.
+        self._convolution = next((layer for layer in layers if isinstance(layer, nn.Conv2d)), None)
+        transposed = [layer for layer in layers if isinstance(layer, nn.ConvTranspose2d)]
         self._blocks = [_block_weights(t) for t in transposed]
 
-    def __call__(self, tokens: Tensor, alone: bool) -> Tensor:
-        """(n, side * side, reduce_dim) to (n, height, width). alone: there is no other phrase."""
+    def __call__(self, tokens: Tensor, single: bool) -> Tensor:
+        """Decode (n, side * side, reduce_dim) to (n, height, width). single: whether there is one prompt only."""
         n, count, width = tokens.shape
         side = math.isqrt(count)
         cells = tokens.reshape(n, side, side, width)
         if self._convolution is not None:
             grid = cells.permute(0, 3, 1, 2)
-            # The layout decides how a CPU adds up. transformers gets this one when there is one phrase and the
-            # other when there are several; to do the same keeps the logits equal to the last bit.
-            grid = grid.contiguous() if alone else grid
+            # The memory layout decides the order of a CPU's sums. transformers has the contiguous layout for one
+            # prompt and the permuted one for several; the same choice keeps the difference of the logits smallest.
+            grid = grid.contiguous() if single else grid
             cells = self._convolution(grid).permute(0, 2, 3, 1).relu_()
         for index, (weight, bias, size) in enumerate(self._blocks):
             if index:
                 cells = cells.relu_()
             blocks = functional.linear(cells, weight, bias)
             cells = blocks.reshape(*cells.shape[:-1], size, size, -1)
-        # Now (n, row, column, row in block, column in block, …, 1): all rows first, then all columns.
+        # The shape is (n, row, column, row in block, column in block, …, 1): move all rows before all columns.
         rows, columns = range(1, cells.ndim - 1, 2), range(2, cells.ndim - 1, 2)
         ordered = cells[..., 0].permute(0, *rows, *columns)
         pixels = math.isqrt(ordered[0].numel())
@@ -139,7 +141,7 @@ class _Head:
 
 
 def _block_weights(transposed: nn.ConvTranspose2d) -> tuple[Tensor, Tensor, int]:
-    """The weight (size * size * outputs, inputs) and bias of the same step as a linear layer."""
+    """Convert to a linear layer: weight (size * size * outputs, inputs), bias (size * size * outputs,) and size."""
     inputs, size = transposed.weight.shape[0], transposed.weight.shape[2]
     weight = transposed.weight.permute(2, 3, 1, 0).reshape(-1, inputs)
     assert transposed.bias is not None

@@ -1,6 +1,6 @@
-"""CLIPSeg: words or example images to masks (Lüddecke & Ecker 2022, arXiv 2112.10003).
+"""CLIPSeg: prompts or example images to masks (Lüddecke & Ecker 2022, arXiv 2112.10003).
 
-Any checkpoint of transformers' `CLIPSegForImageSegmentation`, such as CIDAS/clipseg-rd64-refined.
+Loads any checkpoint of transformers' `CLIPSegForImageSegmentation`, such as CIDAS/clipseg-rd64-refined.
 """
 
 from __future__ import annotations
@@ -35,24 +35,27 @@ from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, Vocabulary
 
-# What the authors trained with and the published preprocessor_config.json says: ImageNet's mean and deviation.
+# The authors' training and the published preprocessor_config.json: ImageNet's mean and standard deviation.
 _DEFAULT_FORMAT = ImageFormat((352, 352), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
-# Not measured on published weights, which the tests cannot have: CLIP puts the texts of any two things into one
-# narrow cone (Liang et al. 2022, "Mind the Gap"), so that only a value near 1 means the same thing.
+# Not measured on published weights, which the tests do not have: CLIP embeds all texts in a narrow cone (Liang et al.
+# 2022, "Mind the Gap"), so that only a cosine near 1 means that two prompts are synonyms.
 _SAME_MEANING = 0.95
 
 
 @dataclass(frozen=True, eq=False)
 class ClipSegFeatures:
-    """conditional: (P, D), one row per phrase or exemplar; class_of_row[i] is the index of the class of row i."""
+    """Embeddings `conditional` (P, D), one row per prompt or exemplar.
+
+    class_of_row[i] is the index of the class of row i.
+    """
 
     conditional: Tensor
     class_of_row: tuple[int, ...]
 
 
 class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
-    """A CLIPSeg checkpoint from a folder in the format of transformers."""
+    """Segments images with a CLIPSeg checkpoint in the format of transformers."""
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         self.model = model
@@ -70,12 +73,12 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         self._std = torch.tensor(self._format.std, device=device)
 
     def _check(self, loaded: CLIPSegForImageSegmentation) -> None:
-        """Raise ModelError when the parts of the checkpoint do not fit together."""
+        """Raise ModelError when the files of the checkpoint do not fit together."""
         config, text = loaded.config, loaded.config.text_config
-        # Published checkpoints say 2, by a mistake that transformers knows of and works round.
+        # Published checkpoints say 2, an error that transformers works around.
         if text.eos_token_id not in (2, self._tokenizer.end):
             raise ModelError(
-                f"the tokenizer of {self.model} ends a phrase with token {self._tokenizer.end} and the "
+                f"the tokenizer of {self.model} ends a prompt with token {self._tokenizer.end} and the "
                 f"model expects {text.eos_token_id}; fetch the checkpoint again"
             )
         height, width = self._format.size
@@ -86,15 +89,15 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         layers, depth = config.vision_config.num_hidden_layers, len(config.extract_layers)
         if max(config.extract_layers) >= layers or config.conditional_layer >= depth:
             raise ModelError(
-                f"the config.json of {self.model} asks for layers that the model has not: extract_layers "
+                f"the config.json of {self.model} asks for layers that the model does not have: extract_layers "
                 f"{list(config.extract_layers)} of {layers}, conditional_layer {config.conditional_layer} of {depth}"
             )
 
     @torch.inference_mode()
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[ClipSegFeatures]:
-        """Each phrase through the text encoder, each exemplar through the image encoder, once.
+        """Encode each prompt with the text encoder and each exemplar with the image encoder.
 
-        Raises VocabularyError for a phrase that is longer than the model reads.
+        Raises VocabularyError for a prompt with more tokens than the model reads.
         """
         flat = flat_prompts(vocabulary)
         rows = self._prompts.get(flat.prompts, self._encode_prompts)
@@ -103,8 +106,8 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
             for exemplar in target.exemplars:
                 rows.append(self._encode_exemplar(exemplar))
                 class_of_row.append(index)
-        nothing = torch.zeros(0, self._clip.config.projection_dim, device=self.device)
-        conditional = torch.cat(rows) if rows else nothing
+        no_rows = torch.zeros(0, self._clip.config.projection_dim, device=self.device)
+        conditional = torch.cat(rows) if rows else no_rows
         features = ClipSegFeatures(conditional, tuple(class_of_row))
         warnings = similarity_warnings(
             vocabulary, features.class_of_row, features.conditional, _SAME_MEANING
@@ -117,28 +120,28 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         with stage("prepare"):
             pixels = self._prepare(batch.images)
         with stage("encode"):
-            read = self.network.encode_images(pixels)
+            encoded_images = self.network.encode_images(pixels)
         return [
-            self._decode(one, image, batch, encoded)
-            for one, image in zip(read, batch.images, strict=True)
+            self._decode(encoded_image, image, batch, encoded)
+            for encoded_image, image in zip(encoded_images, batch.images, strict=True)
         ]
 
     @torch.inference_mode()
     def logits(self, pixel_values: Tensor, features: Tensor) -> Tensor:
-        """Prepared images (B, 3, S, S) and features (P, D) to logits (B, P, S, S) float32."""
-        read = self.network.encode_images(pixel_values)
-        return torch.stack([self.network.decode(one, features) for one in read])
+        """Compute logits (B, P, S, S) float32 of prepared images (B, 3, S, S) and features (P, D)."""
+        encoded_images = self.network.encode_images(pixel_values)
+        return torch.stack([self.network.decode(image, features) for image in encoded_images])
 
     def _decode(
         self,
-        read: Tensor,
+        encoded_image: Tensor,
         image: RgbImage,
         batch: Batch,
         encoded: EncodedVocabulary[ClipSegFeatures],
     ) -> Segmentation:
         vocabulary, features = encoded.vocabulary, encoded.features
         with stage("decode"):
-            logits = self.network.decode(read, features.conditional)
+            logits = self.network.decode(encoded_image, features.conditional)
         with stage("finish"):
             per_class = max_over_prompts(logits, features.class_of_row, len(vocabulary.classes))
             size = size_of(image)
@@ -148,14 +151,14 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         return prepare(images, self._format.size, self._mean, self._std, self._dtype)
 
     def _encode_prompts(self, prompts: Sequence[str]) -> Sequence[Tensor]:
-        """One (1, D) per phrase."""
+        """Embed each prompt as (1, D)."""
         rows: list[Tensor] = []
         for ids in self._tokenizer.batches(prompts):
             rows += self._clip.get_text_features(ids.to(self.device)).pooler_output.split(1)
         return rows
 
     def _encode_exemplar(self, exemplar: Exemplar) -> Tensor:
-        """(1, D)."""
+        """Embed an exemplar as (1, D)."""
         image = exemplar.image
         if exemplar.mask is not None:
             image = visual_prompt(image, exemplar.mask, self._format.mean)

@@ -1,8 +1,8 @@
-"""Images in place of words: how CLIPSeg is shown which thing in an image is meant.
+"""Visual prompts: example images, processed so that CLIPSeg's image encoder embeds the object in them.
 
 After Lüddecke & Ecker 2022, "Image Segmentation Using Text and Image Prompts", section "Visual prompt
-engineering": of all ways that they tried, CLIP understood best an image whose background is darkened to a tenth and
-blurred, cut to the thing with some context.
+engineering": of all variants that they compared, the best was an image whose background is darkened to a tenth and
+blurred, cropped to the object with some context.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# The values that the published weights were trained with ("crop_blur_highlight352" in the authors' code). There the
-# pixels were normalised already, so that a darker background is nearer to the mean colour, not to black.
+# The values that the published weights were trained with ("crop_blur_highlight352" in the authors' code). The authors
+# darken normalised pixels, so that a darker background is nearer to the mean colour, not to black.
 _BACKGROUND = 0.1
 _CONTEXT = 0.1
 _BLUR = 3 / 352
@@ -22,10 +22,10 @@ _BLUR = 3 / 352
 def visual_prompt(
     image: NDArray[np.uint8], mask: NDArray[np.bool_], mean: tuple[float, float, float]
 ) -> NDArray[np.uint8]:
-    """The part of `image` around the thing, square, with the background blurred and faded.
+    """Crop `image` to a square around the object, with the background blurred and faded.
 
-    image: (H, W, 3) RGB. mask: (H, W), true on the thing, at least at one pixel. mean: the model's mean colour,
-    0..1, which the background fades to and borders are filled with. Returns (S, S, 3).
+    image: (H, W, 3) RGB. mask: (H, W), true on the object, at least at one pixel. mean: the model's mean colour,
+    0..1, which the background fades to and with which borders are padded. Returns (S, S, 3).
     """
     colour = np.array(mean, dtype=np.float32) * 255
     pixels = image.astype(np.float32)
@@ -33,17 +33,17 @@ def visual_prompt(
     faded = colour + _BACKGROUND * (blurred - colour)
     highlighted = np.where(mask[..., None], pixels, faded)
     rows, columns = _span(mask.any(axis=1)), _span(mask.any(axis=0))
-    cut = highlighted[rows, columns]
-    height, width = cut.shape[:2]
+    crop = highlighted[rows, columns]
+    height, width = crop.shape[:2]
     side = max(height, width)
     square = np.full((side, side, 3), colour, dtype=np.float32)
     top, left = (side - height) // 2, (side - width) // 2
-    square[top : top + height, left : left + width] = cut
+    square[top : top + height, left : left + width] = crop
     return square.round().astype(np.uint8)
 
 
 def _span(occupied: NDArray[np.bool_]) -> slice:
-    """From the first to the last true element, and a tenth of that more on both sides."""
+    """Find the first to the last true element, widened by a tenth of that length on both sides."""
     positions = np.flatnonzero(occupied)
     first, end = int(positions[0]), int(positions[-1]) + 1
     context = round(_CONTEXT * (end - first))

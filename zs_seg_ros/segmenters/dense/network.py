@@ -1,9 +1,8 @@
-"""The network of the dense embedding models: an image and a phrase meet in one space.
+"""The network of the dense embedding models, which embeds images and prompts in one space.
 
-An image encoder gives one vector per two-by-two pixels, a text encoder one vector per phrase, and their product says
-how well the two fit (the idea of LSeg, Li et al. 2022, "Language-driven semantic segmentation"), once for shape and
-once for colour. The image encoder is a small U-Net (Ronneberger et al. 2015), the text encoder
-adds up whole words.
+An image encoder computes one embedding per two-by-two pixels, a text encoder one per prompt, and their product is the
+logit (the idea of LSeg, Li et al. 2022, "Language-driven semantic segmentation"), once for shape and once for colour.
+The image encoder is a small U-Net (Ronneberger et al. 2015), the text encoder a weighted sum over whole words.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 PADDING, UNKNOWN = 0, 1
-"""Token ids that no word has; words follow in the order of `DenseConfig.words`."""
-_COMPANY_DIM = 8
+"""Token ids that no word has; the ids of words follow in the order of `DenseConfig.words`."""
+_CONTEXT_DIM = 8
 
 
 @dataclass(frozen=True)
 class DenseConfig:
-    """Everything that is needed to build and use the network; saved as the checkpoint's config.json.
+    """The configuration of the network, saved as the checkpoint's config.json.
 
-    image_pixels: images are resized to about this many pixels, the scale that training has seen.
+    image_pixels: images are resized to about this many pixels, as in training.
     caution: one sentence that every user of the checkpoint must read; may be empty.
     """
 
@@ -48,11 +47,12 @@ class DenseConfig:
         return cls(**fields)
 
     def write(self, path: Path) -> None:
+        """Write config.json."""
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
 
 def split_words(prompt: str) -> list[str]:
-    """Lower-case words of a phrase; everything that is neither letter nor digit separates them."""
+    """Split a prompt into lower-case words; everything that is neither letter nor digit separates them."""
     return "".join(c if c.isalnum() else " " for c in prompt.lower()).split()
 
 
@@ -78,7 +78,7 @@ class _Residual(nn.Module):
 
 
 class _Up(nn.Module):
-    """Twice the resolution, joined with the encoder's features of that resolution."""
+    """Doubles the resolution and adds the encoder's features of that resolution."""
 
     def __init__(self, inputs: int, skip: int, outputs: int) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class _Up(nn.Module):
 
 
 class _ShapeEncoder(nn.Module):
-    """A U-Net over brightness alone (B, 1, H, W): what a thing is must not depend on its colour."""
+    """A U-Net over brightness alone (B, 1, H, W), so that the kind of an object cannot depend on its colour."""
 
     def __init__(self, config: DenseConfig) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class _ShapeEncoder(nn.Module):
 
 
 class _ColourEncoder(nn.Module):
-    """A few layers over colour (B, 3, H, W), with just enough surroundings to see the light by."""
+    """A few layers over colour (B, 3, H, W), with enough context to compensate for the lighting."""
 
     def __init__(self, config: DenseConfig) -> None:
         super().__init__()
@@ -133,10 +133,10 @@ class _ColourEncoder(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """Images (B, 3, H, W) in 0..1 to embeddings (B, D, H/2, W/2), rounded up.
+    """Embeds images (B, 3, H, W) in 0..1 as (B, D, H/2, W/2), rounded up.
 
-    Shape and colour have encoders of their own. One encoder for both learns from images without a red duck
-    that what is red is no duck; two cannot, and see ducks in colours that they have never seen them in.
+    Shape and colour have separate encoders. One encoder for both learns from images without a red duck that a red
+    object is no duck; separate encoders cannot, and detect ducks in colours that are missing from the training data.
     """
 
     brightness: Tensor
@@ -158,18 +158,18 @@ class ImageEncoder(nn.Module):
 
 
 class TextEncoder(nn.Module):
-    """Tokens (K, L) int64 to embeddings (K, D + 2): the sum of the words' vectors, and their offsets of the logits.
+    """Embeds tokens (K, L) int64 as (K, D + 2): the sum of the words' embeddings, and two offsets of the logits.
 
-    A sum, so that a word says the same in every company, in pairs that training has never shown, too. How much
-    a word counts depends on the word that follows: in "teddy bear", two words together say what each says alone.
+    In a sum a word contributes the same in every prompt, also in pairs that are missing from the training data. The
+    weight of a word depends on the word that follows: in "teddy bear", two words together mean what each means alone.
     """
 
     def __init__(self, config: DenseConfig) -> None:
         super().__init__()
         count = len(config.words) + 2
         self.words = nn.Embedding(count, config.embedding_dim + 2, padding_idx=PADDING)
-        self.before = nn.Embedding(count, _COMPANY_DIM)
-        self.after = nn.Embedding(count, _COMPANY_DIM)
+        self.before = nn.Embedding(count, _CONTEXT_DIM)
+        self.after = nn.Embedding(count, _CONTEXT_DIM)
         nn.init.normal_(self.words.weight, std=0.05)
         with torch.no_grad():
             self.words.weight[PADDING] = 0.0
@@ -181,19 +181,19 @@ class TextEncoder(nn.Module):
 
 
 class DenseNetwork(nn.Module):
-    """Both encoders, and how their products become logits."""
+    """Both encoders, and the product of their embeddings to logits."""
 
     def __init__(self, config: DenseConfig) -> None:
         super().__init__()
         self.config = config
         self.image = ImageEncoder(config)
         self.text = TextEncoder(config)
-        # Of a phrase's offsets: most pixels show nothing, and a phrase without a colour fits every colour.
+        # Added to a prompt's offsets: most pixels show no object, and a prompt without a colour fits every colour.
         self.bias = nn.Parameter(torch.tensor([-4.0, 4.0]))
         self._token = {word: i + 2 for i, word in enumerate(config.words)}
 
     def tokenize(self, prompts: Sequence[str]) -> Tensor:
-        """Token ids (K, L) int64; unknown words become UNKNOWN, words beyond `max_words` are left out."""
+        """Tokenize prompts to ids (K, L) int64; unknown words become UNKNOWN, words beyond `max_words` are left out."""
         limit = self.config.max_words
         rows = [
             [self._token.get(w, UNKNOWN) for w in split_words(p)[:limit]] or [UNKNOWN]
@@ -203,14 +203,14 @@ class DenseNetwork(nn.Module):
         return torch.tensor([row + [PADDING] * (length - len(row)) for row in rows])
 
     def unknown_words(self, prompt: str) -> list[str]:
-        """The words of a phrase that training never showed, in order."""
+        """List the words of a prompt that are missing from the training data, in order."""
         return [word for word in split_words(prompt) if word not in self._token]
 
     def logits(self, pixels: Tensor, prompts: Tensor) -> Tensor:
-        """Pixel embeddings (B, D, h, w) and phrase embeddings (K, D + 2) to logits (B, K, h, w).
+        """Compute logits (B, K, h, w) of pixel embeddings (B, D, h, w) and text embeddings (K, D + 2).
 
-        A phrase fits where its shape fits and its colour fits: the probability is about the product of both. In
-        a sum of logits a certain "duck" would outvote a doubtful "red".
+        A prompt fits where both its shape and its colour fit: the probability is about the product of both. In a sum
+        of logits a confident "duck" would outvote an uncertain "red".
         """
         shape_dim = self.config.embedding_dim - self.config.colour_dim
         sizes = [shape_dim, self.config.colour_dim]
@@ -223,7 +223,7 @@ class DenseNetwork(nn.Module):
 
 
 def fold_batch_norm(network: nn.Module) -> None:
-    """Merge every batch normalisation that follows a convolution into it: the same numbers in less time."""
+    """Merge each batch normalisation into the convolution before it, in place: equal outputs in less time."""
     for module in network.modules():
         if isinstance(module, nn.Sequential) and len(module) > 1:
             convolution, norm = module[0], module[1]

@@ -1,6 +1,6 @@
-"""Dense embedding models: one vector per pixel, one per phrase, and the mask is their product.
+"""Dense embedding models: the product of pixel embeddings and text embeddings is the mask.
 
-The built-in model `tabletop` is of this family. The cost hardly depends on the number of classes.
+The built-in model `tabletop` is of this family. The duration hardly depends on the number of classes.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 _SAME_MEANING = 0.9
-"""Above it are 95 % of the synonyms that `tabletop` was trained with, and hardly any others."""
+"""A cosine above which are 95 % of the pairs of synonyms in the training data of `tabletop`, and few other pairs."""
 _SIZE_MULTIPLE_PX = 16
 
 
 @dataclass(frozen=True, eq=False)
 class DenseFeatures:
-    """text: (P, D + 2), one row per phrase; class_of_prompt[i] is the index of the class of row i."""
+    """Text embeddings `text` (P, D + 2), one row per prompt; class_of_prompt[i] is the index of the class of row i."""
 
     text: Tensor
     class_of_prompt: tuple[int, ...]
 
 
 class DenseSegmenter(TorchSegmenter[DenseFeatures]):
-    """A dense embedding model from a folder with config.json and model.safetensors."""
+    """Segments images with a dense embedding model from a folder with config.json and model.safetensors."""
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         self.model = model
@@ -67,6 +67,7 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
 
     @torch.inference_mode()
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[DenseFeatures]:
+        """Embed each prompt, with warnings about unknown words and synonyms. Raises VocabularyError for exemplars."""
         refuse_exemplars(vocabulary, self.model)
         flat = flat_prompts(vocabulary)
         if not flat.prompts:
@@ -81,7 +82,7 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
 
     def _encode_prompts(self, prompts: Sequence[str]) -> Sequence[Tensor]:
-        """One (1, D) per phrase."""
+        """Embed each prompt as (1, D + 2)."""
         tokens = self._network.tokenize(prompts).to(self._device)
         return torch.split(self._network.text(tokens), 1)
 
@@ -112,8 +113,8 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
                 pixels = self._image(prepared.to(memory_format=torch.channels_last))
             with stage("decode"):
                 logits = self._network.logits(pixels.float(), encoded.features.text)
-            for index, image, one in zip(indices, images, logits, strict=True):
-                results[index] = self._decode(one, image, batch, encoded)
+            for index, image, image_logits in zip(indices, images, logits, strict=True):
+                results[index] = self._decode(image_logits, image, batch, encoded)
         return [results[i] for i in range(len(batch.images))]
 
     def _decode(
@@ -131,6 +132,7 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
             return decode(per_class, size, batch.thresholds, vocabulary.label_ids)
 
     def _by_working_size(self, images: tuple[RgbImage, ...]) -> dict[tuple[int, int], list[int]]:
+        """Group the indices of images that are resized to the same size."""
         groups: dict[tuple[int, int], list[int]] = defaultdict(list)
         for index, image in enumerate(images):
             height, width = image.shape[:2]
@@ -139,9 +141,9 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
 
 
 def _working_size(height: int, width: int, pixels: int) -> tuple[int, int]:
-    """About `pixels` pixels in the image's proportions, sides in multiples of 16."""
+    """Choose a size of about `pixels` pixels in the image's proportions, with sides in multiples of 16."""
     scale = (pixels / (height * width)) ** 0.5
-    # A strip of an image must not become a strip of memory: one side is bounded by the wanted area.
+    # The sides of a very narrow image are bounded, too, so that its area stays near `pixels`.
     sides = (max(1, round(side * scale / _SIZE_MULTIPLE_PX)) for side in (height, width))
     rows, columns = (min(side * _SIZE_MULTIPLE_PX, pixels // _SIZE_MULTIPLE_PX) for side in sides)
     return rows, columns

@@ -40,7 +40,7 @@ from zs_seg_ros.segmenters.shared.pretrained import (
     load_model,
 )
 from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
-from zs_seg_ros.segmenters.shared.prompt_tokenizer import filled, load_clip_tokenizer
+from zs_seg_ros.segmenters.shared.prompt_tokenizer import load_clip_tokenizer, padded
 from zs_seg_ros.segmenters.shared.prompts import flat_prompts, refuse_exemplars, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
@@ -133,7 +133,7 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
 
     def _encode_prompts(self, prompts: Sequence[str]) -> list[TextFeatures]:
         read = [self._tokenizer.prompt(prompt) for prompt in prompts]
-        ids = filled(read, self._tokenizer.end, _TOKENS)
+        ids = padded(read, self._tokenizer.end, _TOKENS)
         lengths = torch.tensor([len(tokens) for tokens in read])
         present = torch.arange(_TOKENS) < lengths[:, None]
         return self.network.encode_text(ids.to(self.device), present.to(self.device))

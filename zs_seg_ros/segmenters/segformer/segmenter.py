@@ -1,13 +1,13 @@
 """SegFormer: the closed-set comparison (Xie et al. 2021, arXiv 2105.15203).
 
-Any checkpoint of transformers' `SegformerForSemanticSegmentation`, such as
-nvidia/segformer-b0-finetuned-ade-512-512. It takes no words but its own labels.
+Loads any checkpoint of transformers' `SegformerForSemanticSegmentation`, such as
+nvidia/segformer-b0-finetuned-ade-512-512. It takes no prompts but its own labels.
 
-transformers resizes the logits of all labels to the image, bilinearly, and gives each pixel the highest. Here a pixel
+transformers resizes the logits of all labels to the image, bilinearly, and gives each pixel the arg-max. Here a pixel
 belongs to a class when that same label is one of the class's and its probability among all labels of the model
-reaches the threshold. So a class never depends on which others are listed. The probability is the softmax's, as
-log odds at the model's own resolution and resized like the logits: between two labels that is the softmax of the
-resized logits; where more meet it is less, never more.
+reaches the threshold. So a class never depends on which others are listed. The probability is that of the softmax,
+computed as log odds at the logits' resolution and resized like the logits: between two labels that equals the softmax
+of the resized logits; where more labels meet it is lower, never higher.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import LabelIds, Vocabulary
 
-# ImageNet's mean and deviation, as in the published preprocessor_config.json.
+# ImageNet's mean and standard deviation, as in the published preprocessor_config.json.
 _DEFAULT_FORMAT = ImageFormat((512, 512), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
-_NEAR_CERTAINTY = -1e-7  # log probability; at 0 the log odds are infinite and spread when resized
-_LEAST_THRESHOLD = 1e-6  # at 0 a class would get the pixels of all other labels too
+_MAX_LOG_PROBABILITY = -1e-7  # at 0 the log odds would be infinite, and spread when resized
+_LEAST_THRESHOLD = 1e-6  # at 0 a class would get the pixels of all other labels, too
 
 
 @dataclass(frozen=True)
 class SegFormerFeatures:
-    """labels[i] of the model belongs to the class with index class_of_label[i]; a class may have several."""
+    """The labels of all classes: labels[i] is of the class with index class_of_label[i]; a class may have several."""
 
     labels: tuple[int, ...]
     class_of_label: tuple[int, ...]
 
 
 class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
-    """A SegFormer checkpoint from a folder in the format of transformers."""
+    """Segments images with a SegFormer checkpoint in the format of transformers."""
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         self.model = model
@@ -77,7 +77,7 @@ class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
         self._std = torch.tensor(self._format.std, device=device)
 
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[SegFormerFeatures]:
-        """Raises VocabularyError for a phrase that is not among the model's labels, and lists those."""
+        """Look up the labels of each class. Raises VocabularyError, which lists labels, for a prompt that is none."""
         refuse_exemplars(vocabulary, self.model)
         numbers = self._names.numbers_of(vocabulary)
         pairs = [(label, index) for index, labels in enumerate(numbers) for label in labels]
@@ -105,58 +105,59 @@ class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
             logits = self.logits(pixels)
         with stage("finish"):
             return [
-                _finish(one, image, batch, encoded)
-                for one, image in zip(logits, batch.images, strict=True)
+                _post_process(image_logits, image, batch, encoded)
+                for image_logits, image in zip(logits, batch.images, strict=True)
             ]
 
     @torch.inference_mode()
     def logits(self, pixel_values: Tensor) -> Tensor:
-        """Prepared images (B, 3, H, W) to logits (B, L, H / 4, W / 4) float32 of all labels of the model."""
+        """Compute logits (B, L, H / 4, W / 4) float32 of all labels of prepared images (B, 3, H, W)."""
         logits: Tensor = self._forward(pixel_values)
         return logits.float()
 
 
-def _finish(
+def _post_process(
     logits: Tensor, image: RgbImage, batch: Batch, encoded: EncodedVocabulary[SegFormerFeatures]
 ) -> Segmentation:
     vocabulary, features, size = encoded.vocabulary, encoded.features, size_of(image)
     best = _best_label(logits, size)
-    seen = set(np.flatnonzero(np.bincount(best.ravel())).tolist())
-    # `decode` wants one channel at least, be it empty, for it knows which type a label image has.
-    present = [i for i, label in enumerate(features.labels) if label + 1 in seen] or [0]
+    winners = set(np.flatnonzero(np.bincount(best.ravel())).tolist())
+    # `decode` needs at least one channel, which may be empty.
+    present = [i for i, label in enumerate(features.labels) if label + 1 in winners] or [0]
     labels = torch.tensor([features.labels[i] for i in present], device=logits.device)
     classes = [features.class_of_label[i] for i in present]
     odds = functional.interpolate(_log_odds(logits, labels)[None], size, mode="bilinear")[0]
-    belongs = torch.from_numpy(best).to(logits.device) == labels[:, None, None] + 1
-    odds.masked_fill_(~belongs, -torch.inf)
+    is_best = torch.from_numpy(best).to(logits.device) == labels[:, None, None] + 1
+    odds.masked_fill_(~is_best, -torch.inf)
     thresholds = batch.thresholds[classes].clip(min=_LEAST_THRESHOLD)
     return decode(odds, size, thresholds, vocabulary.label_ids.of_classes(classes))
 
 
 def _best_label(logits: Tensor, size: tuple[int, int]) -> NDArray[np.int16]:
-    """(L, h, w) resized to `size`, bilinearly, and (H, W) of the labels with the highest logit.
+    """Compute the arg-max label (H, W) of logits (L, h, w) resized to `size`, bilinearly.
 
-    Labels are counted from 1 here; 0 is none, where logits are no numbers.
+    Labels are counted from 1 here; 0 is none, where logits are NaN.
     """
     labels = _labels_that_can_win(logits)
     numbers = (labels + 1).tolist()
-    everything = np.zeros(len(numbers), np.float32)
-    winner = decode(logits[labels], size, everything, LabelIds.of(numbers))
+    no_thresholds = np.zeros(len(numbers), np.float32)
+    winner = decode(logits[labels], size, no_thresholds, LabelIds.of(numbers))
     return winner.label.astype(np.int16)
 
 
 def _labels_that_can_win(logits: Tensor) -> Tensor:
-    """(L, h, w) to the numbers (C,) of the labels that have the highest logit anywhere, resized to whatever size.
+    """List the labels (C,) that can have the highest of logits (L, h, w) at any pixel of any resized image.
 
     A resized logit lies between the lowest and the highest of its four neighbours, so that a label whose highest is
-    below another's lowest cannot win there. The others need not be resized, which is most of the work.
+    below another's lowest cannot win there. Labels that win nowhere need not be resized, which saves most of the time.
     """
-    highest, lowest = _of_four(torch.maximum, logits), _of_four(torch.minimum, logits)
+    highest = _over_neighbours(torch.maximum, logits)
+    lowest = _over_neighbours(torch.minimum, logits)
     return (highest >= lowest.amax(dim=0)).flatten(1).any(dim=1).nonzero()[:, 0]
 
 
-def _of_four(extreme: Callable[[Tensor, Tensor], Tensor], logits: Tensor) -> Tensor:
-    """(L, h, w) to (L, h - 1, w - 1), at least 1: of each four neighbours. Far faster than max pooling on a CPU."""
+def _over_neighbours(extreme: Callable[[Tensor, Tensor], Tensor], logits: Tensor) -> Tensor:
+    """Reduce each four neighbours of (L, h, w) to (L, h - 1, w - 1), at least 1; far faster than pooling on a CPU."""
     for dim in (1, 2):
         count = max(1, logits.shape[dim] - 1)
         first = logits.narrow(dim, 0, count)
@@ -165,6 +166,6 @@ def _of_four(extreme: Callable[[Tensor, Tensor], Tensor], logits: Tensor) -> Ten
 
 
 def _log_odds(logits: Tensor, labels: Tensor) -> Tensor:
-    """(L, h, w) to (P, h, w): log p / (1 - p) of the softmax probabilities of `labels`."""
-    log_p = (logits[labels] - logits.logsumexp(dim=0)).clamp(max=_NEAR_CERTAINTY)
+    """Compute log p / (1 - p), (P, h, w), of the softmax probabilities p of `labels` from logits (L, h, w)."""
+    log_p = (logits[labels] - logits.logsumexp(dim=0)).clamp(max=_MAX_LOG_PROBABILITY)
     return log_p - torch.log(-torch.expm1(log_p))

@@ -1,4 +1,4 @@
-"""Where the files of a model are. Nothing here uses the network, except `fetch_checkpoint`."""
+"""Finding the files of a model. Nothing here uses the network, except `fetch_checkpoint`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from zs_seg_ros.errors import ModelError, ModelNotFoundError
 
 BUILT_IN_MODELS = ("tabletop",)
 _FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
-"""What a checkpoint is loaded from; never pickled weights."""
+"""Patterns of the files that a checkpoint is loaded from; never pickled weights."""
 
 
 def find_checkpoint(model: str, revision: str = "") -> Path:
-    """The folder of a built-in name, a local folder or a Hugging Face id whose files are on disk already.
+    """Find the folder of a built-in name, a local folder or a Hugging Face id whose files are on disk already.
 
     Raises ModelNotFoundError, which names the command that fetches the model, and ModelError when its files may not
     be read.
@@ -36,9 +36,8 @@ def _find(model: str, revision: str) -> Path:
     if model in BUILT_IN_MODELS:
         return _built_in_folder(model)
     folder = Path(os.path.expanduser(model))
-    if model and os.path.isdir(
-        folder
-    ):  # unlike pathlib's, these two never raise, whatever the name
+    # Unlike pathlib's, os.path's functions never raise, whatever the name.
+    if model and os.path.isdir(folder):
         if not os.access(folder, os.R_OK | os.X_OK):
             raise _forbidden(folder)
         if (folder / "config.json").is_file():
@@ -113,6 +112,7 @@ def _cached_snapshot(model: str, revision: str) -> Path:
 
 
 def model_type(model: str, folder: Path) -> str:
+    """Read the `model_type` of a checkpoint's config.json. Raises ModelError when that cannot be read."""
     path = folder / "config.json"
     try:
         return str(json.loads(path.read_text())["model_type"])

@@ -1,4 +1,4 @@
-"""Choosing where and in which precision a model runs."""
+"""The choice of the device and of the precision that a model runs in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ _PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloa
 
 
 def choose_device(requested: str) -> torch.device:
-    """auto (a GPU when there is one), cpu, cuda or cuda:N. Raises DeviceError when it is not there."""
+    """Choose the device for auto (a GPU when there is one), cpu, cuda or cuda:N.
+
+    Raises DeviceError when it does not exist.
+    """
     if requested == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     try:
@@ -33,7 +36,10 @@ def choose_device(requested: str) -> torch.device:
 
 
 def choose_precision(options: LoadOptions, device: torch.device) -> torch.dtype:
-    """auto: fp32 on a CPU; on a GPU bf16 where the card has it (compute capability 8 and up), otherwise fp16."""
+    """Choose the precision: auto is fp32 on a CPU, and on a GPU bf16 from compute capability 8, otherwise fp16.
+
+    Raises DeviceError for an unknown precision.
+    """
     if options.precision == "auto":
         if device.type == "cpu":
             return torch.float32

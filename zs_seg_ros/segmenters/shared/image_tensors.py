@@ -1,4 +1,4 @@
-"""Images to tensors: uploaded as they are, everything else on the device."""
+"""Images to tensors: uploaded without conversion; resized and normalised on the device."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from torch.nn import functional
 
 from zs_seg_ros.types import RgbImage
 
-# A view on a message's bytes can be read-only; it is only ever read here.
+# A view of a message's bytes can be read-only; nothing here writes to it.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 
 
 def upload(image: RgbImage, device: torch.device) -> Tensor:
-    """(H, W, 3) of any strides to (3, H, W) uint8 or int32 (from uint16) on the device, RGB."""
+    """Upload an RGB image (H, W, 3) of any strides as (3, H, W): uint8, or int32 for uint16."""
     reversed_channels = image.strides[2] < 0  # a bgr8 message, viewed as RGB
     array: NDArray[Any] = image[..., ::-1] if reversed_channels else image
     if array.dtype != np.uint8:
-        array = array.astype(np.int32)  # torch computes little on uint16
+        array = array.astype(np.int32)  # torch supports few operations on uint16
     elif min(array.strides) < 0:
         array = np.ascontiguousarray(array)
     tensor = torch.from_numpy(array)
@@ -45,18 +45,17 @@ def prepare(
     mean and std: (3,). Returns (B, 3, height, width) of `dtype`. Bilinear with antialiasing, as Pillow does it.
     """
     resized = [_resized(image, size, mean.device) for image in images]
-    together = torch.stack(resized) if len(resized) > 1 else resized[0][None]
-    return together.sub_(mean[:, None, None]).div_(std[:, None, None]).to(dtype)
+    batch = torch.stack(resized) if len(resized) > 1 else resized[0][None]
+    return batch.sub_(mean[:, None, None]).div_(std[:, None, None]).to(dtype)
 
 
 def _resized(image: RgbImage, size: tuple[int, int], device: torch.device) -> Tensor:
-    """(3, height, width) float32 in 0..1, a tensor of its own."""
+    """Upload and resize one image to (3, height, width) float32 in 0..1, in memory of its own."""
     full_scale = np.iinfo(image.dtype).max
     tensor = upload(image, device)[None]
     if tuple(tensor.shape[-2:]) != size:
+        # On a CPU torch resizes bytes several times faster than floats.
         if not (tensor.dtype == torch.uint8 and device.type == "cpu"):
-            tensor = (
-                tensor.float()
-            )  # on the CPU torch resizes bytes several times faster than floats
+            tensor = tensor.float()
         tensor = functional.interpolate(tensor, size, mode="bilinear", antialias=True)
     return tensor[0] / full_scale

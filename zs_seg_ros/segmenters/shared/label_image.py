@@ -1,4 +1,4 @@
-"""From logits to a label image: the same last step for every family that answers pixel by pixel."""
+"""Post-processing of logits to a label image, shared by every family that classifies pixels."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from zs_seg_ros.types import Label, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import LabelIds
 
 _FINITE = 1e4
-"""Stands for infinity, and with a minus for NaN: interpolated, those would spread to their neighbours."""
-_CLASSES_PER_CHUNK = 16  # bounds the memory: full-size logits of 16 classes at 1280x720 are 59 MB
+"""Replaces infinity, and its negative replaces NaN: interpolation would spread those to their neighbours."""
+_CLASSES_PER_CHUNK = 16  # bounds the memory: 16 classes at a full resolution of 1280x720 are 59 MB
 
 
 def max_over_prompts(logits: Tensor, class_of_prompt: Sequence[int], class_count: int) -> Tensor:
-    """(P, h, w) logits of phrases to (K, h, w) of classes: a class is as certain as its best phrase."""
+    """Reduce logits (P, h, w) of prompts to (K, h, w) of classes, each the maximum over the prompts of the class."""
     if tuple(class_of_prompt) == tuple(range(class_count)):
         return logits
     index = torch.tensor(class_of_prompt, dtype=torch.int64, device=logits.device)
@@ -37,11 +37,11 @@ def decode(
     thresholds: NDArray[np.float32],
     ids: LabelIds,
 ) -> Segmentation:
-    """Each pixel gets the most certain class among those that reach their own threshold.
+    """Give each pixel the most confident class among those that reach their own threshold.
 
     logits (K, h, w), one channel per class, are resized to `size` (H, W), bilinearly. thresholds (K,) are
     probabilities; ids: of K classes. A class's mask does not depend on which others are listed, except
-    where a more certain one takes the pixel.
+    where a more confident one takes the pixel.
     """
     device = logits.device
     logits = logits.float()
@@ -64,13 +64,13 @@ def _finite(logits: Tensor) -> Tensor:
 
 
 def _argmax(logits: Tensor, limits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """For each pixel the best logit that reaches its limit, and its channel, counted from 1; 0 is none."""
+    """Compute for each pixel the best logit that reaches its limit, and its channel, counted from 1; 0 is none."""
     best = logits.new_full(size, -torch.inf)
     winner = torch.zeros(size, dtype=torch.int64, device=logits.device)
     for start in range(0, len(logits), _CLASSES_PER_CHUNK):
-        part = slice(start, start + _CLASSES_PER_CHUNK)
-        full = functional.interpolate(logits[part][None], size, mode="bilinear")[0]
-        full = full.masked_fill(full < limits[part, None, None], -torch.inf)
+        chunk = slice(start, start + _CLASSES_PER_CHUNK)
+        full = functional.interpolate(logits[chunk][None], size, mode="bilinear")[0]
+        full = full.masked_fill(full < limits[chunk, None, None], -torch.inf)
         value, index = full.max(dim=0)
         better = value > best
         best = torch.where(better, value, best)
@@ -79,20 +79,20 @@ def _argmax(logits: Tensor, limits: Tensor, size: tuple[int, int]) -> tuple[Tens
 
 
 def _confidence(logits: NDArray[np.float32], label: Label) -> NDArray[np.uint8]:
-    """(H, W): the probabilities times 255, at least 1, but 0 where the label is 0. Changes `logits`."""
+    """Compute the probabilities (H, W) times 255, at least 1, but 0 where the label is 0. Overwrites `logits`."""
     np.negative(logits, out=logits)
     cv2.exp(logits, dst=logits)
     logits += 1
     np.divide(np.float32(255), logits, out=logits)
     # cv2.divide to bytes, and np.maximum of bytes, take many times as long.
     confidence = cast(NDArray[np.uint8], cv2.convertScaleAbs(logits))  # rounds
-    cv2.max(confidence, 1, dst=confidence)  # type: ignore[call-overload]  # it takes numbers, too
+    cv2.max(confidence, 1, dst=confidence)  # type: ignore[call-overload]  # accepts numbers, too
     confidence *= label > 0
     return confidence
 
 
 def _download(label: Tensor, confidence: Tensor) -> Segmentation:
-    """One small copy from the device."""
+    """Copy label and confidence (H, W) from the device in one transfer."""
     both = torch.stack([label, confidence]).cpu().numpy()
     if both.dtype == np.uint8:
         return Segmentation(both[0], both[1])

@@ -1,7 +1,7 @@
-"""Logits of classes to the most certain class of each pixel, on a processor.
+"""Arg-max over the classes of each pixel on a CPU.
 
-By OpenCV, only where classes are, and at once for classes that do not touch: what resizing all of each class gives, in
-less time. benchmarks/scene.py and node_cost.py measure it.
+OpenCV resizes logits only where their class is, and classes that do not touch in one call, which gives the same labels
+as resizing the whole of every class, in less time. benchmarks/scene.py and node_cost.py measure it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from zs_seg_ros.vocabulary.vocabulary import LabelIds
 
 Logits = NDArray[np.float32]
 
-_LAYERS_SHARED = 4  # where everything touches, looking for a place in more would only cost time
+_LAYERS_SHARED = 4  # where all classes touch, a search through more layers would only cost time
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
@@ -30,7 +30,7 @@ def argmax_over_classes(
     size: tuple[int, int],
     ids: LabelIds,
 ) -> tuple[Label, Logits]:
-    """For each pixel of `size` (H, W) the id with the highest logit among those that reach their limit, and that logit.
+    """Compute for each pixel of `size` (H, W) the id with the highest logit that reaches its limit, and that logit.
 
     logits: (K, h, w), finite, resized bilinearly; limits: (K,); ids: of K classes. Where no class reaches its limit,
     the id is 0 and the logit has no meaning.
@@ -45,23 +45,25 @@ def argmax_over_classes(
     regions = (_region(logits[i], i, just_below[i], size) for i in present)
     for layer in _layers(regions, logits.shape[1:]):
         place = layer.place
-        here, label_here = best[place.full], label[place.full]
-        full = cv2.resize(layer.logits(logits)[place.small], here.shape[::-1])
+        best_here, label_here = best[place.full], label[place.full]
+        full = cv2.resize(layer.logits(logits)[place.small], best_here.shape[::-1])
         if layer.limit > lowest:
             full[full <= layer.limit] = lowest
         winners: Any = ids.values[layer.regions[0].channel]
         if len(layer.regions) > 1:
             small = layer.ids(ids)[place.small]
-            # The nearest is one of the four that interpolation looks at, so in the reach of the same class.
-            winners = cv2.resize(small, here.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-        np.copyto(label_here, winners, where=full > here)
-        cv2.max(here, full, dst=here)
+            # The nearest pixel is one of the four that are interpolated, so within the reach of the same class.
+            winners = cv2.resize(
+                small, best_here.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT
+            )
+        np.copyto(label_here, winners, where=full > best_here)
+        cv2.max(best_here, full, dst=best_here)
     return label, best
 
 
 @dataclass(frozen=True)
 class _Place:
-    """A rectangle of the logits, and the one of the image that it becomes: resizing it alone is resizing all."""
+    """A rectangle of the logits (`small`) and the rectangle of the image that it is resized to (`full`)."""
 
     small: tuple[slice, slice]
     full: tuple[slice, slice]
@@ -70,18 +72,19 @@ class _Place:
         return _Place(_hull(self.small, other.small), _hull(self.full, other.full))
 
 
-def _hull(one: tuple[slice, slice], other: tuple[slice, slice]) -> tuple[slice, slice]:
+def _hull(first: tuple[slice, slice], second: tuple[slice, slice]) -> tuple[slice, slice]:
     rows, columns = (
-        slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True)
+        slice(min(a.start, b.start), max(a.stop, b.stop))
+        for a, b in zip(first, second, strict=True)
     )
     return rows, columns
 
 
 @dataclass(frozen=True, eq=False)
 class _Region:
-    """Where a class is. limit: the largest logit that is not enough.
+    """The region of a class. limit: the highest logit that is too low.
 
-    reach: 1 in `place` where its logits are higher, and one pixel around, as far as interpolation looks.
+    reach: 1 in `place` where the logits are higher, and one pixel around, which is as far as interpolation reads.
     """
 
     channel: int
@@ -91,21 +94,21 @@ class _Region:
 
 
 def _region(logits: Logits, channel: int, limit: float, size: tuple[int, int]) -> _Region:
-    high_enough = (logits > limit).view(np.uint8)
-    left, top, width, height = cv2.boundingRect(high_enough)
+    above_limit = (logits > limit).view(np.uint8)
+    left, top, width, height = cv2.boundingRect(above_limit)
     rows, full_rows = _stretch(top, top + height, logits.shape[0], size[0])
     columns, full_columns = _stretch(left, left + width, logits.shape[1], size[1])
     place = _Place((rows, columns), (full_rows, full_columns))
-    reach = cv2.dilate(high_enough[place.small], _NEIGHBOURS)
+    reach = cv2.dilate(above_limit[place.small], _NEIGHBOURS)
     return _Region(channel, limit, place, cast(NDArray[np.uint8], reach))
 
 
 def _layers(regions: Iterable[_Region], shape: tuple[int, ...]) -> list[_Layer]:
-    """Each region in the first layer in which it touches no other."""
+    """Assign each region to the first layer in which it touches no other region."""
     layers: list[_Layer] = []
     for region in regions:
         shared = layers[:_LAYERS_SHARED]
-        layer = next((layer for layer in shared if layer.takes(region)), None)
+        layer = next((layer for layer in shared if layer.has_room_for(region)), None)
         if layer is None:
             layers.append(_Layer(region, shape))
         else:
@@ -114,7 +117,7 @@ def _layers(regions: Iterable[_Region], shape: tuple[int, ...]) -> list[_Layer]:
 
 
 class _Layer:
-    """Classes with one threshold of which no two touch: to resize them as one is to resize each."""
+    """Classes of equal threshold of which no two touch, so that all of them are resized in one call."""
 
     def __init__(self, region: _Region, shape: tuple[int, ...]) -> None:
         self.limit, self.place = region.limit, region.place
@@ -122,7 +125,7 @@ class _Layer:
         self._taken = np.zeros(shape, np.uint8)
         self.add(region)
 
-    def takes(self, region: _Region) -> bool:
+    def has_room_for(self, region: _Region) -> bool:
         taken = self._taken[region.place.small]
         return self.limit == region.limit and not cv2.countNonZero(
             cv2.bitwise_and(taken, region.reach)
@@ -134,34 +137,32 @@ class _Layer:
         self._taken[region.place.small] |= region.reach
 
     def logits(self, of_classes: Logits) -> Logits:
-        """(h, w): those of each class where it is, less than the limit elsewhere."""
+        """Merge logits (K, h, w) to (h, w): those of each class within its reach, below the limit elsewhere."""
         if len(self.regions) == 1:
             only: Logits = of_classes[self.regions[0].channel]
             return only
-        together = np.full(self._taken.shape, self.limit - 1, np.float32)
+        merged = np.full(self._taken.shape, self.limit - 1, np.float32)
         for region in self.regions:
             place, reach = region.place.small, region.reach.view(np.bool_)
-            np.copyto(together[place], of_classes[region.channel][place], where=reach)
-        return together
+            np.copyto(merged[place], of_classes[region.channel][place], where=reach)
+        return merged
 
     def ids(self, ids: LabelIds) -> Label:
-        """(h, w): which class is in reach; 0 where none is."""
-        together: Label = np.zeros(self._taken.shape, ids.dtype)
+        """Return the id (h, w) of the class within whose reach a pixel is; 0 where there is none."""
+        merged: Label = np.zeros(self._taken.shape, ids.dtype)
         for region in self.regions:
-            together[region.place.small] += region.reach * ids.dtype.type(
-                ids.values[region.channel]
-            )
-        return together
+            merged[region.place.small] += region.reach * ids.dtype.type(ids.values[region.channel])
+        return merged
 
 
 def _stretch(start: int, end: int, length: int, full_length: int) -> tuple[slice, slice]:
-    """From start to end (exclusive) of `length` places, with at least one more on each side where there is one, and
-    what becomes of these when all are resized to `full_length`.
+    """Widen start..end (exclusive) of `length` pixels, and find the pixels that it covers after resizing.
 
-    The slices are as long, to each other, as the lengths are: to resize the one to the other gives what resizing all
-    would give there.
+    Returns a slice with at least one more pixel on each side, where there is one, and the slice that it becomes when
+    `length` is resized to `full_length`. The two are in the ratio of the lengths, so that resizing the first to the
+    second gives the same values as resizing the whole.
     """
-    parts = math.gcd(length, full_length)
-    unit, full_unit = length // parts, full_length // parts
-    first, last = max(start // unit - 1, 0), min((end - 1) // unit + 2, parts)
+    units = math.gcd(length, full_length)
+    unit, full_unit = length // units, full_length // units
+    first, last = max(start // unit - 1, 0), min((end - 1) // unit + 2, units)
     return slice(first * unit, last * unit), slice(first * full_unit, last * full_unit)

@@ -1,4 +1,4 @@
-"""On a processor: the images of a batch next to each other, each on a core of its own."""
+"""Per-image threads: on a CPU, the images of a batch run in parallel, each on a core of its own."""
 
 from __future__ import annotations
 
@@ -14,32 +14,34 @@ Result = TypeVar("Result")
 
 
 class PerImageThreads:
-    """Threads that compute alone.
+    """Threads that each compute with one core.
 
-    Cores that share every step of a network wait for each other at its end, the more so when a robot's other programs
-    want them, too; with an image each they never do. benchmarks/cameras.py measures what that gains.
+    Cores that share every operation of a network wait for each other at its end, the more so when a robot's other
+    programs use them, too; with an image each they never wait. benchmarks/cameras.py measures the gain.
     """
 
     def __init__(self, threads: int) -> None:
+        """threads: how many images are computed at a time."""
         self._count = threads
         self._in_use = threading.Lock()
         self._threads = ThreadPoolExecutor(threads, "per_image_threads")
-        all_here = threading.Barrier(threads)
+        all_threads_started = threading.Barrier(threads)
 
-        def compute_alone() -> None:
-            torch.get_num_threads()  # a thread takes the process's number when it first asks
+        def use_one_core() -> None:
+            torch.get_num_threads()  # a thread adopts the process's number at its first call
             torch.set_num_threads(1)
-            all_here.wait()
+            all_threads_started.wait()
 
         before = torch.get_num_threads()
-        wait([self._threads.submit(compute_alone) for _ in range(threads)])
-        # It was said for these threads, and for all that have not asked yet: give it back to those.
+        wait([self._threads.submit(use_one_core) for _ in range(threads)])
+        # set_num_threads also changed the number that later threads adopt: restore it for those.
         torch.set_num_threads(before)
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """Results of the first items, of as many as give each thread equally many.
+        """Apply `function` to the first items, to the largest number that divides equally among the threads.
 
-        None of them while the threads serve, or hang in, another call. Raises what the function raises.
+        Returns their results, in order; an empty list while another call uses the threads, or hangs in them. Raises
+        what the function raises.
         """
         count = len(items) - len(items) % self._count
         if count == 0 or not self._in_use.acquire(blocking=False):

@@ -1,4 +1,4 @@
-"""Loading a checkpoint of transformers from a folder: safetensors only, no network, and whole or not at all."""
+"""Loading of a transformers checkpoint from a folder: safetensors only, no network, and complete or not at all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Tokenizer = TypeVar("Tokenizer", bound=PreTrainedTokenizerBase)
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """How a model wants its images: size (height, width), and mean and deviation of R, G, B in 0..1."""
+    """The input format of a model: size (height, width), and mean and standard deviation of R, G, B in 0..1."""
 
     size: tuple[int, int]
     mean: tuple[float, float, float]
@@ -29,10 +29,10 @@ class ImageFormat:
 
 
 def load_model(kind: type[Model], model: str, folder: Path, dtype: torch.dtype) -> Model:
-    """The model of a checkpoint, ready for inference, on the CPU.
+    """Load the model of a checkpoint, ready for inference, on the CPU.
 
-    Raises ModelError when the folder has no safetensors, a file is damaged or weights are missing: transformers
-    would put random numbers in their place.
+    Raises ModelError when the folder has no safetensors, a file is damaged or weights are missing, which
+    transformers would initialise at random.
     """
     try:
         with quiet():
@@ -43,7 +43,7 @@ def load_model(kind: type[Model], model: str, folder: Path, dtype: torch.dtype) 
                 dtype=dtype,
                 output_loading_info=True,
             )
-    except Exception as error:  # transformers and safetensors raise many kinds; all mean damage
+    except Exception as error:  # transformers and safetensors raise many types; each means damage
         raise _damaged(model, folder, error) from error
     missing = sorted(report["missing_keys"])
     if missing:
@@ -56,9 +56,9 @@ def load_model(kind: type[Model], model: str, folder: Path, dtype: torch.dtype) 
 
 
 def load_tokenizer(kind: type[Tokenizer], model: str, folder: Path) -> Tokenizer:
-    """The tokenizer of a checkpoint. Raises ModelError when it is missing or damaged."""
+    """Load the tokenizer of a checkpoint. Raises ModelError when it is missing or damaged."""
     fast, slow = folder / "tokenizer.json", folder / "vocab.json"
-    if not (fast.is_file() or slow.is_file()):  # transformers would make one that knows no word
+    if not (fast.is_file() or slow.is_file()):  # transformers would make an empty one
         raise ModelError(
             f"the checkpoint of {model} has no tokenizer: neither {fast} nor {slow} is there; fetch it again"
         )
@@ -71,6 +71,7 @@ def load_tokenizer(kind: type[Tokenizer], model: str, folder: Path) -> Tokenizer
 
 
 def has_preprocessing(folder: Path) -> bool:
+    """Check whether a checkpoint has a file about the preprocessing of images."""
     names = ("preprocessor_config.json", "processor_config.json")
     return any((folder / name).is_file() for name in names)
 
@@ -78,7 +79,7 @@ def has_preprocessing(folder: Path) -> bool:
 def load_image_format(
     kind: type[BaseImageProcessor], model: str, folder: Path, default: ImageFormat
 ) -> ImageFormat:
-    """What preprocessor_config.json or processor_config.json says; `default` where neither is there.
+    """Read preprocessor_config.json or processor_config.json; return `default` where neither is there.
 
     Raises ModelError when the file is damaged.
     """
@@ -87,12 +88,12 @@ def load_image_format(
     try:
         processor = kind.from_pretrained(folder, local_files_only=True)
         sides = dict(processor.size)
-        # SAM's way: a square that a smaller image is filled up to.
+        # SAM's preprocessing: a smaller image is padded to a square of this side.
         longest = sides.get("longest_edge")
         size = int(longest or sides["height"]), int(longest or sides["width"])
         (r, g, b), (sr, sg, sb) = processor.image_mean, processor.image_std
         return ImageFormat(size, (float(r), float(g), float(b)), (float(sr), float(sg), float(sb)))
-    except Exception as error:  # the same as above
+    except Exception as error:  # as above, many types, each of which means damage
         raise _damaged(model, folder, error) from error
 
 
@@ -106,7 +107,7 @@ def _damaged(model: str, folder: Path, error: Exception) -> ModelError:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No progress bars and no reports on the terminal: what is wrong is raised."""
+    """Silence the progress bars and reports of transformers: errors are raised instead."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

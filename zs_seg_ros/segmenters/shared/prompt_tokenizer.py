@@ -1,4 +1,4 @@
-"""Phrases to token ids: whole or refused, by several threads."""
+"""Tokenization of prompts, never truncated and thread-safe."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from transformers import CLIPTokenizer, PreTrainedTokenizerBase
 from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters.shared.pretrained import load_tokenizer
 
-_PROMPTS_PER_BATCH = (
-    64  # bounds the memory that a vocabulary of thousands takes while it is encoded
-)
+_PROMPTS_PER_BATCH = 64
+"""Bounds the memory that the encoding of a vocabulary of thousands takes."""
 
 
 class PromptTokenizer:
-    """A tokenizer of transformers, and what a model can read of what it makes."""
+    """A tokenizer of transformers with the limits of the model that it serves."""
 
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, model: str, embeddings: int, longest: int
     ) -> None:
-        """embeddings: how many tokens the model knows. longest: how many it reads at once, those at the ends included.
+        """embeddings: the size of the model's token table. longest: the most tokens of a prompt, both ends included.
 
         Raises ModelError when the tokenizer knows more tokens than the model.
         """
@@ -39,20 +38,23 @@ class PromptTokenizer:
         self.longest = longest
         self._model = model
         self._tokenizer = tokenizer
-        self._in_use = threading.Lock()  # it is not made for several threads
+        self._in_use = threading.Lock()  # transformers' tokenizers are not thread-safe
 
     def tokens(self, text: str, *, ends: bool = True) -> list[int]:
-        """Ids of any length. ends: with the tokens that the model expects at both ends."""
+        """Tokenize a text of any length to ids. ends: whether to add the tokens that mark start and end."""
         with self._in_use:
-            read = self._tokenizer(text, add_special_tokens=ends, verbose=False)
-        ids: list[int] = read["input_ids"]
+            encoding = self._tokenizer(text, add_special_tokens=ends, verbose=False)
+        ids: list[int] = encoding["input_ids"]
         return ids
 
     def prompt(self, prompt: str) -> list[int]:
-        """Ids with both ends. Raises VocabularyError for a phrase that is longer than the model reads."""
+        """Tokenize a prompt to ids, with both ends.
+
+        Raises VocabularyError when it has more tokens than the model reads.
+        """
         ids = self.tokens(prompt)
         if len(ids) > self.longest:
-            # Refused, not cut: what is cut off may be the very words that say which thing is meant.
+            # Refused, not truncated: the words that are cut off may be those that distinguish the object.
             raise VocabularyError(
                 f"the phrase {prompt[:60]!r}… has {len(ids) - 2} tokens and {self._model} reads at most "
                 f"{self.longest - 2}; say it in fewer words"
@@ -60,22 +62,22 @@ class PromptTokenizer:
         return ids
 
     def batches(self, prompts: Sequence[str]) -> Iterator[Tensor]:
-        """(N, L) int64, for a text encoder that only looks back and so needs no mask for what fills up a phrase.
+        """Yield batches of ids (N, L) int64, for a causal text encoder, which needs no mask for the padding at the end.
 
         Raises VocabularyError as `prompt` does, before the first batch.
         """
         tokens = [self.prompt(prompt) for prompt in prompts]
         for start in range(0, len(tokens), _PROMPTS_PER_BATCH):
-            part = tokens[start : start + _PROMPTS_PER_BATCH]
-            yield filled(part, self.end)
+            yield padded(tokens[start : start + _PROMPTS_PER_BATCH], self.end)
 
 
 def load_clip_tokenizer(
     model: str, folder: Path, text_config: Any, longest: int | None = None
 ) -> PromptTokenizer:
-    """That of a checkpoint with CLIP's text encoder. longest: where the model reads less than `text_config` says.
+    """Load the tokenizer of a checkpoint with CLIP's text encoder.
 
-    Raises ModelError when it is missing, damaged or that of another model.
+    longest: the most tokens of a prompt where that is less than `text_config` says. Raises ModelError when the
+    tokenizer is missing, damaged or that of another model.
     """
     return PromptTokenizer(
         load_tokenizer(CLIPTokenizer, model, folder),
@@ -85,7 +87,7 @@ def load_clip_tokenizer(
     )
 
 
-def filled(rows: Sequence[Sequence[int]], fill: int, length: int = 0) -> Tensor:
-    """(N, L) int64: rows filled up at their ends, to `length` or the longest of them."""
+def padded(rows: Sequence[Sequence[int]], fill: int, length: int = 0) -> Tensor:
+    """Pad rows of ids with `fill` at their ends, to `length` or the longest of them: (N, L) int64."""
     length = max(length, *map(len, rows))
     return torch.tensor([[*row, *[fill] * (length - len(row))] for row in rows])

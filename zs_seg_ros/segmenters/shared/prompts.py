@@ -1,4 +1,4 @@
-"""The phrases of a vocabulary as one flat list, and warnings about those a model can hardly tell apart."""
+"""The prompts of a vocabulary as one flat list, and warnings about those that a model can hardly distinguish."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class FlatPrompts:
-    """phrases (P) and, for each, the index of the class that it describes."""
+    """The prompts (P) of all classes and, for each, the index of the class that it describes."""
 
     prompts: tuple[str, ...]
     class_of_prompt: tuple[int, ...]
 
 
 def flat_prompts(vocabulary: Vocabulary) -> FlatPrompts:
+    """List the prompts of all classes in the order of the classes."""
     pairs = [
         (prompt, index)
         for index, target in enumerate(vocabulary.classes)
@@ -29,7 +30,7 @@ def flat_prompts(vocabulary: Vocabulary) -> FlatPrompts:
 
 
 def refuse_exemplars(vocabulary: Vocabulary, model: str) -> None:
-    """Raise VocabularyError when a class comes with images and the model reads words alone."""
+    """Raise VocabularyError when a class comes with example images, for a model that takes words only."""
     for target in vocabulary.classes:
         if target.exemplars:
             raise VocabularyError(
@@ -41,7 +42,7 @@ def refuse_exemplars(vocabulary: Vocabulary, model: str) -> None:
 def similarity_warnings(
     vocabulary: Vocabulary, class_of_feature: tuple[int, ...], features: Tensor, limit: float
 ) -> list[str]:
-    """One sentence for each two classes of which some features' cosine similarity is above `limit`.
+    """Warn in one sentence of each two classes with features whose cosine similarity is above `limit`.
 
     features: (P, D), any scale; class_of_feature[i] is the index of the class that features[i] describes.
     """

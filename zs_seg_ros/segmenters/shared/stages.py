@@ -1,4 +1,4 @@
-"""How long the stages of `segment` take. Unless somebody asks, nothing is measured and no device waited for."""
+"""Durations of the stages of `segment`. Outside of `stage_times`, nothing is measured and no device is waited for."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Literal
 import torch
 
 Stage = Literal["prepare", "encode", "decode", "finish"]
-"""Images to tensors; what is done once an image; what is done for its phrases or boxes; logits to a segmentation."""
+"""Images to tensors; inference once per image; inference for its prompts or boxes; post-processing."""
 
 _times: ContextVar[dict[str, float] | None] = ContextVar("stage times", default=None)
 
 
 @contextmanager
 def stage(name: Stage) -> Iterator[None]:
-    """Mark a stage; one that comes several times adds up."""
+    """Measure the block as a stage; the durations of a stage that runs several times are added."""
     times = _times.get()
     if times is None:
         yield
@@ -31,7 +31,7 @@ def stage(name: Stage) -> Iterator[None]:
 
 @contextmanager
 def stage_times() -> Iterator[dict[str, float]]:
-    """Milliseconds of each stage that runs in this thread while the block does."""
+    """Collect the milliseconds of each stage that runs in this thread within the block."""
     times: dict[str, float] = {}
     token = _times.set(times)
     try:
@@ -41,6 +41,6 @@ def stage_times() -> Iterator[dict[str, float]]:
 
 
 def wait_for_gpu() -> None:
-    """Until all that was asked of it is done, where there is one."""
+    """Wait until the GPU has finished all submitted work; without a GPU, return at once."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()

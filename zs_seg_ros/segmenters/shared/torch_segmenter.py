@@ -1,4 +1,4 @@
-"""What all segmenters that run on torch have in common."""
+"""The common base of all segmenters that run on torch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from zs_seg_ros.types import Batch, Segmentation, size_of
 
 
 class TorchSegmenter(Segmenter[Features]):
-    """Gives GPU memory back, and survives when there is too little of it."""
+    """Runs inference mode and per-image threads, and handles GPU memory that has run out or is to be freed."""
 
     _per_image_threads: PerImageThreads | None = None
 
     def use_per_image_threads(self) -> None:
-        """From now on let each image of a batch have a core of its own, where there are several."""
+        """Run each image of a batch on a core of its own from now on, where there are several cores."""
         if torch.get_num_threads() > 1:
             self._per_image_threads = PerImageThreads(torch.get_num_threads())
 
@@ -27,18 +27,20 @@ class TorchSegmenter(Segmenter[Features]):
     def segment(self, batch: Batch, encoded: EncodedVocabulary[Features]) -> list[Segmentation]:
         if not encoded.vocabulary.classes:
             return [Segmentation.empty(size_of(image)) for image in batch.images]
-        found: list[Segmentation] = []
+        in_threads: list[Segmentation] = []
         if self._per_image_threads is not None:
-            one_by_one = [replace(batch, images=(image,)) for image in batch.images]
-            found = self._per_image_threads.map(
-                lambda one: self.segment(one, encoded)[0], one_by_one
+            single_images = [replace(batch, images=(image,)) for image in batch.images]
+            in_threads = self._per_image_threads.map(
+                lambda single: self.segment(single, encoded)[0], single_images
             )
-        rest = batch.images[len(found) :]
-        return found + self._segment(replace(batch, images=rest), encoded) if rest else found
+        rest = batch.images[len(in_threads) :]
+        if not rest:
+            return in_threads
+        return in_threads + self._segment(replace(batch, images=rest), encoded)
 
     @abstractmethod
     def _segment(self, batch: Batch, encoded: EncodedVocabulary[Features]) -> list[Segmentation]:
-        """As `segment`, with at least one class."""
+        """Segment a batch as `segment` does, with at least one class and one image."""
 
     def recover(self, error: Exception) -> Exception:
         if not isinstance(error, torch.OutOfMemoryError):

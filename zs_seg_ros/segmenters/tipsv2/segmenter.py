@@ -1,16 +1,16 @@
-"""TIPSv2: words to masks by comparing each patch of an image with them (Cao et al. 2026, arXiv 2604.12012).
+"""TIPSv2: prompts to masks by the cosine of patch embeddings and text embeddings (Cao et al. 2026, arXiv 2604.12012).
 
-Any checkpoint of transformers' `Tipsv2Model`, such as google/tipsv2-b14. The recipe is that of its authors' notebook on
-zero-shot segmentation: of the last layer's attention only the values (the trick of MaskCLIP, arXiv 2112.01071), nine
-prompts for each phrase, and the cosine between patch and text. The notebook slides a window over larger images; here
-an image is resized to the model's own square, as transformers' processor does it.
+Loads any checkpoint of transformers' `Tipsv2Model`, such as google/tipsv2-b14. The method is that of its authors'
+notebook on zero-shot segmentation: of the last layer's attention only the values (the trick of MaskCLIP, arXiv
+2112.01071), nine templates for each prompt, and the cosine between patch and text. The notebook slides a window over
+larger images; here an image is resized to the model's own square, as transformers' processor does it.
 
-Cosines are no probabilities, and softmax over the classes would make each depend on the others. So each phrase is
-compared with four words that fit anything, as LERF does it (Kerr et al. 2023, arXiv 2303.09553): the certainty is
-the probability, by softmax at the temperature that the model was trained with, of the phrase against the best of
-those four. At 0.5 the patch is as much like the phrase as like "object". Begin with a threshold of 0.5; where too
-much is found go to 0.9, which is a cosine 0.011 above at the published temperature of 0.005, or to 0.99, which is
-0.023. This certainty is for comparing places and phrases; how often it is right at a given value was not measured.
+Cosines are no probabilities, and a softmax over the classes would make each depend on the others. So each prompt is
+compared with four words that fit anything, as LERF does it (Kerr et al. 2023, arXiv 2303.09553): the confidence is
+the probability, by softmax at the temperature that the model was trained with, of the prompt against the best of
+those four. At 0.5 the patch is as similar to the prompt as to "object". Begin with a threshold of 0.5; where too
+much is detected take 0.9, which is a cosine 0.011 higher at the published temperature of 0.005, or 0.99, which is
+0.023 higher. This confidence ranks pixels and prompts; how often it is right at a given value was not measured.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from zs_seg_ros.segmenters.shared.pretrained import (
     quiet,
 )
 from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
-from zs_seg_ros.segmenters.shared.prompt_tokenizer import PromptTokenizer, filled
+from zs_seg_ros.segmenters.shared.prompt_tokenizer import PromptTokenizer, padded
 from zs_seg_ros.segmenters.shared.prompts import flat_prompts, refuse_exemplars, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
@@ -60,26 +60,28 @@ TEMPLATES = (
     "a photo of many {}.",
     "a photo of {}s.",
 )
-"""Those of the authors' notebook, which took them from TCL (Cha et al. 2023, arXiv 2212.00785)."""
+"""The templates of the authors' notebook, taken from TCL (Cha et al. 2023, arXiv 2212.00785)."""
 
 ANYTHING = ("object", "things", "stuff", "texture")
-"""LERF's phrases that fit whatever there is."""
+"""LERF's prompts that fit any patch."""
 
 _READERS = {"sentencepiece": "sentencepiece", "google.protobuf": "protobuf"}
-"""What transformers needs to read a tokenizer.model: modules and their packages."""
+"""The modules, and their packages, that transformers needs to read a tokenizer.model."""
 
 _DEFAULT_FORMAT = ImageFormat((448, 448), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-_PROMPTS_PER_BATCH = (
-    72  # bounds the memory that a vocabulary of thousands takes while it is encoded
-)
+_TEXTS_PER_BATCH = 72
+"""Bounds the memory that the encoding of a vocabulary of thousands takes."""
 
-# Not measured on published weights, which the tests cannot have. What all texts have in common is taken off first.
+# Not measured on published weights, which the tests do not have. The mean of `ANYTHING` is subtracted before.
 _SAME_MEANING = 0.95
 
 
 @dataclass(frozen=True, eq=False)
 class Tipsv2Features:
-    """text (P, D) and anything (4, D): unit vectors, float32; class_of_prompt[i] is the index of the class of row i."""
+    """Text embeddings `text` (P, D) and `anything` (4, D): unit vectors, float32.
+
+    class_of_prompt[i] is the index of the class of text[i].
+    """
 
     text: Tensor
     anything: Tensor
@@ -87,7 +89,7 @@ class Tipsv2Features:
 
 
 class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
-    """A TIPSv2 checkpoint from a folder in the format of transformers."""
+    """Segments images with a TIPSv2 checkpoint in the format of transformers."""
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         self.model = model
@@ -109,7 +111,7 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
         self._std = torch.tensor(self._format.std, device=device)
 
     def _check(self, loaded: Tipsv2Model) -> None:
-        """Raise ModelError when the parts of the checkpoint do not fit together."""
+        """Raise ModelError when the files of the checkpoint do not fit together."""
         height, width = self._format.size
         patch = loaded.config.vision_config.patch_size
         if height % patch or width % patch:
@@ -119,17 +121,17 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
 
     @torch.inference_mode()
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[Tipsv2Features]:
-        """Each phrase, in nine prompts, through the text encoder, once.
+        """Embed each prompt, in nine templates.
 
-        Raises VocabularyError for a phrase that is longer than the model reads.
+        Raises VocabularyError for an exemplar, or a prompt with more tokens than the model reads.
         """
         refuse_exemplars(vocabulary, self.model)
         flat = flat_prompts(vocabulary)
         rows = torch.cat(self._prompts.get((*ANYTHING, *flat.prompts), self._encode_prompts))
         anything, text = rows[: len(ANYTHING)], rows[len(ANYTHING) :]
         features = Tipsv2Features(text, anything, flat.class_of_prompt)
-        own = text - anything.mean(dim=0)
-        warnings = similarity_warnings(vocabulary, flat.class_of_prompt, own, _SAME_MEANING)
+        centred = text - anything.mean(dim=0)
+        warnings = similarity_warnings(vocabulary, flat.class_of_prompt, centred, _SAME_MEANING)
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
 
     def _segment(
@@ -144,29 +146,31 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
             logits = self.logits(patches, features)
         results = []
         with stage("finish"):
-            for one, image in zip(logits, batch.images, strict=True):
-                classes = max_over_prompts(one, features.class_of_prompt, len(vocabulary.classes))
+            for image_logits, image in zip(logits, batch.images, strict=True):
+                classes = max_over_prompts(
+                    image_logits, features.class_of_prompt, len(vocabulary.classes)
+                )
                 size, ids = size_of(image), vocabulary.label_ids
                 results.append(decode(classes, size, batch.thresholds, ids))
         return results
 
     @torch.inference_mode()
     def patches(self, pixel_values: Tensor) -> Tensor:
-        """Prepared images (B, 3, H, W) to one unit vector for each patch, (B, H / patch, W / patch, D) float32."""
+        """Embed prepared images (B, 3, H, W) as one unit vector per patch, (B, H / patch, W / patch, D) float32."""
         side = self.network.config.vision_config.patch_size
         height, width = (length // side for length in pixel_values.shape[-2:])
-        found: Tensor = self._patches(pixel_values).float()
-        return functional.normalize(found.view(len(found), height, width, -1), dim=-1)
+        patches: Tensor = self._patches(pixel_values).float()
+        return functional.normalize(patches.view(len(patches), height, width, -1), dim=-1)
 
     @torch.inference_mode()
     def logits(self, patches: Tensor, features: Tipsv2Features) -> Tensor:
-        """(B, h, w, D) to log odds (B, P, h, w): of each phrase against the best of `ANYTHING`."""
+        """Compute log odds (B, P, h, w) of each prompt against the best of `ANYTHING` from patches (B, h, w, D)."""
         against = (patches @ features.anything.T).amax(dim=-1, keepdim=True)
         odds = (patches @ features.text.T - against) / self._temperature
         return odds.permute(0, 3, 1, 2)
 
     def _encode(self, pixel_values: Tensor) -> Tensor:
-        """(B, 3, H, W) to (B, patches, D). In the last layer a patch attends to nothing but itself."""
+        """Encode images (B, 3, H, W) to patches (B, N, D); in the last layer a patch attends only to itself."""
         vision = self.network.vision_model
         *earlier, last = vision.encoder.layer
         hidden = vision.embeddings(pixel_values)
@@ -176,16 +180,16 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
         values = last.attention.o_proj(last.attention.v_proj(last.norm1(patches)))
         patches = patches + last.layer_scale1(values)
         patches = patches + last.layer_scale2(last.mlp(last.norm2(patches)))
-        found: Tensor = vision.layernorm(patches)
-        return found
+        normalised: Tensor = vision.layernorm(patches)
+        return normalised
 
     def _encode_prompts(self, prompts: Sequence[str]) -> Sequence[Tensor]:
-        """One (1, D) per phrase: the mean of its prompts, as unit vectors, made a unit vector again."""
+        """Embed each prompt as (1, D): the mean over its templates' unit vectors, scaled to a unit vector."""
         tokens = [self._tokenize(template, prompt) for prompt in prompts for template in TEMPLATES]
         rows = []
-        for start in range(0, len(tokens), _PROMPTS_PER_BATCH):
-            part = tokens[start : start + _PROMPTS_PER_BATCH]
-            ids, mask = filled(part, 0), filled([[1] * len(row) for row in part], 0)
+        for start in range(0, len(tokens), _TEXTS_PER_BATCH):
+            chunk = tokens[start : start + _TEXTS_PER_BATCH]
+            ids, mask = padded(chunk, 0), padded([[1] * len(row) for row in chunk], 0)
             output = self.network.get_text_features(ids.to(self.device), mask.to(self.device))
             rows.append(functional.normalize(output.pooler_output.float(), dim=-1))
         means = torch.cat(rows).view(len(prompts), len(TEMPLATES), -1).mean(dim=1)
@@ -195,7 +199,7 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
     def _tokenize(self, template: str, prompt: str) -> list[int]:
         tokens = self._tokenizer.tokens(template.format(prompt))
         limit = self._tokenizer.longest
-        if len(tokens) > limit:  # refused, not cut, as in `PromptTokenizer.phrase`
+        if len(tokens) > limit:  # refused, not truncated, as in `PromptTokenizer.prompt`
             raise VocabularyError(
                 f"the phrase {prompt[:60]!r}… makes a template of {len(tokens)} tokens and {self.model} reads at most "
                 f"{limit}; say it in fewer words"
@@ -204,7 +208,7 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
 
 
 class _Images(Tipsv2ImageProcessor):  # type: ignore[misc]
-    """What the preprocessor file says, in terms that all models share: mean 0 and deviation 1 are no normalisation."""
+    """The preprocessor file, with mean 0 and standard deviation 1 where it says that nothing is normalised."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -213,7 +217,7 @@ class _Images(Tipsv2ImageProcessor):  # type: ignore[misc]
 
 
 def _load_tokenizer(model: str, folder: Path) -> Tipsv2Tokenizer:
-    """From tokenizer.json or, where only that is there, from the authors' own tokenizer.model.
+    """Load tokenizer.json or, where only that exists, the authors' own tokenizer.model.
 
     Raises ModelError when there is neither, one is damaged, or packages that the second needs are missing.
     """
@@ -223,13 +227,13 @@ def _load_tokenizer(model: str, folder: Path) -> Tipsv2Tokenizer:
     missing = [package for module, package in _READERS.items() if not _can_import(module)]
     if missing:
         raise ModelError(
-            f"the tokenizer of {model} is there as {path} only, and to read that takes {' and '.join(missing)}; "
+            f"the tokenizer of {model} exists as {path} only, which needs {' and '.join(missing)}; "
             f"run: python3 -m pip install {' '.join(missing)}"
         )
     try:
         with quiet():
             return Tipsv2Tokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # sentencepiece and protobuf raise many kinds; each means damage
+    except Exception as error:  # sentencepiece and protobuf raise many types; each means damage
         raise ModelError(
             f"the tokenizer of {model} in {path} cannot be read ({type(error).__name__}); fetch it again"
         ) from error
