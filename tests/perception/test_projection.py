@@ -1,4 +1,4 @@
-"""Mask + depth + intrinsics → metres, and the labelled cloud."""
+"""Depth in metres, positions and 3-D bounding boxes of detections, and the labelled point cloud."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NEAR_M, FAR_M = 1.0, 1.5
 
 
 def object_of(mask: np.ndarray, score: float = 0.5, track_id: int = 0) -> DetectedObject:
-    """mask: (H, W) bool of the whole image."""
+    """Return a detection. mask: (H, W) bool of the whole image."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     top, left = int(rows[0]), int(columns[0])
     box = Box(left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top)
@@ -57,12 +57,12 @@ def grown(mask: np.ndarray, pixels: int) -> np.ndarray:
 
 
 def depth_with(mask: np.ndarray, near_m: float = NEAR_M, far_m: float = FAR_M) -> np.ndarray:
-    """A flat thing that faces the camera, in front of a wall."""
+    """Return the depth of a flat object that faces the camera, in front of a wall."""
     return np.where(mask, near_m, far_m).astype(np.float32)
 
 
 def points_of(depth_m: np.ndarray, camera: Intrinsics = CAMERA) -> np.ndarray:
-    """(H, W, 3) float64, by inverting K."""
+    """Return (H, W, 3) float64, by inverting K."""
     k = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
     rows, columns = np.indices(depth_m.shape)
     pixels = np.stack([columns, rows, np.ones_like(rows)], axis=-1)
@@ -90,7 +90,7 @@ def size_of_surface(mask: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
 
 
 def sphere(centre: tuple[float, float, float], radius: float) -> tuple[np.ndarray, np.ndarray]:
-    """The mask and the depth of a ball in front of a wall, by meeting rays with it."""
+    """Return the mask and the depth of a ball in front of a wall, by intersecting rays with it."""
     rays = points_of(np.ones(SIZE))
     along = (rays @ np.array(centre)) / (rays**2).sum(axis=-1)
     miss2 = ((rays * along[..., None] - centre) ** 2).sum(axis=-1)
@@ -114,7 +114,9 @@ class TestIntrinsics:
             ({"width": 0, "height": 0}, "size of 0x0"),
         ],
     )
-    def test_what_no_camera_has_is_refused(self, changes: dict[str, float], reason: str) -> None:
+    def test_impossible_intrinsics_are_refused(
+        self, changes: dict[str, float], reason: str
+    ) -> None:
         with pytest.raises(ImageError, match=reason):
             replace(CAMERA, **changes)
 
@@ -125,25 +127,25 @@ class TestDepthInMetres:
         metres = (millimetres / 1000).astype(np.float32)
         assert np.array_equal(depth_in_metres(millimetres), depth_in_metres(metres), equal_nan=True)
 
-    def test_millimetres_become_metres_and_zero_becomes_nothing(self) -> None:
+    def test_millimetres_become_metres_and_zero_is_not_measured(self) -> None:
         depth_m = depth_in_metres(np.array([[0, 1, 1234, 65535]], np.uint16))
         expected = np.array([[np.nan, 0.001, 1.234, 65.535]], np.float32)
         assert depth_m.dtype == np.float32
         assert np.array_equal(depth_m, expected, equal_nan=True)
 
     @pytest.mark.parametrize("nothing", [0.0, -0.0, -1.0, np.nan, np.inf, -np.inf, 3.4e38])
-    def test_what_is_no_distance_becomes_nothing(self, nothing: float) -> None:
+    def test_values_that_are_no_distance_are_not_measured(self, nothing: float) -> None:
         depth_m = depth_in_metres(np.array([[0.5, nothing]], np.float32))
         assert depth_m[0, 0] == 0.5 and np.isnan(depth_m[0, 1])
 
     @given(arrays.arrays(np.float32, (2, 3)))
-    def test_every_answer_is_a_positive_number_or_nothing(self, values: np.ndarray) -> None:
+    def test_every_result_is_positive_or_nan(self, values: np.ndarray) -> None:
         depth_m = depth_in_metres(values)
         kept = np.isfinite(depth_m)
         assert (depth_m[kept] > 0).all() and np.array_equal(depth_m[kept], values[kept])
 
     @pytest.mark.parametrize("dtype", [">u2", "<u2", ">f4", "<f4"])
-    def test_views_and_foreign_byte_order_are_understood_and_left_alone(self, dtype: str) -> None:
+    def test_views_and_foreign_byte_order_are_accepted_and_not_changed(self, dtype: str) -> None:
         padded = np.full((4, 7), 7, dtype)
         view = padded[::2, 1:5]
         view.flags.writeable = False
@@ -168,7 +170,7 @@ class TestSizes:
             ((240, 320), (480, 640), (480, 640), "depth image is 640x480, the image 320x240"),
         ],
     )
-    def test_the_one_that_does_not_fit_the_image_is_named(
+    def test_the_error_names_the_input_that_does_not_fit_the_image(
         self,
         image_size: tuple[int, int],
         depth_size: tuple[int, int],
@@ -184,7 +186,7 @@ class TestSizes:
         with pytest.raises(ImageError, match=reason):
             cloud(image, nothing, nothing, (), depth_m, camera)
 
-    def test_what_fits_is_accepted(self) -> None:
+    def test_equal_sizes_are_accepted(self) -> None:
         check_sizes(SIZE, np.ones(SIZE, np.float32), CAMERA)
 
     def test_an_object_outside_of_the_depth_image_is_refused(self) -> None:
@@ -198,7 +200,7 @@ class TestSizes:
 
 
 class TestSurface:
-    def test_of_a_flat_thing_that_faces_the_camera(self) -> None:
+    def test_of_a_flat_object_that_faces_the_camera(self) -> None:
         mask = rectangle(left=340, top=200, width=41, height=31)
         depth_m = depth_with(mask, near_m=2.0)
         middle_column, middle_row = 360, 215
@@ -221,7 +223,7 @@ class TestSurface:
             true_size(mask, depth_m), rel=0.2, abs=0.005
         )
 
-    def test_of_a_box_that_shows_a_small_side_leading_away(self) -> None:
+    def test_of_a_box_that_shows_a_small_side_extending_in_depth(self) -> None:
         front, top = rectangle(300, 220, 45, 30), rectangle(300, 205, 45, 15)
         depth_m = depth_with(front)
         rows = np.indices(SIZE)[0]
@@ -230,13 +232,13 @@ class TestSurface:
         assert centre_of(mask, depth_m) == pytest.approx(true_centre(mask, depth_m), abs=0.001)
         assert size_of_surface(mask, depth_m)[2] == pytest.approx(0.06, abs=0.005)
 
-    def test_of_a_narrow_strip_that_leads_far_away(self) -> None:
+    def test_of_a_narrow_strip_that_extends_far_in_depth(self) -> None:
         mask = rectangle(300, 200, 6, 200)
         depth_m = (1 + 0.005 * (np.indices(SIZE)[0] - 200)).astype(np.float32)
         assert size_of_surface(mask, depth_m)[2] == pytest.approx(1.0, abs=0.02)
 
-    def test_of_something_that_fills_a_large_image(self) -> None:
-        """Not every pixel is used; none of the places is shifted by that."""
+    def test_of_an_object_that_fills_a_large_image(self) -> None:
+        """Not every pixel is used; the centre is not shifted by that."""
         mask = rectangle(0, 0, 640, 480)
         depth_m = np.ones(SIZE, np.float32)
         assert centre_of(mask, depth_m) == pytest.approx(true_centre(mask, depth_m), abs=0.002)
@@ -251,11 +253,11 @@ class TestSurface:
     def test_a_mask_may_be_a_view(self) -> None:
         mask = disc(300, 200, 25)
         depth_m = depth_with(mask)
-        thing = object_of(mask)
-        view = np.asfortranarray(np.flipud(thing.mask))[::-1]
+        detected = object_of(mask)
+        view = np.asfortranarray(np.flipud(detected.mask))[::-1]
         assert not view.flags.c_contiguous
-        assert surface_of(replace(thing, mask=view), depth_m, CAMERA) == surface_of(
-            thing, depth_m, CAMERA
+        assert surface_of(replace(detected, mask=view), depth_m, CAMERA) == surface_of(
+            detected, depth_m, CAMERA
         )
 
 
@@ -263,7 +265,7 @@ class TestSurfaceUnderBadConditions:
     @pytest.mark.parametrize("pixels", [1, 2, 3])
     @pytest.mark.parametrize("radius", [5, 10, 20, 50, 80])
     @pytest.mark.parametrize("behind_m", [0.5, -0.3])
-    def test_a_mask_that_is_too_large_shows_what_is_behind_or_before(
+    def test_a_mask_that_is_too_large_changes_it_little(
         self, pixels: int, radius: int, behind_m: float
     ) -> None:
         mask = disc(400.3, 150.6, radius)
@@ -290,7 +292,7 @@ class TestSurfaceUnderBadConditions:
         depth_m[np.random.default_rng(0).random(SIZE) < share] = np.nan
         assert centre_of(mask, depth_m) == pytest.approx(expected, abs=0.005)
 
-    def test_a_large_hole_leaves_the_centre_of_what_was_measured(self) -> None:
+    def test_a_large_hole_leaves_the_centre_of_the_measured_points(self) -> None:
         mask = rectangle(300, 200, 40, 40)
         depth_m = depth_with(mask)
         depth_m[:, 320:] = np.nan
@@ -298,24 +300,24 @@ class TestSurfaceUnderBadConditions:
             true_centre(rectangle(300, 200, 20, 40), depth_m), abs=1e-5
         )
 
-    def test_noise_hardly_moves_it(self) -> None:
+    def test_noise_moves_the_centre_little(self) -> None:
         mask, depth_m = sphere((0.1, 0.1, 0.9), radius=0.07)
         expected = true_centre(mask, depth_m)
         depth_m += np.random.default_rng(0).normal(0, 0.005, SIZE).astype(np.float32)
         assert centre_of(mask, depth_m) == pytest.approx(expected, abs=0.003)
 
-    def test_without_depth_there_is_none(self) -> None:
+    def test_without_depth_there_is_no_surface(self) -> None:
         mask = disc(300, 200, 20)
         assert surface_of(object_of(mask), np.full(SIZE, np.nan, np.float32), CAMERA) is None
 
-    def test_a_thing_of_glass_has_none_though_its_rim_shows_the_wall(self) -> None:
+    def test_an_object_of_glass_has_no_surface_though_its_rim_shows_the_wall(self) -> None:
         mask = disc(300, 200, 20)
         depth_m = depth_with(mask)
         depth_m[mask] = np.nan
         assert surface_of(object_of(grown(mask, 2)), depth_m, CAMERA) is None
 
     @pytest.mark.parametrize("count", range(1, FEWEST_POINTS + 3))
-    def test_it_takes_some_points(self, count: int) -> None:
+    def test_a_surface_needs_ten_points(self, count: int) -> None:
         mask = rectangle(300, 200, count, 1)
         surface = surface_of(object_of(mask), depth_with(mask), CAMERA)
         assert (surface is not None) == (count >= FEWEST_POINTS)
@@ -324,7 +326,7 @@ class TestSurfaceUnderBadConditions:
         mask=arrays.arrays(bool, (12, 15)).filter(np.any),
         values=arrays.arrays(np.float32, (12, 15)),
     )
-    def test_whatever_comes_in_the_answer_lies_among_the_points_or_is_none(
+    def test_for_any_input_the_surface_lies_among_the_points_or_is_none(
         self, mask: np.ndarray, values: np.ndarray
     ) -> None:
         camera = Intrinsics(20.0, 20.0, 7.0, 6.0, width=15, height=12)
@@ -343,7 +345,7 @@ class TestSurfaceUnderBadConditions:
 
 
 def test_on_the_shipped_recording_positions_are_within_a_centimetre_of_the_truth() -> None:
-    """With the true masks, grown by 2 pixels over whatever is beside the things."""
+    """With the true masks, grown by 2 pixels over the surroundings of the objects."""
     topics = "/camera/camera_info", "/camera/depth/image_raw", "/camera/ground_truth/instance"
     errors = []
     with Bag(shipped_bag()) as bag:
@@ -410,7 +412,7 @@ class TestCloud:
         assert points["confidence"] == pytest.approx(self.confidence / 255)
         assert ((points["confidence"] == 0) == (points["label"] == 0)).all()
 
-    def test_points_lie_where_the_depth_says_and_nowhere_without_depth(self) -> None:
+    def test_points_have_the_depth_of_their_pixel_or_are_nan(self) -> None:
         points = self.cloud()
         expected = points_of(self.depth_m, self.camera)
         for axis, name in enumerate("xyz"):
@@ -450,10 +452,10 @@ class TestCloud:
         assert self.cloud(row, everything)["track_id"].tolist() == expected
         assert self.cloud(everything, row)["track_id"].tolist() == expected
 
-    def test_what_is_not_tracked_has_no_track(self) -> None:
+    def test_points_without_object_have_track_id_0(self) -> None:
         assert not self.cloud()["track_id"].any()
 
-    def test_inputs_are_left_alone(self) -> None:
+    def test_inputs_are_not_changed(self) -> None:
         before = self.image.copy(), self.label.copy(), self.depth_m.copy()
         self.cloud(DetectedObject(1, 0.4, Box(0, 0, 3, 2), np.ones((2, 3), bool), 22))
         assert np.array_equal(before[0], self.image) and np.array_equal(before[1], self.label)

@@ -11,20 +11,20 @@ from zs_seg_ros.errors import ImageError
 from zs_seg_ros.types import Intrinsics
 
 Depth = NDArray[np.float32]
-"""(H, W), metres along the optical axis; NaN where nothing was measured. From `depth_in_metres`."""
+"""(H, W) float32, metres along the optical axis; NaN where nothing was measured. From `depth_in_metres`."""
 
 FARTHEST_M = 10_000.0
-"""Farther is nothing, too: some simulators write the largest number that there is where they see the sky."""
+"""Larger values count as not measured: some simulators write the largest float for the sky."""
 FARTHEST_PLAUSIBLE_M = 200.0
-"""No depth camera measures farther; when most of an image is, its unit is another one."""
+"""No depth camera measures farther; when most of an image is farther, its unit is another one."""
 
 
 def depth_in_metres(values: NDArray[Any], unit_m: float = 0.0) -> Depth:
     """Return a new (H, W) float32 array of metres, NaN where nothing was measured (REP 118).
 
-    values: (H, W) uint16 millimetres, where 0 is nothing, or float32 metres, where everything but a positive number up
-    to `FARTHEST_M` is; any strides and byte order. unit_m: how many metres 1 stands for, where a camera deviates from
-    that; 0: it does not. Raises ImageError for anything else.
+    values: (H, W) uint16 millimetres, where 0 is not measured, or float32 metres, where only positive numbers up to
+    `FARTHEST_M` are measured; any strides and byte order. unit_m: the metres that a value of 1 stands for, if a camera
+    deviates from these units; 0 if not. Raises ImageError for other shapes and dtypes.
     """
     kind = values.dtype.newbyteorder("=")
     if values.ndim != 2 or kind not in (np.uint16, np.float32):
@@ -59,7 +59,7 @@ def depth_of_image_size(depth_m: Depth, image_size: tuple[int, int]) -> Depth:
 
 
 def unit_problem(depth_m: Depth) -> str:
-    """Say that most of the depth is farther than cameras measure, which tells of another unit; empty otherwise."""
+    """Return why the unit of the depth seems wrong: most of it is farther than cameras measure; else empty."""
     sample = depth_m[:: 1 + depth_m.shape[0] // 32, :: 1 + depth_m.shape[1] // 32]
     sample = sample[np.isfinite(sample)]
     if not sample.size or (median_m := float(np.median(sample))) <= FARTHEST_PLAUSIBLE_M:
@@ -71,7 +71,7 @@ def unit_problem(depth_m: Depth) -> str:
 
 
 def check_sizes(image_size: tuple[int, int], depth_m: Depth, intrinsics: Intrinsics) -> None:
-    """Raise ImageError unless depth and camera_info are of the image's size (H, W), pixel by pixel."""
+    """Raise ImageError unless depth and camera_info have the size (H, W) of the image."""
     height, width = image_size
     if depth_m.shape != (height, width):
         raise ImageError(

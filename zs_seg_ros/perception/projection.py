@@ -1,7 +1,7 @@
-"""Instance masks, depth and intrinsics → positions in metres, bounding boxes in 3-D, and the labelled point cloud.
+"""Post-processing in 3-D: masks, depth and intrinsics → positions, 3-D bounding boxes and the labelled point cloud.
 
 Coordinates are those of the camera's optical frame: x right, y down, z forward (REP 103), in metres. Where camera_info
-has distortion coefficients, the image is taken to be unrectified, and the distortion is undone.
+has distortion coefficients, the image is assumed to be unrectified, and the distortion is undone.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from zs_seg_ros.types import (
 )
 
 FEWEST_POINTS = 10
-"""Fewer measured pixels do not say where an object is."""
+"""With fewer measured pixels an object has no position."""
 
 _ENOUGH_POINTS = 2048
 _ENOUGH_FOR_MEDIAN = 512
-"""Of larger masks only every n-th row and column is used: all of them would take much time to move the centre by half
-a pixel, and the size by some per cent."""
+"""Only every n-th row and column of larger masks is used: all of them would take much longer, and change the centre by
+half a pixel and the size by some per cent."""
 
 # Chosen by measurement on the shipped recording: with masks of the model, with true masks grown and shrunk by up
 # to 3 pixels, with and without noise, holes and mixed depths along edges; see benchmarks/positions.py.
@@ -62,20 +62,20 @@ POINT = np.dtype(
 def surface_of(
     detected: DetectedObject, depth_m: Depth, intrinsics: Intrinsics
 ) -> VisibleSurface | None:
-    """Locate the visible surface of an object; None when too little of it was measured.
+    """Return the position and 3-D bounding box of the visible surface of a detection; None with too little depth.
 
-    The centre is the mean of the points that its pixels show, the size their extent along x, y and z; so the centre
-    need not be the middle of the extent. Both estimate what the object's true mask would give: some pixels too many or
-    too few, holes in the depth and depths mixed along edges move them little. The size leaves out the 0.25 % outermost
-    points on either side.
+    The centre is the mean of the points that its pixels show, the box their extent along x, y and z, so the centre
+    need not be the middle of the box. Both estimate what the true mask would give: some pixels too many or too few,
+    holes in the depth and depths mixed along edges change them little. The box leaves out the 0.25 % outermost points
+    on either side.
 
-    Points behind or before the object are recognised by their depth, more than three deviations from the median (Leys
-    et al., "Detecting outliers: Do not use standard deviation around the mean, use absolute deviation around the
-    median", 2013). Both come from the mask without its rim. An object can show a large flat side and a small one that
-    leads away: points no farther off than three quarters of the object's width always belong to it.
+    Points behind or in front of the object are outliers in depth, more than three deviations from the median (Leys et
+    al., "Detecting outliers: Do not use standard deviation around the mean, use absolute deviation around the
+    median", 2013). Median and deviation come from the mask without its rim. An object can show a large flat side and a
+    small one that extends in depth: points within three quarters of its width of the median are no outliers.
 
-    Raises ImageError when `depth_m` and `intrinsics` differ in size or the mask leaves them. Whether they fit the
-    image only the caller can tell, with `check_sizes`.
+    Raises ImageError when `depth_m` and `intrinsics` differ in size, or the bounding box is not within them. That they
+    fit the image is for the caller to check, with `check_sizes`.
     """
     box, rays = detected.box, _rays(intrinsics)
     check_sizes((intrinsics.height, intrinsics.width), depth_m, intrinsics)
@@ -109,7 +109,7 @@ def _sample(box: Box, area: int) -> tuple[slice, slice]:
 
 
 def _without_rim(mask: NDArray[np.bool_], area: int) -> NDArray[np.bool_]:
-    """Return the mask without its outermost pixels; all of it when it is so thin that little would be left."""
+    """Return the mask eroded by 2 pixels, or all of it when little would be left."""
     pixels = mask.view(np.uint8)
     core = cv2.erode(pixels, _RIM, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
     if cv2.countNonZero(core) < max(FEWEST_POINTS, area // 4):
@@ -117,29 +117,29 @@ def _without_rim(mask: NDArray[np.bool_], area: int) -> NDArray[np.bool_]:
     return np.asarray(core).view(np.bool_)
 
 
-def _depths_of_object(sure: Depth, width_on_1m: float) -> tuple[float, float] | None:
-    """Return the least and the largest depth that is the object's own; None when too few were measured.
+def _depths_of_object(inner: Depth, width_on_1m: float) -> tuple[float, float] | None:
+    """Return the least and the largest depth, in metres, of the object's own points; None with too few values.
 
-    sure: (N,) depths that are most likely the object's. width_on_1m: its width in metres if it were one metre away.
+    inner: (N,) depths within the eroded mask. width_on_1m: the width in metres that it would have at a depth of 1 m.
     """
-    sure = sure[np.isfinite(sure)]
-    if sure.size < FEWEST_POINTS:
+    inner = inner[np.isfinite(inner)]
+    if inner.size < FEWEST_POINTS:
         return None
-    sure = sure[:: 1 + sure.size // _ENOUGH_FOR_MEDIAN]
-    middle = _median(sure)
-    deviation = _NORMAL * _median(np.abs(sure - np.float32(middle)))
+    inner = inner[:: 1 + inner.size // _ENOUGH_FOR_MEDIAN]
+    middle = _median(inner)
+    deviation = _NORMAL * _median(np.abs(inner - np.float32(middle)))
     reach = max(_DEVIATIONS * deviation, _SHARE_OF_WIDTH * width_on_1m * middle)
     return middle - reach, middle + reach
 
 
 def _median(values: NDArray[np.float32]) -> float:
-    """Return one of the values, the upper one of two: np.median takes longer than all the rest does for a small object."""
+    """Return the upper median: np.median takes longer than all other steps for a small object."""
     half = values.size // 2
     return float(np.partition(values, half)[half])
 
 
 def _surface(points: NDArray[np.float32]) -> VisibleSurface:
-    """Summarise points (3, N), in metres."""
+    """Return the centre and the 3-D bounding box of points (3, N), in metres; reorders them."""
     x, y, z = points.mean(axis=1, dtype=np.float64).tolist()
     lowest = int(_OUTLIERS * points.shape[1])
     highest = points.shape[1] - 1 - lowest
@@ -156,12 +156,12 @@ def cloud(
     depth_m: Depth,
     intrinsics: Intrinsics,
 ) -> NDArray[np.void]:
-    """Make one point for each pixel, (H, W) of `POINT`: its bytes are the data of a sensor_msgs/PointCloud2.
+    """Return one point per pixel, (H, W) of `POINT`: its bytes are the data of a sensor_msgs/PointCloud2.
 
-    x, y, z: metres, NaN where there is no depth. rgb: 0x00RRGGBB in a float32, as PCL packs it. label and
-    confidence (0..1): what `label` and `confidence`, (H, W) as in `Segmentation`, say about the pixel. track_id: of
-    the object whose mask covers it, the one with the highest score where they overlap; 0 where there is none.
-    Raises ImageError when depth or intrinsics are not of the image's size.
+    label and confidence: (H, W), as in `Segmentation`. Of each point, x, y and z are in metres in the camera's optical
+    frame, NaN without depth; rgb is 0x00RRGGBB in a float32, as PCL packs it; confidence is 0..1; track_id is that of
+    the object whose mask covers the pixel, the one with the highest score where masks overlap, 0 without a mask.
+    Raises ImageError when depth or intrinsics differ from the image in size, ValueError when label or confidence do.
     """
     size = size_of(image)
     check_sizes(size, depth_m, intrinsics)
@@ -188,7 +188,7 @@ def _packed_colours(image: RgbImage) -> NDArray[np.float32]:
     """Pack each pixel as 0x00RRGGBB and view it as a float32: (H, W)."""
     pixels = (image >> 8).astype(np.uint8) if image.dtype.itemsize == 2 else image
     bgr = pixels[..., ::-1]
-    if bgr.flags.c_contiguous:  # a bgr8 message, viewed as RGB
+    if bgr.flags.c_contiguous:  # an RGB view of a bgr8 message
         bgrx = cv2.cvtColor(bgr, cv2.COLOR_BGR2BGRA)
     else:
         bgrx = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2BGRA)
@@ -198,7 +198,7 @@ def _packed_colours(image: RgbImage) -> NDArray[np.float32]:
 
 
 class _Rays(NamedTuple):
-    """How far the ray through a pixel goes sideways on one metre of depth.
+    """The x and y, in metres, of the point at one metre of depth that a pixel shows.
 
     x: (1, W), or (H, W) where a lens distorts the image; y: (H, 1), or (H, W).
     """

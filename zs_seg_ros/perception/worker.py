@@ -97,9 +97,8 @@ class Worker:
                 outcome: SegmentedBatch | Exception
                 try:
                     outcome = segment(frames, segmenter, encoded, settings.default_threshold)
-                except (
-                    Exception
-                ) as error:  # a model may raise anything; the next batch is processed
+                # A model may raise anything; the next batch is processed.
+                except Exception as error:
                     outcome = segmenter.recover(error)
                 with self._turn:
                     if self._work is not work:
