@@ -167,7 +167,8 @@ def test_the_way_for_gpus_gives_what_the_way_for_cpus_gives(case: Case) -> None:
     same = clear_pixels(case)
     assert (winner.numpy() == winner_on_cpu)[same].all()
     labelled = same & (winner_on_cpu > 0)
-    np.testing.assert_allclose(best.numpy()[labelled], best_on_cpu[labelled], atol=1e-5)
+    # Torch and OpenCV compute the weights of interpolation in different orders.
+    np.testing.assert_allclose(best.numpy()[labelled], best_on_cpu[labelled], atol=TOO_CLOSE / 10)
 
 
 @pytest.mark.parametrize(
