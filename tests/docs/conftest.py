@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +20,6 @@ def ros() -> Iterator[None]:
     if rclpy.ok():
         yield
         return
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     yield
     rclpy.shutdown()

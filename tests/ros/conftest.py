@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture(scope="session", autouse=True)
 def ros() -> Iterator[None]:
-    """One context for all tests, apart from whatever else runs on this machine and network."""
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    """One context for all tests, in the domain that tests/conftest.py reserved."""
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     yield
     rclpy.try_shutdown()

@@ -8,7 +8,7 @@ import traceback
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,16 +25,20 @@ from rcl_interfaces.srv import (
     SetParametersAtomically,
 )
 from rclpy.executors import Executor, MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.node import Node
 from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from zs_seg_ros import msg, srv
 from zs_seg_ros.ros.node import SegmentationNode
+from zs_seg_ros.ros.rclpy_private import InvalidHandle
 from zs_seg_ros.segmenters.fake import PALETTE
 
 TIMEOUT_S = 40.0
+PROBE_S = 0.2
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 OUTPUT_TYPES = {"objects": msg.ObjectMaskArray, "points": PointCloud2, "markers": MarkerArray}
@@ -115,32 +119,67 @@ def repeating(action: Callable[[], None], rate_hz: float) -> Iterator[None]:
 
 
 class Planner:
-    """A node of its own, in a thread of its own. Everything waits until it is matched or answered."""
+    """A node of its own, in a thread of its own. Everything waits until it is matched or answered.
 
-    def __init__(self, of: str = "zs_seg") -> None:
+    under_test: the node, where it is in this process: matching is then waited for at both ends.
+    """
+
+    def __init__(self, of: str = "zs_seg", under_test: Node | None = None) -> None:
         self.of = of
+        self._under_test = under_test
         self.node = rclpy.create_node("planner")
         self._clients: dict[str, Any] = {}
         self._publishers: dict[str, Any] = {}
         self._received: dict[str, list[Any]] = defaultdict(list)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
-        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._end = Future()
+        self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
         self.listen("/diagnostics", DiagnosticArray, 10, matched=False)
 
+    def _spin(self) -> None:
+        while not self._end.done():
+            with suppress(InvalidHandle):  # an entity was destroyed during the wait
+                self._executor.spin_until_future_complete(self._end)
+
     def close(self) -> None:
-        self._executor.shutdown()
+        # Shutting an executor down destroys what its spin waits for: spinning ends before.
+        self._end.set_result(None)
         self._thread.join()
+        self._executor.shutdown()
         self.node.destroy_node()
 
     def ask(self, service_type: Any, name: str, request: Any) -> Any:
         """The future answer of a service of the node under test."""
         if name not in self._clients:
-            self._clients[name] = self.node.create_client(service_type, f"/{self.of}/{name}")
+            self._clients[name] = self._client(service_type, name)
         client = self._clients[name]
         assert client.wait_for_service(TIMEOUT_S), f"there is no service {name}"
         return client.call_async(request)
+
+    def _client(self, service_type: Any, name: str) -> Any:
+        """A client that the node under test has discovered: until then it drops answers to it.
+
+        A participant announces its endpoints in the order of their creation, so a node that answers a newer client
+        knows the older ones, too. What the newer one asks changes nothing and can be asked again.
+        """
+        client = self.node.create_client(service_type, f"/{self.of}/{name}")
+        if self._under_test is not None:  # of our own participant: known at once
+            return client
+        newer = self.node.create_client(GetParameters, f"/{self.of}/get_parameters")
+        assert newer.wait_for_service(TIMEOUT_S), f"there is no node {self.of}"
+        answers: list[Any] = []
+
+        def answered() -> bool:
+            if len(answers) * PROBE_S <= time.monotonic() - start:
+                answers.append(newer.call_async(GetParameters.Request()))
+            return any(answer.done() for answer in answers)
+
+        start = time.monotonic()
+        wait_until(answered, f"an answer of {self.of}")
+        self.node.destroy_client(newer)
+        return client
 
     def call(self, service_type: Any, name: str, request: Any) -> Any:
         """The answer of a service of the node under test."""
@@ -156,9 +195,25 @@ class Planner:
         topic = f"/{camera}/{suffix}"
         if topic not in self._publishers:
             self._publishers[topic] = self.node.create_publisher(type(message), topic, qos)
+        self._publish(topic, message)
+
+    def _publish(self, topic: str, message: Any) -> None:
         publisher = self._publishers[topic]
         wait_until(publisher.get_subscription_count, f"a subscription to {topic}")
+        wait_until(lambda: self._receives(topic), f"the subscription to {topic} to be matched")
         publisher.publish(message)
+
+    def _receives(self, topic: str) -> bool:
+        """Whether a subscription of the node under test knows a publisher, which may be later than the reverse."""
+        if self._under_test is None:
+            return True
+        with suppress(InvalidHandle):  # it is being replaced
+            return any(
+                subscription.get_publisher_count()
+                for subscription in self._under_test.subscriptions
+                if subscription.topic_name == topic
+            )
+        return False
 
     def listen(self, topic: str, message_type: Any, qos: Any, *, matched: bool = True) -> list[Any]:
         """The messages of a topic, oldest first; a list that grows."""
@@ -173,6 +228,19 @@ class Planner:
         subscription = self.node.create_subscription(message_type, topic, callback, qos)
         if matched:
             wait_until(subscription.get_publisher_count, f"a publisher of {topic}")
+            wait_until(lambda: self._publishes(topic), f"the publisher of {topic} to be matched")
+
+    def _publishes(self, topic: str) -> bool:
+        """Whether no publisher of the node under test lacks a subscription to this topic."""
+        if self._under_test is None:
+            return True
+        with suppress(InvalidHandle):
+            return all(
+                publisher.get_subscription_count()
+                for publisher in self._under_test.publishers
+                if publisher.topic_name == topic
+            )
+        return False
 
     def outputs(self, kind: str = "label", camera: str = "camera") -> list[Any]:
         """The messages of one output, from label to markers."""
@@ -186,9 +254,7 @@ class Planner:
             topic = f"/{camera}/{name}"
             if topic not in self._publishers:
                 self._publishers[topic] = self.node.create_publisher(type(message), topic, 10)
-            publisher = self._publishers[topic]
-            wait_until(publisher.get_subscription_count, f"a subscription to {topic}")
-            publisher.publish(message)
+            self._publish(topic, message)
 
     def answer_to(
         self, message: Image | CompressedImage, kind: str = "label", camera: str = "camera"
@@ -238,16 +304,7 @@ class Planner:
         return str(self.call(GetState, "get_state", GetState.Request()).current_state.label)
 
     def wait_for_state(self, state: str) -> None:
-        """Of a node that may be starting: an answer is lost if it does not know us yet, so ask again."""
-
-        def reached() -> bool:
-            future = self.ask(GetState, "get_state", GetState.Request())
-            until = time.monotonic() + 2.0
-            while not future.done() and time.monotonic() < until:
-                time.sleep(0.002)
-            return future.done() and future.result().current_state.label == state
-
-        wait_until(reached, f"the state {state}")
+        wait_until(lambda: self.state == state, f"the state {state}")
 
     def change_state(self, transition: str) -> bool:
         """configure, activate, deactivate, cleanup or shutdown; whether that succeeded."""
@@ -346,7 +403,7 @@ def running_node(
     let_out: list[str] = []
     thread = threading.Thread(target=_spin, args=(executor, stop, let_out), daemon=True)
     thread.start()
-    planner = Planner()
+    planner = Planner(under_test=node)
     try:
         if state == "inactive":
             assert planner.change_state("configure")

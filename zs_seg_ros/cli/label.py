@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import nullcontext
 
+from zs_seg_ros.cli.interruption import INTERRUPTED, is_ignored, raising_keyboard_interrupt
 from zs_seg_ros.labelling.plan import LabelRequest
 from zs_seg_ros.labelling.ray_run import RayCluster
 from zs_seg_ros.labelling.run import label
 
-_DONE, _INTERRUPTED = 0, 130
+_DONE = 0
 _MAX_PROBLEMS_PRINTED = 5
 
 
 def label_bags(request: LabelRequest, cluster: RayCluster | None) -> int:
     """Label the bags, on a Ray cluster if given, and return the exit code. Raises ZeroShotSegmentationError."""
-    # Set explicitly: a shell starts background jobs with SIGINT ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A shell starts background jobs with SIGINT ignored; labelling can be interrupted there, too.
+    ignored = is_ignored(signal.SIGINT)
+    interruptible = (
+        raising_keyboard_interrupt("zs-seg", signal.SIGINT) if ignored else nullcontext()
+    )
     try:
-        problems = label(request, cluster)
+        with interruptible:
+            problems = label(request, cluster)
     except KeyboardInterrupt:
         print("zs-seg: interrupted; the same command continues where it stopped", file=sys.stderr)
-        return _INTERRUPTED
+        return INTERRUPTED
     for problem, times in problems.most_common(_MAX_PROBLEMS_PRINTED):
         print(f"warning: {times} times: {problem}", file=sys.stderr)
     more = len(problems) - _MAX_PROBLEMS_PRINTED

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
 from zs_seg_ros import ZeroShotSegmentationError
 from zs_seg_ros.cli.commands import FAILED
+from zs_seg_ros.cli.interruption import INTERRUPTED, is_ignored, raising_keyboard_interrupt
 from zs_seg_ros.cli.parser import zs_seg_parser
-
-_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit code. Wrong arguments raise SystemExit (argparse)."""
+    """Run a command line and return its exit code. Wrong arguments raise SystemExit (argparse).
+
+    argv: None for that of this process, whose handling of ctrl-C is then set.
+    """
     arguments = zs_seg_parser().parse_args(argv)
+    if argv is not None or is_ignored(signal.SIGINT):
+        return _run(arguments)
+    try:
+        with raising_keyboard_interrupt("zs-seg", signal.SIGINT):
+            return _run(arguments)
+    except KeyboardInterrupt:  # a second one
+        return INTERRUPTED
+
+
+def _run(arguments: argparse.Namespace) -> int:
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
@@ -25,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         print("zs-seg: interrupted", file=sys.stderr)
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:  # the reader, `head` for example, has closed the pipe
         # Otherwise Python reports an error when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

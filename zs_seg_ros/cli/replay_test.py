@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zs_seg_ros.cli.interruption import INTERRUPTED, raising_keyboard_interrupt
 from zs_seg_ros.cli.replay_arguments import check_arguments, parse
 from zs_seg_ros.errors import ReplayError, ZeroShotSegmentationError
 from zs_seg_ros.replay.verdict import Tolerances
@@ -18,17 +19,28 @@ from zs_seg_ros.replay.verdict import Tolerances
 if TYPE_CHECKING:
     from zs_seg_ros.ros.replay.run import ReplayRequest
 
-SAME, DIFFERS, COULD_NOT_RUN, INTERRUPTED = 0, 1, 2, 130
+SAME, DIFFERS, COULD_NOT_RUN = 0, 1, 2
 _DROPPED_IN_REAL_TIME, _SWITCHES_IN_REAL_TIME = 1.0, 0.1
 """Defaults with --rate: frames may be dropped, and an object whose second frame is dropped is tracked later."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit code. Wrong arguments raise SystemExit (argparse)."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Set explicitly: a shell starts background jobs with SIGINT ignored.
-        signal.signal(number, signal.default_int_handler)
+    """Run a command line and return its exit code. Wrong arguments raise SystemExit (argparse).
+
+    argv: None for that of this process, whose handling of signals is then set, also where a shell started it in the
+    background with SIGINT ignored.
+    """
     arguments = parse(argv)
+    if argv is not None:
+        return _run(arguments)
+    try:
+        with raising_keyboard_interrupt("replay_test", signal.SIGINT, signal.SIGTERM):
+            return _run(arguments)
+    except KeyboardInterrupt:  # a second one
+        return INTERRUPTED
+
+
+def _run(arguments: argparse.Namespace) -> int:
     try:
         check_arguments(arguments)
         return _update(arguments) if arguments.update else _check(arguments)

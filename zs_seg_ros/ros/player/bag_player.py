@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -10,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from types import FrameType
 
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, SetParametersResult
 from rclpy.duration import Duration
@@ -21,6 +23,7 @@ from rosgraph_msgs.msg import Clock
 from zs_seg_ros.bags.bag import Bag, BagMessage
 from zs_seg_ros.bags.playback import FASTEST, SLOWEST, Playback, PlaybackOptions
 from zs_seg_ros.cli.bag_player import parse, playback_options, without_ros_arguments
+from zs_seg_ros.cli.interruption import is_importing
 from zs_seg_ros.errors import BagError
 from zs_seg_ros.ros.player.bag_topic import publisher_for, recorded_qos
 from zs_seg_ros.ros.player.player_services import PlayerServices
@@ -160,11 +163,17 @@ class BagPlayer(Node):
         super().destroy_node()
 
 
+def _end(_: int, frame: FrameType | None) -> None:
+    """Raise SystemExit, so that temporary files of a compressed bag are removed."""
+    if is_importing(frame):  # not every import lets an exception through
+        os._exit(0)
+    sys.exit(0)
+
+
 def main() -> None:
     """Run the executable `bag_player`."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        # An exception from here on, so that temporary files of a compressed bag are removed.
-        signal.signal(number, lambda *_: sys.exit(0))
+        signal.signal(number, _end)
     own, sys.argv[1:] = without_ros_arguments(sys.argv[1:])
     arguments = parse(own)
     ended: Future[int] = Future()

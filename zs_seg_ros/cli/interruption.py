@@ -1,0 +1,55 @@
+"""Ctrl-C in the commands that are not nodes: KeyboardInterrupt, except while a module is imported."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+INTERRUPTED = 130
+"""The exit code of an interrupted command, as a shell gives it to SIGINT."""
+_STDERR = 2
+_IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
+
+
+@contextmanager
+def raising_keyboard_interrupt(program: str, *numbers: signal.Signals) -> Iterator[None]:
+    """Let these signals raise KeyboardInterrupt within the block, and end the process without a word after it.
+
+    While a module is imported they end the process at once, with one sentence and the exit code `INTERRUPTED`:
+    extension modules turn an exception there into another one or print it, and importing torch takes seconds.
+    """
+    handler = _handler(program)
+    for number in numbers:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def is_ignored(number: signal.Signals) -> bool:
+    """Whether the process was started with this signal ignored, as the background jobs of a shell are."""
+    return signal.getsignal(number) is signal.SIG_IGN
+
+
+def _handler(program: str) -> Callable[[int, FrameType | None], None]:
+    def interrupt(_: int, frame: FrameType | None) -> None:
+        if is_importing(frame):
+            os.write(_STDERR, f"{program}: interrupted\n".encode())
+            os._exit(INTERRUPTED)
+        raise KeyboardInterrupt
+
+    return interrupt
+
+
+def is_importing(frame: FrameType | None) -> bool:
+    """Whether a signal that reached this frame interrupted the import of a module."""
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORT_SYSTEM:
+            return True
+        frame = frame.f_back
+    return False
