@@ -1,4 +1,4 @@
-"""The part of the package that needs no ROS, and its command zs-seg: `pip install .`
+"""Installs the part of the package that needs no ROS, and its command zs-seg: `pip install .`
 
 The ROS 2 package, with the node, the messages and the launch files, is built by colcon from
 CMakeLists.txt.
@@ -11,7 +11,7 @@ from setuptools import find_packages, setup
 setup(
     name="zs_seg_ros",
     version=ElementTree.parse("package.xml").findtext("version"),
-    description="Zero-shot segmentation of camera images by words",
+    description="Zero-shot segmentation of camera images with text prompts",
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10",
