@@ -142,7 +142,7 @@ def test_panels_are_beside_each_other_and_large_ones_are_downscaled(
 def test_without_ros_the_command_ends_with_one_sentence(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['rclpy'] = sys.modules['ament_index_python'] = None\n"
-        "from zs_seg_ros.cli.replay_test import main\n"
+        "from zs_seg_ros.ros.replay.command import main\n"
         "sys.exit(main(['bag', '--golden', 'file', '--update']))"
     )
     package_folder = str(Path(zs_seg_ros.__file__).parents[1])

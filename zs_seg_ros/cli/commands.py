@@ -7,7 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from zs_seg_ros import LoadOptions, Vocabulary, VocabularyError
+from zs_seg_ros.errors import VocabularyError
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 DONE, FAILED = 0, 2
 

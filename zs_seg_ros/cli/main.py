@@ -8,10 +8,10 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from zs_seg_ros import ZeroShotSegmentationError
 from zs_seg_ros.cli.commands import FAILED
 from zs_seg_ros.cli.interruption import INTERRUPTED, is_ignored, raising_keyboard_interrupt
 from zs_seg_ros.cli.parser import zs_seg_parser
+from zs_seg_ros.errors import ZeroShotSegmentationError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
