@@ -223,8 +223,10 @@ def _update_command(bag: Path, tmp_path: Path) -> tuple[object, ...]:
 def _wait_for_first_frames(pid: int, tmp_path: Path) -> int:
     """Wait until the golden file is being written, and return the node's process id."""
     node = wait_until(lambda: node_started_by(pid), "the node")
-    part = tmp_path / "g.part"
-    wait_until(lambda: part.exists() and part.stat().st_size > 0, "the first frames")
+    wait_until(
+        lambda: any(part.stat().st_size for part in tmp_path.glob(".zs_seg_*.new")),
+        "the first frames",
+    )
     return node
 
 
@@ -252,7 +254,7 @@ def test_ctrl_c_ends_replay_test_and_its_node(
     assert "replay_test: interrupted" in errors
     assert "Traceback" not in errors
     assert not is_running(node)
-    assert not (tmp_path / "g.part").exists()
+    assert not list(tmp_path.glob(".zs_seg_*.new"))
     assert not (tmp_path / "g").exists()
 
 

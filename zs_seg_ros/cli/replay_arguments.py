@@ -52,6 +52,11 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     for path in (arguments.golden, arguments.junit, arguments.html, arguments.log):
         if path is not None and not path.resolve().parent.is_dir():
             raise ReplayError(f"{path} cannot be written: there is no folder {path.parent}")
+    if arguments.update:
+        from zs_seg_ros.replay.golden import GoldenWriter
+
+        with GoldenWriter(arguments.golden, ()):
+            pass  # what is wrong with its place is reported before a node starts
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,19 +1,18 @@
-"""The golden file: what a node answered when its answers were good.
+"""The golden file: the results of a node when they were good.
 
 A ZIP archive, so that people can look into it:
 
-    labels/CAMERA/INDEX.png   label images; a pixel is the number of a class, from 1, in golden.json; 0 is nothing
-    objects.jsonl             a line a frame: camera, index, stamp and objects
-    golden.json               what it was made with
+    labels/CAMERA/INDEX.png   label images; a pixel is the number of a class, from 1, in golden.json; 0 is background
+    objects.jsonl             a line for each frame: camera, index, stamp and objects
+    golden.json               the model, classes, cameras and settings that the results were made with
 
-The same results give the same bytes: members have no times, and their order is that of the frames. An object's mask
-is written (as run lengths) only where it is not just the pixels of its class in its box.
+The same results give the same bytes: members have no times, and their order is that of the frames. The mask of an
+object is written (as run lengths) only where it differs from the pixels of its class in its box.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
@@ -25,17 +24,32 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from zs_seg_ros.errors import ReplayError
-from zs_seg_ros.perception.masks import decode_runs, encode_runs
+from zs_seg_ros.errors import FileError, ReplayError
+from zs_seg_ros.files import NewFile, open_regular_file
+from zs_seg_ros.perception.masks import encode_runs
 from zs_seg_ros.perception.overlay import class_colour
-from zs_seg_ros.replay.results import CameraSettings, FrameResult, ObjectResult, RunSettings
-from zs_seg_ros.types import Box
-from zs_seg_ros.vocabulary.vocabulary import TargetClass
+from zs_seg_ros.replay import golden_content as content
+from zs_seg_ros.replay.results import FrameResult, ObjectResult, RunSettings
+from zs_seg_ros.shown import quoted, shown
 
-FORMAT, VERSION = "golden results of zs_seg_ros", 1
 _SETTINGS, _OBJECTS = "golden.json", "objects.jsonl"
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 _LAST_PALETTE_NUMBER = 255
+
+
+def is_golden_file(path: Path) -> bool:
+    """Whether --update may replace a file: it is empty, or a golden file of this program, of any version."""
+    try:
+        with open_regular_file(path) as file:
+            if not file.read(1):
+                return True
+            with zipfile.ZipFile(file) as archive:
+                heading = content.member(archive, _SETTINGS, content.MOST_HEADING_BYTES)
+                return bool(content.parse_json(heading)["format"] == content.FORMAT)
+    except (
+        Exception
+    ):  # what a foreign file makes the readers of ZIP and JSON raise is not ours to list
+        return False
 
 
 class GoldenWriter:
@@ -45,51 +59,80 @@ class GoldenWriter:
     """
 
     def __init__(self, path: Path, classes: Sequence[str]) -> None:
-        """Raises ReplayError when the file cannot be written."""
+        """Raise ReplayError when the file cannot be written, or is there and is no golden file."""
         self._path = path
         self._numbers = {name: number for number, name in enumerate(classes, start=1)}
-        self._part = path.with_name(f"{path.name}.part")
         self._lines: list[str] = []
         try:
-            self._file = self._part.open("wb")
-        except OSError as error:
-            raise ReplayError(f"{path} cannot be written: {error.strerror}") from error
-        self._archive = zipfile.ZipFile(self._file, "w")
+            self._file = NewFile(path, is_golden_file)
+        except FileError as error:
+            raise ReplayError(str(error)) from error
+        self._archive = zipfile.ZipFile(self._file.stream, "w")
 
     def __enter__(self) -> GoldenWriter:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._archive.close()  # a second time does nothing
-        self._file.close()
-        self._part.unlink(missing_ok=True)
+        try:
+            self._archive.close()  # a second time does nothing
+        except (OSError, ValueError):  # a full disk, which has been reported
+            pass
+        finally:
+            self._file.__exit__(*exception)
 
     def add(self, frame: FrameResult) -> None:
-        self._write(_label_name(frame.camera, frame.index), _png(frame.label), zipfile.ZIP_STORED)
+        """Add the results of one frame. Raises ReplayError when they cannot be written or are too large to be read."""
         line = {
             "camera": frame.camera,
             "index": frame.index,
             "stamp_ns": frame.stamp_ns,
-            "objects": [self._object(thing, frame.label) for thing in frame.objects],
+            "objects": [self._object(detected, frame.label) for detected in frame.objects],
         }
-        self._lines.append(json.dumps(line, ensure_ascii=False, separators=(",", ":")))
+        text = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+        mask_pixels = sum(detected.mask.size for detected in frame.objects)
+        if (
+            frame.label.size > content.MOST_PIXELS
+            or mask_pixels > content.MOST_MASK_PIXELS
+            or len(text.encode()) > content.MOST_LINE_BYTES
+        ):
+            height, width = frame.label.shape
+            raise ReplayError(
+                f"image {frame.index} of {frame.camera} ({width}x{height}, {len(frame.objects)} objects) is too "
+                "large for a golden file"
+            )
+        self._lines.append(text)
+        try:
+            self._write(
+                _label_name(frame.camera, frame.index), _png(frame.label), zipfile.ZIP_STORED
+            )
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def finish(self, settings: RunSettings) -> None:
         """Put the file in place. Raises ReplayError when it cannot be written."""
-        heading = {"format": FORMAT, "version": VERSION, **asdict(settings)}
+        heading = {"format": content.FORMAT, "version": content.VERSION, **asdict(settings)}
         heading["classes"] = [
             {"name": c.name, "prompts": list(c.prompts), "threshold": c.threshold}
             for c in settings.classes
         ]
-        text = json.dumps(heading, ensure_ascii=False, indent=1, sort_keys=True)
+        text = json.dumps(heading, ensure_ascii=False, indent=1, sort_keys=True).encode()
+        lines = "\n".join(self._lines).encode()
+        if len(text) > content.MOST_HEADING_BYTES or len(lines) > content.MOST_LINES_BYTES:
+            raise ReplayError(
+                f"{self._path} would hold more than a golden file can; use --every, or fewer classes"
+            )
         try:
-            self._write(_OBJECTS, "\n".join(self._lines).encode(), zipfile.ZIP_DEFLATED)
-            self._write(_SETTINGS, text.encode(), zipfile.ZIP_DEFLATED)
+            self._write(_OBJECTS, lines, zipfile.ZIP_DEFLATED)
+            self._write(_SETTINGS, text, zipfile.ZIP_DEFLATED)
             self._archive.close()
-            self._file.close()
-            os.replace(self._part, self._path)
+            self._file.finish()
         except OSError as error:
-            raise ReplayError(f"{self._path} cannot be written: {error.strerror}") from error
+            raise self._unwritable(error) from error
+        except FileError as error:
+            raise ReplayError(str(error)) from error
+
+    def _unwritable(self, error: OSError) -> ReplayError:
+        return ReplayError(f"{self._path} cannot be written: {error.strerror}")
 
     def _write(self, name: str, content: bytes, compression: int) -> None:
         member = zipfile.ZipInfo(name, _NO_TIME)
@@ -97,98 +140,103 @@ class GoldenWriter:
         member.external_attr = 0o644 << 16
         self._archive.writestr(member, content, compression, compresslevel=9)
 
-    def _object(self, thing: ObjectResult, label: NDArray[np.uint16]) -> dict[str, Any]:
-        box = thing.box
+    def _object(self, detected: ObjectResult, label: NDArray[np.uint16]) -> dict[str, Any]:
+        box = detected.box
         line: dict[str, Any] = {
-            "class": thing.class_name,
-            "score": thing.score,
+            "class": detected.class_name,
+            "score": detected.score,
             "box": [box.left, box.top, box.width, box.height],
-            "track": thing.track_id,
+            "track": detected.track_id,
         }
-        if thing.position_m is not None:
-            line["position"] = list(thing.position_m)
-        number = self._numbers[thing.class_name]
-        if not np.array_equal(thing.mask, _inside(label, box) == number):
-            line["mask"] = encode_runs(thing.mask).tolist()
+        if detected.position_m is not None:
+            line["position"] = list(detected.position_m)
+        number = self._numbers[detected.class_name]
+        if not np.array_equal(detected.mask, content.inside(label, box) == number):
+            line["mask"] = encode_runs(detected.mask).tolist()
         return line
 
 
 class Golden:
-    """An opened golden file; use it with `with`. Frames are read one by one."""
+    """An opened golden file; use it with `with`. Frames are read one by one.
+
+    The file may be anyone's: its content is checked and bounded, and only settings that change results are accepted.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Raises ReplayError when there is none, or it is something else."""
+        """Raise ReplayError when there is none, or it is something else."""
         self.path = path
         try:
-            self._archive = zipfile.ZipFile(path)
-            self.settings = _settings(json.loads(self._archive.read(_SETTINGS)))
-            self._lines = self._index(self._archive.read(_OBJECTS).splitlines())
+            self._file = open_regular_file(path)
         except FileNotFoundError:
             raise ReplayError(
                 f"there is no golden file {path}; make it with --update, from a node whose results are good"
             ) from None
-        except (
-            OSError,
-            zipfile.BadZipFile,
-            KeyError,
-            TypeError,
-            ValueError,
-            AttributeError,
-        ) as error:
+        except FileError as error:
+            raise ReplayError(str(error)) from error
+        try:
+            self._archive = zipfile.ZipFile(self._file)
+            heading = content.member(self._archive, _SETTINGS, content.MOST_HEADING_BYTES)
+            self.settings = content.run_settings(content.parse_json(heading))
+            self._lines = self._index()
+        except Exception as error:  # see is_golden_file
+            self._file.close()
             raise ReplayError(
-                f"{path} is no golden file, or is damaged ({error}); make it anew with --update"
+                f"{path} is no golden file, or is damaged ({_reason(error)}); remove it and make it anew with --update"
             ) from error
+        except BaseException:
+            self._file.close()
+            raise
 
     def __enter__(self) -> Golden:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._archive.close()
+        self._file.close()
 
     def frame_count(self, cameras: Collection[str]) -> int:
-        """Frames of these cameras."""
+        """Return the number of frames of these cameras."""
         return sum(camera in cameras for camera, _ in self._lines)
 
     def frame(self, camera: str, index: int) -> FrameResult | None:
-        """None where it has no such frame. Raises ReplayError when the file is damaged."""
+        """Return the results of a frame, None where it has no such frame. Raises ReplayError when it is damaged."""
         text = self._lines.get((camera, index))
         if text is None:
             return None
         try:
-            line = json.loads(text)
-            with Image.open(BytesIO(self._archive.read(_label_name(camera, index)))) as image:
-                label = np.array(image).astype(np.uint16)
-            objects = tuple(self._object(entry, label) for entry in line["objects"])
-            return FrameResult(camera, index, int(line["stamp_ns"]), label, objects)
-        except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+            line = content.parse_json(text)
+            data = content.member(
+                self._archive, _label_name(camera, index), content.MOST_LABEL_BYTES
+            )
+            names = self.settings.names
+            label = content.decode_label(data, len(names))
+            objects = content.frame_objects(line, label, names)
+            return FrameResult(camera, index, content.frame_stamp(line), label, objects)
+        except Exception as error:  # see is_golden_file
             raise ReplayError(
-                f"{self.path} is damaged at image {index} of {camera} ({error}); make it anew with --update"
+                f"{self.path} is damaged at image {index} of {camera} ({_reason(error)}); make it anew with --update"
             ) from error
 
-    def _index(self, lines: Sequence[bytes]) -> dict[tuple[str, int], bytes]:
-        heads = (json.loads(line) for line in lines)
-        return {
-            (str(h["camera"]), int(h["index"])): line for h, line in zip(heads, lines, strict=True)
-        }
+    def _index(self) -> dict[tuple[str, int], bytes]:
+        data = content.member(self._archive, _OBJECTS, content.MOST_LINES_BYTES)
+        if data.count(b"\n") > len(self._archive.namelist()):
+            raise ValueError(f"{_OBJECTS} has more lines than there are label images")
+        lines = {content.frame_key(line): line for line in data.split(b"\n") if line}
+        for camera, _ in lines:
+            if camera not in {known.name for known in self.settings.cameras}:
+                raise ValueError(f"{_OBJECTS} has the unknown camera {quoted(camera)}")
+        return lines
 
-    def _object(self, entry: dict[str, Any], label: NDArray[np.uint16]) -> ObjectResult:
-        box = Box(*entry["box"])
-        if "mask" in entry:
-            mask = decode_runs(entry["mask"], box.height, box.width)
-        else:
-            mask = _inside(label, box) == self.settings.names.index(entry["class"]) + 1
-        position = tuple(entry["position"]) if "position" in entry else None
-        return ObjectResult(
-            entry["class"], float(entry["score"]), box, mask, int(entry["track"]), position
-        )
+
+def _reason(error: Exception) -> str:
+    """KeyError's own text is the bare name."""
+    if isinstance(error, KeyError):
+        return f"{quoted(error.args[0] if error.args else '')} is missing"
+    return shown(str(error) or type(error).__name__, 200)
 
 
 def _label_name(camera: str, index: int) -> str:
     return f"labels/{camera}/{index:06d}.png"
-
-
-def _inside(label: NDArray[np.uint16], box: Box) -> NDArray[np.uint16]:
-    return label[box.top : box.top + box.height, box.left : box.left + box.width]
 
 
 def _png(label: NDArray[np.uint16]) -> bytes:
@@ -202,18 +250,3 @@ def _png(label: NDArray[np.uint16]) -> bytes:
     file = BytesIO()
     image.save(file, "PNG", optimize=True)
     return file.getvalue()
-
-
-def _settings(heading: dict[str, Any]) -> RunSettings:
-    if heading["format"] != FORMAT or heading["version"] != VERSION:
-        raise ValueError(f"format {heading['format']!r}, version {heading['version']!r}")
-    return RunSettings(
-        str(heading["recording"]),
-        str(heading["model"]),
-        tuple(
-            TargetClass(c["name"], tuple(c["prompts"]), c["threshold"]) for c in heading["classes"]
-        ),
-        tuple(CameraSettings(**camera) for camera in heading["cameras"]),
-        int(heading["every"]),
-        dict(heading["settings"]),
-    )
