@@ -1,4 +1,4 @@
-"""What an import brings along, and what the package says of itself."""
+"""The modules that the package imports, its public names and its version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes from outside is one short, printable line wherever it is shown."""
+"""Text from outside is shown as one short, printable line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_whatever_the_value_it_is_one_printable_line_within_the_limit(
 
 
 @given(st.text(st.characters(whitelist_categories=("L", "N", "P")), max_size=80))
-def test_words_of_any_language_stay_as_they_are(text: str) -> None:
+def test_words_of_any_language_are_not_changed(text: str) -> None:
     assert shown(text) == text
 
 
@@ -46,7 +46,7 @@ def test_escapes_line_ends_and_turned_text_are_visible(text: str | bytes, cleane
     assert shown(text) == cleaned
 
 
-def test_what_is_long_is_cut_and_marked() -> None:
+def test_long_text_is_cut_and_marked() -> None:
     assert shown("x" * 100, 10) == "xxxxxxxxx…"
     assert shown("\n" * 100, 10) == "\\n\\n\\n\\n\\…"
     assert shown("x" * 10, 10) == "x" * 10

@@ -1,4 +1,4 @@
-"""What training may say: the held-out pairs never, everything else often.
+"""The prompts of training: the held-out pairs never occur, all others often.
 
 `training` is not installed; it runs from the source folder, in a process of its own.
 """

@@ -127,7 +127,7 @@ def test_nv24_has_a_chroma_value_for_each_pixel(height: int, width: int, seed: i
 
 @pytest.mark.parametrize("encoding", sorted(CONVERTED))
 def test_data_that_is_cut_off_is_refused(encoding: str) -> None:
-    with pytest.raises(ImageError, match="cuts it off"):
+    with pytest.raises(ImageError, match="truncates it"):
         CONVERTED[encoding](RawImage(6, 6, encoding, False, 24, np.zeros(40, np.uint8)))
 
 

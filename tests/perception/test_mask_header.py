@@ -1,4 +1,4 @@
-"""zs_seg_ros/mask.hpp, compiled and run on masks that zs_seg_ros.perception.masks encoded."""
+"""The C++ header zs_seg_ros/mask.hpp, compiled and run on masks that zs_seg_ros.perception.masks encoded."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ EDGE_MASKS = {
 
 
 @pytest.mark.parametrize("bits", [8, 16, 32, 64])
-def test_what_python_encoded_is_decoded_and_painted_pixel_by_pixel(
+def test_masks_that_python_encoded_are_decoded_and_painted_exactly(
     program: Path, bits: int
 ) -> None:
     random = np.random.default_rng(bits)

@@ -50,7 +50,7 @@ class CompressedImageReader:
 def image_from_compressed(message: Any, limits: ImageLimits = DEFAULT_IMAGE_LIMITS) -> RgbImage:
     """Return (H, W, 3) RGB of a JPEG or PNG.
 
-    A format such as `bayer_rggb8; jpeg compressed ` says that a mosaic was compressed as it is; it is demosaiced.
+    A format such as `bayer_rggb8; jpeg compressed ` stands for a Bayer mosaic that was compressed; it is demosaiced.
     Raises ImageError when it cannot be decoded, is larger than `limits`, or is a depth image.
     """
     encoding, compressed_as = _image_transport_format(message.format)
@@ -62,14 +62,14 @@ def image_from_compressed(message: Any, limits: ImageLimits = DEFAULT_IMAGE_LIMI
     data = memoryview(message.data)
     if encoding.startswith("bayer_") and not compressed_as:
         return _from_mosaic(encoding, message, data, limits)
-    # Orientation in EXIF would turn the image away from its camera_info.
+    # Applying the EXIF orientation would rotate the image against its camera_info.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     image: RgbImage = np.asarray(_decoded(message, data, flags, limits), dtype=np.uint8)[..., ::-1]
     return image
 
 
 def _image_transport_format(form: str) -> tuple[str, str]:
-    """Take apart `rgb8; jpeg compressed bgr8` into the encoding before and that of the pixels that were compressed."""
+    """Split `rgb8; jpeg compressed bgr8` into the encoding of the image and that of the compressed pixels."""
     encoding, _, rest = form.partition(";")
     _, _, compressed_as = rest.partition("compressed")
     return (encoding.strip(), compressed_as.strip()) if rest else ("", "")
@@ -92,7 +92,7 @@ def _from_mosaic(encoding: str, message: Any, data: memoryview, limits: ImageLim
 def depth_from_compressed(message: Any, limits: ImageLimits = DEFAULT_IMAGE_LIMITS) -> NDArray[Any]:
     """Return (H, W) of image_transport's compressedDepth, PNG or RVL: uint16 (16UC1) or float32 (32FC1).
 
-    Its layout is that of compressed_depth_image_transport: a header of a whole number and two reals, and 16-bit
+    Its layout is that of compressed_depth_image_transport: a header of one integer and two float32, and 16-bit
     values, of which those of 32FC1 are inverse depth. Raises ImageError when it cannot be decoded.
     """
     encoding, _, compression = (part.strip() for part in message.format.partition(";"))
@@ -129,14 +129,14 @@ def depth_from_compressed(message: Any, limits: ImageLimits = DEFAULT_IMAGE_LIMI
 
 
 def _decoded(message: Any, data: memoryview, flags: int, limits: ImageLimits) -> NDArray[Any]:
-    """Decode a JPEG or PNG by OpenCV, after a look at its header: a few bytes can claim to be gigabytes."""
+    """Decode a JPEG or PNG by OpenCV. Its header is checked before: a few bytes can claim gigabytes."""
     try:
         with PIL.Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as header:
             width, height = header.size
         limits.check(width, height)
         _check_complete(data, width, height)
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except _TOO_LARGE as error:  # Pillow's own limit, above all that we read
+    except _TOO_LARGE as error:  # Pillow's own limit, above `limits`
         raise ImageError(
             f"a compressed image of {len(data)} bytes is dropped: it claims many more than the {limits.pixels} pixels "
             "that are read (max_image_pixels)"

@@ -23,7 +23,7 @@ NEUTRAL_CHROMA = 128
 
 @dataclass(frozen=True)
 class PlainEncoding:
-    """Pixels side by side, each of `channels` numbers of `item` type ('u1' or 'u2').
+    """An encoding of interleaved pixels, each of `channels` numbers of `item` type ('u1' or 'u2').
 
     rgb: the slice of channels that is red, green, blue; None for grey.
     """
@@ -52,9 +52,9 @@ PLAIN = {
     "16UC3": PlainEncoding("u2", 3, _BGR),
     "16UC4": PlainEncoding("u2", 4, _BGR),
 }
-"""Read in place, as a view on the message's bytes."""
+"""Encodings that are read in place, as a view on the message's bytes."""
 
-# OpenCV's older names say which colours the second row begins with; these say the first row's.
+# These names give the colours of the first row; OpenCV's older names give those of the second.
 _BAYER = {
     "rggb": cv2.COLOR_BayerRGGB2RGB,
     "bggr": cv2.COLOR_BayerBGGR2RGB,
@@ -141,7 +141,7 @@ def _rows(raw: RawImage, start: int, count: int, length: int, step: int) -> Byte
     if step < length or len(raw.data) < needed:
         raise ImageError(
             f"an image of {raw.width}x{raw.height} {raw.encoding} is dropped: its step of {raw.step} bytes and its "
-            f"{len(raw.data)} bytes of data are too few, {needed} bytes are needed; the publisher cuts it off"
+            f"{len(raw.data)} bytes of data are too few, {needed} bytes are needed; the publisher truncates it"
         )
     rows: Bytes = np.ndarray((count, length), np.uint8, raw.data, start, (step, 1))
     return rows
@@ -152,7 +152,7 @@ CONVERTED: dict[str, Callable[[RawImage], NDArray[Any]]] = {
     **dict.fromkeys(("uyvy", "yuv422", "yuyv", "yuv422_yuy2"), packed_yuv_to_rgb),
     **dict.fromkeys(("nv12", "nv21", "nv24"), planar_yuv_to_rgb),
 }
-"""Converted into new arrays."""
+"""Encodings that are converted into new arrays."""
 
 DEPTH = {"16UC1": "u2", "mono16": "u2", "32FC1": "f4"}
 """Encodings of depth images (REP 118): millimetres as uint16, metres as float32."""

@@ -1,4 +1,4 @@
-"""How large an image may be, looked at before any memory is taken for its pixels."""
+"""Limits of the size of images, checked before memory for the pixels is allocated."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from zs_seg_ros.errors import ImageError
 from zs_seg_ros.types import MAX_SIDE_PX
 
 MAX_PIXELS = 4096 * 3072
-"""Twelve megapixels, more than cameras of robots send. A compressed image of a few hundred bytes can claim 268."""
+"""Twelve megapixels, more than cameras of robots publish. A compressed image of a few hundred bytes can claim 268."""
 
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """The most pixels along a side and in the whole image: parameters max_image_side and max_image_pixels."""
+    """The largest side and the largest number of pixels of an image: max_image_side and max_image_pixels."""
 
     side: int = MAX_SIDE_PX
     pixels: int = MAX_PIXELS

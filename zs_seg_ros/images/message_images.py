@@ -20,7 +20,7 @@ from zs_seg_ros.types import RgbImage
 
 
 def stamp_ns(stamp: Any) -> int:
-    """Return nanoseconds since the epoch. Raises ImageError when there is no such time."""
+    """Return nanoseconds since the epoch. Raises ImageError for more nanoseconds than a second has."""
     if stamp.nanosec >= 1_000_000_000:
         raise ImageError(
             f"an image with a stamp of {stamp.nanosec} nanoseconds past the second is dropped; there are at "
@@ -70,7 +70,7 @@ def _check_size(message: Any, limits: ImageLimits) -> None:
     if len(message.data) < message.step * height:
         raise ImageError(
             f"an image of {width}x{height} {shown(message.encoding)} is dropped: {len(message.data)} bytes are fewer "
-            f"than its {height} rows of {message.step}; the publisher cuts it off"
+            f"than its {height} rows of {message.step}; the publisher truncates it"
         )
 
 
@@ -115,9 +115,8 @@ def _converted_by_cv_bridge(message: Any) -> RgbImage:
     try:
         bridge = _bridge()
         image = bridge.imgmsg_to_cv2(_without_padding(message, bridge), "rgb8")
-    except (
-        Exception
-    ) as error:  # ImportError, or CvBridgeError, KeyError, cv2.error and TypeError of cv_bridge
+    # cv_bridge is missing (ImportError), or raises CvBridgeError, KeyError, cv2.error or TypeError.
+    except Exception as error:
         raise ImageError(
             f"an image with the encoding {quoted(message.encoding)} is dropped: it cannot be converted to RGB; publish "
             f"one of {', '.join((*PLAIN, *CONVERTED))}"
@@ -127,7 +126,7 @@ def _converted_by_cv_bridge(message: Any) -> RgbImage:
 
 @cache
 def _bridge() -> Any:
-    """Import cv_bridge, which is not needed before an encoding needs it: the core does without."""
+    """Import cv_bridge when an encoding needs it; the core does not require it."""
     from cv_bridge import CvBridge
 
     return CvBridge()

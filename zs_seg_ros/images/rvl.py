@@ -1,4 +1,4 @@
-"""RVL, the compression of depth that image_transport writes.
+"""Decodes RVL, the depth compression of image_transport.
 
 Source: A. Wilson, "Fast Lossless Depth Image Compression", ISS 2017.
 """
@@ -16,10 +16,10 @@ _MOST_NIBBLES = 10  # 30 bits
 
 
 def decode_rvl(data: memoryview, limits: ImageLimits) -> NDArray[np.uint16]:
-    """Return (H, W) of a stream that begins with its width and height.
+    """Return the (H, W) depth values of an RVL stream, which begins with width and height.
 
-    A stream of whole numbers, each in nibbles of three bits and one that says whether another follows: how many zeros,
-    how many other values, and for each of those the difference to the one before it. Raises ImageError when it is
+    The stream has integers as variable numbers of nibbles, of three bits and a continuation bit: the number of zeros,
+    the number of other values, and for each of those the difference to the one before. Raises ImageError when it is
     damaged or larger than `limits`.
     """
     if len(data) < _HEADER_BYTES:

@@ -1,4 +1,4 @@
-"""Video streams in image messages: H.264, H.265 and their like, decoded by PyAV where it is installed.
+"""Decodes video streams in image messages (H.264, H.265, AV1, VP8, VP9) by PyAV, where it is installed.
 
 Each message carries one packet (CompressedImage with the format "h264", or the FFMPEGPacket of ffmpeg_image_transport).
 A frame of the stream is a difference to the ones before it, so that a decoder belongs to one topic and is given every
@@ -23,7 +23,7 @@ CODECS = {
     "vp9": "vp9",
     "vp8": "vp8",
 }
-"""What publishers call a codec -> its name in FFmpeg."""
+"""The names of codecs that publishers use, and FFmpeg's."""
 
 # Names of encoders that ffmpeg_image_transport writes into FFMPEGPacket.encoding begin with their codec's name, or
 # are these.

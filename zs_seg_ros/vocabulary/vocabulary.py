@@ -114,13 +114,13 @@ class LabelIds:
 
     @classmethod
     def of(cls, values: Iterable[int]) -> LabelIds:
-        """Ids with the dtype that holds them: np.uint8 up to 254, np.uint16 above."""
+        """Return ids with the dtype that holds them: np.uint8 up to 254, np.uint16 above."""
         values = tuple(values)
         fits_8_bits = max(values, default=0) <= LAST_ID_IN_8_BITS
         return cls(values, np.dtype(np.uint8) if fits_8_bits else np.dtype(np.uint16))
 
     def of_classes(self, indices: Iterable[int]) -> LabelIds:
-        """The ids of the classes with these indices, in their order; the dtype stays."""
+        """Return the ids of the classes with these indices, in this order, with the same dtype."""
         return replace(self, values=tuple(self.values[index] for index in indices))
 
 
