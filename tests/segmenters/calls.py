@@ -1,4 +1,4 @@
-"""How often a part of a network runs."""
+"""Counting of the runs of a part of a network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 @contextmanager
 def calls_of(module: nn.Module) -> Iterator[list[nn.Module]]:
-    """The calls of a module's forward pass while the block runs."""
+    """One entry for each forward pass of a module while the block runs."""
     calls: list[nn.Module] = []
     hook = module.register_forward_hook(lambda called, *_: calls.append(called))
     try:

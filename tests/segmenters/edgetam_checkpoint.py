@@ -1,4 +1,4 @@
-"""EdgeTAM checkpoints of random weights. All but the image encoder, one of the package timm, is EdgeTAM's own."""
+"""EdgeTAM checkpoints with random weights, and a stand-in for the image encoder, which is one of the package timm."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from zs_seg_ros.testing.sam2 import small_sam2_config, spread_masks, write_preprocessor
+from zs_seg_ros.testing.sam2 import scale_masks, small_sam2_config, write_preprocessor
 
 
 class FewLayersConfig(PreTrainedConfig):
@@ -24,7 +24,7 @@ class FewLayersConfig(PreTrainedConfig):
 
 
 class FewLayers(PreTrainedModel):
-    """Stands in for timm's image encoder, which is not installed here: four levels of detail."""
+    """A small image encoder in place of timm's: a feature pyramid of four levels."""
 
     config_class = FewLayersConfig
 
@@ -46,7 +46,7 @@ class FewLayers(PreTrainedModel):
 
 
 def write_edgetam(folder: Path, seed: int = 1) -> None:
-    """Images of 64x64."""
+    """Write an EdgeTAM checkpoint with random weights to `folder`, for images of 64x64."""
     AutoConfig.register("few_layers_for_tests", FewLayersConfig, exist_ok=True)
     AutoModel.register(FewLayersConfig, FewLayers, exist_ok=True)
     settings = small_sam2_config().to_dict()
@@ -68,6 +68,6 @@ def write_edgetam(folder: Path, seed: int = 1) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = EdgeTamModel(config).eval()
-        spread_masks(model)
+        scale_masks(model)
     model.save_pretrained(folder)
     write_preprocessor(folder, "Sam2ImageProcessorFast", 64)

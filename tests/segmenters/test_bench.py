@@ -1,4 +1,4 @@
-"""`zs-seg bench`: the figures of a model, next to those of its reference."""
+"""`zs-seg bench`: the measurements of a model and of its reference."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def clipseg(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_small_clipseg(tmp_path_factory.mktemp("clipseg"))
 
 
-def test_it_tells_each_stage_and_the_ratio_to_the_reference(
+def test_it_reports_each_stage_and_the_ratio_to_the_reference(
     clipseg: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "figures.json"
     assert main(["bench", clipseg, *SMALL, "4", "1", "--device", "cpu", "--json", str(file)]) == 0
     table = capsys.readouterr().out
     assert "4 classes cost" in table and "comes into force" in table
-    figures = json.loads(file.read_text())
-    assert [row["classes"] for row in figures["rows"]] == [1, 4]
-    for row in figures["rows"]:
+    measured = json.loads(file.read_text())
+    assert [row["classes"] for row in measured["rows"]] == [1, 4]
+    for row in measured["rows"]:
         stages = row["stage_ms"]
         assert all(stages[stage] > 0 for stage in ("prepare", "encode", "decode", "finish"))
         assert sum(stages.values()) <= row["total_ms"] * 1.5 + 5
@@ -49,7 +49,7 @@ def test_a_model_without_reference_is_measured_alone(capsys: pytest.CaptureFixtu
     assert "without a reference" in shown.err and "tabletop on cpu" in shown.out
 
 
-def test_random_weights_of_an_unknown_kind_are_refused_with_those_known(
+def test_random_weights_of_an_unknown_kind_are_refused_with_the_known_kinds(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["bench", "--random", "yolo"]) == 2
@@ -57,7 +57,7 @@ def test_random_weights_of_an_unknown_kind_are_refused_with_those_known(
     assert "'yolo'" in line and "clipseg" in line
 
 
-def test_a_plot_without_matplotlib_is_one_sentence(
+def test_a_plot_without_matplotlib_is_refused_with_the_command_that_installs_it(
     clipseg: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -69,7 +69,7 @@ def test_a_plot_without_matplotlib_is_one_sentence(
     assert "pip install matplotlib" in line
 
 
-def test_a_plot_is_a_image(clipseg: str, tmp_path: Path) -> None:
+def test_a_plot_is_written_as_png(clipseg: str, tmp_path: Path) -> None:
     plot = tmp_path / "plot.png"
     assert main(["bench", clipseg, *SMALL, "1", "2", "--plot", str(plot)]) == 0
     assert plot.read_bytes().startswith(b"\x89PNG")
@@ -87,9 +87,9 @@ def test_too_many_classes_are_refused(capsys: pytest.CaptureFixture[str]) -> Non
     assert "at most 64" in capsys.readouterr().err
 
 
-def test_memory_is_that_of_the_work() -> None:
-    def work() -> bytearray:
+def test_peak_memory_is_that_of_the_measured_call() -> None:
+    def allocate() -> bytearray:
         return bytearray(b"x" * 50_000_000)
 
-    assert 80 <= peak_memory_mb(work, "cpu") <= 150  # the bytes and their copy
+    assert 80 <= peak_memory_mb(allocate, "cpu") <= 150  # the bytes and their copy
     assert peak_memory_mb(lambda: None, "cpu") < 10

@@ -1,4 +1,4 @@
-"""A detector with a mask model behind it: what is made of boxes, and how a pair is loaded."""
+"""A pair of detector and mask model: its segmentation for given boxes, and how a pair is loaded."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ CPU = LoadOptions(device="cpu")
 SIZE = (48, 64)
 PHOTO = noise(*SIZE)
 
-Found = tuple[float, str, tuple[float, float, float, float]]
+Detection = tuple[float, str, tuple[float, float, float, float]]
 """A score, a phrase, and left, top, right, bottom."""
 
 
 class GivenBoxes(Detector[tuple[str, ...]]):
-    """Finds what the test says, where it reaches the threshold of its phrase."""
+    """A detector that returns given boxes, those that reach the threshold of their phrase."""
 
     model, device = "given boxes", "cpu"
 
-    def __init__(self, *things: Found) -> None:
-        self.things = things
+    def __init__(self, *detections: Detection) -> None:
+        self.detections = detections
 
     def encode(self, prompts: Sequence[str]) -> tuple[str, ...]:
         return tuple(prompts)
@@ -52,115 +52,122 @@ class GivenBoxes(Detector[tuple[str, ...]]):
         encoded: tuple[str, ...],
         thresholds: NDArray[np.float32],
     ) -> list[Boxes]:
-        found = [
+        detected = [
             (corners, score, index)
-            for score, prompt, corners in self.things
-            for index, requested in enumerate(encoded)
-            if prompt == requested and score >= thresholds[index]
+            for score, prompt, corners in self.detections
+            for index, encoded_prompt in enumerate(encoded)
+            if prompt == encoded_prompt and score >= thresholds[index]
         ]
         boxes = Boxes(
-            torch.tensor([corners for corners, _, _ in found]).view(-1, 4),
-            torch.tensor([score for _, score, _ in found]),
-            torch.tensor([index for _, _, index in found], dtype=torch.int64),
+            torch.tensor([corners for corners, _, _ in detected]).view(-1, 4),
+            torch.tensor([score for _, score, _ in detected]),
+            torch.tensor([index for _, _, index in detected], dtype=torch.int64),
         )
         return [boxes] * len(images)
 
 
 class FilledBoxes(BoxSegmenter):
-    """The mask of a box is the whole box."""
+    """A mask model whose masks fill the boxes."""
 
     model = "filled boxes"
 
     def masks(self, images: Sequence[RgbImage], boxes: Sequence[Tensor]) -> list[Tensor]:
-        found = []
+        results = []
         self.count = sum(len(corners) for corners in boxes)
         for image, corners in zip(images, boxes, strict=True):
             masks = torch.full((len(corners), *image.shape[:2]), -1.0)
             for mask, (left, top, right, bottom) in zip(masks, corners.round().int(), strict=True):
                 mask[top:bottom, left:right] = 1
-            found.append(masks)
-        return found
+            results.append(masks)
+        return results
 
 
 def segment(
-    *things: Found, classes: Sequence[TargetClass | str], threshold: float = 0.5
+    *detections: Detection, classes: Sequence[TargetClass | str], threshold: float = 0.5
 ) -> Segmentation:
     vocabulary = Vocabulary().changed_to(
-        TargetClass(each) if isinstance(each, str) else each for each in classes
+        TargetClass(name) if isinstance(name, str) else name for name in classes
     )
-    segmenter = BoxesThenMasks("a pair", GivenBoxes(*things), FilledBoxes())
+    segmenter = BoxesThenMasks("a pair", GivenBoxes(*detections), FilledBoxes())
     batch = Batch((PHOTO,), vocabulary.thresholds(threshold))
     [result] = segmenter.segment(batch, segmenter.encode(vocabulary))
     return result
 
 
-def things(result: Segmentation) -> list[tuple[int, float, Box]]:
+def objects(result: Segmentation) -> list[tuple[int, float, Box]]:
     assert result.instances is not None
-    return [(each.class_id, round(each.score, 3), each.box) for each in result.instances]
+    return [
+        (detected.class_id, round(detected.score, 3), detected.box) for detected in result.instances
+    ]
 
 
-# -- what is made of boxes ---------------------------------------------------------------------------------
+# -- given boxes -------------------------------------------------------------------------------------------
 
 
-def test_things_come_with_the_score_of_the_detector_the_most_certain_first() -> None:
+def test_objects_have_the_score_of_the_detector_and_are_in_falling_order() -> None:
     result = segment(
         (0.6, "mug", (0, 0, 10, 10)), (0.9, "duck", (20, 10, 40, 30)), classes=("mug", "duck")
     )
-    assert things(result) == [(2, 0.9, Box(20, 10, 20, 20)), (1, 0.6, Box(0, 0, 10, 10))]
+    assert objects(result) == [(2, 0.9, Box(20, 10, 20, 20)), (1, 0.6, Box(0, 0, 10, 10))]
     assert result.label[5, 5] == 1 and result.label[15, 25] == 2 and result.label[40, 60] == 0
     assert result.confidence[5, 5] == round(0.6 * 255)
 
 
-def test_one_place_may_be_of_two_classes_and_the_more_certain_has_the_pixels() -> None:
-    place = (0.0, 0.0, 10.0, 10.0)
-    result = segment((0.6, "mug", place), (0.7, "cup", place), classes=("mug", "cup"))
-    assert [(class_id, score) for class_id, score, _ in things(result)] == [(2, 0.7), (1, 0.6)]
+def test_a_box_may_be_of_two_classes_and_the_higher_score_has_the_pixels() -> None:
+    box = (0.0, 0.0, 10.0, 10.0)
+    result = segment((0.6, "mug", box), (0.7, "cup", box), classes=("mug", "cup"))
+    assert [(class_id, score) for class_id, score, _ in objects(result)] == [(2, 0.7), (1, 0.6)]
     assert (result.label[:10, :10] == 2).all()
 
 
-def test_a_place_gets_one_mask_however_many_phrases_fit_it() -> None:
-    place, names = (0.0, 0.0, 10.0, 10.0), ("mug", "cup", "duck")
-    found = [(0.6 + i / 10, name, place) for i, name in enumerate(names)]
+def test_a_box_of_several_phrases_gets_one_mask() -> None:
+    box, names = (0.0, 0.0, 10.0, 10.0), ("mug", "cup", "duck")
+    detections = [(0.6 + i / 10, name, box) for i, name in enumerate(names)]
     vocabulary = Vocabulary().changed_to(map(TargetClass, names))
     masks = FilledBoxes()
-    segmenter = BoxesThenMasks("a pair", GivenBoxes(*found, (0.9, "cup", (20, 0, 30, 10))), masks)
+    detector = GivenBoxes(*detections, (0.9, "cup", (20, 0, 30, 10)))
+    segmenter = BoxesThenMasks("a pair", detector, masks)
     batch = Batch((PHOTO,), vocabulary.thresholds(0.5))
     [result] = segmenter.segment(batch, segmenter.encode(vocabulary))
     assert masks.count == 2
-    assert [box.left for _, _, box in things(result)] == [20, 0, 0, 0]
+    assert [box.left for _, _, box in objects(result)] == [20, 0, 0, 0]
 
 
-def test_several_phrases_of_a_class_find_one_thing_once() -> None:
+def test_an_object_of_several_phrases_of_a_class_is_detected_once() -> None:
     result = segment(
         (0.6, "mug", (0, 0, 10, 10)),
         (0.8, "cup", (0, 0, 10, 9)),
         (0.7, "cup", (30, 0, 40, 10)),
         classes=(TargetClass("mug", ("mug", "cup")),),
     )
-    assert things(result) == [(1, 0.8, Box(0, 0, 10, 9)), (1, 0.7, Box(30, 0, 10, 10))]
+    assert objects(result) == [(1, 0.8, Box(0, 0, 10, 9)), (1, 0.7, Box(30, 0, 10, 10))]
 
 
 def test_a_class_has_one_threshold_for_all_its_phrases() -> None:
-    found = ((0.6, "mug", (0, 0, 9, 9)), (0.6, "cup", (20, 0, 29, 9)), (0.6, "duck", (40, 0, 9, 9)))
-    picky = TargetClass("mug", ("mug", "cup"), threshold=0.7)
-    assert not things(segment(*found, classes=(picky,)))
-    easy = TargetClass("mug", ("mug", "cup"), threshold=0.3)
-    assert len(things(segment(*found, classes=(easy, "duck"), threshold=0.9))) == 2
+    detections = (
+        (0.6, "mug", (0, 0, 9, 9)),
+        (0.6, "cup", (20, 0, 29, 9)),
+        (0.6, "duck", (40, 0, 9, 9)),
+    )
+    high = TargetClass("mug", ("mug", "cup"), threshold=0.7)
+    assert not objects(segment(*detections, classes=(high,)))
+    low = TargetClass("mug", ("mug", "cup"), threshold=0.3)
+    assert len(objects(segment(*detections, classes=(low, "duck"), threshold=0.9))) == 2
 
 
-def test_boxes_are_cut_to_the_image_and_those_outside_are_left_out() -> None:
+def test_boxes_are_clipped_to_the_image_and_those_outside_are_dropped() -> None:
     result = segment(
         (0.6, "mug", (-20, -3, 10, 10)),
-        (0.7, "mug", (5, 48, 30, 64)),  # in what a detector fills an image up with
+        (0.7, "mug", (5, 48, 30, 64)),  # in the padding of a detector
         (0.8, "mug", (60, 40, 90, 90)),
         classes=("mug",),
     )
-    assert things(result) == [(1, 0.8, Box(60, 40, 4, 8)), (1, 0.6, Box(0, 0, 10, 10))]
+    assert objects(result) == [(1, 0.8, Box(60, 40, 4, 8)), (1, 0.6, Box(0, 0, 10, 10))]
 
 
-def test_of_too_many_boxes_the_most_certain_get_masks() -> None:
+def test_of_too_many_boxes_those_of_highest_score_get_masks() -> None:
     many = [(0.5 + i / 2000, "mug", (i % 60, 0, i % 60 + 4, 4)) for i in range(900)]
-    scores = [score for _, score, _ in things(segment(*many, classes=("mug",)))]
+    scores = [score for _, score, _ in objects(segment(*many, classes=("mug",)))]
     assert scores == sorted(scores, reverse=True)
     assert len(scores) == 300 and min(scores) == pytest.approx(0.8, abs=0.001)
 
@@ -185,44 +192,44 @@ def pair(folders: tuple[Path, Path]) -> BoxesThenMasks:
 
 @torch.inference_mode()
 def reference(folders: tuple[Path, Path], prompt: str, threshold: float) -> list[Tensor]:
-    """transformers' own way from an image and a phrase to binary masks, the most certain first."""
-    reader = Owlv2Processor(
+    """Return the binary masks of an image and a phrase by transformers' own pipeline, in falling order of score."""
+    owlv2 = Owlv2Processor(
         Owlv2ImageProcessorPil.from_pretrained(folders[0]),
         CLIPTokenizer.from_pretrained(folders[0]),
     )
-    inputs = reader(text=[[prompt]], images=PHOTO, return_tensors="pt")
+    inputs = owlv2(text=[[prompt]], images=PHOTO, return_tensors="pt")
     outputs = Owlv2ForObjectDetection.from_pretrained(folders[0]).eval()(**inputs)
-    [found] = reader.post_process_grounded_object_detection(outputs, threshold, [SIZE])
+    [detections] = owlv2.post_process_grounded_object_detection(outputs, threshold, [SIZE])
     limits = torch.tensor([SIZE[1], SIZE[0]] * 2)
-    boxes = torch.minimum(found["boxes"].clamp(min=0), limits)  # as ours are cut
-    boxes = boxes[found["scores"].argsort(descending=True)]
+    boxes = torch.minimum(detections["boxes"].clamp(min=0), limits)  # as the segmenter clips them
+    boxes = boxes[detections["scores"].argsort(descending=True)]
     boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(dim=1)]
-    processor = SamHQProcessor(SamImageProcessorPil.from_pretrained(folders[1]))
-    inputs = processor(images=[PHOTO], input_boxes=[boxes.tolist()], return_tensors="pt")
+    sam_hq = SamHQProcessor(SamImageProcessorPil.from_pretrained(folders[1]))
+    inputs = sam_hq(images=[PHOTO], input_boxes=[boxes.tolist()], return_tensors="pt")
     outputs = SamHQModel.from_pretrained(folders[1]).eval()(
         pixel_values=inputs["pixel_values"],
         input_boxes=inputs["input_boxes"].float(),
         multimask_output=False,
     )
     sizes = inputs["original_sizes"], inputs["reshaped_input_sizes"]
-    [masks] = processor.post_process_masks(outputs.pred_masks, *sizes)
+    [masks] = sam_hq.post_process_masks(outputs.pred_masks, *sizes)
     return list(masks[:, 0])
 
 
-def test_the_things_of_a_pair_equal_the_reference_pipeline(
+def test_the_objects_of_a_pair_equal_the_reference_pipeline(
     folders: tuple[Path, Path], pair: BoxesThenMasks
 ) -> None:
-    """Number, order and masks, from the image and one phrase; one, as the reference gives a box one phrase only."""
+    """Number, order and masks for one phrase; of several, the reference reports the arg-max alone."""
     vocabulary = Vocabulary().changed_to([TargetClass("red mug")])
     batch = Batch((PHOTO,), vocabulary.thresholds(0.3))
     [result] = pair.segment(batch, pair.encode(vocabulary))
     expected = reference(folders, "red mug", 0.3)
     assert result.instances is not None and len(result.instances) == len(expected) > 3
-    for thing, mask in zip(result.instances, expected, strict=True):
-        whole = np.zeros(SIZE, bool)
-        box = thing.box
-        whole[box.top : box.top + box.height, box.left : box.left + box.width] = thing.mask
-        assert (whole != mask.numpy()).mean() <= 1e-3  # 3 pixels
+    for detected, mask in zip(result.instances, expected, strict=True):
+        full = np.zeros(SIZE, bool)
+        box = detected.box
+        full[box.top : box.top + box.height, box.left : box.left + box.width] = detected.mask
+        assert (full != mask.numpy()).mean() <= 1e-3  # 3 pixels
 
 
 def test_text_is_encoded_once_per_vocabulary_and_an_image_once_per_model(
@@ -243,7 +250,7 @@ def test_text_is_encoded_once_per_vocabulary_and_an_image_once_per_model(
     assert calls == ["text"]
     pair.segment(Batch((PHOTO,), vocabulary.thresholds(0.3)), encoded)
     assert calls == ["text", "boxes", "masks"]
-    pair.segment(Batch((PHOTO,), vocabulary.thresholds(1.0)), encoded)  # finds no box
+    pair.segment(Batch((PHOTO,), vocabulary.thresholds(1.0)), encoded)  # no box reaches it
     assert calls == ["text", "boxes", "masks", "boxes"]
     for hook in hooks:
         hook.remove()
@@ -259,7 +266,7 @@ def checkpoint(folder: Path, kind: str) -> str:
     return str(folder)
 
 
-def test_what_a_pair_is_made_of_is_kept(pair: BoxesThenMasks, folders: tuple[Path, Path]) -> None:
+def test_a_pair_names_both_models(pair: BoxesThenMasks, folders: tuple[Path, Path]) -> None:
     assert pair.model == f"{folders[0]} + {folders[1]}"
     assert (pair.detector.model, pair.box_segmenter.model) == tuple(map(str, folders))
     assert pair.device == "cpu"
@@ -291,7 +298,7 @@ def test_spaces_are_needed_only_where_a_folder_has_a_plus_in_its_name(tmp_path: 
         ("{yolo}", r"of kind 'yolo'.*known are: .*clipseg.*owlv2.* \+ .*sam2"),
     ],
 )
-def test_what_makes_no_pair_says_what_to_write_instead(
+def test_models_that_make_no_pair_are_refused_with_what_to_write_instead(
     tmp_path: Path, model: str, message: str
 ) -> None:
     kinds = ("owlv2", "sam2", "sam_hq", "clipseg", "yolo")
@@ -301,7 +308,7 @@ def test_what_makes_no_pair_says_what_to_write_instead(
     assert "\n" not in str(refused.value)
 
 
-def test_a_part_that_is_not_on_disk_names_the_command_that_fetches_it(
+def test_a_model_that_is_not_on_disk_is_refused_with_the_command_that_fetches_it(
     folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
@@ -313,21 +320,21 @@ def test_a_part_that_is_not_on_disk_names_the_command_that_fetches_it(
     ("revision", "expected"),
     [("", ("", "")), ("a + b", ("a", "b")), ("a+", ("a", "")), ("+b", ("", "b"))],
 )
-def test_a_revision_of_a_pair_holds_one_for_each(
+def test_a_revision_of_a_pair_names_one_for_each_model(
     folders: tuple[Path, Path],
     monkeypatch: pytest.MonkeyPatch,
     revision: str,
     expected: tuple[str, str],
 ) -> None:
-    requested: list[str] = []
+    revisions: list[str] = []
 
     def find(model: str, revision: str = "") -> Path:
-        requested.append(revision)
-        return folders[len(requested) - 1]
+        revisions.append(revision)
+        return folders[len(revisions) - 1]
 
     monkeypatch.setattr("zs_seg_ros.segmenters.registry.find_checkpoint", find)
     load_segmenter("a/b + c/d", LoadOptions(device="cpu", revision=revision))
-    assert tuple(requested) == expected
+    assert tuple(revisions) == expected
 
 
 def test_one_revision_for_a_pair_is_refused(folders: tuple[Path, Path]) -> None:

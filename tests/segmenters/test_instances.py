@@ -1,4 +1,4 @@
-"""The last step of every family that tells things apart."""
+"""The decoding of instance masks, the last step of every family that detects instances."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from zs_seg_ros.vocabulary.vocabulary import LabelIds
 IDS = (7, 3, 254)
 
 
-def found(*things: tuple[int, float, slice, slice], side: int = 8) -> Instances:
-    """Things as (class index, score, rows, columns) on a square of side x side."""
-    masks = torch.full((len(things), side, side), -1.0)
-    for mask, (_, _, rows, columns) in zip(masks, things, strict=True):
+def rectangles(*objects: tuple[int, float, slice, slice], side: int = 8) -> Instances:
+    """Instances as (class index, score, rows, columns) on a square of side x side."""
+    masks = torch.full((len(objects), side, side), -1.0)
+    for mask, (_, _, rows, columns) in zip(masks, objects, strict=True):
         mask[rows, columns] = 1.0
     return Instances(
         masks,
-        torch.tensor([score for _, score, _, _ in things]),
-        torch.tensor([index for index, _, _, _ in things], dtype=torch.int64),
+        torch.tensor([score for _, score, _, _ in objects]),
+        torch.tensor([index for index, _, _, _ in objects], dtype=torch.int64),
     )
 
 
@@ -33,36 +33,41 @@ def decoded(instances: Instances, side: int = 8, threshold: float = 0.5) -> Segm
     return decode_instances(instances, (side, side), thresholds, LabelIds.of(IDS))
 
 
-def test_the_most_confident_thing_has_the_pixel_and_both_keep_their_masks() -> None:
-    result = decoded(found((0, 0.6, slice(0, 4), slice(0, 8)), (2, 0.8, slice(2, 6), slice(0, 4))))
+def test_the_most_confident_object_has_the_pixel_and_both_keep_their_masks() -> None:
+    result = decoded(
+        rectangles((0, 0.6, slice(0, 4), slice(0, 8)), (2, 0.8, slice(2, 6), slice(0, 4)))
+    )
     assert result.label[1, 1] == 7 and result.label[3, 1] == 254 and result.label[7, 7] == 0
     assert result.confidence[1, 1] == 153 and result.confidence[3, 1] == 204
     assert result.instances is not None
-    assert [(t.class_id, t.area) for t in result.instances] == [(254, 16), (7, 32)]
+    assert [(detected.class_id, detected.area) for detected in result.instances] == [
+        (254, 16),
+        (7, 32),
+    ]
     box = result.instances[0].box
     assert (box.left, box.top, box.width, box.height) == (0, 2, 4, 4)
 
 
-def test_things_below_the_threshold_of_their_class_and_empty_masks_are_left_out() -> None:
+def test_instances_below_the_threshold_of_their_class_and_empty_masks_are_dropped() -> None:
     everywhere = slice(0, 8)
-    instances = found(
+    instances = rectangles(
         (0, 0.49, everywhere, everywhere),
         (1, 0.5, everywhere, everywhere),
         (2, 0.99, slice(0, 0), everywhere),
     )
     result = decoded(instances)
     assert result.instances is not None
-    assert [t.class_id for t in result.instances] == [3]
+    assert [detected.class_id for detected in result.instances] == [3]
     assert (result.label == 3).all()
 
 
-def test_nothing_found_is_an_empty_list_and_not_none() -> None:
+def test_no_detections_are_an_empty_tuple_and_not_none() -> None:
     result = decoded(Instances(torch.zeros(0, 4, 4), torch.zeros(0), torch.zeros(0).long()))
     assert result.instances == () and not result.label.any() and not result.confidence.any()
 
 
-def test_a_thing_of_no_confidence_is_still_more_than_nothing() -> None:
-    result = decoded(found((0, 0.0, slice(0, 2), slice(0, 2))), threshold=0.0)
+def test_the_confidence_of_an_object_is_never_0() -> None:
+    result = decoded(rectangles((0, 0.0, slice(0, 2), slice(0, 2))), threshold=0.0)
     assert (result.confidence > 0).tolist() == (result.label > 0).tolist()
     assert result.confidence.max() == 1
 
@@ -80,16 +85,17 @@ def test_masks_are_resized_as_torch_does_it(seed: int, side: int, height: int, w
     clear = (full.abs() > 1e-4).all(dim=0).numpy()
     assert (result.label == expected)[clear].all()
     assert result.instances is not None
-    for thing in result.instances:
-        assert thing.mask.any(axis=0)[[0, -1]].all() and thing.mask.any(axis=1)[[0, -1]].all()
+    for detected in result.instances:
+        mask = detected.mask
+        assert mask.any(axis=0)[[0, -1]].all() and mask.any(axis=1)[[0, -1]].all()
 
 
 @pytest.mark.parametrize(
     ("classes", "prompts", "kept"),
     [
-        ([0, 0], [0, 1], [1]),  # two phrases of a class found one thing
-        ([0, 0], [0, 0], [0, 1]),  # a phrase's own answers are the model's business
-        ([0, 1], [0, 1], [0, 1]),  # classes do not know of each other
+        ([0, 0], [0, 1], [1]),  # two phrases of a class detect one object
+        ([0, 0], [0, 0], [0, 1]),  # the boxes of one phrase are kept as the model reports them
+        ([0, 1], [0, 1], [0, 1]),  # classes are independent
     ],
 )
 def test_only_phrases_of_one_class_suppress_each_other(
@@ -100,7 +106,7 @@ def test_only_phrases_of_one_class_suppress_each_other(
     assert without_duplicates(boxes, scores, classes, prompts) == kept
 
 
-def test_things_side_by_side_are_no_duplicates() -> None:
+def test_boxes_with_little_overlap_are_no_duplicates() -> None:
     boxes = np.array([[0, 0, 10, 10], [6, 0, 16, 10], [0, 0, 0, 0]], np.float32)
     scores = np.array([0.6, 0.7, 0.1], np.float32)
     assert without_duplicates(boxes, scores, [0, 0, 0], [0, 1, 2]) == [0, 1, 2]

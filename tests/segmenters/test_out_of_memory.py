@@ -1,4 +1,4 @@
-"""A GPU without enough memory costs frames, never the node: here with an error as torch raises it, on a CPU."""
+"""A GPU that is out of memory drops frames and the worker goes on. The tests raise torch's error on a CPU."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def model(tmp_path: Path) -> LiveModel:
 
 
 class Memory:
-    """Fails as long as it is full, with tensors in the frames of the traceback."""
+    """A memory that, while it is full, makes the image encoder raise, with tensors in the frames of the traceback."""
 
     def __init__(self, model: LiveModel, monkeypatch: pytest.MonkeyPatch) -> None:
         self.full = True
@@ -49,7 +49,7 @@ class Memory:
         monkeypatch.setattr(segmenter.network, "encode_images", encode_images)
 
 
-def test_the_frame_is_dropped_and_the_next_one_is_tried(
+def test_the_frame_is_dropped_and_the_next_one_is_processed(
     model: LiveModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memory = Memory(model, monkeypatch)
@@ -81,7 +81,7 @@ def test_the_frame_is_dropped_and_the_next_one_is_tried(
     assert len(scenes) == 1
 
 
-def test_a_vocabulary_that_takes_too_much_leaves_the_old_one_in_force(
+def test_a_vocabulary_that_exceeds_the_memory_leaves_the_old_one_in_force(
     model: LiveModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memory = Memory(model, monkeypatch)

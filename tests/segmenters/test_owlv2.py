@@ -21,7 +21,7 @@ from zs_seg_ros.testing.clipseg import write_tokenizer
 from zs_seg_ros.testing.owlv2 import published_owlv2_config, small_owlv2_config, write_owlv2
 
 PROMPTS = ("red mug", "blue car", "duck", "a long green thing")
-# Enlarged, reduced so much that it is smoothed, and both in one.
+# Enlarged, reduced with smoothing, and both at once.
 SIZES = [(48, 64), (64, 64), (37, 90), (300, 211), (1, 1), (1, 200), (200, 1)]
 
 
@@ -44,22 +44,24 @@ def load(folder: Path, **options: str) -> Owlv2Detector:
 def reference(
     folder: Path, photo: NDArray[np.uint8], prompts: tuple[str, ...], threshold: float
 ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """What transformers' processor, model and post-processing answer, and the logits (N, P)."""
+    """Return the detections of transformers' processor, model and post-processing, and the logits (N, P)."""
     processor = Owlv2Processor(
         Owlv2ImageProcessorPil.from_pretrained(folder), CLIPTokenizer.from_pretrained(folder)
     )
     model = Owlv2ForObjectDetection.from_pretrained(folder).eval()
     inputs = processor(
         text=[list(prompts)],
-        images=Image.fromarray(photo),  # of an array with one row it would take that for a channel
+        images=Image.fromarray(
+            photo
+        ),  # in an array with one row it would take the row for a channel
         return_tensors="pt",
     )
     with torch.inference_mode():
         outputs = model(**inputs)
-    [answer] = processor.post_process_grounded_object_detection(
+    [result] = processor.post_process_grounded_object_detection(
         outputs, threshold=threshold, target_sizes=[photo.shape[:2]]
     )
-    return answer, outputs.logits[0]
+    return result, outputs.logits[0]
 
 
 # -- equal to transformers ---------------------------------------------------------------------------------
@@ -68,13 +70,13 @@ def reference(
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
 @pytest.mark.parametrize("side", [64, 100])
 def test_images_equal_those_of_the_processor(size: tuple[int, int], side: int) -> None:
-    """Filling up, smoothing, resizing and normalising, against scipy as transformers calls it."""
+    """Padding, smoothing, resizing and normalising, against scipy as transformers calls it."""
     processor = Owlv2ImageProcessorPil(size={"height": side, "width": side})
     photo = blots(*size)
     expected = processor(Image.fromarray(photo), return_tensors="pt").pixel_values
     mean, std = torch.tensor(processor.image_mean), torch.tensor(processor.image_std)
-    found = prepare_square([photo], side, mean, std, torch.float32)
-    torch.testing.assert_close(found, expected.float(), rtol=0, atol=1e-4)
+    prepared = prepare_square([photo], side, mean, std, torch.float32)
+    torch.testing.assert_close(prepared, expected.float(), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
@@ -86,27 +88,27 @@ def test_boxes_and_scores_equal_the_reference(
     expected, logits = reference(folder, photo, PROMPTS, threshold)
     scores, _ = detector.scores_and_boxes([photo], detector.encode(PROMPTS))
     torch.testing.assert_close(scores[0], logits.sigmoid(), rtol=0, atol=1e-4)
-    [found] = detector.detect(
+    [detected] = detector.detect(
         [photo], detector.encode(PROMPTS), np.full(len(PROMPTS), threshold, np.float32)
     )
-    # A box that several phrases fit comes once for each; here the best of them counts.
-    place, best = scores[0].amax(dim=1) >= threshold, scores[0].argmax(dim=1)
-    mine: dict[int, list[torch.Tensor]] = {prompt: [] for prompt in range(len(PROMPTS))}
+    # The reference reports the arg-max over the phrases for each box.
+    reported, best = scores[0].amax(dim=1) >= threshold, scores[0].argmax(dim=1)
+    by_prompt: dict[int, list[torch.Tensor]] = {prompt: [] for prompt in range(len(PROMPTS))}
     for corners, score, prompt in zip(
-        found.corners, found.scores, found.prompt_index.tolist(), strict=True
+        detected.corners, detected.scores, detected.prompt_index.tolist(), strict=True
     ):
-        mine[prompt].append(torch.cat([corners, score[None]]))
-    assert len(expected["boxes"]) == int(place.sum())
-    assert best[place].tolist() == expected["labels"].tolist()
+        by_prompt[prompt].append(torch.cat([corners, score[None]]))
+    assert len(expected["boxes"]) == int(reported.sum())
+    assert best[reported].tolist() == expected["labels"].tolist()
     for corners, score, prompt in zip(
         expected["boxes"], expected["scores"], expected["labels"].tolist(), strict=True
     ):
-        requested = torch.cat([corners, score[None]])
-        gap = min(float((one - requested).abs().max()) for one in mine[prompt])
+        nearest_to = torch.cat([corners, score[None]])
+        gap = min(float((box - nearest_to).abs().max()) for box in by_prompt[prompt])
         assert gap < 1e-4 * max(size)
 
 
-def test_the_comparison_has_something_to_compare(folder: Path) -> None:
+def test_the_reference_has_enough_detections_to_compare(folder: Path) -> None:
     expected, logits = reference(folder, blots(48, 64), PROMPTS, 0.3)
     assert 5 < len(expected["boxes"]) < 60
     assert len(expected["labels"].unique()) > 1
@@ -114,7 +116,7 @@ def test_the_comparison_has_something_to_compare(folder: Path) -> None:
 
 
 def test_scores_of_the_published_shape_equal_the_reference(tmp_path: Path) -> None:
-    """google/owlv2-base-patch16-ensemble with fewer layers, as all are alike: raw scores of all 3600 places."""
+    """google/owlv2-base-patch16-ensemble with one layer in each encoder: scores of all 3600 patches."""
     config = published_owlv2_config()
     config.vision_config.num_hidden_layers = config.text_config.num_hidden_layers = 1
     write_owlv2(tmp_path, config)
@@ -127,14 +129,18 @@ def test_scores_of_the_published_shape_equal_the_reference(tmp_path: Path) -> No
     torch.testing.assert_close(scores[0], logits.sigmoid(), rtol=0, atol=1e-4)
 
 
-# -- what transformers does not do -------------------------------------------------------------------------
+# -- differences from transformers -------------------------------------------------------------------------
 
 
-def test_a_place_is_reported_for_each_phrase_that_fits(detector: Owlv2Detector) -> None:
-    """transformers' post-processing keeps the best phrase alone; then classes would depend on each other."""
+def test_a_box_is_reported_for_each_phrase_whose_threshold_it_reaches(
+    detector: Owlv2Detector,
+) -> None:
+    """transformers' post-processing keeps the arg-max alone, which makes classes depend on each other."""
     encoded = detector.encode(("red mug", "red mug", "blue car"))
-    [found] = detector.detect([blots(48, 64)], encoded, np.full(3, 0.3, np.float32))
-    first, second, third = (found.corners[found.prompt_index == prompt] for prompt in range(3))
+    [detected] = detector.detect([blots(48, 64)], encoded, np.full(3, 0.3, np.float32))
+    first, second, third = (
+        detected.corners[detected.prompt_index == prompt] for prompt in range(3)
+    )
     assert len(first) > 0 and len(third) > 0
     torch.testing.assert_close(first, second, rtol=0, atol=0)
     assert first.shape != third.shape or not torch.equal(first, third)
@@ -142,35 +148,35 @@ def test_a_place_is_reported_for_each_phrase_that_fits(detector: Owlv2Detector) 
 
 def test_each_phrase_has_its_own_threshold(detector: Owlv2Detector) -> None:
     encoded = detector.encode(("blue car", "blue car"))
-    [found] = detector.detect([blots(48, 64)], encoded, np.array([0.2, 0.4], np.float32))
-    scores = [found.scores[found.prompt_index == prompt] for prompt in (0, 1)]
+    [detected] = detector.detect([blots(48, 64)], encoded, np.array([0.2, 0.4], np.float32))
+    scores = [detected.scores[detected.prompt_index == prompt] for prompt in (0, 1)]
     assert len(scores[0]) > len(scores[1]) > 0
     assert scores[0].min() >= 0.2 and scores[1].min() >= 0.4
 
 
-def test_images_of_several_sizes_are_found_in_one_call(detector: Owlv2Detector) -> None:
+def test_images_of_several_sizes_do_not_depend_on_each_other(detector: Owlv2Detector) -> None:
     encoded, limits = detector.encode(PROMPTS), np.full(len(PROMPTS), 0.3, np.float32)
     photos = [blots(48, 64, 1), blots(90, 30, 2)]
-    for one, photo in zip(detector.detect(photos, encoded, limits), photos, strict=True):
+    for detected, photo in zip(detector.detect(photos, encoded, limits), photos, strict=True):
         [alone] = detector.detect([photo], encoded, limits)
-        torch.testing.assert_close(one.corners, alone.corners, rtol=0, atol=1e-3)
+        torch.testing.assert_close(detected.corners, alone.corners, rtol=0, atol=1e-3)
 
 
-def test_16_bit_images_are_read_over_their_full_range(detector: Owlv2Detector) -> None:
+def test_16_bit_images_are_scaled_from_their_full_range(detector: Owlv2Detector) -> None:
     photo, encoded = blots(48, 64), detector.encode(PROMPTS)
     deep = photo.astype(np.uint16) * 257
-    for one, other in zip(
+    for eight_bits, sixteen_bits in zip(
         detector.scores_and_boxes([photo], encoded),
         detector.scores_and_boxes([deep], encoded),
         strict=True,
     ):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
+        torch.testing.assert_close(eight_bits, sixteen_bits, rtol=0, atol=1e-4)
 
 
-# -- what cannot be used -----------------------------------------------------------------------------------
+# -- checkpoints and phrases that cannot be used -----------------------------------------------------------
 
 
-def test_a_phrase_longer_than_the_model_reads_is_refused(detector: Owlv2Detector) -> None:
+def test_a_phrase_longer_than_the_model_accepts_is_refused(detector: Owlv2Detector) -> None:
     detector.encode(["x " * 13 + "x"])  # 14 tokens, start and end: 16
     with pytest.raises(VocabularyError, match=r"has 15 tokens .* reads at most 14"):
         detector.encode(["x " * 14 + "x"])
@@ -200,6 +206,6 @@ def test_a_checkpoint_without_preprocessor_file_gets_the_published_values(
     copy: Path, detector: Owlv2Detector
 ) -> None:
     (copy / "preprocessor_config.json").unlink()
-    bare, encoded = load(copy), detector.encode(PROMPTS)
-    one, other = (each.scores_and_boxes([blots(48, 64)], encoded) for each in (bare, detector))
-    torch.testing.assert_close(one, other, rtol=0, atol=0)
+    without, encoded = load(copy), detector.encode(PROMPTS)
+    results, expected = (d.scores_and_boxes([blots(48, 64)], encoded) for d in (without, detector))
+    torch.testing.assert_close(results, expected, rtol=0, atol=0)

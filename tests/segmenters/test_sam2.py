@@ -50,13 +50,17 @@ def segmenter(folder: Path) -> Sam2BoxSegmenter:
     return Sam2BoxSegmenter(str(folder), folder, CPU)
 
 
-def full_size(masks: Tensor, size: tuple[int, int]) -> Tensor:
-    """(N, H, W) bool, as `decode_instances` does it."""
-    return functional.interpolate(masks[None], size, mode="bilinear")[0] > 0
+def check_binary(logits: Tensor, masks: Tensor, most: float) -> None:
+    """Compare logits (N, h, w), resized as by `decode_instances`, with masks (N, H, W).
+
+    Pixels may differ only at the edge of a mask, where a logit is at most `most` from 0.
+    """
+    resized = functional.interpolate(logits[None], masks.shape[1:], mode="bilinear")[0]
+    assert (resized[(resized > 0) != masks].abs() <= most).all()
 
 
 def reference(folder: Path, photo: NDArray[np.uint8], boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """Low-resolution logits (N, h, w) and masks (N, H, W) of transformers' processor, model and post-processing."""
+    """Return the logits (N, h, w) and masks (N, H, W) of transformers' processor, model and post-processing."""
     with torchvision_stand_in():
         from transformers.models.sam2.image_processing_sam2 import Sam2ImageProcessor
         from transformers.models.sam2.processing_sam2 import Sam2Processor
@@ -74,12 +78,12 @@ def reference(folder: Path, photo: NDArray[np.uint8], boxes: Tensor) -> tuple[Te
     return outputs.pred_masks[0, :, 0], masks[:, 0]
 
 
-def check_equal(expected: tuple[Tensor, Tensor], found: Tensor, size: tuple[int, int]) -> None:
+def check_equal(expected: tuple[Tensor, Tensor], actual: Tensor) -> None:
     logits, masks = expected
-    assert logits.std(dim=0).mean() > 0.05, "the comparison means nothing when all masks are alike"
+    assert logits.std(dim=0).mean() > 0.05, "all boxes have nearly the same mask"
     assert 0.01 < masks.float().mean() < 0.99
-    torch.testing.assert_close(found, logits, rtol=0, atol=1e-4)
-    assert (full_size(found, size) != masks).float().mean() <= 1e-4
+    torch.testing.assert_close(actual, logits, rtol=0, atol=1e-4)
+    check_binary(actual, masks, 1e-4)
 
 
 # -- equal to transformers ---------------------------------------------------------------------------------
@@ -89,38 +93,38 @@ def check_equal(expected: tuple[Tensor, Tensor], found: Tensor, size: tuple[int,
 def test_masks_equal_the_reference(
     folder: Path, segmenter: Sam2BoxSegmenter, size: tuple[int, int]
 ) -> None:
-    """Logits, and binary masks in the size of the image, of an image model and of a video model."""
+    """Logits, and binary masks at full resolution, of an image model and of a video model."""
     photo, boxes = noise(*size), boxes_in(size)
-    [found] = segmenter.masks([photo], [boxes])
-    check_equal(reference(folder, photo, boxes), found, size)
+    [masks] = segmenter.masks([photo], [boxes])
+    check_equal(reference(folder, photo, boxes), masks)
 
 
 def test_masks_of_the_published_shape_equal_the_reference(tmp_path: Path) -> None:
     """facebook/sam2.1-hiera-tiny, one image, two boxes."""
     write_sam2(tmp_path, published_sam2_config())
     photo, boxes = noise(480, 640), boxes_in((480, 640), 2)
-    [found] = Sam2BoxSegmenter("x", tmp_path, CPU).masks([photo], [boxes])
+    [actual] = Sam2BoxSegmenter("x", tmp_path, CPU).masks([photo], [boxes])
     logits, masks = reference(tmp_path, photo, boxes)
-    assert found.shape == logits.shape == (2, 256, 256)
-    scale = max(1.0, float(logits.abs().max()))
-    torch.testing.assert_close(found, logits, rtol=0, atol=1e-4 * scale)
-    assert (full_size(found, (480, 640)) != masks).float().mean() <= 1e-4
+    assert actual.shape == logits.shape == (2, 256, 256)
+    most = 1e-4 * max(1.0, float(logits.abs().max()))
+    torch.testing.assert_close(actual, logits, rtol=0, atol=most)
+    check_binary(actual, masks, most)
 
 
-# -- the arithmetic is done once ---------------------------------------------------------------------------
+# -- each input is encoded once ----------------------------------------------------------------------------
 
 
 @pytest.fixture
 def runs(segmenter: Sam2BoxSegmenter) -> Iterator[list[int]]:
-    """The number of images in each run of the image encoder."""
-    counts: list[int] = []
+    """One entry for each run of the image encoder."""
+    runs: list[int] = []
     encoder = segmenter._network.vision_encoder
-    hook = encoder.register_forward_hook(lambda _, inputs, output: counts.append(1))
-    yield counts
+    hook = encoder.register_forward_hook(lambda *_: runs.append(1))
+    yield runs
     hook.remove()
 
 
-def test_an_image_is_encoded_once_whatever_the_number_of_boxes(
+def test_an_image_is_encoded_once_for_all_boxes(
     segmenter: Sam2BoxSegmenter, runs: list[int]
 ) -> None:
     [masks] = segmenter.masks([noise(48, 64)], [boxes_in((48, 64), 40)])
@@ -134,10 +138,10 @@ def test_an_image_without_boxes_is_not_encoded(
     assert [len(masks) for masks in segmenter.masks([noise(48, 64)], [nothing])] == [0]
     assert not runs
     photos, boxes = [noise(9, 9), noise(48, 64), noise(7, 7)], boxes_in((48, 64), 3)
-    found = segmenter.masks(photos, [nothing, boxes, nothing])
-    assert [len(masks) for masks in found] == [0, 3, 0] and sum(runs) == 1
+    masks = segmenter.masks(photos, [nothing, boxes, nothing])
+    assert [len(masks_of_image) for masks_of_image in masks] == [0, 3, 0] and sum(runs) == 1
     [alone] = segmenter.masks([photos[1]], [boxes])
-    torch.testing.assert_close(found[1], alone, rtol=0, atol=0)
+    torch.testing.assert_close(masks[1], alone, rtol=0, atol=0)
 
 
 def test_a_box_does_not_depend_on_the_others(segmenter: Sam2BoxSegmenter) -> None:
@@ -161,10 +165,10 @@ def test_16_bits_are_close_to_32(folder: Path, segmenter: Sam2BoxSegmenter, prec
 
 
 def test_masks_of_edgetam_equal_the_reference(tmp_path: Path) -> None:
-    """Everything but the image encoder is EdgeTAM's own."""
+    """With a stand-in for the image encoder of timm; all other parts are EdgeTAM's."""
     write_edgetam(tmp_path)
     photo, boxes = noise(37, 90), boxes_in((37, 90))
-    [found] = EdgeTamBoxSegmenter("x", tmp_path, CPU).masks([photo], [boxes])
+    [actual] = EdgeTamBoxSegmenter("x", tmp_path, CPU).masks([photo], [boxes])
     with torchvision_stand_in():
         from transformers.models.sam2.image_processing_sam2 import Sam2ImageProcessor
         from transformers.models.sam2.processing_sam2 import Sam2Processor
@@ -178,7 +182,7 @@ def test_masks_of_edgetam_equal_the_reference(tmp_path: Path) -> None:
                 multimask_output=False,
             )
         [masks] = processor.post_process_masks(outputs.pred_masks, inputs["original_sizes"])
-    check_equal((outputs.pred_masks[0, :, 0], masks[:, 0]), found, (37, 90))
+    check_equal((outputs.pred_masks[0, :, 0], masks[:, 0]), actual)
 
 
 def test_edgetam_without_timm_names_the_command_that_installs_it(

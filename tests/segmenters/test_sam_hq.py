@@ -36,7 +36,7 @@ def segmenter(folder: Path) -> SamHqBoxSegmenter:
 
 
 def reference(folder: Path, photo: NDArray[np.uint8], boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits and masks (N, H, W) of transformers' processor, model and post-processing."""
+    """Return the logits and masks (N, H, W) of transformers' processor, model and post-processing."""
     with torchvision_stand_in():
         from transformers.models.sam.image_processing_sam import SamImageProcessor
 
@@ -58,12 +58,14 @@ def reference(folder: Path, photo: NDArray[np.uint8], boxes: Tensor) -> tuple[Te
 
 
 def check_equal(folder: Path, segmenter: SamHqBoxSegmenter, size: tuple[int, int]) -> Tensor:
+    """Compare the logits and masks of an image of `size`; returns the reference's masks (N, H, W)."""
     photo, boxes = noise(*size), boxes_in(size)
     logits, masks = reference(folder, photo, boxes)
-    [found] = segmenter.masks([photo], [boxes])
-    found = functional.interpolate(found[None], size, mode="bilinear")[0]
-    torch.testing.assert_close(found, logits, rtol=0, atol=1e-4 * max(1, float(logits.abs().max())))
-    assert ((found > 0) != masks).float().mean() <= 1e-4
+    [actual] = segmenter.masks([photo], [boxes])
+    actual = functional.interpolate(actual[None], size, mode="bilinear")[0]
+    most = 1e-4 * max(1, float(logits.abs().max()))
+    torch.testing.assert_close(actual, logits, rtol=0, atol=most)
+    assert (actual[(actual > 0) != masks].abs() <= most).all(), "masks differ beyond their edges"
     return masks
 
 
@@ -71,7 +73,7 @@ def check_equal(folder: Path, segmenter: SamHqBoxSegmenter, size: tuple[int, int
 def test_masks_equal_the_reference(
     folder: Path, segmenter: SamHqBoxSegmenter, size: tuple[int, int]
 ) -> None:
-    """Logits and binary masks in the size of the image, which the model's square is cut to and resized."""
+    """Logits and binary masks at full resolution, after the padding is cut off."""
     masks = check_equal(folder, segmenter, size)
     assert 0.01 < masks.float().mean() < 0.99
     assert masks.float().std(dim=0).max() > 0, "all boxes have one mask"
@@ -91,9 +93,9 @@ def test_an_image_is_encoded_once_and_only_for_boxes(segmenter: SamHqBoxSegmente
     encoder = segmenter._network.vision_encoder
     hook = encoder.register_forward_hook(lambda *_: runs.append(1))
     nothing = torch.zeros(0, 4)
-    found = segmenter.masks([noise(9, 9), noise(48, 64)], [nothing, boxes_in((48, 64), 40)])
+    masks = segmenter.masks([noise(9, 9), noise(48, 64)], [nothing, boxes_in((48, 64), 40)])
     hook.remove()
-    assert [len(masks) for masks in found] == [0, 40] and len(runs) == 1
+    assert [len(masks_of_image) for masks_of_image in masks] == [0, 40] and len(runs) == 1
 
 
 def test_a_preprocessor_of_another_size_is_a_model_error(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""What transformers' image processors take from torchvision, where torchvision is not installed.
+"""A stand-in for the functions of torchvision that transformers' image processors call; torchvision is not installed.
 
-torchvision resizes tensors with torch's own `interpolate`; so does the stand-in.
+Like torchvision it resizes tensors with torch's `interpolate`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def pad(image: Tensor, padding: Sequence[int], fill: float, padding_mode: str) -
 
 
 def normalize(image: Tensor, mean: object, std: object, inplace: bool = False) -> Tensor:
-    mean, std = (torch.as_tensor(each, dtype=image.dtype)[:, None, None] for each in (mean, std))
+    mean, std = (
+        torch.as_tensor(values, dtype=image.dtype)[:, None, None] for values in (mean, std)
+    )
     return (image - mean) / std
 
 
@@ -44,7 +46,7 @@ def _module(name: str, **members: object) -> ModuleType:
 
 @contextmanager
 def torchvision_stand_in() -> Iterator[None]:
-    """While the block runs, image processors that want torchvision can be imported and used."""
+    """While the block runs, image processors that need torchvision can be imported and used."""
     functions = _module(
         "torchvision.transforms.v2.functional",
         InterpolationMode=InterpolationMode,

@@ -1,4 +1,4 @@
-"""Small rosbag2 recordings, as those that `ros2 bag record` makes."""
+"""Small rosbag2 recordings, like those of `ros2 bag record`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 TEXT = "std_msgs/msg/String"
-NOT_INSTALLED = "nobodys_msgs/msg/Thing"
+NOT_INSTALLED = "unknown_msgs/msg/Unknown"
 
 
 def write_recording(
@@ -21,10 +21,10 @@ def write_recording(
     storage: StoragePlugin = StoragePlugin.MCAP,
     compression: CompressionMode = CompressionMode.NONE,
 ) -> None:
-    """Write (time in ns, topic, text) into the new folder `folder`.
+    """Write messages, (time in ns, topic, text), to the new folder `folder`.
 
-    offered: what the topic's publishers offered; without: nothing is recorded of it. types: TEXT if not given;
-    all have one string.
+    offered: the QoS profiles that the publishers of a topic offered; a topic without an entry has none. types: the
+    message type of a topic, TEXT without an entry; each type has a single string.
     """
     store = get_typestore(Stores.ROS2_JAZZY)
     store.register(get_types_from_msg("string data", NOT_INSTALLED))

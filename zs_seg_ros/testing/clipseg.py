@@ -1,4 +1,4 @@
-"""CLIPSeg checkpoints of random weights, and CLIP's tokenizer, which other families use too."""
+"""CLIPSeg checkpoints with random weights, and CLIP's tokenizer, which other families use too."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ def write_clipseg(
     words: Sequence[str] = (),
     seed: int = 0,
 ) -> CLIPSegForImageSegmentation:
-    """Write a CLIPSeg checkpoint of random weights to `folder` and return the model.
+    """Write a CLIPSeg checkpoint with random weights to `folder` and return the model.
 
-    image_side: of the square that images are resized to. words: those that are one token each, as common
-    words are in CLIP's own vocabulary.
+    image_side: the side of the square that images are resized to. words: words that the tokenizer encodes as one token
+    each, as it does common words in CLIP's own vocabulary.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = CLIPSegForImageSegmentation(config).eval()
-        _spread(model, image_side)
+        _scale_outputs(model, image_side)
     model.save_pretrained(folder)
     write_tokenizer(folder, config.text_config.vocab_size, words)
     ViTImageProcessorPil(
@@ -69,12 +69,12 @@ def write_clipseg(
 
 
 def write_published(folder: Path, words: Sequence[str]) -> None:
-    """CIDAS/clipseg-rd64-refined with random weights."""
+    """Write CIDAS/clipseg-rd64-refined with random weights."""
     write_clipseg(folder, published_clipseg_config(), words=words)
 
 
 def write_tokenizer(folder: Path, vocabulary_size: int, words: Sequence[str] = ()) -> None:
-    """Write CLIP's byte-level tokenizer with a vocabulary of its own: all bytes, `words`, start and end.
+    """Write CLIP's byte-level tokenizer with a small vocabulary: all bytes, `words`, start and end.
 
     Raises ValueError when `vocabulary_size` is too small for them.
     """
@@ -100,11 +100,11 @@ def write_tokenizer(folder: Path, vocabulary_size: int, words: Sequence[str] = (
 
 
 @torch.no_grad()
-def _spread(model: CLIPSegForImageSegmentation, image_side: int) -> None:
-    """Make the logits like those of a trained model: both signs, some units apart, not the same everywhere."""
+def _scale_outputs(model: CLIPSegForImageSegmentation, image_side: int) -> None:
+    """Give the logits the range of a trained model's: both signs, some units apart, different from pixel to pixel."""
     layers = [module for module in model.decoder.modules() if isinstance(module, _LAYERS)]
     for layer in layers:
-        layer.reset_parameters()  # transformers' own start makes logits hundreds of units apart
+        layer.reset_parameters()  # transformers' own initialisation gives logits hundreds of units apart
     logits = model(
         pixel_values=torch.randn(1, 3, image_side, image_side),
         conditional_embeddings=torch.randn(1, model.config.projection_dim),
@@ -117,7 +117,7 @@ def _spread(model: CLIPSegForImageSegmentation, image_side: int) -> None:
 
 
 def _symbol(byte: int) -> str:
-    """The printable character that byte-level BPE (Radford et al. 2019) writes a byte as."""
+    """Return the printable character for a byte in byte-level BPE (Radford et al. 2019)."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     if byte in printable:
         return chr(byte)

@@ -1,4 +1,4 @@
-"""Grounding DINO and MM Grounding DINO checkpoints of random weights, and BERT's tokenizer."""
+"""Grounding DINO and MM Grounding DINO checkpoints with random weights, and BERT's tokenizer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from transformers.models.grounding_dino.image_processing_pil_grounding_dino impo
     GroundingDinoImageProcessorPil,
 )
 
-# Where BERT's vocabulary has them; the model knows the last four by these numbers.
+# The ids of BERT's vocabulary; the last four are constants of the model.
 _FIXED = {"[PAD]": 0, "[UNK]": 100, "[MASK]": 103, "[CLS]": 101, "[SEP]": 102, ".": 1012, "?": 1029}
 _CHARACTERS = string.ascii_lowercase + string.digits
 _SMALL_TEXT = 1100
@@ -61,7 +61,7 @@ def small_grounding_dino_config(
             "num_hidden_layers": 2,
             "num_attention_heads": 2,
         },
-        "d_model": 64,  # transformers splits it into 32 groups, which must be of more than one value each
+        "d_model": 64,  # transformers splits it into 32 groups, each of which needs several values
         "encoder_layers": 2,
         "encoder_ffn_dim": 64,
         "encoder_attention_heads": 4,
@@ -80,15 +80,15 @@ def write_grounding_dino(
     words: Sequence[str] = (),
     seed: int = 0,
 ) -> PreTrainedModel:
-    """Write a checkpoint of random weights to `folder` and return the model.
+    """Write a checkpoint with random weights to `folder` and return the model.
 
-    config: of either kind. edges: what an image's shortest edge becomes, and the most that its longest may be.
-    words: those that are one token each, as common words are in BERT's own vocabulary.
+    config: of either kind. edges: the length that images' shortest edge is resized to, and the limit of the longest.
+    words: words that the tokenizer encodes as one token each, as it does common words in BERT's own vocabulary.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = _MODELS[config.model_type][1](config).eval()
-        _spread(model, edges[0])
+        _scale_outputs(model, edges[0])
     model.save_pretrained(folder)
     write_bert_tokenizer(folder, config.text_config.vocab_size, words)
     GroundingDinoImageProcessorPil(
@@ -98,12 +98,12 @@ def write_grounding_dino(
 
 
 def write_published(folder: Path, words: Sequence[str]) -> None:
-    """IDEA-Research/grounding-dino-tiny with random weights."""
+    """Write IDEA-Research/grounding-dino-tiny with random weights."""
     write_grounding_dino(folder, published_grounding_dino_config(), words=words)
 
 
 def write_bert_tokenizer(folder: Path, vocabulary_size: int, words: Sequence[str] = ()) -> None:
-    """Write BERT's lower-case tokenizer with a vocabulary of its own: letters, digits, commas, hyphens and `words`.
+    """Write BERT's lower-case tokenizer with a small vocabulary: letters, digits, commas, hyphens and `words`.
 
     Raises ValueError when `vocabulary_size` is too small for them.
     """
@@ -120,15 +120,15 @@ def write_bert_tokenizer(folder: Path, vocabulary_size: int, words: Sequence[str
 
 
 @torch.no_grad()
-def _spread(model: PreTrainedModel, side: int) -> None:
-    """Make the answers like those of a trained model: they depend on words and place, and are neither 0 nor 1."""
+def _scale_outputs(model: PreTrainedModel, side: int) -> None:
+    """Give scores the range of a trained model's: they depend on phrases and boxes, and are neither 0 nor 1."""
     for name, weight in model.named_parameters():
         if name.endswith(("vision_param", "text_param")):
-            weight.fill_(0.3)  # else words would hardly matter to the image, nor the image to words
+            weight.fill_(0.3)  # otherwise image and text would hardly influence each other
         elif "sampling_offsets.weight" in name or "attention_weights.weight" in name:
             nn.init.normal_(weight, std=0.2)
     for head in (*model.bbox_embed, model.model.encoder_output_bbox_embed):
-        for layer in head.layers:  # else boxes would not differ from the proposals
+        for layer in head.layers:  # otherwise boxes would equal the proposals
             layer.reset_parameters()
         head.layers[-1].weight.mul_(5)
     ids = torch.tensor([[101, *range(2, 22), 1012, 102]])

@@ -1,4 +1,4 @@
-"""OmDet-Turbo checkpoints of random weights."""
+"""OmDet-Turbo checkpoints with random weights."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from transformers.models.detr.image_processing_pil_detr import DetrImageProcesso
 
 from zs_seg_ros.testing.clipseg import write_tokenizer
 
-# As in the published file: of R, G, B in 0..255.
+# Of R, G, B in 0..255, as in the published file.
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 def published_omdet_turbo_config() -> OmDetTurboConfig:
     """The shape of omlab/omdet-turbo-swin-tiny-hf: transformers' defaults, with CLIP ViT-B/16's text encoder.
 
-    The published image encoder is timm's Swin-T. This one is transformers' own, of the same shape, which normalises
-    its features itself.
+    The published image encoder is timm's Swin-T. Here it is transformers' Swin of the same shape, which normalises its
+    features itself.
     """
     swin = SwinConfig(image_size=640, window_size=7, depths=[2, 2, 6, 2], out_indices=[2, 3, 4])
     return OmDetTurboConfig(
@@ -81,15 +81,15 @@ def write_omdet_turbo(
     words: Sequence[str] = (),
     seed: int = 0,
 ) -> OmDetTurboForObjectDetection:
-    """Write a checkpoint of random weights to `folder` and return the model.
+    """Write a checkpoint with random weights to `folder` and return the model.
 
-    image_side: of the square that images are resized to. words: those that are one token each, as common words
-    are in CLIP's own vocabulary.
+    image_side: the side of the square that images are resized to. words: words that the tokenizer encodes as one token
+    each, as it does common words in CLIP's own vocabulary.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = OmDetTurboForObjectDetection(config).eval()
-        _spread(model)
+        _scale_outputs(model)
     model.save_pretrained(folder)
     write_tokenizer(folder, config.text_config.vocab_size, words)
     DetrImageProcessorPil(
@@ -103,23 +103,25 @@ def write_omdet_turbo(
 
 
 def write_published(folder: Path, words: Sequence[str]) -> None:
-    """omlab/omdet-turbo-swin-tiny-hf with random weights and transformers' own Swin."""
+    """Write omlab/omdet-turbo-swin-tiny-hf with random weights and transformers' own Swin."""
     write_omdet_turbo(folder, published_omdet_turbo_config(), words=["detect", *words])
 
 
 @torch.no_grad()
-def _spread(model: OmDetTurboForObjectDetection) -> None:
-    """Make the answers like those of a trained model: they depend on words and place, and boxes differ in size."""
+def _scale_outputs(model: OmDetTurboForObjectDetection) -> None:
+    """Give the outputs the range of a trained model's: scores depend on phrases and boxes, and boxes differ in size."""
     decoder = model.decoder
     for head in (decoder.encoder_bbox_head, *decoder.decoder_bbox_head):
-        for layer in head.layers:  # else boxes would not differ from the proposals
+        for layer in head.layers:  # otherwise boxes would equal the proposals
             layer.reset_parameters()
         head.layers[-1].weight.mul_(5)
     for name, weight in model.named_parameters():
         if "sampling_offsets.weight" in name or "attention_weights.weight" in name:
             nn.init.normal_(weight, std=0.2)
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):  # else little would be left of the image
+        if isinstance(
+            module, nn.BatchNorm2d
+        ):  # otherwise features would hardly depend on the image
             assert module.running_var is not None
             module.running_var.fill_(0.1)
     text = model.language_backbone
@@ -127,5 +129,5 @@ def _spread(model: OmDetTurboForObjectDetection) -> None:
     mean = (text.model(prompts).last_hidden_state[:, -1] @ text.text_projection).mean(0)
     for layer in (*decoder.decoder_class_head, decoder.encoder_class_head):
         layer.reset_parameters()
-        layer.bias.copy_(-layer.weight @ mean)  # else all phrases would be found, or none
+        layer.bias.copy_(-layer.weight @ mean)  # otherwise all phrases would be detected, or none
     decoder.task_project.reset_parameters()

@@ -1,4 +1,4 @@
-"""OWLv2 checkpoints of random weights."""
+"""OWLv2 checkpoints with random weights."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def small_owlv2_config() -> Owlv2Config:
 def write_owlv2(
     folder: Path, config: Owlv2Config, words: Sequence[str] = (), seed: int = 0
 ) -> Owlv2ForObjectDetection:
-    """Write an OWLv2 checkpoint of random weights to `folder` and return the model.
+    """Write an OWLv2 checkpoint with random weights to `folder` and return the model.
 
-    words: those that are one token each, as common words are in CLIP's own vocabulary.
+    words: words that the tokenizer encodes as one token each, as it does common words in CLIP's own vocabulary.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = Owlv2ForObjectDetection(config).eval()
-        _spread(model)
+        _scale_outputs(model)
     model.save_pretrained(folder)
     write_tokenizer(folder, config.text_config.vocab_size, words)
     tokenizer = CLIPTokenizer.from_pretrained(folder)
@@ -53,25 +53,27 @@ def write_owlv2(
 
 
 def write_published(folder: Path, words: Sequence[str]) -> None:
-    """google/owlv2-base-patch16-ensemble with random weights."""
+    """Write google/owlv2-base-patch16-ensemble with random weights."""
     write_owlv2(folder, published_owlv2_config(), words=words)
 
 
 @torch.no_grad()
-def _spread(model: Owlv2ForObjectDetection) -> None:
-    """Make scores like those of a trained model: most are low, and they differ from place to place and word to word."""
+def _scale_outputs(model: Owlv2ForObjectDetection) -> None:
+    """Give scores the range of a trained model's: most are low, and they differ between boxes and between phrases."""
     config, head = model.config, model.class_head
     for layer in (*model.box_head.children(), *head.children()):
         if isinstance(layer, nn.Linear):
             layer.reset_parameters()
     tokens = model.owlv2.text_model.embeddings.token_embedding.weight
     nn.init.normal_(tokens)
-    tokens[-1].mul_(0.1)  # the end of a phrase; what is read off there comes from its words
+    tokens[-1].mul_(
+        0.1
+    )  # the end of a phrase, whose output is the embedding: it shall depend on the words
     head.logit_scale.bias.fill_(14.0)
     head.logit_shift.weight.mul_(0.2)
     side = config.vision_config.image_size
-    blots = functional.interpolate(torch.randn(1, 3, side // 8, side // 8), (side, side))
-    grid, _ = model.image_embedder(blots)
+    squares = functional.interpolate(torch.randn(1, 3, side // 8, side // 8), (side, side))
+    grid, _ = model.image_embedder(squares)
     prompts = torch.randint(config.text_config.vocab_size - 2, (8, 4))
     prompts[:, -1] = config.text_config.vocab_size - 1
     texts = model.owlv2.get_text_features(prompts).pooler_output

@@ -104,9 +104,9 @@ def _omdet_turbo(folder: Path, device: torch.device, dtype: torch.dtype) -> Dete
         query, prompt = pair // scores.shape[1], pair % scores.shape[1]
         corners = to_corners(output.decoder_coord_logits[0].float(), size_of(image))[query]
         kept = []
-        for one in prompt.unique():
-            mine = (prompt == one).nonzero()[:, 0]
-            kept.append(mine[without_overlaps(corners[mine], scores[query[mine], one], 0.5)])
+        for column in prompt.unique():
+            rows = (prompt == column).nonzero()[:, 0]
+            kept.append(rows[without_overlaps(corners[rows], scores[query[rows], column], 0.5)])
         return torch.cat([corners[:0], *(corners[index] for index in kept)])
 
     return run

@@ -1,4 +1,4 @@
-"""SAM 2 checkpoints of random weights."""
+"""SAM 2 checkpoints with random weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def small_sam2_config() -> Sam2Config:
 
 
 def small_sam2_video_config() -> Sam2VideoConfig:
-    """The same, as a model that follows things through a video."""
+    """The same as a video model, with a memory."""
     return Sam2VideoConfig(
         **_small(),
         image_size=64,
@@ -42,7 +42,7 @@ def small_sam2_video_config() -> Sam2VideoConfig:
 
 
 def write_sam2(folder: Path, config: Sam2Config | Sam2VideoConfig, seed: int = 0) -> Sam2Model:
-    """Write a SAM 2 checkpoint of random weights to `folder` and return the model.
+    """Write a SAM 2 checkpoint with random weights to `folder` and return the model.
 
     The published ones, facebook/sam2.1-hiera-tiny among them, are of the kind `sam2_video`.
     """
@@ -50,19 +50,19 @@ def write_sam2(folder: Path, config: Sam2Config | Sam2VideoConfig, seed: int = 0
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = Sam2VideoModel(config) if video else Sam2Model(config)
-        spread_masks(model.eval())
+        scale_masks(model.eval())
     model.save_pretrained(folder)
     write_preprocessor(folder, "Sam2ImageProcessorFast", config.prompt_encoder_config.image_size)
     return model
 
 
 def write_published(folder: Path, _words: Sequence[str]) -> None:
-    """facebook/sam2.1-hiera-tiny with random weights."""
+    """Write facebook/sam2.1-hiera-tiny with random weights."""
     write_sam2(folder, published_sam2_config())
 
 
 def write_preprocessor(folder: Path, kind: str, side: int) -> None:
-    """A preprocessor_config.json as the published checkpoint has it; transformers' own class needs torchvision."""
+    """Write a preprocessor_config.json like the published one; transformers' own class needs torchvision."""
     settings = {
         "do_convert_rgb": True,
         "do_normalize": True,
@@ -80,16 +80,16 @@ def write_preprocessor(folder: Path, kind: str, side: int) -> None:
 
 
 @torch.no_grad()
-def spread_masks(model: PreTrainedModel) -> None:
-    """Make masks like those of a trained model: both signs, and different for every box."""
+def scale_masks(model: PreTrainedModel) -> None:
+    """Give masks the range of a trained model's: logits have both signs, and differ from box to box."""
     for module in model.modules():
         if isinstance(module, _LAYERS):
-            module.reset_parameters()  # transformers' own start makes all masks alike
+            module.reset_parameters()  # transformers' own initialisation gives all boxes one mask
         if isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight)
     decoder = model.mask_decoder
     for name, module in decoder.named_modules():
-        # Otherwise the box hardly counts beside the image.
+        # Otherwise masks would hardly depend on the box.
         if isinstance(module, nn.Linear | nn.ConvTranspose2d):
             module.weight.mul_(3)
         if name in ("conv_s0", "conv_s1"):

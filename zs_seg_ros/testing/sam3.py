@@ -1,4 +1,4 @@
-"""SAM 3 checkpoints of random weights: its detector, with and without the tracker, and with the small text encoder."""
+"""SAM 3 checkpoints with random weights: the detector, with and without tracker, and with the small text encoder."""
 
 from __future__ import annotations
 
@@ -66,15 +66,15 @@ def write_sam3(
     words: Sequence[str] = (),
     seed: int = 0,
 ) -> PreTrainedModel:
-    """Write a SAM 3 checkpoint of random weights to `folder` and return its detector.
+    """Write a SAM 3 checkpoint with random weights to `folder` and return its detector.
 
-    words: those that are one token each, as common words are in CLIP's own vocabulary.
+    words: words that the tokenizer encodes as one token each, as it does common words in CLIP's own vocabulary.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = _KINDS[type(config)](config).eval()
         detector: PreTrainedModel = getattr(model, "detector_model", model)
-        _spread(detector)
+        _scale_outputs(detector)
     model.save_pretrained(folder)
     write_tokenizer(folder, detector.config.text_config.vocab_size, words)
     _write_processor(folder, detector.config.image_size)
@@ -82,7 +82,7 @@ def write_sam3(
 
 
 def write_published(folder: Path, words: Sequence[str]) -> None:
-    """The detector in facebook/sam3 with random weights; 3.4 GB."""
+    """Write the detector in facebook/sam3 with random weights; 3.4 GB."""
     write_sam3(folder, published_sam3_config(), words=words)
 
 
@@ -114,7 +114,7 @@ def _small_text() -> dict[str, object]:
 
 
 def _small_parts() -> dict[str, dict[str, object]]:
-    """Everything but the text encoder."""
+    """Return the configuration of all parts but the text encoder."""
     backbone = {
         **_SMALL,
         "model_type": "sam3_vit_model",
@@ -139,41 +139,44 @@ def _small_parts() -> dict[str, dict[str, object]]:
 
 
 @torch.no_grad()
-def _spread(model: PreTrainedModel) -> None:
-    """Make the answers like those of a trained model: some queries fit some phrases, and masks have both signs."""
+def _scale_outputs(model: PreTrainedModel) -> None:
+    """Give the outputs the range of a trained model's: some queries reach 0.5, and masks have both signs."""
     for name, module in model.named_modules():
         if isinstance(module, _LAYERS):
-            module.reset_parameters()  # transformers' own start makes all phrases and places alike
+            module.reset_parameters()  # transformers' own initialisation makes all phrases and pixels alike
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight)
         if name.endswith("cross_attn.o_proj"):
-            module.weight.mul_(2)  # so that the phrase matters
+            module.weight.mul_(2)  # so that masks depend on the phrase
     example = _example(model)
     scoring, masks = model.dot_product_scoring, model.mask_decoder
     _centre({scoring.query_proj: -1, masks.instance_projection: 1}, model, example)
-    found = model(**example)
-    _scale(scoring.query_proj, 2 / found.pred_logits.std())
-    _scale(masks.instance_projection, 3 / found.pred_masks.std())
+    outputs = model(**example)
+    _scale(scoring.query_proj, 2 / outputs.pred_logits.std())
+    _scale(masks.instance_projection, 3 / outputs.pred_masks.std())
     presence = model.detr_decoder.presence_head.layer3
-    presence.bias.sub_(found.presence_logits.mean())
-    _scale(presence, 0.5 / found.presence_logits.std())
+    presence.bias.sub_(outputs.presence_logits.mean())
+    _scale(presence, 0.5 / outputs.presence_logits.std())
     presence.bias.add_(1)
 
 
 def _example(model: PreTrainedModel) -> dict[str, Any]:
-    """An image with three phrases of three words each."""
+    """Return the inputs for an image with three phrases of three words each."""
     side, tokens = model.config.image_size, model.config.text_config.vocab_size
     ids = torch.full((3, 32), tokens - 1)
     ids[:, :4] = torch.randint(tokens - 2, (3, 4))
     image = model.get_vision_features(torch.randn(1, 3, side, side))
     for levels in ("fpn_hidden_states", "fpn_position_encoding"):
-        image[levels] = tuple(one.expand(3, -1, -1, -1) for one in image[levels])
+        image[levels] = tuple(level.expand(3, -1, -1, -1) for level in image[levels])
     present = torch.cat([torch.ones(3, 5), torch.zeros(3, 27)], dim=1).long()
     return {"vision_embeds": image, "input_ids": ids, "attention_mask": present}
 
 
 def _centre(layers: dict[nn.Module, int], model: nn.Module, example: dict[str, Any]) -> None:
-    """Shift layers' outputs so that their mean over the example is 0; with each, which dimension its channels are."""
+    """Shift the outputs of layers to mean 0 over the example.
+
+    layers: for each layer the dimension of its channels.
+    """
     means: dict[nn.Module, Tensor] = {}
 
     def remember(layer: nn.Module, inputs: object, output: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""SAM-HQ checkpoints of random weights."""
+"""SAM-HQ checkpoints with random weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 from transformers import SamHQConfig, SamHQModel
 from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
 
-from zs_seg_ros.testing.sam2 import spread_masks
+from zs_seg_ros.testing.sam2 import scale_masks
 
 
 def published_sam_hq_config() -> SamHQConfig:
@@ -44,13 +44,13 @@ def small_sam_hq_config() -> SamHQConfig:
 
 
 def write_sam_hq(folder: Path, config: SamHQConfig, seed: int = 0) -> SamHQModel:
-    """Write a SAM-HQ checkpoint of random weights to `folder` and return the model."""
+    """Write a SAM-HQ checkpoint with random weights to `folder` and return the model."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = SamHQModel(config).eval()
-        spread_masks(model)
+        scale_masks(model)
         for name, weight in model.vision_encoder.named_parameters():
-            if "pos" in name:  # nought at the start
+            if "pos" in name:  # initialised with 0
                 nn.init.normal_(weight, std=0.1)
     model.save_pretrained(folder)
     side = config.vision_config.image_size
@@ -64,5 +64,5 @@ def write_sam_hq(folder: Path, config: SamHQConfig, seed: int = 0) -> SamHQModel
 
 
 def write_published(folder: Path, _words: Sequence[str]) -> None:
-    """syscv-community/sam-hq-vit-base with random weights."""
+    """Write syscv-community/sam-hq-vit-base with random weights."""
     write_sam_hq(folder, published_sam_hq_config())

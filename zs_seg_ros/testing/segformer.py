@@ -1,4 +1,4 @@
-"""SegFormer checkpoints of random weights."""
+"""SegFormer checkpoints with random weights."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def small_segformer_config(labels: Sequence[str] = SMALL_LABELS) -> SegformerCon
 def write_segformer(
     folder: Path, config: SegformerConfig, image_side: int = 512, seed: int = 0
 ) -> SegformerForSemanticSegmentation:
-    """Write a SegFormer checkpoint of random weights to `folder` and return the model.
+    """Write a SegFormer checkpoint with random weights to `folder` and return the model.
 
-    image_side: of the square that images are resized to.
+    image_side: the side of the square that images are resized to.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = SegformerForSemanticSegmentation(config).eval()
-        _spread(model, image_side)
+        _scale_outputs(model, image_side)
     model.save_pretrained(folder)
     SegformerImageProcessorPil(
         size={"height": image_side, "width": image_side}, do_reduce_labels=True
@@ -61,16 +61,16 @@ def write_segformer(
 
 
 def write_published(folder: Path, _words: Sequence[str]) -> None:
-    """nvidia/segformer-b0-finetuned-ade-512-512 with random weights."""
+    """Write nvidia/segformer-b0-finetuned-ade-512-512 with random weights."""
     write_segformer(folder, published_segformer_config())
 
 
 @torch.no_grad()
-def _spread(model: SegformerForSemanticSegmentation, image_side: int) -> None:
-    """Make the logits like those of a trained model: each label is the highest somewhere, and they are units apart."""
+def _scale_outputs(model: SegformerForSemanticSegmentation, image_side: int) -> None:
+    """Give the logits the range of a trained model's: units apart, and each label is the arg-max of some pixels."""
     for module in model.modules():
         if isinstance(module, (nn.Linear, nn.Conv2d)):
-            module.reset_parameters()  # transformers' own start lets nothing of the image through
+            module.reset_parameters()  # with transformers' own initialisation logits hardly depend on the image
     norm = model.decode_head.batch_norm
     for values, low, high in (
         (norm.running_mean, -0.5, 0.5),
@@ -79,8 +79,8 @@ def _spread(model: SegformerForSemanticSegmentation, image_side: int) -> None:
         (norm.bias, -0.5, 0.5),
     ):
         values.uniform_(low, high)
-    blots = torch.randn(1, 3, image_side // 8, image_side // 8).repeat_interleave(8, 2)
-    logits = model(pixel_values=blots.repeat_interleave(8, 3)).logits
+    squares = torch.randn(1, 3, image_side // 8, image_side // 8).repeat_interleave(8, 2)
+    logits = model(pixel_values=squares.repeat_interleave(8, 3)).logits
     gain = 4 / logits.std(dim=(0, 2, 3))
     last = model.decode_head.classifier
     last.weight.mul_(gain[:, None, None, None])

@@ -1,4 +1,4 @@
-"""TIPSv2 checkpoints of random weights, and a tokenizer in SentencePiece's manner."""
+"""TIPSv2 checkpoints with random weights, and a tokenizer like SentencePiece's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
 
 from zs_seg_ros.segmenters.tipsv2.segmenter import TEMPLATES
 
-_SPACE = "▁"  # SentencePiece's sign for the start of a word
+_SPACE = "▁"  # SentencePiece's character for the start of a word
 _CHARACTERS = string.ascii_lowercase + string.digits + string.punctuation
 
 
@@ -41,14 +41,15 @@ def write_tipsv2(
     words: Sequence[str] = (),
     seed: int = 0,
 ) -> Tipsv2Model:
-    """Write a TIPSv2 checkpoint of random weights to `folder` and return the model.
+    """Write a TIPSv2 checkpoint with random weights to `folder` and return the model.
 
-    image_side: of the square that images are resized to. words: those that are one token each.
+    image_side: the side of the square that images are resized to. words: words that the tokenizer encodes as one token
+    each.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = Tipsv2Model(config).eval()
-        _spread(model)
+        _scale_outputs(model)
     model.save_pretrained(folder)
     write_tipsv2_tokenizer(folder, config.text_config.vocab_size, words)
     settings = {
@@ -66,15 +67,15 @@ def write_tipsv2(
 
 
 def write_published(folder: Path, words: Sequence[str]) -> None:
-    """google/tipsv2-b14 with random weights; its tokenizer knows the words of the prompts, too."""
-    around = {
+    """Write google/tipsv2-b14 with random weights; the words of its templates are one token each, too."""
+    of_templates = {
         word.strip(".") for template in TEMPLATES for word in template.split() if "{" not in word
     }
-    write_tipsv2(folder, published_tipsv2_config(), words=sorted(around.union(words)))
+    write_tipsv2(folder, published_tipsv2_config(), words=sorted(of_templates.union(words)))
 
 
 def write_tipsv2_tokenizer(folder: Path, vocabulary_size: int, words: Sequence[str] = ()) -> None:
-    """Write TIPSv2's tokenizer with a vocabulary of its own: bytes, ASCII without capitals, and `words`.
+    """Write TIPSv2's tokenizer with a small vocabulary: bytes, ASCII without capitals, and `words`.
 
     Raises ValueError when `vocabulary_size` is too small for them.
     """
@@ -98,8 +99,8 @@ def write_tipsv2_tokenizer(folder: Path, vocabulary_size: int, words: Sequence[s
 
 
 @torch.no_grad()
-def _spread(model: Tipsv2Model) -> None:
-    """Make the vectors of places and of words differ, as a trained model's do; transformers' own start hardly does."""
+def _scale_outputs(model: Tipsv2Model) -> None:
+    """Make the embeddings of patches and of phrases differ; with transformers' own initialisation they hardly do."""
     for module in model.modules():
         if isinstance(module, (nn.Linear, nn.Conv2d)):
             module.reset_parameters()
@@ -107,6 +108,5 @@ def _spread(model: Tipsv2Model) -> None:
         text_layer.mlp.fc2.weight.mul_(4)
     model.text_model.embeddings.token_embedding.weight.normal_()
     patch = model.vision_model.embeddings.patch_embeddings.projection
-    patch.weight.sub_(patch.weight.mean(dim=(1, 2, 3), keepdim=True)).mul_(
-        8
-    )  # brightness is no content
+    # Without the mean of the weights, embeddings do not depend on brightness.
+    patch.weight.sub_(patch.weight.mean(dim=(1, 2, 3), keepdim=True)).mul_(8)

@@ -1,4 +1,4 @@
-"""The two halves of a detector with a mask model behind it: phrases to boxes, and boxes to masks."""
+"""The interfaces of detectors (phrases to boxes) and of promptable mask models (boxes to masks)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ Prompts = TypeVar("Prompts")
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
-    """What a detector found in one image.
+    """The detections in one image as bounding boxes.
 
     corners: (N, 4) float32, left, top, right, bottom in pixels of the image; they may lie outside it. scores: (N,)
-    float32, 0..1. prompt_index: (N,) int64. One place may come several times, once for each phrase that fits.
+    float32, 0..1. prompt_index: (N,) int64, the index of each one's phrase. The same box may occur several times, once
+    for each phrase whose threshold it reaches.
     """
 
     corners: Tensor
@@ -30,34 +31,41 @@ class Boxes:
 
 
 class Detector(ABC, Generic[Prompts]):
-    """Finds phrases as boxes. Thread-safe like a `Segmenter`."""
+    """An open-vocabulary object detector: phrases to bounding boxes. Thread-safe like a `Segmenter`."""
 
     model: str
-    """As the user named it."""
+    """The checkpoint as the user named it."""
     device: str
+    """The device as torch names it, for example 'cpu' or 'cuda:0'."""
     caution: str = ""
-    """As in `Segmenter`."""
+    """The sentence that `Segmenter.caution` shows for this detector."""
 
     @abstractmethod
     def encode(self, prompts: Sequence[str]) -> Prompts:
-        """Prepare phrases, at least one. Raises VocabularyError for one that this model cannot read."""
+        """Encode phrases, at least one, for `detect`.
+
+        Raises VocabularyError for a phrase that this model cannot encode.
+        """
 
     @abstractmethod
     def detect(
         self, images: Sequence[RgbImage], encoded: Prompts, thresholds: NDArray[np.float32]
     ) -> list[Boxes]:
-        """For each image the boxes whose score reaches the threshold of their phrase. thresholds: (P,), 0..1."""
+        """Return for each image the boxes whose score reaches the threshold of their phrase.
+
+        thresholds: (P,) float32, 0..1, one per phrase.
+        """
 
 
 class BoxSegmenter(ABC):
-    """Turns boxes into masks. Thread-safe like a `Segmenter`."""
+    """A mask model that takes boxes as prompts. Thread-safe like a `Segmenter`."""
 
     model: str
-    """As the user named it."""
+    """The checkpoint as the user named it."""
 
     @abstractmethod
     def masks(self, images: Sequence[RgbImage], boxes: Sequence[Tensor]) -> list[Tensor]:
-        """For each image (N, h, w) logits that cover the whole image, more than 0 on the thing.
+        """Return for each image the mask logits of its boxes, (N, h, w): above 0 on the object, covering the image.
 
-        boxes: one (N, 4) per image, as in `Boxes.corners`; an image without boxes costs nothing.
+        boxes: one (N, 4) per image, as in `Boxes.corners`. An image without boxes is not encoded.
         """

@@ -1,4 +1,4 @@
-"""Phrases to captions, for detectors that read several phrases as one text of limited length."""
+"""Splitting of phrases into captions, for detectors that encode several phrases as one text of limited length."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Prompt = TypeVar("Prompt")
 def split_into_captions(
     prompts: Sequence[Prompt], fits: Callable[[Sequence[Prompt]], bool]
 ) -> list[list[Prompt]]:
-    """The phrases, in order, in as few captions as hold them whole.
+    """Split phrases, in order, greedily into captions that the model accepts.
 
-    fits: whether phrases make a caption that the model can read; every phrase alone must.
+    fits: returns whether the given phrases make a caption that is not too long; each phrase alone must fit.
     """
     captions: list[list[Prompt]] = []
     for prompt in prompts:

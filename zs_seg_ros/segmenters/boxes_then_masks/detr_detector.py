@@ -1,4 +1,4 @@
-"""What detectors of DETR's kind have in common that read several phrases as one text of limited length."""
+"""The base of DETR-like detectors that encode several phrases as one text of limited length."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ Text = TypeVar("Text")
 
 
 class DetrDetector(Detector[tuple[Text, ...]], Generic[Text]):
-    """Text: phrases that go through the model together, whose answers depend a little on each other.
+    """A DETR-like detector, whose decoder runs once for each image and text.
 
-    Images of several sizes are not filled up to one, so that none depends on the others.
+    Text: the encoding of phrases that go through the model together, and whose scores depend a little on each other.
+    Images of different sizes are not padded to one size, so that the detections of none depend on the others.
     """
 
     caution = "this model reads all classes as one text: the scores of one depend a little on which others there are"
@@ -32,32 +33,38 @@ class DetrDetector(Detector[tuple[Text, ...]], Generic[Text]):
     _format: DetrFormat
 
     def __init__(self, model: str, options: LoadOptions, images_per_batch: int) -> None:
-        """images_per_batch: on a GPU; bounds the memory."""
+        """Choose the device and the precision.
+
+        images_per_batch: the most images that a GPU encodes at once, which bounds the memory.
+        """
         self.model = model
         self._device = choose_device(options.device)
         self.device = str(self._device)
         self._dtype = choose_precision(options, self._device)
-        # A CPU gains nothing by more; another number of images would be compiled again.
-        few = self._device.type == "cpu" or options.compile
-        self._images_per_batch = 1 if few else images_per_batch
+        # A CPU gains nothing from batches, and each further batch size would be compiled.
+        one_by_one = self._device.type == "cpu" or options.compile
+        self._images_per_batch = 1 if one_by_one else images_per_batch
 
     @abstractmethod
     def encode_images(self, pixels: Tensor) -> Any:
-        """Prepared images (B, 3, height, width) to what `logits_and_boxes` reads of them."""
+        """Encode normalised images, (B, 3, height, width), to the features that `logits_and_boxes` takes."""
 
     @abstractmethod
-    def logits_and_boxes(self, seen: Any, text: Text) -> tuple[Tensor, Tensor]:
-        """Logits (B, Q, tokens or phrases), and boxes (B, Q, 4) as centre, width and height in 0..1."""
+    def logits_and_boxes(self, features: Any, text: Text) -> tuple[Tensor, Tensor]:
+        """Return logits (B, Q, tokens or phrases), and boxes (B, Q, 4) as centre, width and height in 0..1."""
 
     @abstractmethod
-    def _boxes(
+    def _postprocess(
         self,
-        answers: Sequence[tuple[Tensor, Tensor]],
+        outputs: Sequence[tuple[Tensor, Tensor]],
         texts: Sequence[Text],
         thresholds: Tensor,
         size: tuple[int, int],
     ) -> Boxes:
-        """What the answers of one image of `size` (H, W), one for each text, come to."""
+        """Return the boxes of one image of `size` (H, W) that reach the thresholds (P,) of their phrases.
+
+        outputs: for each text the logits (Q, tokens or phrases) and boxes (Q, 4) of the image.
+        """
 
     @torch.inference_mode()
     def detect(
@@ -66,17 +73,17 @@ class DetrDetector(Detector[tuple[Text, ...]], Generic[Text]):
         encoded: tuple[Text, ...],
         thresholds: NDArray[np.float32],
     ) -> list[Boxes]:
-        least = torch.from_numpy(thresholds).to(self._device)
-        found: dict[int, Boxes] = {}
-        for size, places in self._format.by_size(images, self._images_per_batch):
-            same = [images[place] for place in places]
+        limits = torch.from_numpy(thresholds).to(self._device)
+        detections: dict[int, Boxes] = {}
+        for size, indices in self._format.by_size(images, self._images_per_batch):
+            same_size = [images[index] for index in indices]
             with stage("prepare"):
-                pixels = self._format.prepare(same, size, self._device, self._dtype)
+                pixels = self._format.prepare(same_size, size, self._device, self._dtype)
             with stage("encode"):
-                seen = self.encode_images(pixels)
+                features = self.encode_images(pixels)
             with stage("decode"):
-                answers = [self.logits_and_boxes(seen, text) for text in encoded]
-                for i, (place, image) in enumerate(zip(places, same, strict=True)):
-                    one = [(logits[i], boxes[i]) for logits, boxes in answers]
-                    found[place] = self._boxes(one, encoded, least, size_of(image))
-        return [found[place] for place in range(len(images))]
+                outputs = [self.logits_and_boxes(features, text) for text in encoded]
+                for i, (index, image) in enumerate(zip(indices, same_size, strict=True)):
+                    of_image = [(logits[i], boxes[i]) for logits, boxes in outputs]
+                    detections[index] = self._postprocess(of_image, encoded, limits, size_of(image))
+        return [detections[index] for index in range(len(images))]

@@ -1,4 +1,4 @@
-"""Images as detectors of DETR's kind want them (Carion et al. 2020): one fixed size, or limits for the edges."""
+"""Image preprocessing of DETR-like detectors (Carion et al. 2020): to a fixed size, or within limits for the edges."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class DetrFormat:
-    """How a detector wants its images.
+    """The size and the normalisation of a detector's input images.
 
-    size: (height, width) of all images; or, where `keep_shape`, what the shortest edge becomes unless the longest
-    would then pass the second value. mean and std: of R, G, B in 0..1.
+    size: (height, width) of all images; where `keep_shape`, the length of the shortest edge and the limit of the
+    longest, which goes first. keep_shape: whether images keep their aspect ratio. mean and std: of R, G, B in 0..1.
     """
 
     size: tuple[int, int]
@@ -34,23 +34,23 @@ class DetrFormat:
     std: tuple[float, ...] = IMAGENET_STD
 
     def size_of(self, image: RgbImage) -> tuple[int, int]:
-        """(height, width) that an image is resized to."""
+        """Return the (height, width) that an image is resized to."""
         if not self.keep_shape:
             return self.size
         height, width = get_size_with_aspect_ratio(size_of(image), *self.size)
-        return max(1, height), max(1, width)  # a line of pixels would be rounded to nothing
+        return max(1, height), max(1, width)  # an edge of few pixels may be rounded to 0
 
     def by_size(
-        self, images: Sequence[RgbImage], at_once: int
+        self, images: Sequence[RgbImage], most: int
     ) -> list[tuple[tuple[int, int], list[int]]]:
-        """The places of images that are resized to one size, with that size, at most `at_once` together."""
-        places: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for place, image in enumerate(images):
-            places[self.size_of(image)].append(place)
+        """Group the indices of images that are resized to one size, with that size, at most `most` in a group."""
+        indices: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, image in enumerate(images):
+            indices[self.size_of(image)].append(index)
         return [
-            (size, same[start : start + at_once])
-            for size, same in places.items()
-            for start in range(0, len(same), at_once)
+            (size, same_size[start : start + most])
+            for size, same_size in indices.items()
+            for start in range(0, len(same_size), most)
         ]
 
     def prepare(
@@ -60,7 +60,7 @@ class DetrFormat:
         device: torch.device,
         dtype: torch.dtype,
     ) -> Tensor:
-        """(B, 3, height, width) of `dtype`, resized to `size` and normalised."""
+        """Resize images to `size` and normalise them, to (B, 3, height, width) of `dtype`."""
         mean, std = (torch.tensor(values, device=device) for values in (self.mean, self.std))
         return prepare(images, size, mean, std, dtype)
 
@@ -68,15 +68,15 @@ class DetrFormat:
 def load_detr_format(
     kind: type[BaseImageProcessor], model: str, folder: Path, default: DetrFormat
 ) -> DetrFormat:
-    """What preprocessor_config.json or processor_config.json says; `default` where neither is there.
+    """Load the format from preprocessor_config.json or processor_config.json; `default` where neither is there.
 
-    Raises ModelError when the file is damaged.
+    kind: the class of transformers that reads the file. Raises ModelError when the file is damaged.
     """
     if not has_preprocessing(folder):
         return default
     try:
         processor = kind.from_pretrained(folder, local_files_only=True)
-        # Some normalise 0..255, and their mean and deviation are 255 times as large.
+        # Some normalise 0..255: their mean and standard deviation are 255 times as large.
         scale = float(processor.rescale_factor) * 255 if processor.do_rescale else 255.0
         mean = tuple(float(value) / scale for value in processor.image_mean)
         std = tuple(float(value) / scale for value in processor.image_std)
@@ -94,9 +94,9 @@ def load_detr_format(
 
 
 def to_corners(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Boxes (N, 4), centre x and y, width and height in 0..1, to left, top, right, bottom in pixels.
+    """Convert boxes (N, 4), centre x and y, width and height in 0..1, to left, top, right, bottom in pixels.
 
-    size: (height, width) of the image, over whose edges they may reach.
+    size: (height, width) of the image. Boxes may reach over its edges.
     """
     centre, extent = boxes[:, :2], boxes[:, 2:]
     edges = torch.tensor((size[1], size[0]) * 2, device=boxes.device)

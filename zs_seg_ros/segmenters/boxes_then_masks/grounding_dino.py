@@ -1,12 +1,12 @@
 """Grounding DINO: phrases to boxes (Liu et al. 2023, arXiv 2303.05499), and MM Grounding DINO (arXiv 2401.02361).
 
-Any checkpoint of transformers' `GroundingDinoForObjectDetection`, such as IDEA-Research/grounding-dino-tiny, or
-`MMGroundingDinoForObjectDetection`.
+It loads any checkpoint of transformers' `GroundingDinoForObjectDetection`, such as
+IDEA-Research/grounding-dino-tiny, or `MMGroundingDinoForObjectDetection`.
 
-Several phrases make one caption, as the model was trained and is evaluated: "red mug. blue car.". The model fuses text
-and image, and so a phrase's scores depend a little on which others are in its caption, though not on their order.
-A caption holds 256 tokens, about 60 phrases of two or three words. More phrases make more captions, each of which costs
-most of an image's time again: the image encoder alone is shared.
+Several phrases are joined to one caption, as in the model's training and evaluation: "red mug. blue car.". The model
+fuses text and image features, and so a phrase's scores depend a little on which others are in its caption, though not
+on their order. A caption holds 256 tokens, about 60 phrases of two or three words. More phrases are split into several
+captions. Each takes most of the time of an image again, since all but the image encoder runs for each caption.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ _KINDS = {
     "grounding-dino": GroundingDinoForObjectDetection,
     "mm-grounding-dino": MMGroundingDinoForObjectDetection,
 }
-_DEFAULT_FORMAT = DetrFormat((800, 1333), keep_shape=True)  # the authors', and the published file's
+_DEFAULT_FORMAT = DetrFormat((800, 1333), keep_shape=True)  # of the authors and the published file
 _CAPTIONS_KEPT = 32  # about 1 MB each
-_IMAGES_PER_BATCH = 4  # on a GPU; bounds the memory: an image has 22,000 cells
+_IMAGES_PER_BATCH = 4  # on a GPU; bounds the memory, since an image has 22,000 cells
 
 Tokens = tuple[int, ...]
 
@@ -61,8 +61,8 @@ Tokens = tuple[int, ...]
 class Caption:
     """Phrases that go through the model together.
 
-    spans: for each phrase its first token in the caption and the one after its last. prompt_index: (P,) int64, the
-    phrases' places among all.
+    text: the features of the caption. spans: for each phrase the index of its first token in the caption and of the one
+    after its last. prompt_index: (P,) int64, the index of each phrase among all.
     """
 
     text: TextFeatures
@@ -71,9 +71,9 @@ class Caption:
 
 
 class GroundingDinoDetector(DetrDetector[Caption]):
-    """A checkpoint of either kind from a folder in the format of transformers.
+    """Grounding DINO or MM Grounding DINO from a checkpoint folder in the format of transformers.
 
-    A phrase's score is that of its most certain token, full stops left out.
+    The score of a phrase is the maximum over its tokens; full stops do not count.
     """
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
@@ -107,50 +107,56 @@ class GroundingDinoDetector(DetrDetector[Caption]):
             )
         if not (config.two_stage and config.embedding_init_target):
             raise ModelError(
-                f"the config.json of {self.model} has no two_stage or no embedding_init_target; all published "
-                "checkpoints of Grounding DINO have both, and only such can be used"
+                f"the config.json of {self.model} does not set two_stage and embedding_init_target, as all published "
+                "checkpoints of Grounding DINO do; use a checkpoint that sets both"
             )
 
     @torch.inference_mode()
     def encode(self, prompts: Sequence[str]) -> tuple[Caption, ...]:
-        """Captions and their text features.
+        """Join phrases to captions and encode those that the cache does not hold yet.
 
         Raises VocabularyError for a phrase that is too long for a caption, or has no word that the model knows.
         """
         tokens = [self._tokenize(prompt) for prompt in prompts]
-        # Sorted, so that it does not depend on the order of phrases which of them share a caption.
+        # Sorted, so that the order of the phrases does not decide which of them share a caption.
         captions = split_into_captions(sorted(set(tokens)), self._fits)
-        read = self._captions.get([tuple(words) for words in captions], self._encode_captions)
+        features = self._captions.get(
+            [tuple(caption) for caption in captions], self._encode_captions
+        )
         return tuple(
-            self._caption(words, tokens, text) for words, text in zip(captions, read, strict=True)
+            self._caption(caption, tokens, text)
+            for caption, text in zip(captions, features, strict=True)
         )
 
     def encode_images(self, pixels: Tensor) -> ImageFeatures:
         return self.network.encode_images(pixels)
 
-    def logits_and_boxes(self, seen: ImageFeatures, text: Caption) -> tuple[Tensor, Tensor]:
-        return self.network.detect(seen, text.text)
+    def logits_and_boxes(self, features: ImageFeatures, text: Caption) -> tuple[Tensor, Tensor]:
+        return self.network.detect(features, text.text)
 
-    def _boxes(
+    def _postprocess(
         self,
-        answers: Sequence[tuple[Tensor, Tensor]],
+        outputs: Sequence[tuple[Tensor, Tensor]],
         texts: Sequence[Caption],
         thresholds: Tensor,
         size: tuple[int, int],
     ) -> Boxes:
-        """What an image's logits (Q, T) and boxes (Q, 4), of each caption, come to. size: (H, W) of the image."""
-        corners, certain, prompt_index = [], [], []
-        for (logits, boxes), caption in zip(answers, texts, strict=True):
+        """Score each phrase in each query box by the maximum over the phrase's tokens, and apply the thresholds."""
+        corners, scores, prompt_index = [], [], []
+        for (logits, boxes), caption in zip(outputs, texts, strict=True):
             per_prompt = torch.stack([logits[:, a:b].amax(-1) for a, b in caption.spans], dim=1)
-            scores = per_prompt.sigmoid()
-            query, prompt = (scores >= thresholds[caption.prompt_index]).nonzero(as_tuple=True)
+            score = per_prompt.sigmoid()
+            query, prompt = (score >= thresholds[caption.prompt_index]).nonzero(as_tuple=True)
             corners.append(to_corners(boxes, size)[query])
-            certain.append(scores[query, prompt])
+            scores.append(score[query, prompt])
             prompt_index.append(caption.prompt_index[prompt])
-        return Boxes(torch.cat(corners), torch.cat(certain), torch.cat(prompt_index))
+        return Boxes(torch.cat(corners), torch.cat(scores), torch.cat(prompt_index))
 
     def _tokenize(self, prompt: str) -> Tokens:
-        """Without delimiters, which would cut the phrase in two."""
+        """Return the token ids of a phrase without delimiters, which would cut the phrase in two.
+
+        Raises VocabularyError for a phrase that is too long for a caption, or has no word that the model knows.
+        """
         ids = self._tokenizer.tokens(prompt.lower(), ends=False)
         tokens = tuple(token for token in ids if token not in self._delimiters)
         if set(tokens) <= {self._unknown}:
@@ -165,29 +171,33 @@ class GroundingDinoDetector(DetrDetector[Caption]):
         return tokens
 
     def _fits(self, prompts: Sequence[Tokens]) -> bool:
-        """Whether a caption holds the phrases, a full stop after each, and its two ends."""
+        """Return whether a caption holds the phrases, a full stop after each, and the start and end tokens."""
         return sum(len(prompt) + 1 for prompt in prompts) + 2 <= self._tokenizer.longest
 
     def _encode_captions(self, captions: Sequence[Sequence[Tokens]]) -> list[TextFeatures]:
-        read = []
-        for words in captions:
-            inside = [token for prompt in words for token in (*prompt, self._full_stop)]
+        features = []
+        for caption in captions:
+            inside = [token for prompt in caption for token in (*prompt, self._full_stop)]
             ids = torch.tensor([[self._start, *inside, self._end]], device=self._device)
-            read.append(self.network.encode_text(ids))
-        return read
+            features.append(self.network.encode_text(ids))
+        return features
 
     def _caption(
-        self, words: Sequence[Tokens], prompts: Sequence[Tokens], text: TextFeatures
+        self, in_caption: Sequence[Tokens], prompts: Sequence[Tokens], text: TextFeatures
     ) -> Caption:
-        """words: of the caption, all different. phrases: all, some perhaps alike."""
+        """Locate the phrases of a caption.
+
+        in_caption: the tokens of its phrases, in its order, without duplicates. prompts: the tokens of all phrases,
+        perhaps with duplicates.
+        """
         span_of: dict[Tokens, tuple[int, int]] = {}
         start = 1
-        for prompt in words:
+        for prompt in in_caption:
             span_of[prompt] = start, start + len(prompt)
             start += len(prompt) + 1
-        here = [index for index, prompt in enumerate(prompts) if prompt in span_of]
+        indices = [index for index, prompt in enumerate(prompts) if prompt in span_of]
         return Caption(
             text,
-            tuple(span_of[prompts[index]] for index in here),
-            torch.tensor(here, device=self._device),
+            tuple(span_of[prompts[index]] for index in indices),
+            torch.tensor(indices, device=self._device),
         )

@@ -1,6 +1,6 @@
-"""OWLv2: words to boxes (Minderer et al. 2023, arXiv 2306.09683).
+"""OWLv2: phrases to boxes (Minderer et al. 2023, arXiv 2306.09683).
 
-Any checkpoint of transformers' `Owlv2ForObjectDetection`, such as google/owlv2-base-patch16-ensemble.
+It loads any checkpoint of transformers' `Owlv2ForObjectDetection`, such as google/owlv2-base-patch16-ensemble.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from transformers.models.owlv2.modeling_owlv2 import Owlv2MLP
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes, Detector
+from zs_seg_ros.segmenters.boxes_then_masks.detr_images import to_corners
 from zs_seg_ros.segmenters.boxes_then_masks.owlv2_images import prepare_square
 from zs_seg_ros.segmenters.boxes_then_masks.owlv2_network import encode_images
 from zs_seg_ros.segmenters.load_options import LoadOptions
@@ -34,15 +35,15 @@ from zs_seg_ros.segmenters.shared.prompt_tokenizer import load_clip_tokenizer
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.types import RgbImage, size_of
 
-# CLIP's mean and deviation (openai/CLIP, clip.py), which OWLv2's processor has as defaults.
+# CLIP's mean and standard deviation (openai/CLIP, clip.py), the defaults of OWLv2's processor.
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
 class Owlv2Detector(Detector[Tensor]):
-    """An OWLv2 checkpoint from a folder in the format of transformers.
+    """OWLv2 from a checkpoint folder in the format of transformers.
 
-    Each phrase is judged on its own. transformers' post-processing keeps of each box only the phrase that fits best.
-    Encoded phrases are (P, D), unit vectors.
+    A box is reported for each phrase whose threshold it reaches, where transformers' post-processing keeps the arg-max
+    over the phrases alone. Encoded phrases are unit vectors, (P, D).
     """
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
@@ -61,15 +62,15 @@ class Owlv2Detector(Detector[Tensor]):
             chunked_feed_forward(loaded.owlv2.vision_model, Owlv2MLP)
         self._network = loaded.to(device)
         self._images_per_batch = 1 if device.type == "cpu" or options.compile else 8
-        self._read: Callable[[Tensor], tuple[Tensor, Tensor]] = self._read_images
+        self._encode_images: Callable[[Tensor], tuple[Tensor, Tensor]] = self._features_and_boxes
         if options.compile:
-            self._read = torch.compile(self._read_images, dynamic=False)
+            self._encode_images = torch.compile(self._features_and_boxes, dynamic=False)
         self._mean = torch.tensor(self._format.mean, device=device)
         self._std = torch.tensor(self._format.std, device=device)
 
     def _check(self, loaded: Owlv2ForObjectDetection) -> None:
         """Raise ModelError when the parts of the checkpoint do not fit together."""
-        # The text encoder finds the end of a phrase by its number, which must be the highest.
+        # The text encoder locates the end of a phrase by the token of the highest number.
         last = self._tokenizer.size - 1
         if self._tokenizer.end != last:
             raise ModelError(
@@ -89,62 +90,58 @@ class Owlv2Detector(Detector[Tensor]):
         return torch.cat(self._prompts.get(prompts, self._encode))
 
     def _encode(self, prompts: Sequence[str]) -> Sequence[Tensor]:
-        """One (1, D) per phrase."""
+        """Return one embedding (1, D) per phrase."""
         rows: list[Tensor] = []
         for ids in self._tokenizer.batches(prompts):
-            found = self._network.owlv2.get_text_features(ids.to(self.device)).pooler_output
-            rows += torch.split(functional.normalize(found, dim=-1), 1)
+            embeddings = self._network.owlv2.get_text_features(ids.to(self.device)).pooler_output
+            rows += torch.split(functional.normalize(embeddings, dim=-1), 1)
         return rows
 
     @torch.inference_mode()
     def detect(
         self, images: Sequence[RgbImage], encoded: Tensor, thresholds: NDArray[np.float32]
     ) -> list[Boxes]:
-        found = []
+        detections = []
         for start in range(0, len(images), self._images_per_batch):
-            part = images[start : start + self._images_per_batch]
-            scores, centred = self.scores_and_boxes(part, encoded)
+            batch = images[start : start + self._images_per_batch]
+            scores, boxes = self.scores_and_boxes(batch, encoded)
             with stage("decode"):
-                found += [
-                    self._above(thresholds, *one)
-                    for one in zip(scores, centred, map(size_of, part), strict=True)
+                detections += [
+                    _postprocess(*of_image, thresholds)
+                    for of_image in zip(scores, boxes, map(size_of, batch), strict=True)
                 ]
-        return found
+        return detections
 
     @torch.inference_mode()
     def scores_and_boxes(
         self, images: Sequence[RgbImage], encoded: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """(B, N, P) scores of every phrase in every box, 0..1, and (B, N, 4) boxes, both float32.
+        """Return scores (B, N, P) of each phrase for each box, 0..1, and boxes (B, N, 4), both float32.
 
-        A box is its centre, width and height as shares of the longer side of the image.
+        A box is its centre, width and height, as shares of the longer side of the image.
         """
         with stage("prepare"):
             pixels = prepare_square(
                 images, self._format.size[0], self._mean, self._std, self._dtype
             )
         with stage("encode"):
-            features, boxes = self._read(pixels)
+            features, boxes = self._encode_images(pixels)
         with stage("decode"):
             logits, _ = self._network.class_predictor(features, encoded)
             return logits.float().sigmoid(), boxes.float()
 
-    def _read_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, N, D) features of all places and (B, N, 4) boxes: what does not depend on the words."""
+    def _features_and_boxes(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (B, N, D) of all patches and their boxes (B, N, 4); neither depends on the phrases."""
         grid = encode_images(self._network, pixels)
         features = grid.flatten(1, 2)
         return features, self._network.box_predictor(features, grid)
 
-    def _above(
-        self,
-        thresholds: NDArray[np.float32],
-        scores: Tensor,
-        centred: Tensor,
-        size: tuple[int, int],
-    ) -> Boxes:
-        """scores (N, P) and centred (N, 4) of one image of `size` (H, W)."""
-        limits = torch.from_numpy(thresholds).to(scores.device)
-        place, prompt = (scores >= limits).nonzero(as_tuple=True)
-        centre, extent = centred[place, :2], centred[place, 2:]
-        corners = torch.cat([centre - extent / 2, centre + extent / 2], dim=-1) * max(size)
-        return Boxes(corners, scores[place, prompt], prompt)
+
+def _postprocess(
+    scores: Tensor, boxes: Tensor, size: tuple[int, int], thresholds: NDArray[np.float32]
+) -> Boxes:
+    """Apply the thresholds (P,) to scores (N, P) and boxes (N, 4) of one image of `size` (H, W)."""
+    limits = torch.from_numpy(thresholds).to(scores.device)
+    box, prompt = (scores >= limits).nonzero(as_tuple=True)
+    longest = max(size)
+    return Boxes(to_corners(boxes[box], (longest, longest)), scores[box, prompt], prompt)

@@ -1,6 +1,6 @@
-"""How OWLv2 wants its images: filled up to a square below and to the right, smoothed, and resized.
+"""Image preprocessing of OWLv2: padding to a square below and to the right, smoothing, and resizing.
 
-The same arithmetic as transformers' processor and the authors' code, which call scipy, in torch on the device.
+It is the arithmetic of transformers' processor and of the authors' code, which call scipy, in torch on the device.
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ from torch.nn import functional
 from zs_seg_ros.segmenters.shared.image_tensors import upload
 from zs_seg_ros.types import RgbImage
 
-_RADIUS_IN_SIGMAS = 4  # where scipy.ndimage.gaussian_filter cuts a Gaussian off
+_RADIUS_IN_SIGMAS = 4  # where scipy.ndimage.gaussian_filter truncates a Gaussian
 
 
 def prepare_square(
     images: Sequence[RgbImage], side: int, mean: Tensor, std: Tensor, dtype: torch.dtype
 ) -> Tensor:
-    """(B, 3, side, side) of `dtype`, on the device of `mean`. mean and std: (3,), of R, G, B in 0..1."""
+    """Prepare images for OWLv2: (B, 3, side, side) of `dtype`, on the device of `mean`.
+
+    mean and std: (3,) float32, of R, G, B in 0..1.
+    """
     squares = torch.stack([_square(image, side, mean.device) for image in images])
     return ((squares - mean[:, None, None]) / std[:, None, None]).to(dtype)
 
 
 def _square(image: RgbImage, side: int, device: torch.device) -> Tensor:
-    """(3, side, side) float32 in 0..1; black where the image is not."""
+    """Pad an image with black to a square and resize it: (3, side, side) float32 in 0..1."""
     values = upload(image, device).float() / np.iinfo(image.dtype).max
     height, width = values.shape[1:]
     longest = max(height, width)
@@ -37,7 +40,7 @@ def _square(image: RgbImage, side: int, device: torch.device) -> Tensor:
 
 
 def _smoothed(values: Tensor, sigma: float) -> Tensor:
-    """(3, n, n), a Gaussian of `sigma` pixels; the border mirrors without repeating itself."""
+    """Smooth (3, n, n) with a Gaussian of `sigma` pixels; the border reflects without repeating its pixels."""
     radius = int(_RADIUS_IN_SIGMAS * sigma + 0.5)
     if radius <= 0:
         return values
@@ -50,7 +53,7 @@ def _smoothed(values: Tensor, sigma: float) -> Tensor:
 
 
 def _resampled(values: Tensor, length: int, axis: int) -> Tensor:
-    """Linear interpolation along an axis to `length`; beyond the border lies the mirror image."""
+    """Interpolate linearly along an axis to `length`; the border reflects without repeating its pixels."""
     last = values.shape[axis] - 1
     index = torch.arange(length, device=values.device, dtype=torch.float64)
     position = ((index + 0.5) * (last + 1) / length - 0.5).abs()

@@ -1,7 +1,7 @@
 """SAM 2 and EdgeTAM: boxes to masks (Ravi et al. 2024, arXiv 2408.00714; Zhou et al. 2025, arXiv 2501.07256).
 
-Any checkpoint of transformers' `Sam2Model` or `EdgeTamModel`, such as facebook/sam2.1-hiera-tiny. One that was made to
-follow things through a video will do as well: what its memory needs is left out.
+It loads any checkpoint of transformers' `Sam2Model` or `EdgeTamModel`, such as facebook/sam2.1-hiera-tiny, and the
+checkpoints of their video models, of which the weights for the memory are left out.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from transformers.utils import is_timm_available
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
+from zs_seg_ros.segmenters.boxes_then_masks.detr_images import IMAGENET_MEAN, IMAGENET_STD
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.chunked import chunked_feed_forward
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
@@ -26,13 +27,12 @@ from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_form
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.types import RgbImage, size_of
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BOXES_PER_BATCH = {"cpu": 4, "cuda": 32}
-"""Bounds the memory: a box takes about 30 MB while its mask is made."""
+"""Boxes per run of the mask decoder. It bounds the memory: a box takes about 30 MB while its mask is decoded."""
 
 
 class Sam2BoxSegmenter(BoxSegmenter):
-    """A SAM 2 checkpoint from a folder in the format of transformers."""
+    """SAM 2 from a checkpoint folder in the format of transformers."""
 
     _kind: type[PreTrainedModel] = Sam2Model
 
@@ -43,7 +43,7 @@ class Sam2BoxSegmenter(BoxSegmenter):
         loaded = load_model(self._kind, model, folder, torch.float32)
         side: int = loaded.config.prompt_encoder_config.image_size
         default = ImageFormat((side, side), IMAGENET_MEAN, IMAGENET_STD)
-        # SAM 2's own processor wants torchvision; for the numbers in its file any processor will do.
+        # SAM 2's own processor needs torchvision; any processor can read the numbers in its file.
         self._format = load_image_format(ViTImageProcessorPil, model, folder, default)
         if self._format.size != (side, side):
             height, width = self._format.size
@@ -56,53 +56,53 @@ class Sam2BoxSegmenter(BoxSegmenter):
         self._network = loaded.to(device)
         with torch.inference_mode():
             self._positions = self._network.get_image_wide_positional_embeddings().to(self._dtype)
-        # Where a box lies stays in 32 bits: 16 would move it by pixels.
+        # The prompt encoder stays in 32 bits: in 16, the coordinates of boxes would be off by pixels.
         self._network.vision_encoder.to(self._dtype)
         self._network.mask_decoder.to(self._dtype)
         self._network.no_memory_embedding.data = self._network.no_memory_embedding.to(self._dtype)
         self._boxes_per_batch = BOXES_PER_BATCH[device.type]
         self._images_per_batch = 1 if device.type == "cpu" or options.compile else 8
-        self._read: Callable[[Tensor], list[Tensor]] = self._network.get_image_embeddings
+        self._encode: Callable[[Tensor], list[Tensor]] = self._network.get_image_embeddings
         if options.compile:
-            self._read = torch.compile(self._network.get_image_embeddings, dynamic=False)
+            self._encode = torch.compile(self._network.get_image_embeddings, dynamic=False)
         self._mean = torch.tensor(self._format.mean, device=device)
         self._std = torch.tensor(self._format.std, device=device)
 
     @torch.inference_mode()
     def masks(self, images: Sequence[RgbImage], boxes: Sequence[Tensor]) -> list[Tensor]:
-        shown = [i for i, corners in enumerate(boxes) if len(corners)]
-        found = [corners.new_zeros(0, 1, 1) for corners in boxes]
-        for start in range(0, len(shown), self._images_per_batch):
-            part = shown[start : start + self._images_per_batch]
-            levels = self.encode_images([images[i] for i in part])
-            for place, i in enumerate(part):
+        with_boxes = [i for i, corners in enumerate(boxes) if len(corners)]
+        masks = [corners.new_zeros(0, 1, 1) for corners in boxes]
+        for start in range(0, len(with_boxes), self._images_per_batch):
+            batch = with_boxes[start : start + self._images_per_batch]
+            levels = self.encode_images([images[i] for i in batch])
+            for row, i in enumerate(batch):
                 with stage("decode"):
-                    one = [level[place : place + 1] for level in levels]
-                    found[i] = self._decode(one, boxes[i], size_of(images[i]))
-        return found
+                    of_image = [level[row : row + 1] for level in levels]
+                    masks[i] = self._decode(of_image, boxes[i], size_of(images[i]))
+        return masks
 
     @torch.inference_mode()
     def encode_images(self, images: Sequence[RgbImage]) -> list[Tensor]:
-        """What the decoder reads of images, (B, channels, h, w) for each level of detail, the finest first."""
+        """Encode images to a feature pyramid for the mask decoder: (B, C, h, w) for each level, the finest first."""
         with stage("prepare"):
             pixels = prepare(images, self._format.size, self._mean, self._std, self._dtype)
         with stage("encode"):
-            return self._read(pixels)
+            return self._encode(pixels)
 
     def _decode(self, levels: list[Tensor], corners: Tensor, size: tuple[int, int]) -> Tensor:
-        """(N, h, w) float32 logits for boxes (N, 4) in one image of `size` (H, W)."""
+        """Decode the masks of boxes (N, 4) in one image of `size` (H, W): logits (N, h, w) float32."""
         height, width = size
         side = self._format.size[0]
         scale = corners.new_tensor([side / width, side / height] * 2)
         masks = []
-        for part in torch.split(corners.float() * scale, self._boxes_per_batch):
-            where, whole = self._network.prompt_encoder(None, None, part[None], None)
+        for batch in torch.split(corners.float() * scale, self._boxes_per_batch):
+            sparse, dense = self._network.prompt_encoder(None, None, batch[None], None)
             logits, *_ = self._network.mask_decoder(
                 image_embeddings=levels[-1],
                 image_positional_embeddings=self._positions,
-                sparse_prompt_embeddings=where.to(self._dtype),
-                dense_prompt_embeddings=whole.to(self._dtype),
-                multimask_output=False,  # a box leaves no doubt about which thing is meant
+                sparse_prompt_embeddings=sparse.to(self._dtype),
+                dense_prompt_embeddings=dense.to(self._dtype),
+                multimask_output=False,  # a box is an unambiguous prompt
                 high_resolution_features=levels[:-1],
             )
             masks.append(logits[0, :, 0].float())
@@ -110,7 +110,7 @@ class Sam2BoxSegmenter(BoxSegmenter):
 
 
 class EdgeTamBoxSegmenter(Sam2BoxSegmenter):
-    """An EdgeTAM checkpoint: SAM 2 with the image encoder of timm in place of its own."""
+    """EdgeTAM, which is SAM 2 with an image encoder of timm, from a checkpoint folder in the format of transformers."""
 
     _kind = EdgeTamModel
 

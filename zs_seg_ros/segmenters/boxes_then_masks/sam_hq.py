@@ -1,6 +1,6 @@
 """SAM-HQ: boxes to masks with fine edges (Ke et al. 2023, arXiv 2306.01567).
 
-Any checkpoint of transformers' `SamHQModel`, such as syscv-community/sam-hq-vit-base.
+It loads any checkpoint of transformers' `SamHQModel`, such as syscv-community/sam-hq-vit-base.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPi
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
-from zs_seg_ros.segmenters.boxes_then_masks.sam2 import BOXES_PER_BATCH, IMAGENET_MEAN, IMAGENET_STD
+from zs_seg_ros.segmenters.boxes_then_masks.detr_images import IMAGENET_MEAN, IMAGENET_STD
+from zs_seg_ros.segmenters.boxes_then_masks.sam2 import BOXES_PER_BATCH
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
@@ -26,7 +27,7 @@ from zs_seg_ros.types import RgbImage, size_of
 
 
 class SamHqBoxSegmenter(BoxSegmenter):
-    """A SAM-HQ checkpoint from a folder in the format of transformers."""
+    """SAM-HQ from a checkpoint folder in the format of transformers."""
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         self.model = model
@@ -45,14 +46,14 @@ class SamHqBoxSegmenter(BoxSegmenter):
         self._network = loaded.to(device)
         with torch.inference_mode():
             self._positions = self._network.get_image_wide_positional_embeddings().to(self._dtype)
-        # Where a box lies stays in 32 bits: 16 would move it by pixels.
+        # The prompt encoder stays in 32 bits: in 16, the coordinates of boxes would be off by pixels.
         self._network.vision_encoder.to(self._dtype)
         self._network.mask_decoder.to(self._dtype)
         self._boxes_per_batch = BOXES_PER_BATCH[device.type]
-        self._read: Callable[[Tensor], tuple[Tensor, list[Tensor]]]
-        self._read = self._network.get_image_embeddings
+        self._encode: Callable[[Tensor], tuple[Tensor, list[Tensor]]]
+        self._encode = self._network.get_image_embeddings
         if options.compile:
-            self._read = torch.compile(self._network.get_image_embeddings, dynamic=False)
+            self._encode = torch.compile(self._network.get_image_embeddings, dynamic=False)
         self._mean = torch.tensor(self._format.mean, device=device)
         self._std = torch.tensor(self._format.std, device=device)
 
@@ -64,36 +65,36 @@ class SamHqBoxSegmenter(BoxSegmenter):
         ]
 
     def _masks(self, image: RgbImage, corners: Tensor) -> Tensor:
-        """(N, h, w) float32 logits for boxes (N, 4) in one image."""
+        """Encode one image and decode the masks of its boxes (N, 4): logits (N, h, w) float32."""
         height, width = size_of(image)
         inner = self._inner_size((height, width))
         with stage("prepare"):
             pixels = prepare([image], inner, self._mean, self._std, self._dtype)
             pixels = functional.pad(pixels, (0, self._side - inner[1], 0, self._side - inner[0]))
         with stage("encode"):
-            coarse, fine = self._read(pixels)
+            coarse, fine = self._encode(pixels)
         scale = corners.new_tensor([inner[1] / width, inner[0] / height] * 2)
         with stage("decode"):
-            parts = torch.split(corners.float() * scale, self._boxes_per_batch)
-            masks = torch.cat([self._decode(coarse, fine, part) for part in parts])
-            # Two steps as in the authors' code; what was filled up is cut off between them.
+            batches = torch.split(corners.float() * scale, self._boxes_per_batch)
+            masks = torch.cat([self._decode(coarse, fine, batch) for batch in batches])
+            # The first of two resizes, as in the authors' code: the padding is cut off between them.
             masks = functional.interpolate(masks[None], (self._side, self._side), mode="bilinear")
             return masks[0, :, : inner[0], : inner[1]]
 
     def _inner_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) of an image of `size` (H, W) inside the square, whose side its longer side takes."""
+        """Return the (height, width) to which an image of `size` (H, W) is resized to fit the model's square."""
         scale = self._side / max(size)
         return max(1, int(size[0] * scale + 0.5)), max(1, int(size[1] * scale + 0.5))
 
     def _decode(self, coarse: Tensor, fine: list[Tensor], boxes: Tensor) -> Tensor:
-        """(N, h, w) float32 logits that cover the square, for boxes (N, 4) in pixels of the square."""
-        where, whole = self._network.prompt_encoder(None, None, boxes[None], None)
+        """Decode the masks of boxes (N, 4) in pixels of the square: logits (N, h, w) float32 that cover the square."""
+        sparse, dense = self._network.prompt_encoder(None, None, boxes[None], None)
         logits, _ = self._network.mask_decoder(
             image_embeddings=coarse,
             image_positional_embeddings=self._positions,
-            sparse_prompt_embeddings=where.to(self._dtype),
-            dense_prompt_embeddings=whole.to(self._dtype),
-            multimask_output=False,  # a box leaves no doubt about which thing is meant
+            sparse_prompt_embeddings=sparse.to(self._dtype),
+            dense_prompt_embeddings=dense.to(self._dtype),
+            multimask_output=False,  # a box is an unambiguous prompt
             hq_token_only=False,
             intermediate_embeddings=fine,
         )

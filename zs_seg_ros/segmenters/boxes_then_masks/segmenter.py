@@ -1,6 +1,6 @@
-"""A detector finds the boxes of phrases, and a mask model cuts the things out of them.
+"""A detector and a mask model as one segmenter: phrases to bounding boxes, and bounding boxes to instance masks.
 
-The way of Grounded SAM (Ren et al. 2024, arXiv 2401.14159), for any `Detector` and any `BoxSegmenter`.
+This is the method of Grounded SAM (Ren et al. 2024, arXiv 2401.14159), for any `Detector` and any `BoxSegmenter`.
 """
 
 from __future__ import annotations
@@ -23,21 +23,25 @@ from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
-_MOST_BOXES = 300
-"""In one image, the most certain ones: a threshold set too low costs seconds, not minutes. As many as the queries
-of Deformable DETR and its kin, so that only a model without queries, such as OWLv2, ever reaches it."""
+_MAX_BOXES = 300
+"""Boxes per image; those of highest score get masks. It bounds the time where a threshold is too low. It is the number
+of queries of Deformable DETR and its like, so that only a detector without queries, such as OWLv2, exceeds it."""
 
 
 @dataclass(frozen=True, eq=False)
 class BoxFeatures:
-    """phrases: the detector's own, None without a class; class_of_prompt (P): the index of each one's class."""
+    """The encoded phrases of a vocabulary.
+
+    prompts: the detector's encoding, None for a vocabulary without classes. class_of_prompt: for each of P phrases the
+    index of its class.
+    """
 
     prompts: Any
     class_of_prompt: tuple[int, ...]
 
 
 class BoxesThenMasks(TorchSegmenter[BoxFeatures]):
-    """Works with words alone. A thing's score is the detector's."""
+    """A pair of detector and mask model, for text alone. The score of an object is that of the detector."""
 
     def __init__(self, model: str, detector: Detector[Any], box_segmenter: BoxSegmenter) -> None:
         self.model = model
@@ -47,7 +51,10 @@ class BoxesThenMasks(TorchSegmenter[BoxFeatures]):
         self.box_segmenter = box_segmenter
 
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[BoxFeatures]:
-        """Raises VocabularyError for an exemplar, or a phrase that the detector cannot read."""
+        """Encode the phrases of a vocabulary.
+
+        Raises VocabularyError for an exemplar, or a phrase that the detector cannot encode.
+        """
         refuse_exemplars(vocabulary, self.model)
         flat = flat_prompts(vocabulary)
         prompts = self.detector.encode(flat.prompts) if flat.prompts else None
@@ -56,23 +63,18 @@ class BoxesThenMasks(TorchSegmenter[BoxFeatures]):
     def _segment(self, batch: Batch, encoded: EncodedVocabulary[BoxFeatures]) -> list[Segmentation]:
         features = encoded.features
         thresholds = batch.thresholds[list(features.class_of_prompt)]
-        found = [
-            _worth_a_mask(boxes, features.class_of_prompt, size_of(image))
-            for boxes, image in zip(
-                self.detector.detect(batch.images, features.prompts, thresholds),
-                batch.images,
-                strict=True,
-            )
+        detections = self.detector.detect(batch.images, features.prompts, thresholds)
+        boxes = [
+            _without_needless(boxes, features.class_of_prompt, size_of(image))
+            for boxes, image in zip(detections, batch.images, strict=True)
         ]
-        # A place that fits several phrases comes once for each, and needs one mask.
-        places = [torch.unique(boxes.corners, dim=0, return_inverse=True) for boxes in found]
-        masks = self.box_segmenter.masks(batch.images, [corners for corners, _ in places])
+        # A box that several phrases share occurs once for each of them, and needs one mask.
+        unique = [torch.unique(b.corners, dim=0, return_inverse=True) for b in boxes]
+        masks = self.box_segmenter.masks(batch.images, [corners for corners, _ in unique])
         with stage("finish"):
             return [
-                _decode(one[place], boxes, image, batch.thresholds, encoded)
-                for one, (_, place), boxes, image in zip(
-                    masks, places, found, batch.images, strict=True
-                )
+                _decode(masks[i][unique[i][1]], boxes[i], image, batch.thresholds, encoded)
+                for i, image in enumerate(batch.images)
             ]
 
 
@@ -89,8 +91,11 @@ def _decode(
     return decode_instances(instances, size_of(image), thresholds, vocabulary.label_ids)
 
 
-def _worth_a_mask(boxes: Boxes, class_of_prompt: Sequence[int], size: tuple[int, int]) -> Boxes:
-    """The boxes cut to the image of `size` (H, W), each thing once per class, the most certain ones first."""
+def _without_needless(boxes: Boxes, class_of_prompt: Sequence[int], size: tuple[int, int]) -> Boxes:
+    """Clip boxes to the image of `size` (H, W) and keep those that need a mask, in falling order of score.
+
+    Boxes outside the image, duplicates within a class and those beyond `_MAX_BOXES` are dropped.
+    """
     height, width = size
     limits = boxes.corners.new_tensor([width, height, width, height])
     corners = torch.minimum(boxes.corners.clamp(min=0), limits)
@@ -98,7 +103,7 @@ def _worth_a_mask(boxes: Boxes, class_of_prompt: Sequence[int], size: tuple[int,
     extent = corners[:, 2:] - corners[:, :2]
     inside = (extent > 0).all(dim=1).nonzero()[:, 0]
     order = boxes.scores[inside].argsort(descending=True, stable=True)
-    boxes = _chosen(boxes, inside[order][:_MOST_BOXES])
+    boxes = _chosen(boxes, inside[order][:_MAX_BOXES])
     if len(set(class_of_prompt)) == len(class_of_prompt):
         return boxes
     prompts = boxes.prompt_index.tolist()
@@ -112,4 +117,5 @@ def _worth_a_mask(boxes: Boxes, class_of_prompt: Sequence[int], size: tuple[int,
 
 
 def _chosen(boxes: Boxes, index: Tensor) -> Boxes:
+    """Return the boxes with the indices `index` (M,), in that order."""
     return Boxes(boxes.corners[index], boxes.scores[index], boxes.prompt_index[index])

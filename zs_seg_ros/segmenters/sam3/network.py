@@ -1,9 +1,10 @@
-"""SAM 3 with everything done once that does not depend on the phrase, and nothing done that nobody reads.
+"""SAM 3's forward pass in separate steps: image encoder, text encoder, DETR decoder and mask decoder.
 
-transformers' forward pass makes masks of all queries of all phrases, a semantic mask beside them, and scores and boxes
-of every layer of its decoder. Here the masks are made afterwards, of the queries that turn out to be confident: most
-phrases of a vocabulary are not in the image, and the pixel decoder is a third of a phrase's work. The weights are
-those of transformers' model, and scores, boxes and masks are equal to those of its forward pass up to rounding.
+transformers' forward pass encodes the image anew for each phrase, and decodes masks of all queries of all phrases, a
+semantic mask, and scores and boxes of every decoder layer. Here an image is encoded once for all phrases, and masks
+are decoded for the queries whose score reaches its threshold alone: most phrases of a vocabulary are not in the image,
+and the pixel decoder is a third of the work for a phrase. The weights are those of transformers' model, and scores,
+boxes and masks are equal to those of its forward pass up to rounding.
 """
 
 from __future__ import annotations
@@ -17,19 +18,20 @@ from transformers import PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.sam3.modeling_sam3 import box_cxcywh_to_xyxy, inverse_sigmoid
 
-_AT_ONCE = {"cpu": 1, "cuda": 8}
-"""Images, and phrases of an image. A CPU gains nothing from more, and alone no result depends on its neighbours, not
-even in the last bit. On a GPU 8 phrases should take 2 GB in half precision at the published size, 1008x1008 (reckoned
-from the sizes of the tensors, not measured)."""
+_BATCH_SIZE = {"cpu": 1, "cuda": 8}
+"""Images per run of the image encoder, and phrases per run of the decoder. A CPU gains nothing from more, and in a
+batch of one no result depends on its neighbours, not even in the last bit. On a GPU 8 phrases should take 2 GB in half
+precision at the published size, 1008x1008 (calculated from the sizes of the tensors, not measured)."""
 
-_TEXTS_PER_BATCH = 64  # bounds the memory that a vocabulary of thousands takes while it is encoded
+_TEXTS_PER_BATCH = 64  # bounds the memory while a vocabulary of thousands of phrases is encoded
 
 
 @dataclass(frozen=True, eq=False)
 class ImageFeatures:
-    """What the phrases see of an image.
+    """The features of one image after the image encoder.
 
-    levels: the feature pyramid, finest first, each (1, C, h, w). position: of the coarsest, (1, C, h, w).
+    levels: the feature pyramid, finest first, each (1, C, h, w). position: the position encoding of the coarsest level,
+    (1, C, h, w).
     """
 
     levels: tuple[Tensor, ...]
@@ -38,29 +40,33 @@ class ImageFeatures:
 
 @dataclass(frozen=True, eq=False)
 class TextFeatures:
-    """tokens: (P, T, C), one row per phrase; present: (P, T) bool, false where a shorter phrase is filled up."""
+    """The embeddings of P phrases after the text encoder.
+
+    tokens: (P, T, C), one row per phrase. present: (P, T) bool, false for padding behind a phrase shorter than T.
+    """
 
     tokens: Tensor
     present: Tensor
 
     @classmethod
     def joined(cls, parts: Sequence[TextFeatures]) -> TextFeatures:
+        """Concatenate at least one batch of phrases to a single batch, in order."""
         return cls(
             torch.cat([part.tokens for part in parts]), torch.cat([part.present for part in parts])
         )
 
     def mean(self) -> Tensor:
-        """(P, C) float32: of the tokens that a phrase has."""
+        """Return the mean embedding of each phrase over its tokens without padding, (P, C) float32."""
         weights = self.present[..., None].float()
         return (self.tokens.float() * weights).sum(dim=1) / weights.sum(dim=1)
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """The Q queries of each of P phrases in one image.
+    """The detections of P phrases in one image, Q queries for each phrase, before any threshold.
 
-    scores: (P, Q) float32, 0..1. boxes: (P, Q, 4) float32, left, top, right, bottom, 0..1 of the image. queries
-    (P, Q, C), states (P, h * w, C) and text: what masks are made of.
+    scores: (P, Q) float32, 0..1. boxes: (P, Q, 4) float32, left, top, right, bottom, as shares 0..1 of the image.
+    queries (P, Q, C), states (P, h * w, C) and text: the inputs of the mask decoder.
     """
 
     scores: Tensor
@@ -71,44 +77,48 @@ class Candidates:
 
 
 class Sam3Network:
-    """Works with the weights of `model`, a `Sam3Model` or `Sam3LiteTextModel`, which must not be moved afterwards."""
+    """The network of SAM 3, on the weights of a model of transformers.
+
+    model: a `Sam3Model` or `Sam3LiteTextModel`, which must not be moved to another device afterwards. compiled: whether
+    the image encoder is compiled; then it runs on one image at a time.
+    """
 
     def __init__(self, model: PreTrainedModel, compiled: bool = False) -> None:
         self.model = model
-        self.prompts_per_batch = self._images_per_batch = _AT_ONCE[model.device.type]
+        self.prompts_per_batch = self._images_per_batch = _BATCH_SIZE[model.device.type]
         self._encode: Callable[[Tensor], tuple[tuple[Tensor, ...], Tensor]] = self._encode_images
         if compiled:
-            # One shape only: another number of images would be compiled again, for seconds, while they wait.
+            # One batch size only: each further one would be compiled, for seconds, while the images wait.
             self._images_per_batch = 1
             self._encode = torch.compile(self._encode_images, dynamic=False)
 
     def encode_text(self, tokens: Tensor, present: Tensor) -> list[TextFeatures]:
-        """Token ids (P, T) int64, and which of them the phrase has, (P, T) bool, to one entry per phrase."""
+        """Encode phrases to one entry each. tokens: ids, (P, T) int64; present: (P, T) bool, false for padding."""
         rows: list[TextFeatures] = []
-        parts = (torch.split(one, _TEXTS_PER_BATCH) for one in (tokens, present))
-        for ids, real in zip(*parts, strict=True):
-            found = self.model.get_text_features(ids, attention_mask=real).pooler_output
-            rows += map(TextFeatures, torch.split(found, 1), torch.split(real, 1))
+        batches = (torch.split(tensor, _TEXTS_PER_BATCH) for tensor in (tokens, present))
+        for ids, mask in zip(*batches, strict=True):
+            embeddings = self.model.get_text_features(ids, attention_mask=mask).pooler_output
+            rows += map(TextFeatures, torch.split(embeddings, 1), torch.split(mask, 1))
         return rows
 
     def encode_images(self, pixels: Tensor) -> list[ImageFeatures]:
-        """(B, 3, S, S) to one entry per image."""
+        """Encode normalised images, (B, 3, S, S), to one entry each."""
         features = []
-        for part in torch.split(pixels, self._images_per_batch):
-            levels, position = self._encode(part)
-            for i in range(len(part)):
+        for batch in torch.split(pixels, self._images_per_batch):
+            levels, position = self._encode(batch)
+            for i in range(len(batch)):
                 features.append(
-                    ImageFeatures(tuple(one[i : i + 1] for one in levels), position[i : i + 1])
+                    ImageFeatures(tuple(level[i : i + 1] for level in levels), position[i : i + 1])
                 )
         return features
 
     def _encode_images(self, pixels: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-        found = self.model.get_vision_features(pixel_values=pixels)
-        # Neither the detector nor the tracker reads the last level.
-        return tuple(found.fpn_hidden_states[:-1]), found.fpn_position_encoding[-2]
+        vision = self.model.get_vision_features(pixel_values=pixels)
+        # Neither the detector nor the tracker uses the last level.
+        return tuple(vision.fpn_hidden_states[:-1]), vision.fpn_position_encoding[-2]
 
-    def search(self, image: ImageFeatures, text: TextFeatures) -> Candidates:
-        """Look for each phrase, apart from the others."""
+    def detect(self, image: ImageFeatures, text: TextFeatures) -> Candidates:
+        """Return scores and boxes of all queries of each phrase; no phrase depends on the others."""
         model, count = self.model, len(text.tokens)
         encoded = model.detr_encoder(
             vision_features=[image.levels[-1].expand(count, -1, -1, -1)],
@@ -137,34 +147,42 @@ class Sam3Network:
         )
 
     def masks(
-        self, image: ImageFeatures, found: Candidates, prompt: Tensor, query: Tensor
+        self, image: ImageFeatures, candidates: Candidates, prompt: Tensor, query: Tensor
     ) -> Tensor:
-        """Of chosen queries, their index (M,) and that of their phrase (M,), rising: (M, h, w) float32, 0..1."""
+        """Decode the masks of M chosen queries, (M, h, w) float32, 0..1.
+
+        prompt: (M,) int64, the index of each one's phrase, in rising order. query: (M,) int64, its index among the
+        phrase's queries.
+        """
         decoder = self.model.mask_decoder
         masks = [image.levels[0].new_zeros(0, *image.levels[0].shape[-2:]).float()]
         counts = torch.bincount(prompt)
         prompts = counts.nonzero()[:, 0]
         if len(prompts):
-            requested = decoder.mask_embedder(found.queries[prompt, query])
-            requested = torch.split(requested, counts[prompts].tolist())
-            for one, pixels in zip(requested, self._pixels(image, found, prompts), strict=True):
-                masks.append(torch.einsum("qc,chw->qhw", one, pixels).float().sigmoid())
+            embeddings = decoder.mask_embedder(candidates.queries[prompt, query])
+            per_prompt = torch.split(embeddings, counts[prompts].tolist())
+            pixels_per_prompt = self._pixels(image, candidates, prompts)
+            for queries, pixels in zip(per_prompt, pixels_per_prompt, strict=True):
+                masks.append(torch.einsum("qc,chw->qhw", queries, pixels).float().sigmoid())
         return torch.cat(masks)
 
-    def _pixels(self, image: ImageFeatures, found: Candidates, prompts: Tensor) -> Tensor:
-        """(P, C, h, w): the pixels as some phrases see them; a mask is their product with a query."""
+    def _pixels(self, image: ImageFeatures, candidates: Candidates, prompts: Tensor) -> Tensor:
+        """Return the pixel embeddings for the phrases with the indices `prompts` (P,), (P, C, h, w).
+
+        The logits of a mask are their dot product with the embedding of a query.
+        """
         decoder = self.model.mask_decoder
-        states, tokens = found.states[prompts], found.text.tokens[prompts]
+        states, tokens = candidates.states[prompts], candidates.text.tokens[prompts]
         normed = decoder.prompt_cross_attn_norm(states)
         mask = create_bidirectional_mask(
             config=decoder.config,
             inputs_embeds=normed,
-            attention_mask=found.text.present[prompts],
+            attention_mask=candidates.text.present[prompts],
             encoder_hidden_states=tokens,
         )
-        read, _ = decoder.prompt_cross_attn(normed, tokens, tokens, attention_mask=mask)
+        attended, _ = decoder.prompt_cross_attn(normed, tokens, tokens, attention_mask=mask)
         size = image.levels[-1].shape[-2:]
-        coarse = (states + read).transpose(1, 2).unflatten(2, size)
+        coarse = (states + attended).transpose(1, 2).unflatten(2, size)
         pixels: Tensor = decoder.pixel_decoder([*image.levels[:-1], coarse])
         projected: Tensor = decoder.instance_projection(pixels)
         return projected

@@ -1,7 +1,7 @@
-"""SAM 3: words to instance masks in one model (Carion et al. 2025, "SAM 3: Segment Anything with Concepts").
+"""SAM 3: text to instance masks in one model (Carion et al. 2025, "SAM 3: Segment Anything with Concepts").
 
-Checkpoints of transformers' `Sam3Model`, such as the detector in facebook/sam3, whose tracker of videos is left out,
-and of `Sam3LiteTextModel`, which has a smaller text encoder, such as yonigozlan/sam3-litetext-s0.
+It loads checkpoints of transformers' `Sam3Model`, such as the detector in facebook/sam3, whose video tracker is left
+out, and of `Sam3LiteTextModel`, which has a smaller text encoder, such as yonigozlan/sam3-litetext-s0.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-# Not from `transformers` itself: that refuses them without torchvision, which only prompts with boxes need.
+# `transformers` itself refuses to import them without torchvision, which only box prompts need.
 from transformers.models.sam3.modeling_sam3 import Sam3Model
 from transformers.models.sam3_lite_text.modeling_sam3_lite_text import Sam3LiteTextModel
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
@@ -47,31 +47,38 @@ from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
-# What the authors trained with, and the published processor_config.json says.
+# The values of the authors' training and of the published processor_config.json.
 _MEAN = _STD = (0.5, 0.5, 0.5)
 
 _TOKENS = 32
-"""Of a phrase, start and end included; shorter ones are filled up to it, as transformers' Sam3Processor does."""
+"""Tokens per phrase, start and end included; shorter phrases are padded to it, as by transformers' Sam3Processor."""
 
 _PROMPTS_KEPT = 512  # 32 KB each
 
 _SAME_MEANING = 0.999
-"""Not measured on published weights, which the tests cannot have: this high only (nearly) the same words are."""
+"""Cosine of the embeddings of two phrases from which on a warning says that they mean the same. It was not measured on
+published weights; so high are only phrases of (nearly) the same words."""
 
 _MAX_INSTANCES = 300
-"""In one image, the most certain ones: a threshold set too low costs seconds, not minutes and all memory."""
+"""Instances per image; those of highest score are kept. It bounds time and memory where a threshold is too low."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sam3Features:
-    """phrases: one entry each; class_of_prompt: for each the place of its class in the vocabulary."""
+    """The text embeddings of a vocabulary.
+
+    prompts: one entry per phrase. class_of_prompt: for each phrase the index of its class in the vocabulary.
+    """
 
     prompts: tuple[TextFeatures, ...]
     class_of_prompt: tuple[int, ...]
 
 
-class _Things(NamedTuple):
-    """What reaches its threshold. masks: (N, h, w), 0..1; boxes: (N, 4), shares of the image; the others: (N,)."""
+class _Detections(NamedTuple):
+    """N instances whose score reaches the threshold of their class.
+
+    masks: (N, h, w), 0..1. boxes: (N, 4), left, top, right, bottom, as shares 0..1 of the image. The others: (N,).
+    """
 
     masks: Tensor
     boxes: Tensor
@@ -79,12 +86,13 @@ class _Things(NamedTuple):
     prompt_index: Tensor
     class_index: Tensor
 
-    def chosen(self, index: Tensor) -> _Things:
-        return _Things(*(column[index] for column in self))
+    def chosen(self, index: Tensor) -> _Detections:
+        """Return the instances with the indices `index` (M,), in that order."""
+        return _Detections(*(column[index] for column in self))
 
 
 class Sam3Segmenter(TorchSegmenter[Sam3Features]):
-    """A SAM 3 checkpoint from a folder in the format of transformers, with or without its tracker."""
+    """SAM 3 from a checkpoint folder in the format of transformers, with or without the weights of the tracker."""
 
     _kind: ClassVar[type[PreTrainedModel]] = Sam3Model
 
@@ -98,7 +106,7 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         self._prompts = PromptCache[str, TextFeatures](_PROMPTS_KEPT)
         side: int = loaded.config.image_size
         default = ImageFormat((side, side), _MEAN, _STD)
-        # SAM 3's own processor wants torchvision; for the numbers in its file any processor will do.
+        # SAM 3's own processor needs torchvision; any processor can read the numbers in its file.
         self._format = load_image_format(ViTImageProcessorPil, model, folder, default)
         self._check(loaded)
         self.network = Sam3Network(loaded.to(device), options.compile)
@@ -109,7 +117,7 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         """Raise ModelError when the parts of the checkpoint do not fit together."""
         side, (height, width) = loaded.config.image_size, self._format.size
         if (height, width) != (side, side):
-            # Its rotary position embeddings are made for one size.
+            # The rotary position embeddings are computed for one size.
             raise ModelError(
                 f"the preprocessor of {self.model} makes images of {width}x{height} and the model takes "
                 f"{side}x{side}; fetch the checkpoint again"
@@ -117,9 +125,9 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
 
     @torch.inference_mode()
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[Sam3Features]:
-        """Each phrase through the text encoder, once.
+        """Encode each phrase of a vocabulary that the cache does not hold yet.
 
-        Raises VocabularyError for a phrase that is longer than the model reads, and for exemplars.
+        Raises VocabularyError for a phrase that is longer than the model accepts, and for exemplars.
         """
         refuse_exemplars(vocabulary, self.model)
         flat = flat_prompts(vocabulary)
@@ -127,14 +135,14 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         features = Sam3Features(prompts, flat.class_of_prompt)
         if not prompts:
             return EncodedVocabulary(vocabulary, features)
-        meaning = TextFeatures.joined(prompts).mean()
-        warnings = similarity_warnings(vocabulary, flat.class_of_prompt, meaning, _SAME_MEANING)
+        embeddings = TextFeatures.joined(prompts).mean()
+        warnings = similarity_warnings(vocabulary, flat.class_of_prompt, embeddings, _SAME_MEANING)
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
 
     def _encode_prompts(self, prompts: Sequence[str]) -> list[TextFeatures]:
-        read = [self._tokenizer.prompt(prompt) for prompt in prompts]
-        ids = padded(read, self._tokenizer.end, _TOKENS)
-        lengths = torch.tensor([len(tokens) for tokens in read])
+        tokens = [self._tokenizer.prompt(prompt) for prompt in prompts]
+        ids = padded(tokens, self._tokenizer.end, _TOKENS)
+        lengths = torch.tensor([len(ids_of_prompt) for ids_of_prompt in tokens])
         present = torch.arange(_TOKENS) < lengths[:, None]
         return self.network.encode_text(ids.to(self.device), present.to(self.device))
 
@@ -144,75 +152,74 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         with stage("prepare"):
             pixels = prepare(batch.images, self._format.size, self._mean, self._std, self._dtype)
         with stage("encode"):
-            read = self.network.encode_images(pixels)
+            features = self.network.encode_images(pixels)
         return [
-            self._decode(one, image, batch, encoded)
-            for one, image in zip(read, batch.images, strict=True)
+            self._decode(features_of_image, image, batch, encoded)
+            for features_of_image, image in zip(features, batch.images, strict=True)
         ]
 
     def _decode(
         self,
-        read: ImageFeatures,
+        features: ImageFeatures,
         image: RgbImage,
         batch: Batch,
         encoded: EncodedVocabulary[Sam3Features],
     ) -> Segmentation:
-        vocabulary = encoded.vocabulary
         with stage("decode"):
-            found = self._find(read, encoded.features, batch.thresholds)
+            instances = self._instances(features, encoded.features, batch.thresholds)
         with stage("finish"):
-            return decode_instances(found, size_of(image), batch.thresholds, vocabulary.label_ids)
+            return decode_instances(
+                instances, size_of(image), batch.thresholds, encoded.vocabulary.label_ids
+            )
 
-    def _find(
-        self, read: ImageFeatures, features: Sam3Features, thresholds: NDArray[np.float32]
+    def _instances(
+        self, image: ImageFeatures, text: Sam3Features, thresholds: NDArray[np.float32]
     ) -> Instances:
-        """Each thing once per class, however many of its phrases fit."""
-        things: _Things | None = None
-        for start in range(0, len(features.prompts), self.network.prompts_per_batch):
-            part = self._search(read, features, start, thresholds)
-            if things is not None:
-                part = _Things(*map(torch.cat, zip(things, part, strict=True)))
-            things = part.chosen(part.scores.argsort(descending=True, stable=True)[:_MAX_INSTANCES])
-        assert things is not None, "a vocabulary with classes has phrases"
-        if len(set(features.class_of_prompt)) < len(features.class_of_prompt):
-            things = _without_duplicates(things)
-        return Instances(things.masks, things.scores, things.class_index, inside=0.5)
+        """Detect and cut out the objects of all classes; several phrases of a class yield an object once."""
+        detections: _Detections | None = None
+        for start in range(0, len(text.prompts), self.network.prompts_per_batch):
+            batch = self._detect(image, text, start, thresholds)
+            if detections is not None:
+                batch = _Detections(*map(torch.cat, zip(detections, batch, strict=True)))
+            order = batch.scores.argsort(descending=True, stable=True)
+            detections = batch.chosen(order[:_MAX_INSTANCES])
+        assert detections is not None, "a vocabulary with classes has phrases"
+        if len(set(text.class_of_prompt)) < len(text.class_of_prompt):
+            detections = _without_duplicates(detections)
+        return Instances(detections.masks, detections.scores, detections.class_index, inside=0.5)
 
-    def _search(
-        self,
-        read: ImageFeatures,
-        features: Sam3Features,
-        start: int,
-        thresholds: NDArray[np.float32],
-    ) -> _Things:
-        """As many phrases as go at once, from the one with the index `start`."""
-        part = slice(start, start + self.network.prompts_per_batch)
-        found = self.network.search(read, TextFeatures.joined(features.prompts[part]))
-        classes = torch.tensor(features.class_of_prompt[part], device=found.scores.device)
-        class_of_query = classes[:, None].expand_as(found.scores).flatten()
-        chosen = confident(found.scores.flatten(), class_of_query, thresholds)
-        queries = found.scores.shape[1]
+    def _detect(
+        self, image: ImageFeatures, text: Sam3Features, start: int, thresholds: NDArray[np.float32]
+    ) -> _Detections:
+        """Detect and cut out the objects of one batch of phrases, which begins with the index `start`."""
+        batch = slice(start, start + self.network.prompts_per_batch)
+        candidates = self.network.detect(image, TextFeatures.joined(text.prompts[batch]))
+        classes = torch.tensor(text.class_of_prompt[batch], device=candidates.scores.device)
+        class_of_query = classes[:, None].expand_as(candidates.scores).flatten()
+        chosen = confident(candidates.scores.flatten(), class_of_query, thresholds)
+        queries = candidates.scores.shape[1]
         prompt, query = chosen // queries, chosen % queries
-        return _Things(
-            masks=self.network.masks(read, found, prompt, query),
-            boxes=found.boxes[prompt, query],
-            scores=found.scores[prompt, query],
+        return _Detections(
+            masks=self.network.masks(image, candidates, prompt, query),
+            boxes=candidates.boxes[prompt, query],
+            scores=candidates.scores[prompt, query],
             prompt_index=prompt + start,
             class_index=classes[prompt],
         )
 
 
-def _without_duplicates(things: _Things) -> _Things:
+def _without_duplicates(detections: _Detections) -> _Detections:
     kept = without_duplicates(
-        things.boxes.cpu().numpy(),
-        things.scores.cpu().numpy(),
-        things.class_index.tolist(),
-        things.prompt_index.tolist(),
+        detections.boxes.cpu().numpy(),
+        detections.scores.cpu().numpy(),
+        detections.class_index.tolist(),
+        detections.prompt_index.tolist(),
     )
-    return things.chosen(torch.tensor(kept, dtype=torch.int64, device=things.scores.device))
+    index = torch.tensor(kept, dtype=torch.int64, device=detections.scores.device)
+    return detections.chosen(index)
 
 
 class Sam3LiteTextSegmenter(Sam3Segmenter):
-    """A SAM 3 checkpoint with a small text encoder."""
+    """SAM 3 with the smaller text encoder of SAM 3 LiteText."""
 
     _kind = Sam3LiteTextModel
