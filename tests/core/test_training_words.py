@@ -51,7 +51,7 @@ def test_every_kind_and_every_colour_occurs_in_a_held_out_pair(training: Any) ->
     assert {colour for colour, _ in training["held_out"]} == {c for c, _ in training["all"]}
 
 
-def test_no_training_phrase_describes_a_held_out_pair(training: Any) -> None:
+def test_no_training_prompt_describes_a_held_out_pair(training: Any) -> None:
     colour_words = {"violet": "purple"}
     kind_of = {s: kind for kind, synonyms in training["synonyms"].items() for s in synonyms}
     held_out = {tuple(pair) for pair in training["held_out"]}
@@ -64,7 +64,7 @@ def test_no_training_phrase_describes_a_held_out_pair(training: Any) -> None:
     assert not said & held_out
 
 
-def test_a_phrase_for_one_pair_matches_that_pair_alone(training: Any) -> None:
+def test_a_prompt_for_one_pair_matches_that_pair_alone(training: Any) -> None:
     pairs = [tuple(pair) for pair in training["all"]]
     for prompt, columns, _ in training["phrases"]:
         if prompt == "red mug":
@@ -77,7 +77,7 @@ def test_nonsense_matches_nothing(training: Any) -> None:
     assert all(columns == [] for columns in nonsense)
 
 
-def test_a_phrase_is_not_judged_on_things_whose_colour_or_kind_it_was_never_trained_with(
+def test_a_prompt_is_not_judged_on_objects_whose_colour_or_kind_was_not_trained(
     training: Any,
 ) -> None:
     pairs = [tuple(pair) for pair in training["all"]]

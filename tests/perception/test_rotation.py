@@ -31,16 +31,21 @@ def test_results_fit_the_image_as_received(
     rng = np.random.default_rng(seed)
     label = rng.integers(0, 3, (height, width), np.uint8)
     confidence = rng.integers(1, 256, (height, width), np.uint8) * (label > 0)
-    # What a model that marks each pixel by its own value says of the upright image.
-    seen = upright(np.repeat(label[..., None], 3, axis=2), rotation)[..., 0]
+    # The result of a model that labels each pixel of the upright image by its value.
+    label_upright = upright(np.repeat(label[..., None], 3, axis=2), rotation)[..., 0]
     instances = []
-    for class_id in set(seen.ravel().tolist()) - {0}:
-        y, x = np.nonzero(seen == class_id)
+    for class_id in set(label_upright.ravel().tolist()) - {0}:
+        y, x = np.nonzero(label_upright == class_id)
         box = Box(int(x.min()), int(y.min()), int(np.ptp(x)) + 1, int(np.ptp(y)) + 1)
-        mask = seen[box.top : box.top + box.height, box.left : box.left + box.width] == class_id
+        mask = (
+            label_upright[box.top : box.top + box.height, box.left : box.left + box.width]
+            == class_id
+        )
         instances.append(DetectedObject(class_id, 0.5, box, mask))
-    confidence_seen = upright(np.repeat(confidence[..., None], 3, axis=2), rotation)[..., 0]
-    results = as_received(Segmentation(seen, confidence_seen, tuple(instances)), rotation)
+    confidence_upright = upright(np.repeat(confidence[..., None], 3, axis=2), rotation)[..., 0]
+    results = as_received(
+        Segmentation(label_upright, confidence_upright, tuple(instances)), rotation
+    )
     assert np.array_equal(results.label, label) and np.array_equal(results.confidence, confidence)
     assert results.instances is not None
     for instance in results.instances:
