@@ -1,4 +1,4 @@
-"""Every family of models, each as a small checkpoint of random weights that is written and loaded as real ones are.
+"""Every family of models, each as a small checkpoint of random weights in the published format.
 
 `test_conformance.py` runs over `FAMILIES`. A new family is one more entry here.
 """
@@ -35,11 +35,11 @@ WORDS = ("red", "blue", "green", "big", "small", "old", "mug", "ball", "car", "d
 class Family:
     """One family.
 
-    write: puts a checkpoint into an empty folder and returns the name to load. threshold: at which it finds something
-    in about a tenth to nine tenths of an image of noise. fused: its text encoder or decoder sees all classes at
-    once, so that a class may depend on the others; the page on models says so. classes: the only names that it knows,
-    empty for any words. half_agreement: the least share of pixels whose label is the same in 16 bits. exemplars:
-    whether it takes images in place of words.
+    write: writes a checkpoint into an empty folder and returns the name to load. threshold: a threshold at which a
+    tenth to nine tenths of an image of noise are labelled. fused: whether its text encoder or decoder combines all
+    classes, so that a class may depend on the others, as the page on models says. classes: the names of a closed-set
+    model, empty for any words. half_agreement: the least share of pixels whose label is the same in half precision.
+    exemplars: whether it takes example images.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Family:
     exemplars: bool = False
 
     def names(self, count: int) -> list[str]:
-        """Different class names that it can look for."""
+        """Return different class names that the family accepts."""
         if self.classes:
             return list(self.classes[:count])
         prompts = [

@@ -1,4 +1,4 @@
-"""What the tests give to models: images, boxes, words, and how they ask."""
+"""Inputs of the tests of models: images, boxes and vocabularies, and calls with them."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 
 def noise(height: int = 48, width: int = 80, seed: int = 0) -> NDArray[np.uint8]:
-    """An image in which every pixel is any colour."""
+    """Make an image in which every pixel has a random colour."""
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def blots(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.uint8]:
-    """An image of squares, so that a place differs from its neighbours but not from pixel to pixel."""
+    """Make an image of squares of 8x8 pixels, each of one random colour."""
     squares = noise(1 + height // 8, 1 + width // 8, seed)
     return squares.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
 
 
 def boxes_in(size: tuple[int, int], count: int = 6) -> Tensor:
-    """(count, 4) float32 boxes in an image of `size` (H, W)."""
+    """Make random boxes (count, 4) float32 in an image of `size` (H, W)."""
     corners = torch.rand(count, 2, 2, generator=torch.Generator().manual_seed(0))
     low, high = corners.amin(dim=1), corners.amax(dim=1)
     return torch.cat([low, high], dim=1) * torch.tensor([size[1], size[0]] * 2)
 
 
 def words(*names: str) -> Vocabulary:
+    """Make a vocabulary of classes with these names."""
     return Vocabulary().changed_to(TargetClass(name) for name in names)
 
 
@@ -53,6 +54,18 @@ def detect(
     *images: NDArray[np.uint8],
     threshold: float = 0.0,
 ) -> list[Boxes]:
-    """threshold: of every phrase."""
+    """Detect prompts in images. threshold: of every prompt."""
     thresholds = np.full(len(prompts), threshold, np.float32)
     return detector.detect(images, detector.encode(prompts), thresholds)
+
+
+def assert_same_segmentation(
+    segmentation: Segmentation, expected: Segmentation, share: float = 0.99
+) -> None:
+    """Compare the results of the same input in differently shaped computations, for example batches of other sizes.
+
+    Sums in another order move logits by rounding errors. So at least `share` of the pixels must have the same label,
+    and a confidence that differs by at most 1 of 255, because a value at the edge between two steps rounds either way.
+    """
+    difference = np.abs(segmentation.confidence.astype(int) - expected.confidence)
+    assert ((segmentation.label == expected.label) & (difference <= 1)).mean() >= share

@@ -20,8 +20,9 @@ from transformers.models.sam_hq.processing_sam_hq import SamHQProcessor
 from zs_seg_ros.errors import ModelError, ModelNotFoundError
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes, BoxSegmenter, Detector
 from zs_seg_ros.segmenters.boxes_then_masks.segmenter import BoxesThenMasks
+from zs_seg_ros.segmenters.families import BOX_SEGMENTERS, DETECTORS
 from zs_seg_ros.segmenters.load_options import LoadOptions
-from zs_seg_ros.segmenters.registry import BOX_SEGMENTERS, DETECTORS, load_segmenter
+from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.testing.owlv2 import small_owlv2_config, write_owlv2
 from zs_seg_ros.testing.sam_hq import small_sam_hq_config, write_sam_hq
 from zs_seg_ros.types import Batch, Box, RgbImage, Segmentation

@@ -1,4 +1,4 @@
-"""Where models are looked for, and what is said when they are not there."""
+"""The search for checkpoints, and the errors when they are missing or damaged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture
 def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of downloaded models, and no network."""
+    """Make an empty cache of downloaded models, without network."""
     cache = tmp_path / "hub"
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -57,7 +57,7 @@ def test_a_folder_without_a_configuration_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "model", ["", "tabeltop", "/no/such/folder", "a/b/c", "a b/c", "~nobody/x", "x" * 5000, "\0"]
 )
-def test_a_name_that_can_be_no_model_is_answered_with_what_can(model: str) -> None:
+def test_a_name_that_can_be_no_model_is_refused_with_examples(model: str) -> None:
     with pytest.raises(
         ModelNotFoundError, match=r"there is no model .*tabletop.*folder.*Hugging Face"
     ):
@@ -79,14 +79,14 @@ def test_a_downloaded_model_is_found_without_network(hub_cache: Path) -> None:
     assert find_checkpoint("some/model", COMMIT) == snapshot
 
 
-def test_only_the_revision_asked_for_will_do(hub_cache: Path) -> None:
+def test_only_the_requested_revision_is_loaded(hub_cache: Path) -> None:
     snapshot = put_in_cache(hub_cache, "some/model", "v2")
     assert find_checkpoint("some/model", "v2") == snapshot
     with pytest.raises(ModelNotFoundError, match="--revision v3"):
         find_checkpoint("some/model", "v3")
 
 
-def test_half_a_download_counts_as_none(hub_cache: Path) -> None:
+def test_an_incomplete_download_counts_as_none(hub_cache: Path) -> None:
     (put_in_cache(hub_cache, "some/model") / "config.json").unlink()
     with pytest.raises(ModelNotFoundError, match="zs-seg fetch some/model"):
         find_checkpoint("some/model")
@@ -125,7 +125,7 @@ def test_a_damaged_configuration_is_named(tmp_path: Path, content: str) -> None:
         load_segmenter(str(tmp_path))
 
 
-AS_NOBODY = """
+AS_ANOTHER_USER = """
 import os, sys
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint
@@ -147,14 +147,14 @@ def test_files_that_may_not_be_read_are_named(forbidden: str) -> None:
             (folder / file).write_text("{}")
             (folder / file).chmod(0o644)
         (folder / forbidden).chmod(0)
-        command = [sys.executable, "-c", AS_NOBODY, name]
+        command = [sys.executable, "-c", AS_ANOTHER_USER, name]
         answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         folder.chmod(0o755)
     [line] = answer.splitlines()
     assert str(folder / forbidden) in line and "permission" in line
 
 
-def test_an_unknown_kind_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+def test_an_unknown_kind_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(ModelError, match=r"kind 'bert'.*clipseg.*zs_seg_dense.*owlv2.*sam2"):
         load_segmenter(str(tmp_path))

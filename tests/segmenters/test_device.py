@@ -1,4 +1,4 @@
-"""Where a model runs, and what is said when it cannot run there."""
+"""The choice of device and precision, and the errors when they are not available."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def test_auto_is_the_cpu_where_there_is_no_gpu() -> None:
 @pytest.mark.parametrize(
     ("requested", "index"), [("auto", 0), ("cuda", 0), ("cuda:0", 0), ("cuda:1", 1)]
 )
-def test_a_gpu_that_is_there_is_taken(requested: str, index: int) -> None:
+def test_an_available_gpu_is_chosen(requested: str, index: int) -> None:
     assert choose_device(requested) == torch.device("cuda", index)
 
 
 @pytest.mark.usefixtures("two_gpus")
-def test_the_cpu_is_taken_when_asked_for_even_with_gpus() -> None:
+def test_the_cpu_is_chosen_on_request_even_with_gpus() -> None:
     assert choose_device("cpu") == CPU
 
 
@@ -54,7 +54,7 @@ def test_a_gpu_beyond_the_last_is_refused() -> None:
 
 
 @pytest.mark.parametrize("requested", ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "cuda:99999999999"])
-def test_what_is_no_device_is_refused(requested: str) -> None:
+def test_an_invalid_device_is_refused(requested: str) -> None:
     with pytest.raises(DeviceError, match="is no device; use auto, cpu or cuda:N"):
         choose_device(requested)
 
@@ -72,7 +72,7 @@ def test_auto_precision_is_single_on_a_cpu() -> None:
 @pytest.mark.parametrize(
     ("capability", "expected"), [((7, 5), torch.float16), ((8, 7), torch.bfloat16)]
 )
-def test_auto_precision_on_a_gpu_is_what_its_generation_has(
+def test_auto_precision_on_a_gpu_depends_on_its_compute_capability(
     monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], expected: torch.dtype
 ) -> None:
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: capability)
@@ -83,7 +83,7 @@ def test_auto_precision_on_a_gpu_is_what_its_generation_has(
     ("requested", "expected"),
     [("fp32", torch.float32), ("fp16", torch.float16), ("bf16", torch.bfloat16)],
 )
-def test_a_precision_that_is_asked_for_is_taken(requested: str, expected: torch.dtype) -> None:
+def test_a_requested_precision_is_chosen(requested: str, expected: torch.dtype) -> None:
     assert choose_precision(LoadOptions(precision=requested), CPU) == expected
 
 

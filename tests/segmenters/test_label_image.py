@@ -1,4 +1,4 @@
-"""The last step of every family against plain numpy."""
+"""Post-processing of logits to label images, compared with plain numpy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zs_seg_ros.segmenters.shared.label_layers import _layers, _region, argmax_o
 from zs_seg_ros.vocabulary.vocabulary import LabelIds
 
 TOO_CLOSE = 1e-3
-"""Logits nearer than this to each other or to a limit may go either way in float32."""
+"""Rounding errors of float32 may decide between logits that are nearer than this to each other or to a limit."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,12 @@ class Case:
     ids: tuple[int, ...]
 
     def decoded(self, *channels: int) -> Segmentation:
-        """With these classes alone; all of them when none is given."""
-        part = list(channels or range(len(self.ids)))
-        ids = LabelIds.of(self.ids[i] for i in part)
-        return decode(torch.from_numpy(self.logits[part]), self.size, self.thresholds[part], ids)
+        """Decode with these classes alone; with all of them when none is given."""
+        chosen = list(channels or range(len(self.ids)))
+        ids = LabelIds.of(self.ids[i] for i in chosen)
+        return decode(
+            torch.from_numpy(self.logits[chosen]), self.size, self.thresholds[chosen], ids
+        )
 
 
 @st.composite
@@ -60,7 +62,7 @@ def logit(share: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def resized_along(values: NDArray[np.float64], axis: int, length: int) -> NDArray[np.float64]:
-    """Linear interpolation between the centres of pixels, edges extended."""
+    """Interpolate linearly between the centres of pixels, with edges extended."""
     have = values.shape[axis]
     centres = np.clip((np.arange(length) + 0.5) * have / length - 0.5, 0, have - 1)
     low = np.floor(centres).astype(int)
@@ -70,14 +72,14 @@ def resized_along(values: NDArray[np.float64], axis: int, length: int) -> NDArra
 
 
 def reaching(case: Case) -> NDArray[np.float64]:
-    """(K, H, W) float64: resized logits, -inf where they are below the class's limit."""
+    """Compute resized logits (K, H, W) float64, -inf where they are below the limit of their class."""
     full = resized_along(case.logits.astype(np.float64), 1, case.size[0])
     full = resized_along(full, 2, case.size[1])
     return np.where(full >= logit(case.thresholds)[:, None, None], full, -np.inf)
 
 
 def clear_pixels(case: Case) -> NDArray[np.bool_]:
-    """(H, W): where no two classes, and no class and its limit, are too close to call."""
+    """Find the pixels (H, W) where no two classes, and no class and its limit, are `TOO_CLOSE`."""
     full = resized_along(case.logits.astype(np.float64), 1, case.size[0])
     full = resized_along(full, 2, case.size[1])
     clear = (np.abs(full - logit(case.thresholds)[:, None, None]) > TOO_CLOSE).all(axis=0)
@@ -89,74 +91,78 @@ def clear_pixels(case: Case) -> NDArray[np.bool_]:
 
 @settings(max_examples=150, deadline=None)
 @given(cases())
-def test_each_pixel_gets_the_most_certain_class_that_reaches_its_threshold(case: Case) -> None:
-    found = case.decoded()
-    assert found.label.shape == found.confidence.shape == case.size
+def test_each_pixel_gets_the_most_confident_class_that_reaches_its_threshold(case: Case) -> None:
+    result = case.decoded()
+    assert result.label.shape == result.confidence.shape == case.size
     candidates = np.concatenate([np.full((1, *case.size), -1e9), reaching(case)])
     winner = candidates.argmax(axis=0)
     expected_label = np.array([0, *case.ids])[winner]
     confidence = 1 / (1 + np.exp(-candidates.max(axis=0).clip(-50)))
     expected_confidence = np.where(winner > 0, np.rint(confidence * 255).clip(1), 0)
     clear = clear_pixels(case)
-    assert (found.label == expected_label)[clear].all()
-    difference = np.abs(found.confidence.astype(int) - expected_confidence)[clear]
+    assert (result.label == expected_label)[clear].all()
+    difference = np.abs(result.confidence.astype(int) - expected_confidence)[clear]
     assert difference.max(initial=0) <= 1
 
 
 @settings(max_examples=100, deadline=None)
 @given(cases(least_classes=1))
 def test_confidence_is_0_exactly_where_the_label_is_0(case: Case) -> None:
-    found = case.decoded()
-    assert ((found.confidence == 0) == (found.label == 0)).all()
-    assert set(np.unique(found.label)) <= {0, *case.ids}
+    result = case.decoded()
+    assert ((result.confidence == 0) == (result.label == 0)).all()
+    assert set(np.unique(result.label)) <= {0, *case.ids}
 
 
 @settings(max_examples=60, deadline=None)
 @given(cases(least_classes=2, most_classes=20), st.data())
-def test_a_mask_depends_on_other_classes_only_where_a_more_certain_one_wins(
+def test_a_mask_depends_on_other_classes_only_where_a_more_confident_one_wins(
     case: Case, data: st.DataObject
 ) -> None:
     channel = data.draw(st.integers(0, len(case.ids) - 1))
     alone, together = case.decoded(channel), case.decoded()
-    own = case.ids[channel]
-    kept, lost = together.label == own, (alone.label == own) & (together.label != own)
+    own, clear = case.ids[channel], clear_pixels(case)
+    kept = clear & (together.label == own)
+    lost = clear & (alone.label == own) & (together.label != own)
+    difference = together.confidence.astype(int) - alone.confidence
     assert (alone.label[kept] == own).all()
-    assert (alone.confidence[kept] == together.confidence[kept]).all()
+    assert (np.abs(difference[kept]) <= 1).all()
     assert (together.label[lost] != 0).all()
-    assert (together.confidence[lost] >= alone.confidence[lost]).all()
+    assert (difference[lost] >= -1).all()
 
 
 @settings(max_examples=60, deadline=None)
 @given(cases(least_classes=1, most_classes=20), st.sampled_from([np.nan, np.inf, -np.inf]))
-def test_a_class_of_broken_logits_leaves_the_others_as_they_are(case: Case, broken: float) -> None:
+def test_a_class_of_broken_logits_does_not_change_the_others(case: Case, broken: float) -> None:
     logits = case.logits.copy()
     logits[0] = broken
-    found = Case(logits, case.size, case.thresholds, case.ids).decoded()
+    result = Case(logits, case.size, case.thresholds, case.ids).decoded()
     if broken == np.inf:
-        assert (found.label == case.ids[0]).all() and (found.confidence == 255).all()
+        assert (result.label == case.ids[0]).all() and (result.confidence == 255).all()
     elif len(case.ids) == 1:
-        assert not found.label.any()
+        assert not result.label.any()
     else:
-        others = case.decoded(*range(1, len(case.ids)))
-        assert (found.label == others.label).all()
-        assert (found.confidence == others.confidence).all()
+        others = Case(case.logits[1:], case.size, case.thresholds[1:], case.ids[1:])
+        expected, clear = others.decoded(), clear_pixels(others)
+        assert (result.label == expected.label)[clear].all()
+        difference = np.abs(result.confidence.astype(int) - expected.confidence)
+        assert (difference[clear] <= 1).all()
 
 
 @pytest.mark.parametrize("broken", [np.nan, -np.inf])
-def test_one_broken_pixel_costs_only_its_surroundings(broken: float) -> None:
+def test_one_broken_pixel_changes_only_its_neighbours(broken: float) -> None:
     logits = torch.full((2, 8, 8), 5.0)
     logits[1] = 4.0
     logits[0, 2, 2] = broken
     thresholds = np.array([0.5, 0.5], np.float32)
     label = decode(logits, (16, 16), thresholds, LabelIds.of([1, 2])).label
-    assert (label[4:6, 4:6] == 2).all(), "the second class takes the pixel itself"
+    assert (label[4:6, 4:6] == 2).all(), "the second class must have the pixel itself"
     label[2:8, 2:8] = 1
     assert (label == 1).all()
 
 
 @settings(max_examples=60, deadline=None)
 @given(cases(least_classes=1))
-def test_the_way_for_gpus_gives_what_the_way_for_cpus_gives(case: Case) -> None:
+def test_the_code_for_gpus_gives_what_the_code_for_cpus_gives(case: Case) -> None:
     logits = torch.from_numpy(case.logits)
     limits = torch.from_numpy(case.thresholds).logit()
     best, winner = _argmax(logits, limits, case.size)
@@ -164,9 +170,9 @@ def test_the_way_for_gpus_gives_what_the_way_for_cpus_gives(case: Case) -> None:
     winner_on_cpu, best_on_cpu = argmax_over_classes(
         case.logits, limits.tolist(), case.size, LabelIds.of(channels)
     )
-    same = clear_pixels(case)
-    assert (winner.numpy() == winner_on_cpu)[same].all()
-    labelled = same & (winner_on_cpu > 0)
+    clear = clear_pixels(case)
+    assert (winner.numpy() == winner_on_cpu)[clear].all()
+    labelled = clear & (winner_on_cpu > 0)
     # Torch and OpenCV compute the weights of interpolation in different orders.
     np.testing.assert_allclose(best.numpy()[labelled], best_on_cpu[labelled], atol=TOO_CLOSE / 10)
 
@@ -175,12 +181,8 @@ def test_the_way_for_gpus_gives_what_the_way_for_cpus_gives(case: Case) -> None:
     ("columns", "limits", "layers"),
     [
         ((1, 5, 9), (0, 0, 0), 1),  # apart
-        (
-            (1, 3, 9),
-            (0, 0, 0),
-            2,
-        ),  # what is read around the second overlaps what is read around the first
-        ((1, 3, 5), (0, 0, 0), 2),  # the third has room beside the first
+        ((1, 3, 9), (0, 0, 0), 2),  # the reach of the second overlaps that of the first
+        ((1, 3, 5), (0, 0, 0), 2),  # the third shares a layer with the first
         ((1, 5, 9), (0, 1, 0), 2),  # apart, but with another threshold
     ],
 )
@@ -198,49 +200,49 @@ def test_classes_that_do_not_touch_are_resized_together(
 @settings(max_examples=60, deadline=None)
 @given(cases(least_classes=1))
 def test_a_gpu_decodes_like_the_cpu(case: Case) -> None:
-    there = decode(
+    on_gpu = decode(
         torch.from_numpy(case.logits).cuda(), case.size, case.thresholds, LabelIds.of(case.ids)
     )
-    here = case.decoded()
+    on_cpu = case.decoded()
     clear = clear_pixels(case)
-    assert (there.label == here.label)[clear].all()
-    difference = np.abs(there.confidence.astype(int) - here.confidence)[clear]
+    assert (on_gpu.label == on_cpu.label)[clear].all()
+    difference = np.abs(on_gpu.confidence.astype(int) - on_cpu.confidence)[clear]
     assert difference.max(initial=0) <= 1
 
 
 def test_without_classes_nothing_is_labelled() -> None:
-    found = decode(torch.zeros(0, 4, 4), (8, 8), np.zeros(0, np.float32), LabelIds.of([]))
-    assert found.label.shape == (8, 8)
-    assert not found.label.any() and not found.confidence.any()
+    result = decode(torch.zeros(0, 4, 4), (8, 8), np.zeros(0, np.float32), LabelIds.of([]))
+    assert result.label.shape == (8, 8)
+    assert not result.label.any() and not result.confidence.any()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_the_type_of_the_label_is_the_one_asked_for(dtype: type) -> None:
-    found = decode(
+def test_the_label_has_the_dtype_of_the_ids(dtype: type) -> None:
+    result = decode(
         torch.ones(1, 2, 2), (4, 4), np.full(1, 0.5, np.float32), LabelIds((7,), np.dtype(dtype))
     )
-    assert (found.label.dtype, found.confidence.dtype) == (dtype, np.uint8)
-    assert (found.label == 7).all()
+    assert (result.label.dtype, result.confidence.dtype) == (dtype, np.uint8)
+    assert (result.label == 7).all()
 
 
-def test_ids_up_to_65534_survive_the_way_through_16_bits() -> None:
+def test_ids_up_to_65534_are_kept_in_16_bits() -> None:
     ids = LabelIds.of([256, 32767, 32768, 65534])
     logits = torch.eye(4).reshape(4, 2, 2) * 20 - 10
-    found = decode(logits, (2, 2), np.full(4, 0.5, np.float32), ids)
-    assert found.label.ravel().tolist() == list(ids.values)
-    assert (found.confidence == 255).all()
+    result = decode(logits, (2, 2), np.full(4, 0.5, np.float32), ids)
+    assert result.label.ravel().tolist() == list(ids.values)
+    assert (result.confidence == 255).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_decoded_like_the_same_numbers_in_single(dtype: torch.dtype) -> None:
     half = torch.randn(20, 6, 6, generator=torch.Generator().manual_seed(1)).to(dtype)
     thresholds, ids = np.full(20, 0.5, np.float32), LabelIds.of(range(1, 21))
-    found = decode(half, (12, 12), thresholds, ids)
+    result = decode(half, (12, 12), thresholds, ids)
     single = decode(half.float(), (12, 12), thresholds, ids)
-    assert (found.label == single.label).all() and (found.confidence == single.confidence).all()
+    assert (result.label == single.label).all() and (result.confidence == single.confidence).all()
 
 
-def test_the_logits_given_stay_as_they_are() -> None:
+def test_the_logits_are_not_modified() -> None:
     logits = torch.tensor([[[torch.nan, 1.0], [torch.inf, -3.0]]])
     before = logits.clone()
     decode(logits, (4, 4), np.full(1, 0.5, np.float32), LabelIds.of([1]))
@@ -249,7 +251,9 @@ def test_the_logits_given_stay_as_they_are() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 12), st.integers(0, 12), st.integers(0, 2**32 - 1))
-def test_a_class_is_as_certain_as_its_best_phrase(classes: int, prompts: int, seed: int) -> None:
+def test_the_logit_of_a_class_is_the_maximum_over_its_prompts(
+    classes: int, prompts: int, seed: int
+) -> None:
     random = np.random.default_rng(seed)
     logits = random.normal(0, 3, (prompts, 2, 3)).astype(np.float32)
     class_of_prompt = random.integers(0, classes, prompts).tolist()
@@ -260,7 +264,7 @@ def test_a_class_is_as_certain_as_its_best_phrase(classes: int, prompts: int, se
     assert np.array_equal(best.numpy(), expected)
 
 
-def test_choosing_the_best_phrase_warns_of_nothing() -> None:
+def test_the_maximum_over_prompts_raises_no_warning_of_torch() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         max_over_prompts(torch.zeros(3, 2, 2), (0, 1, 1), 2)

@@ -1,4 +1,4 @@
-"""Phrases are encoded once."""
+"""Prompts are encoded once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Encoder:
         return [prompt.upper() for prompt in prompts]
 
 
-def test_only_what_is_new_is_encoded_and_the_order_is_kept() -> None:
+def test_only_new_prompts_are_encoded_and_the_order_is_kept() -> None:
     cache, encoder = PromptCache[str, str](), Encoder()
     assert cache.get(["duck", "mug", "duck"], encoder) == ["DUCK", "MUG", "DUCK"]
     assert cache.get(["car", "duck"], encoder) == ["CAR", "DUCK"]
@@ -28,7 +28,7 @@ def test_only_what_is_new_is_encoded_and_the_order_is_kept() -> None:
     assert encoder.calls == [["duck", "mug"], ["car"]]
 
 
-def test_a_failure_leaves_what_there_was() -> None:
+def test_an_error_of_the_encoder_leaves_the_cache_unchanged() -> None:
     cache, encoder = PromptCache[str, str](), Encoder()
     cache.get(["duck"], encoder)
     with pytest.raises(ValueError, match="bad"):
@@ -37,7 +37,7 @@ def test_a_failure_leaves_what_there_was() -> None:
     assert encoder.calls == [["duck"], ["bad"]]
 
 
-def test_it_does_not_grow_for_ever() -> None:
+def test_the_least_recently_used_prompt_is_evicted() -> None:
     cache, encoder = PromptCache[str, str](capacity=3), Encoder()
     for prompt in "abcd":
         cache.get([prompt, "a"], encoder)
@@ -47,5 +47,5 @@ def test_it_does_not_grow_for_ever() -> None:
     assert encoder.calls[-1] == ["b"]
 
 
-def test_more_phrases_than_it_keeps_are_all_answered() -> None:
+def test_a_call_with_more_prompts_than_the_capacity_returns_all_results() -> None:
     assert PromptCache[str, str](capacity=2).get(list("abcde"), Encoder()) == list("ABCDE")

