@@ -18,7 +18,7 @@ from zs_seg_ros.segmenters.fake import PALETTE
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
-VOCABULARY = Vocabulary().changed_to([TargetClass("red thing"), TargetClass("blue thing")])
+VOCABULARY = Vocabulary().changed_to([TargetClass("red box"), TargetClass("blue box")])
 STRANGE_TYPE = "elsewhere_msgs/msg/Strange"
 STORE.register(get_types_from_msg("uint8 a\nfloat64[2] b\nstring c\n", STRANGE_TYPE))
 

@@ -57,7 +57,7 @@ def annotations(data_set: Path) -> Any:
 
 def test_categories_are_the_vocabulary(annotations: Any) -> None:
     names = [(category["id"], category["name"]) for category in annotations["categories"]]
-    assert names == [(1, "red thing"), (2, "blue thing")]
+    assert names == [(1, "red box"), (2, "blue box")]
 
 
 def test_every_image_is_there_as_it_was_recorded(data_set: Path, annotations: Any) -> None:

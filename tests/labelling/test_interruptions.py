@@ -18,7 +18,7 @@ from zs_seg_ros.errors import LabellingError
 from zs_seg_ros.labelling.run import label
 from zs_seg_ros.labelling.work_folder import open_work_folder
 
-CLASSES = ("--classes", "red thing", "blue thing")
+CLASSES = ("--classes", "red box", "blue box")
 SETTINGS = ("--model", "fake", "--min-area", "10", "--slice", "5")
 
 

@@ -18,7 +18,7 @@ from zs_seg_ros.errors import LabellingError
 from zs_seg_ros.labelling.ray_run import RayCluster
 from zs_seg_ros.labelling.run import label
 
-ARGUMENTS = ("--classes", "red thing", "blue thing", "--model", "fake", "--min-area", "10")
+ARGUMENTS = ("--classes", "red box", "blue box", "--model", "fake", "--min-area", "10")
 
 
 def busy_workers(process: psutil.Process) -> Iterator[psutil.Process]:
