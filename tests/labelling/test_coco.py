@@ -46,7 +46,7 @@ def test_run_lengths_are_those_of_the_columns_of_the_whole_image(
 def data_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("coco")
     bag = labelled_bags.small_bag(folder / "bag", frames=20, cameras=("left", "front/right"))
-    label(labelled_bags.request(folder / "out", bag, form="coco"))
+    label(labelled_bags.request(folder / "out", bag, output_format="coco"))
     return folder / "out"
 
 
@@ -108,7 +108,7 @@ def test_a_recorded_jpeg_keeps_its_bytes(tmp_path: Path, suffix: str) -> None:
     with BagWriter(tmp_path / "bag") as bag:
         for message in messages:
             bag.write("/camera/image_raw/compressed", message.header.stamp.nanosec, message)
-    label(labelled_bags.request(tmp_path / "out", tmp_path / "bag", form="coco"))
+    label(labelled_bags.request(tmp_path / "out", tmp_path / "bag", output_format="coco"))
     files = sorted((tmp_path / "out" / "images" / "camera").iterdir())
     assert [file.suffix for file in files] == [suffix] * 3
     for number, (file, message) in enumerate(zip(files, messages, strict=True)):
@@ -126,7 +126,7 @@ def test_an_unreadable_image_has_no_entry(tmp_path: Path) -> None:
             changes: dict[str, Any] = {"step": 1} if number in (0, 3) else {}
             message = image_message(labelled_bags.image(number), START_NS + number, **changes)
             bag.write("/camera/image_raw", time_ns, message)
-    label(labelled_bags.request(tmp_path / "out", tmp_path / "bag", form="coco"))
+    label(labelled_bags.request(tmp_path / "out", tmp_path / "bag", output_format="coco"))
     entries = json.loads((tmp_path / "out" / "annotations.json").read_text())["images"]
     assert [entry["stamp_ns"] - START_NS for entry in entries] == [1, 2, 4, 5]
     for entry, number in zip(entries, (1, 2, 4, 5), strict=True):

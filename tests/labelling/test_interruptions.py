@@ -137,7 +137,7 @@ def test_a_finished_recording_of_several_is_not_labelled_again(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("form", "limit"),
+    ("output_format", "limit"),
     [
         ("mcap", 3_000),  # less than a part
         ("sqlite3", 60_000),  # less than the result
@@ -145,16 +145,16 @@ def test_a_finished_recording_of_several_is_not_labelled_again(tmp_path: Path) -
     ],
 )
 def test_a_full_disk_is_reported_in_a_sentence(
-    bag: Path, tmp_path: Path, form: str, limit: int
+    bag: Path, tmp_path: Path, output_format: str, limit: int
 ) -> None:
     def small_files_only() -> None:  # writing beyond fails as it does on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
     out = tmp_path / "out"
-    process = start(*command(bag, out, "--format", form), preexec_fn=small_files_only)
+    process = start(*command(bag, out, "--format", output_format), preexec_fn=small_files_only)
     code, errors = finish(process)
     assert code == 2, errors
     assert "cannot be written" in errors and "Traceback" not in errors
     assert not out.exists()
-    assert finish(start(*command(bag, out, "--format", form)))[0] == 0
+    assert finish(start(*command(bag, out, "--format", output_format)))[0] == 0
     assert out.is_dir()

@@ -181,14 +181,14 @@ def test_compressed_images_are_read(tmp_path: Path, suffix: str) -> None:
     assert_results_are(tmp_path / "out", "camera", scenes)
 
 
-@pytest.mark.parametrize("form", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("storage_id", ["mcap", "sqlite3"])
 @pytest.mark.parametrize("storage", list(StoragePlugin))
 def test_both_storages_are_read_and_written(
-    tmp_path: Path, storage: StoragePlugin, form: str
+    tmp_path: Path, storage: StoragePlugin, storage_id: str
 ) -> None:
     bag = labelled_bags.small_bag(tmp_path / "bag", storage=storage)
-    label(labelled_bags.request(tmp_path / "out", bag, form=form))
-    assert (tmp_path / "out" / f"out.{'mcap' if form == 'mcap' else 'db3'}").is_file()
+    label(labelled_bags.request(tmp_path / "out", bag, output_format=storage_id))
+    assert (tmp_path / "out" / f"out.{'mcap' if storage_id == 'mcap' else 'db3'}").is_file()
     scenes = one_by_one([labelled_bags.image(number) for number in range(40)])
     assert_results_are(tmp_path / "out", "camera", scenes)
 
@@ -207,11 +207,11 @@ def without_definitions(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("form", ["mcap", "sqlite3"])
-def test_messages_of_undefined_types_are_copied(tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("storage_id", ["mcap", "sqlite3"])
+def test_messages_of_undefined_types_are_copied(tmp_path: Path, storage_id: str) -> None:
     bag = labelled_bags.small_bag(tmp_path / "bag", storage=StoragePlugin.SQLITE3)
     without_definitions(bag)
-    label(labelled_bags.request(tmp_path / "out", bag, form=form))
+    label(labelled_bags.request(tmp_path / "out", bag, output_format=storage_id))
     copied = [m for m in labelled_bags.content(tmp_path / "out") if not m[0].startswith("/zs_seg/")]
     assert copied == labelled_bags.content(bag)
     with Bag(tmp_path / "out") as out:

@@ -53,7 +53,7 @@ def label(arguments: argparse.Namespace) -> int:
         ),
         cameras=tuple(arguments.cameras),
         depth=arguments.depth,
-        form=arguments.format,
+        output_format=arguments.format,
         batch=arguments.batch,
         frames_per_slice=arguments.slice,
     )

@@ -27,7 +27,7 @@ from zs_seg_ros.labelling.messages import (
     serialised,
     vocabulary_message,
 )
-from zs_seg_ros.labelling.plan import VOCABULARY_TOPIC, Camera
+from zs_seg_ros.labelling.plan import VOCABULARY_TOPIC, LabelledCamera
 from zs_seg_ros.labelling.results import LabelledFrame
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
@@ -48,7 +48,7 @@ def new_bag(folder: Path, storage: str) -> Writer:
 
 
 def add_result_topics(
-    writer: Writer, cameras: Sequence[Camera], offered: Sequence[Qos] = ()
+    writer: Writer, cameras: Sequence[LabelledCamera], offered: Sequence[Qos] = ()
 ) -> dict[str, Connection]:
     """Add the result topics of the cameras; return the connections by topic. offered: the QoS to record."""
     return {
@@ -64,7 +64,7 @@ def add_result_topics(
     }
 
 
-def replaced_topics(bag: Bag, cameras: Sequence[Camera]) -> list[str]:
+def replaced_topics(bag: Bag, cameras: Sequence[LabelledCamera]) -> list[str]:
     """Return the result topics that the bag already has, and that the new results replace."""
     new = {VOCABULARY_TOPIC, *(t for c in cameras for t in (c.label, c.confidence, c.objects))}
     return sorted(new & set(bag.topics))
@@ -74,7 +74,7 @@ def write_labelled_bag(
     folder: Path,
     storage: str,
     bag: Bag,
-    cameras: Sequence[Camera],
+    cameras: Sequence[LabelledCamera],
     vocabulary: Vocabulary,
     results: Iterable[LabelledFrame],
 ) -> Iterator[None]:

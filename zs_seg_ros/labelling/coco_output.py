@@ -23,7 +23,7 @@ from zs_seg_ros.bags.bag import Bag, BagMessage
 from zs_seg_ros.images.compressed_images import image_from_compressed
 from zs_seg_ros.images.message_images import image_from_message, stamp_ns
 from zs_seg_ros.labelling.messages import IMAGE, detected_objects, message_types
-from zs_seg_ros.labelling.plan import Camera
+from zs_seg_ros.labelling.plan import LabelledCamera
 from zs_seg_ros.labelling.results import LabelledFrame
 from zs_seg_ros.perception.masks import encode_runs
 from zs_seg_ros.types import DetectedObject, RgbImage
@@ -37,7 +37,7 @@ _Timed = tuple[int, BagMessage | LabelledFrame]
 def write_coco(
     folder: Path,
     bag: Bag,
-    cameras: Sequence[Camera],
+    cameras: Sequence[LabelledCamera],
     vocabulary: Vocabulary,
     results: Iterable[LabelledFrame],
 ) -> Iterator[None]:
@@ -119,7 +119,7 @@ class _DataSetWriter:
                 }
             )
 
-    def _write_image(self, camera: Camera, name: str, message: BagMessage) -> str:
+    def _write_image(self, camera: LabelledCamera, name: str, message: BagMessage) -> str:
         """Write an image, the bytes of a recorded JPEG unchanged. Return its file name inside images/."""
         content = message.content
         path = self._folder / "images" / name

@@ -16,7 +16,7 @@ from zs_seg_ros.images.message_images import (
     image_from_message,
     stamp_ns,
 )
-from zs_seg_ros.labelling.plan import Camera, Slice
+from zs_seg_ros.labelling.plan import LabelledCamera, Slice
 from zs_seg_ros.types import DepthImage, Frame, Intrinsics, RequestedOutputs
 
 _MARGIN_NS = 1_000_000_000
@@ -24,7 +24,7 @@ _MARGIN_NS = 1_000_000_000
 
 
 def read_frames(
-    bag: Bag, cameras: Sequence[Camera], part: Slice, problems: Counter[str]
+    bag: Bag, cameras: Sequence[LabelledCamera], part: Slice, problems: Counter[str]
 ) -> Iterator[Frame]:
     """Yield the frames of the images in a slice; their received_ns is the time of recording.
 
@@ -50,7 +50,7 @@ def read_frames(
 class _CameraReader:
     """Reads the messages of one camera in the order of their recording."""
 
-    def __init__(self, camera: Camera, problems: Counter[str]) -> None:
+    def __init__(self, camera: LabelledCamera, problems: Counter[str]) -> None:
         self._camera = camera
         self._problems = problems
         self._pairing = DepthPairing(TOLERANCE_NS, expected=True) if camera.depth else None

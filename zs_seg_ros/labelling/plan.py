@@ -25,8 +25,8 @@ class LabelRequest:
     """The arguments of the command line.
 
     out: the result of one bag, or a folder with one result for each of several. cameras: names; empty: all.
-    depth: whether objects get positions. form: mcap, sqlite3 or coco. batch: images in a batch. frames_per_slice:
-    approximate.
+    depth: whether objects get positions. output_format: mcap, sqlite3 or coco. batch: images in a batch.
+    frames_per_slice: approximate.
     """
 
     bags: tuple[Path, ...]
@@ -37,13 +37,13 @@ class LabelRequest:
     settings: Settings
     cameras: tuple[str, ...] = ()
     depth: bool = False
-    form: str = "mcap"
+    output_format: str = "mcap"
     batch: int = 4
     frames_per_slice: int = 300
 
 
 @dataclass(frozen=True)
-class Camera(BagCamera):
+class LabelledCamera(BagCamera):
     """A camera of a bag, and the topics of its results. depth, info: empty unless positions are requested."""
 
     @property
@@ -80,7 +80,7 @@ class Plan:
 
     bag: Path
     name: str
-    cameras: tuple[Camera, ...]
+    cameras: tuple[LabelledCamera, ...]
     frames: int
     slices: tuple[Slice, ...]
 
@@ -111,7 +111,7 @@ def _slices(bag: Bag, count: int) -> tuple[Slice, ...]:
     return tuple(Slice(n, a, b) for n, (a, b) in enumerate(zip(starts, stops, strict=True)))
 
 
-def _cameras(bag: Bag, request: LabelRequest) -> tuple[Camera, ...]:
+def _cameras(bag: Bag, request: LabelRequest) -> tuple[LabelledCamera, ...]:
     """Return the requested cameras. Raises BagError, with the bag's topics, when one is missing."""
     cameras = []
     for camera in find_cameras(bag, request.cameras):
@@ -122,5 +122,5 @@ def _cameras(bag: Bag, request: LabelRequest) -> tuple[Camera, ...]:
                 f"or no {info_topic(camera.name)}; it has {list_topics(bag)}"
             )
         depth, info = (camera.depth, camera.info) if request.depth else ("", "")
-        cameras.append(Camera(camera.name, camera.image, depth, info))
+        cameras.append(LabelledCamera(camera.name, camera.image, depth, info))
     return tuple(cameras)

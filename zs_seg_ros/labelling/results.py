@@ -13,7 +13,7 @@ from rosbags.rosbag2 import Reader, ReaderError
 from zs_seg_ros.errors import LabellingError
 from zs_seg_ros.images.message_images import stamp_ns
 from zs_seg_ros.labelling.messages import OBJECTS, detected_objects, message_types
-from zs_seg_ros.labelling.plan import Camera
+from zs_seg_ros.labelling.plan import LabelledCamera
 from zs_seg_ros.perception.tracking import Tracker
 
 
@@ -24,7 +24,7 @@ class LabelledFrame:
     time_ns: the image's time of recording. label and confidence: Image, serialised. objects: an ObjectMaskArray.
     """
 
-    camera: Camera
+    camera: LabelledCamera
     time_ns: int
     label: bytes
     confidence: bytes
@@ -32,7 +32,7 @@ class LabelledFrame:
 
 
 def read_results(
-    parts: Iterable[Path], cameras: Sequence[Camera], track: bool
+    parts: Iterable[Path], cameras: Sequence[LabelledCamera], track: bool
 ) -> Iterator[LabelledFrame]:
     """Yield the results of all parts in the order of recording. track: give objects track ids, from 1.
 

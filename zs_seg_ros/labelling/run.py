@@ -110,14 +110,16 @@ def _write(
     folder: Path,
 ) -> None:
     vocabulary = replace(request.vocabulary, stamp_ns=bag.start_ns)
-    if request.form == "coco":
+    if request.output_format == "coco":
         topics = [bag.topics[camera.image] for camera in plan.cameras]
         steps = write_coco(folder, bag, plan.cameras, vocabulary, results)
     else:
         topics = list(bag.topics.values())
         if replaced := replaced_topics(bag, plan.cameras):
             warn([f"earlier results in {plan.bag} are replaced: {', '.join(replaced)}"])
-        steps = write_labelled_bag(folder, request.form, bag, plan.cameras, vocabulary, results)
+        steps = write_labelled_bag(
+            folder, request.output_format, bag, plan.cameras, vocabulary, results
+        )
     total = sum(topic.message_count for topic in topics)
     for _ in tqdm(steps, total=total, unit="message", desc="writing", disable=None):
         pass  # each iteration writes a message

@@ -41,7 +41,7 @@ def describe(request: LabelRequest) -> dict[str, str]:
         "--no-track": str(not settings.track),
         "--cameras": " ".join(request.cameras),
         "--depth": str(request.depth),
-        "--format": request.form,
+        "--format": request.output_format,
         "--slice": str(request.frames_per_slice),
     }
 

@@ -13,7 +13,7 @@ from zs_seg_ros.vocabulary.vocabulary import TargetClass
 Setting = bool | int | float | str
 
 EXEMPLARS = "exemplars"
-"""The number of example images of the classes: kept among the settings, as a golden file has no images."""
+"""The setting with the number of example images of the classes: a golden file does not keep the images."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -116,37 +116,41 @@ def _request(arguments: argparse.Namespace) -> ReplayRequest:
             f"replay_test needs ROS 2 and the zs_seg_ros package built with it ({error}); source its setup file"
         ) from error
     new_node = NodeRequest(
-        _log(arguments),
-        arguments.model,
-        arguments.device,
-        tuple(arguments.classes),
-        arguments.params_file,
-        tuple(arguments.param),
+        log=_log(arguments),
+        model=arguments.model,
+        device=arguments.device,
+        classes=tuple(arguments.classes),
+        params_file=arguments.params_file,
+        parameters=tuple(arguments.param),
     )
-    name = arguments.node
+    running_node = f"/{arguments.node.lstrip('/')}" if arguments.node is not None else None
+    return ReplayRequest(
+        bag=arguments.bag,
+        golden=arguments.golden,
+        node=running_node or new_node,
+        cameras=tuple(arguments.cameras),
+        every=arguments.every,
+        timeout_s=arguments.timeout,
+        rate=arguments.rate,
+        tolerances=_tolerances(arguments),
+        images=arguments.images,
+    )
+
+
+def _tolerances(arguments: argparse.Namespace) -> Tolerances:
     in_lockstep = arguments.rate is None
     default = Tolerances()
     dropped = default.dropped if in_lockstep else _DROPPED_IN_REAL_TIME
     switches = default.switches if in_lockstep else _SWITCHES_IN_REAL_TIME
-    return ReplayRequest(
-        arguments.bag,
-        arguments.golden,
-        new_node if name is None else f"/{name.lstrip('/')}",
-        tuple(arguments.cameras),
-        arguments.every,
-        arguments.timeout,
-        arguments.rate,
-        Tolerances(
-            iou=arguments.iou,
-            match_iou=arguments.match_iou,
-            missed=arguments.missed,
-            new=arguments.new,
-            switches=switches if arguments.switches is None else arguments.switches,
-            position_m=arguments.position,
-            dropped=dropped if arguments.dropped is None else arguments.dropped,
-            exact=arguments.exact,
-        ),
-        arguments.images,
+    return Tolerances(
+        iou=arguments.iou,
+        match_iou=arguments.match_iou,
+        missed=arguments.missed,
+        new=arguments.new,
+        switches=switches if arguments.switches is None else arguments.switches,
+        position_m=arguments.position,
+        dropped=dropped if arguments.dropped is None else arguments.dropped,
+        exact=arguments.exact,
     )
 
 

@@ -255,14 +255,14 @@ class ReplayRun:
         if count < golden.frame_count(names):
             raise self._bag_mismatch("more images")
         return Report(
-            str(request.golden),
-            golden.settings,
-            self.settings,
-            comparison.verdict(),
-            tuple(differing),
-            Latencies(tuple(latencies_ms), count),
-            time.monotonic() - start,
-            request.rate,
+            golden_file=str(request.golden),
+            golden=golden.settings,
+            now=self.settings,
+            verdict=comparison.verdict(),
+            differing=tuple(differing),
+            latencies=Latencies(tuple(latencies_ms), published=count),
+            seconds=time.monotonic() - start,
+            rate=request.rate,
         )
 
     def _expected(self, frame: BagFrame) -> FrameResult:
