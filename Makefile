@@ -8,11 +8,12 @@ export ROS
 
 RUN := scripts/run.sh
 .DEFAULT_GOAL := help
-.PHONY: help workspace demo test lint format clean
+.PHONY: help workspace demo test test-fast lint format clean
 
 help:
 	@echo "make demo       build, run camera and node as two processes, write demo_out/"
 	@echo "make test       build, check format, lint and types, run all tests"
+	@echo "make test-fast  the same without the tests that start nodes or load models: about a minute"
 	@echo "make workspace  only make the environment and build the package"
 	@echo "make lint       check format, lint and types"
 	@echo "make format     format the code and put lint's own corrections in"
@@ -20,6 +21,7 @@ help:
 	@echo
 	@echo "ROS=kilted      use Kilted's wheels, not Jazzy's; a ROS 2 that is sourced goes first"
 	@echo "PYTHON=python3.12  make the environment with this Python (3.10 to 3.13)"
+	@echo "WORKERS=4       processes that run tests (2)"
 	@echo "scripts/run.sh COMMAND  run anything in the environment with the built package"
 
 workspace:
@@ -37,6 +39,9 @@ lint: workspace
 
 test: lint
 	$(RUN) scripts/run_tests.sh
+
+test-fast: lint
+	$(RUN) scripts/run_tests.sh --fast
 
 format: workspace
 	$(RUN) ruff format

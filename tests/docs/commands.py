@@ -30,6 +30,7 @@ PREFIX = Path(get_package_prefix("zs_seg_ros"))
 NOT_RUN = {
     "rosdep install": "needs rosdep's database and root; it reads package.xml",
     "colcon build": "`make workspace` does it, before every test",
+    "colcon test": "would run these tests within themselves",
     "source install/setup.bash": "of the workspace that colcon built",
     ". ": "sets variables",
     "export": "sets variables; paths in it are checked",
