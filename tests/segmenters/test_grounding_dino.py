@@ -410,5 +410,7 @@ def test_a_checkpoint_without_preprocessor_file_gets_the_published_values(copy: 
 
 def test_a_damaged_preprocessor_file_is_a_model_error(copy: Path) -> None:
     change_config(copy, "preprocessor_config.json", image_mean="grey")
-    with pytest.raises(ModelError, match=r"says nothing useful about its images.*fetch it again"):
+    with pytest.raises(
+        ModelError, match=r"preprocessing file of .* cannot be read.*fetch it again"
+    ):
         load(copy)

@@ -86,9 +86,9 @@ def load_detr_format(
         return DetrFormat(
             (int(processor.size["height"]), int(processor.size["width"])), False, mean, std
         )
-    except Exception as error:  # transformers raises many kinds; each means damage
+    except Exception as error:  # transformers raises many types, each of which means damage
         raise ModelError(
-            f"the checkpoint of {model} in {folder} says nothing useful about its images "
+            f"the preprocessing file of {model} in {folder} cannot be read "
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}); fetch it again"
         ) from error
 

@@ -65,7 +65,7 @@ class BoxesThenMasks(TorchSegmenter[BoxFeatures]):
         thresholds = batch.thresholds[list(features.class_of_prompt)]
         detections = self.detector.detect(batch.images, features.prompts, thresholds)
         boxes = [
-            _without_needless(boxes, features.class_of_prompt, size_of(image))
+            _boxes_to_segment(boxes, features.class_of_prompt, size_of(image))
             for boxes, image in zip(detections, batch.images, strict=True)
         ]
         # A box that several phrases share occurs once for each of them, and needs one mask.
@@ -91,7 +91,7 @@ def _decode(
     return decode_instances(instances, size_of(image), thresholds, vocabulary.label_ids)
 
 
-def _without_needless(boxes: Boxes, class_of_prompt: Sequence[int], size: tuple[int, int]) -> Boxes:
+def _boxes_to_segment(boxes: Boxes, class_of_prompt: Sequence[int], size: tuple[int, int]) -> Boxes:
     """Clip boxes to the image of `size` (H, W) and keep those that need a mask, in falling order of score.
 
     Boxes outside the image, duplicates within a class and those beyond `_MAX_BOXES` are dropped.
