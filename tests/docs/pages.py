@@ -15,7 +15,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 SHELL = ("", "bash", "sh", "console")
-LANGUAGES = (*SHELL, "text", "python", "cpp", "yaml", "xml", "json")
+LANGUAGES = (*SHELL, "text", "python", "cpp", "yaml", "xml", "json", "toml")
 _FENCE = re.compile(r"^\s*```(\w*)\s*$")
 
 
