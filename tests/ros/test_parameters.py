@@ -97,7 +97,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "words"), REFUSED, ids=[f"{name}={value!r}" for name, value, _ in REFUSED]
+    ("name", "value", "words"),
+    REFUSED,
+    ids=[f"{name}={getattr(value, 'value', value)!r}" for name, value, _ in REFUSED],
 )
 def test_a_wrong_value_is_refused_with_the_reason(
     unconfigured: Planner, name: str, value: Any, words: str
