@@ -27,6 +27,7 @@ from ros_environment import ros_environment
 from scene import logits_of
 from torch import Tensor
 
+from zs_seg_ros.files import write_output
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.label_image import decode
@@ -177,7 +178,7 @@ def main() -> int:
             f"them from logits to label and confidence, {whole_ms - decoding_ms:.1f} for the rest"
         )
     if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+        write_output(arguments.json, (json.dumps(figures, indent=1) + "\n").encode())
     return 0
 
 

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from zs_seg_ros.bags.bag import Bag, ground_truth_labels, shipped_bag
+from zs_seg_ros.files import write_output
 from zs_seg_ros.images.camera_info import intrinsics_from_info
 from zs_seg_ros.perception.depth import depth_in_metres
 from zs_seg_ros.perception.masks import extract_objects
@@ -101,7 +102,7 @@ def main() -> None:
     figures = errors.summary()
     report(figures, options.model if by_model else f"the true masks, dilated by {options.truth} px")
     if options.json:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+        write_output(options.json, (json.dumps(figures, indent=1) + "\n").encode())
 
 
 def parse_options() -> argparse.Namespace:

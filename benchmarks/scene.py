@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from zs_seg_ros.files import write_output
 from zs_seg_ros.perception.depth import depth_in_metres
 from zs_seg_ros.perception.masks import extract_objects
 from zs_seg_ros.perception.projection import cloud, surface_of
@@ -150,7 +151,7 @@ def main() -> None:
     share = sum(grown.values()) / totals["with the cloud"][options.objects.index(fewest)]
     print(f"{most / fewest:.0f} times the objects cost {1 + share:.2f} times as much")
     if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
+        write_output(options.json, (json.dumps(results, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

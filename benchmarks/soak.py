@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 from ros_environment import ros_environment
 
+from zs_seg_ros.files import write_output
+
 WARM_UP_SHARE = 0.25
 MOST_MB_AN_HOUR = 1.0
 
@@ -199,7 +201,10 @@ def main() -> int:
         wrong.append(f"the node ended with {code}")
     print("; ".join(wrong) or "nothing grows")
     if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(each) for each in samples], indent=1) + "\n")
+        write_output(
+            arguments.json,
+            (json.dumps([asdict(each) for each in samples], indent=1) + "\n").encode(),
+        )
     return 1 if wrong else 0
 
 

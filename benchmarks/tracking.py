@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from zs_seg_ros.bags.bag import Bag, ground_truth_labels, shipped_bag
+from zs_seg_ros.files import write_output
 from zs_seg_ros.perception.masks import extract_objects
 from zs_seg_ros.perception.tracking import Tracker
 from zs_seg_ros.types import Batch, DetectedObject, Segmentation
@@ -121,7 +122,7 @@ def main() -> None:
     figures = comparison.summary()
     report(figures, "the true labels" if options.truth else options.model, vocabulary)
     if options.json:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+        write_output(options.json, (json.dumps(figures, indent=1) + "\n").encode())
 
 
 def parse_options() -> argparse.Namespace:

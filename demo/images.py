@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -11,6 +12,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+from zs_seg_ros.files import write_output
 
 IMAGES_PER_ROW = 4
 LINE_PX = 24
@@ -50,7 +53,9 @@ def write_strip(path: Path, frames: list[OverlayFrame], captions: Captions) -> N
     ]
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows]
-    Image.fromarray(np.concatenate(padded)).save(path)
+    file = io.BytesIO()
+    Image.fromarray(np.concatenate(padded)).save(file, "PNG")
+    write_output(path, file.getvalue())
 
 
 def _row(caption: str, frames: list[OverlayFrame], ink: tuple[int, int, int]) -> RgbImage:
@@ -83,7 +88,8 @@ def _line(text: str, width: int, ink: tuple[int, int, int]) -> RgbImage:
 
 def write_video(path: Path, frames: list[OverlayFrame], captions: Captions) -> None:
     """Write an H.264 MP4 of the overlays at their recorded times, enlarged, with the vocabulary below."""
-    with av.open(str(path), "w") as container:
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=10)
         stream.pix_fmt = "yuv420p"  # what browsers play
         stream.options = {"crf": "20"}
@@ -96,6 +102,7 @@ def write_video(path: Path, frames: list[OverlayFrame], captions: Captions) -> N
             video_frame.pts, video_frame.time_base = round(frame.seconds * 1000), time_base
             container.mux(stream.encode(video_frame))
         container.mux(stream.encode())
+    write_output(path, file.getvalue())
 
 
 def write_animation(path: Path, frames: list[OverlayFrame], captions: Captions) -> None:
@@ -110,14 +117,17 @@ def write_animation(path: Path, frames: list[OverlayFrame], captions: Captions) 
     first, *others = (Image.fromarray(_captioned(frame, captions)) for frame in chosen)
     times_ms = [round(1000 * frame.seconds) for frame in chosen]
     shown_ms = [b - a for a, b in pairwise(times_ms)] + [1000]  # a pause before it repeats
+    file = io.BytesIO()
     first.save(
-        path,
+        file,
+        "WEBP",
         save_all=True,
         append_images=others,
         duration=shown_ms,
         loop=0,
         quality=MOVING_QUALITY,
     )
+    write_output(path, file.getvalue())
 
 
 def _captioned(frame: OverlayFrame, captions: Captions) -> RgbImage:

@@ -10,6 +10,8 @@ from typing import Any
 from robot import Received, VocabularyChange
 from scoring import PromptScore, Sorted, Timing, mean_iou
 
+from zs_seg_ros.files import write_output
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -53,7 +55,7 @@ def write_results(path: Path, findings: Findings, received: Received) -> None:
             for name, status in sorted(received.diagnostics.items())
         },
     }
-    path.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_output(path, (json.dumps(results, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def table(findings: Findings) -> str:

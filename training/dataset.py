@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from training.names import ALL_PAIRS
 from training.scene import Renderer, Rendering, Scene, SceneSampler
+from zs_seg_ros.files import NewFile, any_file
 
 IGNORE = 255
 MIN_VISIBLE_SIDE_PX = 12
@@ -54,9 +55,9 @@ def render_shard(job: tuple[Path, int]) -> Path:
             images.append(rendering.rgb)
             pairs.append(pair_image(scene, rendering))
     renderer.close()
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, rgb=np.stack(images), pair=np.stack(pairs))
-    partial.rename(path)
+    with NewFile(path, any_file) as new:
+        np.savez(new.stream, rgb=np.stack(images), pair=np.stack(pairs))
+        new.finish()
     return path
 
 

@@ -26,6 +26,7 @@ from tqdm import tqdm
 from training.dataset import IGNORE, pair_image
 from training.names import ALL_PAIRS, HELD_OUT_PAIRS, SEEN_PAIRS, Pair
 from training.scene import Renderer, SceneSampler
+from zs_seg_ros.files import write_output
 from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
@@ -179,7 +180,7 @@ def update_card(card: Path, text: str) -> None:
     """Replace the text between the two marks of a model card."""
     before, rest = card.read_text().split(CARD_START)
     after = rest.split(CARD_END)[1]
-    card.write_text(f"{before}{CARD_START}\n{text}\n{CARD_END}{after}")
+    write_output(card, f"{before}{CARD_START}\n{text}\n{CARD_END}{after}".encode())
 
 
 def evaluate(model: str, scenes: int, seed: int) -> dict[str, float]:
@@ -209,7 +210,7 @@ def main() -> None:
     figures = evaluate(arguments.model, arguments.scenes, arguments.seed)
     print(table(figures))
     if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+        write_output(arguments.json, (json.dumps(figures, indent=1) + "\n").encode())
     if arguments.card:
         update_card(arguments.card, table(figures))
 

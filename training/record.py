@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from training.recording_messages import (
 )
 from training.scene import Renderer, Rendering, as_mesh_vertices
 from zs_seg_ros.bags.bag import offered_qos
+from zs_seg_ros.files import write_output
 
 RATE_HZ = 10
 FRAMES_PER_SCENE = 60
@@ -194,7 +194,7 @@ def main() -> None:
         (folder / "ground_truth.json").write_text(json.dumps(truth.as_json(), indent=1) + "\n")
         output.mkdir(parents=True, exist_ok=True)
         for file in sorted(folder.iterdir()):
-            shutil.copyfile(file, output / file.name)
+            write_output(output / file.name, file.read_bytes())
     size_mb = sum(file.stat().st_size for file in output.iterdir()) / 1e6
     print(f"wrote {output}: {len(SCENES) * FRAMES_PER_SCENE} frames, {size_mb:.1f} MB")
 

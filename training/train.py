@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import torch.multiprocessing
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, distributed
 from torch.nn import functional
 from tqdm import tqdm
@@ -28,6 +28,7 @@ from tqdm import tqdm
 from training.dataset import IGNORE, render_dataset
 from training.names import ALL_PAIRS, COLOURS, HELD_OUT_PAIRS, KINDS, known_words
 from training.prompts import sample_prompts
+from zs_seg_ros.files import NewFile, any_file, write_output
 from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
 
 CLOSE_CROP_PX = 96  # first, crops around one object each, which all have about one size: kinds
@@ -231,7 +232,7 @@ def save_checkpoint(network: DenseNetwork, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     network.config.write(folder / "config.json")
     weights = {name: value.contiguous() for name, value in network.state_dict().items()}
-    save_file(weights, folder / "model.safetensors")
+    write_output(folder / "model.safetensors", save(weights))
 
 
 def update_average(average: DenseNetwork, network: DenseNetwork, step: int) -> None:
@@ -317,9 +318,9 @@ class Training:
             "step": self.step,
             "used_s": self.used_s,
         }
-        partial = self.state_path.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.rename(self.state_path)
+        with NewFile(self.state_path, any_file) as new:
+            torch.save(state, new.stream)
+            new.finish()
         save_checkpoint(self.average, self.folder)
 
     def start_from(self, model: Path) -> None:

@@ -25,6 +25,7 @@ _KINDS = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
+    stat.S_IFLNK: "a symbolic link",
 }
 _PATH_LIMIT = 300
 _PART_OF_A_READ = 1 << 20
@@ -185,6 +186,28 @@ def write_atomically(path: str | Path, data: bytes, is_ours: IsOurs) -> None:
 def write_output(path: str | Path, data: bytes) -> None:
     """Write a file that the user named for output: a regular file is replaced, nothing else is. Raises FileError."""
     write_atomically(path, data, any_file)
+
+
+def open_in_place(path: str | Path) -> BinaryIO:
+    """Open a file for reading and writing where it is, for locks and logs; create it where there is none.
+
+    Nothing is cut off yet. Symbolic links are not followed: the folder may be one that others write to.
+    Raises FileError for anything but a regular file, and where it cannot be written.
+    """
+    file = user_path(path)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            _require_regular(file, file.lstat())
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        descriptor = os.open(file, flags, 0o666)
+    except OSError as error:
+        raise FileError(f"{_name(file)} cannot be written: {_reason(error)}") from error
+    try:
+        _require_regular(file, os.fstat(descriptor))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "r+b")
 
 
 def _require_regular(path: Path, status: os.stat_result) -> None:

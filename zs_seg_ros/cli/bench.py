@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import statistics
@@ -19,6 +20,7 @@ from tqdm import tqdm
 
 from zs_seg_ros.cli.peak_memory import peak_memory_mb
 from zs_seg_ros.errors import ModelError, ZeroShotSegmentationError
+from zs_seg_ros.files import write_output
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.segmenters.base import Segmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
@@ -120,7 +122,7 @@ def _bench(request: BenchRequest, title: str, random: bool) -> int:
             "repeated_change_ms": changes[1],
             "rows": [asdict(row) | {"times_faster": row.times_faster} for row in rows],
         }
-        request.json.write_text(json.dumps(figures, indent=1) + "\n")
+        write_output(request.json, (json.dumps(figures, indent=1) + "\n").encode())
     if request.plot:
         _plot(rows, title, request.plot)
     return 0
@@ -282,4 +284,6 @@ def _plot(rows: Sequence[Row], title: str, file: Path) -> None:
     axes.set_xticks(places, [str(count) for count in counts])
     axes.set(xlabel="classes", ylabel="ms a frame", title=title)
     axes.legend()
-    figure.savefig(file)
+    content = io.BytesIO()
+    figure.savefig(content, format=file.suffix[1:] or "png")
+    write_output(file, content.getvalue())

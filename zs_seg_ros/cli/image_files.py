@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from zs_seg_ros.errors import ImageError, ZeroShotSegmentationError
+from zs_seg_ros.files import write_output
 from zs_seg_ros.types import RgbImage, check_image
 
 SUFFIXES = frozenset(
@@ -83,11 +85,14 @@ def read_image(path: Path) -> RgbImage:
 def write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
     """Write (H, W, 3) uint8 RGB, or (H, W) uint8 or uint16; create the folder.
 
-    Raises ZeroShotSegmentationError when that is not possible.
+    A regular file in its place is replaced, nothing else is. Raises ZeroShotSegmentationError when that is not
+    possible.
     """
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="PNG")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path, format="PNG")
+        write_output(path, file.getvalue())
     except OSError as error:
         raise ZeroShotSegmentationError(
             f"{path} cannot be written ({error.strerror or error}); choose another place"

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
-from zs_seg_ros.errors import LabellingError
+from zs_seg_ros.errors import FileError, LabellingError
+from zs_seg_ros.files import open_in_place, read_regular_file, write_output
 from zs_seg_ros.labelling.messages import serialised, vocabulary_message
 from zs_seg_ros.labelling.plan import LabelRequest
+from zs_seg_ros.shown import quoted
 
 _LAYOUT = 1
 """The version of the layout of this folder and the parts in it; increased with each change."""
 _UNFINISHED = ".new"
+_FOLDERS, _FILES = ("unfinished", "finished", "slices"), ("job.json", "lock")
+_TEMPORARY = r"\.zs_seg_[0-9a-f]+\.new"
+_MOST_JOB_BYTES = 16 << 20
 
 
 def describe(request: LabelRequest) -> dict[str, str]:
@@ -88,7 +95,7 @@ class WorkFolder:
         results = self._folder / "finished"
         _sync(results)
         (results / names[0] if len(names) == 1 else results).rename(self._out)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        _remove(self._folder)
 
 
 @contextmanager
@@ -106,7 +113,8 @@ def open_work_folder(request: LabelRequest) -> Iterator[WorkFolder]:
     folder = out.with_name(out.name + ".partial")
     with write_errors_as_labelling_errors(out):
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as lock:
+        _check_ours(folder)
+        with open_in_place(folder / "lock") as lock:
             _lock(lock, out)
             _check_job(folder, describe(request))
             for unfinished in (folder / "slices").glob(f"*/*{_UNFINISHED}"):
@@ -115,10 +123,10 @@ def open_work_folder(request: LabelRequest) -> Iterator[WorkFolder]:
                 yield WorkFolder(out, folder)
             finally:
                 if not _holds_results(folder):
-                    shutil.rmtree(folder, ignore_errors=True)
+                    _remove(folder)
 
 
-def _lock(file: TextIO, out: Path) -> None:
+def _lock(file: BinaryIO, out: Path) -> None:
     """Lock the job for this process; the kernel releases the lock when the process ends in any way."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -128,20 +136,63 @@ def _lock(file: TextIO, out: Path) -> None:
         ) from None
 
 
+def _check_ours(folder: Path) -> None:
+    """Raise LabellingError unless the folder is new or empty, or an earlier run's, with nothing else in it.
+
+    It is removed in the end.
+    """
+    names = {entry.name for entry in folder.iterdir()}
+    foreign = sorted(
+        name for name in names - {*_FOLDERS, *_FILES} if not re.fullmatch(_TEMPORARY, name)
+    )
+    if folder.is_symlink() or foreign:
+        what = f"holds {quoted(foreign[0])}" if foreign else "is a symbolic link"
+        raise LabellingError(
+            f"{folder}, the place for unfinished work, {what} and is left as it is; move it, or name another result"
+        )
+    if "lock" in names and (folder / "lock").lstat().st_size:
+        raise _foreign(folder)
+    if names & set(_FOLDERS) or "job.json" in names:
+        _job_in(folder)
+
+
+def _job_in(folder: Path) -> dict[str, str]:
+    try:
+        job = json.loads(read_regular_file(folder / "job.json", _MOST_JOB_BYTES))
+        if isinstance(job, dict) and "layout" in job:
+            return job
+    except (FileNotFoundError, ValueError, RecursionError):
+        pass
+    raise _foreign(folder)
+
+
+def _foreign(folder: Path) -> LabellingError:
+    return LabellingError(
+        f"{folder}, the place for unfinished work, is not from zs-seg label, or is damaged, and is left as it is; "
+        "move it, or name another result"
+    )
+
+
+def _remove(folder: Path) -> None:
+    """Remove what is ours, and the folder unless something else came into it; the proof, job.json, goes late."""
+    for name in _FOLDERS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        for name in _FILES:
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
+
+
 def _holds_results(folder: Path) -> bool:
     parts = (part for part in folder.glob("slices/*/*") if part.suffix != _UNFINISHED)
     return any(parts) or any(folder.glob("finished/*"))
 
 
 def _check_job(folder: Path, job: Mapping[str, str]) -> None:
-    file = folder / "job.json"
     if not _holds_results(folder):
-        new = file.with_suffix(_UNFINISHED)
-        new.write_text(json.dumps(job, indent=1), encoding="utf-8")
-        _sync_file(new)
-        new.rename(file)
+        write_output(folder / "job.json", json.dumps(job, indent=1).encode())
         return
-    before = json.loads(file.read_text(encoding="utf-8"))
+    before = _job_in(folder)
     different = [name for name in job if job[name] != before.get(name)]
     if different:
         raise LabellingError(
@@ -173,6 +224,10 @@ def write_errors_as_labelling_errors(out: Path) -> Iterator[None]:
     """Turn errors of writing, such as a full disk, into LabellingError."""
     try:
         yield
+    except FileError as error:
+        raise LabellingError(
+            f"{error}; the same command continues when that is corrected"
+        ) from error
     except (OSError, sqlite3.Error) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""

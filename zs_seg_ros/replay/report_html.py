@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from zs_seg_ros.errors import ReplayError
+from zs_seg_ros.errors import FileError, ReplayError
+from zs_seg_ros.files import write_output
 from zs_seg_ros.replay.latency import Latencies, latency_summary
 from zs_seg_ros.replay.report import DifferingFrame, Report
 from zs_seg_ros.replay.report_images import ADDED_RGB, MISSING_RGB, OTHER_RGB
@@ -42,9 +43,9 @@ _SVG_WIDTH, _SVG_HEIGHT, _SVG_FOOT = 720, 220, 40
 def write_html(path: Path, report: Report) -> None:
     """Write the page. Raises ReplayError when the file cannot be written."""
     try:
-        path.write_text(html_report(report), encoding="utf-8")
-    except OSError as error:
-        raise ReplayError(f"{path} cannot be written: {error.strerror}") from error
+        write_output(path, html_report(report).encode())
+    except FileError as error:
+        raise ReplayError(str(error)) from error
 
 
 def html_report(report: Report) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
-from zs_seg_ros.errors import ReplayError
+from zs_seg_ros.errors import FileError, ReplayError
+from zs_seg_ros.files import write_output
 from zs_seg_ros.replay.report import Report
 
 _SUITE = "replay_test"
@@ -62,6 +63,6 @@ def _write(path: Path, suite: ElementTree.Element) -> None:
     root.append(suite)
     ElementTree.indent(root)
     try:
-        ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
-    except OSError as error:
-        raise ReplayError(f"{path} cannot be written: {error.strerror}") from error
+        write_output(path, ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
+    except FileError as error:
+        raise ReplayError(str(error)) from error

@@ -13,6 +13,7 @@ from pathlib import Path
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
 from zs_seg_ros.errors import ZeroShotSegmentationError
+from zs_seg_ros.files import open_in_place
 
 _STOP_TIMEOUT_S = 15.0
 _LAST_LINES = 12
@@ -27,12 +28,14 @@ class ChildProcess:
     """A running executable. It ends with the `with` block, and on Linux also when this process is killed."""
 
     def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
-        """Start the executable; its output goes to `log`. Raises ProcessError when it is not installed."""
+        """Start the executable; its output goes to `log`. Raises ProcessError when it is not installed, and
+        FileError when the log is not a regular file or cannot be written."""
         self.name = name
         self.log = log
         command = [str(_find(name)), *arguments]
         # A session of its own: ctrl-C in the terminal reaches this process alone, which then ends the child.
-        with log.open("w") as output:
+        with open_in_place(log) as output:
+            output.truncate()
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

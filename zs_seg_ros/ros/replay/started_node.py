@@ -13,7 +13,7 @@ from pathlib import Path
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
 from zs_seg_ros.bags.bag_cameras import BagCamera
-from zs_seg_ros.errors import ReplayError
+from zs_seg_ros.errors import FileError, ReplayError
 from zs_seg_ros.replay.results import EXEMPLARS, RunSettings
 from zs_seg_ros.ros.child_process import ChildProcess
 from zs_seg_ros.ros.replay.node_under_test import NodeUnderTest
@@ -61,8 +61,8 @@ def started_node(
     _use_unused_domain()
     try:
         child = ChildProcess("segmentation_node", arguments, request.log)
-    except OSError as error:
-        raise ReplayError(f"the log {request.log} cannot be written: {error.strerror}") from error
+    except FileError as error:
+        raise ReplayError(f"the log {error}") from error
     with child, NodeUnderTest(f"/{_NODE}", child.check) as node:
         node.wait_until_active(_START_TIMEOUT_S)
         if classes:

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from zs_seg_ros.files import write_output
+
 PADDING, UNKNOWN = 0, 1
 """Token ids that no word has; the ids of words follow in the order of `DenseConfig.words`."""
 _CONTEXT_DIM = 8
@@ -48,7 +50,7 @@ class DenseConfig:
 
     def write(self, path: Path) -> None:
         """Write config.json."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        write_output(path, (json.dumps(asdict(self), indent=1) + "\n").encode())
 
 
 def split_words(prompt: str) -> list[str]:
