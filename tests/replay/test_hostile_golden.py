@@ -19,7 +19,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from zs_seg_ros.cli.replay_test import COULD_NOT_RUN, main
 from zs_seg_ros.errors import ReplayError
 from zs_seg_ros.replay.golden import Golden, GoldenWriter
 from zs_seg_ros.replay.results import (
@@ -29,6 +28,7 @@ from zs_seg_ros.replay.results import (
     ObjectResult,
     RunSettings,
 )
+from zs_seg_ros.ros.replay.command import COULD_NOT_RUN, main
 from zs_seg_ros.types import Box
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
