@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -12,12 +12,14 @@ import numpy as np
 
 from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.segmenters.deadline import time_limit
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.types import Batch, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import DEFAULT_LIMITS, Limits, TargetClass, Vocabulary
 
 _WARM_UP_SIZE = (480, 640)
+_MAX_WARNINGS = 100
 
 
 class LiveModel:
@@ -49,14 +51,18 @@ class LiveModel:
                 raise
 
     def change_vocabulary(
-        self, classes: Iterable[TargetClass], limits: Limits = DEFAULT_LIMITS
+        self,
+        classes: Iterable[TargetClass],
+        limits: Limits = DEFAULT_LIMITS,
+        timeout_s: float = 0.0,
     ) -> list[str]:
         """Encode a new vocabulary while the old one stays in use, then swap them.
 
-        Returns warnings about names and prompts. Raises VocabularyError, or what the model raises; then the old
-        vocabulary stays in force.
+        timeout_s: how long encoding and a trial image may take; 0: no limit. Returns warnings about names and prompts.
+        Raises VocabularyError, also when the time is over, or what the model raises; then the old vocabulary stays in
+        force.
         """
-        with self._change:
+        with self._change, time_limit(timeout_s):
             return self._put_in_force(self.vocabulary.changed_to(classes, limits))
 
     def _put_in_force(self, vocabulary: Vocabulary) -> list[str]:
@@ -72,7 +78,7 @@ class LiveModel:
         self.encoded = replace(encoded, vocabulary=vocabulary)
         if not vocabulary.classes:
             return ["the vocabulary is empty: nothing will be labelled"]
-        return list(encoded.warnings)
+        return _first_warnings(encoded.warnings)
 
     def segment_once(
         self,
@@ -80,6 +86,7 @@ class LiveModel:
         classes: Iterable[TargetClass],
         default_threshold: float,
         limits: Limits = DEFAULT_LIMITS,
+        timeout_s: float = 0.0,
     ) -> tuple[Segmentation, Vocabulary]:
         """Segment one image with `classes` or, without any, with the vocabulary in force, which does not change.
 
@@ -87,7 +94,7 @@ class LiveModel:
         model, VocabularyError for refused classes or without any vocabulary, or what the model raises.
         """
         targets = tuple(classes)
-        with self._change:
+        with self._change, time_limit(timeout_s):
             if self.segmenter is None:
                 raise ModelError("no model is loaded; configure the node first")
             encoded = self.encoded
@@ -118,6 +125,14 @@ class LiveModel:
         if self.segmenter is not None:
             self.segmenter.close()
             self.segmenter = None
+
+
+def _first_warnings(warnings: Sequence[str]) -> list[str]:
+    """Keep as many warnings as a person reads: a thousand classes can have half a million pairs of synonyms."""
+    left_out = len(warnings) - _MAX_WARNINGS
+    if left_out <= 0:
+        return list(warnings)
+    return [*warnings[:_MAX_WARNINGS], f"{left_out} more warnings are left out"]
 
 
 @contextmanager

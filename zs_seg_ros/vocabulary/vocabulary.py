@@ -28,14 +28,16 @@ _MAX_SIDE_PX = 16384  # of any image: `types.MAX_SIDE_PX`, which this module can
 class Limits:
     """The largest vocabulary that is accepted, so that no caller can take all time or memory.
 
-    classes: of the vocabulary; prompts and exemplars: of one class; characters: of one name or prompt. A model refuses
-    prompts that are longer than its text encoder reads, which is 77 tokens (CLIP) or fewer.
+    classes: of the vocabulary; prompts and exemplars: of one class; characters: of one name or prompt; total_prompts:
+    prompts and exemplars of all classes, since each costs time in every frame. A model refuses prompts that are longer
+    than its text encoder reads, which is 77 tokens (CLIP) or fewer.
     """
 
     classes: int = 1000
     prompts: int = 32
     exemplars: int = 8
     characters: int = 300
+    total_prompts: int = 2000
 
 
 DEFAULT_LIMITS = Limits()
@@ -216,6 +218,12 @@ def _checked(classes: tuple[TargetClass, ...], limits: Limits) -> tuple[TargetCl
     if len(classes) > limits.classes:
         raise VocabularyError(
             f"{len(classes)} classes are too many; at most {limits.classes} are accepted"
+        )
+    total = sum(len(c.effective_prompts) + len(c.exemplars) for c in classes)
+    if total > limits.total_prompts:
+        raise VocabularyError(
+            f"{total} prompts and exemplars in all are too many; at most {limits.total_prompts} are accepted "
+            "(max_total_prompts): give fewer prompts for each class"
         )
     cleaned = tuple(
         _checked_class(target, number, limits) for number, target in enumerate(classes, start=1)

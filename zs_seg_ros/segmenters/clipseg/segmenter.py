@@ -5,7 +5,8 @@ Loads any checkpoint of transformers' `CLIPSegForImageSegmentation`, such as CID
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +19,11 @@ from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.clipseg.network import ClipSegNetwork
 from zs_seg_ros.segmenters.clipseg.visual_prompt import visual_prompt
+from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
-from zs_seg_ros.segmenters.shared.label_image import decode, max_over_prompts
+from zs_seg_ros.segmenters.shared.label_image import decode_chunks, max_over_prompts
 from zs_seg_ros.segmenters.shared.pretrained import (
     ImageFormat,
     load_image_format,
@@ -42,16 +44,28 @@ _DEFAULT_FORMAT = ImageFormat((352, 352), (0.485, 0.456, 0.406), (0.229, 0.224, 
 # 2022, "Mind the Gap"), so that only a cosine near 1 means that two prompts are synonyms.
 _SAME_MEANING = 0.95
 
+_ROWS_PER_CHUNK = 64  # bounds the memory: their logits are 32 MB
+
 
 @dataclass(frozen=True, eq=False)
 class ClipSegFeatures:
     """Embeddings `conditional` (P, D), one row per prompt or exemplar.
 
-    class_of_row[i] is the index of the class of row i.
+    class_of_row[i] is the index of the class of row i; the rows of a class follow each other, in the order of classes.
     """
 
     conditional: Tensor
     class_of_row: tuple[int, ...]
+
+    def chunks(self) -> Iterator[slice]:
+        """Divide the rows so that each class is in one chunk, of about `_ROWS_PER_CHUNK` rows."""
+        start = 0
+        for row, index in enumerate(self.class_of_row):
+            new_class = row > 0 and index != self.class_of_row[row - 1]
+            if new_class and row - start >= _ROWS_PER_CHUNK:
+                yield slice(start, row)
+                start = row
+        yield slice(start, len(self.class_of_row))
 
 
 class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
@@ -99,13 +113,14 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
 
         Raises VocabularyError for a prompt with more tokens than the model reads.
         """
-        flat = flat_prompts(vocabulary)
-        rows = self._prompts.get(flat.prompts, self._encode_prompts)
-        class_of_row = list(flat.class_of_prompt)
+        rows: list[Tensor] = []
+        class_of_row: list[int] = []
+        encoded = iter(self._prompts.get(flat_prompts(vocabulary).prompts, self._encode_prompts))
         for index, target in enumerate(vocabulary.classes):
-            for exemplar in target.exemplars:
-                rows.append(self._encode_exemplar(exemplar))
-                class_of_row.append(index)
+            of_class = list(itertools.islice(encoded, len(target.effective_prompts)))
+            of_class += [self._encode_exemplar(exemplar) for exemplar in target.exemplars]
+            rows += of_class
+            class_of_row += [index] * len(of_class)
         no_rows = torch.zeros(0, self._clip.config.projection_dim, device=self.device)
         conditional = torch.cat(rows) if rows else no_rows
         features = ClipSegFeatures(conditional, tuple(class_of_row))
@@ -139,13 +154,23 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         batch: Batch,
         encoded: EncodedVocabulary[ClipSegFeatures],
     ) -> Segmentation:
-        vocabulary, features = encoded.vocabulary, encoded.features
-        with stage("decode"):
-            logits = self.network.decode(encoded_image, features.conditional)
+        chunks = self._logits_of_classes(encoded_image, encoded.features)
+        ids = encoded.vocabulary.label_ids
         with stage("finish"):
-            per_class = max_over_prompts(logits, features.class_of_row, len(vocabulary.classes))
-            size = size_of(image)
-            return decode(per_class, size, batch.thresholds, vocabulary.label_ids)
+            return decode_chunks(chunks, size_of(image), batch.thresholds, ids)
+
+    def _logits_of_classes(
+        self, encoded_image: Tensor, features: ClipSegFeatures
+    ) -> Iterator[Tensor]:
+        """Decode one image to logits (k, h, w) of some classes at a time: all of a large vocabulary fill the memory."""
+        for rows in features.chunks():
+            check_time()
+            with stage("decode"):
+                logits = self.network.decode(encoded_image, features.conditional[rows])
+            first = features.class_of_row[rows.start]
+            last = features.class_of_row[rows.stop - 1]
+            class_of_row = [index - first for index in features.class_of_row[rows]]
+            yield max_over_prompts(logits, class_of_row, last - first + 1)
 
     def _prepare(self, images: Sequence[RgbImage]) -> Tensor:
         return prepare(images, self._format.size, self._mean, self._std, self._dtype)

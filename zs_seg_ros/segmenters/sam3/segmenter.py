@@ -24,6 +24,7 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import EncodedVocabulary
+from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.sam3.network import ImageFeatures, Sam3Network, TextFeatures
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
@@ -178,6 +179,7 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         """Detect and cut out the objects of all classes; several phrases of a class yield an object once."""
         detections: _Detections | None = None
         for start in range(0, len(text.prompts), self.network.prompts_per_batch):
+            check_time()
             batch = self._detect(image, text, start, thresholds)
             if detections is not None:
                 batch = _Detections(*map(torch.cat, zip(detections, batch, strict=True)))

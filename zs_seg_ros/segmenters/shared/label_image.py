@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -43,20 +43,60 @@ def decode(
     probabilities; ids: of K classes. A class's mask does not depend on which others are listed, except
     where a more confident one takes the pixel.
     """
-    device = logits.device
+    return decode_chunks([logits], size, thresholds, ids)
+
+
+def decode_chunks(
+    chunks: Iterable[Tensor],
+    size: tuple[int, int],
+    thresholds: NDArray[np.float32],
+    ids: LabelIds,
+) -> Segmentation:
+    """Do the same with the classes in chunks (k, h, w), in order, of which one at a time is in memory."""
+    label = best = None
+    start = 0
+    for logits in chunks:
+        classes = slice(start, start + len(logits))
+        chunk_label, chunk_best = _argmax_chunk(logits, size, thresholds[classes], ids, classes)
+        start = classes.stop
+        if label is None or best is None:
+            label, best = chunk_label, chunk_best
+            continue
+        better = (chunk_label > 0) & ((label == 0) | (chunk_best > best))
+        label[better], best[better] = chunk_label[better], chunk_best[better]
+    assert label is not None and best is not None, "a vocabulary with classes has logits"
+    if isinstance(label, np.ndarray):
+        return Segmentation(label, _confidence(best, label))
+    confidence_bytes = best.sigmoid_().mul_(255).round_().clamp_(min=1).to(label.dtype)
+    return _download(label, confidence_bytes.mul_(label != 0))
+
+
+def _argmax_chunk(
+    logits: Tensor,
+    size: tuple[int, int],
+    thresholds: NDArray[np.float32],
+    ids: LabelIds,
+    classes: slice,
+) -> tuple[Any, Any]:
+    """Compute label and best logit (H, W) of a chunk, as arrays on a CPU and as tensors on another device."""
     logits = logits.float()
-    limits = torch.from_numpy(thresholds).to(device).logit()
-    if device.type == "cpu":
+    limits = torch.from_numpy(thresholds).to(logits.device).logit()
+    if logits.device.type == "cpu":
         if not math.isfinite(float(logits.sum())):
             logits = _finite(logits)
-        label, confidence = argmax_over_classes(logits.numpy(), limits.tolist(), size, ids)
-        return Segmentation(label, _confidence(confidence, label))
+        return argmax_over_classes(
+            logits.numpy(),
+            limits.tolist(),
+            size,
+            ids.of_classes(range(classes.start, classes.stop)),
+        )
     best, winner = _argmax(_finite(logits), limits, size)
     small_type = torch.uint8 if ids.dtype == np.uint8 else torch.int16
-    values = torch.tensor([0, *ids.values], dtype=torch.int32).to(device, small_type)
-    labels = torch.index_select(values, 0, winner.flatten().int()).view(size)
-    confidence_bytes = best.sigmoid_().mul_(255).round_().clamp_(min=1).to(small_type)
-    return _download(labels, confidence_bytes.mul_(winner > 0))
+    values = torch.tensor([0, *ids.values[classes]], dtype=torch.int32)
+    labels = torch.index_select(
+        values.to(logits.device, small_type), 0, winner.flatten().int()
+    ).view(size)
+    return labels, best
 
 
 def _finite(logits: Tensor) -> Tensor:

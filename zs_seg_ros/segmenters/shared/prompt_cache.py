@@ -7,9 +7,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
+from zs_seg_ros.segmenters.deadline import check_time
+
 Key = TypeVar("Key", bound=Hashable)
 Encoded = TypeVar("Encoded")
 
+_PROMPTS_PER_STEP = 64
+"""So many are encoded before the time limit of a new vocabulary is checked."""
 _MAX_PROMPTS = 4096
 """Default size: about 10 MB of CLIP's text embeddings."""
 
@@ -26,11 +30,16 @@ class PromptCache(Generic[Key, Encoded]):
     def get(
         self, prompts: Sequence[Key], encode: Callable[[Sequence[Key]], Sequence[Encoded]]
     ) -> list[Encoded]:
-        """Return one result for each prompt, in order; call `encode` once with those that are new, if any."""
+        """Return one result for each prompt, in order; call `encode` with those that are new, 64 at a time.
+
+        Raises VocabularyError when the time limit for a vocabulary passes; what was encoded by then is kept.
+        """
         with self._lock:
             new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._encoded]
-            if new:
-                self._encoded.update(zip(new, encode(new), strict=True))
+            for start in range(0, len(new), _PROMPTS_PER_STEP):
+                check_time()
+                step = new[start : start + _PROMPTS_PER_STEP]
+                self._encoded.update(zip(step, encode(step), strict=True))
             for prompt in prompts:
                 self._encoded.move_to_end(prompt)
             results = [self._encoded[prompt] for prompt in prompts]

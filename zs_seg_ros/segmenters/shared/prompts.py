@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from zs_seg_ros.errors import VocabularyError
+from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
+
+_FEATURES_PER_BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -46,17 +51,29 @@ def similarity_warnings(
 
     features: (P, D), any scale; class_of_feature[i] is the index of the class that features[i] describes.
     """
-    unit = torch.nn.functional.normalize(features.float(), dim=-1)
-    similarity = (unit @ unit.T).cpu().tolist()
-    closest: dict[tuple[int, int], float] = {}
-    for i, first in enumerate(class_of_feature):
-        for j, second in enumerate(class_of_feature[:i]):
-            if first != second and similarity[i][j] > limit:
-                pair = (min(first, second), max(first, second))
-                closest[pair] = max(closest.get(pair, 0.0), similarity[i][j])
+    closest = _closest_features(class_of_feature, features, len(vocabulary.classes))
+    pairs = np.argwhere(np.triu(closest, 1) > limit)
     names = vocabulary.names
     return [
-        f"{names[a]!r} and {names[b]!r} look nearly the same to the model (similarity {value:.2f}); "
+        f"{names[a]!r} and {names[b]!r} look nearly the same to the model (similarity {closest[a, b]:.2f}); "
         "expect it to mix them up, or describe them by what sets them apart"
-        for (a, b), value in sorted(closest.items())
+        for a, b in pairs.tolist()
     ]
+
+
+def _closest_features(
+    class_of_feature: tuple[int, ...], features: Tensor, class_count: int
+) -> NDArray[np.float32]:
+    """Compute for each two classes the largest cosine similarity of their features: (K, K).
+
+    A block of features at a time is compared with all: all with all could take more memory than the model.
+    """
+    unit = torch.nn.functional.normalize(features.float(), dim=-1)
+    classes = np.array(class_of_feature, np.intp)
+    closest = np.full((class_count, class_count), -np.inf, np.float32)
+    for start in range(0, len(classes), _FEATURES_PER_BLOCK):
+        check_time()
+        block = slice(start, start + _FEATURES_PER_BLOCK)
+        similarity = (unit[block] @ unit.T).cpu().numpy()
+        np.maximum.at(closest, (classes[block, None], classes[None]), similarity)
+    return closest

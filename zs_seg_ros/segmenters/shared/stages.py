@@ -18,15 +18,16 @@ _times: ContextVar[dict[str, float] | None] = ContextVar("stage times", default=
 
 @contextmanager
 def stage(name: Stage) -> Iterator[None]:
-    """Measure the block as a stage; the durations of a stage that runs several times are added."""
+    """Measure the block as a stage, without the stages within it; durations of a stage that runs several times add up."""
     times = _times.get()
     if times is None:
         yield
         return
-    start = time.perf_counter()
+    start, others_ms = time.perf_counter(), sum(times.values())
     yield
     wait_for_gpu()
-    times[name] = times.get(name, 0.0) + (time.perf_counter() - start) * 1000
+    within_ms = sum(times.values()) - others_ms
+    times[name] = times.get(name, 0.0) + (time.perf_counter() - start) * 1000 - within_ms
 
 
 @contextmanager
