@@ -13,6 +13,7 @@ import numpy as np
 from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.segmenters.deadline import time_limit
+from zs_seg_ros.segmenters.finite import finite_outputs_required
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.types import Batch, RgbImage, Segmentation
@@ -72,7 +73,8 @@ class LiveModel:
             encoded = self.segmenter.encode(vocabulary)
             # Inference on one image before the swap: a model that fails on this vocabulary fails here.
             blank = np.zeros((*_WARM_UP_SIZE, 3), np.uint8)
-            self.segmenter.segment(Batch((blank,), vocabulary.thresholds(1.0)), encoded)
+            with finite_outputs_required():
+                self.segmenter.segment(Batch((blank,), vocabulary.thresholds(1.0)), encoded)
         vocabulary = replace(vocabulary, stamp_ns=self._now_ns())
         self.vocabulary = vocabulary
         self.encoded = replace(encoded, vocabulary=vocabulary)

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes, Detector
 from zs_seg_ros.segmenters.boxes_then_masks.detr_images import DetrFormat
+from zs_seg_ros.segmenters.deadline import check_time
+from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.stages import stage
@@ -66,6 +68,12 @@ class DetrDetector(Detector[tuple[Text, ...]], Generic[Text]):
         outputs: for each text the logits (Q, tokens or phrases) and boxes (Q, 4) of the image.
         """
 
+    def _checked_outputs(self, features: Any, text: Text) -> tuple[Tensor, Tensor]:
+        check_time()
+        logits, boxes = self.logits_and_boxes(features, text)
+        check_finite(logits)
+        return logits, boxes
+
     @torch.inference_mode()
     def detect(
         self,
@@ -82,7 +90,7 @@ class DetrDetector(Detector[tuple[Text, ...]], Generic[Text]):
             with stage("encode"):
                 features = self.encode_images(pixels)
             with stage("decode"):
-                outputs = [self.logits_and_boxes(features, text) for text in encoded]
+                outputs = [self._checked_outputs(features, text) for text in encoded]
                 for i, (index, image) in enumerate(zip(indices, same_size, strict=True)):
                     of_image = [(logits[i], boxes[i]) for logits, boxes in outputs]
                     detections[index] = self._postprocess(of_image, encoded, limits, size_of(image))

@@ -22,6 +22,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes, Detector
 from zs_seg_ros.segmenters.boxes_then_masks.detr_images import to_corners
 from zs_seg_ros.segmenters.boxes_then_masks.owlv2_images import prepare_square
 from zs_seg_ros.segmenters.boxes_then_masks.owlv2_network import encode_images
+from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.chunked import chunked_feed_forward
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
@@ -128,6 +129,7 @@ class Owlv2Detector(Detector[Tensor]):
             features, boxes = self._encode_images(pixels)
         with stage("decode"):
             logits, _ = self._network.class_predictor(features, encoded)
+            check_finite(logits)
             return logits.float().sigmoid(), boxes.float()
 
     def _features_and_boxes(self, pixels: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,6 +27,7 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.label_image import decode, max_over_prompts
+from zs_seg_ros.segmenters.shared.pretrained import check_weights
 from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompts import flat_prompts, refuse_exemplars, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
@@ -158,4 +159,5 @@ def _load(model: str, folder: Path) -> DenseNetwork:
             f"the checkpoint of {model} in {folder} cannot be loaded ({type(error).__name__}: "
             f"{str(error).splitlines()[0]}); fetch or train it again"
         ) from error
+    check_weights(network, model, folder)
     return network.eval()

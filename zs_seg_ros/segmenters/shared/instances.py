@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.types import Box, DetectedObject, Label, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import LabelIds
 
@@ -40,6 +41,7 @@ def confident(scores: Tensor, class_index: Tensor, thresholds: NDArray[np.float3
 
     scores, class_index: (N,). thresholds: (K,), 0..1.
     """
+    check_finite(scores)
     limits = torch.from_numpy(thresholds).to(scores.device)[class_index]
     return (scores.float() >= limits).nonzero()[:, 0]
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.shared.label_layers import argmax_over_classes
 from zs_seg_ros.types import Label, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import LabelIds
@@ -79,6 +80,7 @@ def _argmax_chunk(
     classes: slice,
 ) -> tuple[Any, Any]:
     """Compute label and best logit (H, W) of a chunk, as arrays on a CPU and as tensors on another device."""
+    check_finite(logits)
     logits = logits.float()
     limits = torch.from_numpy(thresholds).to(logits.device).logit()
     if logits.device.type == "cpu":

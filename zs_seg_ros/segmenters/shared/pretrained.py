@@ -51,8 +51,23 @@ def load_model(kind: type[Model], model: str, folder: Path, dtype: torch.dtype) 
             f"the checkpoint of {model} in {folder} is not a whole {kind.__name__}: {len(missing)} weights are "
             f"missing, {missing[0]} among them; fetch it again, or give a model of that kind"
         )
+    check_weights(loaded, model, folder)
     whole: Model = loaded.eval().requires_grad_(False)
     return whole
+
+
+def check_weights(network: torch.nn.Module, model: str, folder: Path) -> None:
+    """Raise ModelError for weights that are not finite, or of a type that is no floating point."""
+    for name, weight in network.named_parameters():
+        if not weight.is_floating_point():
+            reason = f"{name} has the type {weight.dtype}, not floating point"
+        elif not torch.isfinite(weight.sum(dtype=torch.float32)):
+            reason = f"{name} holds numbers that are not finite or far too large"
+        else:
+            continue
+        raise ModelError(
+            f"the weights of {model} in {folder} are damaged: {reason}; fetch it again, or give another model"
+        )
 
 
 def load_tokenizer(kind: type[Tokenizer], model: str, folder: Path) -> Tokenizer:

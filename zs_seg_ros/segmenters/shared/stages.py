@@ -18,7 +18,7 @@ _times: ContextVar[dict[str, float] | None] = ContextVar("stage times", default=
 
 @contextmanager
 def stage(name: Stage) -> Iterator[None]:
-    """Measure the block as a stage, without the stages within it; durations of a stage that runs several times add up."""
+    """Measure the block as a stage, less the stages within it; durations of a stage that runs several times add up."""
     times = _times.get()
     if times is None:
         yield

@@ -1,0 +1,38 @@
+"""Notices a model whose outputs are no numbers, by the one image that is segmented before it is put to use."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from zs_seg_ros.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_required: ContextVar[bool] = ContextVar("finite outputs required", default=False)
+
+
+@contextmanager
+def finite_outputs_required() -> Iterator[None]:
+    """Let `check_finite` raise in this thread and within this block."""
+    token = _required.set(True)
+    try:
+        yield
+    finally:
+        _required.reset(token)
+
+
+def check_finite(outputs: Tensor) -> None:
+    """Raise ModelError in the trial when outputs hold NaN or infinity; in other images such a pixel stays unlabelled.
+
+    Minus infinity is allowed: some models mark with it what is impossible.
+    """
+    if _required.get() and bool((outputs.isnan() | (outputs == math.inf)).any()):
+        raise ModelError(
+            "the model's outputs are not finite numbers: its weights are damaged, or precision is too low for them; "
+            "fetch it again, or set precision to fp32"
+        )
