@@ -175,12 +175,12 @@ def test_the_last_image_before_a_pause_is_answered_without_its_depth(planner: Pl
 @pytest.mark.parametrize(
     ("depth", "info", "words"),
     [
-        (wall()[::2, ::2].copy(), camera_info(), "24x12"),
+        (wall()[::2, :-6].copy(), camera_info(), f"{wall().shape[1] - 6}x"),
         (wall(), camera_info(0), "camera_info"),
         (wall().astype(np.float64), camera_info(), "encoding"),
         (np.full((HEIGHT, 101), 2.0, np.float32), camera_info(), "at most 100 (max_image_side)"),
     ],
-    ids=["another size", "not calibrated", "unknown encoding", "beyond max_image_side"],
+    ids=["other proportions", "not calibrated", "unknown encoding", "beyond max_image_side"],
 )
 def test_bad_depth_is_named_and_masks_go_on(
     planner: Planner, depth: NDArray[Any], info: CameraInfo, words: str
@@ -226,3 +226,16 @@ def test_depth_of_other_stamps_is_named_and_masks_go_on(planner: Planner) -> Non
     wait_until(named, "diagnostics about stamps")
     wait_until(lambda: objects, "objects without depth")
     assert not any(thing.has_position for m in objects for thing in m.objects)
+
+
+def test_depth_at_half_the_size_gives_positions(planner: Planner) -> None:
+    objects = planner.outputs("objects")
+
+    def detected() -> list[Any]:
+        message = image_message(IMAGE)
+        planner.send_depth(depth_image(wall()[::2, ::2].copy(), message), camera_info())
+        planner.send(message)
+        return list(planner.output_with_stamp_of(message, objects).objects)
+
+    positions = wait_until(lambda: [o.position for o in detected() if o.has_position], "positions")
+    assert all(position.z == pytest.approx(2.0, abs=0.01) for position in positions)
