@@ -75,10 +75,10 @@ def write(path: Path, *frames: FrameResult) -> bytes:
 def a_frame(index: int = 0) -> FrameResult:
     label = np.zeros((6, 8), np.uint16)
     label[1:4, 2:5] = 1
-    thing = ObjectResult(
+    detected = ObjectResult(
         "red mug", 0.75, Box(2, 1, 3, 3), np.ones((3, 3), bool), 7, (0.1, 0.2, 1.5)
     )
-    return FrameResult("front", index, 1_700_000_000_000_000_000 + index, label, (thing,))
+    return FrameResult("front", index, 1_700_000_000_000_000_000 + index, label, (detected,))
 
 
 @given(results())
@@ -149,7 +149,7 @@ def test_another_version_of_the_format_is_refused(tmp_path: Path) -> None:
         Golden(tmp_path / "golden")
 
 
-def test_a_damaged_label_image_is_told(tmp_path: Path) -> None:
+def test_a_damaged_label_image_is_reported_with_its_frame(tmp_path: Path) -> None:
     data = bytearray(write(tmp_path / "golden", a_frame()))
     place = data.index(b"IDAT") + 6
     data[place] ^= 0xFF
@@ -161,6 +161,6 @@ def test_a_damaged_label_image_is_told(tmp_path: Path) -> None:
         golden.frame("front", 0)
 
 
-def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReplayError, match="cannot be written"):
         GoldenWriter(tmp_path / "missing" / "golden", NAMES)

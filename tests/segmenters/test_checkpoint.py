@@ -40,6 +40,13 @@ def test_a_folder_with_a_configuration_is_a_model(tmp_path: Path) -> None:
     assert find_checkpoint(str(tmp_path)) == tmp_path
 
 
+def test_a_link_to_a_file_that_is_gone_is_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").symlink_to("nowhere")
+    with pytest.raises(ModelError, match="is a symbolic link to a file that does not exist"):
+        find_checkpoint(str(tmp_path))
+
+
 def test_the_home_folder_may_be_written_as_a_tilde(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -171,7 +171,7 @@ def test_any_bytes_are_a_vocabulary_or_refused(
     assert path.read_bytes() == data
 
 
-def test_a_missing_file_is_told_apart_from_a_damaged_one(tmp_path: Path) -> None:
+def test_a_missing_file_is_not_reported_as_damaged(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_vocabulary_file(tmp_path / "nowhere.yaml")
 

@@ -18,8 +18,8 @@ _MOST_BYTES = 1000
 class VocabularyLock:
     """Holds `NAME.lock` beside the vocabulary file NAME until `release`, or the end of this process however it ends.
 
-    The file says who holds it. It is never removed, and is empty or says who held it last when nobody does: a lock
-    that is removed can be held twice.
+    The file says who holds it. It is never removed, because a lock that is removed can be held twice; when it is
+    free, it says who held it last.
     """
 
     def __init__(self, path: str | Path, holder: str) -> None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from zs_seg_ros.errors import ModelError, ModelNotFoundError
+from zs_seg_ros.shown import shown
 
 BUILT_IN_MODELS = ("tabletop",)
 _FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
@@ -21,6 +22,11 @@ def find_checkpoint(model: str, revision: str = "") -> Path:
     """
     folder = _find(model, revision)
     for file in folder.iterdir():
+        if not file.exists() and file.is_symlink():
+            raise ModelError(
+                f"{shown(str(file), 300)} is a symbolic link to a file that does not exist; "
+                "fetch or copy the model again"
+            )
         if not os.access(file, os.R_OK):
             raise _forbidden(file)
     return folder
