@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -204,3 +205,33 @@ def test_a_wrong_parameter_at_the_start_is_one_clear_sentence(wrong: str) -> Non
         code, output = ended(process, within_s=TIMEOUT_S)
     assert code not in (0, None)
     assert wrong.split(":=")[0] in output and "Traceback" not in output
+
+
+def test_of_two_processes_with_one_vocabulary_file_the_second_names_the_first_until_that_is_killed(
+    planner: Planner, tmp_path: Path
+) -> None:
+    option = ("-p", f"vocabulary_file:={tmp_path / 'words.yaml'}")
+    with node_process(*option) as first:
+        planner.wait_for_state("active")
+        assert planner.set_vocabulary("red").success
+        with node_process(*option, name="other") as second:
+            refusal = read_until(second, "is in use by")
+            assert f"is in use by zs_seg (process {first.pid})" in refusal
+        first.kill()
+        ended(first)
+    with node_process(*option, name="other") as third:
+        read_until(third, "active")
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> str:
+    """Return the first line of the output with these words."""
+    assert process.stdout is not None
+    too_late = threading.Timer(TIMEOUT_S, process.kill)
+    too_late.start()
+    try:
+        for line in process.stdout:
+            if words in line:
+                return line
+    finally:
+        too_late.cancel()
+    raise AssertionError(f"the process ended, or was killed, without {words!r} in its output")
