@@ -24,6 +24,7 @@ from zs_seg_ros.errors import FileError, VocabularyError
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, Limits, TargetClass, Vocabulary
 from zs_seg_ros.vocabulary.vocabulary_file import (
     HEADING,
+    is_vocabulary_file,
     parse_vocabulary,
     read_vocabulary_file,
     set_aside,
@@ -358,3 +359,12 @@ def test_what_else_is_in_the_place_of_the_lock_is_left(tmp_path: Path, kind: str
         before.st_ino, before.st_size, before.st_mtime_ns,
     )  # fmt: skip
     assert os.listdir(tmp_path) == ["words.yaml.lock"]
+
+
+def test_a_vocabulary_larger_than_any_limit_is_still_one_that_the_node_may_replace(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "words.yaml"
+    prompts = "".join(f"\n      - prompt {number}" for number in range(2500))
+    path.write_text(f"classes:\n  - name: mug\n    prompts:{prompts}\n")
+    assert is_vocabulary_file(path)

@@ -14,9 +14,10 @@ from concurrent.futures import Future
 import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, ShutdownException
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+
+from zs_seg_ros.ros.rclpy_private import InvalidHandle
 
 _THREADS = 6
 _PATIENCE_S = 0.7
@@ -81,7 +82,7 @@ def _spin(executor: MultiThreadedExecutor, node: Node, stop: threading.Event) ->
             executor.spin()
         except (ExternalShutdownException, ShutdownException):
             break
-        except rclpy_implementation.InvalidHandle:
+        except InvalidHandle:
             continue  # the wait saw a subscription go: rclpy's own race, and nothing is lost
         except Exception as error:
             if stop.is_set():  # the executor is being taken down under its own wait

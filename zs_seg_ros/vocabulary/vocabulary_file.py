@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ HEADING = "# Written by zs_seg_ros after each change of its vocabulary. Edit it 
 """The first line of each file that the node writes."""
 _ENTRIES = {"classes", "version", "ids"}
 _FIELDS = {"name", "prompts", "threshold", "exemplars"}
-_NO_LIMITS = Limits(sys.maxsize, sys.maxsize, sys.maxsize, sys.maxsize)
+_NO_LIMITS = Limits(*[sys.maxsize] * len(fields(Limits)))
 
 
 def read_vocabulary_file(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> Vocabulary:
