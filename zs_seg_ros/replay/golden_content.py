@@ -46,7 +46,7 @@ _PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 
 
 def member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    """Return a member of at most `limit` bytes; its size is looked at before it is unpacked."""
+    """Return a member of at most `limit` bytes; its size is checked before it is unpacked."""
     info = archive.getinfo(name)
     if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{shown(name)} is encrypted, or compressed in another way")
@@ -114,7 +114,7 @@ def frame_objects(
 
 
 def decode_label(data: bytes, class_count: int) -> NDArray[np.uint16]:
-    """Return the (H, W) label image of a PNG; its size is looked at before it is decoded."""
+    """Return the (H, W) label image of a PNG; its size is checked before it is decoded."""
     with Image.open(BytesIO(data), formats=["PNG"]) as image:
         width, height = image.size
         if width * height > MOST_PIXELS:
