@@ -63,8 +63,8 @@ _WHOLE_NUMBERS = (
      "/diagnostics."),
 )  # fmt: skip
 _NUMBERS = (
-    ("default_threshold", DEFAULT_THRESHOLD, (0.0, 1.0), "Confidence that a pixel needs to be labelled: less certain "
-     "pixels stay 0. For classes without a threshold of their own."),
+    ("default_threshold", DEFAULT_THRESHOLD, (0.0, 1.0), "Confidence threshold of the classes without one of their "
+     "own. Pixels with a lower confidence stay unlabelled (0)."),
     ("model_timeout", 60.0, (0.0, 86_400.0), "Seconds until frames that the model does not finish are given up and "
      "told of on /diagnostics; 0: never."),
 )  # fmt: skip
