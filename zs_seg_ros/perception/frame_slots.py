@@ -50,9 +50,9 @@ class FrameSlots:
             return frames
 
     def skipped(self, camera: str) -> int:
-        """Return how many frames of the camera were replaced before they were taken. Raises KeyError if unknown."""
+        """Return how many frames of the camera were replaced before they were taken; 0 for one without a slot."""
         with self._changed:
-            return self._skipped[camera]
+            return self._skipped.get(camera, 0)
 
     @property
     def closed(self) -> bool:
