@@ -79,6 +79,7 @@ REFUSED = [
     ("default_threshold", -0.1, "-0.1"),
     ("default_threshold", math.nan, "nan"),
     ("default_threshold", "high", "type"),
+    ("model_timeout", math.nan, "nan"),
     ("cameras", ["", "a"], "none of them empty"),
     ("cameras", ["a", "b", "a"], "a name occurs twice"),
     ("cameras", ["front left"], "'front left'"),

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from builtin_interfaces.msg import Time
-from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -17,6 +16,8 @@ from rclpy.serialization import deserialize_message
 
 from zs_seg_ros.bags.bag import Bag, BagMessage, BagTopic, shipped_bag
 from zs_seg_ros.errors import BagError
+from zs_seg_ros.ros.parameter_declaration import declare
+from zs_seg_ros.ros.parameter_spec import Changeable, ParameterSpec
 from zs_seg_ros.ros.player.bag_topic import publisher_for
 from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.qos import LATCHED, RESULTS
@@ -25,10 +26,36 @@ RECORDED_CAMERA = "camera"
 """The camera's name in the bags that this node plays."""
 
 _PARAMETERS = (
-    ("recording", "", "Folder of a rosbag2 recording of one camera; empty: the one that comes with the package."),
-    ("camera", RECORDED_CAMERA, "Name of the camera: images go to /NAME/image_raw, frames are called NAME_..."),
-    ("loop", True, "Start again at the end; false: publish nothing more."),
-)  # fmt: skip
+    ParameterSpec(
+        "recording",
+        "",
+        "Folder of a rosbag2 recording of one camera.",
+        "Empty: the recording that is installed with the package.",
+        Changeable.BEFORE_START,
+    ),
+    ParameterSpec(
+        "camera",
+        RECORDED_CAMERA,
+        "Name of the camera.",
+        "Images are published on /NAME/image_raw; frame ids begin with NAME_.",
+        Changeable.BEFORE_START,
+    ),
+    ParameterSpec(
+        "loop",
+        True,
+        "Start again at the end of the recording.",
+        "With false, nothing is published after the end.",
+        Changeable.BEFORE_START,
+    ),
+    ParameterSpec(
+        "rate_hz",
+        10.0,
+        "Frames per second.",
+        changeable=Changeable.BEFORE_START,
+        range=(0.1, 240.0),
+        unit="Hz",
+    ),
+)
 
 
 class TabletopCamera(Node):
@@ -40,15 +67,8 @@ class TabletopCamera(Node):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__("tabletop_camera", **arguments)
-        for name, default, description in _PARAMETERS:
-            fixed = ParameterDescriptor(description=description, read_only=True)
-            self.declare_parameter(name, default, fixed)
-        rate = ParameterDescriptor(
-            description="Frames per second.",
-            read_only=True,
-            floating_point_range=[FloatingPointRange(from_value=0.1, to_value=240.0)],
-        )
-        self.declare_parameter("rate_hz", 10.0, rate)
+        for spec in _PARAMETERS:
+            declare(self, spec, read_only=True)
         self._camera = str(self.get_parameter("camera").value)
         folder = str(self.get_parameter("recording").value)
         self._bag = Bag(Path(folder) if folder else shipped_bag())

@@ -1,0 +1,255 @@
+"""All parameters of segmentation_node. Declaration, validation, documentation and tests read this table alone.
+
+After a change: `make parameters` writes docs/parameters.md and config/segmentation.yaml anew. Imports no ROS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD, Settings
+from zs_seg_ros.ros.parameter_spec import CAMERA_PREFIX, Changeable, ParameterSpec
+from zs_seg_ros.segmenters.load_options import DEFAULT_OPTIONS
+from zs_seg_ros.types import MAX_SIDE_PX
+from zs_seg_ros.vocabulary.vocabulary import DEFAULT_LIMITS
+
+RELIABILITIES = ("auto", "reliable", "best_effort")
+TRANSPORTS = ("raw", "compressed")
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters that the documentation lists under one heading."""
+
+    title: str
+    parameters: tuple[ParameterSpec, ...]
+
+
+_MODEL = ParameterGroup(
+    "Model",
+    (
+        ParameterSpec(
+            "model",
+            "CIDAS/clipseg-rd64-refined",
+            "Segmentation model: tabletop (built in), a folder, a Hugging Face id or DETECTOR + MASK_MODEL.",
+            "A Hugging Face id must be on the disk, where `zs-seg fetch` stores it: the node never downloads.",
+            Changeable.UNCONFIGURED,
+        ),
+        ParameterSpec(
+            "revision",
+            DEFAULT_OPTIONS.revision,
+            "Branch, tag or commit of the model's Hugging Face id.",
+            "Empty: the newest on the disk.",
+            Changeable.UNCONFIGURED,
+        ),
+        ParameterSpec(
+            "device",
+            DEFAULT_OPTIONS.device,
+            "Device for inference: auto, cpu, cuda or cuda:N.",
+            "auto is a GPU where there is one. With a device that is not available, configure fails.",
+            Changeable.UNCONFIGURED,
+        ),
+        ParameterSpec(
+            "precision",
+            DEFAULT_OPTIONS.precision,
+            "Floating-point precision of the model: auto, fp32, fp16 or bf16.",
+            "auto is fp32 on a CPU and 16 bits on a GPU.",
+            Changeable.UNCONFIGURED,
+            choices=PRECISIONS,
+        ),
+        ParameterSpec(
+            "compile",
+            DEFAULT_OPTIONS.compile,
+            "Compile the model with torch.compile.",
+            "Inference becomes faster, and the start takes minutes longer.",
+            Changeable.UNCONFIGURED,
+        ),
+    ),
+)
+_CAMERAS = ParameterGroup(
+    "Cameras",
+    (
+        ParameterSpec(
+            "cameras",
+            ("camera",),
+            "Names of the cameras, for example [front, rear].",
+            "For a camera CAM the node subscribes to /CAM/image_raw and publishes ~/CAM/label and others. Cameras can "
+            "be added and removed while the node runs.",
+        ),
+    ),
+)
+_EACH_CAMERA = ParameterGroup(
+    "Each camera",
+    (
+        ParameterSpec(
+            "CAM.reliability",
+            "auto",
+            "QoS reliability of the camera's subscriptions: auto, reliable or best_effort.",
+            "auto follows what the publishers offer.",
+            choices=RELIABILITIES,
+        ),
+        ParameterSpec(
+            "CAM.transport",
+            "raw",
+            "Transport of the images: raw or compressed.",
+            "raw subscribes to /CAM/image_raw, compressed to /CAM/image_raw/compressed (JPEG or PNG).",
+            choices=TRANSPORTS,
+        ),
+        ParameterSpec(
+            "CAM.depth",
+            False,
+            "Use depth images and publish positions in metres.",
+            "Subscribes to /CAM/depth/image_raw, registered to the colour image, and to /CAM/camera_info; publishes "
+            "positions of objects, ~/CAM/points and ~/CAM/markers.",
+        ),
+        ParameterSpec(
+            "CAM.depth_transport",
+            "raw",
+            "Transport of the depth images: raw or compressed.",
+            "raw subscribes to /CAM/depth/image_raw, compressed to /CAM/depth/image_raw/compressedDepth.",
+            choices=TRANSPORTS,
+        ),
+    ),
+)
+_VOCABULARY = ParameterGroup(
+    "Vocabulary",
+    (
+        ParameterSpec(
+            "classes",
+            ("",),
+            "Names of the classes to segment from the start, for example [red mug, duck].",
+            "Each name is its own prompt; [''] is none. ~/set_vocabulary replaces them at run time. A "
+            "vocabulary_file that exists takes precedence.",
+            Changeable.UNCONFIGURED,
+        ),
+        ParameterSpec(
+            "initial_vocabulary",
+            "",
+            "Vocabulary from the start, with prompts and thresholds: YAML text, not a path.",
+            "It has the form of a vocabulary_file and is never written. It is used when classes names none and there "
+            "is no vocabulary_file yet. Empty: none.",
+            Changeable.UNCONFIGURED,
+        ),
+        ParameterSpec(
+            "vocabulary_file",
+            "",
+            "YAML file with the vocabulary, read at the start and written after each change.",
+            "With it, the vocabulary survives a restart. Empty: none.",
+            Changeable.UNCONFIGURED,
+        ),
+    ),
+)
+_RESULTS = ParameterGroup(
+    "Results",
+    (
+        ParameterSpec(
+            "default_threshold",
+            DEFAULT_THRESHOLD,
+            "Confidence threshold of the classes without one of their own.",
+            "Pixels with a lower confidence stay unlabelled (0).",
+            range=(0.0, 1.0),
+        ),
+        ParameterSpec(
+            "min_area",
+            Settings.min_area,
+            "Minimum area of an object, in pixels of the input image.",
+            "Smaller objects are left out; their pixels stay in the label image.",
+            range=(1, 1_000_000),
+            unit="pixels",
+        ),
+        ParameterSpec(
+            "max_objects",
+            Settings.max_objects,
+            "Maximum number of objects per image.",
+            "Of more objects, those with the highest confidence are kept.",
+            range=(1, 1000),
+        ),
+        ParameterSpec(
+            "track",
+            Settings.track,
+            "Track objects from frame to frame and give each a track_id.",
+            "With false, every track_id is 0.",
+        ),
+    ),
+)
+_LIMITS = ParameterGroup(
+    "Limits",
+    (
+        ParameterSpec(
+            "model_timeout",
+            60.0,
+            "Seconds after which an inference that does not return is abandoned.",
+            "Its frames are dropped, and the failure is reported on /diagnostics. 0 is no limit.",
+            range=(0.0, 86_400.0),
+            unit="s",
+        ),
+        ParameterSpec(
+            "max_classes",
+            DEFAULT_LIMITS.classes,
+            "Maximum number of classes in a vocabulary.",
+            "A vocabulary with more classes is refused.",
+            range=(1, 65_000),
+        ),
+        ParameterSpec(
+            "max_prompts",
+            DEFAULT_LIMITS.prompts,
+            "Maximum number of prompts per class.",
+            "A vocabulary with a class that has more prompts is refused.",
+            range=(1, 1000),
+        ),
+        ParameterSpec(
+            "max_prompt_length",
+            DEFAULT_LIMITS.characters,
+            "Maximum length of a class name or prompt, in characters.",
+            "A vocabulary with a longer name or prompt is refused.",
+            range=(1, 10_000),
+            unit="characters",
+        ),
+        ParameterSpec(
+            "max_image_side",
+            MAX_SIDE_PX,
+            "Maximum width and height of an input image, in pixels.",
+            "A larger image is dropped and reported on /diagnostics.",
+            range=(1, MAX_SIDE_PX),
+            unit="pixels",
+        ),
+    ),
+)
+_LIFECYCLE = ParameterGroup(
+    "Lifecycle",
+    (
+        ParameterSpec(
+            "autostart",
+            True,
+            "Configure and activate the node at its start.",
+            "With false, a lifecycle manager does both.",
+            Changeable.BEFORE_START,
+        ),
+    ),
+)
+
+PARAMETER_GROUPS = (_MODEL, _CAMERAS, _EACH_CAMERA, _VOCABULARY, _RESULTS, _LIMITS, _LIFECYCLE)
+"""All groups, in the order of the documentation."""
+
+NODE_PARAMETERS = {
+    spec.name: spec
+    for group in PARAMETER_GROUPS
+    for spec in group.parameters
+    if not spec.per_camera
+}
+"""The parameters that the node has once, by name."""
+
+CAMERA_PARAMETERS = {
+    spec.name.removeprefix(CAMERA_PREFIX): spec for spec in _EACH_CAMERA.parameters
+}
+"""The parameters that each camera has, by the part of the name after the camera's."""
+
+
+def find_spec(name: str) -> ParameterSpec | None:
+    """The description of a parameter, also of `front.depth`; None for a parameter that is not in the table."""
+    if name in NODE_PARAMETERS:
+        return NODE_PARAMETERS[name]
+    camera, _, suffix = name.rpartition(".")
+    spec = CAMERA_PARAMETERS.get(suffix) if camera else None
+    return spec.for_camera(camera) if spec is not None else None
