@@ -8,7 +8,7 @@ export ROS
 
 RUN := scripts/run.sh
 .DEFAULT_GOAL := help
-.PHONY: help workspace demo test test-fast lint format clean
+.PHONY: help workspace demo test test-fast lint format parameters clean
 
 help:
 	@echo "make demo       build, run camera and node as two processes, write demo_out/"
@@ -17,6 +17,7 @@ help:
 	@echo "make workspace  only make the environment and build the package"
 	@echo "make lint       check format, lint and types"
 	@echo "make format     format the code and put lint's own corrections in"
+	@echo "make parameters  write docs/parameters.md and config/segmentation.yaml from the table of parameters"
 	@echo "make clean      remove environments, builds and demo_out/"
 	@echo
 	@echo "ROS=kilted      use Kilted's wheels, not Jazzy's; a ROS 2 that is sourced goes first"
@@ -46,6 +47,9 @@ test-fast: lint
 format: workspace
 	$(RUN) ruff format
 	$(RUN) ruff check --fix
+
+parameters: workspace
+	@$(RUN) python scripts/write_parameter_docs.py
 
 clean:
 	rm -rf .work demo_out
