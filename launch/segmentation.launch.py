@@ -17,14 +17,27 @@ from launch import Action, LaunchContext, LaunchDescription
 CONFIG = Path(get_package_share_directory("zs_seg_ros")) / "config"
 PRESETS = sorted(file.stem for file in (CONFIG / "presets").glob("*.yaml"))
 
-# name, type and description of each parameter that has an argument of its own
+# name, type and description of each parameter that has an argument of its own; tests compare the
+# descriptions with the node's
 OVERRIDES = (
-    ("model", str, "Built-in name, folder or Hugging Face id that is on the disk"),
-    ("device", str, "Where the model runs: auto, cpu, cuda or cuda:N"),
-    ("cameras", list[str], "Names of the cameras, for example [front, rear]: /front/image_raw"),
-    ("classes", list[str], "Names of the classes at the start, for example [red mug, duck]"),
-    ("vocabulary_file", str, "YAML file that is read at the start and written after each change"),
-    ("autostart", bool, "false leaves configure and activate to a lifecycle manager"),
+    (
+        "model",
+        str,
+        "Segmentation model: tabletop (built in), a folder, a Hugging Face id or DETECTOR + MASK_MODEL",
+    ),
+    ("device", str, "Device for inference: auto, cpu, cuda or cuda:N"),
+    ("cameras", list[str], "Names of the cameras, for example [front, rear]"),
+    (
+        "classes",
+        list[str],
+        "Names of the classes to segment from the start, for example [red mug, duck]",
+    ),
+    (
+        "vocabulary_file",
+        str,
+        "YAML file with the vocabulary, read at the start and written after each change",
+    ),
+    ("autostart", bool, "Configure and activate the node at its start"),
     ("use_sim_time", bool, "true follows /clock, for simulations and recordings"),
 )
 ARGUMENTS = (

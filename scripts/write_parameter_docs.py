@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from zs_seg_ros.ros.parameter_spec import Changeable, ParameterSpec, ParameterValue
-from zs_seg_ros.ros.parameter_table import (
+from zs_seg_ros.ros.parameters.spec import Changeable, ParameterSpec, ParameterValue
+from zs_seg_ros.ros.parameters.table import (
     CAMERA_PARAMETERS,
     NODE_PARAMETERS,
     PARAMETER_GROUPS,
@@ -26,7 +26,7 @@ CONFIGURATION = ROOT / "config" / "segmentation.yaml"
 _COMMENT_WIDTH = 116
 
 _PAGE_START = """\
-<!-- Written by `make parameters` from zs_seg_ros/ros/parameter_table.py: change that file, not this one. -->
+<!-- Written by `make parameters` from zs_seg_ros/ros/parameters/table.py: change that file, not this one. -->
 
 # Parameters
 
@@ -46,9 +46,9 @@ default; a file of your own needs only what differs:
     default_threshold: 0.4
 ```
 
-Start the node with `params_file:=` and the file's path. Some parameters are also launch arguments, which take precedence
-over the file: `ros2 launch zs_seg_ros segmentation.launch.py --show-args` lists them. A value that is not allowed is
-refused with the reason.
+Start the node with `params_file:=` and the file's path. Some parameters are also launch arguments, which take
+precedence over the file: `ros2 launch zs_seg_ros segmentation.launch.py --show-args` lists them. A value that is not
+allowed is refused with the reason.
 
 ```
 ros2 param describe /zs_seg default_threshold
@@ -76,7 +76,7 @@ ros2 param set /zs_seg front.transport compressed
 
 _CONFIGURATION_START = """\
 # All parameters of segmentation_node with their defaults. docs/parameters.md describes them in full.
-# Written by `make parameters` from zs_seg_ros/ros/parameter_table.py. For a robot, copy this file and edit the copy.
+# Written by `make parameters` from zs_seg_ros/ros/parameters/table.py. For a robot, copy this file and edit the copy.
 # Parameters can change at any time, with effect within a second, unless the comment says when.
 /**:
   ros__parameters:

@@ -8,7 +8,7 @@ from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.ros.camera_input import CameraInput
 from zs_seg_ros.ros.camera_outputs import CameraOutputs
 from zs_seg_ros.ros.diagnostics import OK, OLD_FRAME_MS, WARN, CameraHealth, Problem
-from zs_seg_ros.ros.parameters import CameraParameters
+from zs_seg_ros.ros.parameters.node_parameters import CameraParameters
 
 
 class Camera:

@@ -20,7 +20,7 @@ from zs_seg_ros.ros.depth_input import DepthInput
 from zs_seg_ros.ros.diagnostics import CameraHealth, Problem
 from zs_seg_ros.ros.log_throttle import THROTTLED
 from zs_seg_ros.ros.matching_subscription import MatchingSubscription
-from zs_seg_ros.ros.parameters import CameraParameters
+from zs_seg_ros.ros.parameters.node_parameters import CameraParameters
 from zs_seg_ros.types import Frame
 
 

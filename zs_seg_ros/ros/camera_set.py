@@ -11,7 +11,7 @@ from zs_seg_ros.images.image_limits import ImageLimits
 from zs_seg_ros.perception.frame_slots import FrameSlots
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.ros.camera import Camera
-from zs_seg_ros.ros.parameters import Parameters
+from zs_seg_ros.ros.parameters.node_parameters import Parameters
 from zs_seg_ros.ros.rclpy_private import lifecycle_state
 
 

@@ -18,7 +18,7 @@ from zs_seg_ros.images.message_images import depth_from_image, stamp_ns
 from zs_seg_ros.perception.frame_slots import FrameSlots
 from zs_seg_ros.ros.diagnostics import WARN, LastProblem, Problem
 from zs_seg_ros.ros.matching_subscription import MatchingSubscription
-from zs_seg_ros.ros.parameters import CameraParameters
+from zs_seg_ros.ros.parameters.node_parameters import CameraParameters
 from zs_seg_ros.types import DepthImage, Frame, Intrinsics
 
 _LONGEST_WAIT_NS = 500_000_000

@@ -18,7 +18,7 @@ from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.ros.camera_set import CameraSet
 from zs_seg_ros.ros.diagnostics import ERROR, WARN, Problem
 from zs_seg_ros.ros.diagnostics_publisher import DiagnosticsPublisher
-from zs_seg_ros.ros.parameters import (
+from zs_seg_ros.ros.parameters.node_parameters import (
     ParameterError,
     Parameters,
     declare_parameters,

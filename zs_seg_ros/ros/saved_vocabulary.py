@@ -6,7 +6,7 @@ from typing import Any
 
 from zs_seg_ros.errors import FileError, VocabularyError
 from zs_seg_ros.files import user_path
-from zs_seg_ros.ros.parameters import ParameterError, Parameters
+from zs_seg_ros.ros.parameters.node_parameters import ParameterError, Parameters
 from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 from zs_seg_ros.vocabulary.vocabulary_file import (

@@ -7,7 +7,7 @@ from zs_seg_ros.images.message_images import image_from_message
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.perception.masks import extract_objects
 from zs_seg_ros.ros.conversions import classes_from_messages
-from zs_seg_ros.ros.parameters import Parameters
+from zs_seg_ros.ros.parameters.node_parameters import Parameters
 from zs_seg_ros.ros.scene_messages import confidence_message, label_message, objects_message
 from zs_seg_ros.srv import SegmentImage
 from zs_seg_ros.types import size_of

@@ -19,7 +19,7 @@ from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD
 from zs_seg_ros.ros.camera import Camera
 from zs_seg_ros.ros.camera_set import CameraSet
 from zs_seg_ros.ros.conversions import classes_from_messages, vocabulary_message
-from zs_seg_ros.ros.parameters import ParameterError, read_parameters
+from zs_seg_ros.ros.parameters.node_parameters import ParameterError, read_parameters
 from zs_seg_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS
 from zs_seg_ros.ros.saved_vocabulary import SavedVocabulary
 from zs_seg_ros.ros.scene_messages import label_info_message

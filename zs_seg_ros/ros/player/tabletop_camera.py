@@ -16,8 +16,8 @@ from rclpy.serialization import deserialize_message
 
 from zs_seg_ros.bags.bag import Bag, BagMessage, BagTopic, shipped_bag
 from zs_seg_ros.errors import BagError
-from zs_seg_ros.ros.parameter_declaration import declare
-from zs_seg_ros.ros.parameter_spec import Changeable, ParameterSpec
+from zs_seg_ros.ros.parameters.declaration import declare
+from zs_seg_ros.ros.parameters.spec import Changeable, ParameterSpec
 from zs_seg_ros.ros.player.bag_topic import publisher_for
 from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.qos import LATCHED, RESULTS

@@ -7,7 +7,7 @@ from rclpy.exceptions import ParameterUninitializedException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from zs_seg_ros.ros.parameter_spec import ParameterSpec
+from zs_seg_ros.ros.parameters.spec import ParameterSpec
 
 
 def declare(node: Node, spec: ParameterSpec, *, read_only: bool = False) -> None:

@@ -10,10 +10,10 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from zs_seg_ros.perception.pipeline import Settings
-from zs_seg_ros.ros.parameter_declaration import declare
-from zs_seg_ros.ros.parameter_spec import Changeable, ParameterSpec
-from zs_seg_ros.ros.parameter_table import CAMERA_PARAMETERS, NODE_PARAMETERS, find_spec
-from zs_seg_ros.ros.parameter_validation import ParameterError, validate
+from zs_seg_ros.ros.parameters.declaration import declare
+from zs_seg_ros.ros.parameters.spec import Changeable, ParameterSpec
+from zs_seg_ros.ros.parameters.table import CAMERA_PARAMETERS, NODE_PARAMETERS, find_spec
+from zs_seg_ros.ros.parameters.validation import ParameterError, validate
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.vocabulary.vocabulary import Limits
 

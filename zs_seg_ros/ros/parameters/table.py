@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD, Settings
-from zs_seg_ros.ros.parameter_spec import CAMERA_PREFIX, Changeable, ParameterSpec
+from zs_seg_ros.ros.parameters.spec import CAMERA_PREFIX, Changeable, ParameterSpec
 from zs_seg_ros.segmenters.load_options import DEFAULT_OPTIONS
 from zs_seg_ros.types import MAX_SIDE_PX
 from zs_seg_ros.vocabulary.vocabulary import DEFAULT_LIMITS
@@ -93,7 +93,8 @@ _EACH_CAMERA = ParameterGroup(
             "CAM.transport",
             "raw",
             "Transport of the images: raw or compressed.",
-            "With raw the node subscribes to /CAM/image_raw, with compressed to /CAM/image_raw/compressed (JPEG or PNG).",
+            "With raw the node subscribes to /CAM/image_raw, with compressed to /CAM/image_raw/compressed (JPEG or "
+            "PNG).",
             choices=TRANSPORTS,
         ),
         ParameterSpec(
@@ -107,7 +108,8 @@ _EACH_CAMERA = ParameterGroup(
             "CAM.depth_transport",
             "raw",
             "Transport of the depth images: raw or compressed.",
-            "With raw the node subscribes to /CAM/depth/image_raw, with compressed to /CAM/depth/image_raw/compressedDepth.",
+            "With raw the node subscribes to /CAM/depth/image_raw, with compressed to "
+            "/CAM/depth/image_raw/compressedDepth.",
             choices=TRANSPORTS,
         ),
     ),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from zs_seg_ros.ros.parameter_spec import ParameterSpec
+from zs_seg_ros.ros.parameters.spec import ParameterSpec
 
 
 class ParameterError(ValueError):
