@@ -5,6 +5,7 @@ ros2 launch zs_seg_ros segmentation.launch.py cameras:="[front, rear]" classes:=
 
 from pathlib import Path
 
+import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
@@ -15,6 +16,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch import Action, LaunchContext, LaunchDescription
 
 CONFIG = Path(get_package_share_directory("zs_seg_ros")) / "config"
+DEFAULT_FILE = str(CONFIG / "segmentation.yaml")
 PRESETS = sorted(file.stem for file in (CONFIG / "presets").glob("*.yaml"))
 
 # name, type and description of each parameter that has an argument of its own; tests compare the
@@ -40,10 +42,16 @@ OVERRIDES = (
     ("autostart", bool, "Configure and activate the node at its start"),
     ("use_sim_time", bool, "true follows /clock, for simulations and recordings"),
 )
+# those of one camera; CAM is its name
+CAMERA_OVERRIDES = (
+    ("image_topic", "Name of the image topic"),
+    ("depth_topic", "Name of the topic of depth images"),
+    ("info_topic", "Name of the topic of the colour camera's camera_info"),
+)
 ARGUMENTS = (
     DeclareLaunchArgument(
         "params_file",
-        default_value=str(CONFIG / "segmentation.yaml"),
+        default_value=DEFAULT_FILE,
         description="YAML file with the node's parameters",
     ),
     DeclareLaunchArgument(
@@ -79,7 +87,29 @@ ARGUMENTS = (
         )
         for name, _, description in OVERRIDES
     ),
+    *(
+        DeclareLaunchArgument(
+            name,
+            default_value="",
+            description=f"{description}, where there is one camera; empty: as in the files",
+        )
+        for name, description in CAMERA_OVERRIDES
+    ),
 )
+
+
+def one_camera(cameras: str, params_file: str) -> str:
+    """Return the name of the camera that the arguments of one camera are for."""
+    names = yaml.safe_load(cameras) if cameras else ["camera"]
+    names = [names] if isinstance(names, str) else names
+    known = bool(cameras) or params_file in ("", DEFAULT_FILE)
+    if not (known and isinstance(names, list) and len(names) == 1):
+        topics = ", ".join(name for name, _ in CAMERA_OVERRIDES)
+        raise RuntimeError(
+            f'{topics} are for one camera: name it with cameras:="[NAME]", or set NAME.image_topic and the '
+            "others for each camera in a parameter file"
+        )
+    return str(names[0])
 
 
 def start(context: LaunchContext) -> list[Action]:
@@ -105,6 +135,14 @@ def start(context: LaunchContext) -> list[Action]:
         for name, kind, _ in OVERRIDES
         if value(name)
     }
+    if topics := [name for name, _ in CAMERA_OVERRIDES if value(name)]:
+        camera = one_camera(value("cameras"), value("params_file"))
+        given |= {
+            f"{camera}.{name}": ParameterValue(LaunchConfiguration(name), value_type=str)
+            for name in topics
+        }
+        if "depth_topic" in topics:
+            given[f"{camera}.depth"] = True
     node = Node(
         package="zs_seg_ros",
         executable="segmentation_node",

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import yaml
 
-from zs_seg_ros.ros.parameters.spec import Changeable, ParameterSpec, ParameterValue
+from zs_seg_ros.ros.parameters.spec import Changeable, ParameterGroup, ParameterSpec, ParameterValue
 from zs_seg_ros.ros.parameters.table import (
     CAMERA_PARAMETERS,
     NODE_PARAMETERS,
     PARAMETER_GROUPS,
-    ParameterGroup,
 )
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +25,7 @@ CONFIGURATION = ROOT / "config" / "segmentation.yaml"
 _COMMENT_WIDTH = 116
 
 _PAGE_START = """\
-<!-- Written by `make parameters` from zs_seg_ros/ros/parameters/table.py: change that file, not this one. -->
+<!-- Written by `make parameters` from the tables in zs_seg_ros/ros/parameters: change those, not this page. -->
 
 # Parameters
 
@@ -76,7 +75,7 @@ ros2 param set /zs_seg front.transport compressed
 
 _CONFIGURATION_START = """\
 # All parameters of segmentation_node with their defaults. docs/parameters.md describes them in full.
-# Written by `make parameters` from zs_seg_ros/ros/parameters/table.py. For a robot, copy this file and edit the copy.
+# Written by `make parameters` from the tables in zs_seg_ros/ros/parameters. Copy it for a robot, and edit the copy.
 # Parameters can change at any time, with effect within a second, unless the comment says when.
 /**:
   ros__parameters:

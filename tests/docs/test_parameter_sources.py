@@ -36,9 +36,14 @@ NO_ARGUMENT = {
     "max_classes": "as model_timeout",
     "max_prompts": "as model_timeout",
     "max_prompt_length": "as model_timeout",
+    "max_total_prompts": "as model_timeout",
     "max_image_side": "as model_timeout",
+    "max_image_pixels": "as model_timeout",
+    "vocabulary_timeout": "as model_timeout",
 }
-"""Why these parameters are set in files only. Those of cameras are, because each camera has its own."""
+"""Why these parameters are set in files only."""
+OF_ONE_CAMERA = {"image_topic", "depth_topic", "info_topic"}
+"""Parameters of cameras are set in files, too, but for these, which a driver determines."""
 TABLE = [
     *NODE_PARAMETERS.values(),
     *(spec.for_camera("camera") for spec in CAMERA_PARAMETERS.values()),
@@ -84,7 +89,7 @@ def test_a_default_is_an_allowed_value(spec: ParameterSpec) -> None:
 
 
 def test_every_parameter_is_a_launch_argument_or_has_a_reason() -> None:
-    arguments = set(arguments_of(LAUNCH_FILE)) - OF_THE_LAUNCH - NOT_IN_THE_TABLE
+    arguments = set(arguments_of(LAUNCH_FILE)) - OF_THE_LAUNCH - NOT_IN_THE_TABLE - OF_ONE_CAMERA
     assert arguments.isdisjoint(NO_ARGUMENT)
     assert arguments | set(NO_ARGUMENT) == set(NODE_PARAMETERS)
 
@@ -95,6 +100,10 @@ def test_launch_arguments_have_the_summaries_of_the_table() -> None:
             summary = NODE_PARAMETERS[name].summary.removesuffix(".")
             assert argument.kwargs["default_value"] == ""
             assert argument.kwargs["description"] == f"{summary}; empty: as in the files"
+        if name in OF_ONE_CAMERA:
+            summary = CAMERA_PARAMETERS[name].summary.removesuffix(".")
+            description = f"{summary}, where there is one camera; empty: as in the files"
+            assert argument.kwargs["description"] == description
 
 
 # --- a running node ---
@@ -135,5 +144,16 @@ def test_the_page_on_security_has_the_defaults_of_the_limits() -> None:
     quoted = defaults_in(ROOT / "docs" / "security.md")
     limits = {name for name in NODE_PARAMETERS if name.startswith("max_") or "timeout" in name}
     assert set(quoted) == limits - {"max_objects"}
+    assert_defaults(quoted)
+
+
+def test_the_page_on_cameras_has_their_defaults() -> None:
+    quoted = defaults_in(ROOT / "docs" / "cameras.md")
+    assert set(quoted) == {"CAM.rotation", "CAM.depth_scale", "max_image_pixels"}
+    assert_defaults(quoted)
+
+
+def assert_defaults(quoted: dict[str, str]) -> None:
     for name, value in quoted.items():
-        assert float(value) == NODE_PARAMETERS[name].default, name
+        spec = find_spec(name)
+        assert spec is not None and float(value) == spec.default, name

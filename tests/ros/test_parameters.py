@@ -30,8 +30,11 @@ def test_every_parameter_describes_itself(unconfigured: Planner) -> None:
     assert {
         "model", "revision", "device", "precision", "compile", "cameras", "classes",
         "initial_vocabulary", "vocabulary_file", "default_threshold", "autostart", "camera.reliability",
-        "camera.transport", "camera.depth", "camera.depth_transport", "min_area", "max_objects", "track",
-        "model_timeout", "max_classes", "max_prompts", "max_prompt_length", "max_image_side",
+        "camera.transport", "camera.image_topic", "camera.rotation", "camera.frame_id", "camera.depth",
+        "camera.depth_transport", "camera.depth_topic", "camera.info_topic", "camera.depth_scale",
+        "min_area", "max_objects", "track",
+        "model_timeout", "max_classes", "max_prompts", "max_total_prompts", "max_prompt_length",
+        "max_image_side", "max_image_pixels", "vocabulary_timeout",
     } <= set(names)  # fmt: skip
     for descriptor in unconfigured.describe_parameters(names):
         assert len(descriptor.description) > 40, descriptor.name
@@ -50,7 +53,7 @@ def test_every_number_has_a_range(unconfigured: Planner) -> None:
     types = ParameterType.PARAMETER_INTEGER, ParameterType.PARAMETER_DOUBLE
     descriptors = unconfigured.describe_parameters(unconfigured.parameter_names())
     numbers = [d for d in descriptors if d.type in types]
-    assert len(numbers) == 8
+    assert len(numbers) == 13
     for descriptor in numbers:
         [allowed] = [*descriptor.integer_range, *descriptor.floating_point_range]
         assert allowed.from_value < allowed.to_value
@@ -74,7 +77,22 @@ def test_the_threshold_has_a_range(unconfigured: Planner) -> None:
 
 REFUSED = [
     ("camera.reliability", "maybe", "auto, reliable, best_effort"),
-    ("camera.transport", "ftp", "raw, compressed"),
+    ("camera.transport", "ftp", "raw, compressed, ffmpeg"),
+    ("camera.depth_transport", "ffmpeg", "raw, compressed"),
+    ("camera.image_topic", "no topic", "'no topic'"),
+    ("camera.image_topic", "/a//b", "'/a//b'"),
+    ("camera.image_topic", "/a/", "'/a/'"),
+    ("camera.image_topic", "/1st", "'/1st'"),
+    ("camera.image_topic", "/image\x1b[2J\n", "letters, digits"),
+    ("camera.depth_topic", "/" + 201 * "a", "200 characters"),
+    ("camera.info_topic", "info?", "'info?'"),
+    ("camera.depth_scale", math.inf, "inf"),
+    ("camera.depth_scale", -0.001, "-0.001"),
+    ("camera.rotation", 45, "45"),
+    ("camera.rotation", 360, "360"),
+    ("max_image_pixels", 0, "0"),
+    ("max_total_prompts", 65_001, "65001"),
+    ("vocabulary_timeout", math.nan, "nan"),
     ("default_threshold", 1.5, "1.5"),
     ("default_threshold", -0.1, "-0.1"),
     ("default_threshold", math.nan, "nan"),

@@ -1,11 +1,11 @@
-"""Default names of a camera's topics. transport: raw or compressed."""
+"""Default names of a camera's topics. transport: raw or compressed; ffmpeg for images."""
 
 from __future__ import annotations
 
 
 def image_topic(camera: str, transport: str) -> str:
     """Return the topic of the images."""
-    return f"/{camera}/image_raw" + ("/compressed" if transport == "compressed" else "")
+    return f"/{camera}/image_raw" + ("" if transport == "raw" else f"/{transport}")
 
 
 def depth_topic(camera: str, transport: str) -> str:

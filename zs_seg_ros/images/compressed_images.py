@@ -36,11 +36,21 @@ class CompressedImageReader:
     def __init__(self) -> None:
         self._decoder: VideoDecoder | None = None
 
+    @property
+    def reads_video(self) -> bool:
+        """Whether the last message was a packet of a video, whose images need every packet before."""
+        return self._decoder is not None
+
+    def skip(self) -> None:
+        """Go on after messages that were not read: of a video, the next keyframe is awaited."""
+        self._decoder = None
+
     def __call__(self, message: Any, limits: ImageLimits = DEFAULT_IMAGE_LIMITS) -> RgbImage:
         """Return (H, W, 3) RGB of a CompressedImage, or of an FFMPEGPacket. Raises ImageError."""
         form = message.format if hasattr(message, "format") else message.encoding
         codec = video_codec(form)
         if codec is None:
+            self._decoder = None
             return image_from_compressed(message, limits)
         if self._decoder is None or self._decoder.codec != codec:
             self._decoder = VideoDecoder(codec)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import time
+from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode
@@ -21,7 +23,16 @@ from zs_seg_ros.ros.diagnostics import CameraHealth, Problem
 from zs_seg_ros.ros.log_throttle import THROTTLED
 from zs_seg_ros.ros.matching_subscription import MatchingSubscription
 from zs_seg_ros.ros.parameters.node_parameters import CameraParameters
-from zs_seg_ros.types import Frame
+from zs_seg_ros.ros.qos import NEWEST_IMAGE, VIDEO_PACKETS
+from zs_seg_ros.types import Frame, RgbImage
+
+
+def _message_type(transport: str) -> Any:
+    if (
+        transport == "ffmpeg"
+    ):  # not part of ROS itself; `validation` has checked that it is installed
+        return importlib.import_module("ffmpeg_image_transport_msgs.msg").FFMPEGPacket
+    return CompressedImage if transport == "compressed" else Image
 
 
 class CameraInput:
@@ -45,16 +56,19 @@ class CameraInput:
         self._outputs = outputs
         self._slots = FrameSlots(())
         group = MutuallyExclusiveCallbackGroup()
-        compressed = camera.transport == "compressed"
-        self._image_from = CompressedImageReader() if compressed else image_from_message
+        self._rotation = camera.rotation
+        self._frame_id = camera.frame_id
+        self._reader = CompressedImageReader() if camera.transport != "raw" else None
         self._images = MatchingSubscription(
             node,
-            image_topic(camera.name, camera.transport),
-            CompressedImage if compressed else Image,
+            camera.image_topic or image_topic(camera.name, camera.transport),
+            _message_type(camera.transport),
             camera.reliability,
             f"{camera.name}.reliability",
             group,
         )
+        self._usual_depth = VIDEO_PACKETS if camera.transport == "ffmpeg" else NEWEST_IMAGE
+        self._images.depth = self._usual_depth
         self.depth = DepthInput(node, camera, group) if camera.depth else None
 
     @property
@@ -88,22 +102,23 @@ class CameraInput:
         if self.depth is not None:
             self.depth.match_publishers()
 
-    def _on_image(self, message: Image | CompressedImage) -> None:
+    def _on_image(self, message: Any) -> None:
         """Convert one image message into a frame and put it into its camera's slot."""
         self.health.count_received()
-        if self._model.encoded is None:  # no vocabulary is in force yet
-            return
         requested = self._outputs.requested()
-        if requested is None:
+        if requested is None or self._model.encoded is None:  # no vocabulary is in force yet
+            if self._reader is not None:
+                self._reader.skip()
             return
         try:
             frame = Frame(
                 camera=self._name,
-                image=self._image_from(message, self._limits),
+                image=self._image_from(message),
                 stamp_ns=stamp_ns(message.header.stamp),
-                frame_id=message.header.frame_id,
+                frame_id=message.header.frame_id or self._frame_id,
                 received_ns=time.monotonic_ns(),
                 requested=requested,
+                rotation=self._rotation,
             )
         except ImageError as error:
             self.health.count_refused(str(error))
@@ -113,6 +128,14 @@ class CameraInput:
             self.depth.put_paired(frame)
         else:
             self._slots.put(frame)
+
+    def _image_from(self, message: Any) -> RgbImage:
+        if self._reader is None:
+            return image_from_message(message, self._limits)
+        try:
+            return self._reader(message, self._limits)
+        finally:
+            self._images.depth = VIDEO_PACKETS if self._reader.reads_video else self._usual_depth
 
     def problems(self) -> list[Problem]:
         """List what is wrong with the topics. Called once a second."""

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from rclpy.lifecycle import LifecycleNode
 
-from zs_seg_ros.images.image_limits import ImageLimits
 from zs_seg_ros.perception.frame_slots import FrameSlots
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.ros.camera import Camera
@@ -74,7 +73,7 @@ class CameraSet:
     def apply_limits(self, parameters: Parameters) -> None:
         """Apply the parameters that can change while a camera receives."""
         for camera in self:
-            camera.input.set_limits(ImageLimits(parameters.max_image_side))
+            camera.input.set_limits(parameters.image_limits)
 
     def follow(self, parameters: Parameters) -> list[Camera]:
         """Remove cameras that are not named any more, and create new and changed ones. Returns those created."""

@@ -44,10 +44,11 @@ class DepthInput:
         compressed = camera.depth_transport == "compressed"
         self._depth_from = depth_from_compressed if compressed else depth_from_image
         self._depth = subscription(
-            depth_topic(camera.name, camera.depth_transport),
+            camera.depth_topic or depth_topic(camera.name, camera.depth_transport),
             CompressedImage if compressed else Image,
         )
-        self._info = subscription(info_topic(camera.name), CameraInfo)
+        self._info = subscription(camera.info_topic or info_topic(camera.name), CameraInfo)
+        self._unit_m = camera.depth_scale
         self._pairing = DepthPairing(TOLERANCE_NS)
         self._slots = FrameSlots(())
         self.limits = DEFAULT_IMAGE_LIMITS
@@ -94,7 +95,8 @@ class DepthInput:
             return
         try:
             values = self._depth_from(message, self.limits)
-            depth = DepthImage(values, self._intrinsics, stamp_ns(message.header.stamp))
+            stamp = stamp_ns(message.header.stamp)
+            depth = DepthImage(values, self._intrinsics, stamp, self._unit_m)
         except ImageError as error:
             self.bad_depth.note(str(error))
             return

@@ -11,13 +11,19 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import ReliabilityPolicy
 
 from zs_seg_ros.ros.diagnostics import ERROR, SILENCE_S, WARN, Problem
-from zs_seg_ros.ros.qos import NO_SUBSCRIPTION_EVENTS, matching_reliability, newest_image
+from zs_seg_ros.ros.qos import (
+    NEWEST_IMAGE,
+    NO_SUBSCRIPTION_EVENTS,
+    image_subscription,
+    matching_reliability,
+)
 
 
 class MatchingSubscription:
     """Subscribes to one topic of a camera, with a QoS that matches its publishers.
 
     reliability: auto, reliable or best_effort; parameter: the name of the parameter that says so, for messages.
+    depth: messages that the middleware keeps; a change takes effect with the next `match_publishers`.
     """
 
     def __init__(
@@ -37,7 +43,8 @@ class MatchingSubscription:
         self._parameter = parameter
         self._group = callback_group
         self._subscription: Any = None
-        self._reliability: ReliabilityPolicy | None = None
+        self.depth = NEWEST_IMAGE
+        self._in_force: tuple[ReliabilityPolicy, int] | None = None
         self._gaps_s: deque[float] = deque(maxlen=5)
 
     def subscribe(self, on_message: Callable[[Any], None]) -> None:
@@ -50,10 +57,10 @@ class MatchingSubscription:
         """Destroy the subscription, if there is one."""
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
-            self._subscription, self._reliability = None, None
+            self._subscription, self._in_force = None, None
 
     def match_publishers(self) -> None:
-        """Subscribe anew when a publisher has appeared that offers another reliability. Called once a second."""
+        """Subscribe anew when a publisher offers another reliability, or `depth` has changed. Called once a second."""
         if self._subscription is not None:
             self._subscribe(self._required_reliability())
 
@@ -69,18 +76,18 @@ class MatchingSubscription:
         return self._node.get_publishers_info_by_topic(self.topic)
 
     def _subscribe(self, reliability: ReliabilityPolicy) -> None:
-        if reliability == self._reliability:
+        if (reliability, self.depth) == self._in_force:
             return
         self.unsubscribe()
         self._subscription = self._node.create_subscription(
             self._message_type,
             self.topic,
             self._receive,
-            newest_image(reliability),
+            image_subscription(reliability, self.depth),
             callback_group=self._group,
             event_callbacks=NO_SUBSCRIPTION_EVENTS,
         )
-        self._reliability = reliability
+        self._in_force = reliability, self.depth
 
     def _receive(self, message: Any) -> None:
         now_s = time.monotonic()
@@ -112,7 +119,8 @@ class MatchingSubscription:
             return Problem(
                 WARN, f"{self.topic} has no publisher: start the camera, or remap the topic"
             )
-        if self._reliability == ReliabilityPolicy.RELIABLE != matching_reliability(offered):
+        requested = self._in_force[0] if self._in_force is not None else None
+        if requested == ReliabilityPolicy.RELIABLE != matching_reliability(offered):
             return Problem(
                 ERROR,
                 f"QoS mismatch: a publisher of {self.topic} is best effort and {self._parameter} is "

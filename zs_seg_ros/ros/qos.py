@@ -33,9 +33,13 @@ NO_PUBLISHER_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
 NO_SUBSCRIPTION_EVENTS = SubscriptionEventCallbacks(use_default_callbacks=False)
 
 
-def newest_image(reliability: ReliabilityPolicy) -> QoSProfile:
-    """Depth 1: an image that waited behind another one is old."""
-    return QoSProfile(depth=1, reliability=reliability)
+NEWEST_IMAGE, VIDEO_PACKETS = 1, 30
+"""Depths of subscriptions: an image that waited behind another one is old; a packet of a video serves the next ones."""
+
+
+def image_subscription(reliability: ReliabilityPolicy, depth: int) -> QoSProfile:
+    """Return the profile to receive images with. depth: `NEWEST_IMAGE` or `VIDEO_PACKETS`."""
+    return QoSProfile(depth=depth, reliability=reliability)
 
 
 def matching_reliability(offered: Iterable[ReliabilityPolicy]) -> ReliabilityPolicy:

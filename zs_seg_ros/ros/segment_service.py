@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from zs_seg_ros.images.image_limits import ImageLimits
 from zs_seg_ros.images.message_images import image_from_message
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.perception.masks import extract_objects
@@ -24,11 +23,15 @@ def answer(
     Raises ImageError, VocabularyError or ModelError for a request that cannot be answered, or whatever the model
     raises.
     """
-    settings, limits = parameters.settings, ImageLimits(parameters.max_image_side)
+    settings, limits = parameters.settings, parameters.image_limits
     image = image_from_message(request.image, limits)
     classes = classes_from_messages(request.classes, limits)
     segmentation, vocabulary = model.segment_once(
-        image, classes, settings.default_threshold, parameters.limits
+        image,
+        classes,
+        settings.default_threshold,
+        parameters.limits,
+        parameters.vocabulary_timeout_s,
     )
     objects = extract_objects(segmentation, settings.min_area, settings.max_objects)
     header = request.image.header

@@ -13,7 +13,6 @@ from std_msgs.msg import Header
 import zs_seg_ros.msg as messages
 import zs_seg_ros.srv as services
 from zs_seg_ros.errors import ZeroShotSegmentationError
-from zs_seg_ros.images.image_limits import ImageLimits
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD
 from zs_seg_ros.ros.camera import Camera
@@ -54,8 +53,10 @@ class VocabularyServices:
     ) -> services.SetVocabulary.Response:
         try:
             parameters = read_parameters(self._node)
-            classes = classes_from_messages(request.classes, ImageLimits(parameters.max_image_side))
-            warnings = self._model.change_vocabulary(classes, parameters.limits)
+            classes = classes_from_messages(request.classes, parameters.image_limits)
+            warnings = self._model.change_vocabulary(
+                classes, parameters.limits, parameters.vocabulary_timeout_s
+            )
             self.publish_vocabulary()
             not_saved = self._saved.save(self._model.vocabulary, parameters.vocabulary_file)
             response.warnings = [*warnings, *not_saved]

@@ -33,7 +33,7 @@ def descriptor(spec: ParameterSpec, *, read_only: bool = False) -> ParameterDesc
             between = FloatingPointRange(from_value=low, to_value=high, step=0.0)
             description.floating_point_range = [between]
         else:
-            between = IntegerRange(from_value=int(low), to_value=int(high), step=1)
+            between = IntegerRange(from_value=int(low), to_value=int(high), step=spec.step)
             description.integer_range = [between]
     return description
 

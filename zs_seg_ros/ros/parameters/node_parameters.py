@@ -9,6 +9,7 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from zs_seg_ros.images.image_limits import ImageLimits
 from zs_seg_ros.perception.pipeline import Settings
 from zs_seg_ros.ros.parameters.declaration import declare
 from zs_seg_ros.ros.parameters.spec import Changeable, ParameterSpec
@@ -37,8 +38,14 @@ class CameraParameters:
     name: str
     reliability: str
     transport: str
+    image_topic: str
+    rotation: int
+    frame_id: str
     depth: bool
     depth_transport: str
+    depth_topic: str
+    info_topic: str
+    depth_scale: float
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,8 @@ class Parameters:
     initial_vocabulary: str
     vocabulary_file: str
     model_timeout_s: float
-    max_image_side: int
+    vocabulary_timeout_s: float
+    image_limits: ImageLimits
     limits: Limits
     settings: Settings
 
@@ -111,11 +119,13 @@ def _parameters(read: _Read) -> Parameters:
         initial_vocabulary=values["initial_vocabulary"],
         vocabulary_file=values["vocabulary_file"],
         model_timeout_s=values["model_timeout"],
-        max_image_side=values["max_image_side"],
+        vocabulary_timeout_s=values["vocabulary_timeout"],
+        image_limits=ImageLimits(values["max_image_side"], values["max_image_pixels"]),
         limits=Limits(
             classes=values["max_classes"],
             prompts=values["max_prompts"],
             characters=values["max_prompt_length"],
+            total_prompts=values["max_total_prompts"],
         ),
         settings=Settings(
             default_threshold=values["default_threshold"],
@@ -128,10 +138,4 @@ def _parameters(read: _Read) -> Parameters:
 
 def _camera(name: str, read: _Read) -> CameraParameters:
     values = {suffix: read(spec.for_camera(name)) for suffix, spec in CAMERA_PARAMETERS.items()}
-    return CameraParameters(
-        name=name,
-        reliability=values["reliability"],
-        transport=values["transport"],
-        depth=values["depth"],
-        depth_transport=values["depth_transport"],
-    )
+    return CameraParameters(name, **values)

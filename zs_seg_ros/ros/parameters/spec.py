@@ -28,8 +28,8 @@ class ParameterSpec:
 
     name: `CAM.` in front where each camera has one. default: also determines the type. summary: one sentence, for
     launch arguments and comments in configuration files. details: further sentences; may be empty. range: least and
-    greatest value of a number, both allowed. choices: all values of a string that are allowed; empty for any.
-    unit: of a number; empty for none.
+    greatest value of a number, both allowed. step: between the values of an integer, from the least on. choices: all
+    values of a string that are allowed; empty for any. unit: of a number; empty for none.
     """
 
     name: str
@@ -38,6 +38,7 @@ class ParameterSpec:
     details: str = ""
     changeable: Changeable = Changeable.ANY_TIME
     range: tuple[float, float] | None = None
+    step: int = 1
     choices: tuple[str, ...] = ()
     unit: str = ""
 
@@ -66,7 +67,10 @@ class ParameterSpec:
         """The values that are allowed, for people; empty when the type is the only limit."""
         if self.range is not None:
             low, high = self.range
-            return f"{low} to {high} {self.unit}".rstrip()
+            numbers = f"{low} to {high}"
+            if self.step > 1:
+                numbers = ", ".join(map(str, range(int(low), int(high) + 1, self.step)))
+            return f"{numbers} {self.unit}".rstrip()
         return ", ".join(self.choices)
 
     def for_camera(self, camera: str) -> ParameterSpec:
@@ -77,3 +81,11 @@ class ParameterSpec:
             summary=self.summary.replace("CAM", camera),
             details=self.details.replace("CAM", camera),
         )
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters that the documentation lists under one heading."""
+
+    title: str
+    parameters: tuple[ParameterSpec, ...]

@@ -1,30 +1,20 @@
-"""All parameters of segmentation_node. Declaration, validation, documentation and tests read this table alone.
+"""All parameters of segmentation_node; `camera_table` has those of each camera.
 
-After a change: `make parameters` writes docs/parameters.md and config/segmentation.yaml anew. Imports no ROS.
+Declaration, validation, documentation and tests read this table alone. After a change: `make parameters` writes
+docs/parameters.md and config/segmentation.yaml anew. Imports no ROS.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from zs_seg_ros.images.image_limits import DEFAULT_IMAGE_LIMITS
 from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD, Settings
-from zs_seg_ros.ros.parameters.spec import CAMERA_PREFIX, Changeable, ParameterSpec
+from zs_seg_ros.ros.parameters.camera_table import EACH_CAMERA
+from zs_seg_ros.ros.parameters.spec import CAMERA_PREFIX, Changeable, ParameterGroup, ParameterSpec
 from zs_seg_ros.segmenters.load_options import DEFAULT_OPTIONS
 from zs_seg_ros.types import MAX_SIDE_PX
 from zs_seg_ros.vocabulary.vocabulary import DEFAULT_LIMITS
 
-RELIABILITIES = ("auto", "reliable", "best_effort")
-TRANSPORTS = ("raw", "compressed")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
-
-
-@dataclass(frozen=True)
-class ParameterGroup:
-    """Parameters that the documentation lists under one heading."""
-
-    title: str
-    parameters: tuple[ParameterSpec, ...]
-
 
 _MODEL = ParameterGroup(
     "Model",
@@ -76,41 +66,6 @@ _CAMERAS = ParameterGroup(
             "Names of the cameras, for example [front, rear].",
             "For a camera CAM the node subscribes to /CAM/image_raw and publishes ~/CAM/label and others. Cameras can "
             "be added and removed while the node runs.",
-        ),
-    ),
-)
-_EACH_CAMERA = ParameterGroup(
-    "Each camera",
-    (
-        ParameterSpec(
-            "CAM.reliability",
-            "auto",
-            "QoS reliability of the camera's subscriptions: auto, reliable or best_effort.",
-            "With auto it follows what the publishers offer.",
-            choices=RELIABILITIES,
-        ),
-        ParameterSpec(
-            "CAM.transport",
-            "raw",
-            "Transport of the images: raw or compressed.",
-            "With raw the node subscribes to /CAM/image_raw, with compressed to /CAM/image_raw/compressed (JPEG or "
-            "PNG).",
-            choices=TRANSPORTS,
-        ),
-        ParameterSpec(
-            "CAM.depth",
-            False,
-            "Use depth images and publish positions in metres.",
-            "With true the node also subscribes to /CAM/depth/image_raw, registered to the colour image, and to "
-            "/CAM/camera_info, and publishes positions of objects, ~/CAM/points and ~/CAM/markers.",
-        ),
-        ParameterSpec(
-            "CAM.depth_transport",
-            "raw",
-            "Transport of the depth images: raw or compressed.",
-            "With raw the node subscribes to /CAM/depth/image_raw, with compressed to "
-            "/CAM/depth/image_raw/compressedDepth.",
-            choices=TRANSPORTS,
         ),
     ),
 )
@@ -187,6 +142,15 @@ _LIMITS = ParameterGroup(
             unit="s",
         ),
         ParameterSpec(
+            "vocabulary_timeout",
+            60.0,
+            "Seconds after which the preparation of a new vocabulary is abandoned.",
+            "The vocabulary is refused and the last one stays in force; frames are processed meanwhile. With 0 there "
+            "is no limit.",
+            range=(0.0, 86_400.0),
+            unit="s",
+        ),
+        ParameterSpec(
             "max_classes",
             DEFAULT_LIMITS.classes,
             "Maximum number of classes in a vocabulary.",
@@ -201,6 +165,13 @@ _LIMITS = ParameterGroup(
             range=(1, 1000),
         ),
         ParameterSpec(
+            "max_total_prompts",
+            DEFAULT_LIMITS.total_prompts,
+            "Maximum number of prompts and example images of all classes together.",
+            "A vocabulary with more is refused. Each takes time in every frame.",
+            range=(1, 65_000),
+        ),
+        ParameterSpec(
             "max_prompt_length",
             DEFAULT_LIMITS.characters,
             "Maximum length of a class name or prompt, in characters.",
@@ -210,10 +181,18 @@ _LIMITS = ParameterGroup(
         ),
         ParameterSpec(
             "max_image_side",
-            MAX_SIDE_PX,
+            DEFAULT_IMAGE_LIMITS.side,
             "Maximum width and height of an input image, in pixels.",
             "A larger image is dropped and reported on /diagnostics.",
             range=(1, MAX_SIDE_PX),
+            unit="pixels",
+        ),
+        ParameterSpec(
+            "max_image_pixels",
+            DEFAULT_IMAGE_LIMITS.pixels,
+            "Maximum width times height of an input image, in pixels.",
+            "A larger image is dropped before it is decoded and reported on /diagnostics.",
+            range=(1, MAX_SIDE_PX * MAX_SIDE_PX),
             unit="pixels",
         ),
     ),
@@ -231,7 +210,7 @@ _LIFECYCLE = ParameterGroup(
     ),
 )
 
-PARAMETER_GROUPS = (_MODEL, _CAMERAS, _EACH_CAMERA, _VOCABULARY, _RESULTS, _LIMITS, _LIFECYCLE)
+PARAMETER_GROUPS = (_MODEL, _CAMERAS, EACH_CAMERA, _VOCABULARY, _RESULTS, _LIMITS, _LIFECYCLE)
 """All groups, in the order of the documentation."""
 
 NODE_PARAMETERS = {
@@ -242,9 +221,7 @@ NODE_PARAMETERS = {
 }
 """The parameters that the node has once, by name."""
 
-CAMERA_PARAMETERS = {
-    spec.name.removeprefix(CAMERA_PREFIX): spec for spec in _EACH_CAMERA.parameters
-}
+CAMERA_PARAMETERS = {spec.name.removeprefix(CAMERA_PREFIX): spec for spec in EACH_CAMERA.parameters}
 """The parameters that each camera has, by the part of the name after the camera's."""
 
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from zs_seg_ros.ros.parameters.spec import ParameterSpec
+from zs_seg_ros.shown import quoted
+
+_TOPIC_NAME = re.compile(r"(/|~/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
+_LONGEST_TOPIC_NAME = 200
+"""ROS 2 allows 247 characters, of which the namespace of a relative name takes some."""
+_FFMPEG_MESSAGES = "ffmpeg_image_transport_msgs"
 
 
 class ParameterError(ValueError):
@@ -23,6 +31,9 @@ def validate(spec: ParameterSpec, value: Any) -> None:
             raise ParameterError(f"{spec.name} is {value}; it must be {spec.allowed_text}")
     if rule := _RULES.get(spec.name):
         rule(value)
+    camera, _, suffix = spec.name.rpartition(".")
+    if camera and (camera_rule := _CAMERA_RULES.get(suffix)):
+        camera_rule(spec.name, value)
 
 
 def _check_model(name: str) -> None:
@@ -46,8 +57,32 @@ def _check_camera_names(names: Sequence[str]) -> None:
             )
 
 
+def _check_topic_name(parameter: str, topic: str) -> None:
+    if topic and (len(topic) > _LONGEST_TOPIC_NAME or not _TOPIC_NAME.fullmatch(topic)):
+        raise ParameterError(
+            f"{parameter} is {quoted(topic)}, which is no topic name; use letters, digits, _ and / between parts, at "
+            f"most {_LONGEST_TOPIC_NAME} characters"
+        )
+
+
+def _check_transport(parameter: str, transport: str) -> None:
+    if transport == "ffmpeg" and importlib.util.find_spec(_FFMPEG_MESSAGES) is None:
+        raise ParameterError(
+            f"{parameter} is 'ffmpeg', and the package {_FFMPEG_MESSAGES} is not installed: install "
+            "ros-$ROS_DISTRO-ffmpeg-image-transport-msgs, or use the transport raw or compressed"
+        )
+
+
 _RULES: dict[str, Callable[[Any], None]] = {
     "model": _check_model,
     "cameras": _check_camera_names,
 }
 """What choices and ranges cannot express."""
+
+_CAMERA_RULES: dict[str, Callable[[str, Any], None]] = {
+    "transport": _check_transport,
+    "image_topic": _check_topic_name,
+    "depth_topic": _check_topic_name,
+    "info_topic": _check_topic_name,
+}
+"""The same for parameters of cameras: of the parameter's full name and its value."""

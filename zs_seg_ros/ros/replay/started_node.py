@@ -93,8 +93,11 @@ def _arguments(
     for camera in cameras:
         requested |= {
             f"{camera.name}.transport": camera.transport,
+            f"{camera.name}.image_topic": camera.image,
             f"{camera.name}.depth": bool(camera.depth),
             f"{camera.name}.depth_transport": camera.depth_transport,
+            f"{camera.name}.depth_topic": camera.depth,
+            f"{camera.name}.info_topic": camera.info,
         }
     arguments += _parameters(requested)
     for parameter in request.parameters:
