@@ -51,6 +51,36 @@ def test_arguments_override_the_preset_and_that_overrides_the_file(tmp_path: Pat
     assert last["classes"].kwargs["value_type"] == list[str]
 
 
+def parameters_given(**arguments: str) -> dict[str, object]:
+    """What the arguments set beside the files; of what launch evaluates, the argument's name."""
+    last = node_of(started_by(SEGMENTATION, **arguments)).kwargs["parameters"][-1]
+    return {k: v.args[0].args[0] if isinstance(v, Recorded) else v for k, v in last.items()}
+
+
+def test_the_topics_of_one_camera_are_its_parameters() -> None:
+    assert parameters_given(image_topic="/image_raw") == {"camera.image_topic": "image_topic"}
+    names = {"image_topic": "/a/image", "depth_topic": "/a/depth", "info_topic": "/a/info"}
+    given = parameters_given(cameras="[arm/wrist]", **names)
+    assert given.pop("cameras") == "cameras"
+    assert given.pop("arm/wrist.depth") is True
+    assert given == {f"arm/wrist.{name}": name for name in names}
+
+
+@pytest.mark.parametrize("cameras", ["[front, rear]", "[]", "{}"])
+def test_the_topics_of_one_camera_are_refused_for_several(cameras: str) -> None:
+    with pytest.raises(RuntimeError, match="image_topic, depth_topic, info_topic are for one"):
+        parameters_given(cameras=cameras, info_topic="/info")
+
+
+def test_the_topics_of_one_camera_need_its_name_beside_a_file_of_the_users(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.touch()
+    with pytest.raises(RuntimeError, match=r'name it with cameras:="\[NAME\]"'):
+        parameters_given(params_file=str(mine), image_topic="/image_raw")
+    given = parameters_given(params_file=str(mine), image_topic="/image_raw", cameras="[a]")
+    assert given["a.image_topic"] == "image_topic"
+
+
 def test_each_preset_can_be_chosen() -> None:
     presets = {file.stem for file in (ROOT / "config/presets").iterdir()}
     assert set(arguments_of(SEGMENTATION)["preset"].kwargs["choices"]) == {"", *presets}

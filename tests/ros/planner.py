@@ -192,12 +192,12 @@ class Planner:
     def send(self, message: Image | CompressedImage, camera: str = "camera", qos: Any = 10) -> None:
         """Publish an image once the node listens."""
         suffix = "image_raw" if isinstance(message, Image) else "image_raw/compressed"
-        topic = f"/{camera}/{suffix}"
+        self.publish(f"/{camera}/{suffix}", message, qos)
+
+    def publish(self, topic: str, message: Any, qos: Any = 10) -> None:
+        """Publish a message on any topic, once the node subscribes to it."""
         if topic not in self._publishers:
             self._publishers[topic] = self.node.create_publisher(type(message), topic, qos)
-        self._publish(topic, message)
-
-    def _publish(self, topic: str, message: Any) -> None:
         publisher = self._publishers[topic]
         wait_until(publisher.get_subscription_count, f"a subscription to {topic}")
         wait_until(lambda: self._receives(topic), f"the subscription to {topic} to be matched")
@@ -214,6 +214,13 @@ class Planner:
                 if subscription.topic_name == topic
             )
         return False
+
+    def depth_of_subscription(self, topic: str) -> int:
+        """How many messages of a topic the node under test keeps; 0 while it does not subscribe to it."""
+        assert self._under_test is not None
+        subscriptions = list(self._under_test.subscriptions)
+        depths = [s.qos_profile.depth for s in subscriptions if s.topic_name == topic]
+        return int(depths[0]) if depths else 0
 
     def listen(self, topic: str, message_type: Any, qos: Any, *, matched: bool = True) -> list[Any]:
         """The messages of a topic, oldest first; a list that grows."""
@@ -251,10 +258,7 @@ class Planner:
     def send_depth(self, depth: Image, info: CameraInfo, camera: str = "camera") -> None:
         """Publish a camera_info and then a depth image, once the node listens."""
         for name, message in (("camera_info", info), ("depth/image_raw", depth)):
-            topic = f"/{camera}/{name}"
-            if topic not in self._publishers:
-                self._publishers[topic] = self.node.create_publisher(type(message), topic, 10)
-            self._publish(topic, message)
+            self.publish(f"/{camera}/{name}", message)
 
     def answer_to(
         self, message: Image | CompressedImage, kind: str = "label", camera: str = "camera"

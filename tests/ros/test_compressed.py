@@ -133,17 +133,35 @@ def test_depth_on_a_colour_topic_is_refused(form: str) -> None:
         image_from_compressed(message(encoded(DEPTH_MM), form))
 
 
-def test_a_video_stream_in_compressed_images_is_read_in_order() -> None:
+def video_of(*greys: int) -> list[CompressedImage]:
+    """One message for each frame; the first one is the only keyframe."""
     encoder = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = 64, 48, "yuv444p"
     encoder.time_base = Fraction(1, 30)
     encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "10"}
+    frames = [np.full((48, 64, 3), grey, np.uint8) for grey in greys]
+    packets = [encoder.encode(av.VideoFrame.from_ndarray(f, format="rgb24")) for f in frames]
+    return [message(bytes(packet), "h264") for [packet] in packets]
+
+
+def test_a_video_stream_in_compressed_images_is_read_in_order() -> None:
     read = CompressedImageReader()
-    for grey in (40, 80, 120):
-        pixels = np.full((48, 64, 3), grey, np.uint8)
-        [packet] = encoder.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24"))
-        assert np.abs(read(message(bytes(packet), "h264")).astype(int) - grey).max() < 6
+    assert not read.reads_video
+    for grey, packet in zip((40, 80, 120), video_of(40, 80, 120), strict=True):
+        assert np.abs(read(packet).astype(int) - grey).max() < 6
+        assert read.reads_video
     assert (read(message(encoded(IMAGE[..., ::-1]), "png")) == IMAGE).all()
+    assert not read.reads_video
+
+
+def test_after_packets_that_were_skipped_a_keyframe_is_awaited() -> None:
+    read = CompressedImageReader()
+    first, _, third = video_of(40, 80, 120)
+    read(first)
+    read.skip()
+    with pytest.raises(ImageError, match="while a keyframe is awaited"):
+        read(third)
+    assert np.abs(read(first).astype(int) - 40).max() < 6
 
 
 @given(st.binary(max_size=200))

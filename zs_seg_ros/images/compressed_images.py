@@ -42,7 +42,7 @@ class CompressedImageReader:
         return self._decoder is not None
 
     def skip(self) -> None:
-        """Go on after messages that were not read: of a video, the next keyframe is awaited."""
+        """Go on after messages that were not read: of a video, the next keyframe is awaited. From any thread."""
         self._decoder = None
 
     def __call__(self, message: Any, limits: ImageLimits = DEFAULT_IMAGE_LIMITS) -> RgbImage:
@@ -52,9 +52,10 @@ class CompressedImageReader:
         if codec is None:
             self._decoder = None
             return image_from_compressed(message, limits)
-        if self._decoder is None or self._decoder.codec != codec:
-            self._decoder = VideoDecoder(codec)
-        return self._decoder.decode(memoryview(message.data), limits.pixels)
+        decoder = self._decoder
+        if decoder is None or decoder.codec != codec:
+            decoder = self._decoder = VideoDecoder(codec)
+        return decoder.decode(memoryview(message.data), limits.pixels)
 
 
 def image_from_compressed(message: Any, limits: ImageLimits = DEFAULT_IMAGE_LIMITS) -> RgbImage:

@@ -82,6 +82,7 @@ class CameraInput:
         self._slots = slots
         if self.depth is not None:
             self.depth.subscribe(slots)
+        self._await_keyframe()
         self._images.subscribe(self._on_image)
 
     def unsubscribe(self) -> None:
@@ -98,7 +99,8 @@ class CameraInput:
 
     def match_publishers(self) -> None:
         """Subscribe anew where publishers have appeared that offer another reliability. Called once a second."""
-        self._images.match_publishers()
+        if self._images.match_publishers():
+            self._await_keyframe()
         if self.depth is not None:
             self.depth.match_publishers()
 
@@ -107,8 +109,7 @@ class CameraInput:
         self.health.count_received()
         requested = self._outputs.requested()
         if requested is None or self._model.encoded is None:  # no vocabulary is in force yet
-            if self._reader is not None:
-                self._reader.skip()
+            self._await_keyframe()
             return
         try:
             frame = Frame(
@@ -128,6 +129,11 @@ class CameraInput:
             self.depth.put_paired(frame)
         else:
             self._slots.put(frame)
+
+    def _await_keyframe(self) -> None:
+        """Go on after messages that were not read."""
+        if self._reader is not None:
+            self._reader.skip()
 
     def _image_from(self, message: Any) -> RgbImage:
         if self._reader is None:

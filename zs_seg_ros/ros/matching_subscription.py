@@ -59,10 +59,12 @@ class MatchingSubscription:
             self._node.destroy_subscription(self._subscription)
             self._subscription, self._in_force = None, None
 
-    def match_publishers(self) -> None:
-        """Subscribe anew when a publisher offers another reliability, or `depth` has changed. Called once a second."""
-        if self._subscription is not None:
-            self._subscribe(self._required_reliability())
+    def match_publishers(self) -> bool:
+        """Subscribe anew when a publisher offers another reliability, or `depth` has changed. Called once a second.
+
+        Returns whether it did, so that messages may have been missed.
+        """
+        return self._subscription is not None and self._subscribe(self._required_reliability())
 
     def _required_reliability(self) -> ReliabilityPolicy:
         if self._reliability_parameter == "auto":
@@ -75,9 +77,9 @@ class MatchingSubscription:
     def _publishers(self) -> list[Any]:
         return self._node.get_publishers_info_by_topic(self.topic)
 
-    def _subscribe(self, reliability: ReliabilityPolicy) -> None:
+    def _subscribe(self, reliability: ReliabilityPolicy) -> bool:
         if (reliability, self.depth) == self._in_force:
-            return
+            return False
         self.unsubscribe()
         self._subscription = self._node.create_subscription(
             self._message_type,
@@ -88,6 +90,7 @@ class MatchingSubscription:
             event_callbacks=NO_SUBSCRIPTION_EVENTS,
         )
         self._in_force = reliability, self.depth
+        return True
 
     def _receive(self, message: Any) -> None:
         now_s = time.monotonic()
