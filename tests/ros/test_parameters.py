@@ -150,6 +150,32 @@ def test_what_needs_a_new_model_cannot_change_while_one_is_loaded() -> None:
         planner.label_of(np.zeros((4, 4, 3), np.uint8), camera="left")
 
 
+def test_a_file_of_unchanged_values_can_be_loaded_while_a_model_is_loaded() -> None:
+    with running_node({"classes": ["red"]}) as planner:
+        names = planner.parameter_names()
+        unchanged = {name: planner.parameter(name) for name in names if name != "use_sim_time"}
+        result = planner.set_parameters({**unchanged, "min_area": 7})
+        assert result.successful, result.reason
+        assert planner.parameter("min_area") == 7
+
+
+def test_autostart_cannot_change_after_the_start(unconfigured: Planner) -> None:
+    result = unconfigured.set_parameters({"autostart": True})
+    assert not result.successful and "after the start" in result.reason
+    assert unconfigured.set_parameters({"autostart": False}).successful
+
+
+def test_parameters_without_effect_are_reported_with_the_one_that_may_be_meant() -> None:
+    typos = {"default_treshold": 0.4, "kamera.depth": True, "utterly_unknown": 1}
+    with running_node(typos) as planner:
+        for words in (
+            "'default_treshold' has no effect: the node has none of this name; default_threshold may be meant",
+            "'kamera.depth' has no effect: there is no camera 'kamera'",
+            "'utterly_unknown' has no effect",
+        ):
+            planner.diagnosis_saying("model", words)
+
+
 def test_the_default_threshold_takes_effect_on_the_next_frame() -> None:
     pale_red = np.full((8, 8, 3), (170, 30, 30), np.uint8)  # the model is 0.80 certain
     pale_blue = np.full((8, 8, 3), (30, 60, 170), np.uint8)

@@ -207,6 +207,30 @@ def test_a_wrong_parameter_at_the_start_is_one_clear_sentence(wrong: str) -> Non
     assert wrong.split(":=")[0] in output and "Traceback" not in output
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["zs_seg:\n  ros__parameters:\n    model: [unclosed\n", "{", "\t\x01", "a: &a [*a]"],
+    ids=["unclosed", "brace", "control", "alias"],
+)
+def test_a_malformed_parameter_file_is_one_sentence_without_traceback(
+    content: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(content)
+    with node_process("--params-file", str(file)) as process:
+        code, output = ended(process)
+    assert code == 1 and "Traceback" not in output
+    assert "the parameter file or the ROS arguments are refused" in output
+
+
+@pytest.mark.parametrize("name", ["folder", "missing.yaml"])
+def test_a_parameter_file_that_is_none_is_one_sentence(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with node_process("--params-file", str(tmp_path / name)) as process:
+        code, output = ended(process)
+    assert code == 1 and "Traceback" not in output and "refused" in output
+
+
 def test_of_two_processes_with_one_vocabulary_file_the_second_names_the_first_until_that_is_killed(
     planner: Planner, tmp_path: Path
 ) -> None:

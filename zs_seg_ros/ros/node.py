@@ -22,12 +22,14 @@ from zs_seg_ros.ros.parameters.node_parameters import (
     ParameterError,
     Parameters,
     declare_parameters,
+    is_fixed_at_start,
     is_ours,
     needs_cleanup,
     read_parameters,
 )
+from zs_seg_ros.ros.parameters.unknown import unknown_parameters
 from zs_seg_ros.ros.process import run
-from zs_seg_ros.ros.rclpy_private import destroy_state_machine
+from zs_seg_ros.ros.rclpy_private import destroy_state_machine, given_parameters
 from zs_seg_ros.ros.saved_vocabulary import SavedVocabulary
 from zs_seg_ros.ros.segmentation_run import SegmentationRun
 from zs_seg_ros.ros.vocabulary_services import VocabularyServices
@@ -52,6 +54,7 @@ class SegmentationNode(LifecycleNode):
         self._segmentation: SegmentationRun | None = None  # while active
         self._transition_problem = ""
         self._cameras_problem = ""
+        self._unknown_parameters: list[str] = []
         self.add_on_set_parameters_callback(self._on_parameters)
         self._steady_timer(1.0, self._every_second, MutuallyExclusiveCallbackGroup())
         if self.get_parameter("autostart").value:
@@ -124,6 +127,11 @@ class SegmentationNode(LifecycleNode):
     def _configure(self) -> None:
         declare_parameters(self)  # of cameras that were named since
         self._current_parameters = parameters = read_parameters(self)
+        self._unknown_parameters = unknown_parameters(
+            given_parameters(self), [*self.get_parameters_by_prefix("")]
+        )
+        for problem in self._unknown_parameters:
+            self.get_logger().warning(problem)
         self.get_logger().info(f"loading {parameters.model}")
         first = self._saved.first(parameters)
         for warning in self._model.load(parameters.model, parameters.options, first):
@@ -164,12 +172,7 @@ class SegmentationNode(LifecycleNode):
     def _on_parameters(self, changed: list[Parameter]) -> SetParametersResult:
         """Check first, apply afterwards; all or nothing."""
         ours = [parameter.name for parameter in changed if is_ours(parameter.name)]
-        fixed = [name for name in ours if needs_cleanup(name)]
-        if fixed and self._model.segmenter is not None:
-            reason = (
-                f"{fixed[0]} cannot change while a model is loaded; first: ros2 lifecycle set "
-                f"{self.get_fully_qualified_name()} deactivate, and then cleanup"
-            )
+        if reason := self._why_fixed([p for p in changed if p.name in ours and self._differs(p)]):
             return SetParametersResult(successful=False, reason=reason)
         try:
             parameters = read_parameters(self, changed)
@@ -177,6 +180,25 @@ class SegmentationNode(LifecycleNode):
             return SetParametersResult(successful=not ours, reason=str(error))
         self._apply(parameters)
         return SetParametersResult(successful=True)
+
+    def _differs(self, parameter: Parameter) -> bool:
+        """Whether a value is another one than now; `ros2 param load` sets all of a file, most of them unchanged."""
+        if not self.has_parameter(parameter.name):
+            return False  # it is being declared
+        now = self.get_parameter(parameter.name)
+        return (now.type_, now.value) != (parameter.type_, parameter.value)
+
+    def _why_fixed(self, changed: list[Parameter]) -> str:
+        """Say why a parameter among those with another value cannot change now; empty when all can."""
+        for name in (parameter.name for parameter in changed):
+            if is_fixed_at_start(name):
+                return f"{name} cannot change after the start; give it with the parameters at the start"
+            if needs_cleanup(name) and self._model.segmenter is not None:
+                return (
+                    f"{name} cannot change while a model is loaded; first: ros2 lifecycle set "
+                    f"{self.get_fully_qualified_name()} deactivate, and then cleanup"
+                )
+        return ""
 
     def _apply(self, parameters: Parameters) -> None:
         self._current_parameters = parameters
@@ -218,6 +240,7 @@ class SegmentationNode(LifecycleNode):
         return [
             *(Problem(ERROR, text) for text in errors if text),
             *(Problem(WARN, text) for text in self._saved.problems()),
+            *(Problem(WARN, text) for text in self._unknown_parameters),
         ]
 
 

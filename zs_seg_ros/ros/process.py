@@ -18,6 +18,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from zs_seg_ros.ros.rclpy_private import InvalidHandle
+from zs_seg_ros.shown import shown
 
 _THREADS = 6
 _PATIENCE_S = 0.7
@@ -40,13 +41,7 @@ def run(make_node: Callable[[], Node], ended: Future[int] | None = None) -> None
     # Explicit, because a shell that starts us in the background leaves SIGINT ignored.
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: None)
-    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        node = make_node()
-    except ParameterException as error:
-        print(f"a parameter has a wrong value at the start: {error}", file=sys.stderr, flush=True)
-        # Kilted's shutdown, also that at the interpreter's end, would destroy the node that is only half made.
-        os._exit(1)
+    node = _started(make_node)
     executor = MultiThreadedExecutor(num_threads=_THREADS)
     executor.add_node(node)
 
@@ -73,6 +68,22 @@ def run(make_node: Callable[[], Node], ended: Future[int] | None = None) -> None
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(ended.result() if ended.done() else 0)
+
+
+def _started(make_node: Callable[[], Node]) -> Node:
+    """Initialise rclpy and create the node. Parameter files or values that are refused end the process with code 1."""
+    try:
+        rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+        return make_node()
+    except ParameterException as error:
+        problem = f"a parameter has a wrong value at the start: {shown(error, 500)}"
+    except Exception as error:  # rcl's own error has no public type
+        if "params file" not in str(error) and "arguments" not in str(error):
+            raise
+        problem = f"the parameter file or the ROS arguments are refused: {shown(error, 500)}; correct them"
+    print(problem, file=sys.stderr, flush=True)
+    # Kilted's shutdown, also that at the interpreter's end, would destroy a node that is only half created.
+    os._exit(1)
 
 
 def _spin(executor: MultiThreadedExecutor, node: Node, stop: threading.Event) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState
+from rclpy.node import Node
 
 InvalidHandle = rclpy_implementation.InvalidHandle
 """Raised by an executor's wait when a subscription is destroyed meanwhile, and by a publisher that is destroyed.
@@ -22,6 +23,14 @@ def lifecycle_state(node: LifecycleNode) -> LifecycleState:
     """
     number, label = node._state_machine.current_state
     return LifecycleState(state_id=number, label=label)
+
+
+def given_parameters(node: Node) -> list[str]:
+    """Name the parameters that files, the command line and arguments give for this node, declared or not.
+
+    A node can list only what it declares (or declare all that is given, with automatically_declare_...).
+    """
+    return list(node._parameter_overrides)
 
 
 def destroy_state_machine(node: LifecycleNode) -> None:

@@ -70,6 +70,12 @@ def is_ours(name: str) -> bool:
     return find_spec(name) is not None
 
 
+def is_fixed_at_start(name: str) -> bool:
+    """Whether a parameter takes effect when the node starts, and never again."""
+    spec = find_spec(name)
+    return spec is not None and spec.changeable is Changeable.BEFORE_START
+
+
 def needs_cleanup(name: str) -> bool:
     """Whether a parameter cannot change while a model is loaded."""
     spec = find_spec(name)

@@ -1,0 +1,35 @@
+"""Parameters that were given for the node and that it does not have: typos in a file or on the command line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+
+from zs_seg_ros.ros.parameters.table import CAMERA_PARAMETERS
+from zs_seg_ros.shown import quoted
+
+_OF_RCLPY = ("use_sim_time", "start_type_description_service")
+_PREFIX_OF_RCLPY = "qos_overrides."
+_MOST_NAMED = 20
+
+
+def unknown_parameters(given: Iterable[str], declared: Collection[str]) -> list[str]:
+    """Return one sentence for each given name that is not declared, with the name that was probably meant."""
+    unknown = sorted(
+        name
+        for name in given
+        if name not in declared and name not in _OF_RCLPY and not name.startswith(_PREFIX_OF_RCLPY)
+    )
+    return [_sentence(name, declared) for name in unknown[:_MOST_NAMED]]
+
+
+def _sentence(name: str, declared: Collection[str]) -> str:
+    camera, _, suffix = name.rpartition(".")
+    if camera and f"CAM.{suffix}" in {spec.name for spec in CAMERA_PARAMETERS.values()}:
+        return (
+            f"the parameter {quoted(name)} has no effect: there is no camera {quoted(camera)}; name it in cameras, or "
+            "correct the name"
+        )
+    [nearest, *_] = [*difflib.get_close_matches(name, declared, 1), ""]
+    hint = f"; {nearest} may be meant" if nearest else "; docs/parameters.md lists those that have"
+    return f"the parameter {quoted(name)} has no effect: the node has none of this name{hint}"
