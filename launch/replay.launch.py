@@ -8,26 +8,32 @@ The recording starts when the node is active. The node stays until ctrl-C.
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    Shutdown,
+)
+from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from launch import LaunchContext, LaunchDescription
+from launch import Action, LaunchContext, LaunchDescription
 
 SHARE = Path(get_package_share_directory("zs_seg_ros"))
 
 PLAYER = (
     ("recording", str(SHARE / "recordings" / "tabletop"), "Folder that `ros2 bag record` made"),
     ("rate", "1.0", "Recorded seconds per second"),
-    ("clock", "40.0", "Rate in Hz at which /clock publishes the recorded time; empty: never"),
+    ("clock", "40.0", "Rate in Hz at which /clock publishes the recorded time; none: never"),
 )
 NODE = (
     ("params_file", str(SHARE / "config" / "demo.yaml"), "YAML file with the node's parameters"),
     ("cameras", "", "Names of the recorded cameras, for example [front]: /front/image_raw"),
     ("classes", "", "Names of the classes at the start, for example [red mug, duck]"),
     ("model", "", "Built-in name, folder or Hugging Face id that is on the disk"),
-    ("use_sim_time", "true", "true follows /clock; false where clock is empty"),
+    ("use_sim_time", "true", "true follows /clock; false where clock is none"),
     ("rviz", "false", "true starts RViz (needs rviz2)"),
 )
 
@@ -41,12 +47,23 @@ def start_player(context: LaunchContext) -> list[Node]:
     arguments = [value("recording"), "--rate", value("rate"), "--wait-for-subscribers"]
     if value("loop") == "true":
         arguments.append("--loop")
-    if value("clock"):
+    if value("clock") not in ("", "none"):
         arguments += ["--clock", value("clock")]
     player = Node(
-        package="zs_seg_ros", executable="bag_player", arguments=arguments, output="screen"
+        package="zs_seg_ros",
+        executable="bag_player",
+        arguments=arguments,
+        output="screen",
+        on_exit=end_after_failure,
     )
     return [player]
+
+
+def end_after_failure(event: ProcessExited, context: LaunchContext) -> list[Action]:
+    """End the launch when the player fails: no frame would ever come. At the end of a recording the node stays."""
+    if event.returncode == 0 or context.is_shutdown:
+        return []
+    return [Shutdown(reason=f"bag_player ended with exit code {event.returncode}")]
 
 
 def generate_launch_description() -> LaunchDescription:

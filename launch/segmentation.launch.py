@@ -3,11 +3,13 @@
 ros2 launch zs_seg_ros segmentation.launch.py cameras:="[front, rear]" classes:="[red mug, duck]"
 """
 
+import difflib
 from pathlib import Path
+from xml.etree import ElementTree
 
 import yaml
 from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -70,7 +72,7 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "fastdds_profile",
         default_value=str(CONFIG / "fastdds_large_images.xml"),
-        description="XML profile for Fast DDS with buffers for images; empty: do not set the "
+        description="XML profile for Fast DDS with buffers for images; none: do not set the "
         "environment variables. Other middlewares ignore it",
     ),
     DeclareLaunchArgument(
@@ -112,17 +114,45 @@ def one_camera(cameras: str, params_file: str) -> str:
     return str(names[0])
 
 
+def as_list(text: str) -> str:
+    """Return a list as YAML: a name alone, without brackets, is a list of one."""
+    return text if text.lstrip().startswith("[") else f"[{text}]"
+
+
+def check_profile(path: str) -> None:
+    """Raise RuntimeError for a file that is no XML: Fast DDS would ignore it."""
+    try:
+        ElementTree.parse(path)
+    except (ElementTree.ParseError, OSError, ValueError) as error:
+        raise RuntimeError(f"fastdds_profile is {path!r}, which is no XML file: {error}") from error
+
+
+def misspelt(context: LaunchContext) -> list[Action]:
+    """Return a warning for each given argument that this file lacks but that resembles one of its own."""
+    own = [argument.name for argument in ARGUMENTS]
+    warnings = []
+    for given in context.launch_configurations:
+        meant = [] if given in own else difflib.get_close_matches(given, own, 1, 0.8)
+        if meant:
+            text = f"the launch argument {given!r} has no effect; {meant[0]} may be meant"
+            warnings.append(LogInfo(msg=text))
+    return warnings
+
+
 def start(context: LaunchContext) -> list[Action]:
     """Return the node and, if requested, RViz. Arguments override the parameter files."""
 
     def value(name: str) -> str:
         return str(LaunchConfiguration(name).perform(context))
 
-    for name in ("params_file", "fastdds_profile"):  # node and Fast DDS would start without it
-        if value(name) and not Path(value(name)).is_file():
-            raise RuntimeError(f"{name} is {value(name)!r}, and there is no such file")
+    profile = "" if value("fastdds_profile") == "none" else value("fastdds_profile")
+    for name, file in (("params_file", value("params_file")), ("fastdds_profile", profile)):
+        if file and not Path(file).is_file():  # node and Fast DDS would start without it
+            raise RuntimeError(f"{name} is {file!r}, and there is no such file")
+    if profile:
+        check_profile(profile)
     environment = []
-    if profile := value("fastdds_profile"):
+    if profile:
         environment = [
             SetEnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", profile),
             SetEnvironmentVariable("FASTDDS_DEFAULT_PROFILES_FILE", profile),  # Kilted and later
@@ -131,7 +161,10 @@ def start(context: LaunchContext) -> list[Action]:
     if preset := value("preset"):
         files.append(str(CONFIG / "presets" / f"{preset}.yaml"))
     given = {
-        name: ParameterValue(LaunchConfiguration(name), value_type=kind)
+        name: ParameterValue(
+            as_list(value(name)) if kind == list[str] else LaunchConfiguration(name),
+            value_type=kind,
+        )
         for name, kind, _ in OVERRIDES
         if value(name)
     }
@@ -158,7 +191,12 @@ def start(context: LaunchContext) -> list[Action]:
         arguments=["-d", LaunchConfiguration("rviz_config")],
         condition=IfCondition(LaunchConfiguration("rviz")),
     )
-    return [*environment, rviz, node]  # without rviz2, the launch fails before the node starts
+    return [
+        *misspelt(context),
+        *environment,
+        rviz,
+        node,
+    ]  # without rviz2, the launch fails before the node starts
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -14,9 +14,13 @@ NAMES = {
     "launch.actions": (
         "DeclareLaunchArgument",
         "IncludeLaunchDescription",
+        "LogInfo",
         "OpaqueFunction",
         "SetEnvironmentVariable",
+        "Shutdown",
     ),
+    "launch.events": (),
+    "launch.events.process": ("ProcessExited",),
     "launch.conditions": ("IfCondition",),
     "launch.launch_description_sources": ("PythonLaunchDescriptionSource",),
     "launch.substitutions": ("LaunchConfiguration",),
@@ -37,8 +41,24 @@ class Recorded:
         return context[self.args[0]]
 
     @property
+    def name(self) -> str:
+        """Return the name of a DeclareLaunchArgument."""
+        return str(self.args[0])
+
+    @property
     def kind(self) -> str:
         return type(self).__name__
+
+
+class Context(dict[str, str]):
+    """Stands for a LaunchContext: the values of all arguments."""
+
+    is_shutdown = False
+
+    @property
+    def launch_configurations(self) -> dict[str, str]:
+        """Return the values by name."""
+        return self
 
 
 def _modules() -> dict[str, ModuleType]:
@@ -69,9 +89,10 @@ def arguments_of(file: Path) -> dict[str, Recorded]:
 
 def started_by(file: Path, **given: str) -> list[Recorded]:
     """Return the actions of a file's OpaqueFunctions, when launched with these arguments."""
-    context = {
+    defaults = {
         name: str(argument.kwargs.get("default_value", ""))
         for name, argument in arguments_of(file).items()
-    } | given
+    }
+    context = Context(defaults | given)
     functions = [e.kwargs["function"] for e in entities_of(file) if e.kind == "OpaqueFunction"]
     return [action for function in functions for action in function(context)]

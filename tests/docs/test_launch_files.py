@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import yaml
 from ament_index_python.packages import get_package_share_directory
-from launch_stand_ins import Recorded, arguments_of, started_by
+from launch_stand_ins import Context, Recorded, arguments_of, started_by
 
 ROOT = Path(__file__).parents[2]
 SHARE = Path(get_package_share_directory("zs_seg_ros"))
@@ -93,8 +95,9 @@ def test_the_profile_for_large_images_can_be_left_out_or_be_another_file(tmp_pat
 
     assert profiles() == {str(SHARE / "config/fastdds_large_images.xml")}
     assert profiles(fastdds_profile="") == set()
+    assert profiles(fastdds_profile="none") == set()
     other = tmp_path / "other.xml"
-    other.touch()
+    other.write_text("<profiles/>")
     assert profiles(fastdds_profile=str(other)) == {str(other)}
 
 
@@ -108,3 +111,42 @@ def test_rviz_is_started_on_request() -> None:
     rviz = node_of(started_by(SEGMENTATION), "rviz2")
     assert rviz.kwargs["condition"].args[0].args[0] == "rviz"
     assert rviz.kwargs["arguments"][1].args[0] == "rviz_config"
+
+
+def test_a_profile_that_is_no_xml_ends_the_launch(tmp_path: Path) -> None:
+    profile = tmp_path / "profile.xml"
+    for content in (b"", b"profiles: yes", b"<profiles>", b"\xff\xfe\x00"):
+        profile.write_bytes(content)
+        with pytest.raises(RuntimeError, match="which is no XML file"):
+            started_by(SEGMENTATION, fastdds_profile=str(profile))
+
+
+@pytest.mark.parametrize("given", ["front", "[front]", " [front]", "front, rear"])
+def test_a_list_may_be_given_without_brackets(given: str) -> None:
+    *_, last = node_of(started_by(SEGMENTATION, cameras=given)).kwargs["parameters"]
+    names = yaml.safe_load(last["cameras"].args[0])
+    assert names == [name.strip() for name in given.strip(" []").split(",")]
+
+
+def test_a_misspelt_argument_is_reported_with_the_one_that_is_meant() -> None:
+    actions = started_by(SEGMENTATION, clases="[red mug]", recording="/data", unrelated="x")
+    [warning] = [a.kwargs["msg"] for a in actions if a.kind == "LogInfo"]
+    assert "'clases' has no effect; classes may be meant" in warning
+
+
+def test_a_player_that_fails_ends_the_launch_and_one_that_is_done_does_not() -> None:
+    player = next(
+        a
+        for a in started_by(SHARE / "launch" / "replay.launch.py")
+        if a.kind == "Node" and a.kwargs["executable"] == "bag_player"
+    )
+    ended = player.kwargs["on_exit"]
+    assert ended(SimpleNamespace(returncode=0), Context()) == []
+    [shutdown] = ended(SimpleNamespace(returncode=-9), Context())
+    assert shutdown.kind == "Shutdown" and "-9" in shutdown.kwargs["reason"]
+
+
+@pytest.mark.parametrize("clock", ["", "none"])
+def test_the_clock_can_be_left_out(clock: str) -> None:
+    actions = started_by(SHARE / "launch" / "replay.launch.py", clock=clock)
+    assert all("--clock" not in a.kwargs.get("arguments", []) for a in actions)
