@@ -11,7 +11,7 @@ import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
-from launch.substitutions import LaunchConfiguration
+from launch.substitutions import LaunchConfiguration, TextSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
@@ -162,7 +162,9 @@ def start(context: LaunchContext) -> list[Action]:
         files.append(str(CONFIG / "presets" / f"{preset}.yaml"))
     given = {
         name: ParameterValue(
-            as_list(value(name)) if kind == list[str] else LaunchConfiguration(name),
+            TextSubstitution(text=as_list(value(name)))
+            if kind == list[str]
+            else LaunchConfiguration(name),
             value_type=kind,
         )
         for name, kind, _ in OVERRIDES

@@ -23,7 +23,7 @@ NAMES = {
     "launch.events.process": ("ProcessExited",),
     "launch.conditions": ("IfCondition",),
     "launch.launch_description_sources": ("PythonLaunchDescriptionSource",),
-    "launch.substitutions": ("LaunchConfiguration",),
+    "launch.substitutions": ("LaunchConfiguration", "TextSubstitution"),
     "launch_ros": (),
     "launch_ros.actions": ("Node",),
     "launch_ros.parameter_descriptions": ("ParameterValue",),

@@ -54,16 +54,20 @@ def test_arguments_override_the_preset_and_that_overrides_the_file(tmp_path: Pat
 
 
 def parameters_given(**arguments: str) -> dict[str, object]:
-    """What the arguments set beside the files; of what launch evaluates, the argument's name."""
+    """What the arguments set beside the files; of what launch evaluates, the argument's name or the text."""
     last = node_of(started_by(SEGMENTATION, **arguments)).kwargs["parameters"][-1]
-    return {k: v.args[0].args[0] if isinstance(v, Recorded) else v for k, v in last.items()}
+    return {k: text_of(v.args[0]) if isinstance(v, Recorded) else v for k, v in last.items()}
+
+
+def text_of(substitution: Recorded) -> str:
+    return str(substitution.kwargs.get("text") or substitution.args[0])
 
 
 def test_the_topics_of_one_camera_are_its_parameters() -> None:
     assert parameters_given(image_topic="/image_raw") == {"camera.image_topic": "image_topic"}
     names = {"image_topic": "/a/image", "depth_topic": "/a/depth", "info_topic": "/a/info"}
     given = parameters_given(cameras="[arm/wrist]", **names)
-    assert given.pop("cameras") == "cameras"
+    assert given.pop("cameras") == "[arm/wrist]"
     assert given.pop("arm/wrist.depth") is True
     assert given == {f"arm/wrist.{name}": name for name in names}
 
@@ -124,7 +128,7 @@ def test_a_profile_that_is_no_xml_ends_the_launch(tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", ["front", "[front]", " [front]", "front, rear"])
 def test_a_list_may_be_given_without_brackets(given: str) -> None:
     *_, last = node_of(started_by(SEGMENTATION, cameras=given)).kwargs["parameters"]
-    names = yaml.safe_load(last["cameras"].args[0])
+    names = yaml.safe_load(text_of(last["cameras"].args[0]))
     assert names == [name.strip() for name in given.strip(" []").split(",")]
 
 
