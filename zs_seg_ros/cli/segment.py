@@ -72,7 +72,7 @@ def segment_images(request: SegmentRequest) -> int:
     with contextlib.redirect_stdout(sys.stderr):  # stdout is for results; a library may print
         segmenter = load_segmenter(request.model, request.options)
         encoded = segmenter.encode(vocabulary)
-    for warning in (segmenter.caution, *encoded.warnings):
+    for warning in (segmenter.caution, *encoded.all_warnings):
         if warning:
             print(f"warning: {warning}", file=sys.stderr)
     results: list[dict[str, Any]] = []

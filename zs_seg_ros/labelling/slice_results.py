@@ -50,7 +50,7 @@ class LoadedModel:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Warnings about the model and the vocabulary, for the user."""
-        return tuple(filter(None, (self.segmenter.caution, *self.encoded.warnings)))
+        return tuple(filter(None, (self.segmenter.caution, *self.encoded.all_warnings)))
 
 
 def load_model(request: LabelRequest) -> LoadedModel:

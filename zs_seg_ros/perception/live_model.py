@@ -80,7 +80,7 @@ class LiveModel:
         self.encoded = replace(encoded, vocabulary=vocabulary)
         if not vocabulary.classes:
             return ["the vocabulary is empty: nothing will be labelled"]
-        return _first_warnings(encoded.warnings)
+        return _first_warnings(encoded.all_warnings)
 
     def segment_once(
         self,

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from zs_seg_ros.types import Batch, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
+from zs_seg_ros.vocabulary.word_warnings import word_warnings
 
 Features = TypeVar("Features")
 
@@ -23,6 +24,11 @@ class EncodedVocabulary(Generic[Features]):
     vocabulary: Vocabulary
     features: Features
     warnings: tuple[str, ...] = ()
+
+    @property
+    def all_warnings(self) -> tuple[str, ...]:
+        """Return the warnings about the words that hold for every model, and then this model's own."""
+        return (*word_warnings(self.vocabulary), *self.warnings)
 
 
 class Segmenter(ABC, Generic[Features]):

@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 
 from zs_seg_ros.errors import VocabularyError
 from zs_seg_ros.shown import quoted, shown
+from zs_seg_ros.vocabulary.text import (
+    has_visible_character,
+    invisible_character,
+    normalised,
+)
 
 NEVER_GIVEN = frozenset({0, 255, 65535})
 """0 is the background; 255 and 65535 mean 'unknown' to costmaps and data sets."""
@@ -232,7 +237,7 @@ def _checked(classes: tuple[TargetClass, ...], limits: Limits) -> tuple[TargetCl
     for target in cleaned:
         if target.name in names:
             raise VocabularyError(
-                f"the name {target.name!r} occurs twice; give each class a name of its own"
+                f"the name {quoted(target.name)} occurs twice; give each class a name of its own"
             )
         names.add(target.name)
     return cleaned
@@ -240,7 +245,7 @@ def _checked(classes: tuple[TargetClass, ...], limits: Limits) -> tuple[TargetCl
 
 def _checked_class(target: TargetClass, number: int, limits: Limits) -> TargetClass:
     name = _checked_text(target.name, f"the name of class {number}", limits)
-    what = f"class {name!r}"
+    what = f"class {quoted(name)}"
     if len(target.prompts) > limits.prompts:
         raise VocabularyError(
             f"{what} has {len(target.prompts)} prompts; at most {limits.prompts} are accepted"
@@ -258,13 +263,16 @@ def _checked_class(target: TargetClass, number: int, limits: Limits) -> TargetCl
 
 
 def _checked_text(text: str, what: str, limits: Limits) -> str:
-    cleaned = " ".join(text.split())
-    if not cleaned:
+    cleaned = normalised(text)
+    if not has_visible_character(cleaned):
         raise VocabularyError(f"{what} is empty; describe the object in words")
     if len(cleaned) > limits.characters:
         raise VocabularyError(
-            f"{what} has {len(cleaned)} characters ({cleaned[:40]!r}…); at most {limits.characters} are accepted"
+            f"{what} has {len(cleaned)} characters ({quoted(cleaned, 40)}); at most {limits.characters} are accepted"
         )
-    if not cleaned.isprintable():
-        raise VocabularyError(f"{what} has characters that cannot be printed: {cleaned[:60]!r}")
+    if invisible := invisible_character(cleaned):
+        raise VocabularyError(
+            f"{what} has the character U+{ord(invisible):04X}, which cannot be printed: {quoted(cleaned, 60)}; "
+            "take it out"
+        )
     return cleaned

@@ -1,0 +1,94 @@
+"""Names and prompts of every script are accepted; what cannot be seen is not."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zs_seg_ros.errors import VocabularyError
+from zs_seg_ros.vocabulary.text import normalised
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
+
+WRITTEN = {
+    "Hindi with a joiner": "क्\u200dष",
+    "Persian with a non-joiner": "می\u200cخواهم",
+    "Arabic": "كوب أحمر",
+    "Thai": "แก้วสีแดง",
+    "Tamil": "சிவப்பு குவளை",
+    "Chinese": "红色的杯子",
+    "Korean": "빨간 머그잔",
+    "a family of emoji": "👨\u200d👩\u200d👧",
+    "an emoji with a skin tone": "👍🏽",
+    "an emoji with a variation selector": "❤\ufe0f",
+    "a flag": "🇩🇪",
+    "a flag with tags": "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",
+    "signs": '50 % off-white (matt) №7 – ½"',
+}
+REFUSED = {
+    "a control character": "du\x07ck",
+    "an escape sequence": "\x1b[31mduck",
+    "a right-to-left override": "duck\u202e",
+    "a bidirectional isolate": "\u2066duck",
+    "a zero-width space": "du\u200bck",
+    "a byte order mark": "\ufeffduck",
+    "a soft hyphen": "du\u00adck",
+    "half a surrogate pair": "du\ud800ck",
+    "private use": "du\ue000ck",
+    "an unassigned code point": "du\u0378ck",
+    "a joiner at the end": "duck\u200d",
+    "a joiner at the start": "\u200dduck",
+    "a joiner beside a space": "red \u200dduck",
+    "two joiners": "du\u200d\u200dck",
+    "tags after a space": "flag \U000e0067",
+}
+EMPTY = {
+    "nothing": "",
+    "spaces": "  \u00a0\u2003 ",
+    "a mark alone": "\u0301",
+    "a joiner alone": "\u200d",
+}
+
+
+def named(name: str) -> Vocabulary:
+    return Vocabulary().changed_to([TargetClass(name)])
+
+
+@pytest.mark.parametrize("name", WRITTEN.values(), ids=WRITTEN.keys())
+def test_names_of_every_script_are_accepted_unchanged(name: str) -> None:
+    assert named(name).names == (unicodedata.normalize("NFC", name),)
+    assert Vocabulary().changed_to([TargetClass("x", (name,))]).classes[0].prompts
+
+
+@pytest.mark.parametrize("name", REFUSED.values(), ids=REFUSED.keys())
+def test_characters_that_cannot_be_seen_are_refused_by_their_number(name: str) -> None:
+    with pytest.raises(
+        VocabularyError, match=r"U\+[0-9A-F]{4,6}, which cannot be printed"
+    ) as raised:
+        named(name)
+    assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize("name", EMPTY.values(), ids=EMPTY.keys())
+def test_a_name_without_anything_to_see_is_empty(name: str) -> None:
+    with pytest.raises(VocabularyError, match="is empty"):
+        named(name)
+
+
+def test_names_that_look_the_same_are_the_same() -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    with pytest.raises(VocabularyError, match="occurs twice"):
+        Vocabulary().changed_to([TargetClass(composed), TargetClass(decomposed)])
+    assert named(decomposed).names == (composed,)
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_accepted_as_it_looks_or_refused(text: str) -> None:
+    try:
+        [name] = named(text).names
+    except VocabularyError:
+        return
+    assert name == normalised(text) == normalised(name)
+    assert not any(unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn", "Zl", "Zp") for c in name)

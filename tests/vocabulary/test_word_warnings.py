@@ -1,0 +1,59 @@
+"""Warnings about words that hold for every model."""
+
+from __future__ import annotations
+
+import pytest
+
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.word_warnings import word_warnings
+
+
+def warnings_of(*classes: str | TargetClass) -> list[str]:
+    targets = [TargetClass(c) if isinstance(c, str) else c for c in classes]
+    return word_warnings(Vocabulary().changed_to(targets))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "red duck, white mug",
+        "red duck;white mug",
+        "red duck | white mug",
+        "red duck / white mug",
+        "红鸭，白杯",
+    ],
+)
+def test_a_list_as_one_class_is_reported_with_the_list_to_give(name: str) -> None:
+    [warning] = warnings_of(name)
+    assert "is one class" in warning
+    first = "红鸭" if name.startswith("红") else "red duck"
+    assert f"['{first}', '" in warning
+
+
+@pytest.mark.parametrize("name", ["red mug", "black/white cow", "size 1,", "mug and plate"])
+def test_other_names_are_not_lists(name: str) -> None:
+    assert warnings_of(name) == []
+
+
+def test_a_class_with_prompts_of_its_own_may_have_any_name() -> None:
+    assert warnings_of(TargetClass("ducks, mugs", ("a duck", "a mug"))) == []
+
+
+def test_names_that_differ_in_case_alone_are_reported() -> None:
+    [warning] = warnings_of("Red Mug", "red mug", "duck")
+    assert "'Red Mug' and 'red mug' have the same prompt, 'red mug'" in warning
+
+
+def test_a_prompt_that_two_classes_share_is_reported() -> None:
+    cup, mug = TargetClass("cup", ("a cup", "a beaker")), TargetClass("mug", ("a mug", "A BEAKER"))
+    [warning] = warnings_of(cup, mug)
+    assert "'cup' and 'mug' have the same prompt, 'a beaker'" in warning
+
+
+def test_prompts_of_one_class_do_not_count() -> None:
+    assert warnings_of(TargetClass("mug", ("a mug", "A Mug"))) == []
+
+
+def test_many_shared_prompts_give_few_warnings() -> None:
+    many = [TargetClass(f"class {number}", ("the same",)) for number in range(100)]
+    assert len(warnings_of(*many)) == 50
