@@ -44,7 +44,7 @@ OVERRIDES = (
     ("autostart", bool, "Configure and activate the node at its start"),
     ("use_sim_time", bool, "true follows /clock, for simulations and recordings"),
 )
-# those of one camera; CAM is its name
+# parameters of a single camera
 CAMERA_OVERRIDES = (
     ("image_topic", "Name of the image topic"),
     ("depth_topic", "Name of the topic of depth images"),

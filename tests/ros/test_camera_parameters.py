@@ -79,6 +79,12 @@ def test_the_topic_can_change_while_the_node_runs() -> None:
         wait_until(lambda: not planner.node.count_subscribers("/camera/image_raw"), "the end")
 
 
+def test_a_topic_without_a_publisher_is_reported_with_the_parameter_that_names_it() -> None:
+    with running_node({"camera.image_topic": "/typo", "classes": CLASSES}) as planner:
+        planner.outputs()
+        planner.diagnosis_saying("camera", "/typo has no publisher", "camera.image_topic")
+
+
 def positions(
     planner: Planner, depth: NDArray[Any], depth_topic: str, info_topic: str
 ) -> list[Any]:

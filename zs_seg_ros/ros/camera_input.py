@@ -63,8 +63,8 @@ class CameraInput:
             node,
             camera.image_topic or image_topic(camera.name, camera.transport),
             _message_type(camera.transport),
-            camera.reliability,
-            f"{camera.name}.reliability",
+            camera,
+            "image_topic",
             group,
         )
         self._usual_depth = VIDEO_PACKETS if camera.transport == "ffmpeg" else NEWEST_IMAGE

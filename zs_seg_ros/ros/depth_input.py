@@ -31,14 +31,9 @@ class DepthInput:
     """
 
     def __init__(self, node: LifecycleNode, camera: CameraParameters, callback_group: Any) -> None:
-        def subscription(topic: str, message_type: Any) -> MatchingSubscription:
+        def subscription(topic: str, message_type: Any, parameter: str) -> MatchingSubscription:
             return MatchingSubscription(
-                node,
-                topic,
-                message_type,
-                camera.reliability,
-                f"{camera.name}.reliability",
-                callback_group,
+                node, topic, message_type, camera, parameter, callback_group
             )
 
         compressed = camera.depth_transport == "compressed"
@@ -46,8 +41,11 @@ class DepthInput:
         self._depth = subscription(
             camera.depth_topic or depth_topic(camera.name, camera.depth_transport),
             CompressedImage if compressed else Image,
+            "depth_topic",
         )
-        self._info = subscription(camera.info_topic or info_topic(camera.name), CameraInfo)
+        self._info = subscription(
+            camera.info_topic or info_topic(camera.name), CameraInfo, "info_topic"
+        )
         self._unit_m = camera.depth_scale
         self._pairing = DepthPairing(TOLERANCE_NS)
         self._slots = FrameSlots(())

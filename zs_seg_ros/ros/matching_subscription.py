@@ -11,6 +11,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import ReliabilityPolicy
 
 from zs_seg_ros.ros.diagnostics import ERROR, SILENCE_S, WARN, Problem
+from zs_seg_ros.ros.parameters.node_parameters import CameraParameters
 from zs_seg_ros.ros.qos import (
     NEWEST_IMAGE,
     NO_SUBSCRIPTION_EVENTS,
@@ -22,7 +23,7 @@ from zs_seg_ros.ros.qos import (
 class MatchingSubscription:
     """Subscribes to one topic of a camera, with a QoS that matches its publishers.
 
-    reliability: auto, reliable or best_effort; parameter: the name of the parameter that says so, for messages.
+    topic_parameter: the parameter of the camera that names the topic, for messages.
     depth: messages that the middleware keeps; a change takes effect with the next `match_publishers`.
     """
 
@@ -31,16 +32,17 @@ class MatchingSubscription:
         node: LifecycleNode,
         topic: str,
         message_type: Any,
-        reliability: str,
-        parameter: str,
+        camera: CameraParameters,
+        topic_parameter: str,
         callback_group: Any,
     ) -> None:
         self.topic = node.resolve_topic_name(topic)
         self._node = node
         self._message_type = message_type
         self._type = f"{message_type.__module__.partition('.')[0]}/msg/{message_type.__name__}"
-        self._reliability_parameter = reliability
-        self._parameter = parameter
+        self._reliability_parameter = camera.reliability
+        self._camera = camera.name
+        self._topic_parameter = f"{camera.name}.{topic_parameter}"
         self._group = callback_group
         self._subscription: Any = None
         self.depth = NEWEST_IMAGE
@@ -116,17 +118,18 @@ class MatchingSubscription:
             if others:
                 return Problem(
                     ERROR,
-                    f"{self.topic} is published as {', '.join(sorted(others))} and not as {self._type}: remap the "
-                    "topic, or change the camera's transport",
+                    f"{self.topic} is published as {', '.join(sorted(others))} and not as {self._type}: change "
+                    f"the camera's transport, or name another topic with {self._topic_parameter}",
                 )
             return Problem(
-                WARN, f"{self.topic} has no publisher: start the camera, or remap the topic"
+                WARN,
+                f"{self.topic} has no publisher: start the camera, or name its topic with {self._topic_parameter}",
             )
         requested = self._in_force[0] if self._in_force is not None else None
         if requested == ReliabilityPolicy.RELIABLE != matching_reliability(offered):
             return Problem(
                 ERROR,
-                f"QoS mismatch: a publisher of {self.topic} is best effort and {self._parameter} is "
+                f"QoS mismatch: a publisher of {self.topic} is best effort and {self._camera}.reliability is "
                 "reliable; set it to auto or best_effort",
             )
         if silence_matters and self._silent():
