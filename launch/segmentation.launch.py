@@ -102,10 +102,9 @@ ARGUMENTS = (
 
 def one_camera(cameras: str, params_file: str) -> str:
     """Return the name of the camera that the arguments of one camera are for."""
-    names = yaml.safe_load(cameras) if cameras else ["camera"]
-    names = [names] if isinstance(names, str) else names
+    names = yaml.safe_load(as_list(cameras)) if cameras else ["camera"]
     known = bool(cameras) or params_file in ("", DEFAULT_FILE)
-    if not (known and isinstance(names, list) and len(names) == 1):
+    if not (known and len(names) == 1):
         topics = ", ".join(name for name, _ in CAMERA_OVERRIDES)
         raise RuntimeError(
             f'{topics} are for one camera: name it with cameras:="[NAME]", or set NAME.image_topic and the '

@@ -72,7 +72,7 @@ def test_the_topics_of_one_camera_are_its_parameters() -> None:
     assert given == {f"arm/wrist.{name}": name for name in names}
 
 
-@pytest.mark.parametrize("cameras", ["[front, rear]", "[]", "{}"])
+@pytest.mark.parametrize("cameras", ["[front, rear]", "front, rear", "[]"])
 def test_the_topics_of_one_camera_are_refused_for_several(cameras: str) -> None:
     with pytest.raises(RuntimeError, match="image_topic, depth_topic, info_topic are for one"):
         parameters_given(cameras=cameras, info_topic="/info")
