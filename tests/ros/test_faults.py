@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -60,8 +60,9 @@ def script(source: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def _collect(stream: Iterable[str], lines: list[str]) -> None:
-    for line in stream:
-        lines.append(line)
+    with suppress(ValueError):  # the stream is closed when the process has been killed
+        for line in stream:
+            lines.append(line)
 
 
 def lines_of(process: subprocess.Popen[str]) -> list[str]:
