@@ -50,6 +50,10 @@ class LabellingError(ZeroShotSegmentationError):
     """A labelled recording cannot be written."""
 
 
+class NoImagesError(LabellingError):
+    """Not one image of a recording could be read."""
+
+
 class ReplayError(ZeroShotSegmentationError):
     """A replay cannot run, or its golden file cannot be used."""
 

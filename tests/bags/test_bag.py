@@ -232,12 +232,18 @@ def test_a_folder_that_is_no_recording_is_refused(tmp_path: Path) -> None:
         ground_truth_labels(tmp_path)
 
 
-def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_file_is_read_up_to_the_cut_with_a_warning(tmp_path: Path) -> None:
     shutil.copy(FOLDER / "metadata.yaml", tmp_path)
     whole = (FOLDER / "tabletop.mcap").read_bytes()
     (tmp_path / "tabletop.mcap").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(BagError, match="cannot be read"):
-        Bag(tmp_path)
+    with Bag(FOLDER) as complete, Bag(tmp_path) as bag:
+        (warning,) = bag.warnings
+        assert f"of {len(whole) // 2} bytes" in warning
+        read = [(m.topic.name, m.time_ns, m.serialised) for m in bag.messages()]
+        expected = [(m.topic.name, m.time_ns, m.serialised) for m in complete.messages()]
+        assert 100 < len(read) < len(expected)
+        assert read == expected[: len(read)]
+        assert sum(topic.message_count for topic in bag.topics.values()) == len(read)
 
 
 def test_a_damaged_chunk_is_reported_while_reading(tmp_path: Path) -> None:

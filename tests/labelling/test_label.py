@@ -431,9 +431,10 @@ def test_damaged_results_of_an_earlier_run_are_reported(tmp_path: Path) -> None:
 
 
 def test_a_recording_without_a_single_image_is_refused(tmp_path: Path) -> None:
-    bag = labelled_bags.small_bag(tmp_path / "bag", frames=1)
+    bag = labelled_bags.small_bag(tmp_path / "bag", frames=1, cameras=())
     metadata = yaml.safe_load((bag / "metadata.yaml").read_text())
-    for topic in metadata["rosbag2_bagfile_information"]["topics_with_message_count"]:
-        topic["message_count"] = 0
+    topics = metadata["rosbag2_bagfile_information"]["topics_with_message_count"]
+    images = {"name": "/camera/image_raw", "type": "sensor_msgs/msg/Image"}
+    topics.append({"topic_metadata": topics[0]["topic_metadata"] | images, "message_count": 3})
     (bag / "metadata.yaml").write_text(yaml.safe_dump(metadata))
     assert "no images on" in refused(tmp_path / "out", bag)

@@ -1,18 +1,16 @@
-"""Reads bags (rosbag2 folders, MCAP or SQLite) message by message, without ROS."""
+"""Reads bags (rosbag2 folders, and lone MCAP or SQLite files) message by message, without ROS."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rosbags.highlevel import AnyReader, AnyReaderError
+import zstandard
 from rosbags.interfaces import (
-    Connection,
-    ConnectionExtRosbag2,
     Qos,
     QosDurability,
     QosHistory,
@@ -20,9 +18,10 @@ from rosbags.interfaces import (
     QosReliability,
     QosTime,
 )
-from rosbags.typesys import Stores, get_typestore
-from rosbags.typesys.store import Typestore
 
+from zs_seg_ros.bags.message_types import MessageTypes
+from zs_seg_ros.bags.recording_files import RecordingFiles, open_recording, read_in_order
+from zs_seg_ros.bags.storage import Channel, readable_qos
 from zs_seg_ros.errors import BagError
 
 PACKAGE = "zs_seg_ros"
@@ -53,7 +52,8 @@ class BagTopic:
     """A topic of a bag, with the QoS to publish it with.
 
     latched: durability transient local. reliable: False when all its publishers were best effort. depth: the
-    history depth; DDS discovery does not carry it, so that most bags have none and DEFAULT_DEPTH is used.
+    history depth; DDS discovery does not carry it, so that most bags have none and DEFAULT_DEPTH is used. encoding: of
+    the messages; only those in cdr are ROS 2 messages. message_type: empty for a topic with several types.
     """
 
     name: str
@@ -62,6 +62,7 @@ class BagTopic:
     latched: bool
     reliable: bool = True
     depth: int = DEFAULT_DEPTH
+    encoding: str = "cdr"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,16 +72,28 @@ class BagMessage:
     topic: BagTopic
     time_ns: int
     serialised: bytes
-    _reader: AnyReader
+    _types: MessageTypes
 
     @cached_property
     def content(self) -> Any:
         """The message with the fields of its ROS type; arrays are numpy arrays. Raises BagError."""
+        name, kind = self.topic.name, self.topic.message_type
+        if self.topic.encoding != "cdr" or not kind:
+            problem = (
+                f"its messages are encoded as {self.topic.encoding}, not as cdr"
+                if kind
+                else "it has messages of several types"
+            )
+            raise BagError(f"the topic {name} cannot be read: {problem}")
         try:
-            return self._reader.deserialize(self.serialised, self.topic.message_type)
-        except AnyReaderError as error:
+            return self._types.deserialise(kind, name, self.serialised)
+        except BagError:
+            raise
+        except (
+            Exception
+        ) as error:  # rosbags raises its own, struct's and numpy's errors for damaged data
             raise BagError(
-                f"a message of {self.topic.name} at {self.time_ns} ns cannot be read: {error}"
+                f"a message of {name} at {self.time_ns} ns cannot be read: {error}"
             ) from error
 
 
@@ -91,20 +104,28 @@ class Bag:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open a rosbag2 folder. Raises BagError when it is none or cannot be read."""
-        if not (folder / "metadata.yaml").is_file():
-            raise BagError(
-                f"{folder} is no recording: it has no metadata.yaml; name the folder that `ros2 bag record` has written"
-            )
+        """Open a rosbag2 folder, also one without metadata.yaml, or a lone .mcap or .db3 file.
+
+        Raises BagError when it is none or cannot be read. What was missing or lost is in `warnings`.
+        """
         self.folder = folder
         try:
-            self._reader = AnyReader([folder], default_typestore=get_typestore(Stores.ROS2_JAZZY))
-            self._reader.open()
-        except Exception as error:  # rosbags raises exceptions of many types for a truncated file
+            self._recording = open_recording(folder)
+        except BagError:
+            raise
+        except Exception as error:  # a damaged file can fail in many ways
             raise BagError(
                 f"the recording {folder} cannot be read: {error}; record or copy it again"
             ) from error
-        self.topics = {name: self._topic(name) for name in sorted(self._reader.topics)}
+        self.channels = _merged(self._recording)
+        """Sorted by topic; a topic with several types has several."""
+        self.types = MessageTypes(self.channels)
+        by_topic: dict[str, list[Channel]] = {}
+        for channel in self.channels:
+            by_topic.setdefault(channel.topic, []).append(channel)
+        self.topics = {name: _topic(channels) for name, channels in by_topic.items()}
+        times = [t for f in self._recording.files for t in (f.start_ns, f.end_ns) if t is not None]
+        self._start_ns, self._end_ns = (min(times), max(times)) if times else (0, 0)
 
     def __enter__(self) -> Bag:
         return self
@@ -113,27 +134,27 @@ class Bag:
         self.close()
 
     def close(self) -> None:
-        self._reader.close()
+        self._recording.ending.close()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences for the user: what of the recording is missing, damaged or lost."""
+        return tuple(self._recording.warnings)
+
+    @property
+    def custom_data(self) -> dict[str, str]:
+        """The custom data of metadata.yaml."""
+        return dict(self._recording.metadata.get("custom_data") or {})
 
     @property
     def start_ns(self) -> int:
-        """The time of recording of the first message."""
-        return int(self._reader.start_time)
+        """The time of recording of the first message; 0 without messages."""
+        return self._start_ns
 
     @property
     def duration_ns(self) -> int:
         """The time from the first message to the last."""
-        return max(0, int(self._reader.duration) - 1)  # rosbags counts to just after the last
-
-    @property
-    def connections(self) -> list[Connection]:
-        """The topics as rosbags describes them, with message definitions and offered QoS."""
-        return self._reader.connections
-
-    @property
-    def typestore(self) -> Typestore:
-        """The message types that the bag defines or, where it defines none, those of ROS 2 Jazzy."""
-        return self._reader.typestore
+        return self._end_ns - self._start_ns
 
     def messages(
         self,
@@ -161,32 +182,75 @@ class Bag:
     def _read(
         self, requested: set[str], start_ns: int | None, stop_ns: int | None
     ) -> Iterator[BagMessage]:
-        connections = [c for c in self._reader.connections if c.topic in requested]
+        compressed = self._recording.compressed_messages
+        files = self._recording.files
         try:
-            for connection, time_ns, data in self._reader.messages(connections, start_ns, stop_ns):
-                yield BagMessage(self.topics[connection.topic], time_ns, data, self._reader)
-        except Exception as error:  # rosbags raises errors of zstd, struct and its own
+            for topic, time_ns, data in read_in_order(files, requested, start_ns, stop_ns):
+                content = _decompressed(data) if compressed else data
+                yield BagMessage(self.topics[topic], time_ns, content, self.types)
+        except Exception as error:  # errors of mcap, sqlite3, zstd and struct
             raise BagError(
                 f"the recording {self.folder} is damaged: {error}; record or copy it again"
             ) from error
 
-    def _topic(self, name: str) -> BagTopic:
-        info = self._reader.topics[name]
-        profiles = [
-            profile
-            for connection in info.connections
-            if isinstance(connection.ext, ConnectionExtRosbag2)
-            for profile in connection.ext.offered_qos_profiles
-        ]
-        latched = bool(profiles) and all(
-            profile.durability == QosDurability.TRANSIENT_LOCAL for profile in profiles
+
+def _decompressed(data: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+
+
+def _merged(recording: RecordingFiles) -> tuple[Channel, ...]:
+    """Return one channel for each topic and type of all files, completed by metadata.yaml."""
+    merged: dict[tuple[str, str], Channel] = {}
+    for channel in _recorded_topics(recording.metadata):
+        merged[channel.topic, channel.message_type] = channel
+    described = dict(merged)
+    for channel in (channel for file in recording.files for channel in file.channels):
+        key = channel.topic, channel.message_type
+        other, first = merged.get(key, channel), key in described
+        described.pop(key, None)
+        qos = channel.qos if first or other is channel else (*other.qos, *channel.qos)
+        merged[key] = replace(
+            channel,
+            message_count=channel.message_count + (0 if other is channel else other.message_count),
+            definition=channel.definition or other.definition,
+            definition_format=channel.definition_format or other.definition_format,
+            type_hash=channel.type_hash or other.type_hash,
+            qos=tuple(qos) if qos else other.qos,
         )
-        reliable = not profiles or any(
-            profile.reliability != QosReliability.BEST_EFFORT for profile in profiles
+    return tuple(merged[key] for key in sorted(merged))
+
+
+def _recorded_topics(metadata: dict[str, Any]) -> list[Channel]:
+    """Return the topics of metadata.yaml. Their counts are left out: the files have the true ones."""
+    channels = []
+    for entry in metadata.get("topics_with_message_count") or ():
+        topic = entry["topic_metadata"]
+        channels.append(
+            Channel(
+                str(topic["name"]),
+                str(topic["type"]),
+                type_hash=str(topic.get("type_description_hash") or ""),
+                encoding=str(topic.get("serialization_format") or "cdr"),
+                qos=readable_qos(topic.get("offered_qos_profiles") or ()),
+            )
         )
-        depths = [p.depth if p.history == QosHistory.KEEP_LAST else 0 for p in profiles]
-        depth = sum(depths) if depths and all(depths) else max(DEFAULT_DEPTH, len(profiles))
-        return BagTopic(name, info.msgtype or "", info.msgcount, latched, reliable, depth)
+    return channels
+
+
+def _topic(channels: Sequence[Channel]) -> BagTopic:
+    profiles = [profile for channel in channels for profile in channel.qos]
+    latched = bool(profiles) and all(
+        profile.durability == QosDurability.TRANSIENT_LOCAL for profile in profiles
+    )
+    reliable = not profiles or any(
+        profile.reliability != QosReliability.BEST_EFFORT for profile in profiles
+    )
+    depths = [p.depth if p.history == QosHistory.KEEP_LAST else 0 for p in profiles]
+    depth = sum(depths) if depths and all(depths) else max(DEFAULT_DEPTH, len(profiles))
+    only = channels[0]
+    message_type = only.message_type if len(channels) == 1 else ""
+    count = sum(channel.message_count for channel in channels)
+    return BagTopic(only.topic, message_type, count, latched, reliable, depth, only.encoding)
 
 
 def shipped_bag() -> Path:

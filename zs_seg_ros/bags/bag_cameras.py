@@ -100,6 +100,7 @@ def _camera(bag: Bag, name: str) -> BagCamera | None:
         return (
             topic in topics
             and topics[topic].message_type == message_type
+            and topics[topic].encoding == "cdr"
             and topics[topic].message_count > 0
         )
 
@@ -118,7 +119,12 @@ def _camera(bag: Bag, name: str) -> BagCamera | None:
 
 
 def _holds_depth(bag: Bag, topic: str) -> bool:
-    first = next(iter(bag.messages([topic]))).content
-    compressed = bag.topics[topic].message_type == _COMPRESSED
+    kind_of_message = bag.topics[topic].message_type
+    bag.types.store(kind_of_message, topic)  # raises where no message of the topic can be read
+    try:
+        first = next(iter(bag.messages([topic]))).content
+    except BagError:
+        return False
+    compressed = kind_of_message == _COMPRESSED
     kind: str = first.format if compressed else first.encoding
     return kind.startswith(_DEPTH_ENCODINGS)

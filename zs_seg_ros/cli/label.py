@@ -7,11 +7,12 @@ import sys
 from contextlib import nullcontext
 
 from zs_seg_ros.cli.interruption import INTERRUPTED, is_ignored, raising_keyboard_interrupt
+from zs_seg_ros.errors import NoImagesError
 from zs_seg_ros.labelling.plan import LabelRequest
 from zs_seg_ros.labelling.ray_run import RayCluster
 from zs_seg_ros.labelling.run import label
 
-_DONE = 0
+_DONE, _NO_IMAGES = 0, 1
 _MAX_PROBLEMS_PRINTED = 5
 
 
@@ -28,6 +29,9 @@ def label_bags(request: LabelRequest, cluster: RayCluster | None) -> int:
     except KeyboardInterrupt:
         print("zs-seg: interrupted; the same command continues where it stopped", file=sys.stderr)
         return INTERRUPTED
+    except NoImagesError as error:
+        print(f"zs-seg: {error}", file=sys.stderr)
+        return _NO_IMAGES
     for problem, times in problems.most_common(_MAX_PROBLEMS_PRINTED):
         print(f"warning: {times} times: {problem}", file=sys.stderr)
     more = len(problems) - _MAX_PROBLEMS_PRINTED

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
-from rosbags.interfaces import (
-    Connection,
-    ConnectionExtRosbag2,
-    MessageDefinitionFormat,
-    Qos,
-)
+from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-from rosbags.typesys import get_types_from_msg
-from rosbags.typesys.store import Typestore
 
 from zs_seg_ros.bags.bag import Bag, offered_qos
+from zs_seg_ros.bags.message_types import MessageTypes
+from zs_seg_ros.bags.storage import Channel
 from zs_seg_ros.labelling.messages import (
     IMAGE,
     OBJECTS,
@@ -31,6 +27,9 @@ from zs_seg_ros.labelling.plan import VOCABULARY_TOPIC, LabelledCamera
 from zs_seg_ros.labelling.results import LabelledFrame
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
+_IDL_HEADER = "=" * 80 + "\nIDL: "
+_NO_DEFINITION = "# The definition was not in the recording that this one is a copy of.\n"
+_NO_HASH = "RIHS01_" + 64 * "0"
 _METADATA_VERSION: Literal[8] = 8
 """Of metadata.yaml. Version 9 names QoS policies as Jazzy does, which Humble cannot read."""
 
@@ -70,6 +69,60 @@ def replaced_topics(bag: Bag, cameras: Sequence[LabelledCamera]) -> list[str]:
     return sorted(new & set(bag.topics))
 
 
+@dataclass(frozen=True)
+class CopiedTopic:
+    """A topic to copy, with the definition and hash of its type in the copy."""
+
+    channel: Channel
+    definition: str
+    type_hash: str
+
+
+def copied_topics(
+    bag: Bag, cameras: Sequence[LabelledCamera]
+) -> tuple[list[CopiedTopic], list[str]]:
+    """Return the topics that a labelled copy of the bag gets, and a sentence for each that is left out.
+
+    Whatever could fail while the copy is written fails here. Definitions and hashes of the bag are kept; only what is
+    missing is filled in.
+    """
+    copies, problems = [], []
+    replaced = set(replaced_topics(bag, cameras))
+    for channel in bag.channels:
+        topic = bag.topics[channel.topic]
+        if channel.topic in replaced:
+            continue
+        if channel.encoding != "cdr":
+            problems.append(
+                f"{channel.topic} is left out of the copy: it is encoded as {channel.encoding}, and rosbag2 recordings "
+                "hold cdr"
+            )
+        elif not topic.message_type:
+            problem = f"{channel.topic} is left out of the copy: it has messages of several types"
+            if problem not in problems:
+                problems.append(problem)
+        else:
+            copies.append(_copied(channel, bag.types))
+    return copies, problems
+
+
+def _copied(channel: Channel, types: MessageTypes) -> CopiedTopic:
+    definition, type_hash = channel.definition, channel.type_hash
+    if channel.definition_format == "ros2idl" and not definition.startswith(_IDL_HEADER):
+        definition = f"{_IDL_HEADER}{channel.message_type}\n{definition}"  # as rosbag2 marks IDL
+    if definition and type_hash:
+        return CopiedTopic(channel, definition, type_hash)
+    try:
+        store = types.store(channel.message_type, channel.topic)
+        known, known_hash = (
+            store.generate_msgdef(channel.message_type, ros_version=2)[0],
+            store.hash_rihs01(channel.message_type),
+        )
+    except Exception:  # rosbags raises errors of many types for definitions that it cannot read
+        return CopiedTopic(channel, definition or _NO_DEFINITION, type_hash or _NO_HASH)
+    return CopiedTopic(channel, definition or known, type_hash or known_hash)
+
+
 def write_labelled_bag(
     folder: Path,
     storage: str,
@@ -79,13 +132,12 @@ def write_labelled_bag(
     results: Iterable[LabelledFrame],
 ) -> Iterator[None]:
     """Write a copy of the bag with the results added. Yields after each copied message."""
-    topics = set(bag.topics) - set(replaced_topics(bag, cameras))
+    copies, _ = copied_topics(bag, cameras)
+    topics = {copy.channel.topic for copy in copies}
     with new_bag(folder, storage) as writer:
-        connections = {
-            connection.topic: _add_copy(writer, connection, bag.typestore)
-            for connection in bag.connections
-            if connection.topic in topics
-        }
+        for key, value in bag.custom_data.items():
+            writer.set_custom_data(str(key), str(value))
+        connections = {copy.channel.topic: _add_copy(writer, copy) for copy in copies}
         connections |= add_result_topics(writer, cameras, [offered_qos(depth=5)])
         connections[VOCABULARY_TOPIC] = writer.add_connection(
             VOCABULARY_TOPIC,
@@ -112,32 +164,11 @@ def _timed_messages(results: Iterable[LabelledFrame]) -> Iterator[TimedMessage]:
         yield time_ns, result.camera.objects, serialised(result.objects)
 
 
-def _add_copy(writer: Writer, connection: Connection, types: Typestore) -> Connection:
-    """Add the connection's topic to another bag, with the definition of its type where there is one."""
-    known = connection.msgtype in types.fielddefs
-    definition, digest = connection.msgdef.data, connection.digest
-    if known and connection.msgdef.format != MessageDefinitionFormat.MSG:
-        definition, _ = types.generate_msgdef(connection.msgtype, ros_version=2)
-    if known and not digest:
-        digest = types.hash_rihs01(connection.msgtype)
-    if not known:
-        definition, digest = _placeholder(connection.msgtype, types)
-    assert isinstance(connection.ext, ConnectionExtRosbag2)
+def _add_copy(writer: Writer, copy: CopiedTopic) -> Connection:
     return writer.add_connection(
-        connection.topic,
-        connection.msgtype,
-        msgdef=definition,
-        rihs01=digest,
-        serialization_format=connection.ext.serialization_format,
-        offered_qos_profiles=connection.ext.offered_qos_profiles,
+        copy.channel.topic,
+        copy.channel.message_type,
+        msgdef=copy.definition,
+        rihs01=copy.type_hash,
+        offered_qos_profiles=copy.channel.qos,
     )
-
-
-def _placeholder(message_type: str, types: Typestore) -> tuple[str, str]:
-    """Return a definition and its hash for a type that neither the bag nor ROS 2 itself defines.
-
-    Older SQLite bags define no types. The hash must match the definition, or readers refuse the copy.
-    """
-    definition = "# The definition was not in the recording that this one is a copy of.\n"
-    types.register(get_types_from_msg(definition, message_type))
-    return definition, types.hash_rihs01(message_type)

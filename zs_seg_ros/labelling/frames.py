@@ -9,7 +9,7 @@ from typing import Any
 from zs_seg_ros.bags.bag import Bag, BagMessage
 from zs_seg_ros.errors import BagError, ImageError
 from zs_seg_ros.images.camera_info import intrinsics_from_info
-from zs_seg_ros.images.compressed_images import depth_from_compressed, image_from_compressed
+from zs_seg_ros.images.compressed_images import CompressedImageReader, depth_from_compressed
 from zs_seg_ros.images.depth_pairing import TOLERANCE_NS, DepthPairing
 from zs_seg_ros.images.message_images import (
     depth_from_image,
@@ -53,6 +53,7 @@ class _CameraReader:
     def __init__(self, camera: LabelledCamera, problems: Counter[str]) -> None:
         self._camera = camera
         self._problems = problems
+        self._compressed = CompressedImageReader()
         self._pairing = DepthPairing(TOLERANCE_NS, expected=True) if camera.depth else None
         self._intrinsics: Intrinsics | None = None
         self._requested = RequestedOutputs(objects=True, surfaces=bool(camera.depth))
@@ -87,7 +88,7 @@ class _CameraReader:
         compressed = self._camera.transport == "compressed"
         frame = Frame(
             self._camera.name,
-            image_from_compressed(content) if compressed else image_from_message(content),
+            self._compressed(content) if compressed else image_from_message(content),
             stamp_ns(content.header.stamp),
             content.header.frame_id,
             received_ns=message.time_ns,

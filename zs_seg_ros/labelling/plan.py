@@ -17,6 +17,7 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 RESULTS = "/zs_seg"
+_MAX_SLICES = 10_000
 VOCABULARY_TOPIC = f"{RESULTS}/vocabulary"
 
 
@@ -76,26 +77,32 @@ class Slice:
 
 @dataclass(frozen=True)
 class Plan:
-    """The plan for one bag. name: of its result, unique in the job. frames: images of all cameras."""
+    """The plan for one bag. name: of its result, unique in the job. frames: images of all cameras.
+
+    warnings: about the bag."""
 
     bag: Path
     name: str
     cameras: tuple[LabelledCamera, ...]
     frames: int
     slices: tuple[Slice, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def make_plans(request: LabelRequest) -> tuple[Plan, ...]:
     """Return a plan for each bag. Raises BagError when a bag cannot be read or lacks a topic."""
     plans: list[Plan] = []
     for folder in request.bags:
-        name = request.out.name if len(request.bags) == 1 else folder.absolute().name
+        own = folder.absolute()
+        name = own.stem if own.is_file() else own.name
+        name = request.out.name if len(request.bags) == 1 else name
         name = _unique(name, [plan.name for plan in plans])
         with Bag(folder) as bag:
             cameras = _cameras(bag, request)
             frames = sum(bag.topics[camera.image].message_count for camera in cameras)
             slices = _slices(bag, math.ceil(frames / request.frames_per_slice))
-        plans.append(Plan(folder.absolute(), name, cameras, frames, slices))
+            warnings = bag.warnings
+        plans.append(Plan(folder.absolute(), name, cameras, frames, slices, warnings))
     return tuple(plans)
 
 
@@ -106,6 +113,7 @@ def _unique(name: str, used: Sequence[str]) -> str:
 
 def _slices(bag: Bag, count: int) -> tuple[Slice, ...]:
     """Divide the bag into slices of equal duration, for which no message has to be read."""
+    count = min(count, _MAX_SLICES)  # a damaged file may claim any number of messages
     cuts = [bag.start_ns + bag.duration_ns * k // count for k in range(1, count)]
     starts, stops = [None, *cuts], [*cuts, None]
     return tuple(Slice(n, a, b) for n, (a, b) in enumerate(zip(starts, stops, strict=True)))

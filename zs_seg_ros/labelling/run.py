@@ -11,13 +11,15 @@ from pathlib import Path
 from tqdm import tqdm
 
 from zs_seg_ros.bags.bag import Bag
-from zs_seg_ros.errors import LabellingError
-from zs_seg_ros.labelling.bag_output import replaced_topics, write_labelled_bag
+from zs_seg_ros.errors import LabellingError, NoImagesError
+from zs_seg_ros.labelling.bag_output import copied_topics, replaced_topics, write_labelled_bag
 from zs_seg_ros.labelling.coco_output import write_coco
 from zs_seg_ros.labelling.plan import LabelRequest, Plan, Slice, make_plans
 from zs_seg_ros.labelling.results import LabelledFrame, read_results
 from zs_seg_ros.labelling.slice_results import label_slice, load_model, read_summary
 from zs_seg_ros.labelling.work_folder import WorkFolder, open_work_folder
+
+_MAX_REASONS = 3
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ def label(request: LabelRequest, labeller: Labeller | None = None) -> Counter[st
     finished parts for the next run with the same request.
     """
     plans = make_plans(request)
+    _warn_about_bags(request, plans)
     with open_work_folder(request) as work:
         finished, tasks = _tasks(plans, work)
         total = sum(plan.frames for plan in plans)
@@ -59,6 +62,15 @@ def warn(warnings: Iterable[str]) -> None:
     """Print warnings on stderr, above a progress bar."""
     for warning in warnings:
         tqdm.write(f"warning: {warning}", file=sys.stderr)
+
+
+def _warn_about_bags(request: LabelRequest, plans: Sequence[Plan]) -> None:
+    """Warn about damage of the bags and about topics that cannot be copied, before the work begins."""
+    for plan in plans:
+        warn(plan.warnings)
+        if request.output_format != "coco":
+            with Bag(plan.bag) as bag:
+                warn(copied_topics(bag, plan.cameras)[1])
 
 
 def _tasks(plans: Sequence[Plan], work: WorkFolder) -> tuple[int, list[Task]]:
@@ -96,10 +108,26 @@ def _join(request: LabelRequest, plan: Plan, work: WorkFolder) -> Counter[str]:
         raise LabellingError(
             f"{missing} is missing although its slice was labelled: OUT must be in a folder that all workers share"
         )
+    _require_images(plan, parts)
     results = read_results(parts, plan.cameras, request.settings.track)
     with Bag(plan.bag) as bag, work.result(plan.name) as folder:
         _write(request, plan, bag, results, folder)
         return sum((read_summary(part).problems for part in parts), Counter[str]())
+
+
+def _require_images(plan: Plan, parts: Sequence[Path]) -> None:
+    """Raise LabellingError, with up to three reasons, when not one image of the bag could be read."""
+    summaries = [read_summary(part) for part in parts]
+    if sum(summary.frames for summary in summaries):
+        return
+    problems = sum((summary.problems for summary in summaries), Counter[str]())
+    reasons = "; ".join(
+        f"{times} times: {problem}" for problem, times in problems.most_common(_MAX_REASONS)
+    )
+    topics = ", ".join(camera.image for camera in plan.cameras)
+    raise NoImagesError(
+        f"none of the {plan.frames} images of {topics} in {plan.bag} could be read: {reasons or 'it has none'}"
+    )
 
 
 def _write(

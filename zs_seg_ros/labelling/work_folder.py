@@ -55,7 +55,7 @@ def describe(request: LabelRequest) -> dict[str, str]:
 
 def _state(folder: Path) -> list[str | int]:
     """Return path, sizes and modification times, which change when the bag is written to."""
-    files = sorted(folder.iterdir())
+    files = sorted(folder.iterdir()) if folder.is_dir() else [folder]
     states = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return [str(folder.resolve()), *(item for state in states for item in state)]
 

@@ -179,6 +179,8 @@ def main() -> None:
     ended: Future[int] = Future()
     try:
         bag = Bag(arguments.bag)
+        for warning in bag.warnings:
+            print(f"bag_player: warning: {warning}", file=sys.stderr)
         options = playback_options(arguments, bag.topics)
 
         def player() -> BagPlayer:

@@ -32,6 +32,9 @@ def recorded_qos(topic: BagTopic) -> QoSProfile:
 
 def publisher_for(node: Node, topic: BagTopic, name: str, qos: QoSProfile) -> Publisher | None:
     """Create a publisher. Return None, and log a warning, where the message type is not installed."""
+    if topic.encoding != "cdr":
+        node.get_logger().warning(f"{topic.name} is left out: it is encoded as {topic.encoding}")
+        return None
     kind = message_class(topic.message_type)
     if kind is None:
         node.get_logger().warning(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -65,6 +66,8 @@ class ReplayRun:
         self._ending = ExitStack()
         try:
             self._bag = self._ending.enter_context(Bag(request.bag))
+            for warning in self._bag.warnings:
+                tqdm.write(f"replay_test: warning: {warning}", file=sys.stderr)
             self._start()
         except BaseException:
             self._ending.close()

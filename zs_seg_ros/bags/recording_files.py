@@ -1,0 +1,177 @@
+"""Finds and opens the files of a recording: a rosbag2 folder, with or without metadata.yaml, or a lone file."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+import zstandard
+
+from zs_seg_ros.bags.mcap_file import McapFile
+from zs_seg_ros.bags.sqlite_file import SqliteFile
+from zs_seg_ros.bags.storage import Storage
+from zs_seg_ros.errors import BagError
+
+_KINDS: dict[str, Callable[[Path], Storage]] = {".mcap": McapFile, ".db3": SqliteFile}
+_ROS1_START = b"#ROSBAG"
+
+
+@dataclass
+class RecordingFiles:
+    """The open files of a recording in the order of their times.
+
+    metadata: of metadata.yaml; empty without. compressed_messages: each message is compressed by zstd.
+    """
+
+    files: list[Storage]
+    metadata: dict[str, Any]
+    warnings: list[str]
+    compressed_messages: bool = False
+    ending: ExitStack = field(default_factory=ExitStack)
+
+
+def open_recording(path: Path) -> RecordingFiles:
+    """Open a rosbag2 folder or a lone file. Raises BagError, which names what it is and what helps."""
+    if not path.exists():
+        raise BagError(f"there is no recording {path}")
+    metadata: dict[str, Any] = {}
+    warnings: list[str] = []
+    if path.is_file():
+        paths = [path]
+    else:
+        metadata, paths = _folder(path, warnings)
+    opened = RecordingFiles([], metadata, warnings)
+    opened.compressed_messages = str(metadata.get("compression_mode")).lower() == "message"
+    try:
+        for file in paths:
+            storage = _open_file(file, opened.ending)
+            opened.ending.callback(storage.close)
+            opened.files.append(storage)
+            warnings += storage.warnings
+    except BaseException:
+        opened.ending.close()
+        raise
+    opened.files.sort(key=lambda f: f.start_ns if f.start_ns is not None else -1)
+    return opened
+
+
+def _folder(folder: Path, warnings: list[str]) -> tuple[dict[str, Any], list[Path]]:
+    """Return the content of metadata.yaml and the files of the recording."""
+    present = sorted(filter(_is_storage, folder.iterdir()), key=_natural)
+    path = folder / "metadata.yaml"
+    reason = "it has no metadata.yaml"
+    if path.is_file():
+        try:
+            loaded = yaml.load(path.read_bytes(), Loader=_Loader)
+            metadata: dict[str, Any] = loaded["rosbag2_bagfile_information"]
+            listed = [folder / Path(name).name for name in metadata["relative_file_paths"]]
+        except (yaml.YAMLError, OSError, KeyError, TypeError, ValueError) as error:
+            reason = f"its metadata.yaml cannot be read ({type(error).__name__})"
+        else:
+            missing = [file.name for file in listed if not file.is_file()]
+            if missing:
+                warnings.append(f"of the recording {folder}, {', '.join(missing)} is missing")
+            if len(missing) == len(listed):
+                raise BagError(
+                    f"the recording {folder} cannot be read: {', '.join(missing) or 'each file'} is missing; copy "
+                    "it again"
+                )
+            return metadata, [file for file in listed if file.is_file()]
+    if present:
+        warnings.append(
+            f"the recording {folder} is read from its {len(present)} files alone: {reason}; `ros2 bag reindex "
+            f"{folder}` writes it anew"
+        )
+        return {}, present
+    old = next(folder.glob("*.bag"), None)
+    if old is not None:
+        raise _ros1(old)
+    raise BagError(
+        f"{folder} is no recording: {reason} and there is no .mcap or .db3 file in it; name the folder that "
+        "`ros2 bag record` has written"
+    )
+
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _open_file(path: Path, ending: ExitStack) -> Storage:
+    with path.open("rb") as file:
+        if file.read(len(_ROS1_START)) == _ROS1_START:
+            raise _ros1(path)
+    if path.suffix in (".zstd", ".zst"):
+        path = _decompressed(path, ending)
+    kind = _KINDS.get(path.suffix)
+    if kind is None:
+        raise BagError(
+            f"{path} is no recording: name a folder that `ros2 bag record` has written, or an .mcap or .db3 file"
+        )
+    storage = kind(path)
+    if any(c.encoding == "ros1" or c.definition_format == "ros1msg" for c in storage.channels):
+        storage.close()
+        raise _ros1(path)
+    if storage.channels and all(c.encoding != "cdr" for c in storage.channels):
+        storage.close()
+        encodings = ", ".join(sorted({c.encoding or "unknown" for c in storage.channels}))
+        names = ", ".join(sorted({c.message_type for c in storage.channels})[:3])
+        raise BagError(
+            f"{path} is an MCAP file without ROS 2 messages: its {len(storage.channels)} channels are encoded as "
+            f"{encodings} ({names}); convert it to ROS 2 messages (cdr)"
+        )
+    return storage
+
+
+def _decompressed(path: Path, ending: ExitStack) -> Path:
+    """Decompress a file that rosbag2 compressed as a whole, into a temporary folder."""
+    target = Path(ending.enter_context(TemporaryDirectory()), path.stem)
+    try:
+        with (
+            path.open("rb") as compressed,
+            target.open("wb") as plain,
+            zstandard.ZstdDecompressor().stream_reader(
+                compressed, read_across_frames=True
+            ) as reader,
+        ):
+            shutil.copyfileobj(reader, plain)
+    except zstandard.ZstdError as error:
+        raise BagError(
+            f"the recording {path} cannot be read: {error}; record or copy it again"
+        ) from error
+    return target
+
+
+def _is_storage(path: Path) -> bool:
+    name = path.name.removesuffix(".zstd")
+    return path.is_file() and Path(name).suffix in _KINDS
+
+
+def _natural(path: Path) -> list[tuple[str, int]]:
+    """Return a key that sorts bag_2 before bag_10."""
+    parts = re.findall(r"(\D*)(\d*)", path.name)
+    return [(text, int(number or 0)) for text, number in parts]
+
+
+def _ros1(path: Path) -> BagError:
+    return BagError(
+        f"{path} is a recording of ROS 1; convert it: `rosbags-convert --src {path} --dst {path.with_suffix('')}_ros2`"
+    )
+
+
+def read_in_order(
+    files: list[Storage], topics: set[str], start_ns: int | None, stop_ns: int | None
+) -> Iterator[tuple[str, int, bytes]]:
+    """Yield the messages of all files, one file after the other."""
+    for file in files:
+        if file.start_ns is None or file.end_ns is None:
+            continue
+        if (start_ns is None or file.end_ns >= start_ns) and (
+            stop_ns is None or file.start_ns < stop_ns
+        ):
+            yield from file.messages(topics, start_ns, stop_ns)

@@ -1,0 +1,111 @@
+"""Reads the SQLite files (.db3) of rosbag2."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from zs_seg_ros.bags.storage import Channel, StoredMessage, readable_qos
+from zs_seg_ros.errors import BagError
+
+
+class SqliteFile:
+    """A .db3 file of rosbag2; see `Storage`."""
+
+    warnings: tuple[str, ...] = ()
+
+    def __init__(self, path: Path) -> None:
+        """Open the file and read its topics. Raises BagError for a file that is none of rosbag2, or damaged."""
+        try:
+            self._database = _open(path)
+            self._ids, self.channels = self._read_channels()
+            ends = self._database.execute("SELECT MIN(timestamp), MAX(timestamp) FROM messages")
+            self.start_ns, self.end_ns = ends.fetchone()
+        except sqlite3.Error as error:
+            raise BagError(
+                f"the recording {path} cannot be read: {error}; copy it again, or let `sqlite3 {path.name} .recover` "
+                "rescue it"
+            ) from error
+
+    def messages(
+        self, topics: Collection[str], start_ns: int | None, stop_ns: int | None
+    ) -> Iterator[StoredMessage]:
+        """Yield messages as `Storage` describes."""
+        ids = [number for number, topic in self._ids.items() if topic in topics]
+        query = (
+            "SELECT topic_id, timestamp, data FROM messages "
+            f"WHERE topic_id IN ({', '.join('?' * len(ids))})"
+        )
+        values: list[int] = list(ids)
+        for condition, time_ns in (("timestamp >= ?", start_ns), ("timestamp < ?", stop_ns)):
+            if time_ns is not None:
+                query += f" AND {condition}"
+                values.append(time_ns)
+        with closing(self._database.execute(f"{query} ORDER BY timestamp, id", values)) as rows:
+            for number, time_ns, data in rows:
+                yield self._ids[number], time_ns, bytes(data)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def _columns(self, table: str) -> set[str]:
+        return {row[1] for row in self._database.execute(f"PRAGMA table_info({table})")}
+
+    def _read_channels(self) -> tuple[dict[int, str], tuple[Channel, ...]]:
+        """Return topics by id, and the channels. Columns that an older rosbag2 did not write are empty."""
+        known = self._columns("topics")
+        names = ("offered_qos_profiles", "type_description_hash")
+        extra = ", ".join(name if name in known else "''" for name in names)
+        query = f"SELECT id, name, type, serialization_format, {extra} FROM topics ORDER BY id"
+        counts = dict(
+            self._database.execute("SELECT topic_id, COUNT(*) FROM messages GROUP BY topic_id")
+        )
+        definitions: dict[str, tuple[str, str]] = {}
+        if self._columns("message_definitions"):
+            definitions = {
+                name: (text, form)
+                for name, form, text in self._database.execute(
+                    "SELECT topic_type, encoding, encoded_message_definition FROM message_definitions"
+                )
+            }
+        ids, channels = {}, []
+        for number, topic, kind, encoding, qos, type_hash in self._database.execute(query):
+            ids[number] = topic
+            text, form = definitions.get(kind, ("", ""))
+            count = counts.get(number, 0)
+            channels.append(
+                Channel(
+                    topic,
+                    kind,
+                    count,
+                    text,
+                    form,
+                    type_hash or "",
+                    encoding or "cdr",
+                    readable_qos(qos),
+                )
+            )
+        return ids, tuple(channels)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Open read-only: with what a crash left in the write-ahead log or, where that cannot be read, without."""
+    name = quote(str(path.absolute()))
+    for mode in ("mode=ro", "immutable=1"):
+        # Messages are read in another thread than the one that opens the file.
+        database = sqlite3.connect(f"file:{name}?{mode}", uri=True, check_same_thread=False)
+        try:
+            database.execute("SELECT name FROM sqlite_master").fetchall()
+            return database
+        except sqlite3.OperationalError:
+            database.close()
+            if mode == "immutable=1":
+                raise
+        except sqlite3.DatabaseError:
+            database.close()
+            raise
+    raise AssertionError("one of the modes returns or raises")

@@ -1,0 +1,59 @@
+"""What the files of a recording hold, whatever their kind: channels and serialised messages."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from rosbags.interfaces import Qos
+from rosbags.rosbag2.metadata import parse_qos
+
+RosbagQos = tuple[Qos, ...]
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A topic of a file with one message type.
+
+    definition: text of the type, in the format ros2msg, ros2idl or another one; empty where the file has none.
+    type_hash: RIHS01, or empty. encoding: of the messages; cdr in ROS 2.
+    """
+
+    topic: str
+    message_type: str
+    message_count: int = 0
+    definition: str = ""
+    definition_format: str = ""
+    type_hash: str = ""
+    encoding: str = "cdr"
+    qos: RosbagQos = ()
+
+
+StoredMessage = tuple[str, int, bytes]
+"""Topic, time of recording in ns, and the serialised message."""
+
+
+class Storage(Protocol):
+    """An open file. start_ns, end_ns: the times of its first and last message; None without messages."""
+
+    channels: tuple[Channel, ...]
+    start_ns: int | None
+    end_ns: int | None
+    warnings: tuple[str, ...]
+
+    def messages(
+        self, topics: Collection[str], start_ns: int | None, stop_ns: int | None
+    ) -> Iterator[StoredMessage]:
+        """Yield the messages of the topics from start_ns on and before stop_ns, in the order of recording."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+def readable_qos(recorded: object) -> RosbagQos:
+    """Return the QoS profiles that a file or metadata.yaml describes; none where they cannot be read."""
+    try:
+        return tuple(parse_qos(recorded))  # type: ignore[arg-type]
+    except Exception:  # a foreign writer may put anything there
+        return ()
