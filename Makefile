@@ -8,12 +8,13 @@ export ROS
 
 RUN := scripts/run.sh
 .DEFAULT_GOAL := help
-.PHONY: help workspace demo test test-fast lint format parameters clean
+.PHONY: help workspace demo test test-fast lint format parameters attacks clean
 
 help:
 	@echo "make demo       build, run camera and node as two processes, write demo_out/"
 	@echo "make test       build, check format, lint and types, run all tests"
 	@echo "make test-fast  the same without the tests that start nodes or load models: about a minute"
+	@echo "make attacks    attack the package's own processes with 1,000 hostile inputs, and count faults"
 	@echo "make workspace  only make the environment and build the package"
 	@echo "make lint       check format, lint and types"
 	@echo "make format     format the code and put lint's own corrections in"
@@ -50,6 +51,9 @@ format: workspace
 
 parameters: workspace
 	@$(RUN) python scripts/write_parameter_docs.py
+
+attacks: workspace
+	@$(RUN) python tests/attacks/run.py
 
 clean:
 	rm -rf .work demo_out

@@ -1,0 +1,231 @@
+"""segmentation_node as a process of its own, attacked over DDS."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import memory
+import numpy as np
+import rclpy
+from attack import HANG_S, START_S, HangError
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import SetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+
+from zs_seg_ros import srv
+from zs_seg_ros.segmenters.fake import PALETTE
+
+TRIES = 5
+
+
+class NodeTarget:
+    """A running node and the other side of its topics and services."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, model: str) -> None:
+        self.process, self.log, self.model = process, log, model
+        self.node = rclpy.create_node("attacker")
+        self._clients: dict[str, Any] = {}
+        self._publishers: dict[str, Any] = {}
+        self._labels: dict[str, dict[int, Image]] = {}
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+        self._count = 0
+        self._start = rss = self.rss_mb()
+        self.before_mb = rss
+
+    def _spin(self) -> None:
+        while not self._stop.is_set():
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._executor.shutdown()
+        self.node.destroy_node()
+
+    # what is measured
+
+    def log_text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def rss_mb(self) -> float:
+        return memory.rss_mb(self.process.pid)
+
+    def begin(self) -> None:
+        memory.clear_peak(self.process.pid)
+        self.before_mb = self.rss_mb()
+
+    def memory_mb(self) -> tuple[float, float]:
+        """Return resident memory before the input and its peak since."""
+        return self.before_mb, memory.peak_mb(self.process.pid)
+
+    def check_alive(self) -> str:
+        """Wait for an answer; raises HangError where there is none in time."""
+        if self.process.poll() is not None:
+            return f"the process ended with exit code {self.process.returncode}"
+        self.call(GetState, "get_state", GetState.Request())
+        self.call(srv.GetVocabulary, "get_vocabulary", srv.GetVocabulary.Request())
+        return ""
+
+    # services
+
+    def call(self, kind: Any, name: str, request: Any, timeout_s: float = HANG_S) -> Any:
+        client = self._clients.get(name)
+        if client is None:
+            client = self._clients[name] = self.node.create_client(kind, f"/zs_seg/{name}")
+            if not client.wait_for_service(START_S):
+                raise HangError(f"there is no service {name}")
+            time.sleep(0.5)  # the node discovers the client, too
+        future = client.call_async(request)
+        end = time.monotonic() + timeout_s
+        while not future.done():
+            if time.monotonic() > end or self.process.poll() is not None:
+                raise HangError(f"no answer of {name}")
+            time.sleep(0.001)
+        return future.result()
+
+    def set_vocabulary(self, classes: list[Any], timeout_s: float = HANG_S) -> Any:
+        request = srv.SetVocabulary.Request(classes=classes)
+        return self.call(srv.SetVocabulary, "set_vocabulary", request, timeout_s)
+
+    def state(self) -> str:
+        answer = self.call(GetState, "get_state", GetState.Request())
+        return str(answer.current_state.label)
+
+    def change_state(self, label: str) -> bool:
+        request = ChangeState.Request(transition=Transition(label=label))
+        return bool(self.call(ChangeState, "change_state", request).success)
+
+    def set_parameters(self, *parameters: Any) -> list[Any]:
+        request = SetParameters.Request(parameters=list(parameters))
+        return list(self.call(SetParameters, "set_parameters", request).results)
+
+    # images
+
+    def publish(self, topic: str, message: Any) -> None:
+        publisher = self._publishers.get(topic)
+        if publisher is None:
+            publisher = self._publishers[topic] = self.node.create_publisher(
+                type(message), topic, 10
+            )
+            end = time.monotonic() + START_S
+            while not publisher.get_subscription_count():
+                if time.monotonic() > end:
+                    raise HangError(f"no subscription to {topic}")
+                time.sleep(0.01)
+            time.sleep(0.5)
+        publisher.publish(message)
+
+    def listen(self, camera: str) -> None:
+        """Subscribe to results, so that the node processes the camera's images."""
+        labels = self._labels[camera] = {}
+
+        def received(message: Image) -> None:
+            labels[message.header.stamp.nanosec] = message
+
+        self.node.create_subscription(Image, f"/zs_seg/{camera}/label", received, 5)
+        self.node.create_subscription(
+            PointCloud2, f"/zs_seg/{camera}/points", lambda _: None, qos_profile_sensor_data
+        )
+
+    def good_image(self, camera: str, packed: bool) -> str:
+        """Publish a good image, and return '' when its label is right."""
+        labels = self._labels[camera]
+        labels.clear()
+        end = time.monotonic() + HANG_S
+        for number in range(TRIES):
+            self._count += 1
+            message = _good(packed, self._count)
+            suffix = "image_raw/compressed" if packed else "image_raw"
+            self.publish(f"/{camera}/{suffix}", message)
+            deadline = time.monotonic() + (HANG_S if number == TRIES - 1 else HANG_S / TRIES)
+            while time.monotonic() < min(deadline, end):
+                if label := labels.get(self._count):
+                    right = set(label.data) == {1} or self.model != "fake"
+                    return "" if right else f"a good image got labels {set(label.data)}"
+                time.sleep(0.001)
+        raise HangError(f"no label of a good image of {camera}")
+
+
+def _good(packed: bool, number: int) -> Any:
+    import cv2
+
+    pixels = np.empty((24, 32, 3), np.uint8)
+    pixels[:] = PALETTE["red"]
+    if packed:
+        data = cv2.imencode(".png", pixels[..., ::-1])[1].tobytes()
+        message: Any = CompressedImage(format="png", data=array("B", data))
+    else:
+        message = Image(height=24, width=32, step=96, encoding="rgb8")
+        message.data = array("B", pixels.tobytes())
+    now = time.time_ns() // 10**9
+    message.header.stamp.sec, message.header.stamp.nanosec = now, number
+    message.header.frame_id = "optical"
+    return message
+
+
+def good_info() -> CameraInfo:
+    info = CameraInfo(height=24, width=32, distortion_model="plumb_bob")
+    info.k = [30.0, 0.0, 16.0, 0.0, 30.0, 12.0, 0.0, 0.0, 1.0]
+    return info
+
+
+def command(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise SystemExit(
+            f"{name} was not found: run this with scripts/run.sh, after `make workspace`"
+        )
+    return path
+
+
+@contextmanager
+def node_target(work: Path, *parameters: str, model: str = "fake") -> Iterator[NodeTarget]:
+    """Start a node; parameters: NAME:=VALUE."""
+    log = work / f"node_{time.monotonic_ns()}.log"
+    arguments = [f"model:={model}", "min_area:=1", *parameters]
+    words = ["--ros-args", "-r", "__node:=zs_seg"]
+    for argument in arguments:
+        words += ["-p", argument]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [command("segmentation_node"), *words], stdout=output, stderr=subprocess.STDOUT
+        )
+    target: NodeTarget | None = None
+    try:
+        target = NodeTarget(process, log, model)
+        target.call(GetState, "get_state", GetState.Request(), START_S)
+        yield target
+    finally:
+        if target is not None:
+            target.close()
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(HANG_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def wait_for_state(target: NodeTarget, state: str) -> None:
+    end = time.monotonic() + 2 * START_S
+    while target.state() != state:
+        if time.monotonic() > end:
+            raise HangError(f"the node did not become {state}")
+        time.sleep(0.05)
