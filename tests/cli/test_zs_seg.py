@@ -22,7 +22,9 @@ import pytest
 from PIL import Image
 
 import zs_seg_ros
+from zs_seg_ros.cli.image_files import read_image
 from zs_seg_ros.cli.main import main
+from zs_seg_ros.errors import ImageError
 from zs_seg_ros.perception.overlay import class_colour
 from zs_seg_ros.segmenters.fake import PALETTE
 
@@ -444,3 +446,19 @@ def test_a_closed_pipe_causes_no_traceback(folder: Path) -> None:
     os.close(writing)
     assert run.returncode == 2
     assert "Traceback" not in run.stderr and "Exception ignored" not in run.stderr
+
+
+def test_a_fifo_or_device_is_not_opened_as_an_image(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    for name, kind in (("fifo", "a FIFO"), ("zero", "a device")):
+        with pytest.raises(ImageError, match=f"is {kind}"):
+            read_image(tmp_path / name)
+
+
+def test_an_image_file_that_claims_many_pixels_is_refused_before_it_is_decoded(
+    tmp_path: Path,
+) -> None:
+    Image.new("1", (8000, 8000)).save(tmp_path / "large.png")
+    with pytest.raises(ImageError, match="8000x8000 pixels, more than"):
+        read_image(tmp_path / "large.png")

@@ -11,14 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from zs_seg_ros.errors import ImageError, ZeroShotSegmentationError
-from zs_seg_ros.files import write_output
+from zs_seg_ros.errors import FileError, ImageError, ZeroShotSegmentationError
+from zs_seg_ros.files import open_regular_file, write_output
 from zs_seg_ros.types import RgbImage, check_image
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
 """The files used from a folder; an image named by itself may have any format that Pillow reads."""
+
+_MOST_PIXELS = 1 << 25
+"""Checked before an image is decoded: a file of a few hundred bytes can claim many more."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,14 @@ def read_image(path: Path) -> RgbImage:
     Raises ImageError when it cannot be read.
     """
     try:
-        with Image.open(path) as opened:
+        with open_regular_file(path) as stream, Image.open(stream) as opened:
+            _check_size(opened)
             image = _as_rgb(ImageOps.exif_transpose(opened))
         check_image(image)
     except FileNotFoundError as error:
         raise ImageError(f"there is no image {path}; check the path") from error
+    except FileError as error:
+        raise ImageError(str(error)) from error
     except ImageError as error:
         raise ImageError(f"{path} cannot be read: {error}") from error
     except Exception as error:  # Pillow's decoders raise exceptions of many types
@@ -121,6 +127,14 @@ def _target(output: Path | None, image: Path, several: bool) -> Path | None:
     if not is_png:
         raise ZeroShotSegmentationError(f"{output} must end in .png, the format that is written")
     return output
+
+
+def _check_size(image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > _MOST_PIXELS:
+        raise ImageError(
+            f"it has {width}x{height} pixels, more than the {_MOST_PIXELS} that are read; make it smaller"
+        )
 
 
 def _as_rgb(image: Image.Image) -> RgbImage:
