@@ -26,13 +26,16 @@ def target(work: Path, _: dict[str, Path]) -> Iterator[ProcessTarget]:
     yield processes
 
 
-def _reads(bag: Path, labels: bool) -> Any:
+def _reads(bag: Path, labels: bool, readable: bool = False) -> Any:
+    """readable: what is left of the recording may be read and played, too."""
+    codes = (0, 1, 2) if readable else (1, 2)
+
     def act(processes: ProcessTarget) -> str:
         if labels:
             out = processes.work / f"out_{bag.name}"
             words = ("label", bag, out, "--classes", "red", "--model", "fake")
-            return refused(processes.run("zs-seg", *words))
-        return refused(processes.run("bag_player", bag), (1, 2))
+            return refused(processes.run("zs-seg", *words), codes)
+        return refused(processes.run("bag_player", bag, ends=not readable), codes)
 
     return act
 
@@ -52,13 +55,15 @@ def attacks(random: Random, work: Path, foreign: dict[str, Path]) -> Iterator[At
     }
     for name, text in texts.items():
         for labels in (False, True):
-            yield Attack(f"metadata {name}, label {labels}", _reads(_bag(work, name, text), labels))
+            yield Attack(
+                f"metadata {name}, label {labels}", _reads(_bag(work, name, text), labels, True)
+            )
     for number in range(COUNT - 2 * 8 - 2 * len(texts)):
         bag = _bag(work, f"cut{number}", meta)
         storage = bag / "tabletop.mcap"
         data = storage.read_bytes()
         storage.write_bytes(data[: random.randrange(len(data) // 4)])
-        yield Attack(f"storage cut {number}", _reads(bag, True))
+        yield Attack(f"storage cut {number}", _reads(bag, True, True))
 
 
 def _bag(work: Path, name: str, metadata: str) -> Path:
