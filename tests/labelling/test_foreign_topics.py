@@ -85,3 +85,11 @@ def test_a_cut_off_recording_is_labelled_up_to_the_cut(
     label(request(tmp_path / "out", bag))
     assert 0 < len(messages(tmp_path / "out", "/zs_seg/camera/label")) < 10
     assert "is cut off or damaged after" in capfd.readouterr().err
+
+
+def test_a_camera_with_other_topics_gets_its_results_under_the_name_that_is_given(
+    tmp_path: Path,
+) -> None:
+    bag = foreign_bag(tmp_path / "bag.mcap")
+    label(request(tmp_path / "out", bag, cameras=("front=/camera/image_raw",)))
+    assert len(messages(tmp_path / "out", "/zs_seg/front/label")) == 10

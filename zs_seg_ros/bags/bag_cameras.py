@@ -12,22 +12,27 @@ from zs_seg_ros.images.camera_topics import depth_topic, image_topic, info_topic
 _IMAGE, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 _TRANSPORTS = (("raw", _IMAGE), ("compressed", _COMPRESSED))  # raw is preferred
 _INFO = "sensor_msgs/msg/CameraInfo"
+_COMMON_WORDS = ("image_raw", "image", "compressed", "compressedDepth")
 _DEPTH_ENCODINGS = ("16UC1", "32FC1")
 
 
 @dataclass(frozen=True)
 class BagCamera:
-    """The topics of one camera in a bag. depth, info: empty without depth images."""
+    """The topics of one camera in a bag. depth, info: empty without depth images.
+
+    compressed: whether the images are of the type CompressedImage although their topic's name does not end so.
+    """
 
     name: str
     image: str
     depth: str = ""
     info: str = ""
+    compressed: bool = False
 
     @property
     def transport(self) -> str:
         """The transport of the images: raw or compressed."""
-        return "compressed" if self.image.endswith("/compressed") else "raw"
+        return "compressed" if self.compressed or self.image.endswith("/compressed") else "raw"
 
     @property
     def depth_transport(self) -> str:
@@ -42,22 +47,61 @@ class BagCamera:
 def find_cameras(bag: Bag, names: Collection[str] = ()) -> tuple[BagCamera, ...]:
     """Return the cameras of these names, or all cameras of the bag ordered by name.
 
-    Raises BagError, with the bag's topics, when a camera is missing or there is none at all.
+    A name may come with its topics: "NAME=TOPIC" or "NAME=TOPIC,DEPTH,INFO". Raises BagError, with the bag's topics,
+    when a camera is missing or there is none at all.
     """
     cameras = {name: camera for name in _candidates(bag) if (camera := _camera(bag, name))}
-    requested = list(dict.fromkeys(name.strip("/") for name in names)) or sorted(cameras)
+    given = [_given_camera(bag, name) for name in names if "=" in name]
+    cameras |= {camera.name: camera for camera in given}
+    plain = (name.partition("=")[0].strip("/") for name in names)
+    requested = list(dict.fromkeys(plain)) or sorted(cameras)
     for name in requested:
         if name not in cameras:
             raise BagError(
                 f"the recording {bag.folder} has no camera {name!r}: no images on "
-                f"{image_topic(name, 'raw')} or {image_topic(name, 'compressed')}; it has {list_topics(bag)}"
+                f"{image_topic(name, 'raw')} or {image_topic(name, 'compressed')}; "
+                f"{_offer(bag)}it has {list_topics(bag)}"
             )
     if not cameras:
         raise BagError(
             f"the recording {bag.folder} has no camera: no images on a topic {image_topic('CAM', 'raw')} or "
-            f"{image_topic('CAM', 'compressed')}; it has {list_topics(bag)}"
+            f"{image_topic('CAM', 'compressed')}; {_offer(bag)}it has {list_topics(bag)}"
         )
     return tuple(cameras[name] for name in requested)
+
+
+def _given_camera(bag: Bag, text: str) -> BagCamera:
+    """Return the camera of "NAME=TOPIC[,DEPTH,INFO]". Raises BagError for a topic that the bag lacks."""
+    name, _, listed = text.partition("=")
+    topics = [topic.strip() for topic in listed.split(",")]
+    if len(topics) not in (1, 3) or not (name.strip("/") and all(topics)):
+        raise BagError(
+            f"the camera {text!r} is not of the form NAME=TOPIC or NAME=TOPIC,DEPTH,INFO"
+        )
+    bag.require(topics)
+    image, depth, info = (*topics, "", "")[:3]
+    for topic, types in (
+        (image, (_IMAGE, _COMPRESSED)),
+        (depth, (_IMAGE, _COMPRESSED)),
+        (info, (_INFO,)),
+    ):
+        if topic and bag.topics[topic].message_type not in types:
+            raise BagError(
+                f"the topic {topic} of the camera {text!r} has the type {bag.topics[topic].message_type}, not "
+                f"{' or '.join(types)}"
+            )
+    is_compressed = bag.topics[image].message_type == _COMPRESSED
+    return BagCamera(name.strip("/"), image, depth, info, is_compressed)
+
+
+def _offer(bag: Bag) -> str:
+    """Return the options that name each image topic of the bag, as a part of a sentence."""
+    options = []
+    for topic in bag.topics.values():
+        if topic.message_type in (_IMAGE, _COMPRESSED) and topic.message_count:
+            words = [w for w in topic.name.split("/") if w and w not in _COMMON_WORDS]
+            options.append(f"--camera {'_'.join(words) or 'camera'}={topic.name}")
+    return f"name one with {', or '.join(options)}; " if options else ""
 
 
 def require_camera(bag: Bag, name: str, transport: str, depth_transport: str | None) -> BagCamera:

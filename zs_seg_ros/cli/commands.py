@@ -51,7 +51,7 @@ def label(arguments: argparse.Namespace) -> int:
             arguments.max_objects,
             track=not arguments.no_track,
         ),
-        cameras=tuple(arguments.cameras),
+        cameras=(*arguments.cameras, *arguments.camera),
         depth=arguments.depth,
         output_format=arguments.format,
         batch=arguments.batch,

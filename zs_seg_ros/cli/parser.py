@@ -134,6 +134,13 @@ def _add_label(subparsers: _Subparsers) -> None:
         help="cameras with a topic CAM/image_raw or CAM/image_raw/compressed (default: all)",
     )
     add(
+        "--camera",
+        action="append",
+        default=[],
+        metavar="NAME=TOPIC[,DEPTH,INFO]",
+        help="a camera with other topics; may be repeated",
+    )
+    add(
         "--depth",
         action="store_true",
         help="add positions, from CAM/depth/image_raw, registered to the images, and CAM/camera_info",

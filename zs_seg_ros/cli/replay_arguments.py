@@ -41,7 +41,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     if arguments.update and (arguments.junit or arguments.html):
         raise ReplayError("--update compares nothing: leave --junit and --html out")
     if arguments.node is not None:
-        own = ("model", "device", "classes", "params_file", "param", "log")
+        own = ("camera", "model", "device", "classes", "params_file", "param", "log")
         for name in own:
             if getattr(arguments, name):
                 raise ReplayError(
@@ -71,6 +71,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--golden", type=Path, required=True, metavar="FILE", help="the golden results")
     add("--update", action="store_true", help="write the golden file; compare nothing")
     add("--cameras", nargs="+", default=[], metavar="CAM", help="(default: all of the recording)")
+    add(
+        "--camera",
+        action="append",
+        default=[],
+        metavar="NAME=TOPIC[,DEPTH,INFO]",
+        help="a camera with other topics; may be repeated",
+    )
     add(
         "--every",
         type=count,

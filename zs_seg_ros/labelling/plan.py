@@ -130,5 +130,5 @@ def _cameras(bag: Bag, request: LabelRequest) -> tuple[LabelledCamera, ...]:
                 f"or no {info_topic(camera.name)}; it has {list_topics(bag)}"
             )
         depth, info = (camera.depth, camera.info) if request.depth else ("", "")
-        cameras.append(LabelledCamera(camera.name, camera.image, depth, info))
+        cameras.append(LabelledCamera(camera.name, camera.image, depth, info, camera.compressed))
     return tuple(cameras)

@@ -128,7 +128,7 @@ def _request(arguments: argparse.Namespace) -> ReplayRequest:
         bag=arguments.bag,
         golden=arguments.golden,
         node=running_node or new_node,
-        cameras=tuple(arguments.cameras),
+        cameras=(*arguments.cameras, *arguments.camera),
         every=arguments.every,
         timeout_s=arguments.timeout,
         rate=arguments.rate,

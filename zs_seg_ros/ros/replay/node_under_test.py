@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -26,6 +28,7 @@ from zs_seg_ros.vocabulary.vocabulary import TargetClass
 REPLAY_QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 DISCOVERY_TIMEOUT_S = 20.0
 _SPIN_S = 0.05
+_MARKS = ("[WARN]", "[ERROR]", "[FATAL]")
 _SETTINGS = ("model", "default_threshold", "min_area", "max_objects", "track", "precision")
 """The parameters that change results, apart from those of the cameras."""
 
@@ -33,9 +36,15 @@ _SETTINGS = ("model", "default_threshold", "min_area", "max_objects", "track", "
 class NodeUnderTest:
     """Owns a ROS node, `node`; messages are received while a method waits. Use it with `with`."""
 
-    def __init__(self, name: str, check: Callable[[], None] = lambda: None) -> None:
-        """name: fully qualified. check: called repeatedly while waiting; raises when waiting has become pointless."""
+    def __init__(
+        self, name: str, check: Callable[[], None] = lambda: None, log: Path | None = None
+    ) -> None:
+        """name: fully qualified. check: called repeatedly while waiting; raises when waiting has become pointless.
+
+        log: the file for the node's output; its last errors are a part of error messages.
+        """
         self.name = name
+        self._log = log
         self._check = check
         self._errors: dict[str, str] = {}
         rclpy.init(
@@ -83,8 +92,14 @@ class NodeUnderTest:
 
     @property
     def reported_errors(self) -> str:
-        """The node's present errors on /diagnostics, as the end of a sentence; empty when there are none."""
-        return "".join(f"; {name} reports: {text}" for name, text in self._errors.items())
+        """The node's present errors on /diagnostics or, without these, the last ones of its log.
+
+        They are the end of a sentence; empty when there are none.
+        """
+        if self._errors or self._log is None:
+            return "".join(f"; {name} reports: {text}" for name, text in self._errors.items())
+        lines = last_errors(self._log)
+        return f"; the last lines of its log: {' / '.join(lines)}" if lines else ""
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -155,3 +170,13 @@ class NodeUnderTest:
         if not vocabulary.classes:
             raise ReplayError(f"{self.name} has no classes to detect; give them with --classes")
         return vocabulary
+
+
+def last_errors(log: Path, count: int = 3) -> list[str]:
+    """Return the last different warnings and errors in a node's log, the newest last; none without the file."""
+    try:
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            marked = (line.strip() for line in lines if line.startswith(_MARKS))
+            return list(dict.fromkeys(deque(marked, maxlen=50)))[-count:]
+    except OSError:
+        return []

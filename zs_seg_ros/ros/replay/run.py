@@ -105,9 +105,13 @@ class ReplayRun:
         names = self._request.cameras
         if self._golden is None:
             return find_cameras(self._bag, names)
+        given = {name.partition("=")[0]: name for name in names if "=" in name}
+        plain = [name.partition("=")[0] for name in names]
         return tuple(
-            require_camera(self._bag, c.name, c.transport, c.depth_transport)
-            for c in self._golden_cameras(names)
+            find_cameras(self._bag, [given[c.name]])[0]
+            if c.name in given
+            else require_camera(self._bag, c.name, c.transport, c.depth_transport)
+            for c in self._golden_cameras(plain)
         )
 
     def _golden_cameras(self, names: Sequence[str]) -> list[CameraSettings]:

@@ -63,7 +63,7 @@ def started_node(
         child = ChildProcess("segmentation_node", arguments, request.log)
     except FileError as error:
         raise ReplayError(f"the log {error}") from error
-    with child, NodeUnderTest(f"/{_NODE}", child.check) as node:
+    with child, NodeUnderTest(f"/{_NODE}", child.check, request.log) as node:
         node.wait_until_active(_START_TIMEOUT_S)
         if classes:
             node.set_vocabulary(classes, _START_TIMEOUT_S)

@@ -1,0 +1,19 @@
+"""The lines of a node's log that explain why it gave no results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+from zs_seg_ros.ros.replay.node_under_test import last_errors
+
+
+def test_the_last_different_errors_are_returned(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    lines = ["[INFO] a", "[WARN] b", "[ERROR] c", "[ERROR] c", "[INFO] d", "[WARN] e", "[ERROR] f"]
+    log.write_text("\n".join(lines))
+    assert last_errors(log) == ["[ERROR] c", "[WARN] e", "[ERROR] f"]
+    assert last_errors(tmp_path / "missing") == []
