@@ -56,7 +56,7 @@ def attacks(random: Random, work: Path, foreign: dict[str, Path]) -> Iterator[At
     good = work / "good.png"
     for kind in ("folder", "fifo", "socket", "zero", "dangling", "giant", "text"):
         yield Attack(f"segment {kind}", _segments(foreign[kind]))
-        if kind not in ("giant", "text"):
+        if kind not in ("folder", "giant", "text"):
             yield Attack(f"write to {kind}", _segments(good, "-o", foreign[kind]))
     for number, text in enumerate(FILES):
         path = work / f"parameters{number}.yaml"
