@@ -323,8 +323,8 @@ def test_a_folder_without_a_recording_is_reported_in_one_sentence(tmp_path: Path
     with bag_player(tmp_path) as process:
         assert ended(process) == (
             2,
-            f"bag_player: {tmp_path} is no recording: it has no metadata.yaml and there is no .mcap or .db3 file in it; "
-            "name the folder that `ros2 bag record` has written\n",
+            f"bag_player: {tmp_path} is no recording: it has no metadata.yaml and there is no .mcap or .db3 file "
+            "in it; name the folder that `ros2 bag record` has written\n",
         )
 
 

@@ -26,8 +26,8 @@ class SqliteFile:
             self.start_ns, self.end_ns = ends.fetchone()
         except sqlite3.Error as error:
             raise BagError(
-                f"the recording {path} cannot be read: {error}; copy it again, or let `sqlite3 {path.name} .recover` "
-                "rescue it"
+                f"the recording {path} cannot be read: {error}; record or copy it again, or let "
+                f"`sqlite3 {path.name} .recover` rescue it"
             ) from error
 
     def messages(
