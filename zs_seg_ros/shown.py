@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 
 _MOST_BITS = 256
+_JOINERS = "\u200c\u200d"
 
 
 def shown(value: object, limit: int = 80) -> str:
@@ -15,7 +16,11 @@ def shown(value: object, limit: int = 80) -> str:
     named, not written out: a few hundred bytes of YAML can stand for gigabytes.
     """
     text = _text(value, limit)
-    cleaned = "".join(c if c.isprintable() else _escape(c) for c in text[: limit + 1])
+    start = text[: limit + 1]
+    cleaned = "".join(
+        c if c.isprintable() or _joins(start, place) else _escape(c)
+        for place, c in enumerate(start)
+    )
     if len(cleaned) <= limit:
         return cleaned
     return cleaned[: limit - 1] + "…"
@@ -42,6 +47,12 @@ def _text(value: object, limit: int) -> str:
     if isinstance(value, dict):
         return f"a mapping of {len(value)} entries"
     return f"a value of type {type(value).__name__}"
+
+
+def _joins(text: str, place: int) -> bool:
+    """Whether a character is a joiner between two visible ones, as words of many scripts and emoji have them."""
+    sides = text[max(0, place - 1) : place] + text[place + 1 : place + 2]
+    return text[place] in _JOINERS and len(sides) == 2 and sides.isprintable() and " " not in sides
 
 
 def _escape(character: str) -> str:

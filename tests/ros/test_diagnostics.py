@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
+import rclpy
 from planner import image_message, running_node, stamp, stripes, values
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
+from std_msgs.msg import String
 
 IMAGE = stripes("red", "blue")
 
@@ -48,6 +51,22 @@ def test_a_camera_that_does_not_exist_is_reported() -> None:
     with running_node({"cameras": ["left"]}) as planner:
         status = planner.diagnosis_saying("left", "/left/image_raw has no publisher")
         assert status.level == status.WARN
+
+
+def test_a_topic_with_two_types_is_reported() -> None:
+    other = rclpy.Context()  # one participant has one type for a topic
+    rclpy.init(args=[], context=other, signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node("other", context=other)
+    try:
+        with running_node() as planner:
+            planner.node.create_publisher(Image, "/camera/image_raw", 10)
+            node.create_publisher(String, "/camera/image_raw", 10)
+            words = "/camera/image_raw is published as std_msgs/msg/String too"
+            status = planner.diagnosis_saying("camera", words)
+            assert status.level == status.WARN
+    finally:
+        node.destroy_node()
+        rclpy.shutdown(context=other)
 
 
 def test_a_camera_that_is_silent_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

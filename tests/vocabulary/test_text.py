@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zs_seg_ros.errors import VocabularyError
+from zs_seg_ros.shown import quoted
 from zs_seg_ros.vocabulary.text import normalised
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
@@ -43,12 +44,16 @@ REFUSED = {
     "a joiner beside a space": "red \u200dduck",
     "two joiners": "du\u200d\u200dck",
     "tags after a space": "flag \U000e0067",
+    "tags after a letter": "a\U000e0041b",
+    "a Hangul filler": "a\u3164b",
+    "an empty braille cell": "a\u2800b",
 }
 EMPTY = {
     "nothing": "",
     "spaces": "  \u00a0\u2003 ",
     "a mark alone": "\u0301",
     "a joiner alone": "\u200d",
+    "a filler alone": "\u3164",
 }
 
 
@@ -92,3 +97,17 @@ def test_any_text_is_accepted_as_it_looks_or_refused(text: str) -> None:
         return
     assert name == normalised(text) == normalised(name)
     assert not any(unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn", "Zl", "Zp") for c in name)
+
+
+def test_a_name_that_was_saved_in_another_form_keeps_its_id() -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    restored = Vocabulary.restored([TargetClass(composed)], {decomposed: 7}, 3)
+    assert restored.ids == (7,)
+    with pytest.raises(VocabularyError, match="occurs twice"):
+        Vocabulary.restored([TargetClass(composed)], {decomposed: 7, composed: 8}, 3)
+
+
+@pytest.mark.parametrize("name", WRITTEN.values(), ids=WRITTEN.keys())
+def test_names_are_shown_as_they_are_written(name: str) -> None:
+    if "\U000e0067" not in name:  # tags are shown by their numbers
+        assert quoted(name, 300) == f"'{name}'"

@@ -26,6 +26,7 @@ from zs_seg_ros.replay.results import (
 )
 from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.types import Box
+from zs_seg_ros.vocabulary.text import invisible_character
 from zs_seg_ros.vocabulary.vocabulary import LAST_ID, TargetClass
 
 FORMAT, VERSION = "golden results of zs_seg_ros", 1
@@ -219,7 +220,7 @@ def _one_of(allowed: tuple[str, ...], value: Any, what: str) -> str:
 
 
 def _text(value: Any, what: str) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= 10_000 or not value.isprintable():
+    if not isinstance(value, str) or not 0 < len(value) <= 10_000 or invisible_character(value):
         raise ValueError(f"{what} is {quoted(value)}, which is no printable text")
     return value
 

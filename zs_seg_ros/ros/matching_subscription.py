@@ -113,8 +113,14 @@ class MatchingSubscription:
         """
         offered = self._offered()
         silence_s = time.monotonic() - self._last_message_s
+        others = {publisher.topic_type for publisher in self._publishers()} - {self._type}
+        if offered and others:
+            return Problem(
+                WARN,
+                f"{self.topic} is published as {', '.join(sorted(others))} too, of which nothing is received: give "
+                f"each publisher a topic of its own, or name another with {self._topic_parameter}",
+            )
         if not offered:
-            others = {publisher.topic_type for publisher in self._publishers()}
             if others:
                 return Problem(
                     ERROR,

@@ -7,8 +7,10 @@ import unicodedata
 _ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER = "\u200c", "\u200d"
 _JOINERS = (_ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER)
 """Words of Persian and of Indic scripts, and emoji of several people, need them."""
-_FIRST_TAG, _LAST_TAG = "\U000e0020", "\U000e007f"
+_FLAG, _FIRST_TAG, _LAST_TAG = "\U0001f3f4", "\U000e0020", "\U000e007f"
 """Tag characters follow a flag emoji and name its region."""
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0"
+"""Letters and symbols of some scripts that are drawn as nothing."""
 _VISIBLE = "LNPS"
 _ALLOWED = _VISIBLE + "M"
 
@@ -27,11 +29,11 @@ def invisible_character(text: str) -> str:
     """
     for place, character in enumerate(text):
         category = unicodedata.category(character)[0]
-        if category in _ALLOWED or character == " ":
+        if character not in _BLANK and (category in _ALLOWED or character == " "):
             continue
         if character in _JOINERS and _joins(text, place):
             continue
-        if _FIRST_TAG <= character <= _LAST_TAG and place > 0 and text[place - 1] != " ":
+        if _FIRST_TAG <= character <= _LAST_TAG and _follows_flag(text, place):
             continue
         return character
     return ""
@@ -39,7 +41,15 @@ def invisible_character(text: str) -> str:
 
 def has_visible_character(text: str) -> bool:
     """Whether a text holds more than spaces, marks and joiners."""
-    return any(unicodedata.category(character)[0] in _VISIBLE for character in text)
+    return any(
+        character not in _BLANK and unicodedata.category(character)[0] in _VISIBLE
+        for character in text
+    )
+
+
+def _follows_flag(text: str, place: int) -> bool:
+    before = text[place - 1 : place]
+    return before == _FLAG or _FIRST_TAG <= before <= _LAST_TAG
 
 
 def _joins(text: str, place: int) -> bool:

@@ -172,7 +172,10 @@ class Vocabulary:
 
         Raises VocabularyError for ids or a version that no vocabulary can have had, and as `changed_to` does.
         """
-        times_given = Counter(ids_given.values())
+        names = {normalised(name): given for name, given in ids_given.items()}
+        if len(names) < len(ids_given):
+            raise VocabularyError("a name in ids occurs twice; take one of the two out")
+        ids_given, times_given = names, Counter(names.values())
         for name, given in ids_given.items():
             if not 0 < given <= LAST_ID or given in NEVER_GIVEN or times_given[given] > 1:
                 raise VocabularyError(
@@ -183,7 +186,7 @@ class Vocabulary:
             raise VocabularyError(
                 f"the version {shown(version)} is not 1 to {LAST_VERSION}; take the line with it out"
             )
-        before = cls(version=version - 1, ids_given=MappingProxyType(dict(ids_given)))
+        before = cls(version=version - 1, ids_given=MappingProxyType(names))
         return before.changed_to(classes, limits)
 
     def changed_to(

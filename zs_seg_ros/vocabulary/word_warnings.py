@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from itertools import combinations
 
-from zs_seg_ros.shown import quoted
+from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
-_SEPARATORS = re.compile(r"\s*[,;|]\s*|\s+/\s+|\s*[،、，；]\s*")
+_SEPARATORS = re.compile(r"(?<!\d),|,(?!\d)|[;|،、，；]|\s/\s")  # not the comma of 3,5 mm
 _MOST_PAIRS = 50
 
 
@@ -20,11 +20,11 @@ def word_warnings(vocabulary: Vocabulary) -> list[str]:
 def _lists_as_names(vocabulary: Vocabulary) -> list[str]:
     warnings = []
     for target in vocabulary.classes:
-        parts = [part for part in _SEPARATORS.split(target.name) if part]
+        parts = [part for text in _SEPARATORS.split(target.name) if (part := text.strip())]
         if len(parts) > 1 and not target.prompts and not target.exemplars:
             warnings.append(
                 f"{quoted(target.name)} is one class, which the model takes for the description of one kind of object; "
-                f"for several classes give a list: [{', '.join(quoted(part) for part in parts)}]"
+                f"for several classes give a list: classes:=[{', '.join(map(shown, parts))}]"
             )
     return warnings
 
