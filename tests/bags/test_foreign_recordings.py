@@ -168,3 +168,14 @@ def test_what_is_no_recording_is_refused_by_name(tmp_path: Path) -> None:
     for name in ("notes.txt", "no.mcap", "no.db3", "empty", "missing"):
         with pytest.raises(BagError, match=re.escape(str(tmp_path / name))):
             Bag(tmp_path / name)
+
+
+def test_messages_of_files_that_overlap_come_in_the_order_of_their_times(tmp_path: Path) -> None:
+    folder = tmp_path / "crashed"
+    folder.mkdir()
+    even = [message for n, message in enumerate(TEXTS) if n % 2 == 0]
+    odd = [message for n, message in enumerate(TEXTS) if n % 2]
+    write_mcap(folder / "a.mcap", odd)
+    write_mcap(folder / "b.mcap", even)
+    with Bag(folder) as bag:
+        assert words(bag) == WORDS

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -167,11 +169,27 @@ def _ros1(path: Path) -> BagError:
 def read_in_order(
     files: list[Storage], topics: set[str], start_ns: int | None, stop_ns: int | None
 ) -> Iterator[tuple[str, int, bytes]]:
-    """Yield the messages of all files, one file after the other."""
-    for file in files:
-        if file.start_ns is None or file.end_ns is None:
-            continue
-        if (start_ns is None or file.end_ns >= start_ns) and (
-            stop_ns is None or file.start_ns < stop_ns
-        ):
-            yield from file.messages(topics, start_ns, stop_ns)
+    """Yield the messages of all files in the order of their times; only files that overlap are open at once."""
+    for group in _overlapping(files):
+        streams = [
+            file.messages(topics, start_ns, stop_ns)
+            for file, first_ns, last_ns in group
+            if (start_ns is None or last_ns >= start_ns) and (stop_ns is None or first_ns < stop_ns)
+        ]
+        yield from heapq.merge(*streams, key=itemgetter(1))
+
+
+def _overlapping(files: list[Storage]) -> list[list[tuple[Storage, int, int]]]:
+    """Group the files that have messages, with their first and last time, by whether their times overlap."""
+    groups: list[list[tuple[Storage, int, int]]] = []
+    timed = [
+        (file, file.start_ns, file.end_ns)
+        for file in files
+        if file.start_ns is not None and file.end_ns is not None
+    ]
+    for file, first_ns, last_ns in sorted(timed, key=itemgetter(1)):
+        if groups and first_ns <= max(last for _, _, last in groups[-1]):
+            groups[-1].append((file, first_ns, last_ns))
+        else:
+            groups.append([(file, first_ns, last_ns)])
+    return groups

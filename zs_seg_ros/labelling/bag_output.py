@@ -11,6 +11,7 @@ from typing import Literal
 
 from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from zs_seg_ros.bags.bag import Bag, offered_qos
 from zs_seg_ros.bags.message_types import MessageTypes
@@ -119,8 +120,22 @@ def _copied(channel: Channel, types: MessageTypes) -> CopiedTopic:
             store.hash_rihs01(channel.message_type),
         )
     except Exception:  # rosbags raises errors of many types for definitions that it cannot read
+        if not definition and not type_hash:
+            return CopiedTopic(
+                channel, _NO_DEFINITION, _hash_of_no_definition(channel.message_type)
+            )
         return CopiedTopic(channel, definition or _NO_DEFINITION, type_hash or _NO_HASH)
     return CopiedTopic(channel, definition or known, type_hash or known_hash)
+
+
+def _hash_of_no_definition(message_type: str) -> str:
+    """Return the hash of a type without fields: readers that compare it with the definition refuse another one."""
+    store = get_typestore(Stores.EMPTY)
+    try:
+        store.register(get_types_from_msg(_NO_DEFINITION, message_type))
+        return store.hash_rihs01(message_type)
+    except Exception:  # a name that is no type's
+        return _NO_HASH
 
 
 def write_labelled_bag(
