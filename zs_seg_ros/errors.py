@@ -17,9 +17,16 @@ Each message is one sentence that says what is wrong, with the value, and what t
 
 from __future__ import annotations
 
+from zs_seg_ros.shown import shown
+
+_TEXT_LIMIT = 4000
+
 
 class ZeroShotSegmentationError(Exception):
-    """The base class of all exceptions of this package."""
+    """The base class of all exceptions of this package. Its text is one printable line of at most 4000 characters."""
+
+    def __str__(self) -> str:
+        return shown(super().__str__(), _TEXT_LIMIT)
 
 
 class VocabularyError(ZeroShotSegmentationError):

@@ -32,6 +32,12 @@ def quoted(value: object, limit: int = 80) -> str:
     return f"'{text}'" if isinstance(value, str | bytes | PurePath) else text
 
 
+def described(error: BaseException, limit: int = 300) -> str:
+    """Return the type and the text of an exception of another library: its text may hold what came from outside."""
+    text = shown(error, limit)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def _text(value: object, limit: int) -> str:
     if isinstance(value, str):
         return value

@@ -14,7 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "zs_seg_ros"
 LAYERS = (
-    ("errors", "shown"),
+    ("shown",),
+    ("errors",),
     ("files", "user_yaml"),
     ("vocabulary",),
     ("types",),
@@ -64,8 +65,8 @@ def test_names_are_imported_from_where_they_are_defined() -> None:
 
 def test_the_page_lists_the_same_layers() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    block = text.partition("```text\nerrors")[2].partition("```")[0]
-    listed = [layer.replace("\n", " ").split(",") for layer in f"errors{block}".split("→")]
+    block = text.partition("```text\nshown")[2].partition("```")[0]
+    listed = [layer.replace("\n", " ").split(",") for layer in f"shown{block}".split("→")]
     assert tuple(tuple(component.strip() for component in layer) for layer in listed) == LAYERS
 
 

@@ -14,6 +14,7 @@ from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
 from zs_seg_ros.segmenters.dense.segmenter import _working_size
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.segmenters.shared.checkpoint import read_config
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 CPU = LoadOptions(device="cpu")
@@ -116,7 +117,7 @@ def test_folding_the_batch_normalisation_does_not_change_the_embeddings(
 ) -> None:
     from safetensors.torch import load_file
 
-    network = DenseNetwork(DenseConfig.read(folder / "config.json"))
+    network = DenseNetwork(DenseConfig.of(read_config("dense", folder)))
     network.load_state_dict(load_file(folder / "model.safetensors"))
     network.eval()
     images = torch.rand(1, 3, 32, 48)
@@ -180,7 +181,7 @@ def test_a_text_embedding_does_not_depend_on_longer_prompts_in_its_batch() -> No
 
 @pytest.mark.parametrize("damage", ["truncated", "missing", "other network"])
 def test_a_damaged_checkpoint_is_one_sentence(folder: Path, tmp_path: Path, damage: str) -> None:
-    DenseConfig.read(folder / "config.json").write(tmp_path / "config.json")
+    DenseConfig.of(read_config("dense", folder)).write(tmp_path / "config.json")
     weights = (folder / "model.safetensors").read_bytes()
     if damage == "truncated":
         (tmp_path / "model.safetensors").write_bytes(weights[: len(weights) // 2])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from zs_seg_ros.bags.bag import Bag
 from zs_seg_ros.errors import BagError
 from zs_seg_ros.images.camera_topics import depth_topic, image_topic, info_topic
+from zs_seg_ros.shown import quoted
 
 _IMAGE, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 _TRANSPORTS = (("raw", _IMAGE), ("compressed", _COMPRESSED))  # raw is preferred
@@ -58,7 +59,7 @@ def find_cameras(bag: Bag, names: Collection[str] = ()) -> tuple[BagCamera, ...]
     for name in requested:
         if name not in cameras:
             raise BagError(
-                f"the recording {bag.folder} has no camera {name!r}: no images on "
+                f"the recording {bag.folder} has no camera {quoted(name)}: no images on "
                 f"{image_topic(name, 'raw')} or {image_topic(name, 'compressed')}; "
                 f"{_offer(bag)}it has {list_topics(bag)}"
             )
@@ -76,7 +77,7 @@ def _given_camera(bag: Bag, text: str) -> BagCamera:
     topics = [topic.strip() for topic in listed.split(",")]
     if len(topics) not in (1, 3) or not (name.strip("/") and all(topics)):
         raise BagError(
-            f"the camera {text!r} is not of the form NAME=TOPIC or NAME=TOPIC,DEPTH,INFO"
+            f"the camera {quoted(text)} is not of the form NAME=TOPIC or NAME=TOPIC,DEPTH,INFO"
         )
     bag.require(topics)
     image, depth, info = (*topics, "", "")[:3]
@@ -87,7 +88,7 @@ def _given_camera(bag: Bag, text: str) -> BagCamera:
     ):
         if topic and bag.topics[topic].message_type not in types:
             raise BagError(
-                f"the topic {topic} of the camera {text!r} has the type {bag.topics[topic].message_type}, not "
+                f"the topic {topic} of the camera {quoted(text)} has the type {bag.topics[topic].message_type}, not "
                 f"{' or '.join(types)}"
             )
     is_compressed = bag.topics[image].message_type == _COMPRESSED

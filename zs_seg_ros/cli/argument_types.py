@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from argparse import ArgumentTypeError
 
+from zs_seg_ros.shown import quoted
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 
@@ -32,21 +33,21 @@ def _number(text: str, low: float, high: float, what: str) -> float:
     except ValueError:
         value = math.nan
     if not low <= value <= high:
-        raise ArgumentTypeError(f"{text!r} is not {what}")
+        raise ArgumentTypeError(f"{quoted(text)} is not {what}")
     return value
 
 
 def whole(text: str) -> int:
     """Parse one of 0, 1, 2, ..."""
     if not text.isdecimal():
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 0")
+        raise ArgumentTypeError(f"{quoted(text)} is not a whole number from 0")
     return int(text)
 
 
 def count(text: str) -> int:
     """Parse one of 1, 2, 3, ..."""
     if not (text.isdecimal() and int(text) > 0):
-        raise ArgumentTypeError(f"{text!r} is not a number above 0")
+        raise ArgumentTypeError(f"{quoted(text)} is not a number above 0")
     return int(text)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from zs_seg_ros.bags.playback import FASTEST, SLOWEST, PlaybackOptions
+from zs_seg_ros.shown import quoted
 
 _CLOCK_HZ = 40.0
 _NAME = r"(~?/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*"
@@ -158,5 +159,5 @@ def _number(least: float, most: float = float("inf")) -> Callable[[str], float]:
 
 def _remapping(text: str) -> str:
     if not re.fullmatch(f"{_NAME}:={_NAME}", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is not OLD:=NEW, two names of topics")
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not OLD:=NEW, two names of topics")
     return text

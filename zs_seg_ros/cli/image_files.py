@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from zs_seg_ros.errors import FileError, ImageError, ZeroShotSegmentationError
 from zs_seg_ros.files import open_regular_file, write_output
+from zs_seg_ros.shown import described
 from zs_seg_ros.types import RgbImage, check_image
 
 SUFFIXES = frozenset(
@@ -82,8 +83,7 @@ def read_image(path: Path) -> RgbImage:
         raise ImageError(f"{path} cannot be read: {error}") from error
     except Exception as error:  # Pillow's decoders raise exceptions of many types
         raise ImageError(
-            f"{path} cannot be read as an image ({str(error) or type(error).__name__}); "
-            "convert it to PNG or JPEG"
+            f"{path} cannot be read as an image ({described(error)}); convert it to PNG or JPEG"
         ) from error
     return image
 

@@ -37,6 +37,12 @@ def _run(arguments: argparse.Namespace) -> int:
     except ZeroShotSegmentationError as error:
         print(f"zs-seg: {error}", file=sys.stderr)
         return FAILED
+    except MemoryError:
+        print(
+            "zs-seg: there is not enough memory; use smaller images, fewer classes or a smaller model",
+            file=sys.stderr,
+        )
+        return FAILED
     except KeyboardInterrupt:
         print("zs-seg: interrupted", file=sys.stderr)
         return INTERRUPTED

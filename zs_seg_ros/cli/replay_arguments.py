@@ -9,6 +9,7 @@ from pathlib import Path
 from zs_seg_ros.cli.argument_types import count, positive, share, target_class, whole
 from zs_seg_ros.errors import ReplayError
 from zs_seg_ros.replay.verdict import Tolerances
+from zs_seg_ros.shown import quoted
 
 _DESCRIPTION = """\
 Play a recording through segmentation_node and compare its results with a golden file. In lockstep: the next frame is
@@ -182,5 +183,5 @@ def _share_option(add: Callable[..., object], name: str, default: float, text: s
 def _parameter(text: str) -> str:
     name, assigned, _ = text.partition(":=")
     if not (name and assigned):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME:=VALUE")
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not of the form NAME:=VALUE")
     return text

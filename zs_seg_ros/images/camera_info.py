@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from zs_seg_ros.errors import ImageError
+from zs_seg_ros.shown import quoted
 from zs_seg_ros.types import Distortion, Intrinsics
 
 _COEFFICIENTS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
@@ -47,8 +48,8 @@ def distortion_from_info(message: Any) -> Distortion | None:
     model = str(message.distortion_model)
     if model not in _COEFFICIENTS:
         raise ImageError(
-            f"camera_info has the distortion model {model[:40]!r}, which is not known; publish rectified images with "
-            f"an empty D, or one of {', '.join(_COEFFICIENTS)}"
+            f"camera_info has the distortion model {quoted(model, 40)}, which is not known; publish rectified images "
+            f"with an empty D, or one of {', '.join(_COEFFICIENTS)}"
         )
     if len(coefficients) not in _COEFFICIENTS[model] or not all(map(math.isfinite, coefficients)):
         raise ImageError(

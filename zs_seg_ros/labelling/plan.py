@@ -14,6 +14,7 @@ from zs_seg_ros.errors import BagError
 from zs_seg_ros.images.camera_topics import depth_topic, info_topic
 from zs_seg_ros.perception.pipeline import Settings
 from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.shown import quoted
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 RESULTS = "/zs_seg"
@@ -126,7 +127,7 @@ def _cameras(bag: Bag, request: LabelRequest) -> tuple[LabelledCamera, ...]:
         if request.depth and not camera.depth:
             either = " or ".join(depth_topic(camera.name, kind) for kind in ("raw", "compressed"))
             raise BagError(
-                f"the recording {bag.folder} has no depth of the camera {camera.name!r}: no images on {either}, "
+                f"the recording {bag.folder} has no depth of the camera {quoted(camera.name)}: no images on {either}, "
                 f"or no {info_topic(camera.name)}; it has {list_topics(bag)}"
             )
         depth, info = (camera.depth, camera.info) if request.depth else ("", "")

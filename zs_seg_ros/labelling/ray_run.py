@@ -14,6 +14,7 @@ from zs_seg_ros.labelling.plan import LabelRequest
 from zs_seg_ros.labelling.run import OnFrames, Task, warn
 from zs_seg_ros.labelling.slice_results import LoadedModel, label_slice, load_model
 from zs_seg_ros.labelling.work_folder import write_errors_as_labelling_errors
+from zs_seg_ros.shown import described
 
 _MAX_LOST_WORKERS = 5
 """Per slice."""
@@ -94,7 +95,9 @@ def _run(ray: Any, request: LabelRequest, tasks: Sequence[Task], on_frames: OnFr
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, ZeroShotSegmentationError):
                 raise error.cause from error
-            raise LabellingError(f"a slice could not be labelled: {error.cause!r}") from error
+            raise LabellingError(
+                f"a slice could not be labelled: {described(error.cause)}"
+            ) from error
         except ray.exceptions.RayError as error:
             raise LabellingError(
                 f"a slice lost its worker {_MAX_LOST_WORKERS + 1} times ({type(error).__name__}): look for the "

@@ -26,6 +26,7 @@ from zs_seg_ros.labelling.work_folder import atomic_folder
 from zs_seg_ros.perception.pipeline import Pipeline
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.shown import described
 from zs_seg_ros.types import Frame, Scene
 
 Item = TypeVar("Item")
@@ -107,7 +108,7 @@ def _process(request: LabelRequest, model: LoadedModel, batch: tuple[Frame, ...]
         if isinstance(reason, ZeroShotSegmentationError):
             raise reason from error
         raise ModelError(
-            f"the model {request.model} failed on an image: {type(reason).__name__}: {reason}"
+            f"the model {request.model} failed on an image: {described(reason)}"
         ) from error
 
 

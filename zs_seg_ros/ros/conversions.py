@@ -14,6 +14,7 @@ import zs_seg_ros.msg as messages
 from zs_seg_ros.errors import ImageError, VocabularyError
 from zs_seg_ros.images.image_limits import DEFAULT_IMAGE_LIMITS, ImageLimits
 from zs_seg_ros.images.message_images import image_from_message
+from zs_seg_ros.shown import quoted
 from zs_seg_ros.types import Frame
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
@@ -77,7 +78,7 @@ def _exemplar(message: messages.Exemplar, name: str, limits: ImageLimits) -> Exe
         mask = image_from_message(message.mask, limits)[..., 0] != 0
         return Exemplar(image, mask)
     except (ImageError, VocabularyError) as error:
-        raise VocabularyError(f"an exemplar of {name!r} cannot be used: {error}") from error
+        raise VocabularyError(f"an exemplar of {quoted(name)} cannot be used: {error}") from error
 
 
 def vocabulary_message(vocabulary: Vocabulary) -> messages.Vocabulary:

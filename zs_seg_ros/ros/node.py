@@ -33,6 +33,7 @@ from zs_seg_ros.ros.rclpy_private import destroy_state_machine, given_parameters
 from zs_seg_ros.ros.saved_vocabulary import SavedVocabulary
 from zs_seg_ros.ros.segmentation_run import SegmentationRun
 from zs_seg_ros.ros.vocabulary_services import VocabularyServices
+from zs_seg_ros.shown import described
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -116,7 +117,7 @@ class SegmentationNode(LifecycleNode):
         except (ZeroShotSegmentationError, ParameterError) as error:
             self._transition_problem = str(error)
         except Exception as error:
-            self._transition_problem = f"{transition} failed: {type(error).__name__}: {error}"
+            self._transition_problem = f"{transition} failed: {described(error)}"
             self.get_logger().error(traceback.format_exc())
         else:
             self._transition_problem = ""

@@ -18,7 +18,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from zs_seg_ros.ros.rclpy_private import InvalidHandle
-from zs_seg_ros.shown import shown
+from zs_seg_ros.shown import described, shown
 
 _THREADS = 6
 _PATIENCE_S = 0.7
@@ -99,5 +99,5 @@ def _spin(executor: MultiThreadedExecutor, node: Node, stop: threading.Event) ->
             if stop.is_set():  # the executor is being taken down under its own wait
                 break
             node.get_logger().error(
-                f"a request was dropped: {type(error).__name__}: {error}\n{traceback.format_exc()}"
+                f"a request was dropped: {described(error)}\n{traceback.format_exc()}"
             )

@@ -14,6 +14,7 @@ from zs_seg_ros.perception.worker import Worker
 from zs_seg_ros.ros.camera_set import CameraSet
 from zs_seg_ros.ros.diagnostics import LastProblem
 from zs_seg_ros.ros.log_throttle import THROTTLED
+from zs_seg_ros.shown import described
 from zs_seg_ros.types import Frame, Scene
 
 
@@ -65,7 +66,7 @@ class SegmentationRun:
         """Report a batch that the model raised on. Called by the worker."""
         self._drop(
             frames,
-            f"the model failed on a frame, which is dropped: {type(error).__name__}: {error}",
+            f"the model failed on a frame, which is dropped: {described(error)}",
         )
 
     def give_up_after(self, limit_s: float) -> None:

@@ -23,6 +23,7 @@ from zs_seg_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS
 from zs_seg_ros.ros.saved_vocabulary import SavedVocabulary
 from zs_seg_ros.ros.scene_messages import label_info_message
 from zs_seg_ros.ros.segment_service import answer
+from zs_seg_ros.shown import described
 
 
 class VocabularyServices:
@@ -87,7 +88,7 @@ class VocabularyServices:
         if isinstance(error, ZeroShotSegmentationError | ParameterError):
             return str(error)
         self._node.get_logger().error("".join(traceback.format_exception(error)))
-        return f"the model fails on {what}: {type(error).__name__}: {error}"
+        return f"the model fails on {what}: {described(error)}"
 
     def publish_vocabulary(self) -> None:
         """Publish what is in force on ~/vocabulary, and its names on every camera's ~/CAM/label_info."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from zs_seg_ros.errors import VocabularyError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.shown import quoted
 from zs_seg_ros.types import Batch, Label, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
@@ -63,12 +64,12 @@ class FakeSegmenter(Segmenter[ColoursOfClasses]):
         for target in vocabulary.classes:
             if target.exemplars:
                 raise VocabularyError(
-                    f"class {target.name!r} comes with example images, which the model "
+                    f"class {quoted(target.name)} comes with example images, which the model "
                     f"{self.model} cannot use; describe it in words"
                 )
         features = tuple(_colours_in(target.effective_prompts) for target in vocabulary.classes)
         warnings = tuple(
-            f"{name!r} has no colour word that the model {self.model} knows and will not be detected; "
+            f"{quoted(name)} has no colour word that the model {self.model} knows and will not be detected; "
             f"it knows {', '.join(PALETTE)}"
             for name, colours in zip(vocabulary.names, features, strict=True)
             if not colours

@@ -10,6 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
 from zs_seg_ros.errors import ModelError
+from zs_seg_ros.shown import quoted
 
 Group = Literal["zs_seg_ros.families", "zs_seg_ros.detectors", "zs_seg_ros.box_segmenters"]
 """A role of a model: a whole segmenter, or one of the two halves of a pair, `DETECTOR + MASK_MODEL`."""
@@ -60,7 +61,7 @@ def find_family(model_type: str) -> EntryPoint | None:
     if len(offered) > 1:
         offers = " and ".join(f"{_package(family)} (as {family.value})" for family in offered)
         raise ModelError(
-            f"the model type {model_type!r} is offered by {offers}, and only one can have it; "
+            f"the model type {quoted(model_type)} is offered by {offers}, and only one can have it; "
             "uninstall the package that is not meant"
         )
     return offered[0] if offered else None
@@ -75,7 +76,7 @@ def load_class(family: EntryPoint) -> Any:
     except Exception as error:  # another package's module may raise anything
         reason = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
         raise ModelError(
-            f"the package {_package(family)} offers the model type {family.name!r}, but {family.value} cannot be "
+            f"the package {_package(family)} offers the model type {quoted(family.name)}, but {family.value} cannot be "
             f"imported ({reason}); repair or uninstall that package"
         ) from error
 

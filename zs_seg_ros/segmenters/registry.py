@@ -12,6 +12,7 @@ from zs_seg_ros.segmenters.base import Segmenter
 from zs_seg_ros.segmenters.families import find_family, load_class, model_types
 from zs_seg_ros.segmenters.load_options import DEFAULT_OPTIONS, LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint, model_type
+from zs_seg_ros.shown import quoted
 
 # Examples for messages:
 _DETECTOR, _MASK_MODEL = "google/owlv2-base-patch16-ensemble", "facebook/sam2.1-hiera-tiny"
@@ -57,7 +58,7 @@ def _load_pair(model: str, options: LoadOptions) -> Segmenter[Any]:
     names = [name.strip() for name in model.split(separator)]
     if len(names) != 2 or not all(names):
         raise ModelError(
-            f"{model!r} is not one detector and one mask model; write two names with one + between them, for "
+            f"{quoted(model)} is not one detector and one mask model; write two names with one + between them, for "
             f"example {_DETECTOR} + {_MASK_MODEL}"
         )
     folders = [
@@ -79,7 +80,7 @@ def _revisions(revision: str) -> list[str]:
     revisions = [part.strip() for part in revision.split("+")] if revision else ["", ""]
     if len(revisions) != 2:
         raise ModelError(
-            f"the revision {revision!r} does not say which of two models it is of; write two with one + between "
+            f"the revision {quoted(revision)} does not say which of two models it is of; write two with one + between "
             f"them, for example {revision.split('+')[0].strip() or 'main'} + main"
         )
     return revisions
@@ -108,7 +109,7 @@ def _find_family(model: str, folder: Path) -> EntryPoint:
     family = find_family(kind)
     if family is None:
         raise ModelError(
-            f"{model} is a model of kind {kind!r}, which is not supported; the kinds known are: "
+            f"{model} is a model of kind {quoted(kind)}, which is not supported; the kinds known are: "
             f"{', '.join(model_types('zs_seg_ros.families'))}; and in pairs, "
             f"{' or '.join(model_types('zs_seg_ros.detectors'))} + "
             f"{' or '.join(model_types('zs_seg_ros.box_segmenters'))}"
@@ -123,7 +124,7 @@ def _load(
     loaded = load_class(family)(model, folder, options)
     if not isinstance(loaded, interface):
         raise ModelError(
-            f"{model} cannot be used: {family.value}, the class of its model type {family.name!r}, does not "
+            f"{model} cannot be used: {family.value}, the class of its model type {quoted(family.name)}, does not "
             f"implement {interface.__name__} of zs_seg_ros; repair the package that it belongs to"
         )
     return loaded

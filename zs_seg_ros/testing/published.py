@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zs_seg_ros.errors import ModelError
+from zs_seg_ros.shown import quoted
 
 # Each kind has a module in this folder, with _ for -, whose `write_published` writes the published architecture.
 _PUBLISHED = (
@@ -38,7 +39,7 @@ def write_published(kinds: str, folder: Path, words: Sequence[str] = ()) -> str:
     for kind in (part.strip() for part in kinds.split("+")):
         if kind not in _PUBLISHED:
             raise ModelError(
-                f"there is no published architecture of a kind {kind!r}; there are {', '.join(_PUBLISHED)}"
+                f"there is no published architecture of a kind {quoted(kind)}; there are {', '.join(_PUBLISHED)}"
             )
         path = folder / kind
         path.mkdir()

@@ -21,6 +21,7 @@ from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint, model_type
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.pretrained import quiet
+from zs_seg_ros.shown import quoted
 from zs_seg_ros.testing.reference_detectors import DETECTORS
 from zs_seg_ros.testing.reference_mask_models import MASK_MODELS
 from zs_seg_ros.testing.reference_steps import Reference, full_resolution, load_model, to_device
@@ -43,7 +44,7 @@ def load_reference(model: str, options: LoadOptions) -> Reference:
                 image, detect(image, prompts, threshold)
             )
         if kinds[0] not in _REFERENCES:
-            raise ModelError(f"transformers has no pipeline for models of kind {kinds[0]!r}")
+            raise ModelError(f"transformers has no pipeline for models of kind {quoted(kinds[0])}")
         return _REFERENCES[kinds[0]](folders[0], device, precision)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from zs_seg_ros.ros.parameters.spec import ParameterSpec
-from zs_seg_ros.shown import quoted
+from zs_seg_ros.shown import quoted, shown
 
 _TOPIC_NAME = re.compile(r"(/|~/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 _LONGEST_TOPIC_NAME = 200
@@ -18,13 +18,18 @@ _FFMPEG_MESSAGES = "ffmpeg_image_transport_msgs"
 
 
 class ParameterError(ValueError):
-    """A parameter's value is refused."""
+    """A parameter's value is refused. Its text is one printable line of at most 4000 characters."""
+
+    def __str__(self) -> str:
+        return shown(super().__str__(), 4000)
 
 
 def validate(spec: ParameterSpec, value: Any) -> None:
     """Raise ParameterError unless the parameter can have this value. rclpy has checked its type already."""
     if spec.choices and value not in spec.choices:
-        raise ParameterError(f"{spec.name} is {value!r}; it must be one of {spec.allowed_text}")
+        raise ParameterError(
+            f"{spec.name} is {quoted(value)}; it must be one of {spec.allowed_text}"
+        )
     if spec.range is not None:
         low, high = spec.range  # rclpy lets NaN through
         if not (math.isfinite(value) and low <= value <= high):
@@ -53,7 +58,7 @@ def _check_camera_names(names: Sequence[str]) -> None:
         parts = name.split("/")
         if not all(p.isidentifier() and p.isascii() for p in parts):
             raise ParameterError(
-                f"cameras has {name!r}, which is no topic name; use letters, digits, _ and / between parts"
+                f"cameras has {quoted(name)}, which is no topic name; use letters, digits, _ and / between parts"
             )
 
 

@@ -28,6 +28,7 @@ from zs_seg_ros.ros.replay.frame_replay import FrameReplay
 from zs_seg_ros.ros.replay.node_under_test import NodeUnderTest
 from zs_seg_ros.ros.replay.result_collector import ReplayedFrame
 from zs_seg_ros.ros.replay.started_node import NodeRequest, started_node
+from zs_seg_ros.shown import quoted
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 _SERVICE_TIMEOUT_S = 60.0
@@ -120,7 +121,7 @@ class ReplayRun:
         for name in names:
             if name not in known:
                 raise ReplayError(
-                    f"the golden file {self._golden.path} has no camera {name!r}; it has {', '.join(known)}"
+                    f"the golden file {self._golden.path} has no camera {quoted(name)}; it has {', '.join(known)}"
                 )
         return [known[name] for name in (names or known)]
 
@@ -133,7 +134,7 @@ class ReplayRun:
         for name in names:
             if name not in node_cameras:
                 raise ReplayError(
-                    f"{self._node.name} does not subscribe to a camera {name!r}; its cameras are "
+                    f"{self._node.name} does not subscribe to a camera {quoted(name)}; its cameras are "
                     f"{', '.join(node_cameras)}"
                 )
         cameras = []

@@ -45,6 +45,7 @@ from zs_seg_ros.segmenters.shared.checkpoint import model_type
 from zs_seg_ros.segmenters.shared.pretrained import load_model, load_tokenizer
 from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompt_tokenizer import PromptTokenizer
+from zs_seg_ros.shown import quoted
 
 _KINDS = {
     "grounding-dino": GroundingDinoForObjectDetection,
@@ -161,11 +162,11 @@ class GroundingDinoDetector(DetrDetector[Caption]):
         tokens = tuple(token for token in ids if token not in self._delimiters)
         if set(tokens) <= {self._unknown}:
             raise VocabularyError(
-                f"the phrase {prompt[:60]!r} has no word that {self.model} knows; say it in English words"
+                f"the phrase {quoted(prompt, 60)} has no word that {self.model} knows; say it in English words"
             )
         if not self._fits([tokens]):
             raise VocabularyError(
-                f"the phrase {prompt[:60]!r}… has {len(tokens)} tokens and {self.model} reads at most "
+                f"the phrase {quoted(prompt, 60)} has {len(tokens)} tokens and {self.model} reads at most "
                 f"{self._tokenizer.longest - 3}; say it in fewer words"
             )
         return tokens

@@ -36,6 +36,7 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.pretrained import load_model
 from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompt_tokenizer import load_clip_tokenizer, padded
+from zs_seg_ros.shown import quoted
 
 _DEFAULT_FORMAT = DetrFormat((640, 640))  # of the published file
 _NMS_IOU = 0.5  # of non-maximum suppression between the boxes of one phrase: transformers' default
@@ -93,7 +94,7 @@ class OmDetTurboDetector(DetrDetector[Task]):
         for prompt in prompts:
             if not self._fits([prompt]):
                 raise VocabularyError(
-                    f"the phrase {prompt[:60]!r}… is too long: in its task it has "
+                    f"the phrase {quoted(prompt, 60)} is too long: in its task it has "
                     f"{len(self._tokenizer.tokens(_sentence([prompt])))} tokens and {self.model} reads at most "
                     f"{self._tokenizer.longest}; say it in fewer words"
                 )

@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +19,13 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from zs_seg_ros.files import write_output
+from zs_seg_ros.shown import quoted
 
 PADDING, UNKNOWN = 0, 1
 """Token ids that no word has; the ids of words follow in the order of `DenseConfig.words`."""
 _CONTEXT_DIM = 8
+_MOST = {"embedding_dim": 1024, "colour_dim": 1024, "max_words": 1000, "image_pixels": 4096 * 3072}
+_MOST_WIDTH, _MOST_WORDS = 1024, 100_000
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,30 @@ class DenseConfig:
     caution: str = ""
     model_type: str = "zs_seg_dense"
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for fields of other types or beyond what this network is made for."""
+        numbers = {name: getattr(self, name) for name in _MOST}
+        numbers |= {f"widths[{i}]": width for i, width in enumerate(self.widths)}
+        for name, value in numbers.items():
+            most = _MOST.get(name, _MOST_WIDTH)
+            if type(value) is not int or not 1 <= value <= most:
+                raise ValueError(
+                    f"{name} is {quoted(value)}; it must be an integer from 1 to {most}"
+                )
+        if len(self.widths) != 4 or self.widths[0] < 2:
+            raise ValueError("widths must be four numbers, the first of them 2 or more")
+        if self.colour_dim >= self.embedding_dim:
+            raise ValueError("colour_dim must be less than embedding_dim")
+        if len(self.words) > _MOST_WORDS or not all(isinstance(word, str) for word in self.words):
+            raise ValueError(f"words must be at most {_MOST_WORDS} texts")
+        if not isinstance(self.caution, str):
+            raise ValueError(f"caution is {quoted(self.caution)}; it must be text")
+
     @classmethod
-    def read(cls, path: Path) -> DenseConfig:
-        """Read config.json. Raises KeyError or TypeError when a field is missing or unknown."""
-        fields = json.loads(path.read_text())
-        fields["words"], fields["widths"] = tuple(fields["words"]), tuple(fields["widths"])
-        return cls(**fields)
+    def of(cls, fields: dict[str, Any]) -> DenseConfig:
+        """Make a configuration of the content of a config.json. Raises KeyError, TypeError or ValueError."""
+        known = fields | {"words": tuple(fields["words"]), "widths": tuple(fields["widths"])}
+        return cls(**known)
 
     def write(self, path: Path) -> None:
         """Write config.json."""

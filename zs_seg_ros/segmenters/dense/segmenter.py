@@ -24,6 +24,7 @@ from zs_seg_ros.segmenters.dense.network import (
     split_words,
 )
 from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.shared.checkpoint import read_config
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.label_image import decode, max_over_prompts
@@ -32,6 +33,7 @@ from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompts import flat_prompts, refuse_exemplars, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
+from zs_seg_ros.shown import described, quoted
 from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
@@ -93,12 +95,12 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
         if unknown or not split_words(prompt):
             words = ", ".join(repr(word) for word in unknown) or "a single word"
             warnings.append(
-                f"the model {self.model} does not know {words} in {prompt!r}; expect no mask or a wrong one"
+                f"the model {self.model} does not know {words} in {quoted(prompt)}; expect no mask or a wrong one"
             )
         limit = self._network.config.max_words
         if len(split_words(prompt)) > limit:
             warnings.append(
-                f"the model {self.model} reads only the first {limit} words of {prompt!r}"
+                f"the model {self.model} reads only the first {limit} words of {quoted(prompt)}"
             )
         return warnings
 
@@ -152,12 +154,12 @@ def _working_size(height: int, width: int, pixels: int) -> tuple[int, int]:
 
 def _load(model: str, folder: Path) -> DenseNetwork:
     try:
-        network = DenseNetwork(DenseConfig.read(folder / "config.json"))
+        network = DenseNetwork(DenseConfig.of(read_config(model, folder)))
         network.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
-            f"the checkpoint of {model} in {folder} cannot be loaded ({type(error).__name__}: "
-            f"{str(error).splitlines()[0]}); fetch or train it again"
+            f"the checkpoint of {model} in {folder} cannot be loaded ({described(error)}); "
+            f"fetch or train it again"
         ) from error
     check_weights(network, model, folder)
     return network.eval()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from zs_seg_ros.errors import VocabularyError
+from zs_seg_ros.shown import quoted
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 _FEW = 20  # as many labels still make a readable sentence
@@ -48,9 +49,9 @@ class LabelNames:
     def _find(self, prompt: str, name: str) -> list[int]:
         numbers = self._numbers.get(_plain(prompt), [])
         if not numbers:
-            of_class = "" if prompt == name else f" (of class {name!r})"
+            of_class = "" if prompt == name else f" (of class {quoted(name)})"
             raise VocabularyError(
-                f"{self.model} takes no words but its own labels, and {prompt!r}{of_class} is none of them; "
+                f"{self.model} takes no words but its own labels, and {quoted(prompt)}{of_class} is none of them; "
                 f"{self._known_labels(prompt)}"
             )
         return numbers

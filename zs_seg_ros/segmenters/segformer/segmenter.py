@@ -36,6 +36,7 @@ from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_form
 from zs_seg_ros.segmenters.shared.prompts import refuse_exemplars
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
+from zs_seg_ros.shown import quoted
 from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import LabelIds, Vocabulary
 
@@ -91,8 +92,9 @@ class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
             owner = first.setdefault(label, index)
             if owner != index:
                 warnings.append(
-                    f"{vocabulary.names[owner]!r} and {vocabulary.names[index]!r} are one label to {self.model}, "
-                    f"{self._names.labels[label]!r}; the first gets it where it reaches its threshold"
+                    f"{quoted(vocabulary.names[owner])} and {quoted(vocabulary.names[index])} are one label to "
+                    f"{self.model}, {quoted(self._names.labels[label])}; the first gets it where it "
+                    "reaches its threshold"
                 )
         return warnings
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
-from zs_seg_ros.errors import ModelError, ModelNotFoundError
-from zs_seg_ros.shown import shown
+from zs_seg_ros.errors import FileError, ModelError, ModelNotFoundError
+from zs_seg_ros.files import read_regular_file
+from zs_seg_ros.shown import described, quoted, shown
 
 BUILT_IN_MODELS = ("tabletop",)
+_CONFIG_BYTES = 16 << 20
 _FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
 """Patterns of the files that a checkpoint is loaded from; never pickled weights."""
 
@@ -29,6 +32,13 @@ def find_checkpoint(model: str, revision: str = "") -> Path:
             )
         if not os.access(file, os.R_OK):
             raise _forbidden(file)
+        if not (
+            file.is_file() or file.is_dir()
+        ):  # opening a FIFO waits for ever, and a device has no end
+            raise ModelError(
+                f"{shown(str(file), 300)} is neither a file nor a folder and is not opened; "
+                "fetch or copy the model again"
+            )
     return folder
 
 
@@ -52,7 +62,7 @@ def _find(model: str, revision: str) -> Path:
     if not _is_hub_id(model):
         names = ", ".join(BUILT_IN_MODELS)
         raise ModelNotFoundError(
-            f"there is no model {model!r}: give a built-in name ({names}), a folder that exists, or a "
+            f"there is no model {quoted(model, 300)}: give a built-in name ({names}), a folder that exists, or a "
             "Hugging Face id such as CIDAS/clipseg-rd64-refined"
         )
     return _cached_snapshot(model, revision)
@@ -119,11 +129,26 @@ def _cached_snapshot(model: str, revision: str) -> Path:
 
 def model_type(model: str, folder: Path) -> str:
     """Read the `model_type` of a checkpoint's config.json. Raises ModelError when that cannot be read."""
+    kind = read_config(model, folder).get("model_type")
+    if not isinstance(kind, str):
+        raise ModelError(
+            f"the checkpoint of {shown(model, 300)} is damaged: {shown(folder, 300)}/config.json cannot be read as a "
+            "model configuration, since it has no text as model_type; fetch it again"
+        )
+    return kind
+
+
+def read_config(model: str, folder: Path) -> dict[str, Any]:
+    """Read a checkpoint's config.json, of at most 16 MiB. Raises ModelError when it cannot be read or is no mapping."""
     path = folder / "config.json"
     try:
-        return str(json.loads(path.read_text())["model_type"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = json.loads(read_regular_file(path, _CONFIG_BYTES))
+        if not isinstance(content, dict):
+            raise TypeError(f"it holds {shown(content)}, not a mapping")
+    # RecursionError: brackets within brackets
+    except (OSError, ValueError, TypeError, RecursionError, FileError) as error:
         raise ModelError(
-            f"the checkpoint of {model} is damaged: {path} cannot be read as a model configuration "
-            f"({type(error).__name__}: {error}); fetch it again"
+            f"the checkpoint of {shown(model, 300)} is damaged: {shown(path, 300)} cannot be read as a model "
+            f"configuration ({described(error)}); fetch it again"
         ) from error
+    return content

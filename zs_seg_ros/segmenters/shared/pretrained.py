@@ -14,6 +14,7 @@ from transformers.image_processing_utils import BaseImageProcessor
 from transformers.utils import logging
 
 from zs_seg_ros.errors import ModelError
+from zs_seg_ros.shown import shown
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 Tokenizer = TypeVar("Tokenizer", bound=PreTrainedTokenizerBase)
@@ -113,7 +114,7 @@ def load_image_format(
 
 
 def _damaged(model: str, folder: Path, error: Exception) -> ModelError:
-    first_line = (str(error).splitlines() or [""])[0].rstrip(".")
+    first_line = shown((str(error).splitlines() or [""])[0].rstrip("."), 300)
     return ModelError(
         f"the checkpoint of {model} in {folder} cannot be loaded ({type(error).__name__}: {first_line}); "
         "fetch it again"

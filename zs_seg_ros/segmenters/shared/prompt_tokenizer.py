@@ -13,6 +13,7 @@ from transformers import CLIPTokenizer, PreTrainedTokenizerBase
 
 from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters.shared.pretrained import load_tokenizer
+from zs_seg_ros.shown import quoted
 
 _PROMPTS_PER_BATCH = 64
 """Bounds the memory that the encoding of a vocabulary of thousands takes."""
@@ -56,7 +57,7 @@ class PromptTokenizer:
         if len(ids) > self.longest:
             # Refused, not truncated: the words that are cut off may be those that distinguish the object.
             raise VocabularyError(
-                f"the phrase {prompt[:60]!r}… has {len(ids) - 2} tokens and {self._model} reads at most "
+                f"the phrase {quoted(prompt, 60)} has {len(ids) - 2} tokens and {self._model} reads at most "
                 f"{self.longest - 2}; say it in fewer words"
             )
         return ids

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zs_seg_ros.errors import VocabularyError
 from zs_seg_ros.segmenters.deadline import check_time
+from zs_seg_ros.shown import quoted
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 _FEATURES_PER_BLOCK = 256
@@ -39,7 +40,7 @@ def refuse_exemplars(vocabulary: Vocabulary, model: str) -> None:
     for target in vocabulary.classes:
         if target.exemplars:
             raise VocabularyError(
-                f"class {target.name!r} comes with example images, which the model {model} cannot use; "
+                f"class {quoted(target.name)} comes with example images, which the model {model} cannot use; "
                 "describe it in words"
             )
 
@@ -55,8 +56,8 @@ def similarity_warnings(
     pairs = np.argwhere(np.triu(closest, 1) > limit)
     names = vocabulary.names
     return [
-        f"{names[a]!r} and {names[b]!r} look nearly the same to the model (similarity {closest[a, b]:.2f}); "
-        "expect it to mix them up, or describe them by what sets them apart"
+        f"{quoted(names[a])} and {quoted(names[b])} look nearly the same to the model "
+        f"(similarity {closest[a, b]:.2f}); expect it to mix them up, or describe them by what sets them apart"
         for a, b in pairs.tolist()
     ]
 

@@ -46,6 +46,7 @@ from zs_seg_ros.segmenters.shared.prompt_tokenizer import PromptTokenizer, padde
 from zs_seg_ros.segmenters.shared.prompts import flat_prompts, refuse_exemplars, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
+from zs_seg_ros.shown import quoted
 from zs_seg_ros.types import Batch, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
@@ -201,8 +202,8 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
         limit = self._tokenizer.longest
         if len(tokens) > limit:  # refused, not truncated, as in `PromptTokenizer.prompt`
             raise VocabularyError(
-                f"the phrase {prompt[:60]!r}… makes a template of {len(tokens)} tokens and {self.model} reads at most "
-                f"{limit}; say it in fewer words"
+                f"the phrase {quoted(prompt, 60)} makes a template of {len(tokens)} tokens and {self.model} reads "
+                f"at most {limit}; say it in fewer words"
             )
         return tokens
 
