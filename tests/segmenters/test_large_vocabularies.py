@@ -20,7 +20,7 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.segmenters.shared import prompts
 from zs_seg_ros.segmenters.shared.label_image import decode, decode_chunks
-from zs_seg_ros.segmenters.shared.prompts import similarity_warnings
+from zs_seg_ros.segmenters.shared.prompts import class_chunks, similarity_warnings
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, LabelIds, TargetClass, Vocabulary
 
 OPEN_FAMILIES = [family for family in FAMILIES if not family.classes]
@@ -63,7 +63,7 @@ def test_clipseg_decodes_some_classes_at_a_time_to_the_same_labels(
         return decode_rows(encoded_image, features)
 
     monkeypatch.setattr(segmenter.network, "decode", counting)
-    monkeypatch.setattr(clipseg, "_ROWS_PER_CHUNK", 3)
+    monkeypatch.setattr(prompts, "_ROWS_PER_CHUNK", 3)
     [chunked] = segment(segmenter, vocabulary, image, threshold=0.3)
     assert decoded == [4, 4, 2]  # whole classes, of two rows each
     assert (whole.label > 0).any()
@@ -114,3 +114,30 @@ def test_a_vocabulary_with_too_many_prompts_in_all_is_refused() -> None:
     with pytest.raises(VocabularyError, match=r"2010 prompts .* at most 2000 .*max_total_prompts"):
         Vocabulary().changed_to(many)
     assert len(Vocabulary().changed_to(many[:66]).classes) == 66
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_chunks_of_a_vocabulary_change_no_label(
+    family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter = load_segmenter(family.write(tmp_path), LoadOptions(device="cpu"))
+    vocabulary, image = words(*family.names(5)), blots()
+    [whole] = segment(segmenter, vocabulary, image, threshold=family.threshold)
+    monkeypatch.setattr(prompts, "_ROWS_PER_CHUNK", 2)
+    [chunked] = segment(segmenter, vocabulary, image, threshold=family.threshold)
+    assert (whole.label == chunked.label).mean() > 0.99
+
+
+@given(st.lists(st.integers(0, 1), min_size=1, max_size=300))
+def test_each_class_is_in_one_chunk(steps: list[int]) -> None:
+    class_of_row = [0, *np.cumsum(steps).tolist()]
+    rows: list[int] = []
+    seen: set[int] = set()
+    for chunk, relative, count in class_chunks(class_of_row):
+        classes = class_of_row[chunk]
+        rows += range(chunk.start, chunk.stop)
+        assert seen.isdisjoint(classes)
+        seen |= set(classes)
+        assert [index + classes[0] for index in relative] == classes
+        assert count == len(set(classes))
+    assert rows == list(range(len(class_of_row)))

@@ -31,7 +31,7 @@ from zs_seg_ros.segmenters.shared.pretrained import (
 )
 from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompt_tokenizer import load_clip_tokenizer
-from zs_seg_ros.segmenters.shared.prompts import flat_prompts, similarity_warnings
+from zs_seg_ros.segmenters.shared.prompts import class_chunks, flat_prompts, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
@@ -44,8 +44,6 @@ _DEFAULT_FORMAT = ImageFormat((352, 352), (0.485, 0.456, 0.406), (0.229, 0.224, 
 # 2022, "Mind the Gap"), so that only a cosine near 1 means that two prompts are synonyms.
 _SAME_MEANING = 0.95
 
-_ROWS_PER_CHUNK = 64  # bounds the memory: their logits are 32 MB
-
 
 @dataclass(frozen=True, eq=False)
 class ClipSegFeatures:
@@ -56,16 +54,6 @@ class ClipSegFeatures:
 
     conditional: Tensor
     class_of_row: tuple[int, ...]
-
-    def chunks(self) -> Iterator[slice]:
-        """Divide the rows so that each class is in one chunk, of about `_ROWS_PER_CHUNK` rows."""
-        start = 0
-        for row, index in enumerate(self.class_of_row):
-            new_class = row > 0 and index != self.class_of_row[row - 1]
-            if new_class and row - start >= _ROWS_PER_CHUNK:
-                yield slice(start, row)
-                start = row
-        yield slice(start, len(self.class_of_row))
 
 
 class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
@@ -163,14 +151,11 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         self, encoded_image: Tensor, features: ClipSegFeatures
     ) -> Iterator[Tensor]:
         """Decode one image to logits (k, h, w) of some classes at a time: all of a large vocabulary fill the memory."""
-        for rows in features.chunks():
+        for rows, class_of_row, count in class_chunks(features.class_of_row):
             check_time()
             with stage("decode"):
                 logits = self.network.decode(encoded_image, features.conditional[rows])
-            first = features.class_of_row[rows.start]
-            last = features.class_of_row[rows.stop - 1]
-            class_of_row = [index - first for index in features.class_of_row[rows]]
-            yield max_over_prompts(logits, class_of_row, last - first + 1)
+            yield max_over_prompts(logits, class_of_row, count)
 
     def _prepare(self, images: Sequence[RgbImage]) -> Tensor:
         return prepare(images, self._format.size, self._mean, self._std, self._dtype)

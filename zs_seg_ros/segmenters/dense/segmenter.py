@@ -6,7 +6,7 @@ The built-in model `tabletop` is of this family. The duration hardly depends on 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,10 +27,15 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import read_config
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
-from zs_seg_ros.segmenters.shared.label_image import decode, max_over_prompts
+from zs_seg_ros.segmenters.shared.label_image import decode_chunks, max_over_prompts
 from zs_seg_ros.segmenters.shared.pretrained import check_weights
 from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
-from zs_seg_ros.segmenters.shared.prompts import flat_prompts, refuse_exemplars, similarity_warnings
+from zs_seg_ros.segmenters.shared.prompts import (
+    class_chunks,
+    flat_prompts,
+    refuse_exemplars,
+    similarity_warnings,
+)
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.shown import described, quoted
@@ -114,25 +119,19 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
                 prepared = prepare(images, size, self._mean, self._std, self._dtype)
             with stage("encode"):
                 pixels = self._image(prepared.to(memory_format=torch.channels_last))
-            with stage("decode"):
-                logits = self._network.logits(pixels.float(), encoded.features.text)
-            for index, image, image_logits in zip(indices, images, logits, strict=True):
-                results[index] = self._decode(image_logits, image, batch, encoded)
+            for index, image, embedded in zip(indices, images, pixels.float(), strict=True):
+                chunks = self._logits_of_classes(embedded, encoded.features)
+                ids = encoded.vocabulary.label_ids
+                with stage("finish"):
+                    results[index] = decode_chunks(chunks, size_of(image), batch.thresholds, ids)
         return [results[i] for i in range(len(batch.images))]
 
-    def _decode(
-        self,
-        logits: Tensor,
-        image: RgbImage,
-        batch: Batch,
-        encoded: EncodedVocabulary[DenseFeatures],
-    ) -> Segmentation:
-        vocabulary, size = encoded.vocabulary, size_of(image)
-        with stage("finish"):
-            per_class = max_over_prompts(
-                logits, encoded.features.class_of_prompt, len(vocabulary.classes)
-            )
-            return decode(per_class, size, batch.thresholds, vocabulary.label_ids)
+    def _logits_of_classes(self, pixels: Tensor, features: DenseFeatures) -> Iterator[Tensor]:
+        """Compare pixel embeddings (D, h, w) with some classes at a time: logits (k, h, w) of all fill the memory."""
+        for rows, class_of_row, count in class_chunks(features.class_of_prompt):
+            with stage("decode"):
+                logits = self._network.logits(pixels[None], features.text[rows])[0]
+            yield max_over_prompts(logits, class_of_row, count)
 
     def _by_working_size(self, images: tuple[RgbImage, ...]) -> dict[tuple[int, int], list[int]]:
         """Group the indices of images that are resized to the same size."""

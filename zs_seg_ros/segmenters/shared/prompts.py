@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ from zs_seg_ros.shown import quoted
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 _FEATURES_PER_BLOCK = 256
+_ROWS_PER_CHUNK = 64
+"""Bounds the memory: the logits of 64 prompts at 352x352 are 32 MB."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,24 @@ def flat_prompts(vocabulary: Vocabulary) -> FlatPrompts:
         for prompt in target.effective_prompts
     ]
     return FlatPrompts(tuple(p for p, _ in pairs), tuple(i for _, i in pairs))
+
+
+def class_chunks(class_of_row: Sequence[int]) -> Iterator[tuple[slice, list[int], int]]:
+    """Divide rows of features into chunks of about 64 for decoding, so that each class is in one chunk.
+
+    class_of_row: the index of each row's class, rising. Yields the rows of a chunk, the class of each row, counted from
+    the first class of the chunk, and the number of classes in it.
+    """
+    start = 0
+    for row in range(1, len(class_of_row) + 1):
+        at_end = row == len(class_of_row)
+        if at_end or (
+            row - start >= _ROWS_PER_CHUNK and class_of_row[row] != class_of_row[row - 1]
+        ):
+            first = class_of_row[start]
+            chunk = [index - first for index in class_of_row[start:row]]
+            yield slice(start, row), chunk, chunk[-1] + 1
+            start = row
 
 
 def refuse_exemplars(vocabulary: Vocabulary, model: str) -> None:
