@@ -1,4 +1,4 @@
-"""Files that users name, read and written so that no wrong path costs them anything.
+"""Reading and writing of files at paths that users give, without damage where a path is wrong.
 
 Only regular files are read and replaced. A folder, FIFO, socket or device is refused by its kind before it is opened:
 opening can hang, and can have effects. Symbolic links are followed; a link that leads nowhere is refused.
@@ -28,7 +28,7 @@ _KINDS = {
     stat.S_IFLNK: "a symbolic link",
 }
 _PATH_LIMIT = 300
-_PART_OF_A_READ = 1 << 20
+_READ_BYTES = 1 << 20
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -45,7 +45,7 @@ def user_path(path: str | Path) -> Path:
 
 
 def open_regular_file(path: str | Path) -> BinaryIO:
-    """Open a regular file for reading; no other kind of file is even opened.
+    """Open a regular file for reading; a file of another kind is refused before it is opened.
 
     Raises FileNotFoundError when there is none, and FileError for another kind, a symbolic link that leads nowhere,
     and a file that may not or cannot be read.
@@ -53,7 +53,7 @@ def open_regular_file(path: str | Path) -> BinaryIO:
     file = user_path(path)
     try:
         _require_regular(file, file.stat())
-        # Another file may have taken its place since: what was opened is checked, and opening must not wait.
+        # The path may lead to another file by now: check the opened file too, and open without blocking.
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except FileNotFoundError:
         _refuse_dangling(file)
@@ -74,47 +74,47 @@ def read_regular_file(path: str | Path, limit: int) -> bytes:
     A larger file is refused by its size and not read. Raises FileNotFoundError and FileError as open_regular_file.
     """
     with open_regular_file(path) as stream:
-        parts: list[bytes] = []
+        blocks: list[bytes] = []
         size = os.fstat(stream.fileno()).st_size
         try:
-            while size <= limit and (part := stream.read(_PART_OF_A_READ)):
-                parts.append(part)
-                size = sum(map(len, parts))  # files of /proc have content, but no size
+            while size <= limit and (block := stream.read(_READ_BYTES)):
+                blocks.append(block)
+                size = sum(map(len, blocks))  # files of /proc have content, but no size
         except OSError as error:
             raise FileError(f"{_name(path)} cannot be read: {_reason(error)}") from error
     if size > limit:
         raise FileError(
             f"{_name(path)} has {size} bytes or more; a file of this kind has at most {limit}"
         )
-    return b"".join(parts)
+    return b"".join(blocks)
 
 
 def any_file(_: Path) -> bool:
-    """Agree to replace any regular file: for outputs that the user names one by one, such as `-o overlay.png`."""
+    """Return true: any regular file may be replaced by an output that the user names, such as `-o overlay.png`."""
     return True
 
 
 class NewFile:
-    """A new file that takes the place of another as a whole, or not at all; use it with `with`.
+    """A context manager that writes a new file, or replaces an existing one, atomically.
 
-    The content goes to a temporary file in the same folder, which `finish` moves to its place. Where that place is
-    taken, it must be by a regular file that may be written and that `is_ours` agrees to; it keeps its permissions.
-    A symbolic link stays: the file that it leads to is replaced.
+    The content goes to a temporary file in the same folder, which `finish` moves to the path. An
+    existing file is replaced only if it is regular and writable and `is_ours` returns true for it; its permissions are
+    kept. A symbolic link is kept, and its target is replaced.
     """
 
     def __init__(self, path: str | Path, is_ours: IsOurs) -> None:
-        """Raise FileError when the place cannot be written or is taken by something else, which is left as it is."""
+        """Create the temporary file. Raises FileError when the path may not be written or replaced."""
         self._path, self._is_ours = path, is_ours
-        target, before = self._checked_target()
-        self._part = target.with_name(f".zs_seg_{secrets.token_hex(8)}.new")
+        target, replaced = self._checked_target()
+        self._temporary = target.with_name(f".zs_seg_{secrets.token_hex(8)}.new")
         try:
-            self.stream: BinaryIO = self._part.open("xb")
+            self.stream: BinaryIO = self._temporary.open("xb")
         except OSError as error:
             raise self._unwritable(error) from error
-        if before is not None:
+        if replaced is not None:
             with contextlib.suppress(OSError):  # file systems without owners
-                os.fchown(self.stream.fileno(), before.st_uid, before.st_gid)
-                os.fchmod(self.stream.fileno(), stat.S_IMODE(before.st_mode) & 0o777)
+                os.fchown(self.stream.fileno(), replaced.st_uid, replaced.st_gid)
+                os.fchmod(self.stream.fileno(), stat.S_IMODE(replaced.st_mode) & 0o777)
 
     def __enter__(self) -> NewFile:
         return self
@@ -124,31 +124,33 @@ class NewFile:
             OSError
         ):  # a full disk has been reported, and closing writes what is left
             self.stream.close()
-        self._part.unlink(missing_ok=True)
+        self._temporary.unlink(missing_ok=True)
 
     def finish(self) -> None:
-        """Put the file in its place, durably. Raises FileError; then what was there before stays."""
+        """Move the file to its path, durably. Raises FileError; an existing file is then unchanged."""
         try:
             self.stream.flush()
             os.fsync(self.stream.fileno())
             self.stream.close()
-            target, before = self._checked_target()  # it may have been taken meanwhile
-            if before is None:
-                self._put_where_nothing_is(target)
+            target, replaced = (
+                self._checked_target()
+            )  # the path may have been created or replaced meanwhile
+            if replaced is None:
+                self._move_to_free_path(target)
             else:
-                self._part.replace(target)
+                self._temporary.replace(target)
             _make_durable(target.parent)
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def _put_where_nothing_is(self, target: Path) -> None:
-        """A rename would replace a file that appears in this moment; a link does not."""
+    def _move_to_free_path(self, target: Path) -> None:
+        """Move the file to a free path by a hard link, which, unlike a rename, fails if a file exists there by now."""
         try:
-            os.link(self._part, target)
+            os.link(self._temporary, target)
         except OSError as error:
             if error.errno not in _NO_HARD_LINKS:
                 raise
-            self._part.replace(target)
+            self._temporary.replace(target)
 
     def _checked_target(self) -> tuple[Path, os.stat_result | None]:
         file = user_path(self._path)
@@ -189,9 +191,9 @@ def write_output(path: str | Path, data: bytes) -> None:
 
 
 def open_in_place(path: str | Path) -> BinaryIO:
-    """Open a file for reading and writing where it is, for locks and logs; create it where there is none.
+    """Open a file for reading and writing in place, for locks and logs; create it if it does not exist.
 
-    Nothing is cut off yet. Symbolic links are not followed: the folder may be one that others write to.
+    The content is not truncated. Symbolic links are not followed, since other users may write to the folder.
     Raises FileError for anything but a regular file, and where it cannot be written.
     """
     file = user_path(path)
@@ -225,7 +227,7 @@ def _refuse_dangling(file: Path) -> None:
 
 
 def _make_durable(folder: Path) -> None:
-    """Write the folder's own entries to the disk, where the file system has a way to."""
+    """Flush the entries of a folder to the disk, if the file system supports it."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -239,6 +241,6 @@ def _name(path: str | Path) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Without the path, which the sentence has."""
+    """Return the reason of an error without the path, for a sentence that names the path itself."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return shown(text, _PATH_LIMIT)

@@ -1,4 +1,4 @@
-"""Text from outside, made fit for one line of a log, a diagnostic, a terminal or a page."""
+"""Escaping and shortening of untrusted text for one line of a log, a diagnostic, a terminal or a page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def shown(value: object, limit: int = 80) -> str:
 
 
 def quoted(value: object, limit: int = 80) -> str:
-    """Return the same in quotes where the value is text: the quotes show where it begins and ends."""
+    """Return the value as `shown` does, in quotes if it is text, so that spaces at its ends are visible."""
     text = shown(value, limit)
     return f"'{text}'" if isinstance(value, str | bytes | PurePath) else text
 

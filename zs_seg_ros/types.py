@@ -1,4 +1,4 @@
-"""The immutable values that pass between all parts: frames, segmentations, detections, scenes. They check shapes."""
+"""Immutable values with checked shapes that the modules exchange: frames, segmentations, detections and scenes."""
 
 from __future__ import annotations
 
@@ -119,11 +119,11 @@ class RequestedOutputs:
 
     @property
     def needs_depth(self) -> bool:
-        """Whether a stage uses depth."""
+        """Return whether a requested stage uses depth."""
         return self.surfaces or self.cloud
 
     def __or__(self, other: RequestedOutputs) -> RequestedOutputs:
-        """Join the stages of both."""
+        """Return the union of the stages of both."""
         return RequestedOutputs(
             self.objects or other.objects,
             self.surfaces or other.surfaces,
@@ -131,7 +131,7 @@ class RequestedOutputs:
         )
 
     def covers(self, other: RequestedOutputs) -> bool:
-        """Whether every stage of `other` is among these."""
+        """Return whether every stage of `other` is requested here too."""
         return self | other == self
 
 

@@ -1,4 +1,4 @@
-"""YAML that people and strangers write: plain lists, mappings, texts and numbers, and nothing that costs more."""
+"""Parser of untrusted YAML: lists, mappings, texts and numbers, with limits on size and depth."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def parse_user_yaml(text: str) -> Any:
 
     Aliases, anchors and tags are refused, so that a value is never larger than its text; so are keys that occur twice,
     more than MOST_BYTES, MOST_NODES and MOST_DEPTH, and numbers of more than 40 characters. What looks like a date is
-    text. Raises YamlError, whatever the text.
+    text. Raises YamlError for every other text.
     """
     try:
         if len(text) > MOST_BYTES or len(text.encode()) > MOST_BYTES:
@@ -41,7 +41,7 @@ def parse_user_yaml(text: str) -> Any:
 
 
 class _Builder:
-    """Puts values together from the parser's events: nothing is composed that is not wanted."""
+    """Builder of a value from the parser's events, which refuses anchors, aliases and tags before they are composed."""
 
     def __init__(self) -> None:
         self.document: Any = None
@@ -107,7 +107,7 @@ class _Builder:
             self._keys[-1] = _NO_KEY
 
     def _scalar(self, event: Any) -> Any:
-        """What PyYAML's SafeLoader makes of it, dates aside: what its dumper writes must come back the same."""
+        """Return the value that PyYAML's SafeLoader gives, except dates: dumped values are read back unchanged."""
         text = event.value
         if not event.implicit[0]:
             return text  # it has quotes

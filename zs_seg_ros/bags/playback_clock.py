@@ -29,10 +29,12 @@ class PlaybackClock:
 
     @property
     def rate(self) -> float:
+        """The recorded seconds that pass in one second of real time."""
         return self._rate
 
     @property
     def paused(self) -> bool:
+        """Whether the clock is paused."""
         return self._paused
 
     def now_ns(self) -> int:
@@ -50,6 +52,7 @@ class PlaybackClock:
         return (due_ns - self._steady_ns()) / 1e9
 
     def pause(self) -> None:
+        """Stop the clock at the present recorded time."""
         self.jump(self.now_ns())
         self._paused = True
 

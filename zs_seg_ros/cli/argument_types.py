@@ -38,14 +38,14 @@ def _number(text: str, low: float, high: float, what: str) -> float:
 
 
 def whole(text: str) -> int:
-    """Parse one of 0, 1, 2, ..."""
+    """Parse an integer of at least 0."""
     if not text.isdecimal():
         raise ArgumentTypeError(f"{quoted(text)} is not a whole number from 0")
     return int(text)
 
 
 def count(text: str) -> int:
-    """Parse one of 1, 2, 3, ..."""
+    """Parse an integer of at least 1."""
     if not (text.isdecimal() and int(text) > 0):
         raise ArgumentTypeError(f"{quoted(text)} is not a number above 0")
     return int(text)

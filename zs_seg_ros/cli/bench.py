@@ -72,6 +72,7 @@ class Row:
 
     @property
     def times_faster(self) -> float | None:
+        """The duration of the reference divided by that of this package; None without a reference."""
         return None if self.reference_ms is None else self.reference_ms / self.total_ms
 
 

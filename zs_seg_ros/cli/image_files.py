@@ -37,7 +37,7 @@ class ImageJob:
 def plan_jobs(
     images: Sequence[Path], overlay: Path | None, label: Path | None
 ) -> tuple[ImageJob, ...]:
-    """Return one job per image; a folder stands for the images in it, in the order of their names.
+    """Return one job per image; a folder gives all its images, in the order of their names.
 
     overlay and label name a PNG file for one image, a folder otherwise. Raises
     ZeroShotSegmentationError when a folder holds no image, and when a file would be written
@@ -61,7 +61,7 @@ def plan_jobs(
 
 
 def are_several(images: Sequence[Path]) -> bool:
-    """Return whether outputs are folders and lists: for several paths, and always for a folder."""
+    """Return whether outputs are folders and lists, as for several paths or a folder."""
     return len(images) > 1 or images[0].is_dir()
 
 
@@ -91,8 +91,8 @@ def read_image(path: Path) -> RgbImage:
 def write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
     """Write (H, W, 3) uint8 RGB, or (H, W) uint8 or uint16; create the folder.
 
-    A regular file in its place is replaced, nothing else is. Raises ZeroShotSegmentationError when that is not
-    possible.
+    An existing regular file is replaced; another kind of file is refused. Raises ZeroShotSegmentationError
+    where the file cannot be written.
     """
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="PNG")

@@ -16,7 +16,7 @@ _IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
 
 @contextmanager
 def raising_keyboard_interrupt(program: str, *numbers: signal.Signals) -> Iterator[None]:
-    """Let these signals raise KeyboardInterrupt within the block, and end the process without a word after it.
+    """Make these signals raise KeyboardInterrupt within the block, and end the process silently after it.
 
     While a module is imported they end the process at once, with one sentence and the exit code `INTERRUPTED`:
     extension modules turn an exception there into another one or print it, and importing torch takes seconds.
@@ -32,7 +32,7 @@ def raising_keyboard_interrupt(program: str, *numbers: signal.Signals) -> Iterat
 
 
 def is_ignored(number: signal.Signals) -> bool:
-    """Whether the process was started with this signal ignored, as the background jobs of a shell are."""
+    """Return whether the process was started with this signal ignored, as the background jobs of a shell are."""
     return signal.getsignal(number) is signal.SIG_IGN
 
 
@@ -47,7 +47,7 @@ def _handler(program: str) -> Callable[[int, FrameType | None], None]:
 
 
 def is_importing(frame: FrameType | None) -> bool:
-    """Whether a signal that reached this frame interrupted the import of a module."""
+    """Return whether a signal that reached this frame interrupted the import of a module."""
     while frame is not None:
         if frame.f_code.co_filename == _IMPORT_SYSTEM:
             return True

@@ -31,18 +31,18 @@ _MOST_PIXELS_PER_BYTE = 2000
 
 
 class CompressedImageReader:
-    """Reads the compressed images of one topic in order, those of a video stream too."""
+    """Decoder of the compressed images of one topic in order, including those of a video stream."""
 
     def __init__(self) -> None:
         self._decoder: VideoDecoder | None = None
 
     @property
     def reads_video(self) -> bool:
-        """Whether the last message was a packet of a video, whose images need every packet before."""
+        """Return whether the last message was a packet of a video, whose images need every packet before."""
         return self._decoder is not None
 
     def skip(self) -> None:
-        """Go on after messages that were not read: of a video, the next keyframe is awaited. From any thread."""
+        """Continue after messages that were not read: a video resumes at its next keyframe. Thread-safe."""
         self._decoder = None
 
     def __call__(self, message: Any, limits: ImageLimits = DEFAULT_IMAGE_LIMITS) -> RgbImage:

@@ -58,7 +58,7 @@ class DepthPairing:
     def overdue(self, received_before_ns: int) -> list[Frame]:
         """Return the waiting frame if it was received before that time, by the monotonic clock.
 
-        Call it regularly: without it, the last frame of a camera that stops would wait for ever.
+        Call it regularly: without it, the last frame of a camera that stops would never be forwarded.
         """
         with self._lock:
             if self._waiting is None or self._waiting.received_ns >= received_before_ns:

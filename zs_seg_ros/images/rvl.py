@@ -27,11 +27,11 @@ def decode_rvl(data: memoryview, limits: ImageLimits) -> NDArray[np.uint16]:
     width, height = (int(side) for side in np.frombuffer(data, "<u4", 2))
     limits.check(width, height)
     values = np.zeros(width * height, np.uint16)
-    before = 0
+    previous = 0
     for start, coded in _runs(data, values.size):
-        run = before + np.cumsum((coded >> 1) ^ -(coded & 1))
+        run = previous + np.cumsum((coded >> 1) ^ -(coded & 1))
         values[start : start + len(coded)] = run & 0xFFFF
-        before = int(run[-1]) if len(run) else before
+        previous = int(run[-1]) if len(run) else previous
     return values.reshape(height, width)
 
 

@@ -81,10 +81,12 @@ def label_message(scene: Scene) -> Any:
 
 
 def confidence_message(scene: Scene) -> Any:
+    """Return the confidence of each pixel times 255 as a mono8 Image."""
     return image_message(scene.segmentation.confidence, "mono8", header_of(scene.frame))
 
 
 def objects_message(scene: Scene) -> Any:
+    """Return the detections of a scene as an ObjectMaskArray."""
     height, width = size_of(scene.frame.image)
     names = dict(zip(scene.vocabulary.ids, scene.vocabulary.names, strict=True))
     return _new(
@@ -141,6 +143,7 @@ def detected_objects(messages: Iterable[Any]) -> tuple[DetectedObject, ...]:
 
 
 def vocabulary_message(vocabulary: Vocabulary) -> Any:
+    """Return a vocabulary with its ids and version as a Vocabulary message."""
     return _new(
         VOCABULARY,
         header=_header(vocabulary.stamp_ns),

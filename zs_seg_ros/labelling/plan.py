@@ -55,10 +55,12 @@ class LabelledCamera(BagCamera):
 
     @property
     def confidence(self) -> str:
+        """The topic of the confidence images."""
         return f"{RESULTS}/{self.name}/confidence"
 
     @property
     def objects(self) -> str:
+        """The topic of the detections."""
         return f"{RESULTS}/{self.name}/objects"
 
 
@@ -71,6 +73,7 @@ class Slice:
     stop_ns: int | None
 
     def holds(self, time_ns: int) -> bool:
+        """Return whether a time of recording, in ns, is in the slice."""
         return (self.start_ns is None or time_ns >= self.start_ns) and (
             self.stop_ns is None or time_ns < self.stop_ns
         )

@@ -31,7 +31,7 @@ _MOST_JOB_BYTES = 16 << 20
 
 
 def describe(request: LabelRequest) -> dict[str, str]:
-    """Return everything that the results depend on, by option: a run continues only parts with the same values."""
+    """Return all values that the results depend on, by option; a run continues only parts with equal values."""
     vocabulary = hashlib.sha256(serialised(vocabulary_message(request.vocabulary))).hexdigest()
     settings = request.settings
     return {
@@ -88,6 +88,7 @@ class WorkFolder:
         return self._folder / "finished" / name
 
     def is_finished(self, name: str) -> bool:
+        """Return whether the result of the bag `name` is finished."""
         return self._finished(name).is_dir()
 
     def publish(self, names: list[str]) -> None:
@@ -137,9 +138,9 @@ def _lock(file: BinaryIO, out: Path) -> None:
 
 
 def _check_ours(folder: Path) -> None:
-    """Raise LabellingError unless the folder is new or empty, or an earlier run's, with nothing else in it.
+    """Raise LabellingError unless the folder is empty or holds only files of an earlier run.
 
-    It is removed in the end.
+    The folder is removed when the job is finished.
     """
     names = {entry.name for entry in folder.iterdir()}
     foreign = sorted(
@@ -174,7 +175,7 @@ def _foreign(folder: Path) -> LabellingError:
 
 
 def _remove(folder: Path) -> None:
-    """Remove what is ours, and the folder unless something else came into it; the proof, job.json, goes late."""
+    """Remove this job's files, job.json last, and the folder if it is then empty."""
     for name in _FOLDERS:
         shutil.rmtree(folder / name, ignore_errors=True)
     with contextlib.suppress(OSError):
@@ -192,8 +193,8 @@ def _check_job(folder: Path, job: Mapping[str, str]) -> None:
     if not _holds_results(folder):
         write_output(folder / "job.json", json.dumps(job, indent=1).encode())
         return
-    before = _job_in(folder)
-    different = [name for name in job if job[name] != before.get(name)]
+    earlier = _job_in(folder)
+    different = [name for name in job if job[name] != earlier.get(name)]
     if different:
         raise LabellingError(
             f"{folder} holds parts of an earlier run with other {', '.join(different)}; give the same arguments "

@@ -21,12 +21,12 @@ class FrameSlots:
         self._closed = False
 
     def add(self, camera: str) -> None:
-        """Accept frames of this camera, too."""
+        """Add a slot for this camera, unless it has one."""
         with self._changed:
             self._skipped.setdefault(camera, 0)
 
     def remove(self, camera: str) -> None:
-        """Drop the waiting frame of this camera, and all that are put later."""
+        """Remove the slot of this camera; its waiting frame and later frames are dropped."""
         with self._changed:
             self._waiting.pop(camera, None)
             self._skipped.pop(camera, None)
@@ -56,7 +56,7 @@ class FrameSlots:
 
     @property
     def closed(self) -> bool:
-        """Whether `close` was called."""
+        """Return whether `close` was called."""
         with self._changed:
             return self._closed
 

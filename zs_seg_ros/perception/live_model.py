@@ -1,4 +1,4 @@
-"""A loaded model and the vocabulary in force, with its text embeddings: changed together, while inference goes on."""
+"""A loaded model and the vocabulary in force with its text embeddings, changed atomically during inference."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class LiveModel:
 
 
 def _first_warnings(warnings: Sequence[str]) -> list[str]:
-    """Keep as many warnings as a person reads: a thousand classes can have half a million pairs of synonyms."""
+    """Return the first warnings only, since a thousand classes can have half a million pairs of synonyms."""
     left_out = len(warnings) - _MAX_WARNINGS
     if left_out <= 0:
         return list(warnings)
@@ -139,7 +139,7 @@ def _first_warnings(warnings: Sequence[str]) -> list[str]:
 
 @contextmanager
 def _recovering(segmenter: Segmenter[Any]) -> Iterator[None]:
-    """Let the segmenter free memory after an error and replace the error by one that says what to do."""
+    """Let the segmenter free memory after an error, and replace the error by one that names the remedy."""
     try:
         yield
     except Exception as error:

@@ -84,7 +84,7 @@ class _Runs:
 def _connected_components(
     segmentation: Segmentation, min_area: int, max_objects: int
 ) -> tuple[DetectedObject, ...]:
-    """Join runs, not pixels: there are about a hundred times fewer, and all classes are processed at once."""
+    """Label connected components by joining runs instead of pixels, of which there are a hundred times more."""
     if not segmentation.label.any():
         return ()
     label = _with_column_of_zeros(segmentation.label)
@@ -115,7 +115,7 @@ def _with_column_of_zeros(image: Label) -> Label:
 
 
 def _find_runs(label: Label) -> _Runs:
-    """label: with a last column of zeros, which ends every run."""
+    """Return the runs of a label image whose last column is zeros, which ends every run."""
     pixels = label.ravel()
     changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
     bounds = np.concatenate(([0], changes))

@@ -55,7 +55,7 @@ _numbers_lock = threading.Lock()
 
 
 def _new_track_id(numbers: Iterator[int]) -> int:
-    """Return the next id; 0, which stands for not tracked, when all of uint32 are used."""
+    """Return the next id; 0 (not tracked) when all ids of uint32 are used."""
     with _numbers_lock:
         number = next(numbers)
     return number if number <= _LARGEST_ID else 0
@@ -70,7 +70,7 @@ class Tracker:
     """
 
     def __init__(self, numbers: Iterator[int] | None = None) -> None:
-        """numbers: the source of ids; by default one that all trackers of the process share."""
+        """Create a tracker. numbers: the source of ids; by default all trackers of the process share one."""
         self._numbers = _numbers if numbers is None else numbers
         self._vocabulary_version: int | None = None
         self._stamp_ns = 0

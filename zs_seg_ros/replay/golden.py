@@ -38,7 +38,7 @@ _LAST_PALETTE_NUMBER = 255
 
 
 def is_golden_file(path: Path) -> bool:
-    """Whether --update may replace a file: it is empty, or a golden file of this program, of any version."""
+    """Return whether --update may replace a file: it is empty, or a golden file of any version."""
     try:
         with open_regular_file(path) as file:
             if not file.read(1):
@@ -46,9 +46,7 @@ def is_golden_file(path: Path) -> bool:
             with zipfile.ZipFile(file) as archive:
                 heading = content.member(archive, _SETTINGS, content.MOST_HEADING_BYTES)
                 return bool(content.parse_json(heading)["format"] == content.FORMAT)
-    except (
-        Exception
-    ):  # what a foreign file makes the readers of ZIP and JSON raise is not ours to list
+    except Exception:  # the readers of ZIP and JSON raise many types for other files
         return False
 
 
@@ -59,7 +57,7 @@ class GoldenWriter:
     """
 
     def __init__(self, path: Path, classes: Sequence[str]) -> None:
-        """Raise ReplayError when the file cannot be written, or is there and is no golden file."""
+        """Open the file. Raises ReplayError when it cannot be written, or exists and is no golden file."""
         self._path = path
         self._numbers = {name: number for number, name in enumerate(classes, start=1)}
         self._lines: list[str] = []
@@ -109,7 +107,7 @@ class GoldenWriter:
             raise self._unwritable(error) from error
 
     def finish(self, settings: RunSettings) -> None:
-        """Put the file in place. Raises ReplayError when it cannot be written."""
+        """Write the settings and move the file to its path. Raises ReplayError when it cannot be written."""
         heading = {"format": content.FORMAT, "version": content.VERSION, **asdict(settings)}
         heading["classes"] = [
             {"name": c.name, "prompts": list(c.prompts), "threshold": c.threshold}
@@ -159,11 +157,11 @@ class GoldenWriter:
 class Golden:
     """An opened golden file; use it with `with`. Frames are read one by one.
 
-    The file may be anyone's: its content is checked and bounded, and only settings that change results are accepted.
+    The file is untrusted: its content is checked and bounded, and only settings that change results are accepted.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raise ReplayError when there is none, or it is something else."""
+        """Open a golden file. Raises ReplayError when it does not exist or is no golden file."""
         self.path = path
         try:
             self._file = open_regular_file(path)
@@ -229,7 +227,7 @@ class Golden:
 
 
 def _reason(error: Exception) -> str:
-    """KeyError's own text is the bare name."""
+    """Return the reason of an error in words; the text of a KeyError is only the key."""
     if isinstance(error, KeyError):
         return f"{quoted(error.args[0] if error.args else '')} is missing"
     return shown(str(error) or type(error).__name__, 200)
@@ -240,11 +238,11 @@ def _label_name(camera: str, index: int) -> str:
 
 
 def _png(label: NDArray[np.uint16]) -> bytes:
-    """With a palette where the numbers allow, so that an image viewer shows the classes in colours."""
+    """Encode a label image as PNG, with a palette of class colours if its numbers are at most 255."""
     if label.max(initial=0) <= _LAST_PALETTE_NUMBER:
         image = Image.fromarray(label.astype(np.uint8))
         colours = range(int(label.max(initial=0)) + 1)
-        image.putpalette([part for number in colours for part in class_colour(number)])
+        image.putpalette([value for number in colours for value in class_colour(number)])
     else:
         image = Image.fromarray(label)
     file = BytesIO()

@@ -1,6 +1,6 @@
-"""The content of a golden file, checked while it is read: it may be anyone's.
+"""Validation of the untrusted content of a golden file while it is read.
 
-Everything here raises ValueError, with the reason, for content that no golden file of ours has.
+Each function raises ValueError, with the reason, for content that this package does not write.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def _camera(value: Any) -> CameraSettings:
 
 
 def _parameters(values: dict[str, Any]) -> dict[str, Setting]:
-    """None: the node that made it did not have that parameter."""
+    """Return the accepted parameters by name, without those that are None, which the recorded node did not have."""
     for name in values:
         if name not in _ACCEPTED:
             raise ValueError(f"it has the setting {quoted(name)}, which no golden file has")

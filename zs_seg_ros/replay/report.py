@@ -21,6 +21,7 @@ class DifferingFrame:
 
     @property
     def title(self) -> str:
+        """The camera, index and stamp of the frame in one line."""
         seconds, nanoseconds = divmod(self.stamp_ns, 10**9)
         return f"{self.camera}, image {self.index}, stamp {seconds}.{nanoseconds:09d}"
 
@@ -40,6 +41,7 @@ class Report:
 
     @property
     def mode(self) -> str:
+        """The speed of the replay: lockstep, or a factor of real time."""
         return "in lockstep" if self.rate is None else f"at {self.rate:g} × real time"
 
     @property

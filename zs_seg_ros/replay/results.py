@@ -69,6 +69,7 @@ class RunSettings:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of `classes`."""
         return tuple(target.name for target in self.classes)
 
 

@@ -62,6 +62,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
+        """Whether every class and every check is within its tolerance."""
         return all(c.passed for c in self.classes) and all(c.passed for c in self.checks)
 
     @property

@@ -32,7 +32,7 @@ class Camera:
         self.outputs.destroy()
 
     def problems(self) -> list[Problem]:
-        """List what is wrong with this camera while the node is active. Called once a second."""
+        """List the problems of this camera while the node is active. Called once a second."""
         problems = self.input.problems() + self.outputs.problems()
         if self.health.bad_input.recent:
             problems.append(Problem(WARN, self.health.bad_input.recent))

@@ -1,4 +1,4 @@
-"""What is published for one camera: a table of output topics, and the publishers made from it.
+"""The publishers of one camera, created from a table of output topics.
 
 A new output topic is one more row in `_OUTPUTS` and one function that makes its message from a scene.
 """
@@ -94,8 +94,8 @@ _OUTPUTS = (
 class CameraOutputs:
     """Owns the publishers of one camera, from configure to cleanup. Thread-safe.
 
-    After `destroy` nothing is requested any more and publishing does nothing: the scene of a frame that was in work
-    when its camera was removed has nowhere to go.
+    After `destroy` no stages are requested and `publish` has no effect, since inference on a frame may outlast
+    its camera.
     """
 
     def __init__(self, node: LifecycleNode, camera: str, depth: bool) -> None:
@@ -120,12 +120,12 @@ class CameraOutputs:
         return self._node.resolve_topic_name(f"~/{self._camera}/{topic}")
 
     def enable(self, state: LifecycleState) -> None:
-        """Let the publishers publish; needed for a camera that is added while the node is active already."""
+        """Activate the publishers; needed for a camera that is added while the node is active."""
         for publisher in self._all_publishers():
             publisher.on_activate(state)
 
     def destroy(self) -> None:
-        """Destroy the publishers, for good."""
+        """Destroy the publishers permanently."""
         with self._lock:
             for publisher in self._all_publishers():
                 self._node.destroy_lifecycle_publisher(publisher)
@@ -145,7 +145,7 @@ class CameraOutputs:
     def publish(self, scene: Scene) -> None:
         """Publish on each topic that has subscribers and whose stages ran for this scene.
 
-        A subscriber that came since gets the next frame's message.
+        A subscriber that appeared after inference began gets the message of the next frame.
         """
         for output in self._outputs:
             if not scene.frame.requested.covers(output.requires):
@@ -170,7 +170,7 @@ class CameraOutputs:
                 self._label_info.publish(message)
 
     def problems(self) -> list[Problem]:
-        """List the outputs that some subscriber cannot receive for its QoS."""
+        """List the outputs that a subscriber cannot receive because its QoS is incompatible."""
         return [
             Problem(
                 WARN,

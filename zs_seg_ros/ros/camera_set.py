@@ -48,7 +48,7 @@ class CameraSet:
             self.apply_limits(parameters)
 
     def activate(self, slots: FrameSlots) -> None:
-        """Let every camera receive into its slot of `slots`."""
+        """Subscribe to every camera; its frames are put into its slot of `slots`."""
         with self._lock:
             self._slots = slots
             for camera in self._cameras.values():
@@ -76,7 +76,7 @@ class CameraSet:
             camera.input.set_limits(parameters.image_limits)
 
     def follow(self, parameters: Parameters) -> list[Camera]:
-        """Remove cameras that are not named any more, and create new and changed ones. Returns those created."""
+        """Remove cameras that are no longer listed, and create new and changed ones. Returns the created cameras."""
         with self._lock:
             if not self.configured:  # cleaned up meanwhile
                 return []
@@ -109,7 +109,7 @@ class CameraSet:
         return camera
 
     def match_publishers(self) -> None:
-        """Let every camera follow what its publishers offer. Called once a second."""
+        """Match the QoS of every camera's subscriptions to its publishers. Called once a second."""
         with self._lock:
             for camera in self._cameras.values():
                 camera.input.match_publishers()

@@ -38,10 +38,12 @@ class LastProblem:
     _at_s: float = float("-inf")
 
     def note(self, text: str) -> None:
+        """Store a problem with the present time."""
         self._text, self._at_s = text, time.monotonic()
 
     @property
     def recent(self) -> str:
+        """The problem, or an empty text if it is older than RECENT_S seconds."""
         return self._text if time.monotonic() - self._at_s < RECENT_S else ""
 
 
@@ -61,22 +63,26 @@ class CameraHealth:
     )
 
     def count_received(self) -> None:
+        """Count a received frame."""
         self.frames_in += 1
 
     def count_refused(self, reason: str) -> None:
+        """Count a refused message, and store the reason."""
         self.frames_refused += 1
         self.bad_input.note(reason)
 
     def count_failed(self) -> None:
+        """Count a frame on which inference failed."""
         self.frames_failed += 1
 
     def record_published(self, age_ms: float, stages_ms: dict[str, float]) -> None:
+        """Count published results, with their age and the duration of each stage."""
         self.frames_out += 1
         self.ages_ms.append(age_ms)
         self.stages_ms.append(stages_ms)
 
     def log_is_due(self) -> bool:
-        """Whether a log line is due; if so, the next one is due LOG_EVERY_S seconds later."""
+        """Return whether a log line is due; if so, the next one is due LOG_EVERY_S seconds later."""
         due = time.monotonic() - self.last_logged_s >= LOG_EVERY_S
         if due:
             self.last_logged_s = time.monotonic()
@@ -88,6 +94,7 @@ class CameraHealth:
         return ages[len(ages) // 2] if ages else None
 
     def stage_means_ms(self) -> dict[str, float]:
+        """Return the mean duration of each stage, by name, over the newest frames."""
         frames = list(self.stages_ms)
         names = {name for frame in frames for name in frame}
         return {
@@ -99,7 +106,7 @@ class CameraHealth:
 def _status(
     name: str, hardware: str, problems: list[Problem], values: dict[str, object]
 ) -> DiagnosticStatus:
-    """One entry of the array. The worst problem gives the level; all of them make the message."""
+    """Return one entry of the array: the level of the worst problem, and a message that lists all problems."""
     ranked = sorted(problems, key=lambda problem: problem.level, reverse=True)
     return DiagnosticStatus(
         name=name,
@@ -113,7 +120,7 @@ def _status(
 def model_status(
     node: str, state: str, requested_model: str, model: LiveModel, problems: list[Problem]
 ) -> DiagnosticStatus:
-    """The entry of the model and the vocabulary. `problems` come before those that the state itself shows."""
+    """Return the entry of the model and the vocabulary. `problems` come before those that the state itself shows."""
     segmenter, vocabulary = model.segmenter, model.vocabulary
     problems = list(problems)
     if segmenter is None and not problems:
@@ -138,7 +145,7 @@ def model_status(
 def camera_status(
     name: str, topic: str, health: CameraHealth, skipped: int, problems: list[Problem]
 ) -> DiagnosticStatus:
-    """The entry of one camera, its numbers in the order in which people read them."""
+    """Return the entry of one camera, its numbers in the order in which people read them."""
     age = health.age_ms()
     values: dict[str, object] = {
         "frames in": health.frames_in,

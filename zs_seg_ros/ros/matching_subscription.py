@@ -100,14 +100,14 @@ class MatchingSubscription:
         self._last_message_s = now_s
         self._on_message(message)
 
-    def _silent(self) -> bool:
-        """Whether no message came for longer than is usual on this topic."""
+    def _is_silent(self) -> bool:
+        """Return whether no message has been received for longer than is usual on this topic."""
         gaps = sorted(self._gaps_s)
         usual_s = gaps[len(gaps) // 2] if gaps else 0.0
         return time.monotonic() - self._last_message_s > max(SILENCE_S, 3 * usual_s)
 
     def problem(self, silence_matters: bool = True) -> Problem | None:
-        """Say why nothing is received on this topic; None when all is well.
+        """Return the reason why no messages are received on this topic; None without a problem.
 
         silence_matters: whether a publisher that sends nothing is a problem.
         """
@@ -138,7 +138,7 @@ class MatchingSubscription:
                 f"QoS mismatch: a publisher of {self.topic} is best effort and {self._camera}.reliability is "
                 "reliable; set it to auto or best_effort",
             )
-        if silence_matters and self._silent():
+        if silence_matters and self._is_silent():
             return Problem(
                 WARN,
                 f"no message on {self.topic} for {silence_s:.0f} s: its publisher is there but silent",

@@ -1,4 +1,4 @@
-"""How every executable of this package runs and ends: ctrl-C and SIGTERM end it with exit code 0."""
+"""Start, spinning and shutdown of every executable of this package; ctrl-C and SIGTERM end it with exit code 0."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _LONGEST_END_S = 2.7
 
 
 def run(make_node: Callable[[], Node], ended: Future[int] | None = None) -> None:
-    """Spin a node in a thread of its own until a signal comes, then take it down in order.
+    """Spin a node in a thread of its own until a signal is received, then destroy it and shut down rclpy.
 
     ended: for a node that ends by itself; its result is the exit code.
     """
     stop = threading.Event()
     ended = ended or Future()
-    # The system may hand a signal to any thread of DDS, and a lock that the main thread waits for would
+    # The system may deliver a signal to any thread of DDS, and a lock that the main thread waits for would
     # not notice: it waits for the byte that Python then writes here.
     wake_up, bell = socket.socketpair()
     bell.setblocking(False)
@@ -55,14 +55,14 @@ def run(make_node: Callable[[], Node], ended: Future[int] | None = None) -> None
     wake_up.recv(1)
     stop.set()
 
-    def take_down() -> None:
+    def shut_down() -> None:
         executor.shutdown(timeout_sec=_PATIENCE_S)
         spinning.join(_PATIENCE_S)
         node.destroy_node()
         rclpy.try_shutdown()
 
     # A callback that still loads a model may hold all this up, and the interpreter's own end as well.
-    ending = threading.Thread(target=take_down, daemon=True)
+    ending = threading.Thread(target=shut_down, daemon=True)
     ending.start()
     ending.join(_LONGEST_END_S)
     sys.stdout.flush()
@@ -87,16 +87,16 @@ def _started(make_node: Callable[[], Node]) -> Node:
 
 
 def _spin(executor: MultiThreadedExecutor, node: Node, stop: threading.Event) -> None:
-    """Spin; an exception that a callback lets out (rclpy's own services do) is logged and survived."""
+    """Spin; an exception that leaves a callback, also of a service of rclpy, is logged, and spinning continues."""
     while not stop.is_set() and rclpy.ok():
         try:
             executor.spin()
         except (ExternalShutdownException, ShutdownException):
             break
         except InvalidHandle:
-            continue  # the wait saw a subscription go: rclpy's own race, and nothing is lost
+            continue  # a race in rclpy: a subscription was destroyed during the wait; no message is lost
         except Exception as error:
-            if stop.is_set():  # the executor is being taken down under its own wait
+            if stop.is_set():  # the executor is shut down during its wait
                 break
             node.get_logger().error(
                 f"a request was dropped: {described(error)}\n{traceback.format_exc()}"

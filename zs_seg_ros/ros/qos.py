@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rclpy.node import (  # where they are differs between distributions; here they are in each
+from rclpy.node import (  # their module differs between distributions; this import works in each
     Node,
     PublisherEventCallbacks,
     SubscriptionEventCallbacks,
@@ -43,7 +43,7 @@ def image_subscription(reliability: ReliabilityPolicy, depth: int) -> QoSProfile
 
 
 def matching_reliability(offered: Iterable[ReliabilityPolicy]) -> ReliabilityPolicy:
-    """Return what to request so as to receive from every publisher, and to lose nothing where all are reliable."""
+    """Return the reliability to request: reliable if all publishers offer it, otherwise best effort."""
     if ReliabilityPolicy.BEST_EFFORT in set(offered):
         return ReliabilityPolicy.BEST_EFFORT
     return ReliabilityPolicy.RELIABLE

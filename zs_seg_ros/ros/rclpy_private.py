@@ -1,6 +1,6 @@
-"""Every use of what rclpy does not offer in public, with the reason and what will replace it.
+"""Every use of private API of rclpy, with its reason and its public replacement.
 
-Checked against Humble, Jazzy and Kilted. Nothing else in this package touches a private name of rclpy.
+Checked against Humble, Jazzy and Kilted. No other module uses a private name of rclpy.
 """
 
 from __future__ import annotations

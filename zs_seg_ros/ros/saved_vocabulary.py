@@ -1,4 +1,4 @@
-"""The vocabulary of the last run: read at the start, written after each change, where `vocabulary_file` asks for it."""
+"""The vocabulary of the last run, in the file of the parameter `vocabulary_file`, written after each change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from zs_seg_ros.vocabulary.vocabulary_lock import VocabularyLock
 
 
 class SavedVocabulary:
-    """Holds the file for this node from `first` to `release`, and remembers what went wrong until it goes right."""
+    """The locked vocabulary file of this node, from `first` to `release`, and the problems with it."""
 
     def __init__(self, log: Any) -> None:
         self._log = log
@@ -32,8 +32,8 @@ class SavedVocabulary:
     def first(self, parameters: Parameters) -> Vocabulary | None:
         """Return the first vocabulary: that of the file or, where there is none yet, that of the parameters.
 
-        A damaged file of the node's own is set aside, so that what it held is not lost; any other file that holds no
-        vocabulary is left as it is. Raises ParameterError for a file that cannot be used or is in use by another node,
+        A damaged file that the node wrote is renamed, so that its content is not lost; any other file that holds no
+        vocabulary is not changed. Raises ParameterError for a file that cannot be used or is in use by another node,
         and VocabularyError for a file, classes or an initial vocabulary that are refused.
         """
         self._set_aside = ""
@@ -44,7 +44,7 @@ class SavedVocabulary:
         try:
             self._read(
                 path, parameters
-            )  # before the lock, which leaves a file beside: not beside a stranger's
+            )  # before locking, so that no lock file is created beside a file that is no vocabulary
             self._lock = VocabularyLock(path, self._log.name)
             vocabulary, damage = self._read(path, parameters)
             if damage:
@@ -71,7 +71,7 @@ class SavedVocabulary:
         return _of_parameters(parameters)
 
     def _read(self, path: str, parameters: Parameters) -> tuple[Vocabulary | None, str]:
-        """The vocabulary of the file; or None, and what is damaged in a file that the node wrote, if that is why."""
+        """Return the vocabulary of the file, or None, and the damage of a file that the node wrote; empty without."""
         try:
             return read_vocabulary_file(path, parameters.limits), ""
         except FileNotFoundError:
@@ -86,7 +86,7 @@ class SavedVocabulary:
             ) from error
 
     def save(self, vocabulary: Vocabulary, path: str) -> list[str]:
-        """Write it to the file, where there is one. Returns what went wrong, if something did."""
+        """Write the vocabulary to the file if `path` is not empty. Returns the problem in a list; empty without one."""
         self._not_saved = ""
         try:
             if path:
@@ -105,18 +105,18 @@ class SavedVocabulary:
         write_vocabulary_file(path, vocabulary)
 
     def release(self) -> None:
-        """Leave the file to other nodes; harmless when it is not held."""
+        """Release the lock of the file, if it is held."""
         lock, self._lock = self._lock, None
         if lock is not None:
             lock.release()
 
     def problems(self) -> list[str]:
-        """Return what is wrong now, for the diagnostics."""
+        """Return the present problems with the file, one sentence each, for the diagnostics."""
         return [text for text in (self._not_saved, self._set_aside) if text]
 
 
 def _of_parameters(parameters: Parameters) -> Vocabulary | None:
-    """`classes` before `initial_vocabulary`: a name given by hand means more than what a preset says."""
+    """Return the vocabulary of `classes`, or else of `initial_vocabulary`; None if both are empty."""
     if parameters.classes:
         classes = [TargetClass(name) for name in parameters.classes]
         return Vocabulary().changed_to(classes, parameters.limits)

@@ -18,7 +18,7 @@ def answer(
     model: LiveModel,
     parameters: Parameters,
 ) -> None:
-    """Fill in `response`.
+    """Segment the image of the request and fill in the response.
 
     Raises ImageError, VocabularyError or ModelError for a request that cannot be answered, or whatever the model
     raises.

@@ -1,4 +1,4 @@
-"""The model at work, from activate to deactivate: frames out of the slots, scenes onto the topics."""
+"""Inference from activate to deactivate: frames are taken from the slots, and scenes are published."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SegmentationRun:
         self._worker.settings = settings
 
     def start(self) -> None:
-        """Start the worker and let the cameras receive."""
+        """Start the worker and subscribe to the cameras."""
         self._worker.start()
         self._cameras.activate(self.slots)
 
@@ -52,7 +52,7 @@ class SegmentationRun:
     def _publish(self, scene: Scene) -> None:
         """Publish one scene on the topics of its camera. Called by the worker."""
         camera = self._cameras.get(scene.frame.camera)
-        if camera is None:  # removed while its frame was in work
+        if camera is None:  # removed during inference on its frame
             return
         start = time.perf_counter()
         camera.outputs.publish(scene)
@@ -63,7 +63,7 @@ class SegmentationRun:
         camera.health.record_published(age_ms, scene.stage_ms | {"publish": publish_ms})
 
     def _on_failure(self, error: Exception, frames: Sequence[Frame]) -> None:
-        """Report a batch that the model raised on. Called by the worker."""
+        """Report a batch on which the model raised an error. Called by the worker."""
         self._drop(
             frames,
             f"the model failed on a frame, which is dropped: {described(error)}",

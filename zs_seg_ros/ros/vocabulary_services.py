@@ -1,4 +1,4 @@
-"""The services ~/set_vocabulary, ~/get_vocabulary and ~/segment, and the latched topics that say what is in force."""
+"""The services ~/set_vocabulary, ~/get_vocabulary and ~/segment, and latched topics with the vocabulary in force."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from zs_seg_ros.shown import described
 
 
 class VocabularyServices:
-    """Answers the services, each in a callback group of its own, so that none waits for another."""
+    """The services of the vocabulary, each in a callback group of its own, so that none waits for another."""
 
     def __init__(
         self, node: LifecycleNode, model: LiveModel, cameras: CameraSet, saved: SavedVocabulary
@@ -84,14 +84,14 @@ class VocabularyServices:
         return response
 
     def _reason(self, error: Exception, what: str) -> str:
-        """Say why a request is refused. The model may raise anything; the caller must get an answer."""
+        """Return the reason why a request failed, for any exception, so that the caller always gets a response."""
         if isinstance(error, ZeroShotSegmentationError | ParameterError):
             return str(error)
         self._node.get_logger().error("".join(traceback.format_exception(error)))
         return f"the model fails on {what}: {described(error)}"
 
     def publish_vocabulary(self) -> None:
-        """Publish what is in force on ~/vocabulary, and its names on every camera's ~/CAM/label_info."""
+        """Publish the vocabulary in force on ~/vocabulary, and its names on every camera's ~/CAM/label_info."""
         with self._publish_lock:  # so that the last one published is the one in force
             self._publisher.publish(vocabulary_message(self._model.vocabulary))
             for camera in self._cameras:
@@ -104,7 +104,7 @@ class VocabularyServices:
         camera.outputs.publish_label_info(message)
 
     def set_default_threshold(self, threshold: float) -> None:
-        """Publish the names again where `threshold` (0..1), which they are published with, is another one."""
+        """Set the default threshold (0..1), and publish the names again if it has changed."""
         with self._publish_lock:
             if threshold != self._default_threshold:
                 self._default_threshold = threshold

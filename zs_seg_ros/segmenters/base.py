@@ -15,7 +15,7 @@ Features = TypeVar("Features")
 
 @dataclass(frozen=True, eq=False)
 class EncodedVocabulary(Generic[Features]):
-    """A vocabulary with what one segmenter computed from it, once per change.
+    """A vocabulary with the features that one segmenter computed from it, once per change.
 
     features: of the family's own type, for example text embeddings. warnings: sentences for the person who set the
     vocabulary.

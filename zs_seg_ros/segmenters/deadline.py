@@ -15,7 +15,7 @@ _limit: ContextVar[tuple[float, float] | None] = ContextVar("limit", default=Non
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Let `check_time` raise once `seconds` have passed, in this thread and within this block; 0: no limit."""
+    """Make `check_time` raise in this thread and within the block after `seconds`; 0 means no limit."""
     token = _limit.set((time.monotonic() + seconds, seconds) if seconds else None)
     try:
         yield

@@ -43,7 +43,7 @@ ColoursOfClasses = tuple[frozenset[int], ...]
 
 
 class FakeSegmenter(Segmenter[ColoursOfClasses]):
-    """Gives a class the pixels whose nearest palette colour is named in one of its prompts.
+    """A segmenter that labels with a class the pixels whose nearest palette colour is named in one of its prompts.
 
     The confidence falls from 1 at the palette colour to 0 at an RGB distance of 255. Among classes
     of the same colour the first one whose threshold is reached gets the pixel.
@@ -79,6 +79,7 @@ class FakeSegmenter(Segmenter[ColoursOfClasses]):
     def segment(
         self, batch: Batch, encoded: EncodedVocabulary[ColoursOfClasses]
     ) -> list[Segmentation]:
+        """Label each pixel by its nearest palette colour."""
         if self._delay_s > 0:
             time.sleep(self._delay_s)
         return [_segment(image, batch.thresholds, encoded) for image in batch.images]

@@ -1,4 +1,4 @@
-"""Notices a model whose outputs are no numbers, by the one image that is segmented before it is put to use."""
+"""Detection of models whose outputs are NaN or infinite, on the trial image before a model is used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _required: ContextVar[bool] = ContextVar("finite outputs required", default=Fals
 
 @contextmanager
 def finite_outputs_required() -> Iterator[None]:
-    """Let `check_finite` raise in this thread and within this block."""
+    """Make `check_finite` raise in this thread and within the block."""
     token = _required.set(True)
     try:
         yield

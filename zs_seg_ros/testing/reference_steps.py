@@ -21,10 +21,12 @@ Segment = Callable[[RgbImage, Tensor], Tensor]
 
 
 def load_model(kind: Any, folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
+    """Load a model of class `kind` from a folder, ready for inference on `device`."""
     return kind.from_pretrained(folder, use_safetensors=True, dtype=dtype).to(device).eval()
 
 
 def to_device(inputs: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """Move a processor's inputs to `device`, and convert pixel_values to `dtype`."""
     inputs = inputs.to(device)
     inputs["pixel_values"] = inputs["pixel_values"].to(dtype)
     return inputs

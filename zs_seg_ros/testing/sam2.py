@@ -25,7 +25,7 @@ def small_sam2_config() -> Sam2Config:
 
 
 def small_sam2_video_config() -> Sam2VideoConfig:
-    """The same as a video model, with a memory."""
+    """Return the small configuration of a video model, with its memory."""
     return Sam2VideoConfig(
         **_small(),
         image_size=64,

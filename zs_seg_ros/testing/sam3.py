@@ -43,14 +43,14 @@ def small_sam3_config() -> Sam3Config:
 
 
 def small_sam3_lite_text_config() -> Sam3LiteTextConfig:
-    """The same with the small text encoder."""
+    """Return the small configuration with the text encoder of SAM 3 LiteText."""
     return Sam3LiteTextConfig(
         text_config={**_small_text(), "num_hidden_layers": 3}, **_small_parts()
     )
 
 
 def small_sam3_video_config() -> Sam3VideoConfig:
-    """The same with a tracker, as facebook/sam3 is published."""
+    """Return the small configuration with a tracker, as facebook/sam3 is published."""
     detector = small_sam3_config()
     tracker = {
         "model_type": "sam3_tracker_video",

@@ -22,7 +22,7 @@ MOST_PIXELS_TOGETHER = 1 << 27
 
 
 class ExemplarReader:
-    """Reads the exemplars of one file; the pixels of all of them are counted before any is decoded."""
+    """Reader of the exemplars of one file, which limits the sum of their pixels before it decodes them."""
 
     def __init__(self) -> None:
         self._pixels = 0

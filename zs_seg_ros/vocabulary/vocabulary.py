@@ -50,7 +50,7 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True, eq=False)
 class Exemplar:
-    """An example image of a class, which stands in place of a prompt (a visual prompt).
+    """An example image of a class (a visual prompt), used instead of a text prompt.
 
     image: (H, W, 3) uint8 RGB, sides of 1 to 16384 pixels. mask: (H, W) bool, True on the object, at least at one
     pixel; None for the whole image. Raises VocabularyError for other arrays; every exemplar that exists is usable.
@@ -186,8 +186,8 @@ class Vocabulary:
             raise VocabularyError(
                 f"the version {shown(version)} is not 1 to {LAST_VERSION}; take the line with it out"
             )
-        before = cls(version=version - 1, ids_given=MappingProxyType(names))
-        return before.changed_to(classes, limits)
+        previous = cls(version=version - 1, ids_given=MappingProxyType(names))
+        return previous.changed_to(classes, limits)
 
     def changed_to(
         self, classes: Iterable[TargetClass], limits: Limits = DEFAULT_LIMITS

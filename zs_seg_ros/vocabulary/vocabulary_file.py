@@ -4,7 +4,7 @@ classes:
   - name: mug
     prompts: [red mug, red coffee cup]   # optional
     threshold: 0.6                       # optional
-  - duck                                 # a name alone will do
+  - duck                                 # a name is enough
 
 The node adds `version` and `ids`, of all names that ever had one, and keeps exemplars as PNG in base64.
 """
@@ -70,7 +70,7 @@ def parse_vocabulary(text: str, where: str, limits: Limits = DEFAULT_LIMITS) -> 
 
 
 def is_blank(path: str | Path) -> bool:
-    """Whether a regular file is empty or holds white space alone: nothing is lost when a vocabulary fills it.
+    """Return whether a regular file is empty or holds only white space, so that it may be overwritten.
 
     Raises FileNotFoundError and FileError.
     """
@@ -78,12 +78,12 @@ def is_blank(path: str | Path) -> bool:
 
 
 def has_heading(path: str | Path) -> bool:
-    """Whether a regular file begins with the line that the node writes. Raises FileNotFoundError and FileError."""
+    """Return whether a regular file begins with the heading of the node. Raises FileNotFoundError and FileError."""
     return read_regular_file(path, MOST_BYTES).startswith(HEADING.encode())
 
 
 def is_vocabulary_file(path: Path) -> bool:
-    """Whether the node may replace a file: it has the heading, is blank, or parses as a vocabulary of any size."""
+    """Return whether the node may replace a file: it has the heading, is blank, or holds a vocabulary of any size."""
     try:
         if not (has_heading(path) or is_blank(path)):
             read_vocabulary_file(path, _NO_LIMITS)
@@ -95,7 +95,7 @@ def is_vocabulary_file(path: Path) -> bool:
 def set_aside(path: str | Path) -> Path:
     """Rename a damaged file that the node wrote, so that it is neither read again nor replaced; return its new path.
 
-    Raises FileError for a file without the heading and for a symbolic link, which stay as they are, and where the
+    Raises FileError for a file without the heading and for a symbolic link, which are not renamed, and where the
     folder may not be written.
     """
     file = user_path(path)
@@ -110,9 +110,9 @@ def set_aside(path: str | Path) -> Path:
 
 
 def write_vocabulary_file(path: str | Path, vocabulary: Vocabulary) -> None:
-    """Write a vocabulary as a whole or not at all; a file that is no vocabulary is not replaced.
+    """Write a vocabulary atomically; an existing file that is no vocabulary is not replaced.
 
-    Raises FileError, also for one that would be too large to be read again; then the old file stays.
+    Raises FileError, also for content that is too large to be read again; the old file is then unchanged.
     """
     content = {
         "version": vocabulary.version,
@@ -147,16 +147,16 @@ def _target(entry: Any, where: str, exemplars: ExemplarReader) -> TargetClass:
     if isinstance(threshold, bool) or not isinstance(threshold, int | float):
         raise VocabularyError(f"in {where}, the threshold of {name} is not a number")
     try:
-        read = exemplars.read(entry.get("exemplars", []))
+        images = exemplars.read(entry.get("exemplars", []))
     except (ValueError, VocabularyError) as error:
         raise VocabularyError(
             f"in {where}, an exemplar of {name} cannot be read: {shown(error)}"
         ) from error
-    return TargetClass(entry["name"], tuple(prompts), float(threshold), read)
+    return TargetClass(entry["name"], tuple(prompts), float(threshold), images)
 
 
 def _entry(target: TargetClass) -> dict[str, Any]:
-    """What is not at its default."""
+    """Return the YAML entry of a class: its name, and the fields that differ from their defaults."""
     entry: dict[str, Any] = {"name": target.name}
     if target.prompts:
         entry["prompts"] = list(target.prompts)

@@ -16,17 +16,17 @@ _MOST_BYTES = 1000
 
 
 class VocabularyLock:
-    """Holds `NAME.lock` beside the vocabulary file NAME until `release`, or the end of this process however it ends.
+    """Lock file `NAME.lock` beside the vocabulary file NAME, held until `release` or the end of this process.
 
-    The file says who holds it. It is never removed, because a lock that is removed can be held twice; when it is
-    free, it says who held it last.
+    The file names the holder, or the last holder when the lock is free. It is never removed, because two processes
+    could hold a lock file that is removed and created anew.
     """
 
     def __init__(self, path: str | Path, holder: str) -> None:
-        """Take the lock for `holder`, the name of a node; it is not waited for.
+        """Acquire the lock for `holder`, the name of a node, without waiting.
 
         Raises FileNotFoundError when the folder does not exist, and FileError when another node holds the lock (with
-        its name and process), when the lock's place is taken by something else, and when it cannot be written.
+        its name and process), when its path exists and is no lock of this package, and when it cannot be written.
         """
         try:
             file = user_path(path).resolve()
@@ -51,7 +51,7 @@ class VocabularyLock:
             raise
 
     def release(self) -> None:
-        """Let go of it; once."""
+        """Release the lock. It must be called at most once."""
         os.close(self._descriptor)
 
     @property

@@ -60,13 +60,16 @@ class FramePublisher:
                 )
 
     def publish(self, topic: str, serialised: bytes) -> None:
+        """Publish a serialised message."""
         self._publishers[topic].publish(serialised)
 
     def publish_info(self, camera: BagCamera, info: BagMessage) -> None:
+        """Publish a camera_info, and remember it for `publish_depth_of`."""
         self.publish(camera.info, info.serialised)
         self._published_info[camera.name] = info.serialised[_AFTER_STAMP:]
 
     def publish_depth(self, camera: BagCamera, depth: bytes) -> None:
+        """Publish a serialised depth image, and remember its stamp for `publish_depth_of`."""
         self.publish(camera.depth, depth)
         self._depth_stamp_ns[camera.name] = stamp_of(depth)
 
@@ -92,6 +95,7 @@ class FramePublisher:
         self._depth_stamp_ns.pop(camera.name, None)
 
     def wait_until_acknowledged(self, topic: str) -> None:
+        """Wait until all reliable subscribers have acknowledged the messages on a topic, for a limited time."""
         self._publishers[topic].wait_for_all_acked(Duration(seconds=_ACKNOWLEDGEMENT_TIMEOUT_S))
 
 

@@ -92,7 +92,7 @@ class NodeUnderTest:
 
     @property
     def reported_errors(self) -> str:
-        """The node's present errors on /diagnostics or, without these, the last ones of its log.
+        """Return the node's present errors on /diagnostics or, without these, the last ones of its log.
 
         They are the end of a sentence; empty when there are none.
         """

@@ -37,6 +37,7 @@ class PendingResult:
 
     @property
     def is_complete(self) -> bool:
+        """Whether both the label image and the detections have been received."""
         return self.label is not None and self.objects is not None
 
 

@@ -81,6 +81,7 @@ class DetrDetector(Detector[tuple[Text, ...]], Generic[Text]):
         encoded: tuple[Text, ...],
         thresholds: NDArray[np.float32],
     ) -> list[Boxes]:
+        """Return for each image the boxes whose score reaches the threshold of their phrase."""
         limits = torch.from_numpy(thresholds).to(self._device)
         detections: dict[int, Boxes] = {}
         for size, indices in self._format.by_size(images, self._images_per_batch):

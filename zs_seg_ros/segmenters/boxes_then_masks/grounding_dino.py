@@ -130,9 +130,11 @@ class GroundingDinoDetector(DetrDetector[Caption]):
         )
 
     def encode_images(self, pixels: Tensor) -> ImageFeatures:
+        """Encode normalised images, (B, 3, height, width), with Swin."""
         return self.network.encode_images(pixels)
 
     def logits_and_boxes(self, features: ImageFeatures, text: Caption) -> tuple[Tensor, Tensor]:
+        """Return logits (B, Q, T) of tokens, and boxes (B, Q, 4) as centre, width and height in 0..1."""
         return self.network.detect(features, text.text)
 
     def _postprocess(

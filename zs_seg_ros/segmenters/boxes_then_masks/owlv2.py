@@ -88,6 +88,7 @@ class Owlv2Detector(Detector[Tensor]):
 
     @torch.inference_mode()
     def encode(self, prompts: Sequence[str]) -> Tensor:
+        """Encode phrases to unit vectors, (P, D), and cache them."""
         return torch.cat(self._prompts.get(prompts, self._encode))
 
     def _encode(self, prompts: Sequence[str]) -> Sequence[Tensor]:
@@ -102,6 +103,7 @@ class Owlv2Detector(Detector[Tensor]):
     def detect(
         self, images: Sequence[RgbImage], encoded: Tensor, thresholds: NDArray[np.float32]
     ) -> list[Boxes]:
+        """Return for each image the boxes whose score reaches the threshold of their phrase."""
         detections = []
         for start in range(0, len(images), self._images_per_batch):
             batch = images[start : start + self._images_per_batch]

@@ -70,6 +70,7 @@ class Sam2BoxSegmenter(BoxSegmenter):
 
     @torch.inference_mode()
     def masks(self, images: Sequence[RgbImage], boxes: Sequence[Tensor]) -> list[Tensor]:
+        """Return for each image the mask logits (N, h, w) of its boxes."""
         with_boxes = [i for i, corners in enumerate(boxes) if len(corners)]
         masks = [corners.new_zeros(0, 1, 1) for corners in boxes]
         for start in range(0, len(with_boxes), self._images_per_batch):

@@ -59,6 +59,7 @@ class SamHqBoxSegmenter(BoxSegmenter):
 
     @torch.inference_mode()
     def masks(self, images: Sequence[RgbImage], boxes: Sequence[Tensor]) -> list[Tensor]:
+        """Return for each image the mask logits (N, h, w) of its boxes."""
         return [
             self._masks(image, corners) if len(corners) else corners.new_zeros(0, 1, 1)
             for image, corners in zip(images, boxes, strict=True)

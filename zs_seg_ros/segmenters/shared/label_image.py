@@ -53,7 +53,7 @@ def decode_chunks(
     thresholds: NDArray[np.float32],
     ids: LabelIds,
 ) -> Segmentation:
-    """Do the same with the classes in chunks (k, h, w), in order, of which one at a time is in memory."""
+    """Decode as `decode` does, with the classes in chunks (k, h, w), in order, of which one at a time is in memory."""
     label = best = None
     start = 0
     for logits in chunks:

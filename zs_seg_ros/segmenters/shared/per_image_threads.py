@@ -21,7 +21,7 @@ class PerImageThreads:
     """
 
     def __init__(self, threads: int) -> None:
-        """threads: how many images are computed at a time."""
+        """Start `threads` threads: the number of images that are computed at a time."""
         self._count = threads
         self._in_use = threading.Lock()
         self._threads = ThreadPoolExecutor(threads, "per_image_threads")
@@ -32,10 +32,10 @@ class PerImageThreads:
             torch.set_num_threads(1)
             all_threads_started.wait()
 
-        before = torch.get_num_threads()
+        previous = torch.get_num_threads()
         wait([self._threads.submit(use_one_core) for _ in range(threads)])
         # set_num_threads also changed the number that later threads adopt: restore it for those.
-        torch.set_num_threads(before)
+        torch.set_num_threads(previous)
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Apply `function` to the first items, to the largest number that divides equally among the threads.

@@ -87,7 +87,7 @@ def load_tokenizer(kind: type[Tokenizer], model: str, folder: Path) -> Tokenizer
 
 
 def has_preprocessing(folder: Path) -> bool:
-    """Check whether a checkpoint has a file about the preprocessing of images."""
+    """Return whether a checkpoint has a file about the preprocessing of images."""
     names = ("preprocessor_config.json", "processor_config.json")
     return any((folder / name).is_file() for name in names)
 

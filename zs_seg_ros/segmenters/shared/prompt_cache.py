@@ -22,7 +22,7 @@ class PromptCache(Generic[Key, Encoded]):
     """Keeps what a text encoder returned for prompts, or captions; evicts the least recently used. Thread-safe."""
 
     def __init__(self, capacity: int = _MAX_PROMPTS) -> None:
-        """capacity: how many prompts are kept."""
+        """Create an empty cache that keeps `capacity` prompts."""
         self._capacity = capacity
         self._encoded: OrderedDict[Key, Encoded] = OrderedDict()
         self._lock = threading.Lock()

@@ -25,7 +25,9 @@ class PromptTokenizer:
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, model: str, embeddings: int, longest: int
     ) -> None:
-        """embeddings: the size of the model's token table. longest: the most tokens of a prompt, both ends included.
+        """Wrap a tokenizer.
+
+        embeddings: the size of the model's token table. longest: the most tokens of a prompt, both ends included.
 
         Raises ModelError when the tokenizer knows more tokens than the model.
         """

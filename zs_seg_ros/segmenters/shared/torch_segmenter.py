@@ -25,6 +25,7 @@ class TorchSegmenter(Segmenter[Features]):
 
     @torch.inference_mode()
     def segment(self, batch: Batch, encoded: EncodedVocabulary[Features]) -> list[Segmentation]:
+        """Return one segmentation per image, in order; empty ones for a vocabulary without classes."""
         if not encoded.vocabulary.classes:
             return [Segmentation.empty(size_of(image)) for image in batch.images]
         in_threads: list[Segmentation] = []
@@ -43,6 +44,7 @@ class TorchSegmenter(Segmenter[Features]):
         """Segment a batch as `segment` does, with at least one class and one image."""
 
     def recover(self, error: Exception) -> Exception:
+        """Free GPU memory and return a ModelError if memory ran out; otherwise return the error."""
         if not isinstance(error, torch.OutOfMemoryError):
             return error
         error.__traceback__ = None  # its frames hold the tensors that filled the memory
@@ -53,6 +55,7 @@ class TorchSegmenter(Segmenter[Features]):
         )
 
     def close(self) -> None:
+        """Drop the model and free its GPU memory."""
         for name in [name for name in vars(self) if name not in ("model", "device")]:
             delattr(self, name)
         self._empty_cache()

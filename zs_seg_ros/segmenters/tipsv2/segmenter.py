@@ -209,7 +209,7 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
 
 
 class _Images(Tipsv2ImageProcessor):  # type: ignore[misc]
-    """The preprocessor file, with mean 0 and standard deviation 1 where it says that nothing is normalised."""
+    """Preprocessing as in the preprocessor file, with mean 0 and standard deviation 1 if it disables normalisation."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
