@@ -112,10 +112,11 @@ def short_recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Bag(shipped_bag()) as whole,
         Writer(folder, version=8, storage_plugin=StoragePlugin.MCAP) as writer,
     ):
-        reader = whole._reader
         connections = {
-            c.topic: writer.add_connection(c.topic, c.msgtype, typestore=reader.typestore)
-            for c in reader.connections
+            c.topic: writer.add_connection(
+                c.topic, c.message_type, msgdef=c.definition, rihs01=c.type_hash
+            )
+            for c in whole.channels
             if c.topic.startswith("/camera/") and not c.topic.endswith("label_info")
         }
         for message in whole.messages(connections):
@@ -186,7 +187,7 @@ def test_a_missing_recording_is_reported_in_one_sentence(tmp_path: Path) -> None
     with tabletop_camera(f"recording:={tmp_path / 'nothing'}") as process:
         output, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 1
-    assert f"{tmp_path / 'nothing'} is no recording: it has no metadata.yaml" in output
+    assert f"there is no recording {tmp_path / 'nothing'}" in output
     assert "Traceback" not in output
 
 
