@@ -75,6 +75,7 @@ def test_an_object_says_what_it_is(planner: Planner) -> None:
     message = image_message(stripes("red", "white", height=24, width=16), frame_id="left/optical")
     array = planner.answer_to(message, "objects")
     assert array.header == message.header
+    assert array.inferred_stamp == message.header.stamp
     assert (array.height, array.width, array.vocabulary_version) == (24, 32, 1)
     [thing] = array.objects
     assert (thing.class_id, thing.class_name, thing.area) == (2, "red mug", 24 * 16)

@@ -89,11 +89,13 @@ def objects_message(scene: Scene) -> Any:
     """Return the detections of a scene as an ObjectMaskArray."""
     height, width = size_of(scene.frame.image)
     names = dict(zip(scene.vocabulary.ids, scene.vocabulary.names, strict=True))
+    header = header_of(scene.frame)
     return _new(
         OBJECTS,
-        header=header_of(scene.frame),
+        header=header,
         height=height,
         width=width,
+        inferred_stamp=header.stamp,
         vocabulary_version=scene.vocabulary.version,
         objects=[_object_message(detected, names[detected.class_id]) for detected in scene.objects],
     )

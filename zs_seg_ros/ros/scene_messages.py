@@ -57,6 +57,7 @@ def objects_message(
         header=header,
         height=size[0],
         width=size[1],
+        inferred_stamp=header.stamp,
         vocabulary_version=vocabulary.version,
         objects=[_object_message(detected, names[detected.class_id]) for detected in objects],
     )
