@@ -1,4 +1,4 @@
-"""`colcon build` of this one package, when one of its files has changed."""
+"""`colcon build` of the package and of the stand-ins for packages without wheels, when their files have changed."""
 
 import hashlib
 import shutil
@@ -23,9 +23,25 @@ SOURCES = (
 )
 
 
+def build_stand_ins(workspace: Workspace, environment: str) -> None:
+    """Build and install the stand-ins that are needed here, unless the installed ones are up to date."""
+    folders = workspace.stand_ins
+    files = _files_in(folders)
+    requested = _fingerprint(files, environment)
+    stamp = workspace.folder / "stand_ins.stamp"
+    install = workspace.stand_ins_install
+    if not folders or (stamp.is_file() and stamp.read_text() == requested and install.is_dir()):
+        return
+    stamp.unlink(missing_ok=True)
+    shutil.rmtree(install, ignore_errors=True)
+    print(f"Building stand-ins for {' and '.join(f.name for f in folders)}.", flush=True)
+    _colcon_build(workspace, folders, install)
+    stamp.write_text(requested)
+
+
 def build_package(workspace: Workspace, environment: str) -> None:
     """Build and install the package unless the installed one is up to date."""
-    files = _source_files()
+    files = _files_in([ROOT / name for name in SOURCES])
     requested = _fingerprint(files, environment)
     names = "\n".join(str(path.relative_to(ROOT)) for path in files)
     stamp, listing = workspace.folder / "build.stamp", workspace.folder / "build.files"
@@ -37,15 +53,14 @@ def build_package(workspace: Workspace, environment: str) -> None:
         # cmake only adds: without this a removed module would stay importable.
         shutil.rmtree(workspace.install, ignore_errors=True)
     print("Building the package.", flush=True)
-    _colcon_build(workspace)
+    _colcon_build(workspace, [_link_to_sources(workspace)], workspace.install)
     listing.write_text(names)
     stamp.write_text(requested)
 
 
-def _source_files() -> list[Path]:
+def _files_in(paths: list[Path]) -> list[Path]:
     files: list[Path] = []
-    for name in SOURCES:
-        path = ROOT / name
+    for path in paths:
         candidates = [path] if path.is_file() else path.rglob("*")
         files += [f for f in candidates if f.is_file() and "__pycache__" not in f.parts]
     return sorted(files)
@@ -74,13 +89,14 @@ def _link_to_sources(workspace: Workspace) -> Path:
     return link
 
 
-def _colcon_build(workspace: Workspace) -> None:
+def _colcon_build(workspace: Workspace, packages: list[Path], install: Path) -> None:
+    """Build the packages and install all of them in the ament prefix `install`."""
     # Warnings of colcon itself are about the wheels' prefix, which has no setup files of its own.
     colcon = ["colcon", "--log-level", "error", "--log-base", str(workspace.folder / "log")]
-    colcon += ["build"]
-    colcon += ["--paths", str(_link_to_sources(workspace))]
+    colcon += ["build", "--merge-install"]
+    colcon += ["--paths", *map(str, packages)]
     colcon += ["--build-base", str(workspace.folder / "build")]
-    colcon += ["--install-base", str(workspace.folder / "install")]
+    colcon += ["--install-base", str(install)]
     colcon += ["--event-handlers", "console_cohesion-", "console_start_end-"]
     colcon += ["--cmake-args", "-DBUILD_TESTING=OFF", "-DCMAKE_BUILD_TYPE=Release"]
     colcon += ["-DPython3_FIND_VIRTUALENV=ONLY", f"-DPython3_EXECUTABLE={workspace.python}"]
@@ -89,6 +105,6 @@ def _colcon_build(workspace: Workspace) -> None:
     result = subprocess.run(command, env=clean_variables(workspace), check=False)
     if result.returncode:
         raise WorkspaceError(
-            "colcon could not build the package: the reason is above, and in "
+            f"colcon could not build {' and '.join(p.name for p in packages)}: the reason is above, and in "
             f"{(workspace.folder / 'log' / 'latest_build').relative_to(ROOT)}."
         )

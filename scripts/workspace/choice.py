@@ -6,11 +6,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 WHEEL_DISTROS = ("jazzy", "kilted")
+STAND_INS = ROOT / "tests" / "stand_in_packages"
 SOURCED_SUFFIX = "-sourced"
 
 
 class WorkspaceError(Exception):
     """Raised when the workspace cannot be prepared; the message is one sentence that says what to do."""
+
+
+def has_ros_package(name: str) -> bool:
+    """Whether a prefix of the sourced ROS 2 holds the package; those of this repository's workspaces do not count."""
+    prefixes = map(Path, filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)))
+    marker = Path("share/ament_index/resource_index/packages") / name
+    return any((p / marker).is_file() for p in prefixes if ROOT / ".work" not in p.parents)
 
 
 @dataclass(frozen=True)
@@ -38,8 +46,19 @@ class Workspace:
 
     @property
     def install(self) -> Path:
-        """The ament prefix of the built package (colcon gives each package a folder)."""
+        """The ament prefix of the built package."""
         return self.folder / "install" / "zs_seg_ros"
+
+    @property
+    def stand_ins(self) -> list[Path]:
+        """The folders of the packages that are built for want of wheels: those that the sourced ROS 2 lacks."""
+        folders = sorted(path.parent for path in STAND_INS.glob("*/package.xml"))
+        return [f for f in folders if not (self.sourced and has_ros_package(f.name))]
+
+    @property
+    def stand_ins_install(self) -> Path:
+        """The ament prefix of the stand-ins."""
+        return self.folder / "stand_ins"
 
     @property
     def setup_script(self) -> Path:

@@ -9,8 +9,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from .choice import ROOT, Workspace, WorkspaceError
-from .machine import has_ros_package
+from .choice import ROOT, Workspace, WorkspaceError, has_ros_package
 
 REQUIREMENTS = ROOT / "requirements"
 LARGE_DOWNLOAD = re.compile(r"Downloading (\S+) \((\d{3,}[\d.]* MB|[\d.]+ GB)\)")  # pip's own words
@@ -66,7 +65,7 @@ def make_environment(workspace: Workspace) -> str:
         flush=True,
     )
     stamp.unlink(missing_ok=True)
-    for folder in ("env", "build", "install", "log"):
+    for folder in ("env", "build", "install", "log", "stand_ins"):
         shutil.rmtree(workspace.folder / folder, ignore_errors=True)
     workspace.folder.mkdir(parents=True, exist_ok=True)
     _make_virtual_environment(workspace)

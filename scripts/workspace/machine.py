@@ -9,7 +9,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from .choice import Workspace, WorkspaceError
+from .choice import Workspace, WorkspaceError, has_ros_package
 
 OLDEST_GLIBC = (2, 28)  # the wheels are manylinux_2_28
 
@@ -21,13 +21,6 @@ def check(workspace: Workspace) -> None:
     else:
         _check_wheels_fit()
     _check_tools(workspace)
-
-
-def has_ros_package(name: str) -> bool:
-    """Whether a prefix of the sourced ROS 2 holds the package."""
-    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-    marker = Path("share/ament_index/resource_index/packages") / name
-    return any((Path(prefix) / marker).is_file() for prefix in prefixes if prefix)
 
 
 def _check_wheels_fit() -> None:

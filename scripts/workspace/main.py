@@ -5,7 +5,7 @@ import fcntl
 import sys
 from typing import TextIO
 
-from .build import build_package
+from .build import build_package, build_stand_ins
 from .choice import Workspace, WorkspaceError, choose
 from .environment import make_environment
 from .machine import check
@@ -41,4 +41,5 @@ def _prepare(workspace: Workspace) -> None:
         _wait_for(lock)
         environment = make_environment(workspace)
         write_setup_script(workspace)
+        build_stand_ins(workspace, environment)
         build_package(workspace, environment)

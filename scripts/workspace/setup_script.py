@@ -21,34 +21,35 @@ def write_setup_script(workspace: Workspace) -> None:
 
 
 def _exports(workspace: Workspace) -> list[str]:
-    environment, install = workspace.environment, workspace.install
+    environment, installs = workspace.environment, _installs(workspace)
+    libraries = [install / "lib" for install in installs]
     lines = [
         _fixed("ZS_SEG_WORKSPACE", workspace.name),
         _fixed("VIRTUAL_ENV", environment),
         _fixed("ROS_LOG_DIR", workspace.folder / "ros_log"),
-        _prepended("PATH", [install / "lib" / "zs_seg_ros", environment / "bin"]),
+        _prepended("PATH", [workspace.install / "lib" / "zs_seg_ros", environment / "bin"]),
     ]
     if workspace.sourced:
         lines += [
             _prepended("PYTHONPATH", _python_folders(workspace)),
-            _prepended("AMENT_PREFIX_PATH", [install]),
-            _prepended("CMAKE_PREFIX_PATH", [install]),
-            _prepended("LD_LIBRARY_PATH", [install / "lib"]),
+            _prepended("AMENT_PREFIX_PATH", installs),
+            _prepended("CMAKE_PREFIX_PATH", installs),
+            _prepended("LD_LIBRARY_PATH", libraries),
         ]
     else:
-        libraries = [
-            install / "lib",
+        libraries += [
             environment / "lib",
             *sorted(environment.glob("lib/python*/site-packages/ros_*.libs")),
         ]
+        prefixes = ":".join(map(str, [*installs, environment]))
         lines += [
             _fixed("ROS_DISTRO", workspace.distro),
             _fixed("ROS_VERSION", "2"),
             _fixed("ROS_PYTHON_VERSION", "3"),
             _fixed("_ROS_WHEELS_BOOTSTRAP_COMPLETE", "1"),
-            _fixed("PYTHONPATH", _python_folders(workspace)[0]),
-            _fixed("AMENT_PREFIX_PATH", f"{install}:{environment}"),
-            _fixed("CMAKE_PREFIX_PATH", f"{install}:{environment}"),
+            _fixed("PYTHONPATH", ":".join(map(str, _python_folders(workspace)))),
+            _fixed("AMENT_PREFIX_PATH", prefixes),
+            _fixed("CMAKE_PREFIX_PATH", prefixes),
             _prepended("LD_LIBRARY_PATH", libraries),
         ]
     return lines
@@ -57,10 +58,15 @@ def _exports(workspace: Workspace) -> list[str]:
 def _python_folders(workspace: Workspace) -> list[Path]:
     """Where ament installs Python packages: Debian's own Python has its own folder for it."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    folders = [workspace.install / "lib" / version / "site-packages"]
+    folders = [f"lib/{version}/site-packages"]
     if workspace.sourced:
-        folders.append(workspace.install / "local/lib" / version / "dist-packages")
-    return folders
+        folders.append(f"local/lib/{version}/dist-packages")
+    return [install / folder for install in _installs(workspace) for folder in folders]
+
+
+def _installs(workspace: Workspace) -> list[Path]:
+    """The ament prefixes of what is built: the package and, where they are needed, the stand-ins."""
+    return [workspace.install, *([workspace.stand_ins_install] if workspace.stand_ins else [])]
 
 
 def _fixed(name: str, value: object) -> str:

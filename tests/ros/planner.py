@@ -30,6 +30,7 @@ from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from vision_msgs.msg import Detection2DArray, Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
 from zs_seg_ros import msg, srv
@@ -41,8 +42,15 @@ TIMEOUT_S = 40.0
 PROBE_S = 0.2
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-OUTPUT_TYPES = {"objects": msg.ObjectMaskArray, "points": PointCloud2, "markers": MarkerArray}
-ITEM_TYPES = {"mono8": "u1", "mono16": "<u2", "rgb8": "u1"}
+OUTPUT_TYPES = {
+    "objects": msg.ObjectMaskArray,
+    "points": PointCloud2,
+    "markers": MarkerArray,
+    "detections": Detection2DArray,
+    "detections_3d": Detection3DArray,
+    "overlay/compressed": CompressedImage,
+}
+ITEM_TYPES = {"mono8": "u1", "mono16": "<u2", "rgb8": "u1", "32SC1": "<i4"}
 
 Answer = TypeVar("Answer")
 
@@ -251,7 +259,7 @@ class Planner:
 
     def outputs(self, kind: str = "label", camera: str = "camera") -> list[Any]:
         """The messages of one output, from label to markers."""
-        qos = qos_profile_sensor_data if kind in ("overlay", "points") else 5
+        qos = qos_profile_sensor_data if kind.startswith(("overlay", "points")) else 5
         message_type = OUTPUT_TYPES.get(kind, Image)
         return self.listen(f"/{self.of}/{camera}/{kind}", message_type, qos)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from array import array
-from dataclasses import dataclass, field, replace
-from types import ModuleType
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +14,11 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
+from vision_msgs.msg import LabelInfo, VisionClass
 
 from zs_seg_ros.errors import ImageError, VocabularyError
 from zs_seg_ros.images.message_images import image_from_message, stamp_ns
+from zs_seg_ros.ros import vision_messages
 from zs_seg_ros.ros.conversions import (
     classes_from_messages,
     header_of,
@@ -28,9 +28,9 @@ from zs_seg_ros.ros.conversions import (
 )
 from zs_seg_ros.ros.scene_messages import (
     confidence_message,
-    label_info_message,
     label_message,
 )
+from zs_seg_ros.ros.vision_messages import label_info_message
 from zs_seg_ros.types import Frame
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
@@ -276,36 +276,18 @@ def test_an_exemplar_whose_mask_marks_nothing_is_refused() -> None:
 # --- label_info ---
 
 
-@dataclass
-class VisionClass:
-    """vision_msgs/VisionClass, which is not installed everywhere."""
-
-    class_id: int = 0
-    class_name: str = ""
-
-
-@dataclass
-class LabelInfo:
-    """vision_msgs/LabelInfo."""
-
-    header: Header = field(default_factory=Header)
-    class_map: list[VisionClass] = field(default_factory=list)
-    threshold: float = 0.0
-
-
-def test_label_info_lists_ids_and_names_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
-    package, module = ModuleType("vision_msgs"), ModuleType("vision_msgs.msg")
-    module.__dict__.update(VisionClass=VisionClass, LabelInfo=LabelInfo)
-    monkeypatch.setitem(sys.modules, "vision_msgs", package)
-    monkeypatch.setitem(sys.modules, "vision_msgs.msg", module)
+def test_label_info_lists_ids_and_names_in_force() -> None:
     before = Vocabulary().changed_to([TargetClass("mug"), TargetClass("duck")])
     vocabulary = before.changed_to([TargetClass("ball"), TargetClass("duck")])
     header = Header(frame_id="optical")
     info = label_info_message(vocabulary, header, 0.25)
-    assert info == LabelInfo(header, [VisionClass(3, "ball"), VisionClass(2, "duck")], 0.25)
+    names = [
+        VisionClass(class_id=3, class_name="ball"),
+        VisionClass(class_id=2, class_name="duck"),
+    ]
+    assert info == LabelInfo(header=header, class_map=names, threshold=0.25)
 
 
 def test_without_vision_msgs_there_is_no_label_info(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "vision_msgs", None)
-    monkeypatch.setitem(sys.modules, "vision_msgs.msg", None)
+    monkeypatch.setattr(vision_messages, "vision", None)
     assert label_info_message(Vocabulary(), Header(), 0.5) is None

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from zs_seg_ros import Segmentation
 from zs_seg_ros.segmenters.shared.instances import Instances, decode_instances, without_duplicates
-from zs_seg_ros.vocabulary.vocabulary import LabelIds
+from zs_seg_ros.vocabulary.class_ids import LabelIds
 
 IDS = (7, 3, 254)
 

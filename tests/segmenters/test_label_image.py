@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from zs_seg_ros import Segmentation
 from zs_seg_ros.segmenters.shared.label_image import _argmax, decode, max_over_prompts
 from zs_seg_ros.segmenters.shared.label_layers import _layers, _region, argmax_over_classes
-from zs_seg_ros.vocabulary.vocabulary import LabelIds
+from zs_seg_ros.vocabulary.class_ids import LabelIds
 
 TOO_CLOSE = 1e-3
 """Rounding errors of float32 may decide between logits that are nearer than this to each other or to a limit."""

@@ -21,7 +21,8 @@ from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.segmenters.shared import prompts
 from zs_seg_ros.segmenters.shared.label_image import decode, decode_chunks
 from zs_seg_ros.segmenters.shared.prompts import class_chunks, similarity_warnings
-from zs_seg_ros.vocabulary.vocabulary import Exemplar, LabelIds, TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.class_ids import LabelIds
+from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 OPEN_FAMILIES = [family for family in FAMILIES if not family.classes]
 

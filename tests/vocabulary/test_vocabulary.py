@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from zs_seg_ros import Exemplar, TargetClass, Vocabulary, VocabularyError
 from zs_seg_ros.types import MAX_SIDE_PX
-from zs_seg_ros.vocabulary.vocabulary import LabelIds
+from zs_seg_ros.vocabulary.class_ids import LabelIds
 
 
 def vocabulary_of(*names: str) -> Vocabulary:
@@ -54,7 +54,7 @@ def test_255_is_never_given() -> None:
 
 
 def test_65535_is_never_given_and_the_next_name_is_refused() -> None:
-    nearly_full = Vocabulary(ids_given={"old": 65533})
+    nearly_full = Vocabulary(ids_given={f"old {i}": i for i in range(1, 65534) if i != 255})
     assert nearly_full.changed_to([TargetClass("a")]).ids == (65534,)
     with pytest.raises(VocabularyError, match="no id left for 'b'"):
         nearly_full.changed_to([TargetClass("a"), TargetClass("b")])

@@ -55,6 +55,23 @@ def test_names_prompts_and_thresholds_are_read(tmp_path: Path) -> None:
     assert vocabulary.ids == (1, 2) and vocabulary.version == 1
 
 
+def test_ids_that_a_file_requests_are_given_and_kept_when_it_is_written(tmp_path: Path) -> None:
+    path = write(tmp_path, "classes:\n- {name: mug, id: 7}\n- duck\n- {name: owl, id: 300}\n")
+    vocabulary = read_vocabulary_file(path)
+    assert vocabulary.ids == (7, 1, 300)
+    write_vocabulary_file(path, vocabulary.changed_to(vocabulary.classes))
+    again = read_vocabulary_file(path)
+    assert again.ids == (7, 1, 300) and [c.id for c in again.classes] == [7, 0, 300]
+
+
+@pytest.mark.parametrize("number", ["seven", "1.5", "true", "[3]", "-1", "255", "65535", "9" * 30])
+def test_an_id_that_label_images_cannot_have_is_refused(tmp_path: Path, number: str) -> None:
+    path = write(tmp_path, f"classes:\n- {{name: mug, id: {number}}}\n")
+    with pytest.raises(VocabularyError, match=r"id .*mug|mug.* id ") as refusal:
+        read_vocabulary_file(path)
+    assert len(str(refusal.value)) < 500
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

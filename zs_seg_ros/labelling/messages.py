@@ -159,6 +159,7 @@ def _target_message(target: TargetClass) -> Any:
     return _new(
         "zs_seg_ros/msg/TargetClass",
         name=target.name,
+        id=target.id,
         prompts=list(target.prompts),
         threshold=target.threshold,
         exemplars=[_exemplar_message(exemplar) for exemplar in target.exemplars],

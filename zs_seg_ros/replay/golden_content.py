@@ -26,8 +26,9 @@ from zs_seg_ros.replay.results import (
 )
 from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.types import Box
+from zs_seg_ros.vocabulary.class_ids import LAST_ID
 from zs_seg_ros.vocabulary.text import invisible_character
-from zs_seg_ros.vocabulary.vocabulary import LAST_ID, TargetClass
+from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 FORMAT, VERSION = "golden results of zs_seg_ros", 1
 MOST_PIXELS = 1 << 25

@@ -9,6 +9,7 @@ from zs_seg_ros.ros.camera_input import CameraInput
 from zs_seg_ros.ros.camera_outputs import CameraOutputs
 from zs_seg_ros.ros.diagnostics import OK, OLD_FRAME_MS, WARN, CameraHealth, Problem
 from zs_seg_ros.ros.parameters.node_parameters import CameraParameters
+from zs_seg_ros.shown import quoted
 
 
 class Camera:
@@ -17,7 +18,7 @@ class Camera:
     def __init__(self, node: LifecycleNode, parameters: CameraParameters, model: LiveModel) -> None:
         self.name = parameters.name
         self.parameters = parameters
-        self.outputs = CameraOutputs(node, parameters.name, parameters.depth)
+        self.outputs = CameraOutputs(node, parameters)
         self.input = CameraInput(node, parameters, model, self.outputs)
         self._model = model
 
@@ -43,6 +44,16 @@ class Camera:
                     WARN,
                     f"results are {age_ms / 1000:.1f} s behind their images' stamps: check that clocks agree, that "
                     "use_sim_time fits, and that the model is fast enough",
+                )
+            )
+        names = self._model.vocabulary.names
+        unknown = [name for name in self.parameters.mask_classes if name not in names]
+        if unknown:
+            problems.append(
+                Problem(
+                    WARN,
+                    f"{self.name}.mask_classes has {quoted(unknown[0])}, which the vocabulary lacks: correct the name, "
+                    "or set a vocabulary that has it",
                 )
             )
         if self._model.encoded is not None and self.outputs.requested() is None:

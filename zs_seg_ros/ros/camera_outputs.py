@@ -8,17 +8,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from zs_seg_ros.msg import ObjectMaskArray
 from zs_seg_ros.ros.conversions import header_of
 from zs_seg_ros.ros.diagnostics import WARN, Problem
+from zs_seg_ros.ros.parameters.node_parameters import CameraParameters
 from zs_seg_ros.ros.qos import (
     LATCHED,
     NEWEST,
@@ -28,27 +29,33 @@ from zs_seg_ros.ros.qos import (
     incompatible_subscribers,
 )
 from zs_seg_ros.ros.scene_messages import (
+    class_mask_message,
+    compressed_overlay_message,
     confidence_message,
+    instances_message,
     label_message,
     markers_message,
     objects_message,
     overlay_message,
     points_message,
 )
+from zs_seg_ros.ros.vision_messages import (
+    Detection2DArray,
+    Detection3DArray,
+    LabelInfo,
+    detections_3d_message,
+    detections_message,
+)
 from zs_seg_ros.types import RequestedOutputs, Scene, size_of
-
-try:
-    from vision_msgs.msg import LabelInfo
-except ImportError:  # not among the wheels on PyPI
-    LabelInfo = None
 
 
 @dataclass(frozen=True)
 class Output:
     """One output topic, `~/CAM/<topic>`.
 
-    requires: the stages after segmentation that its message needs. message: makes it from a scene; None when the scene
-    has nothing to publish on it. only_with_depth: whether cameras without depth lack the topic.
+    message_type: None where its package is not installed. requires: the stages after segmentation that its message
+    needs. message: makes it from a scene; None when the scene has nothing to publish on it. only_with_depth: whether
+    cameras without depth lack the topic.
     """
 
     topic: str
@@ -57,6 +64,10 @@ class Output:
     requires: RequestedOutputs
     message: Callable[[Scene], Any]
     only_with_depth: bool = False
+
+    def exists(self, depth: bool) -> bool:
+        """Return whether a camera has the topic: its message type is installed, and depth is there if it needs it."""
+        return self.message_type is not None and (depth or not self.only_with_depth)
 
 
 def _label(scene: Scene) -> Image:
@@ -86,6 +97,19 @@ _OUTPUTS = (
     Output("confidence", Image, RESULTS, _PIXELS, _confidence),
     Output("objects", ObjectMaskArray, RESULTS, _OBJECTS_IN_3D, _objects),
     Output("overlay", Image, VISUALISATION, _OBJECTS, overlay_message),
+    Output(
+        "overlay/compressed", CompressedImage, VISUALISATION, _OBJECTS, compressed_overlay_message
+    ),
+    Output("instances", Image, RESULTS, _OBJECTS, instances_message),
+    Output("detections", Detection2DArray, RESULTS, _OBJECTS_IN_3D, detections_message),
+    Output(
+        "detections_3d",
+        Detection3DArray,
+        RESULTS,
+        _OBJECTS_IN_3D,
+        detections_3d_message,
+        only_with_depth=True,
+    ),
     Output("points", PointCloud2, VISUALISATION, _CLOUD, _points, only_with_depth=True),
     Output("markers", MarkerArray, NEWEST, _OBJECTS_IN_3D, markers_message, only_with_depth=True),
 )
@@ -98,17 +122,19 @@ class CameraOutputs:
     its camera.
     """
 
-    def __init__(self, node: LifecycleNode, camera: str, depth: bool) -> None:
+    def __init__(self, node: LifecycleNode, camera: CameraParameters) -> None:
         self._node = node
-        self._camera = camera
+        self._camera = camera.name
         self._lock = threading.Lock()
-        self._outputs = [output for output in _OUTPUTS if depth or not output.only_with_depth]
+        mask_of_classes = partial(class_mask_message, names=frozenset(camera.mask_classes))
+        mask = Output("mask", Image, RESULTS, _PIXELS, mask_of_classes)
+        self._outputs = [output for output in (*_OUTPUTS, mask) if output.exists(camera.depth)]
         self._publishers = {
             output.topic: self._publisher(output.message_type, output.topic, output.qos)
             for output in self._outputs
         }
         self._label_info = (
-            self._publisher(LabelInfo, "label_info", LATCHED) if LabelInfo is not None else None
+            None if LabelInfo is None else self._publisher(LabelInfo, "label_info", LATCHED)
         )
 
     def _publisher(self, message_type: Any, topic: str, qos: QoSProfile) -> Any:

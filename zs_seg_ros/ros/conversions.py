@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 import zs_seg_ros.msg as messages
@@ -30,7 +30,7 @@ def header_of(frame: Frame) -> Header:
     return Header(stamp=time_message(frame.stamp_ns), frame_id=frame.frame_id)
 
 
-def fill(message: Image | PointCloud2, pixels: NDArray[Any]) -> None:
+def fill(message: Image | CompressedImage | PointCloud2, pixels: NDArray[Any]) -> None:
     """Append an array's bytes to the data of a new message.
 
     The message's constructor would copy them three times, its setter twice.
@@ -63,6 +63,7 @@ def classes_from_messages(
             tuple(target.prompts),
             float(target.threshold),
             tuple(_exemplar(e, target.name, limits) for e in target.exemplars),
+            target.id,
         )
         for target in targets
     )
@@ -94,6 +95,7 @@ def vocabulary_message(vocabulary: Vocabulary) -> messages.Vocabulary:
 def _target_message(target: TargetClass) -> messages.TargetClass:
     return messages.TargetClass(
         name=target.name,
+        id=target.id,
         prompts=list(target.prompts),
         threshold=target.threshold,
         exemplars=[_exemplar_message(exemplar) for exemplar in target.exemplars],

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image, PointCloud2, PointField, RegionOfInterest
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField, RegionOfInterest
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 import zs_seg_ros.msg as messages
+from zs_seg_ros.perception.instance_image import class_mask, instance_image
 from zs_seg_ros.perception.masks import encode_runs
 from zs_seg_ros.perception.overlay import class_colour, draw_overlay
 from zs_seg_ros.ros.conversions import fill, header_of, image_message
@@ -26,6 +28,8 @@ _POINT_FIELD_TYPE = {
     "u2": PointField.UINT16,
 }
 _NAME_HEIGHT_M = 0.04
+_JPEG_QUALITY = 80
+"""Of 100: names and outlines stay legible."""
 
 
 def label_message(label: Label, header: Header) -> Image:
@@ -43,6 +47,36 @@ def overlay_message(scene: Scene) -> Image:
     segmentation = scene.segmentation
     image = draw_overlay(scene.frame.image, segmentation.label, scene.objects, scene.vocabulary)
     return image_message(image, "rgb8", header_of(scene.frame))
+
+
+def compressed_overlay_message(scene: Scene) -> CompressedImage:
+    """Draw the overlay, as a JPEG of about a tenth of the bytes, in the form of image_transport's compressed images."""
+    segmentation = scene.segmentation
+    image = draw_overlay(scene.frame.image, segmentation.label, scene.objects, scene.vocabulary)
+    _, encoded = cv2.imencode(
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    )
+    message = CompressedImage(header=header_of(scene.frame), format="rgb8; jpeg compressed bgr8")
+    fill(message, encoded)
+    return message
+
+
+def instances_message(scene: Scene) -> Image:
+    """Make the instance image as 32SC1: the class id in the upper 16 bits, the place in ~/CAM/objects in the lower."""
+    image = instance_image(scene.segmentation.label, scene.objects)
+    return image_message(image, "32SC1", header_of(scene.frame))
+
+
+def class_mask_message(scene: Scene, names: Collection[str]) -> Image:
+    """Make the mono8 mask: 255 on the classes with these names, or, without names, on all classes."""
+    vocabulary = scene.vocabulary
+    ids = [
+        i
+        for i, name in zip(vocabulary.ids, vocabulary.names, strict=True)
+        if not names or name in names
+    ]
+    mask = class_mask(scene.segmentation.label, ids)
+    return image_message(mask, "mono8", header_of(scene.frame))
 
 
 def objects_message(
@@ -152,19 +186,3 @@ def _object_markers(
         text=name,
     )
     return [box, text]
-
-
-def label_info_message(vocabulary: Vocabulary, header: Header, threshold: float) -> Any:
-    """Make a vision_msgs/LabelInfo; None where vision_msgs is not installed."""
-    try:
-        from vision_msgs.msg import LabelInfo, VisionClass
-    except ImportError:
-        return None
-    return LabelInfo(
-        header=header,
-        class_map=[
-            VisionClass(class_id=i, class_name=name)
-            for i, name in zip(vocabulary.ids, vocabulary.names, strict=True)
-        ],
-        threshold=threshold,
-    )

@@ -21,8 +21,8 @@ from zs_seg_ros.ros.conversions import classes_from_messages, vocabulary_message
 from zs_seg_ros.ros.parameters.node_parameters import ParameterError, read_parameters
 from zs_seg_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS
 from zs_seg_ros.ros.saved_vocabulary import SavedVocabulary
-from zs_seg_ros.ros.scene_messages import label_info_message
 from zs_seg_ros.ros.segment_service import answer
+from zs_seg_ros.ros.vision_messages import label_info_message
 from zs_seg_ros.shown import described
 
 

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.errors import VocabularyError
 from zs_seg_ros.shown import quoted, shown
+from zs_seg_ros.vocabulary.class_ids import LAST_ID, NEVER_GIVEN, LabelIds, all_ids
 from zs_seg_ros.vocabulary.text import (
     has_visible_character,
     invisible_character,
     normalised,
 )
 
-NEVER_GIVEN = frozenset({0, 255, 65535})
-"""0 is the background; 255 and 65535 mean 'unknown' to costmaps and data sets."""
-LAST_ID_IN_8_BITS = 254
-LAST_ID = 65534
 LAST_VERSION = 2**32 - 2
 """Versions are uint32 in messages; the next one after it is refused."""
 _MAX_SIDE_PX = 16384  # of any image: `types.MAX_SIDE_PX`, which this module cannot import
@@ -92,13 +88,14 @@ class TargetClass:
 
     name: unique; published with each detection. prompts: phrases that describe the class; without any, the name is
     the prompt. threshold: 0..1, the least confidence of a pixel or instance; 0 means the default. exemplars: example
-    images of the class.
+    images of the class. id: its value in label images, 1..65534 without 255; 0 lets the vocabulary choose one.
     """
 
     name: str
     prompts: tuple[str, ...] = ()
     threshold: float = 0.0
     exemplars: tuple[Exemplar, ...] = ()
+    id: int = 0
 
     @property
     def effective_prompts(self) -> tuple[str, ...]:
@@ -106,29 +103,6 @@ class TargetClass:
         if self.prompts or self.exemplars:
             return self.prompts
         return (self.name,)
-
-
-@dataclass(frozen=True)
-class LabelIds:
-    """The label values of K classes, and the dtype of the label images that they are written to.
-
-    values: (K,), each 1..65534 without 255. dtype: np.uint8 or np.uint16, which follows from all ids of a vocabulary,
-    so that its label images have one dtype even where only some of its classes are decoded.
-    """
-
-    values: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    @classmethod
-    def of(cls, values: Iterable[int]) -> LabelIds:
-        """Return ids with the dtype that holds them: np.uint8 up to 254, np.uint16 above."""
-        values = tuple(values)
-        fits_8_bits = max(values, default=0) <= LAST_ID_IN_8_BITS
-        return cls(values, np.dtype(np.uint8) if fits_8_bits else np.dtype(np.uint16))
-
-    def of_classes(self, indices: Iterable[int]) -> LabelIds:
-        """Return the ids of the classes with these indices, in this order, with the same dtype."""
-        return replace(self, values=tuple(self.values[index] for index in indices))
 
 
 @dataclass(frozen=True)
@@ -194,7 +168,7 @@ class Vocabulary:
     ) -> Vocabulary:
         """Return the next vocabulary. Names that ever had an id keep it; new names get ids that were never used.
 
-        Raises VocabularyError when a name, prompt or threshold, or the number of classes, prompts or exemplars,
+        Raises VocabularyError when a name, prompt, threshold or id, or the number of classes, prompts or exemplars,
         is refused.
         """
         if self.version >= LAST_VERSION:
@@ -203,23 +177,9 @@ class Vocabulary:
                 "'version' out of its vocabulary_file, if it has one, and start it again"
             )
         checked = _checked(tuple(classes), limits)
-        given = dict(self.ids_given)
-        free = _free_ids(after=max(given.values(), default=0))
-        for target in checked:
-            if target.name not in given:
-                new_id = next(free, None)
-                if new_id is None:
-                    raise VocabularyError(
-                        f"there is no id left for {quoted(target.name)}: {LAST_ID - 1} names have one; end the node, "
-                        "take names out of 'ids' in its vocabulary_file, if it has one, and start it again"
-                    )
-                given[target.name] = new_id
+        given = all_ids(((target.name, target.id) for target in checked), self.ids_given)
         ids = tuple(given[target.name] for target in checked)
         return Vocabulary(checked, ids, self.version + 1, ids_given=MappingProxyType(given))
-
-
-def _free_ids(after: int) -> Iterator[int]:
-    return (i for i in range(after + 1, LAST_ID + 1) if i not in NEVER_GIVEN)
 
 
 def _checked(classes: tuple[TargetClass, ...], limits: Limits) -> tuple[TargetClass, ...]:
@@ -262,7 +222,7 @@ def _checked_class(target: TargetClass, number: int, limits: Limits) -> TargetCl
             f"the threshold of {what} is {target.threshold}; it must be 0 (the default) to 1"
         )
     prompts = tuple(_checked_text(text, f"a prompt of {what}", limits) for text in target.prompts)
-    return TargetClass(name, prompts, float(target.threshold), target.exemplars)
+    return replace(target, name=name, prompts=prompts, threshold=float(target.threshold))
 
 
 def _checked_text(text: str, what: str, limits: Limits) -> str:

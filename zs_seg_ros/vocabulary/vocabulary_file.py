@@ -4,6 +4,7 @@ classes:
   - name: mug
     prompts: [red mug, red coffee cup]   # optional
     threshold: 0.6                       # optional
+    id: 7                                # optional: the value in label images
   - duck                                 # a name is enough
 
 The node adds `version` and `ids`, of all names that ever had one, and keeps exemplars as PNG in base64.
@@ -29,7 +30,7 @@ from zs_seg_ros.vocabulary.vocabulary import DEFAULT_LIMITS, Limits, TargetClass
 HEADING = "# Written by zs_seg_ros after each change of its vocabulary. Edit it while the node is not running.\n"
 """The first line of each file that the node writes."""
 _ENTRIES = {"classes", "version", "ids"}
-_FIELDS = {"name", "prompts", "threshold", "exemplars"}
+_FIELDS = {"name", "id", "prompts", "threshold", "exemplars"}
 _NO_LIMITS = Limits(*[sys.maxsize] * len(fields(Limits)))
 
 
@@ -146,18 +147,22 @@ def _target(entry: Any, where: str, exemplars: ExemplarReader) -> TargetClass:
         raise VocabularyError(f"in {where}, the prompts of {name} are not a list of texts")
     if isinstance(threshold, bool) or not isinstance(threshold, int | float):
         raise VocabularyError(f"in {where}, the threshold of {name} is not a number")
+    if not _is_whole(number := entry.get("id", 0)):
+        raise VocabularyError(f"in {where}, the id of {name} is not a whole number")
     try:
         images = exemplars.read(entry.get("exemplars", []))
     except (ValueError, VocabularyError) as error:
         raise VocabularyError(
             f"in {where}, an exemplar of {name} cannot be read: {shown(error)}"
         ) from error
-    return TargetClass(entry["name"], tuple(prompts), float(threshold), images)
+    return TargetClass(entry["name"], tuple(prompts), float(threshold), images, number)
 
 
 def _entry(target: TargetClass) -> dict[str, Any]:
     """Return the YAML entry of a class: its name, and the fields that differ from their defaults."""
     entry: dict[str, Any] = {"name": target.name}
+    if target.id:
+        entry["id"] = target.id
     if target.prompts:
         entry["prompts"] = list(target.prompts)
     if target.threshold:

@@ -84,5 +84,11 @@ EACH_CAMERA = ParameterGroup(
             range=(0.0, 1000.0),
             unit="m",
         ),
+        ParameterSpec(
+            "CAM.mask_classes",
+            ("",),
+            "Names of the classes that ~/CAM/mask marks with 255.",
+            'Names that are not in the vocabulary mark nothing. [""]: all classes.',
+        ),
     ),
 )

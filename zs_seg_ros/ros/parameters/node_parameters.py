@@ -16,6 +16,7 @@ from zs_seg_ros.ros.parameters.spec import Changeable, ParameterSpec
 from zs_seg_ros.ros.parameters.table import CAMERA_PARAMETERS, NODE_PARAMETERS, find_spec
 from zs_seg_ros.ros.parameters.validation import ParameterError, validate
 from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.vocabulary.text import normalised
 from zs_seg_ros.vocabulary.vocabulary import Limits
 
 __all__ = [
@@ -46,6 +47,7 @@ class CameraParameters:
     depth_topic: str
     info_topic: str
     depth_scale: float
+    mask_classes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,8 @@ def _parameters(read: _Read) -> Parameters:
     )
 
 
-def _camera(name: str, read: _Read) -> CameraParameters:
-    values = {suffix: read(spec.for_camera(name)) for suffix, spec in CAMERA_PARAMETERS.items()}
-    return CameraParameters(name, **values)
+def _camera(camera: str, read: _Read) -> CameraParameters:
+    values = {suffix: read(spec.for_camera(camera)) for suffix, spec in CAMERA_PARAMETERS.items()}
+    masked = values.pop("mask_classes")
+    mask_classes = tuple(normalised(name) for name in masked if name)
+    return CameraParameters(camera, **values, mask_classes=mask_classes)

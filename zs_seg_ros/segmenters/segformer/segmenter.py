@@ -38,7 +38,8 @@ from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.shown import quoted
 from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
-from zs_seg_ros.vocabulary.vocabulary import LabelIds, Vocabulary
+from zs_seg_ros.vocabulary.class_ids import LabelIds
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 # ImageNet's mean and standard deviation, as in the published preprocessor_config.json.
 _DEFAULT_FORMAT = ImageFormat((512, 512), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

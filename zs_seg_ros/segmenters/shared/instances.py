@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.types import Box, DetectedObject, Label, Segmentation
-from zs_seg_ros.vocabulary.vocabulary import LabelIds
+from zs_seg_ros.vocabulary.class_ids import LabelIds
 
 _SAME_OBJECT = 0.7
 """Boxes of two prompts of one class with a higher IoU are one object: the duplicates of one prompt that DETR-like

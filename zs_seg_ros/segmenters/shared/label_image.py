@@ -16,7 +16,7 @@ from torch.nn import functional
 from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.shared.label_layers import argmax_over_classes
 from zs_seg_ros.types import Label, Segmentation
-from zs_seg_ros.vocabulary.vocabulary import LabelIds
+from zs_seg_ros.vocabulary.class_ids import LabelIds
 
 _FINITE = 1e4
 """Replaces infinity, and its negative replaces NaN: interpolation would spread those to their neighbours."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.types import Label
-from zs_seg_ros.vocabulary.vocabulary import LabelIds
+from zs_seg_ros.vocabulary.class_ids import LabelIds
 
 Logits = NDArray[np.float32]
 

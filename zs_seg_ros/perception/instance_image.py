@@ -1,0 +1,46 @@
+"""Label images that other packages read: instance images and masks of chosen classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from zs_seg_ros.types import DetectedObject, Label
+
+_INSTANCE_BITS = 16
+MOST_INSTANCES = 2**_INSTANCE_BITS - 1
+"""The largest number of an instance in an instance image."""
+
+
+def instance_image(label: Label, objects: Sequence[DetectedObject]) -> NDArray[np.int32]:
+    """Return (H, W) int32: the class id in the upper 16 bits, the instance in the lower ones; 0 is background.
+
+    label: (H, W), as in `Segmentation`, of the size of the image that the masks of `objects` belong to. The instance of
+    a pixel is the place, from 1 on, in `objects` of the most confident object of the pixel's class whose mask has it,
+    and 0 where none has it: the upper half always equals the label image. objects: the most confident ones first.
+    Panoptic images of this layout are read by Hydra and Khronos (Schmid et al., "Khronos: A Unified Approach for
+    Spatio-Temporal Metric-Semantic SLAM in Dynamic Environments", RSS 2024). Ids from 32768 on make negative numbers;
+    the bits are the same.
+    """
+    image = label.astype(np.uint32)
+    image <<= _INSTANCE_BITS
+    most = min(len(objects), MOST_INSTANCES)
+    for number in range(most, 0, -1):  # a more confident object overwrites the others
+        detected = objects[number - 1]
+        box = detected.box
+        region = (slice(box.top, box.top + box.height), slice(box.left, box.left + box.width))
+        mine = detected.mask & (label[region] == detected.class_id)
+        np.copyto(image[region], (detected.class_id << _INSTANCE_BITS) | number, where=mine)
+    return image.view(np.int32)
+
+
+def class_mask(label: Label, ids: Iterable[int]) -> NDArray[np.uint8]:
+    """Return (H, W) uint8: 255 where the label image has one of the class ids, 0 elsewhere."""
+    table = np.zeros(256 if label.dtype == np.uint8 else 65536, np.uint8)
+    table[[i for i in ids if i < table.size]] = 255
+    if label.dtype == np.uint8:
+        return np.asarray(cv2.LUT(label, table), np.uint8)
+    return table.take(label)
