@@ -109,6 +109,17 @@ class DepthImage:
     unit_m: float = 0.0
 
 
+@dataclass(frozen=True, eq=False)
+class Pose:
+    """The pose of a camera at one moment: a point p of its optical frame is at rotation @ p + translation_m.
+
+    rotation: (3, 3) float64, from the optical frame to a fixed frame. translation_m: (3,) float64, in metres.
+    """
+
+    rotation: NDArray[np.float64]
+    translation_m: NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class RequestedOutputs:
     """The outputs beside the segmentation that have subscribers; post-processing of the others does not run."""
@@ -141,7 +152,8 @@ class Frame:
 
     stamp_ns and frame_id: from the message's header, forwarded unchanged. received_ns: when it was received, by the
     monotonic clock. depth: None without depth, or when it was not received in time. rotation: degrees clockwise, 0, 90,
-    180 or 270, by which the image is upright. Raises ImageError for an array that `check_image` refuses.
+    180 or 270, by which the image is upright. pose: the camera's pose at stamp_ns in a fixed frame; None without
+    transforms. Raises ImageError for an array that `check_image` refuses.
     """
 
     camera: str
@@ -152,6 +164,7 @@ class Frame:
     depth: DepthImage | None = None
     requested: RequestedOutputs = RequestedOutputs()
     rotation: int = 0
+    pose: Pose | None = None
 
     def __post_init__(self) -> None:
         check_image(self.image)
@@ -261,7 +274,8 @@ class Scene:
 
     objects: the detections, most confident first. cloud: (H, W) of `projection.POINT`; None without depth, or when it
     is not requested. depth_problem: what is wrong with its depth; empty without a problem. stage_ms: the
-    duration of each stage in milliseconds; that of `segment` is for the frame's whole batch.
+    duration of each stage in milliseconds; that of `segment` is for the frame's whole batch. propagated_from_ns: the
+    stamp of the image that the model segmented; None where that is the frame's own.
     """
 
     frame: Frame
@@ -271,3 +285,9 @@ class Scene:
     cloud: NDArray[np.void] | None = None
     depth_problem: str = ""
     stage_ms: dict[str, float] = field(default_factory=dict)
+    propagated_from_ns: int | None = None
+
+    @property
+    def inferred_stamp_ns(self) -> int:
+        """The stamp of the image that the model segmented, in nanoseconds."""
+        return self.frame.stamp_ns if self.propagated_from_ns is None else self.propagated_from_ns
