@@ -34,6 +34,7 @@ setup(
         "opencv-python-headless>=4.8,<5",
         "pillow>=10",
         "pyyaml>=6",
+        "lz4>=3",
         "mcap>=1.6,<2",
         "rosbags>=0.11,<0.12",
         "zstandard>=0.18",

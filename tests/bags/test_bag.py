@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import shutil
 import tracemalloc
@@ -246,12 +247,20 @@ def test_a_truncated_file_is_read_up_to_the_cut_with_a_warning(tmp_path: Path) -
         assert sum(topic.message_count for topic in bag.topics.values()) == len(read)
 
 
-def test_a_damaged_chunk_is_reported_while_reading(tmp_path: Path) -> None:
+def test_a_damaged_chunk_is_left_out_with_a_warning_that_says_how_much_is_lost(
+    tmp_path: Path,
+) -> None:
     shutil.copy(FOLDER / "metadata.yaml", tmp_path)
     damaged = bytearray((FOLDER / "tabletop.mcap").read_bytes())
     middle = len(damaged) // 2
     damaged[middle : middle + 20_000] = bytes(20_000)
     (tmp_path / "tabletop.mcap").write_bytes(damaged)
-    with Bag(tmp_path) as bag, pytest.raises(BagError, match="is damaged"):
-        for _ in bag.messages():
-            pass
+    with Bag(FOLDER) as complete, Bag(tmp_path) as bag:
+        assert bag.warnings == ()
+        read = [(m.topic.name, m.time_ns, m.serialised) for m in bag.messages()]
+        expected = [(m.topic.name, m.time_ns, m.serialised) for m in complete.messages()]
+        lost = sorted(set(expected) - set(read))
+        assert [message for message in expected if message not in lost] == read
+        counts = [int(re.search(r"(\d+) messages of", warning)[1]) for warning in bag.warnings]
+        assert 0 < sum(counts) == len(lost) < len(expected)
+        assert all("is damaged: the chunk at byte" in warning for warning in bag.warnings)

@@ -298,12 +298,31 @@ def test_nothing_to_play_is_reported_in_one_sentence(
         Playback(bag, options, lambda message: None)
 
 
-def test_a_damaged_chunk_ends_playback_with_the_reason(tmp_path: Path) -> None:
-    folder = written(tmp_path / "bag", compression=CompressionMode.STORAGE)
-    file = next(folder.glob("*.mcap"))
+def _damage(folder: Path) -> None:
+    """Overwrite a fifth of the only file of a recording, from a tenth on."""
+    file = next(path for path in folder.iterdir() if path.suffix in (".mcap", ".db3"))
     data = bytearray(file.read_bytes())
-    data[len(data) // 10 : len(data) // 5] = bytes(len(data) // 5 - len(data) // 10)
+    data[len(data) // 10 : len(data) // 3] = bytes(len(data) // 3 - len(data) // 10)
     file.write_bytes(data)
+
+
+def test_a_damaged_chunk_is_left_out_of_playback_with_a_warning(tmp_path: Path) -> None:
+    folder = written(tmp_path / "bag", compression=CompressionMode.STORAGE)
+    _damage(folder)
+    with (
+        Bag(folder) as bag,
+        Player(bag, replace(EVERYTHING, rate=100.0)) as player,
+    ):
+        player.wait_for_end()
+        assert player.error is None
+        (warning,) = bag.new_warnings()
+        assert "is damaged" in warning
+        assert bag.new_warnings() == ()
+
+
+def test_a_damaged_database_ends_playback_with_the_reason(tmp_path: Path) -> None:
+    folder = written(tmp_path / "bag", storage=StoragePlugin.SQLITE3)
+    _damage(folder)
     with (
         Bag(folder) as bag,
         Player(bag, replace(EVERYTHING, rate=100.0)) as player,

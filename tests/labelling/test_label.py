@@ -381,14 +381,34 @@ def test_out_is_never_overwritten(tmp_path: Path) -> None:
     assert "cannot be written" in refused(tmp_path / "file" / "out", bag)
 
 
-def test_a_damaged_recording_is_refused_and_leaves_no_result(tmp_path: Path) -> None:
-    bag = labelled_bags.small_bag(tmp_path / "bag", size=(120, 160))
-    [file] = bag.glob("*.mcap")
+def _damage(bag: Path) -> None:
+    [file] = (path for path in bag.iterdir() if path.suffix in (".mcap", ".db3"))
     data = bytearray(file.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 200_000] = bytes(200_000)
     file.write_bytes(data)
+
+
+def test_a_damaged_database_is_refused_and_leaves_no_result(tmp_path: Path) -> None:
+    bag = labelled_bags.small_bag(tmp_path / "bag", size=(120, 160), storage=StoragePlugin.SQLITE3)
+    _damage(bag)
     assert "is damaged" in refused(tmp_path / "out", bag)
     assert not (tmp_path / "out").exists()
+
+
+def test_damaged_chunks_are_left_out_and_the_rest_is_labelled(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bag = labelled_bags.small_bag(tmp_path / "bag", size=(120, 160))
+    _damage(bag)
+    label(labelled_bags.request(tmp_path / "out", bag))
+    kept = labelled_bags.content(bag)
+    assert 0 < len(kept) < 80
+    copied = labelled_bags.content(tmp_path / "out")
+    assert [m for m in copied if not m[0].startswith("/zs_seg")] == kept
+    images = [time_ns for topic, time_ns, _ in kept if topic == "/camera/image_raw"]
+    labels = [time_ns for topic, time_ns, _ in copied if topic == "/zs_seg/camera/label"]
+    assert labels == [time_ns + 1 for time_ns in images]
+    assert capfd.readouterr().err.count("is damaged: the chunk at byte") == 1
 
 
 def test_the_message_types_include_all_of_msg() -> None:

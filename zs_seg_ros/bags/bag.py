@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from rosbags.interfaces import (
     QosTime,
 )
 
+from zs_seg_ros.bags.channels import merged_channels
 from zs_seg_ros.bags.message_types import MessageTypes
-from zs_seg_ros.bags.recording_files import RecordingFiles, open_recording, read_in_order
-from zs_seg_ros.bags.storage import Channel, readable_qos
+from zs_seg_ros.bags.recording_files import open_recording, read_in_order
+from zs_seg_ros.bags.storage import Channel
 from zs_seg_ros.errors import BagError
 
 PACKAGE = "zs_seg_ros"
@@ -53,7 +54,7 @@ class BagTopic:
 
     latched: durability transient local. reliable: False when all its publishers were best effort. depth: the
     history depth; DDS discovery does not carry it, so that most bags have none and DEFAULT_DEPTH is used. encoding: of
-    the messages; only those in cdr are ROS 2 messages. message_type: empty for a topic with several types.
+    the messages; only those in cdr are ROS 2 messages. message_type: empty for a topic without a type or with several.
     """
 
     name: str
@@ -82,7 +83,7 @@ class BagMessage:
             problem = (
                 f"its messages are encoded as {self.topic.encoding}, not as cdr"
                 if kind
-                else "it has messages of several types"
+                else "it has no message type, or several"
             )
             raise BagError(f"the topic {name} cannot be read: {problem}")
         try:
@@ -117,7 +118,7 @@ class Bag:
             raise BagError(
                 f"the recording {folder} cannot be read: {error}; record or copy it again"
             ) from error
-        self.channels = _merged(self._recording)
+        self.channels = merged_channels(self._recording)
         """Sorted by topic; a topic with several types has several."""
         self.types = MessageTypes(self.channels)
         by_topic: dict[str, list[Channel]] = {}
@@ -126,6 +127,7 @@ class Bag:
         self.topics = {name: _topic(channels) for name, channels in by_topic.items()}
         times = [t for f in self._recording.files for t in (f.start_ns, f.end_ns) if t is not None]
         self._start_ns, self._end_ns = (min(times), max(times)) if times else (0, 0)
+        self._warned = 0
 
     def __enter__(self) -> Bag:
         return self
@@ -138,8 +140,23 @@ class Bag:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences for the user: what of the recording is missing, damaged or lost."""
-        return tuple(self._recording.warnings)
+        """Sentences for the user: what of the recording is missing, damaged or lost.
+
+        Damage inside a file is reported once the messages there have been read.
+        """
+        of_files = (w for file in self._recording.files for w in file.warnings)
+        return (*self._recording.warnings, *of_files)
+
+    def new_warnings(self) -> tuple[str, ...]:
+        """Return the warnings that have come since the last call, or since the bag was opened."""
+        warnings = self.warnings[self._warned :]
+        self._warned += len(warnings)
+        return warnings
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """What the files have besides messages, in words: attachments and metadata records of MCAP."""
+        return tuple(extra for file in self._recording.files for extra in file.extras)
 
     @property
     def custom_data(self) -> dict[str, str]:
@@ -182,59 +199,25 @@ class Bag:
     def _read(
         self, requested: set[str], start_ns: int | None, stop_ns: int | None
     ) -> Iterator[BagMessage]:
-        compressed = self._recording.compressed_messages
-        files = self._recording.files
+        may_be_compressed = self._recording.may_have_compressed_messages
+        files, topics, types = self._recording.files, self.topics, self.types
         try:
             for topic, time_ns, data in read_in_order(files, requested, start_ns, stop_ns):
-                content = _decompressed(data) if compressed else data
-                yield BagMessage(self.topics[topic], time_ns, content, self.types)
+                if may_be_compressed and data.startswith(_ZSTD_START):
+                    data = _decompressed(data)
+                yield BagMessage(topics[topic], time_ns, data, types)
         except Exception as error:  # errors of mcap, sqlite3, zstd and struct
             raise BagError(
                 f"the recording {self.folder} is damaged: {error}; record or copy it again"
             ) from error
 
 
+_ZSTD_START = b"\x28\xb5\x2f\xfd"
+"""The first bytes of a message that rosbag2 has compressed; no message in CDR begins so."""
+
+
 def _decompressed(data: bytes) -> bytes:
     return zstandard.ZstdDecompressor().decompressobj().decompress(data)
-
-
-def _merged(recording: RecordingFiles) -> tuple[Channel, ...]:
-    """Return one channel for each topic and type of all files, completed by metadata.yaml."""
-    merged: dict[tuple[str, str], Channel] = {}
-    for channel in _recorded_topics(recording.metadata):
-        merged[channel.topic, channel.message_type] = channel
-    described = dict(merged)
-    for channel in (channel for file in recording.files for channel in file.channels):
-        key = channel.topic, channel.message_type
-        other, first = merged.get(key, channel), key in described
-        described.pop(key, None)
-        qos = channel.qos if first or other is channel else (*other.qos, *channel.qos)
-        merged[key] = replace(
-            channel,
-            message_count=channel.message_count + (0 if other is channel else other.message_count),
-            definition=channel.definition or other.definition,
-            definition_format=channel.definition_format or other.definition_format,
-            type_hash=channel.type_hash or other.type_hash,
-            qos=tuple(qos) if qos else other.qos,
-        )
-    return tuple(merged[key] for key in sorted(merged))
-
-
-def _recorded_topics(metadata: dict[str, Any]) -> list[Channel]:
-    """Return the topics of metadata.yaml. Their counts are left out: the files have the true ones."""
-    channels = []
-    for entry in metadata.get("topics_with_message_count") or ():
-        topic = entry["topic_metadata"]
-        channels.append(
-            Channel(
-                str(topic["name"]),
-                str(topic["type"]),
-                type_hash=str(topic.get("type_description_hash") or ""),
-                encoding=str(topic.get("serialization_format") or "cdr"),
-                qos=readable_qos(topic.get("offered_qos_profiles") or ()),
-            )
-        )
-    return channels
 
 
 def _topic(channels: Sequence[Channel]) -> BagTopic:

@@ -1,21 +1,21 @@
-"""Reads MCAP files: indexed ones by their index, cut-off ones record by record up to the cut."""
+"""Reads the messages of MCAP files in the order of their times, also of files that are cut off or damaged."""
 
 from __future__ import annotations
 
-from collections import Counter
+import heapq
+from collections import OrderedDict
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
-from mcap.reader import make_reader
 from mcap.records import Channel as McapChannel
-from mcap.records import Chunk, Message, Schema
-from mcap.stream_reader import StreamReader, breakup_chunk
 
+from zs_seg_ros.bags import mcap_records as mcap
+from zs_seg_ros.bags.mcap_index import Part, lost_chunk, read_index
 from zs_seg_ros.bags.storage import Channel, StoredMessage, readable_qos
-from zs_seg_ros.errors import BagError
 
-MAGIC = b"\x89MCAP0\r\n"
+_LOADED_BYTES = 2**27
+"""The decompressed chunks that are held at a time; more only where a single one is larger."""
 
 
 class McapFile:
@@ -24,106 +24,49 @@ class McapFile:
     def __init__(self, path: Path) -> None:
         """Read the summary, or the whole file where it has none. Raises BagError for a file that is no MCAP."""
         self._path = path
-        self._schemas: dict[int, Schema] = {}
-        self._channels: dict[int, McapChannel] = {}
-        self._counts: Counter[int] = Counter()
-        self.start_ns: int | None = None
-        self.end_ns: int | None = None
-        self.warnings: tuple[str, ...] = ()
-        with path.open("rb") as file:
-            if file.read(len(MAGIC)) != MAGIC:
-                raise BagError(f"{path} is no MCAP file: it does not start with the bytes of MCAP")
-        self._indexed = self._read_summary()
-        if not self._indexed:
-            self._scan()
-        self.channels = tuple(self._channel(c) for c in self._channels.values())
+        self._index = read_index(path)
+        parts = self._index.parts = sorted(self._index.parts, key=lambda p: (p.first_ns, p.offset))
+        holding = [part for part in parts if part.count]
+        self.start_ns = min((part.first_ns for part in holding), default=None)
+        self.end_ns = max((part.last_ns for part in holding), default=None)
+        self.channels = tuple(self._channel(c) for c in self._index.channels.values())
+        self.extras = tuple(self._index.extras)
+        self._lost: dict[int, str] = {}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences about what is lost; those about damaged chunks come when the chunks are read."""
+        return (*self._index.warnings, *self._lost.values())
 
     def messages(
         self, topics: Collection[str], start_ns: int | None, stop_ns: int | None
     ) -> Iterator[StoredMessage]:
-        """Yield messages as `Storage` describes; those of an unindexed file are sorted within their chunks only."""
-        if not self._indexed:
-            ids = {c.id: c.topic for c in self._channels.values() if c.topic in topics}
-            for message in self._stream():
-                if message.channel_id in ids and _inside(message.log_time, start_ns, stop_ns):
-                    yield ids[message.channel_id], message.log_time, message.data
-            return
+        """Yield messages as `Storage` describes; a damaged chunk is left out, with a warning."""
+        channels = {c.id: c.topic for c in self._index.channels.values() if c.topic in topics}
+        first_ns = 0 if start_ns is None else start_ns
         with self._path.open("rb") as file:
-            reader = make_reader(file)
-            for _, channel, message in reader.iter_messages(
-                set(topics), starting_at=start_ns, ending_before=stop_ns
-            ):
-                yield channel.topic, message.log_time, message.data
+            chunks = _OpenChunks(file, channels)
+            for part in self._index.parts:
+                if stop_ns is not None and part.first_ns >= stop_ns:
+                    break
+                if part.last_ns < first_ns or part.channels.isdisjoint(channels):
+                    continue
+                yield from chunks.messages_before(part.first_ns)
+                try:
+                    chunks.open(part, first_ns, stop_ns)
+                except Exception as error:  # errors of struct, lz4 and zstandard
+                    self._lost[part.offset] = lost_chunk(self._path, part, error)
+            yield from chunks.messages_before(None)
 
     def close(self) -> None:
         """Do nothing: no file is held open."""
 
-    def _read_summary(self) -> bool:
-        """Read channels and counts from the summary. Return False where the file must be read as a stream."""
-        try:
-            with self._path.open("rb") as file:
-                summary = make_reader(file).get_summary()
-        except Exception:  # cut off or damaged: errors of mcap and struct
-            return False
-        statistics = summary.statistics if summary is not None else None
-        if summary is None or statistics is None:
-            return False
-        if statistics.message_count and not (summary.chunk_indexes and summary.channels):
-            return False
-        self._schemas, self._channels = summary.schemas, summary.channels
-        self._counts.update(statistics.channel_message_counts)
-        if statistics.message_count:
-            self.start_ns = statistics.message_start_time
-            self.end_ns = statistics.message_end_time
-        return True
-
-    def _scan(self) -> None:
-        """Read the whole file for its channels, counts and times, and note where it is cut off."""
-        for message in self._stream():
-            self._counts[message.channel_id] += 1
-            time_ns = message.log_time
-            self.start_ns = time_ns if self.start_ns is None else min(self.start_ns, time_ns)
-            self.end_ns = time_ns if self.end_ns is None else max(self.end_ns, time_ns)
-        size = self._path.stat().st_size
-        if self._readable_bytes < size:
-            self.warnings = (
-                f"{self._path} is cut off or damaged after {self._readable_bytes} of {size} bytes: "
-                f"{self._counts.total()} messages before that are read, the rest is lost",
-            )
-
-    def _stream(self) -> Iterator[Message]:
-        """Yield all messages up to the end or the cut."""
-        with self._path.open("rb") as file:
-            size = self._path.stat().st_size
-            self._readable_bytes = len(MAGIC)
-            try:
-                reader = StreamReader(file, emit_chunks=True, record_size_limit=size)
-                for record in reader.records:
-                    yield from self._messages_of(record)
-                    self._readable_bytes = file.tell()
-            except GeneratorExit:
-                raise
-            except Exception:  # at the cut: errors of mcap, struct, lz4 and zstd
-                return
-            self._readable_bytes = size
-
-    def _messages_of(self, record: Any) -> list[Message]:
-        if isinstance(record, Chunk):
-            records = breakup_chunk(record)
-            messages = [message for r in records for message in self._messages_of(r)]
-            return sorted(messages, key=lambda message: message.log_time)
-        if isinstance(record, Schema):
-            self._schemas[record.id] = record
-        elif isinstance(record, McapChannel):
-            self._channels[record.id] = record
-        return [record] if isinstance(record, Message) else []
-
     def _channel(self, channel: McapChannel) -> Channel:
-        schema = self._schemas.get(channel.schema_id)
+        schema = self._index.schemas.get(channel.schema_id)
         return Channel(
             channel.topic,
             schema.name if schema is not None else "",
-            self._counts[channel.id],
+            self._index.counts[channel.id],
             _text(schema.data) if schema is not None else "",
             schema.encoding if schema is not None else "",
             channel.metadata.get("topic_type_hash", ""),
@@ -132,8 +75,72 @@ class McapFile:
         )
 
 
-def _inside(time_ns: int, start_ns: int | None, stop_ns: int | None) -> bool:
-    return (start_ns is None or time_ns >= start_ns) and (stop_ns is None or time_ns < stop_ns)
+class _OpenChunks:
+    """Merges the messages of chunks whose times overlap. Chunks that do not fit in memory are read again."""
+
+    def __init__(self, file: BinaryIO, channels: dict[int, str]) -> None:
+        self._file = file
+        self._channels = channels
+        self._heap: list[tuple[int, int, int, Part, list[mcap.Entry]]] = []
+        self._loaded: OrderedDict[int, mcap.Buffer] = OrderedDict()
+
+    def open(self, part: Part, start_ns: int, stop_ns: int | None) -> None:
+        """Add a chunk. Raises what `chunk_data` raises for a damaged one."""
+        data, index = self._read(part)
+        try:
+            if not index:
+                raise ValueError("without an index")
+            entries = mcap.indexed_entries(index, data, self._channels)
+        except Exception:  # an index that does not fit: errors of struct, or ValueError
+            entries = mcap.walked_entries(data, self._channels)
+        if part.first_ns < start_ns or (stop_ns is not None and part.last_ns >= stop_ns):
+            entries = [
+                e for e in entries if e[0] >= start_ns and (stop_ns is None or e[0] < stop_ns)
+            ]
+        if entries:
+            entries.sort()
+            self._keep(part.offset, data)
+            heapq.heappush(self._heap, (entries[0][0], part.offset, 0, part, entries))
+
+    def messages_before(self, time_ns: int | None) -> Iterator[StoredMessage]:
+        """Yield the messages of all open chunks before a time, or all for None, and close finished chunks."""
+        heap = self._heap
+        while heap and (time_ns is None or heap[0][0] < time_ns):
+            _, offset, number, part, entries = heap[0]
+            recorded_ns, start, end, channel = entries[number]
+            yield self._channels[channel], recorded_ns, bytes(self._data(part)[start:end])
+            if number + 1 < len(entries):
+                later_ns = entries[number + 1][0]
+                heapq.heapreplace(heap, (later_ns, offset, number + 1, part, entries))
+            else:
+                heapq.heappop(heap)
+                self._loaded.pop(offset, None)
+
+    def _data(self, part: Part) -> mcap.Buffer:
+        data = self._loaded.get(part.offset)
+        if data is None:
+            data, _ = self._read(part)
+            self._keep(part.offset, data)
+        return data
+
+    def _keep(self, offset: int, data: mcap.Buffer) -> None:
+        """Hold a chunk; drop those that were read the longest ago where they are too many."""
+        self._loaded[offset] = data
+        size = sum(len(other) for other in self._loaded.values())
+        while size > _LOADED_BYTES and len(self._loaded) > 1:
+            _, dropped = self._loaded.popitem(last=False)
+            size -= len(dropped)
+
+    def _read(self, part: Part) -> tuple[mcap.Buffer, mcap.Buffer]:
+        """Return the records of a part, and its message indexes. Raises what `chunk_data` raises."""
+        self._file.seek(part.offset)
+        content = memoryview(self._file.read(part.length + part.index_length))
+        if not part.is_chunk:
+            return content, b""
+        opcode, length = mcap.HEADER.unpack_from(content)
+        if opcode != mcap.CHUNK or mcap.HEADER.size + length != part.length:
+            raise ValueError("there is no chunk")
+        return mcap.chunk_data(content[mcap.HEADER.size : part.length]), content[part.length :]
 
 
 def _text(definition: bytes) -> str:

@@ -30,7 +30,7 @@ class MessageTypes:
     def __init__(self, channels: Iterable[Channel]) -> None:
         self._channels: dict[str, Channel] = {}
         for channel in channels:
-            if channel.definition or channel.message_type not in self._channels:
+            if _is_defined(channel) or channel.message_type not in self._channels:
                 self._channels[channel.message_type] = channel
         self._stores: dict[str, Typestore] = {}
 
@@ -47,7 +47,7 @@ class MessageTypes:
     def _parsed(self, message_type: str, topic: str) -> Typestore:
         channel = self._channels.get(message_type)
         reason = "the recording has no definition of it"
-        if channel is not None and channel.definition:
+        if channel is not None and _is_defined(channel):
             try:
                 return _store_of(channel)
             except Exception as error:  # a foreign definition can fail in the parser in many ways
@@ -58,6 +58,15 @@ class MessageTypes:
         if message_type in ros_types().fielddefs:
             return ros_types()
         raise BagError(f"the topic {topic} cannot be read: of its type {message_type}, {reason}")
+
+
+def _is_defined(channel: Channel) -> bool:
+    """Return whether the bag defines the type. An empty text of ros2msg defines a type without fields."""
+    if channel.definition:
+        return True
+    return (
+        channel.definition_format == "ros2msg" and channel.message_type not in ros_types().fielddefs
+    )
 
 
 def _store_of(channel: Channel) -> Typestore:

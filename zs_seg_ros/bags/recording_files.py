@@ -29,13 +29,14 @@ _ROS1_START = b"#ROSBAG"
 class RecordingFiles:
     """The open files of a recording in the order of their times.
 
-    metadata: of metadata.yaml; empty without. compressed_messages: each message is compressed by zstd.
+    metadata: of metadata.yaml; empty without. may_have_compressed_messages: rosbag2 has compressed messages one by
+    one, or there is no metadata.yaml that could say so.
     """
 
     files: list[Storage]
     metadata: dict[str, Any]
     warnings: list[str]
-    compressed_messages: bool = False
+    may_have_compressed_messages: bool = False
     ending: ExitStack = field(default_factory=ExitStack)
 
 
@@ -50,13 +51,13 @@ def open_recording(path: Path) -> RecordingFiles:
     else:
         metadata, paths = _folder(path, warnings)
     opened = RecordingFiles([], metadata, warnings)
-    opened.compressed_messages = str(metadata.get("compression_mode")).lower() == "message"
+    mode = str(metadata.get("compression_mode", "message" if not metadata else "")).lower()
+    opened.may_have_compressed_messages = mode == "message"
     try:
         for file in paths:
             storage = _open_file(file, opened.ending)
             opened.ending.callback(storage.close)
             opened.files.append(storage)
-            warnings += storage.warnings
     except BaseException:
         opened.ending.close()
         raise
@@ -73,7 +74,7 @@ def _folder(folder: Path, warnings: list[str]) -> tuple[dict[str, Any], list[Pat
         try:
             loaded = yaml.load(path.read_bytes(), Loader=_Loader)
             metadata: dict[str, Any] = loaded["rosbag2_bagfile_information"]
-            listed = [folder / Path(name).name for name in metadata["relative_file_paths"]]
+            listed = [_listed(folder, str(name)) for name in metadata["relative_file_paths"]]
         except (yaml.YAMLError, OSError, KeyError, TypeError, ValueError) as error:
             reason = f"its metadata.yaml cannot be read ({type(error).__name__})"
         else:
@@ -99,6 +100,17 @@ def _folder(folder: Path, warnings: list[str]) -> tuple[dict[str, Any], list[Pat
         f"{folder} is no recording: {reason} and there is no .mcap or .db3 file in it; name the folder that "
         "`ros2 bag record` has written"
     )
+
+
+def _listed(folder: Path, name: str) -> Path:
+    """Return a file that metadata.yaml lists. It may have been compressed or decompressed since then."""
+    path = folder / re.split(r"[/\\]", name)[-1]
+    others = (
+        path,
+        path.with_name(f"{path.name}.zstd"),
+        path.with_name(path.name.removesuffix(".zstd")),
+    )
+    return next((other for other in others if other.is_file()), path)
 
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -16,6 +16,7 @@ class SqliteFile:
     """A .db3 file of rosbag2; see `Storage`."""
 
     warnings: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         """Open the file and read its topics. Raises BagError for a file that is none of rosbag2, or damaged."""

@@ -35,12 +35,19 @@ StoredMessage = tuple[str, int, bytes]
 
 
 class Storage(Protocol):
-    """An open file. start_ns, end_ns: the times of its first and last message; None without messages."""
+    """An open file. start_ns, end_ns: the times of its first and last message; None without messages.
+
+    extras: what it has besides messages, in words. warnings: what of it is lost; more may come while it is read.
+    """
 
     channels: tuple[Channel, ...]
     start_ns: int | None
     end_ns: int | None
-    warnings: tuple[str, ...]
+    extras: tuple[str, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences for the user."""
 
     def messages(
         self, topics: Collection[str], start_ns: int | None, stop_ns: int | None

@@ -11,7 +11,7 @@ from typing import Literal
 
 from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.rosbag2.storage_mcap import McapWriter, Schema, write_schema
 
 from zs_seg_ros.bags.bag import Bag, offered_qos
 from zs_seg_ros.bags.message_types import MessageTypes
@@ -29,7 +29,6 @@ from zs_seg_ros.labelling.results import LabelledFrame
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 _IDL_HEADER = "=" * 80 + "\nIDL: "
-_NO_DEFINITION = "# The definition was not in the recording that this one is a copy of.\n"
 _NO_HASH = "RIHS01_" + 64 * "0"
 _METADATA_VERSION: Literal[8] = 8
 """Of metadata.yaml. Version 9 names QoS policies as Jazzy does, which Humble cannot read."""
@@ -72,7 +71,7 @@ def replaced_topics(bag: Bag, cameras: Sequence[LabelledCamera]) -> list[str]:
 
 @dataclass(frozen=True)
 class CopiedTopic:
-    """A topic to copy, with the definition and hash of its type in the copy."""
+    """A topic to copy, with the definition and hash of its type in the copy. definition: empty for none."""
 
     channel: Channel
     definition: str
@@ -82,7 +81,7 @@ class CopiedTopic:
 def copied_topics(
     bag: Bag, cameras: Sequence[LabelledCamera]
 ) -> tuple[list[CopiedTopic], list[str]]:
-    """Return the topics that a labelled copy of the bag gets, and a sentence for each that is left out.
+    """Return the topics that a labelled copy of the bag gets, and sentences about what is left out.
 
     Whatever could fail while the copy is written fails here. Definitions and hashes of the bag are kept; only what is
     missing is filled in.
@@ -99,11 +98,15 @@ def copied_topics(
                 "hold cdr"
             )
         elif not topic.message_type:
-            problem = f"{channel.topic} is left out of the copy: it has messages of several types"
+            problem = f"{channel.topic} is left out of the copy: it has no message type, or several"
             if problem not in problems:
                 problems.append(problem)
         else:
             copies.append(_copied(channel, bag.types))
+    if bag.extras:
+        problems.append(
+            f"of the recording {bag.folder}, the copy has the messages alone, without {', '.join(bag.extras)}"
+        )
     return copies, problems
 
 
@@ -120,22 +123,10 @@ def _copied(channel: Channel, types: MessageTypes) -> CopiedTopic:
             store.hash_rihs01(channel.message_type),
         )
     except Exception:  # rosbags raises errors of many types for definitions that it cannot read
-        if not definition and not type_hash:
-            return CopiedTopic(
-                channel, _NO_DEFINITION, _hash_of_no_definition(channel.message_type)
-            )
-        return CopiedTopic(channel, definition or _NO_DEFINITION, type_hash or _NO_HASH)
-    return CopiedTopic(channel, definition or known, type_hash or known_hash)
-
-
-def _hash_of_no_definition(message_type: str) -> str:
-    """Return the hash of a type without fields: readers that compare it with the definition refuse another one."""
-    store = get_typestore(Stores.EMPTY)
-    try:
-        store.register(get_types_from_msg(_NO_DEFINITION, message_type))
-        return store.hash_rihs01(message_type)
-    except Exception:  # a name that is no type's
-        return _NO_HASH
+        return CopiedTopic(channel, definition, type_hash or _NO_HASH)
+    if definition or type_hash in ("", known_hash):
+        return CopiedTopic(channel, definition or known, type_hash or known_hash)
+    return CopiedTopic(channel, "", type_hash)  # it is another version of the type
 
 
 def write_labelled_bag(
@@ -180,10 +171,25 @@ def _timed_messages(results: Iterable[LabelledFrame]) -> Iterator[TimedMessage]:
 
 
 def _add_copy(writer: Writer, copy: CopiedTopic) -> Connection:
+    channel = copy.channel
+    if not copy.definition and channel.message_type not in writer.added_types:
+        _add_undefined_type(writer, channel.message_type)
     return writer.add_connection(
-        copy.channel.topic,
-        copy.channel.message_type,
+        channel.topic,
+        channel.message_type,
         msgdef=copy.definition,
         rihs01=copy.type_hash,
-        offered_qos_profiles=copy.channel.qos,
+        offered_qos_profiles=channel.qos,
     )
+
+
+def _add_undefined_type(writer: Writer, message_type: str) -> None:
+    """Add a type without a definition as rosbag2 does, which rosbags' own call cannot.
+
+    With a definition in its place, readers that compare it with the hash would refuse the whole recording.
+    """
+    if isinstance(writer.storage, McapWriter):
+        schemas = writer.storage.schemas
+        schemas.append(Schema(len(schemas) + 1, message_type, "", ""))
+        write_schema(writer.storage.chunk.bio, schemas[-1])
+    writer.added_types.add(message_type)

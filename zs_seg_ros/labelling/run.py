@@ -112,6 +112,7 @@ def _join(request: LabelRequest, plan: Plan, work: WorkFolder) -> Counter[str]:
     results = read_results(parts, plan.cameras, request.settings.track)
     with Bag(plan.bag) as bag, work.result(plan.name) as folder:
         _write(request, plan, bag, results, folder)
+        warn(warning for warning in bag.warnings if warning not in plan.warnings)
         return sum((read_summary(part).problems for part in parts), Counter[str]())
 
 

@@ -129,6 +129,8 @@ class BagPlayer(Node):
 
     def _publish(self, message: BagMessage) -> None:
         self._outputs[message.topic.name].publish(message.serialised)
+        for warning in self._bag.new_warnings():  # about damage that reading has met
+            self.get_logger().warning(warning)
 
     def _publish_time(self, time_ns: int) -> None:
         if self._clock_output is not None:
@@ -179,7 +181,7 @@ def main() -> None:
     ended: Future[int] = Future()
     try:
         bag = Bag(arguments.bag)
-        for warning in bag.warnings:
+        for warning in bag.new_warnings():
             print(f"bag_player: warning: {warning}", file=sys.stderr)
         options = playback_options(arguments, bag.topics)
 

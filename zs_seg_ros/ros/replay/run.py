@@ -67,8 +67,7 @@ class ReplayRun:
         self._ending = ExitStack()
         try:
             self._bag = self._ending.enter_context(Bag(request.bag))
-            for warning in self._bag.warnings:
-                tqdm.write(f"replay_test: warning: {warning}", file=sys.stderr)
+            self._warn()
             self._start()
         except BaseException:
             self._ending.close()
@@ -78,7 +77,13 @@ class ReplayRun:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._warn()
         self._ending.close()
+
+    def _warn(self) -> None:
+        """Print what is wrong with the recording; at the end once more, about damage that reading has met."""
+        for warning in self._bag.new_warnings():
+            tqdm.write(f"replay_test: warning: {warning}", file=sys.stderr)
 
     def _start(self) -> None:
         request = self._request
@@ -259,8 +264,7 @@ class ReplayRun:
                 differing.append(
                     self._draw_difference(replayed.frame, expected, replayed.result, reasons)
                 )
-        names = {camera.name for camera in self._cameras}
-        if count < golden.frame_count(names):
+        if count < golden.frame_count({camera.name for camera in self._cameras}):
             raise self._bag_mismatch("more images")
         return Report(
             golden_file=str(request.golden),
