@@ -37,7 +37,7 @@ setup(
         "lz4>=3",
         "mcap>=1.6,<2",
         "rosbags>=0.11,<0.12",
-        "zstandard>=0.18",
+        "zstandard>=0.19",
         "safetensors>=0.4",
         "torch>=2.4",
         "tqdm>=4.60",

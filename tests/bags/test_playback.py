@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -320,9 +321,12 @@ def test_a_damaged_chunk_is_left_out_of_playback_with_a_warning(tmp_path: Path) 
         assert bag.new_warnings() == ()
 
 
-def test_a_damaged_database_ends_playback_with_the_reason(tmp_path: Path) -> None:
-    folder = written(tmp_path / "bag", storage=StoragePlugin.SQLITE3)
-    _damage(folder)
+def test_a_damaged_message_ends_playback_with_the_reason(tmp_path: Path) -> None:
+    folder = written(
+        tmp_path / "bag", compression=CompressionMode.MESSAGE, storage=StoragePlugin.SQLITE3
+    )
+    with sqlite3.connect(next(folder.glob("*.db3"))) as database:
+        database.execute("UPDATE messages SET data = X'28B52FFD00' WHERE id = 7")
     with (
         Bag(folder) as bag,
         Player(bag, replace(EVERYTHING, rate=100.0)) as player,

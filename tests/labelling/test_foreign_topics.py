@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import mcap_files
 import pytest
 from bag_messages import START_NS, STEP_NS, STORE, image_message
 from foreign_bags import FOREIGN, PAYLOAD, ForeignTopic, Message, write_mcap
 from labelled_bags import image, messages, request
+from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import Reader
 
 from zs_seg_ros.bags.bag import Bag
@@ -60,6 +62,45 @@ def test_foreign_topics_are_copied_byte_for_byte_or_left_out_with_a_warning(
     warnings = capfd.readouterr().err
     for topic in FOREIGN:
         assert (f"{topic.name} is left out of the copy" in warnings) == (topic.encoding != "cdr")
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("type_hash", ["", "RIHS01_" + 64 * "7"])
+def test_a_copy_with_topics_without_definition_can_be_read_by_readers_that_compare_hashes(
+    tmp_path: Path, storage: str, type_hash: str
+) -> None:
+    undefined = ForeignTopic("/undefined", "other_msgs/msg/Undefined", b"", "", type_hash)
+    second = ForeignTopic("/second", "other_msgs/msg/Undefined", b"", "", type_hash)
+    changed = ForeignTopic("/changed", "std_msgs/msg/String", b"", "", type_hash)
+    recorded: list[Message] = [(topic, 7, PAYLOAD) for topic in (undefined, second, changed)]
+    bag = write_mcap(tmp_path / "bag.mcap", [*recorded, *(_image(number) for number in range(3))])
+    label(request(tmp_path / "out", bag, output_format=storage))
+    with AnyReader([tmp_path / "out"]) as reader:
+        read = [(c.topic, bytes(data)) for c, _, data in reader.messages()]
+        kinds = {c.topic: c.msgtype for c in reader.connections}
+    for topic in (undefined, second, changed):
+        assert [data for name, data in read if name == topic.name] == [PAYLOAD]
+        assert kinds[topic.name] == topic.kind
+    assert len(read) == 3 + 3 + 3 * 3 + 1
+    with Bag(tmp_path / "out") as copy:
+        for channel in copy.channels:
+            if type_hash and channel.topic in ("/undefined", "/second", "/changed"):
+                assert channel.type_hash == type_hash
+                assert channel.definition == ""
+
+
+def test_attachments_that_a_copy_leaves_out_are_named_before_the_work_begins(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bag = write_mcap(tmp_path / "bag.mcap", [_image(number) for number in range(3)], indexed=False)
+    whole, start = bag.read_bytes(), len(mcap_files.header())
+    extra = mcap_files.attachment("calibration.yaml", b"k: 1") + mcap_files.metadata("robot")
+    bag.write_bytes(mcap_files.header() + extra + whole[start:])
+    label(request(tmp_path / "out", bag))
+    warning = "without the attachment calibration.yaml, the metadata record robot"
+    assert warning in capfd.readouterr().err
+    label(request(tmp_path / "coco", bag, output_format="coco"))
+    assert warning not in capfd.readouterr().err
 
 
 def test_a_bag_without_a_readable_image_ends_with_1_and_the_reasons(

@@ -391,7 +391,7 @@ def _damage(bag: Path) -> None:
 def test_a_damaged_database_is_refused_and_leaves_no_result(tmp_path: Path) -> None:
     bag = labelled_bags.small_bag(tmp_path / "bag", size=(120, 160), storage=StoragePlugin.SQLITE3)
     _damage(bag)
-    assert "is damaged" in refused(tmp_path / "out", bag)
+    assert "cannot be read: database disk image is malformed" in refused(tmp_path / "out", bag)
     assert not (tmp_path / "out").exists()
 
 

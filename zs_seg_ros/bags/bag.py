@@ -217,7 +217,11 @@ _ZSTD_START = b"\x28\xb5\x2f\xfd"
 
 
 def _decompressed(data: bytes) -> bytes:
-    return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+    decompressor = zstandard.ZstdDecompressor().decompressobj()
+    message = decompressor.decompress(data)
+    if not decompressor.eof:
+        raise BagError("a compressed message is cut off")
+    return message
 
 
 def _topic(channels: Sequence[Channel]) -> BagTopic:

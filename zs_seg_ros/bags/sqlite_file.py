@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterator
-from contextlib import closing
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -45,9 +45,13 @@ class SqliteFile:
             if time_ns is not None:
                 query += f" AND {condition}"
                 values.append(time_ns)
-        with closing(self._database.execute(f"{query} ORDER BY timestamp, id", values)) as rows:
+        rows = self._database.execute(f"{query} ORDER BY timestamp, id", values)
+        try:
             for number, time_ns, data in rows:
                 yield self._ids[number], time_ns, bytes(data)
+        finally:
+            with suppress(sqlite3.ProgrammingError):  # the file was closed before the iteration
+                rows.close()
 
     def close(self) -> None:
         """Close the database."""
