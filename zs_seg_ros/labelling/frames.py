@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from zs_seg_ros.bags.bag import Bag, BagMessage
@@ -16,6 +17,7 @@ from zs_seg_ros.images.message_images import (
     image_from_message,
     stamp_ns,
 )
+from zs_seg_ros.images.video import video_codec
 from zs_seg_ros.labelling.plan import LabelledCamera, Slice
 from zs_seg_ros.types import DepthImage, Frame, Intrinsics, RequestedOutputs
 
@@ -39,6 +41,8 @@ def read_frames(
         if camera.info:
             margin_ns = _MARGIN_NS
             reader.start_with(bag.messages([camera.info]))
+        if part.start_ns is not None:
+            reader.read_video_before(bag, part.start_ns)
     start_ns = None if part.start_ns is None else part.start_ns - margin_ns
     stop_ns = None if part.stop_ns is None else part.stop_ns + margin_ns
     for message in bag.messages(readers, start_ns, stop_ns):
@@ -63,6 +67,28 @@ class _CameraReader:
         for message in infos:
             self.read(message, inside=False)
             return
+
+    def read_video_before(self, bag: Bag, start_ns: int) -> None:
+        """Decode the packets of a video from the last keyframe before a slice on: its first images need them."""
+        if self._camera.transport != "compressed" or not self._is_video(bag, start_ns):
+            return
+        before_ns = _MARGIN_NS
+        while True:
+            self._compressed.skip()
+            images = 0
+            for message in bag.messages([self._camera.image], start_ns - before_ns, start_ns):
+                with suppress(ImageError, BagError):  # counted in the slice that has the message
+                    self._compressed(message.content)
+                    images += 1
+            if images or start_ns - before_ns <= bag.start_ns:
+                return
+            before_ns *= 2
+
+    def _is_video(self, bag: Bag, start_ns: int) -> bool:
+        with suppress(BagError):
+            for message in bag.messages([self._camera.image], start_ns):
+                return video_codec(message.content.format) is not None
+        return False
 
     def read(self, message: BagMessage, inside: bool) -> list[Frame]:
         """Return the frames that are complete now. inside: whether the message is in the slice itself."""
