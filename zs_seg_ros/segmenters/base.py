@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from zs_seg_ros.types import Batch, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
@@ -45,6 +45,9 @@ class Segmenter(ABC, Generic[Features]):
     """The device that it runs on, for example 'cpu' or 'cuda:0'."""
     caution: str = ""
     """A limitation that every user of this model must know, in one sentence; shown in the log and in diagnostics."""
+
+    takes_input_size: ClassVar[bool] = False
+    """Whether the family segments images at `LoadOptions.inference_size`, and refuses sizes that it cannot take."""
 
     only_names: tuple[str, ...] = ()
     """The class names of a closed-set model; empty for a model that takes any words."""

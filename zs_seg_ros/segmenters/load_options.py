@@ -11,13 +11,17 @@ class LoadOptions:
 
     device: auto, cpu, cuda or cuda:N. precision: auto, fp32, fp16 or bf16. revision: of a Hugging Face id, '' for
     the newest on disk; for a pair two revisions, joined by `+` in the order of the models, of which either may be
-    empty. compile: whether to torch.compile the model, which starts slower and runs faster afterwards.
+    empty. compile: whether to torch.compile the model, which starts slower and runs faster afterwards. inference_size:
+    the side, or the short side, in pixels, at which the model, or the detector of a pair, segments images; 0 for the
+    checkpoint's own. mask_inference_size: the same for the mask model of a pair.
     """
 
     device: str = "auto"
     precision: str = "auto"
     revision: str = ""
     compile: bool = False
+    inference_size: int = 0
+    mask_inference_size: int = 0
 
 
 DEFAULT_OPTIONS = LoadOptions()

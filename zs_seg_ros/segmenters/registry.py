@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ def load_segmenter(model: str, options: LoadOptions = DEFAULT_OPTIONS) -> Segmen
     if model == "fake":
         from zs_seg_ros.segmenters.fake import FakeSegmenter
 
+        _check_takes_input_size(FakeSegmenter, model, options)
         return FakeSegmenter()
     is_pair = "+" in model and not os.path.isdir(os.path.expanduser(model))
     segmenter = _load_pair(model, options) if is_pair else _load_whole(model, options)
@@ -39,6 +41,11 @@ def load_segmenter(model: str, options: LoadOptions = DEFAULT_OPTIONS) -> Segmen
 
 
 def _load_whole(model: str, options: LoadOptions) -> Segmenter[Any]:
+    if options.mask_inference_size:
+        raise ModelError(
+            f"{model} is one model, and mask_inference_size is the size of the mask model of a pair; set it to 0, and "
+            "give the size as inference_size"
+        )
     folder = find_checkpoint(model, options.revision)
     family = _find_family(model, folder)
     if family.group == "zs_seg_ros.detectors":
@@ -71,7 +78,8 @@ def _load_pair(model: str, options: LoadOptions) -> Segmenter[Any]:
     from zs_seg_ros.segmenters.boxes_then_masks.segmenter import BoxesThenMasks
 
     detector: Detector[Any] = _load(first, Detector, names[0], folders[0], options)
-    box_segmenter: BoxSegmenter = _load(second, BoxSegmenter, names[1], folders[1], options)
+    of_masks = replace(options, inference_size=options.mask_inference_size)
+    box_segmenter: BoxSegmenter = _load(second, BoxSegmenter, names[1], folders[1], of_masks)
     return BoxesThenMasks(" + ".join(names), detector, box_segmenter)
 
 
@@ -120,11 +128,25 @@ def _find_family(model: str, folder: Path) -> EntryPoint:
 def _load(
     family: EntryPoint, interface: type[Any], model: str, folder: Path, options: LoadOptions
 ) -> Any:
-    """Load one model. Raises ModelError when the family's class does not implement `interface`."""
-    loaded = load_class(family)(model, folder, options)
+    """Load one model.
+
+    Raises ModelError when the family's class does not implement `interface`, or segments at its own size only and
+    `options` have another one.
+    """
+    kind = load_class(family)
+    _check_takes_input_size(kind, model, options)
+    loaded = kind(model, folder, options)
     if not isinstance(loaded, interface):
         raise ModelError(
             f"{model} cannot be used: {family.value}, the class of its model type {quoted(family.name)}, does not "
             f"implement {interface.__name__} of zs_seg_ros; repair the package that it belongs to"
         )
     return loaded
+
+
+def _check_takes_input_size(kind: Any, model: str, options: LoadOptions) -> None:
+    if options.inference_size and not getattr(kind, "takes_input_size", False):
+        raise ModelError(
+            f"{model} segments images at its own size only and cannot do it at {options.inference_size} pixels; "
+            "give 0"
+        )

@@ -121,6 +121,8 @@ def _parameters(read: _Read) -> Parameters:
             precision=values["precision"],
             revision=values["revision"],
             compile=values["compile"],
+            inference_size=values["inference_size"],
+            mask_inference_size=values["mask_inference_size"],
         ),
         cameras=cameras,
         classes=tuple(name for name in values["classes"] if name),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,8 @@ class Detector(ABC, Generic[Prompts]):
     """The device as torch names it, for example 'cpu' or 'cuda:0'."""
     caution: str = ""
     """The sentence that `Segmenter.caution` shows for this detector."""
+    takes_input_size: ClassVar[bool] = False
+    """The same as `Segmenter.takes_input_size`."""
 
     @abstractmethod
     def encode(self, prompts: Sequence[str]) -> Prompts:
@@ -62,6 +64,8 @@ class BoxSegmenter(ABC):
 
     model: str
     """The checkpoint as the user named it."""
+    takes_input_size: ClassVar[bool] = False
+    """The same as `Segmenter.takes_input_size`."""
 
     @abstractmethod
     def masks(self, images: Sequence[RgbImage], boxes: Sequence[Tensor]) -> list[Tensor]:

@@ -12,7 +12,7 @@ captions. Each takes most of the time of an image again, since all but the image
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -42,6 +42,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.grounding_dino_network import (
 )
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import model_type
+from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.pretrained import load_model, load_tokenizer
 from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompt_tokenizer import PromptTokenizer
@@ -77,6 +78,8 @@ class GroundingDinoDetector(DetrDetector[Caption]):
     The score of a phrase is the maximum over its tokens; full stops do not count.
     """
 
+    takes_input_size = True
+
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         super().__init__(model, options, _IMAGES_PER_BATCH)
         kind = _KINDS[model_type(model, folder)]
@@ -92,6 +95,10 @@ class GroundingDinoDetector(DetrDetector[Caption]):
         self._captions = PromptCache[tuple[Tokens, ...], TextFeatures](_CAPTIONS_KEPT)
         self._format = load_detr_format(
             GroundingDinoImageProcessorPil, model, folder, _DEFAULT_FORMAT
+        )
+        self._format = replace(
+            self._format,
+            size=choose_input_size(model, options.inference_size, self._format.size),
         )
         self._delimiters = frozenset(loaded.model.special_tokens.tolist())
         self._check(loaded)

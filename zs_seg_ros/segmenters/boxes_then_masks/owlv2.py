@@ -21,11 +21,12 @@ from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes, Detector
 from zs_seg_ros.segmenters.boxes_then_masks.detr_images import to_corners
 from zs_seg_ros.segmenters.boxes_then_masks.owlv2_images import prepare_square
-from zs_seg_ros.segmenters.boxes_then_masks.owlv2_network import encode_images
+from zs_seg_ros.segmenters.boxes_then_masks.owlv2_network import encode_images, resize_positions
 from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.chunked import chunked_feed_forward
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.pretrained import (
     ImageFormat,
     load_image_format,
@@ -47,6 +48,8 @@ class Owlv2Detector(Detector[Tensor]):
     over the phrases alone. Encoded phrases are unit vectors, (P, D).
     """
 
+    takes_input_size = True
+
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         self.model = model
         device = choose_device(options.device)
@@ -59,6 +62,12 @@ class Owlv2Detector(Detector[Tensor]):
         default = ImageFormat((side, side), _MEAN, _STD)
         self._format = load_image_format(Owlv2ImageProcessorPil, model, folder, default)
         self._check(loaded)
+        patch: int = loaded.config.vision_config.patch_size
+        self._side, _ = choose_input_size(
+            model, options.inference_size, self._format.size, multiple=patch, least=2 * patch
+        )
+        if self._side != side:
+            resize_positions(loaded, self._side // patch)
         if device.type == "cpu":
             chunked_feed_forward(loaded.owlv2.vision_model, Owlv2MLP)
         self._network = loaded.to(device)
@@ -124,9 +133,7 @@ class Owlv2Detector(Detector[Tensor]):
         A box is its centre, width and height, as shares of the longer side of the image.
         """
         with stage("prepare"):
-            pixels = prepare_square(
-                images, self._format.size[0], self._mean, self._std, self._dtype
-            )
+            pixels = prepare_square(images, self._side, self._mean, self._std, self._dtype)
         with stage("encode"):
             features, boxes = self._encode_images(pixels)
         with stage("decode"):

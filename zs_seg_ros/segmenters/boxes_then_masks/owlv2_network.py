@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Owlv2ForObjectDetection
 
@@ -19,6 +20,23 @@ def encode_images(model: Owlv2ForObjectDetection, pixels: Tensor) -> Tensor:
     hidden = vision.post_layernorm(hidden)
     patches: Tensor = model.layer_norm(hidden[:, 1:] * hidden[:, :1])
     return patches.view(-1, model.num_patches_height, model.num_patches_width, patches.shape[-1])
+
+
+@torch.no_grad()
+def resize_positions(model: Owlv2ForObjectDetection, patches: int) -> None:
+    """Interpolate the positions of the image encoder to `patches` x `patches`, and compute the boxes' again, in place.
+
+    transformers interpolates them for each image, with `interpolate_pos_encoding`.
+    """
+    embeddings = model.owlv2.vision_model.embeddings
+    side = patches * embeddings.patch_size
+    weight = embeddings.position_embedding.weight
+    like = weight.new_zeros(1, patches * patches + 1, weight.shape[1])
+    positions = embeddings.interpolate_pos_encoding(like, side, side)[0]
+    embeddings.position_embedding = nn.Embedding.from_pretrained(positions.contiguous())
+    embeddings.position_ids = torch.arange(len(positions))[None]
+    model.num_patches_height = model.num_patches_width = patches
+    model.box_bias = model.compute_box_bias(patches, patches)
 
 
 def _attend(attention: Any, hidden: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ checkpoints of their video models, of which the weights for the memory are left 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.chunked import chunked_feed_forward
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
+from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.types import RgbImage, size_of
@@ -34,6 +36,7 @@ BOXES_PER_BATCH = {"cpu": 4, "cuda": 32}
 class Sam2BoxSegmenter(BoxSegmenter):
     """SAM 2 from a checkpoint folder in the format of transformers."""
 
+    takes_input_size = True
     _kind: type[PreTrainedModel] = Sam2Model
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
@@ -51,6 +54,7 @@ class Sam2BoxSegmenter(BoxSegmenter):
                 f"the preprocessor of {model} makes images of {width}x{height} and the model takes "
                 f"{side}x{side}; fetch the checkpoint again"
             )
+        self._side = self._resize(loaded, options.inference_size)
         if device.type == "cpu":
             chunked_feed_forward(loaded.vision_encoder, Sam2FeedForward)
         self._network = loaded.to(device)
@@ -67,6 +71,27 @@ class Sam2BoxSegmenter(BoxSegmenter):
             self._encode = torch.compile(self._network.get_image_embeddings, dynamic=False)
         self._mean = torch.tensor(self._format.mean, device=device)
         self._std = torch.tensor(self._format.std, device=device)
+
+    def _resize(self, loaded: PreTrainedModel, requested: int) -> int:
+        """Make the model ready for images of the requested side, and return the side.
+
+        transformers does it in the constructor, from the sizes in a configuration. The position embeddings of the image
+        encoder are interpolated in its forward pass.
+        """
+        own, _ = self._format.size
+        strides = [own // size[0] for size in loaded.backbone_feature_sizes]
+        multiple = math.lcm(2 * max(strides), _multiple_of_windows(loaded))
+        side, _ = choose_input_size(
+            self.model, requested, self._format.size, multiple=multiple, least=2 * multiple
+        )
+        if side != own:
+            loaded.backbone_feature_sizes = [[side // stride] * 2 for stride in strides]
+            prompts = loaded.prompt_encoder
+            cells = side * prompts.image_embedding_size[0] // own
+            prompts.image_embedding_size = cells, cells
+            prompts.mask_input_size = 4 * cells, 4 * cells
+            prompts.input_image_size = side
+        return side
 
     @torch.inference_mode()
     def masks(self, images: Sequence[RgbImage], boxes: Sequence[Tensor]) -> list[Tensor]:
@@ -86,15 +111,15 @@ class Sam2BoxSegmenter(BoxSegmenter):
     def encode_images(self, images: Sequence[RgbImage]) -> list[Tensor]:
         """Encode images to a feature pyramid for the mask decoder: (B, C, h, w) for each level, the finest first."""
         with stage("prepare"):
-            pixels = prepare(images, self._format.size, self._mean, self._std, self._dtype)
+            size = self._side, self._side
+            pixels = prepare(images, size, self._mean, self._std, self._dtype)
         with stage("encode"):
             return self._encode(pixels)
 
     def _decode(self, levels: list[Tensor], corners: Tensor, size: tuple[int, int]) -> Tensor:
         """Decode the masks of boxes (N, 4) in one image of `size` (H, W): logits (N, h, w) float32."""
         height, width = size
-        side = self._format.size[0]
-        scale = corners.new_tensor([side / width, side / height] * 2)
+        scale = corners.new_tensor([self._side / width, self._side / height] * 2)
         masks = []
         for batch in torch.split(corners.float() * scale, self._boxes_per_batch):
             sparse, dense = self._network.prompt_encoder(None, None, batch[None], None)
@@ -108,6 +133,15 @@ class Sam2BoxSegmenter(BoxSegmenter):
             )
             masks.append(logits[0, :, 0].float())
         return torch.cat(masks)
+
+
+def _multiple_of_windows(loaded: PreTrainedModel) -> int:
+    """Return the pixels of a tile of the image encoder's window positions; 1 for an encoder without them."""
+    tiles = getattr(loaded.vision_encoder.backbone, "pos_embed_window", None)
+    if tiles is None:
+        return 1
+    config = loaded.config.vision_config.backbone_config
+    return int(tiles.shape[-1] * config.patch_stride[0])
 
 
 class EdgeTamBoxSegmenter(Sam2BoxSegmenter):

@@ -23,6 +23,7 @@ from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
+from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.label_image import decode_chunks, max_over_prompts
 from zs_seg_ros.segmenters.shared.pretrained import (
     ImageFormat,
@@ -59,6 +60,8 @@ class ClipSegFeatures:
 class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
     """Segments images with a CLIPSeg checkpoint in the format of transformers."""
 
+    takes_input_size = True
+
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         self.model = model
         device = choose_device(options.device)
@@ -69,6 +72,10 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         self._prompts = PromptCache[str, Tensor]()
         self._format = load_image_format(ViTImageProcessorPil, model, folder, _DEFAULT_FORMAT)
         self._check(loaded)
+        patch: int = loaded.config.vision_config.patch_size
+        self._input_size = choose_input_size(
+            model, options.inference_size, self._format.size, multiple=patch, least=2 * patch
+        )
         self._clip = loaded.to(device).clip
         self.network = ClipSegNetwork(loaded, options.compile)
         self._mean = torch.tensor(self._format.mean, device=device)
@@ -121,7 +128,7 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         self, batch: Batch, encoded: EncodedVocabulary[ClipSegFeatures]
     ) -> list[Segmentation]:
         with stage("prepare"):
-            pixels = self._prepare(batch.images)
+            pixels = self._prepare(batch.images, self._input_size)
         with stage("encode"):
             encoded_images = self.network.encode_images(pixels)
         return [
@@ -157,8 +164,8 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
                 logits = self.network.decode(encoded_image, features.conditional[rows])
             yield max_over_prompts(logits, class_of_row, count)
 
-    def _prepare(self, images: Sequence[RgbImage]) -> Tensor:
-        return prepare(images, self._format.size, self._mean, self._std, self._dtype)
+    def _prepare(self, images: Sequence[RgbImage], size: tuple[int, int]) -> Tensor:
+        return prepare(images, size, self._mean, self._std, self._dtype)
 
     def _encode_prompts(self, prompts: Sequence[str]) -> Sequence[Tensor]:
         """Embed each prompt as (1, D)."""
@@ -168,9 +175,10 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         return rows
 
     def _encode_exemplar(self, exemplar: Exemplar) -> Tensor:
-        """Embed an exemplar as (1, D)."""
+        """Embed an exemplar as (1, D), at the checkpoint's own size: it takes time once, not for every image."""
         image = exemplar.image
         if exemplar.mask is not None:
             image = visual_prompt(image, exemplar.mask, self._format.mean)
-        features: Tensor = self._clip.get_image_features(self._prepare([image])).pooler_output
+        pixels = self._prepare([image], self._format.size)
+        features: Tensor = self._clip.get_image_features(pixels).pooler_output
         return features

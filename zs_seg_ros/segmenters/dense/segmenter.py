@@ -27,6 +27,7 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import read_config
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
+from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.label_image import decode_chunks, max_over_prompts
 from zs_seg_ros.segmenters.shared.pretrained import check_weights
 from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
@@ -45,6 +46,7 @@ from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 _SAME_MEANING = 0.9
 """A cosine above which are 95 % of the pairs of synonyms in the training data of `tabletop`, and few other pairs."""
 _SIZE_MULTIPLE_PX = 16
+_MOST_TIMES_SHORT_SIDE = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +60,8 @@ class DenseFeatures:
 class DenseSegmenter(TorchSegmenter[DenseFeatures]):
     """Segments images with a dense embedding model from a folder with config.json and model.safetensors."""
 
+    takes_input_size = True
+
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         self.model = model
         self._device = choose_device(options.device)
@@ -65,6 +69,7 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
         self.device = str(self._device)
         self._network = _load(model, folder).to(self._device)
         self.caution = self._network.config.caution
+        self._short_side = options.inference_size and self._choose_short_side(options)
         fold_batch_norm(self._network.image)
         self._image = self._network.image.to(self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if options.compile:
@@ -72,6 +77,18 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
         self._prompts = PromptCache[str, Tensor]()
         self._mean = torch.zeros(3, device=self._device)
         self._std = torch.ones(3, device=self._device)
+
+    def _choose_short_side(self, options: LoadOptions) -> int:
+        """Raise ModelError unless images can have the requested short side. 4:3 images are `image_pixels` large."""
+        own = round((self._network.config.image_pixels * 3 / 4) ** 0.5)
+        short, _ = choose_input_size(
+            self.model,
+            options.inference_size,
+            (own, own),
+            multiple=_SIZE_MULTIPLE_PX,
+            least=2 * _SIZE_MULTIPLE_PX,
+        )
+        return short
 
     @torch.inference_mode()
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[DenseFeatures]:
@@ -133,13 +150,32 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
                 logits = self._network.logits(pixels[None], features.text[rows])[0]
             yield max_over_prompts(logits, class_of_row, count)
 
+    def _size_for(self, height: int, width: int) -> tuple[int, int]:
+        if self._short_side:
+            return _size_of_short_side(height, width, self._short_side)
+        return _working_size(height, width, self._network.config.image_pixels)
+
     def _by_working_size(self, images: tuple[RgbImage, ...]) -> dict[tuple[int, int], list[int]]:
         """Group the indices of images that are resized to the same size."""
         groups: dict[tuple[int, int], list[int]] = defaultdict(list)
         for index, image in enumerate(images):
             height, width = image.shape[:2]
-            groups[_working_size(height, width, self._network.config.image_pixels)].append(index)
+            groups[self._size_for(height, width)].append(index)
         return groups
+
+
+def _size_of_short_side(height: int, width: int, side: int) -> tuple[int, int]:
+    """Choose a size with this short side in the image's proportions, with sides in multiples of 16.
+
+    The long side of a very narrow image is bounded, so that it takes at most four times as long as a square.
+    """
+    longest = _MOST_TIMES_SHORT_SIDE * side
+    scale = side / min(height, width)
+    rows, columns = (
+        min(round(length * scale / _SIZE_MULTIPLE_PX) * _SIZE_MULTIPLE_PX, longest)
+        for length in (height, width)
+    )
+    return rows, columns
 
 
 def _working_size(height: int, width: int, pixels: int) -> tuple[int, int]:

@@ -76,6 +76,18 @@ class Candidates:
     text: TextFeatures
 
 
+def resize_positions(model: PreTrainedModel, side: int) -> None:
+    """Compute the positions of the image encoder for images of `side` pixels, in place.
+
+    transformers does it in the constructor, from the image_size of a configuration. The learned position embeddings are
+    tiled, the rotary ones of the layers with global attention stretched over the image.
+    """
+    model.config.image_size = side
+    config = model.config.vision_config.backbone_config
+    for layer in model.vision_encoder.backbone.layers:
+        layer.position_ids = layer.precompute_positions(config, layer.window_size)
+
+
 class Sam3Network:
     """The network of SAM 3, on the weights of a model of transformers.
 

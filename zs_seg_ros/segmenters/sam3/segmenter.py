@@ -26,9 +26,15 @@ from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.segmenters.load_options import LoadOptions
-from zs_seg_ros.segmenters.sam3.network import ImageFeatures, Sam3Network, TextFeatures
+from zs_seg_ros.segmenters.sam3.network import (
+    ImageFeatures,
+    Sam3Network,
+    TextFeatures,
+    resize_positions,
+)
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
+from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.instances import (
     Instances,
     confident,
@@ -95,6 +101,7 @@ class _Detections(NamedTuple):
 class Sam3Segmenter(TorchSegmenter[Sam3Features]):
     """SAM 3 from a checkpoint folder in the format of transformers, with or without the weights of the tracker."""
 
+    takes_input_size = True
     _kind: ClassVar[type[PreTrainedModel]] = Sam3Model
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
@@ -110,6 +117,12 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         # SAM 3's own processor needs torchvision; any processor can read the numbers in its file.
         self._format = load_image_format(ViTImageProcessorPil, model, folder, default)
         self._check(loaded)
+        patch: int = loaded.config.vision_config.backbone_config.patch_size
+        self._input_size = choose_input_size(
+            model, options.inference_size, self._format.size, multiple=patch, least=8 * patch
+        )
+        if self._input_size != self._format.size:
+            resize_positions(loaded, self._input_size[0])
         self.network = Sam3Network(loaded.to(device), options.compile)
         self._mean = torch.tensor(self._format.mean, device=device)
         self._std = torch.tensor(self._format.std, device=device)
@@ -118,7 +131,6 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         """Raise ModelError when the parts of the checkpoint do not fit together."""
         side, (height, width) = loaded.config.image_size, self._format.size
         if (height, width) != (side, side):
-            # The rotary position embeddings are computed for one size.
             raise ModelError(
                 f"the preprocessor of {self.model} makes images of {width}x{height} and the model takes "
                 f"{side}x{side}; fetch the checkpoint again"
@@ -151,7 +163,7 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         self, batch: Batch, encoded: EncodedVocabulary[Sam3Features]
     ) -> list[Segmentation]:
         with stage("prepare"):
-            pixels = prepare(batch.images, self._format.size, self._mean, self._std, self._dtype)
+            pixels = prepare(batch.images, self._input_size, self._mean, self._std, self._dtype)
         with stage("encode"):
             features = self.network.encode_images(pixels)
         return [

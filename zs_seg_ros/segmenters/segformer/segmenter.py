@@ -12,6 +12,8 @@ of the resized logits; where more labels meet it is lower, never higher.
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from transformers import SegformerForSemanticSegmentation
+from transformers import SegformerConfig, SegformerForSemanticSegmentation
 from transformers.models.segformer.image_processing_pil_segformer import SegformerImageProcessorPil
 
 from zs_seg_ros.errors import ModelError
@@ -31,6 +33,7 @@ from zs_seg_ros.segmenters.segformer.label_names import LabelNames
 from zs_seg_ros.segmenters.segformer.network import SegFormerNetwork
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
+from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.label_image import decode
 from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
 from zs_seg_ros.segmenters.shared.prompts import refuse_exemplars
@@ -59,6 +62,8 @@ class SegFormerFeatures:
 class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
     """Segments images with a SegFormer checkpoint in the format of transformers."""
 
+    takes_input_size = True
+
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         self.model = model
         device = choose_device(options.device)
@@ -73,6 +78,9 @@ class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
                 f"{model} has reshape_last_stage false in its config.json, which is for classifying whole images; "
                 "give a checkpoint that was made for segmentation"
             )
+        self._input_size = choose_input_size(
+            model, options.inference_size, self._format.size, least=_least_side(loaded.config)
+        )
         self.network = SegFormerNetwork(loaded).to(device)
         self._forward = torch.compile(self.network) if options.compile else self.network
         self._mean = torch.tensor(self._format.mean, device=device)
@@ -103,7 +111,7 @@ class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
         self, batch: Batch, encoded: EncodedVocabulary[SegFormerFeatures]
     ) -> list[Segmentation]:
         with stage("prepare"):
-            pixels = prepare(batch.images, self._format.size, self._mean, self._std, self._dtype)
+            pixels = prepare(batch.images, self._input_size, self._mean, self._std, self._dtype)
         with stage("encode"):
             logits = self.logits(pixels)
         with stage("finish"):
@@ -117,6 +125,12 @@ class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
         """Compute logits (B, L, H / 4, W / 4) float32 of all labels of prepared images (B, 3, H, W)."""
         logits: Tensor = self._forward(pixel_values)
         return logits.float()
+
+
+def _least_side(config: SegformerConfig) -> int:
+    """Return the side of an image of which each stage's attention, which reduces its resolution, sees a pixel."""
+    strides = itertools.accumulate(config.strides, operator.mul)
+    return max(a * b for a, b in zip(strides, config.sr_ratios, strict=True))
 
 
 def _post_process(

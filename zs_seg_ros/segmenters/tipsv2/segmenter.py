@@ -33,6 +33,7 @@ from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
+from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.label_image import decode, max_over_prompts
 from zs_seg_ros.segmenters.shared.pretrained import (
     ImageFormat,
@@ -92,6 +93,8 @@ class Tipsv2Features:
 class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
     """Segments images with a TIPSv2 checkpoint in the format of transformers."""
 
+    takes_input_size = True
+
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         self.model = model
         device = choose_device(options.device)
@@ -105,6 +108,10 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
         self._prompts = PromptCache[str, Tensor]()
         self._format = load_image_format(_Images, model, folder, _DEFAULT_FORMAT)
         self._check(loaded)
+        patch: int = loaded.config.vision_config.patch_size
+        self._input_size = choose_input_size(
+            model, options.inference_size, self._format.size, multiple=patch, least=2 * patch
+        )
         self.network = loaded.to(device)
         self._temperature = float(loaded.temperature)
         self._patches = torch.compile(self._encode) if options.compile else self._encode
@@ -140,7 +147,7 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
     ) -> list[Segmentation]:
         vocabulary, features = encoded.vocabulary, encoded.features
         with stage("prepare"):
-            pixels = prepare(batch.images, self._format.size, self._mean, self._std, self._dtype)
+            pixels = prepare(batch.images, self._input_size, self._mean, self._std, self._dtype)
         with stage("encode"):
             patches = self.patches(pixels)
         with stage("decode"):
