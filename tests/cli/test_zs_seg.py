@@ -462,3 +462,28 @@ def test_an_image_file_that_claims_many_pixels_is_refused_before_it_is_decoded(
     Image.new("1", (8000, 8000)).save(tmp_path / "large.png")
     with pytest.raises(ImageError, match="8000x8000 pixels, more than"):
         read_image(tmp_path / "large.png")
+
+
+# --- the size at which the model segments images ---
+
+
+def test_the_input_size_changes_what_the_model_segments(
+    image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    confidences = []
+    for size in ("96", "480"):
+        options = ["--model", "tabletop", "--threshold", "0", "--json", "--input-size", size]
+        assert main(["segment", str(image), "--classes", "red cube", *options]) == 0
+        result = json.loads(capsys.readouterr().out)
+        assert (result["width"], result["height"]) == (64, 48)
+        confidences.append(result["classes"][0]["confidence"])
+    assert abs(confidences[0] - confidences[1]) > 0.001
+
+
+def test_an_input_size_that_the_model_cannot_take_is_one_sentence(
+    image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--model", "tabletop", "--input-size", "250"]
+    assert main(["segment", str(image), "--classes", "red cube", *options]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "tabletop cannot segment images at 250 pixels" in line and "a multiple of 16" in line

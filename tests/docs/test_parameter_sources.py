@@ -27,6 +27,8 @@ NO_ARGUMENT = {
     "revision": "a robot keeps its model's revision in its own parameter file",
     "precision": "tuning, together with the model",
     "compile": "tuning, together with the model",
+    "inference_size": "tuning, together with the model",
+    "mask_inference_size": "tuning, together with the model",
     "initial_vocabulary": "text of several lines; presets set it",
     "default_threshold": "presets set it, and it can change while the node runs",
     "min_area": "tuning, while the node runs",

@@ -28,7 +28,8 @@ def unconfigured() -> Iterator[Planner]:
 def test_every_parameter_describes_itself(unconfigured: Planner) -> None:
     names = unconfigured.parameter_names()
     assert {
-        "model", "revision", "device", "precision", "compile", "cameras", "classes",
+        "model", "revision", "device", "precision", "compile", "inference_size", "mask_inference_size",
+        "cameras", "classes",
         "initial_vocabulary", "vocabulary_file", "default_threshold", "autostart", "camera.reliability",
         "camera.transport", "camera.image_topic", "camera.rotation", "camera.frame_id", "camera.depth",
         "camera.depth_transport", "camera.depth_topic", "camera.info_topic", "camera.depth_scale",
@@ -53,7 +54,7 @@ def test_every_number_has_a_range(unconfigured: Planner) -> None:
     types = ParameterType.PARAMETER_INTEGER, ParameterType.PARAMETER_DOUBLE
     descriptors = unconfigured.describe_parameters(unconfigured.parameter_names())
     numbers = [d for d in descriptors if d.type in types]
-    assert len(numbers) == 13
+    assert len(numbers) == 15
     for descriptor in numbers:
         [allowed] = [*descriptor.integer_range, *descriptor.floating_point_range]
         assert allowed.from_value < allowed.to_value

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from families import write_small_clipseg
+from families import write_small_clipseg, write_small_owlv2_and_sam2
 
 from zs_seg_ros.cli.main import main
 from zs_seg_ros.cli.peak_memory import peak_memory_mb
@@ -49,6 +49,58 @@ def test_a_model_without_reference_is_measured_alone(capsys: pytest.CaptureFixtu
     assert "without a reference" in shown.err and "tabletop on cpu" in shown.out
 
 
+def test_input_sizes_are_compared_in_one_table(
+    clipseg: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "figures.json"
+    sizes = ["--input-size", "32,0,96", "--device", "cpu", "--json", str(file)]
+    assert main(["bench", clipseg, *SMALL, "2", "3", *sizes]) == 0
+    shown = capsys.readouterr()
+    assert "reference" not in shown.out and "processor: " in shown.out
+    rows = json.loads(file.read_text())["rows"]
+    assert [(row["input_size"], row["classes"]) for row in rows] == [
+        (size, count) for size in ("32", "own", "96") for count in (2, 3)
+    ]
+    assert {row["precision"] for row in rows} == {"fp32"}
+    lines = shown.out.splitlines()[-6:]
+    assert [line.split()[0] for line in lines] == ["32", "32", "own", "own", "96", "96"]
+    assert lines[0].endswith("1.00x")
+
+
+def test_precisions_are_compared_with_their_labels(clipseg: str, tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    both = ["--precision", "fp32,bf16", "--device", "cpu", "--json", str(file)]
+    assert main(["bench", clipseg, *SMALL, "4", *both]) == 0
+    single, half = json.loads(file.read_text())["rows"]
+    assert (single["precision"], single["same_labels"]) == ("fp32", None)
+    assert half["precision"] == "bf16" and 0.9 < half["same_labels"] <= 1
+
+
+def test_one_input_size_is_measured_without_a_reference(
+    clipseg: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "figures.json"
+    assert main(["bench", clipseg, *SMALL, "1", "--input-size", "80", "--json", str(file)]) == 0
+    assert "without a reference" in capsys.readouterr().err
+    [row] = json.loads(file.read_text())["rows"]
+    assert row["input_size"] == "80" and row["reference_ms"] is None
+
+
+def test_an_input_size_that_the_model_cannot_take_is_refused(
+    clipseg: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", clipseg, "--input-size", "96,100"]) == 2
+    assert "a multiple of 16 from 32 to 256" in capsys.readouterr().err
+
+
+def test_the_two_models_of_a_pair_have_a_size_each(tmp_path: Path) -> None:
+    file, pair = tmp_path / "figures.json", write_small_owlv2_and_sam2(tmp_path)
+    sizes = ["--input-size", "48,48+96,0+128", "--device", "cpu", "--json", str(file)]
+    assert main(["bench", pair, *SMALL, "2", *sizes]) == 0
+    rows = json.loads(file.read_text())["rows"]
+    assert [row["input_size"] for row in rows] == ["48", "48+96", "own+128"]
+
+
 def test_random_weights_of_an_unknown_kind_are_refused_with_the_known_kinds(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -80,6 +132,13 @@ def test_wrong_numbers_are_refused(wrong: list[str], capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         main(["bench", "tabletop", *wrong])
     assert "is not a number above 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", ["some", "224,", "-8", "48+"])
+def test_a_wrong_input_size_is_refused(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["bench", "tabletop", f"--input-size={wrong}"])
+    assert "is not a whole number from 0" in capsys.readouterr().err
 
 
 def test_too_many_classes_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

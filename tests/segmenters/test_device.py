@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from families import write_small_clipseg, write_small_owlv2_and_sam_hq
+from inputs import blots, segment, words
 
-from zs_seg_ros import DeviceError, LoadOptions
+from zs_seg_ros import DeviceError, LoadOptions, load_segmenter
+from zs_seg_ros.segmenters.shared.cpu_precision import CPU_PRECISIONS
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.shared.processor import Processor, parse_cpuinfo, this_processor
 
 CPU = torch.device("cpu")
+AVX512 = "avx2 avx512f avx512bw avx512vl avx512dq"
+
+
+def use_processor(monkeypatch: pytest.MonkeyPatch, flags: str) -> None:
+    """Let this machine have a processor with these flags."""
+    processor = Processor("chip", frozenset(flags.split()))
+    monkeypatch.setattr("zs_seg_ros.segmenters.shared.device.this_processor", lambda: processor)
 
 
 @pytest.fixture
@@ -65,8 +78,100 @@ def test_other_devices_of_torch_are_refused(requested: str) -> None:
         choose_device(requested)
 
 
-def test_auto_precision_is_single_on_a_cpu() -> None:
-    assert choose_precision(LoadOptions(), CPU) == torch.float32
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        pytest.param("avx2 fma", torch.float32, id="AVX2"),
+        pytest.param("avx2 avx512f avx512bw avx512vl avx512dq", torch.float32, id="AVX-512"),
+        pytest.param(f"{AVX512} avx512_bf16", torch.bfloat16, id="AVX512-BF16"),
+        pytest.param(f"{AVX512} amx_tile amx_bf16 amx_int8", torch.bfloat16, id="AMX"),
+        pytest.param(f"{AVX512} amx_tile amx_int8", torch.float32, id="AMX for integers"),
+        pytest.param("avx2 avx512f avx512_bf16", torch.float32, id="not all that torch needs"),
+        pytest.param("fp asimd bf16 i8mm", torch.float32, id="Arm"),
+        pytest.param("", torch.float32, id="unknown"),
+    ],
+)
+def test_auto_precision_on_a_cpu_is_bf16_where_the_processor_multiplies_it(
+    monkeypatch: pytest.MonkeyPatch, flags: str, expected: torch.dtype
+) -> None:
+    use_processor(monkeypatch, flags)
+    assert choose_precision(LoadOptions(), CPU, "clipseg") == expected
+    assert choose_precision(LoadOptions(precision="fp32"), CPU, "clipseg") == torch.float32
+
+
+def test_auto_precision_on_a_cpu_stays_single_for_families_that_do_not_gain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_processor(monkeypatch, f"{AVX512} avx512_bf16 amx_bf16")
+    for family, choice in CPU_PRECISIONS.items():
+        expected = {"fp32": torch.float32, "bf16": torch.bfloat16}[choice.precision]
+        assert choose_precision(LoadOptions(), CPU, family) == expected and choice.reason
+    assert {choice.precision for choice in CPU_PRECISIONS.values()} == {"fp32", "bf16"}
+    assert choose_precision(LoadOptions(), CPU, "of another package") == torch.float32
+
+
+def test_auto_precision_is_single_where_torch_has_no_library_for_bf16(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_processor(monkeypatch, f"{AVX512} avx512_bf16")
+    monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: False)
+    assert choose_precision(LoadOptions(), CPU, "clipseg") == torch.float32
+
+
+def test_a_model_says_in_which_precision_it_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use_processor(monkeypatch, f"{AVX512} avx512_bf16")
+    (tmp_path / "clipseg").mkdir()
+    (tmp_path / "pair").mkdir()
+    model = write_small_clipseg(tmp_path / "clipseg")
+    assert load_segmenter(model, LoadOptions("cpu")).precision == "bf16"
+    assert load_segmenter(model, LoadOptions("cpu", "fp16")).precision == "fp16"
+    pair = write_small_owlv2_and_sam_hq(tmp_path / "pair")
+    assert load_segmenter(pair, LoadOptions("cpu")).precision == "bf16 + fp32"
+    assert load_segmenter(pair, LoadOptions("cpu", "fp32")).precision == "fp32"
+    assert load_segmenter("tabletop", LoadOptions("cpu")).precision == "fp32"
+    [result] = segment(load_segmenter(model, LoadOptions("cpu")), words("red mug"), blots())
+    assert result.label.shape == (48, 64)
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "name", "multiplies", "description"),
+    [
+        (
+            "processor\t: 0\nmodel name\t: Chip A\nflags\t\t: sse2 avx2 avx512f avx512bw avx512vl avx512dq "
+            "avx512_bf16 amx_bf16\nbugs\t: none\n\nprocessor\t: 1\nmodel name\t: Chip B\nflags\t\t: sse2\n",
+            "Chip A",
+            True,
+            "Chip A (AVX2, AVX-512, AVX512-BF16, AMX-BF16)",
+        ),
+        (
+            "processor\t: 0\nBogoMIPS\t: 50.00\nFeatures\t: fp asimd bf16\n",
+            "",
+            False,
+            "unknown processor (NEON, BF16; no AVX512-BF16 or AMX)",
+        ),
+        ("", "", False, "unknown processor (no known instructions; no AVX512-BF16 or AMX)"),
+    ],
+    ids=["x86", "Arm", "empty"],
+)
+def test_the_processor_is_read_from_linux_s_list(
+    cpuinfo: str, name: str, multiplies: bool, description: str
+) -> None:
+    processor = parse_cpuinfo(cpuinfo)
+    assert (processor.name, processor.multiplies_bf16) == (name, multiplies)
+    assert processor.description == description
+
+
+def test_a_system_without_that_list_has_no_instructions(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("zs_seg_ros.segmenters.shared.processor._CPUINFO", tmp_path / "none")
+    this_processor.cache_clear()
+    try:
+        assert not this_processor().flags
+    finally:
+        this_processor.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -318,7 +318,7 @@ def test_a_size_that_a_mask_model_cannot_take_is_refused_with_those_that_it_can(
     tmp_path: Path, write: Any
 ) -> None:
     model = write(tmp_path)
-    with pytest.raises(ModelError, match="at 100 pixels.*a multiple of 32 from 64 to 256") as no:
+    with pytest.raises(ModelError, match=r"at 100 pixels.*a multiple of 32 from 64 to 256") as no:
         load(model, 48, 100)
     assert str(no.value).startswith(model.split(" + ")[1])
 
@@ -342,7 +342,7 @@ def test_a_family_of_one_size_is_refused_another(
     tmp_path: Path, write: Any, sizes: tuple[int, int], named: int
 ) -> None:
     model = write(tmp_path)
-    with pytest.raises(ModelError, match="at its own size only.*give 0") as no:
+    with pytest.raises(ModelError, match=r"at its own size only.*give 0") as no:
         load(model, *sizes)
     assert str(no.value).startswith(model.split(" + ")[named])
 
@@ -374,5 +374,5 @@ def test_the_size_of_a_detector_leaves_the_mask_model_at_its_own(tmp_path: Path)
 
 def test_a_size_of_masks_for_a_single_model_is_refused(tmp_path: Path) -> None:
     model = write_small_clipseg(tmp_path)
-    with pytest.raises(ModelError, match="is one model.*give the size as inference_size"):
+    with pytest.raises(ModelError, match=r"is one model.*give the size as inference_size"):
         load(model, 0, 96)

@@ -51,6 +51,17 @@ def count(text: str) -> int:
     return int(text)
 
 
+def input_size(text: str) -> tuple[int, int]:
+    """Parse "504", or "504+512" for the two models of a pair: a number of pixels for each, 0 where it is not given."""
+    first, plus, second = text.partition("+")
+    return whole(first.strip()), whole(second.strip()) if plus else 0
+
+
+def input_sizes(text: str) -> tuple[tuple[int, int], ...]:
+    """Parse one or several of `input_size`, with commas between them."""
+    return tuple(input_size(part) for part in text.split(","))
+
+
 def size(text: str) -> tuple[int, int]:
     """Parse "640x480": (width, height)."""
     width, _, height = text.partition("x")

@@ -12,6 +12,8 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 DONE, FAILED = 0, 2
+_MEASURED_CLASSES, _COMPARED_CLASSES = (1, 2, 4, 8, 16, 32), (8,)
+"""How many classes `bench` has by default: of one model, and of several input sizes or precisions."""
 
 
 def segment(arguments: argparse.Namespace) -> int:
@@ -23,7 +25,7 @@ def segment(arguments: argparse.Namespace) -> int:
             images=tuple(arguments.images),
             classes=tuple(arguments.classes),
             model=arguments.model,
-            options=LoadOptions(arguments.device, arguments.precision, arguments.revision),
+            options=_options(arguments),
             threshold=arguments.threshold,
             overlay=arguments.output,
             label=arguments.label,
@@ -44,7 +46,7 @@ def label(arguments: argparse.Namespace) -> int:
         out=Path(os.path.abspath(arguments.out)),  # "." has a name then
         vocabulary=_vocabulary(arguments),
         model=arguments.model,
-        options=LoadOptions(arguments.device, arguments.precision, arguments.revision),
+        options=_options(arguments),
         settings=Settings(
             arguments.threshold,
             arguments.min_area,
@@ -59,6 +61,17 @@ def label(arguments: argparse.Namespace) -> int:
     )
     with_ray = arguments.ray or arguments.ray_address
     return label_bags(request, RayCluster(arguments.ray_address) if with_ray else None)
+
+
+def _options(arguments: argparse.Namespace) -> LoadOptions:
+    size, mask_size = arguments.input_size
+    return LoadOptions(
+        arguments.device,
+        arguments.precision,
+        arguments.revision,
+        inference_size=size,
+        mask_inference_size=mask_size,
+    )
 
 
 def _vocabulary(arguments: argparse.Namespace) -> Vocabulary:
@@ -76,18 +89,23 @@ def bench(arguments: argparse.Namespace) -> int:
     """Measure a model, and return the exit code."""
     from zs_seg_ros.cli.bench import BenchRequest, measure_model, measure_random_model
 
+    precisions = tuple(arguments.precision.split(","))
+    compared = len(arguments.input_size) * len(precisions) > 1
+    default = _COMPARED_CLASSES if compared else _MEASURED_CLASSES
     request = BenchRequest(
         model=arguments.model,
         options=LoadOptions(
-            arguments.device, arguments.precision, arguments.revision, arguments.compile
+            arguments.device, revision=arguments.revision, compile=arguments.compile
         ),
-        counts=tuple(sorted(set(arguments.classes))),
+        counts=tuple(sorted(set(arguments.classes or default))),
         size=arguments.size,
         repeats=arguments.repeats,
         threshold=arguments.threshold,
         with_reference=not arguments.no_reference,
         json=arguments.json,
         plot=arguments.plot,
+        input_sizes=arguments.input_size,
+        precisions=precisions,
     )
     return measure_random_model(request) if arguments.random else measure_model(request)
 

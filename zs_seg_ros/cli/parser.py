@@ -9,7 +9,15 @@ from typing import TypeAlias
 
 from zs_seg_ros import __version__
 from zs_seg_ros.cli import commands
-from zs_seg_ros.cli.argument_types import count, share, size, target_class, whole
+from zs_seg_ros.cli.argument_types import (
+    count,
+    input_size,
+    input_sizes,
+    share,
+    size,
+    target_class,
+    whole,
+)
 
 _SEGMENT_HELP = """\
 Segment images by class names, and print a table: id, name, area, mean confidence.
@@ -50,6 +58,9 @@ _FETCH_HELP = (
 _BENCH_HELP = """\
 Measure the time and memory of a frame with a model, for several numbers of classes, and compare with the pipeline of
 transformers for that model: the two alternate in one run, and medians are compared.
+
+Several input sizes, --input-size 224,352,512, or precisions, --precision fp32,bf16, are compared with each other
+instead.
 
 prepare: image to tensors. encode: the image encoder. decode: text embeddings or boxes to logits. finish: post-process
 to a label image and masks. memory: at the peak, above what was in use before.
@@ -187,15 +198,14 @@ def _add_bench(subparsers: _Subparsers) -> None:
         "--classes",
         nargs="+",
         type=count,
-        default=[1, 2, 4, 8, 16, 32],
         metavar="N",
-        help="numbers of classes (default: 1 2 4 8 16 32)",
+        help="numbers of classes (default: 1 2 4 8 16 32; 8 for several input sizes or precisions)",
     )
     add("--size", type=size, default=(640, 480), help="of the image (default: 640x480)")
     add("--repeats", type=count, default=3, help="measurements of each (default: 3)")
     add("--threshold", type=share, default=0.5, help="0 to 1 (default: 0.5)")
     add("--no-reference", action="store_true", help="measure this package alone")
-    _add_loading_options(add)
+    _add_loading_options(add, several=True)
     add("--compile", action="store_true", help="compile the model with torch.compile")
     add("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     add("--plot", type=Path, metavar="PNG", help="plot the figures (needs matplotlib)")
@@ -223,7 +233,21 @@ def _add_model_options(add: Callable[..., object]) -> None:
     )
 
 
-def _add_loading_options(add: Callable[..., object]) -> None:
+def _add_loading_options(add: Callable[..., object], *, several: bool = False) -> None:
+    """Add the options of loading. several: whether input sizes and precisions can be lists."""
     add("--revision", default="", help="of a Hugging Face id (default: the newest on disk)")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
-    add("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: auto)")
+    lists = "; several, with commas, are compared" if several else ""
+    add(
+        "--precision",
+        default="auto",
+        help=f"auto, fp32, fp16 or bf16{lists} (default: auto)",
+    )
+    add(
+        "--input-size",
+        type=input_sizes if several else input_size,
+        default=((0, 0),) if several else (0, 0),
+        metavar="N",
+        help="short side in pixels at which the model segments images, for a pair N or N+N, detector and mask model; "
+        f"0: the checkpoint's own{lists} (default: 0)",
+    )

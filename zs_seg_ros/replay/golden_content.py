@@ -25,7 +25,7 @@ from zs_seg_ros.replay.results import (
     Setting,
 )
 from zs_seg_ros.shown import quoted, shown
-from zs_seg_ros.types import Box
+from zs_seg_ros.types import MAX_SIDE_PX, Box
 from zs_seg_ros.vocabulary.class_ids import LAST_ID
 from zs_seg_ros.vocabulary.text import invisible_character
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
@@ -209,6 +209,8 @@ _ACCEPTED: dict[str, Callable[[Any, str], Setting]] = {
     "max_objects": lambda value, what: _whole(value, what, 0),
     "track": _bool,
     "precision": lambda value, what: _one_of(_PRECISIONS, value, what),
+    "inference_size": lambda value, what: _whole(value, what, 0, MAX_SIDE_PX),
+    "mask_inference_size": lambda value, what: _whole(value, what, 0, MAX_SIDE_PX),
     EXEMPLARS: lambda value, what: _whole(value, what, 0),
 }
 """The settings that a golden file may have: those that `NodeUnderTest.settings` reads, without the model."""

@@ -136,6 +136,7 @@ def model_status(
         "state": state,
         "model": segmenter.model if segmenter else requested_model,
         "device": segmenter.device if segmenter else "",
+        "precision": segmenter.precision if segmenter else "",
         "vocabulary version": vocabulary.version,
         "classes": ", ".join(vocabulary.names),
     }

@@ -1,4 +1,4 @@
-"""All parameters of segmentation_node; `camera_table` has those of each camera.
+"""All parameters of segmentation_node; `model_table` has those of the model, `camera_table` those of each camera.
 
 Declaration, validation, documentation and tests read this table alone. After a change: `make parameters` writes
 docs/parameters.md and config/segmentation.yaml anew. Imports no ROS.
@@ -9,54 +9,11 @@ from __future__ import annotations
 from zs_seg_ros.images.image_limits import DEFAULT_IMAGE_LIMITS
 from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD, Settings
 from zs_seg_ros.ros.parameters.camera_table import EACH_CAMERA
+from zs_seg_ros.ros.parameters.model_table import MODEL
 from zs_seg_ros.ros.parameters.spec import CAMERA_PREFIX, Changeable, ParameterGroup, ParameterSpec
-from zs_seg_ros.segmenters.load_options import DEFAULT_OPTIONS
 from zs_seg_ros.types import MAX_SIDE_PX
 from zs_seg_ros.vocabulary.vocabulary import DEFAULT_LIMITS
 
-PRECISIONS = ("auto", "fp32", "fp16", "bf16")
-
-_MODEL = ParameterGroup(
-    "Model",
-    (
-        ParameterSpec(
-            "model",
-            "CIDAS/clipseg-rd64-refined",
-            "Segmentation model: tabletop (built in), a folder, a Hugging Face id or DETECTOR + MASK_MODEL.",
-            "A Hugging Face id must be on the disk, where `zs-seg fetch` stores it: the node never downloads.",
-            Changeable.UNCONFIGURED,
-        ),
-        ParameterSpec(
-            "revision",
-            DEFAULT_OPTIONS.revision,
-            "Branch, tag or commit of the model's Hugging Face id.",
-            "Empty: the newest on the disk.",
-            Changeable.UNCONFIGURED,
-        ),
-        ParameterSpec(
-            "device",
-            DEFAULT_OPTIONS.device,
-            "Device for inference: auto, cpu, cuda or cuda:N.",
-            "With auto it is a GPU where there is one. With a device that is not available, configure fails.",
-            Changeable.UNCONFIGURED,
-        ),
-        ParameterSpec(
-            "precision",
-            DEFAULT_OPTIONS.precision,
-            "Floating-point precision of the model: auto, fp32, fp16 or bf16.",
-            "With auto it is fp32 on a CPU and 16 bits on a GPU.",
-            Changeable.UNCONFIGURED,
-            choices=PRECISIONS,
-        ),
-        ParameterSpec(
-            "compile",
-            DEFAULT_OPTIONS.compile,
-            "Compile the model with torch.compile.",
-            "Inference becomes faster, and the start takes minutes longer.",
-            Changeable.UNCONFIGURED,
-        ),
-    ),
-)
 _CAMERAS = ParameterGroup(
     "Cameras",
     (
@@ -210,7 +167,7 @@ _LIFECYCLE = ParameterGroup(
     ),
 )
 
-PARAMETER_GROUPS = (_MODEL, _CAMERAS, EACH_CAMERA, _VOCABULARY, _RESULTS, _LIMITS, _LIFECYCLE)
+PARAMETER_GROUPS = (MODEL, _CAMERAS, EACH_CAMERA, _VOCABULARY, _RESULTS, _LIMITS, _LIFECYCLE)
 """All groups, in the order of the documentation."""
 
 NODE_PARAMETERS = {

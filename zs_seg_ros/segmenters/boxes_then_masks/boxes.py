@@ -37,6 +37,8 @@ class Detector(ABC, Generic[Prompts]):
     """The checkpoint as the user named it."""
     device: str
     """The device as torch names it, for example 'cpu' or 'cuda:0'."""
+    precision: str = ""
+    """The same as `Segmenter.precision`."""
     caution: str = ""
     """The sentence that `Segmenter.caution` shows for this detector."""
     takes_input_size: ClassVar[bool] = False
@@ -64,6 +66,8 @@ class BoxSegmenter(ABC):
 
     model: str
     """The checkpoint as the user named it."""
+    precision: str = ""
+    """The same as `Segmenter.precision`."""
     takes_input_size: ClassVar[bool] = False
     """The same as `Segmenter.takes_input_size`."""
 

@@ -16,7 +16,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.detr_images import DetrFormat
 from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.load_options import LoadOptions
-from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.types import RgbImage, size_of
 
@@ -34,15 +34,19 @@ class DetrDetector(Detector[tuple[Text, ...]], Generic[Text]):
 
     _format: DetrFormat
 
-    def __init__(self, model: str, options: LoadOptions, images_per_batch: int) -> None:
+    def __init__(
+        self, family: str, model: str, options: LoadOptions, images_per_batch: int
+    ) -> None:
         """Choose the device and the precision.
 
+        family: a key of `CPU_PRECISIONS`.
         images_per_batch: the most images that a GPU encodes at once, which bounds the memory.
         """
         self.model = model
         self._device = choose_device(options.device)
         self.device = str(self._device)
-        self._dtype = choose_precision(options, self._device)
+        self._dtype = choose_precision(options, self._device, family)
+        self.precision = precision_name(self._dtype)
         # A CPU gains nothing from batches, and each further batch size would be compiled.
         one_by_one = self._device.type == "cpu" or options.compile
         self._images_per_batch = 1 if one_by_one else images_per_batch

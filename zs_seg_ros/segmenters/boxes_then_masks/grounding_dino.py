@@ -81,7 +81,7 @@ class GroundingDinoDetector(DetrDetector[Caption]):
     takes_input_size = True
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
-        super().__init__(model, options, _IMAGES_PER_BATCH)
+        super().__init__("grounding-dino", model, options, _IMAGES_PER_BATCH)
         kind = _KINDS[model_type(model, folder)]
         loaded = load_model(kind, model, folder, torch.float32).to(self._device)
         tokenizer = load_tokenizer(BertTokenizer, model, folder)

@@ -69,7 +69,7 @@ class OmDetTurboDetector(DetrDetector[Task]):
     """
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
-        super().__init__(model, options, _IMAGES_PER_BATCH)
+        super().__init__("omdet-turbo", model, options, _IMAGES_PER_BATCH)
         _check_timm(model, folder)
         loaded = load_model(OmDetTurboForObjectDetection, model, folder, torch.float32)
         self._tokenizer = load_clip_tokenizer(model, folder, loaded.config.text_config)

@@ -25,7 +25,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.owlv2_network import encode_images, 
 from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.chunked import chunked_feed_forward
-from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.pretrained import (
     ImageFormat,
@@ -54,7 +54,8 @@ class Owlv2Detector(Detector[Tensor]):
         self.model = model
         device = choose_device(options.device)
         self.device = str(device)
-        self._dtype = choose_precision(options, device)
+        self._dtype = choose_precision(options, device, "owlv2")
+        self.precision = precision_name(self._dtype)
         loaded = load_model(Owlv2ForObjectDetection, model, folder, self._dtype)
         self._tokenizer = load_clip_tokenizer(model, folder, loaded.config.text_config)
         self._prompts = PromptCache[str, Tensor]()

@@ -33,7 +33,7 @@ def resize_positions(model: Owlv2ForObjectDetection, patches: int) -> None:
     weight = embeddings.position_embedding.weight
     like = weight.new_zeros(1, patches * patches + 1, weight.shape[1])
     positions = embeddings.interpolate_pos_encoding(like, side, side)[0]
-    embeddings.position_embedding = nn.Embedding.from_pretrained(positions.contiguous())
+    embeddings.position_embedding.weight = nn.Parameter(positions.contiguous(), False)
     embeddings.position_ids = torch.arange(len(positions))[None]
     model.num_patches_height = model.num_patches_width = patches
     model.box_bias = model.compute_box_bias(patches, patches)

@@ -22,7 +22,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
 from zs_seg_ros.segmenters.boxes_then_masks.detr_images import IMAGENET_MEAN, IMAGENET_STD
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.chunked import chunked_feed_forward
-from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
@@ -38,11 +38,13 @@ class Sam2BoxSegmenter(BoxSegmenter):
 
     takes_input_size = True
     _kind: type[PreTrainedModel] = Sam2Model
+    _family = "sam2"
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         self.model = model
         device = choose_device(options.device)
-        self._dtype = choose_precision(options, device)
+        self._dtype = choose_precision(options, device, self._family)
+        self.precision = precision_name(self._dtype)
         loaded = load_model(self._kind, model, folder, torch.float32)
         side: int = loaded.config.prompt_encoder_config.image_size
         default = ImageFormat((side, side), IMAGENET_MEAN, IMAGENET_STD)
@@ -148,6 +150,7 @@ class EdgeTamBoxSegmenter(Sam2BoxSegmenter):
     """EdgeTAM, which is SAM 2 with an image encoder of timm, from a checkpoint folder in the format of transformers."""
 
     _kind = EdgeTamModel
+    _family = "edgetam"
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         if '"timm_wrapper"' in (folder / "config.json").read_text() and not is_timm_available():

@@ -19,7 +19,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
 from zs_seg_ros.segmenters.boxes_then_masks.detr_images import IMAGENET_MEAN, IMAGENET_STD
 from zs_seg_ros.segmenters.boxes_then_masks.sam2 import BOXES_PER_BATCH
 from zs_seg_ros.segmenters.load_options import LoadOptions
-from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
 from zs_seg_ros.segmenters.shared.stages import stage
@@ -32,7 +32,8 @@ class SamHqBoxSegmenter(BoxSegmenter):
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         self.model = model
         device = choose_device(options.device)
-        self._dtype = choose_precision(options, device)
+        self._dtype = choose_precision(options, device, "sam_hq")
+        self.precision = precision_name(self._dtype)
         loaded = load_model(SamHQModel, model, folder, torch.float32)
         side: int = loaded.config.vision_config.image_size
         default = ImageFormat((side, side), IMAGENET_MEAN, IMAGENET_STD)

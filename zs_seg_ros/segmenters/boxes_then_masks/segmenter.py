@@ -46,6 +46,7 @@ class BoxesThenMasks(TorchSegmenter[BoxFeatures]):
     def __init__(self, model: str, detector: Detector[Any], box_segmenter: BoxSegmenter) -> None:
         self.model = model
         self.device = detector.device
+        self.precision = " + ".join(dict.fromkeys([detector.precision, box_segmenter.precision]))
         self.caution = detector.caution
         self.detector = detector
         self.box_segmenter = box_segmenter

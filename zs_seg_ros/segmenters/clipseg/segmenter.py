@@ -21,7 +21,7 @@ from zs_seg_ros.segmenters.clipseg.network import ClipSegNetwork
 from zs_seg_ros.segmenters.clipseg.visual_prompt import visual_prompt
 from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.segmenters.load_options import LoadOptions
-from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.label_image import decode_chunks, max_over_prompts
@@ -66,7 +66,8 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         self.model = model
         device = choose_device(options.device)
         self.device = str(device)
-        self._dtype = choose_precision(options, device)
+        self._dtype = choose_precision(options, device, "clipseg")
+        self.precision = precision_name(self._dtype)
         loaded = load_model(CLIPSegForImageSegmentation, model, folder, self._dtype)
         self._tokenizer = load_clip_tokenizer(model, folder, loaded.config.text_config)
         self._prompts = PromptCache[str, Tensor]()

@@ -25,7 +25,7 @@ from zs_seg_ros.segmenters.dense.network import (
 )
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import read_config
-from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.label_image import decode_chunks, max_over_prompts
@@ -65,7 +65,8 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         self.model = model
         self._device = choose_device(options.device)
-        self._dtype = choose_precision(options, self._device)
+        self._dtype = choose_precision(options, self._device, "dense")
+        self.precision = precision_name(self._dtype)
         self.device = str(self._device)
         self._network = _load(model, folder).to(self._device)
         self.caution = self._network.config.caution

@@ -32,7 +32,7 @@ from zs_seg_ros.segmenters.sam3.network import (
     TextFeatures,
     resize_positions,
 )
-from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.instances import (
@@ -108,7 +108,8 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         self.model = model
         device = choose_device(options.device)
         self.device = str(device)
-        self._dtype = choose_precision(options, device)
+        self._dtype = choose_precision(options, device, "sam3")
+        self.precision = precision_name(self._dtype)
         loaded = load_model(self._kind, model, folder, self._dtype)
         self._tokenizer = load_clip_tokenizer(model, folder, loaded.config.text_config, _TOKENS)
         self._prompts = PromptCache[str, TextFeatures](_PROMPTS_KEPT)

@@ -31,7 +31,7 @@ from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.segformer.label_names import LabelNames
 from zs_seg_ros.segmenters.segformer.network import SegFormerNetwork
-from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.label_image import decode
@@ -68,7 +68,8 @@ class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
         self.model = model
         device = choose_device(options.device)
         self.device = str(device)
-        self._dtype = choose_precision(options, device)
+        self._dtype = choose_precision(options, device, "segformer")
+        self.precision = precision_name(self._dtype)
         loaded = load_model(SegformerForSemanticSegmentation, model, folder, self._dtype)
         self._names = LabelNames(model, folder, loaded.config.id2label)
         self.only_names = tuple(dict.fromkeys(self._names.labels.values()))
@@ -130,7 +131,7 @@ class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
 def _least_side(config: SegformerConfig) -> int:
     """Return the side of an image of which each stage's attention, which reduces its resolution, sees a pixel."""
     strides = itertools.accumulate(config.strides, operator.mul)
-    return max(a * b for a, b in zip(strides, config.sr_ratios, strict=True))
+    return max(int(a * b) for a, b in zip(strides, config.sr_ratios, strict=True))
 
 
 def _post_process(

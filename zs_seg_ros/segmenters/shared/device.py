@@ -6,6 +6,8 @@ import torch
 
 from zs_seg_ros.errors import DeviceError
 from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.shared.cpu_precision import CPU_PRECISIONS
+from zs_seg_ros.segmenters.shared.processor import this_processor
 from zs_seg_ros.shown import quoted
 
 _PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -38,17 +40,30 @@ def choose_device(requested: str) -> torch.device:
     return torch.device("cpu")
 
 
-def choose_precision(options: LoadOptions, device: torch.device) -> torch.dtype:
-    """Choose the precision: auto is fp32 on a CPU, and on a GPU bf16 from compute capability 8, otherwise fp16.
+def choose_precision(options: LoadOptions, device: torch.device, family: str = "") -> torch.dtype:
+    """Choose the precision of a model.
+
+    auto is on a GPU bf16 from compute capability 8, otherwise fp16; on a CPU bf16 where the processor multiplies bf16
+    matrices and `CPU_PRECISIONS` says that the family gains from it, otherwise fp32.
 
     Raises DeviceError for an unknown precision.
     """
     if options.precision == "auto":
         if device.type == "cpu":
-            return torch.float32
+            return _PRECISIONS[_on_this_processor(family)]
         return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
     if options.precision not in _PRECISIONS:
         raise DeviceError(
             f"the precision {quoted(options.precision)} is not one of auto, fp32, fp16, bf16"
         )
     return _PRECISIONS[options.precision]
+
+
+def precision_name(dtype: torch.dtype) -> str:
+    """Return the name of a precision, as in `LoadOptions`."""
+    return next(name for name, known in _PRECISIONS.items() if known == dtype)
+
+
+def _on_this_processor(family: str) -> str:
+    fast = this_processor().multiplies_bf16 and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return CPU_PRECISIONS[family].precision if fast and family in CPU_PRECISIONS else "fp32"

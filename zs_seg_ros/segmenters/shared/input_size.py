@@ -14,8 +14,8 @@ def choose_input_size(
 ) -> tuple[int, int]:
     """Choose the (height, width) at which a model segments images.
 
-    requested: the short side in pixels, 0 for that of `own`, the checkpoint's own (height, width), whose proportions are
-    kept. multiple: of which all sides must be multiples, for example the side of a patch. least: the shortest side.
+    requested: the short side in pixels, 0 for that of `own`, the checkpoint's own (height, width), whose proportions
+    stay. multiple: of which all sides must be multiples, for example the side of a patch. least: the shortest side.
 
     Raises ModelError, which names the sides that are possible, for another one.
     """
@@ -26,8 +26,8 @@ def choose_input_size(
     if requested % multiple or not least <= requested <= most:
         sides = "a whole number" if multiple == 1 else f"a multiple of {multiple}"
         raise ModelError(
-            f"{model} cannot segment images at {requested} pixels; give {sides} from {least} to {most}, or 0 for its own "
-            f"size of {short}"
+            f"{model} cannot segment images at {requested} pixels; give {sides} from {least} to {most}, or 0 for its "
+            f"own size of {short}"
         )
     height, width = (max(1, round(side * requested / short / multiple)) * multiple for side in own)
     return height, width

@@ -31,7 +31,7 @@ from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
 from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.load_options import LoadOptions
-from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision
+from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.label_image import decode, max_over_prompts
@@ -99,7 +99,8 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
         self.model = model
         device = choose_device(options.device)
         self.device = str(device)
-        self._dtype = choose_precision(options, device)
+        self._dtype = choose_precision(options, device, "tipsv2")
+        self.precision = precision_name(self._dtype)
         loaded = load_model(Tipsv2Model, model, folder, self._dtype)
         text = loaded.config.text_config
         self._tokenizer = PromptTokenizer(

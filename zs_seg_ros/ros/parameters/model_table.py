@@ -1,0 +1,70 @@
+"""The parameters of the model of segmentation_node, a part of `table`. Imports no ROS."""
+
+from __future__ import annotations
+
+from zs_seg_ros.ros.parameters.spec import Changeable, ParameterGroup, ParameterSpec
+from zs_seg_ros.segmenters.load_options import DEFAULT_OPTIONS
+from zs_seg_ros.types import MAX_SIDE_PX
+
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+
+MODEL = ParameterGroup(
+    "Model",
+    (
+        ParameterSpec(
+            "model",
+            "CIDAS/clipseg-rd64-refined",
+            "Segmentation model: tabletop (built in), a folder, a Hugging Face id or DETECTOR + MASK_MODEL.",
+            "A Hugging Face id must be on the disk, where `zs-seg fetch` stores it: the node never downloads.",
+            Changeable.UNCONFIGURED,
+        ),
+        ParameterSpec(
+            "revision",
+            DEFAULT_OPTIONS.revision,
+            "Branch, tag or commit of the model's Hugging Face id.",
+            "Empty: the newest on the disk.",
+            Changeable.UNCONFIGURED,
+        ),
+        ParameterSpec(
+            "device",
+            DEFAULT_OPTIONS.device,
+            "Device for inference: auto, cpu, cuda or cuda:N.",
+            "With auto it is a GPU where there is one. With a device that is not available, configure fails.",
+            Changeable.UNCONFIGURED,
+        ),
+        ParameterSpec(
+            "precision",
+            DEFAULT_OPTIONS.precision,
+            "Floating-point precision of the model: auto, fp32, fp16 or bf16.",
+            "With auto it is fp32 on a CPU and 16 bits on a GPU.",
+            Changeable.UNCONFIGURED,
+            choices=PRECISIONS,
+        ),
+        ParameterSpec(
+            "compile",
+            DEFAULT_OPTIONS.compile,
+            "Compile the model with torch.compile.",
+            "Inference becomes faster, and the start takes minutes longer.",
+            Changeable.UNCONFIGURED,
+        ),
+        ParameterSpec(
+            "inference_size",
+            DEFAULT_OPTIONS.inference_size,
+            "Short side in pixels at which the model, or the detector of a pair, segments images.",
+            "Smaller is faster and coarser. 0: the checkpoint's own size. With a size that the model cannot take, "
+            "configure fails and names those that it can.",
+            Changeable.UNCONFIGURED,
+            range=(0, MAX_SIDE_PX),
+            unit="pixels",
+        ),
+        ParameterSpec(
+            "mask_inference_size",
+            DEFAULT_OPTIONS.mask_inference_size,
+            "Side in pixels at which the mask model of a pair segments images.",
+            "As inference_size. 0: the checkpoint's own size.",
+            Changeable.UNCONFIGURED,
+            range=(0, MAX_SIDE_PX),
+            unit="pixels",
+        ),
+    ),
+)

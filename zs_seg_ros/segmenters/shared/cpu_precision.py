@@ -1,0 +1,32 @@
+"""The precision that each family of models has on a CPU with instructions for bf16, as measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class CpuPrecision:
+    """The precision that `precision: auto` chooses on a processor with AVX512-BF16 or AMX, and why."""
+
+    precision: Literal["fp32", "bf16"]
+    reason: str
+
+
+_NOT_MEASURED = "its speed in bf16 was not measured on such a processor"
+
+CPU_PRECISIONS = {
+    "clipseg": CpuPrecision("bf16", "2.1 times as fast with 8 prompts, on two cores"),
+    "owlv2": CpuPrecision("bf16", "with SAM 2 1.4 times as fast, on two cores"),
+    "sam2": CpuPrecision("bf16", "behind OWLv2 1.4 times as fast, on two cores"),
+    "dense": CpuPrecision("fp32", _NOT_MEASURED),
+    "edgetam": CpuPrecision("fp32", _NOT_MEASURED),
+    "grounding-dino": CpuPrecision("fp32", _NOT_MEASURED),
+    "omdet-turbo": CpuPrecision("fp32", _NOT_MEASURED),
+    "sam3": CpuPrecision("fp32", _NOT_MEASURED),
+    "sam_hq": CpuPrecision("fp32", _NOT_MEASURED),
+    "segformer": CpuPrecision("fp32", _NOT_MEASURED),
+    "tipsv2": CpuPrecision("fp32", _NOT_MEASURED),
+}
+"""A family that is not listed has fp32. docs/models.md has the figures, and the command that measures them."""
