@@ -142,7 +142,9 @@ class SegmentationNode(LifecycleNode):
             self.get_logger().warning(self._model.segmenter.caution)
         self._cameras.configure(parameters)
         self._vocabulary_services.set_default_threshold(parameters.settings.default_threshold)
-        self.get_logger().info(f"{parameters.model} is ready on {self._model.segmenter.device}")
+        segmenter = self._model.segmenter
+        precision = f" in {segmenter.precision}" if segmenter.precision else ""
+        self.get_logger().info(f"{parameters.model} is ready on {segmenter.device}{precision}")
 
     def _activate(self) -> None:
         self._vocabulary_services.publish_vocabulary()

@@ -36,7 +36,7 @@ MODEL = ParameterGroup(
             "precision",
             DEFAULT_OPTIONS.precision,
             "Floating-point precision of the model: auto, fp32, fp16 or bf16.",
-            "With auto it is fp32 on a CPU and 16 bits on a GPU.",
+            "With auto it is 16 bits on a GPU; on a CPU fp32, but bf16 where the processor and the model gain from it.",
             Changeable.UNCONFIGURED,
             choices=PRECISIONS,
         ),
