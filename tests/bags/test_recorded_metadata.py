@@ -182,6 +182,19 @@ def test_a_compressed_message_that_is_cut_off_is_reported(tmp_path: Path) -> Non
         words(bag)
 
 
+@pytest.mark.parametrize("storage", WRITERS)
+def test_missing_files_are_named_and_the_others_are_read(tmp_path: Path, storage: str) -> None:
+    names = [f"drive_{part}.{SUFFIXES[storage]}" for part in range(4)]
+    for part in (0, 3):
+        WRITERS[storage](tmp_path / names[part], TEXTS[10 * part : 10 * part + 10])
+    write_metadata(tmp_path, information(6, storage, names))
+    with Bag(tmp_path) as bag:
+        assert words(bag) == [*WORDS[:10], *WORDS[30:]]
+        (warning,) = bag.warnings
+        assert f"{names[1]}, {names[2]} is missing" in warning
+        assert bag.topics["/text"].message_count == 20
+
+
 def test_paths_of_windows_are_read(tmp_path: Path) -> None:
     write_mcap(tmp_path / "drive_0.mcap", TEXTS)
     write_metadata(tmp_path, information(4, "mcap", ["C:\\data\\drive\\drive_0.mcap"]))

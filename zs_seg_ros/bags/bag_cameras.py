@@ -99,7 +99,8 @@ def _offer(bag: Bag) -> str:
     """Return the options that name each image topic of the bag, as a part of a sentence."""
     options = []
     for topic in bag.topics.values():
-        if topic.message_type in (_IMAGE, _COMPRESSED) and topic.message_count:
+        is_image = topic.message_type in (_IMAGE, _COMPRESSED) and topic.message_count
+        if is_image and not _holds_depth(bag, topic.name):
             words = [w for w in topic.name.split("/") if w and w not in _COMMON_WORDS]
             options.append(f"--camera {'_'.join(words) or 'camera'}={topic.name}")
     return f"name one with {', or '.join(options)}; " if options else ""
@@ -152,7 +153,10 @@ def _camera(bag: Bag, name: str) -> BagCamera | None:
     images = [
         t for kind, of_type in _TRANSPORTS if has_messages(t := image_topic(name, kind), of_type)
     ]
-    if not images or _holds_depth(bag, images[0]):
+    if not images:
+        return None
+    bag.types.store(topics[images[0]].message_type, images[0])  # raises where it cannot be read
+    if _holds_depth(bag, images[0]):
         return None
     depths = [
         t for kind, of_type in _TRANSPORTS if has_messages(t := depth_topic(name, kind), of_type)
@@ -164,8 +168,8 @@ def _camera(bag: Bag, name: str) -> BagCamera | None:
 
 
 def _holds_depth(bag: Bag, topic: str) -> bool:
+    """Return whether the first message is a depth image; False where it cannot be read."""
     kind_of_message = bag.topics[topic].message_type
-    bag.types.store(kind_of_message, topic)  # raises where no message of the topic can be read
     try:
         first = next(iter(bag.messages([topic]))).content
     except BagError:

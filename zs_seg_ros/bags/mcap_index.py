@@ -28,7 +28,7 @@ _OWN_METADATA = "rosbag2"
 _NAME_BYTES = 65536
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """A chunk, or a run of messages outside of chunks.
 
@@ -47,7 +47,7 @@ class Part:
 
 @dataclass
 class McapIndex:
-    """Where the messages of a file are. Takes about 300 bytes for each chunk, or each megabyte without chunks.
+    """Where the messages of a file are. Takes about 400 bytes for each chunk, or each megabyte without chunks.
 
     extras: attachments and metadata records, in words. warnings: sentences about what is lost.
     """
