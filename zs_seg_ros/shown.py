@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import PurePath
 
 _MOST_BITS = 256
-_JOINERS = "\u200c\u200d"
+_NON_JOINER, _JOINER = "\u200c", "\u200d"
+_VIRAMA = 9  # Unicode's combining class of the signs that suppress a vowel
+_MONGOLIAN_VOWEL_SEPARATOR = "\u180e"
+_SIGNS = frozenset(
+    "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u08e2"  # Arabic: above or around numbers
+    "\u070f\u0890\u0891\U000110bd\U000110cd"  # Syriac, Coptic in Arabic letters, Kaithi
+)
+"""Signs that are drawn, though Unicode counts them as format characters (Prepended_Concatenation_Mark)."""
 
 
 def shown(value: object, limit: int = 80) -> str:
@@ -18,7 +26,7 @@ def shown(value: object, limit: int = 80) -> str:
     text = _text(value, limit)
     start = text[: limit + 1]
     cleaned = "".join(
-        c if c.isprintable() or _joins(start, place) else _escape(c)
+        c if c.isprintable() or is_format_of_script(start, place) else _escape(c)
         for place, c in enumerate(start)
     )
     if len(cleaned) <= limit:
@@ -38,6 +46,31 @@ def described(error: BaseException, limit: int = 300) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def is_format_of_script(text: str, place: int) -> bool:
+    """Return whether the character at `place` is a format character that the words around it need.
+
+    These are number signs of Arabic, Syriac and Indic scripts, and joiners: between two visible characters, as in
+    Persian, Indic scripts and emoji of several people; at the end of a word after a virama, or, for the zero-width
+    joiner, after an Arabic letter; the vowel separator between Mongolian letters.
+    """
+    character = text[place]
+    if character in _SIGNS:
+        return True
+    before, after = text[max(0, place - 1) : place], text[place + 1 : place + 2]
+    if character == _MONGOLIAN_VOWEL_SEPARATOR:
+        return all("\u1820" <= side <= "\u18aa" for side in (before, after))
+    if character not in (_NON_JOINER, _JOINER) or not _is_visible(before):
+        return False
+    if after and after != " ":
+        return _is_visible(after)
+    is_arabic = unicodedata.bidirectional(before) == "AL"
+    return unicodedata.combining(before) == _VIRAMA or (is_arabic and character == _JOINER)
+
+
+def _is_visible(character: str) -> bool:
+    return bool(character) and character.isprintable() and character != " "
+
+
 def _text(value: object, limit: int) -> str:
     if isinstance(value, str):
         return value
@@ -53,12 +86,6 @@ def _text(value: object, limit: int) -> str:
     if isinstance(value, dict):
         return f"a mapping of {len(value)} entries"
     return f"a value of type {type(value).__name__}"
-
-
-def _joins(text: str, place: int) -> bool:
-    """Whether a character is a joiner between two visible ones, as words of many scripts and emoji have them."""
-    sides = text[max(0, place - 1) : place] + text[place + 1 : place + 2]
-    return text[place] in _JOINERS and len(sides) == 2 and sides.isprintable() and " " not in sides
 
 
 def _escape(character: str) -> str:

@@ -24,7 +24,7 @@ from zs_seg_ros.perception.depth import (
     unit_problem,
 )
 from zs_seg_ros.perception.projection import FEWEST_POINTS, POINT, cloud, surface_of
-from zs_seg_ros.types import Box, DetectedObject, Distortion, Intrinsics
+from zs_seg_ros.types import Box, DetectedObject, Distortion, Intrinsics, VisibleSurface
 
 CAMERA = Intrinsics(fx=500.0, fy=480.0, cx=310.5, cy=250.0, width=640, height=480)
 SIZE = (480, 640)
@@ -499,6 +499,45 @@ def test_points_of_a_distorted_image_are_projected_back_onto_their_pixels(
     pixels = project(xyz, zero, zero, matrix, lens)[0].reshape(240, 320, 2)
     columns, rows = np.meshgrid(np.arange(320), np.arange(240))
     assert np.abs(pixels - np.stack([columns, rows], axis=-1)).max() < 0.05
+
+
+@pytest.mark.parametrize("count", [4, 5, 8, 12, 14])
+def test_longer_lists_of_coefficients_that_end_in_zeros_are_the_same_lens(count: int) -> None:
+    def points(coefficients: tuple[float, ...]) -> np.ndarray:
+        lens = Distortion("plumb_bob", coefficients)
+        camera = Intrinsics(300.0, 290.0, 31.0, 23.0, 64, 48, lens)
+        empty = np.zeros((48, 64), np.uint8)
+        return cloud(
+            np.zeros((48, 64, 3), np.uint8), empty, empty, (), np.ones((48, 64), np.float32), camera
+        )
+
+    short = (-0.2, 0.05, 0.001, -0.002)
+    longer = points(short + (0.0,) * (count - 4))
+    for axis in "xyz":
+        assert np.allclose(longer[axis], points(short)[axis])
+
+
+def test_pixels_that_the_lens_model_cannot_show_have_no_point() -> None:
+    """With k1 = -0.35 alone, no point appears farther than 0.65 focal lengths from the centre."""
+    camera = Intrinsics(
+        100.0, 100.0, 100.0, 75.0, 200, 150, Distortion("plumb_bob", (-0.35, 0.0, 0.0, 0.0))
+    )
+    empty, depth_m = np.zeros((150, 200), np.uint8), np.full((150, 200), 2, np.float32)
+    points = cloud(np.zeros((150, 200, 3), np.uint8), empty, empty, (), depth_m, camera)
+    rows, columns = np.mgrid[:150, :200]
+    from_centre = np.hypot(rows - 75, columns - 100) / 100
+    farthest = 2 / 3 * (1 / (3 * 0.35)) ** 0.5
+    for axis in "xyz":
+        assert np.isfinite(points[axis][from_centre < farthest - 0.02]).all()
+        assert np.isnan(points[axis][from_centre > farthest + 0.02]).all()
+
+    def surface(left: int) -> VisibleSurface | None:
+        detected = DetectedObject(1, 1.0, Box(left, 65, 20, 20), np.ones((20, 20), bool))
+        return surface_of(detected, depth_m, camera)
+
+    assert surface(0) is None
+    half = surface(25)
+    assert half is not None and np.isfinite([half.centre, half.low, half.high]).all()
 
 
 def test_an_object_in_a_distorted_image_is_where_its_rays_meet_its_depth() -> None:

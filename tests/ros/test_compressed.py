@@ -70,7 +70,7 @@ def test_orientation_in_a_jpeg_does_not_turn_it() -> None:
 def test_a_damaged_image_is_refused_in_one_sentence(suffix: str) -> None:
     whole = encoded(RANDOM.integers(0, 256, (40, 40, 3), dtype=np.uint8), suffix)
     for data in (b"", b"nonsense", whole[:20], whole[4:]):
-        with pytest.raises(ImageError, match="neither JPEG nor PNG, or damaged"):
+        with pytest.raises(ImageError, match="neither JPEG, PNG nor WebP, or damaged"):
             image_from_compressed(message(data, suffix))
 
 

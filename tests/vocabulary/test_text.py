@@ -17,6 +17,17 @@ WRITTEN = {
     "Hindi with a joiner": "क्\u200dष",
     "Persian with a non-joiner": "می\u200cخواهم",
     "Arabic": "كوب أحمر",
+    "an Arabic number sign": "\u0600\u0661\u0662",
+    "a year in Arabic": "كوب \u0601\u0662\u0660\u0662\u0666",
+    "the end of an Arabic verse": "\u06dd\u0661",
+    "an Arabic abbreviation that ends in a joiner": "سنة \u0647\u200d",
+    "Syriac with an abbreviation mark": "\u070f\u0729\u0712",
+    "Malayalam that ends in a joiner": "അവന\u0d4d\u200d",
+    "Malayalam with a joiner before a space": "അവന\u0d4d\u200d കപ്പ്",
+    "Bengali that ends in a non-joiner": "\u0989\u09a4\u09cd\u200c",
+    "Sinhala": "ශ\u0dca\u200dරී",
+    "Kaithi with a number sign": "\U000110bd\U000110a7",
+    "Mongolian with a vowel separator": "\u182a\u1820\u180e\u1820",
     "Thai": "แก้วสีแดง",
     "Tamil": "சிவப்பு குவளை",
     "Chinese": "红色的杯子",
@@ -32,6 +43,14 @@ REFUSED = {
     "a control character": "du\x07ck",
     "an escape sequence": "\x1b[31mduck",
     "a right-to-left override": "duck\u202e",
+    "a left-to-right mark": "duck\u200e",
+    "an Arabic letter mark": "كوب\u061c",
+    "a Mongolian vowel separator in Latin": "du\u180eck",
+    "a non-joiner after an Arabic letter at the end": "كوب\u200c",
+    "an invisible times": "2\u20623",
+    "a unit separator": "red\u001fmug",
+    "a unit separator at the end": "mug\u001f",
+    "a line separator at the end": "mug\u2028",
     "a bidirectional isolate": "\u2066duck",
     "a zero-width space": "du\u200bck",
     "a byte order mark": "\ufeffduck",
@@ -89,7 +108,17 @@ def test_names_that_look_the_same_are_the_same() -> None:
     assert named(decomposed).names == (composed,)
 
 
-@given(st.text(max_size=40))
+CHARACTERS = st.characters() | st.sampled_from(
+    [
+        c
+        for c in map(chr, range(0x110000))
+        if unicodedata.category(c) in ("Cf", "Cc", "Zl", "Zp", "Zs")
+    ]
+)
+TURN_THE_DIRECTION = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+@given(st.text(CHARACTERS, max_size=40))
 def test_any_text_is_accepted_as_it_looks_or_refused(text: str) -> None:
     try:
         [name] = named(text).names
@@ -97,6 +126,24 @@ def test_any_text_is_accepted_as_it_looks_or_refused(text: str) -> None:
         return
     assert name == normalised(text) == normalised(name)
     assert not any(unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn", "Zl", "Zp") for c in name)
+    assert not set(name) & set(TURN_THE_DIRECTION)
+    assert name.replace(" ", "") == "".join(unicodedata.normalize("NFC", text).split())
+    assert "\\u" not in quoted(name, 300) or "\\u" in name or max(name) >= "\U000e0020"
+
+
+@pytest.mark.parametrize("break_", ["\n", "\r\n", "\t", "\u2028", "\u2029", "\x1c", "\x0b", "\x85"])
+def test_a_name_of_several_lines_is_refused_with_the_list_to_give(break_: str) -> None:
+    with pytest.raises(
+        VocabularyError, match=r"a line break or a tab.*classes:=\[red duck, white mug\]"
+    ):
+        named(f"red duck{break_}white mug")
+    with pytest.raises(VocabularyError, match="a prompt of class 'duck' has a line break or a tab"):
+        Vocabulary().changed_to([TargetClass("duck", (f"red{break_}duck",))])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\t", " "])
+def test_line_breaks_around_a_name_are_removed(end: str) -> None:
+    assert named(f"{end}red mug{end}").names == ("red mug",)
 
 
 def test_a_name_that_was_saved_in_another_form_keeps_its_id() -> None:

@@ -69,7 +69,7 @@ def test_label_images_need_16_bits_from_id_256_on() -> None:
 
 
 def test_superfluous_spaces_are_removed_from_names_and_prompts() -> None:
-    target = TargetClass("  red \n mug ", (" red   cup",))
+    target = TargetClass("  red \u00a0 mug \n", (" red   cup",))
     assert Vocabulary().changed_to([target]).classes == (TargetClass("red mug", ("red cup",)),)
 
 
@@ -82,6 +82,10 @@ REFUSED = {
     "a name of 10,000 characters": ([TargetClass("x" * 10_000)], "10000 characters"),
     "a prompt of 10,000 characters": ([TargetClass("x", ("y" * 10_000,))], "10000 characters"),
     "a control character": ([TargetClass("du\x00ck")], "cannot be printed"),
+    "two lines": (
+        [TargetClass("duck\n mug")],
+        "has a line break or a tab: .*classes:=.duck, mug.$",
+    ),
     "half a surrogate pair": ([TargetClass("du\ud800ck")], "cannot be printed"),
     "a threshold of NaN": ([TargetClass("duck", threshold=math.nan)], "threshold .* is nan"),
     "a threshold above 1": ([TargetClass("duck", threshold=1.5)], "threshold .* is 1.5"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
@@ -31,7 +33,55 @@ def test_a_list_as_one_class_is_reported_with_the_list_to_give(name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["red mug", "black/white cow", "size 1,", "3,5 mm jack", "mug and plate"]
+    "name",
+    [
+        "red duck/white mug",
+        "red duck & white mug",
+        "red duck + white mug",
+        "red duck and white mug",
+        "a red duck AND the white mug",
+        "red duck, and white mug",
+        "red duck; white mug",
+        "red duck/white mug/blue ball",
+        "red duck, white mug and blue ball",
+        "salt shaker and pepper shaker",
+    ],
+)
+def test_descriptions_of_several_objects_are_a_list(name: str) -> None:
+    [warning] = warnings_of(name)
+    [listed] = re.findall(r"classes:=\[(.*)\]$", warning)
+    assert listed == ", ".join(
+        re.split(r", and |; |, |(?i: and |[/&+])", name.replace(" & ", "&").replace(" + ", "+"))
+    )
+
+
+def test_a_list_may_end_in_two_words_with_and() -> None:
+    [warning] = warnings_of("duck, mug and plate")
+    assert warning.endswith("classes:=[duck, mug, plate]")
+    [warning] = warnings_of("duck, black and white cat")
+    assert warning.endswith("classes:=[duck, black and white cat]")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "red mug",
+        "black/white cow",
+        "size 1,",
+        "3,5 mm jack",
+        "mug and plate",
+        "black and white cat",
+        "a black & white cat",
+        "salt and pepper shaker",
+        "light blue and dark green mug",
+        "table with red legs and white top",
+        "bowl of fruit and green leaves",
+        "small, red mug",
+        "nuts and bolts",
+        "c++ programming book",
+        "hand sanitizer",
+        "24/7 opening sign",
+    ],
 )
 def test_other_names_are_not_lists(name: str) -> None:
     assert warnings_of(name) == []
@@ -44,6 +94,29 @@ def test_a_class_with_prompts_of_its_own_may_have_any_name() -> None:
 def test_names_that_differ_in_case_alone_are_reported() -> None:
     [warning] = warnings_of("Red Mug", "red mug", "duck")
     assert "'Red Mug' and 'red mug' have the same prompt, 'red mug'" in warning
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("a\u200db", "ab"),
+        ("می\u200cخواهم", "میخواهم"),
+        ("ｒｅｄ ｍｕｇ", "red mug"),
+        ("RED MUG", "ｒｅｄ mug"),
+        ("oﬃce chair", "office chair"),
+        ("straße", "STRASSE"),
+        ("❤\ufe0f", "❤"),
+        ("㎝ ruler", "cm ruler"),
+    ],
+)
+def test_names_that_look_nearly_the_same_are_reported(first: str, second: str) -> None:
+    [warning] = warnings_of(first, second, "duck")
+    assert f"'{first}' and '{second}' have the same prompt" in warning
+
+
+@pytest.mark.parametrize(("first", "second"), [("mug", "mugs"), ("कप", "कपड़ा"), ("👍🏽", "👍🏿")])
+def test_names_that_differ_in_letters_are_not_reported(first: str, second: str) -> None:
+    assert warnings_of(first, second) == []
 
 
 def test_a_prompt_that_two_classes_share_is_reported() -> None:

@@ -1,4 +1,4 @@
-"""CompressedImage messages → colour and depth images: JPEG, PNG, compressedDepth, and streams of video."""
+"""CompressedImage messages → colour and depth images: JPEG, PNG, WebP, compressedDepth, and streams of video."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from zs_seg_ros.images.encodings import CONVERTED, DEPTH, RawImage
 from zs_seg_ros.images.image_limits import DEFAULT_IMAGE_LIMITS, ImageLimits
 from zs_seg_ros.images.rvl import decode_rvl
 from zs_seg_ros.images.video import VideoDecoder, video_codec
+from zs_seg_ros.images.webp import webp_size
 from zs_seg_ros.shown import quoted
 from zs_seg_ros.types import RgbImage
 
+FILE_FORMATS = ("JPEG", "PNG", "WebP")
+"""Image files that are read."""
 _DEPTH_COMPRESSIONS = ("", "compressedDepth", "compressedDepth png", "compressedDepth rvl")
+_DEPTH_ALONE = tuple(encoding for encoding in DEPTH if encoding != "mono16")
 _DEPTH_HEADER_BYTES = 12
 _TOO_LARGE = (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning)
 
@@ -27,7 +31,7 @@ _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _LONGEST_TRAILER = 4096
 """Some cameras append padding or data of their own after the end marker of a JPEG."""
 _MOST_PIXELS_PER_BYTE = 2000
-"""Neither format packs more: 64 pixels of a JPEG take at least 6 bits, and deflate packs 1032 bytes into one."""
+"""Neither JPEG nor PNG packs more: 64 pixels of a JPEG take at least 6 bits, and deflate packs 1032 bytes into one."""
 
 
 class CompressedImageReader:
@@ -47,11 +51,15 @@ class CompressedImageReader:
 
     def __call__(self, message: Any, limits: ImageLimits = DEFAULT_IMAGE_LIMITS) -> RgbImage:
         """Return (H, W, 3) RGB of a CompressedImage, or of an FFMPEGPacket. Raises ImageError."""
-        form = message.format if hasattr(message, "format") else message.encoding
+        form = _form_of(message)
         codec = video_codec(form)
         if codec is None:
             self._decoder = None
             return image_from_compressed(message, limits)
+        if (
+            form.split(";")[-1].strip() in _DEPTH_ALONE
+        ):  # ffmpeg_image_transport ends with the image's own encoding
+            raise _depth_on_a_colour_topic(form)
         decoder = self._decoder
         if decoder is None or decoder.codec != codec:
             decoder = self._decoder = VideoDecoder(codec)
@@ -59,24 +67,36 @@ class CompressedImageReader:
 
 
 def image_from_compressed(message: Any, limits: ImageLimits = DEFAULT_IMAGE_LIMITS) -> RgbImage:
-    """Return (H, W, 3) RGB of a JPEG or PNG.
+    """Return (H, W, 3) uint8 RGB of an image file, one of `FILE_FORMATS`.
 
     A format such as `bayer_rggb8; jpeg compressed ` stands for a Bayer mosaic that was compressed; it is demosaiced.
     Raises ImageError when it cannot be decoded, is larger than `limits`, or is a depth image.
     """
-    encoding, compressed_as = _image_transport_format(message.format)
-    if encoding in DEPTH and encoding != "mono16":
-        raise ImageError(
-            f"a compressed image with the format {quoted(message.format)} is dropped: it is a depth image on a colour "
-            "topic; name the colour topic"
-        )
+    form = _form_of(message)
+    encoding, compressed_as = _image_transport_format(form)
+    if encoding in _DEPTH_ALONE:
+        raise _depth_on_a_colour_topic(form)
     data = memoryview(message.data)
-    if encoding.startswith("bayer_") and not compressed_as:
-        return _from_mosaic(encoding, message, data, limits)
-    # Applying the EXIF orientation would rotate the image against its camera_info.
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image: RgbImage = np.asarray(_decoded(message, data, flags, limits), dtype=np.uint8)[..., ::-1]
+    if encoding in CONVERTED and encoding.startswith("bayer_") and not compressed_as:
+        return _from_mosaic(encoding, form, data, limits)
+    return _colours(_decoded(form, data, cv2.IMREAD_COLOR, limits))
+
+
+def _colours(pixels: NDArray[Any]) -> RgbImage:
+    image: RgbImage = np.asarray(pixels, dtype=np.uint8)[..., ::-1]
     return image
+
+
+def _form_of(message: Any) -> str:
+    """Return the format of a CompressedImage; an FFMPEGPacket has it in its encoding."""
+    return str(message.format if hasattr(message, "format") else message.encoding)
+
+
+def _depth_on_a_colour_topic(form: str) -> ImageError:
+    return ImageError(
+        f"a compressed image with the format {quoted(form)} is dropped: it is a depth image on a colour topic; name "
+        "the colour topic"
+    )
 
 
 def _image_transport_format(form: str) -> tuple[str, str]:
@@ -86,13 +106,10 @@ def _image_transport_format(form: str) -> tuple[str, str]:
     return (encoding.strip(), compressed_as.strip()) if rest else ("", "")
 
 
-def _from_mosaic(encoding: str, message: Any, data: memoryview, limits: ImageLimits) -> RgbImage:
-    pixels = _decoded(message, data, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION, limits)
-    if pixels.ndim != 2 or encoding not in CONVERTED:
-        raise ImageError(
-            f"a compressed image with the format {quoted(message.format)} is dropped: its {pixels.ndim} dimensions are "
-            "not those of a Bayer mosaic"
-        )
+def _from_mosaic(encoding: str, form: str, data: memoryview, limits: ImageLimits) -> RgbImage:
+    pixels = _decoded(form, data, cv2.IMREAD_UNCHANGED, limits)
+    if pixels.ndim != 2:  # it was demosaiced before
+        return _colours(_decoded(form, data, cv2.IMREAD_COLOR, limits))
     height, width = pixels.shape
     name = f"{encoding[:10]}{8 * pixels.dtype.itemsize}"  # JPEG keeps 8 bits of 16
     raw = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<"))
@@ -125,7 +142,8 @@ def depth_from_compressed(message: Any, limits: ImageLimits = DEFAULT_IMAGE_LIMI
     if compression.endswith("rvl"):
         values: NDArray[Any] = decode_rvl(data[_DEPTH_HEADER_BYTES:], limits)
     else:
-        values = _decoded(message, data[_DEPTH_HEADER_BYTES:], cv2.IMREAD_UNCHANGED, limits)
+        png = data[_DEPTH_HEADER_BYTES:]
+        values = _decoded(message.format, png, cv2.IMREAD_UNCHANGED, limits)
         if values.ndim != 2 or values.dtype != np.uint16:
             raise ImageError(
                 f"a compressed depth image is dropped: its PNG has {values.shape} items of {values.dtype}, not 16 "
@@ -139,14 +157,18 @@ def depth_from_compressed(message: Any, limits: ImageLimits = DEFAULT_IMAGE_LIMI
     return np.where(values > 0, metres, np.float32(np.nan))
 
 
-def _decoded(message: Any, data: memoryview, flags: int, limits: ImageLimits) -> NDArray[Any]:
-    """Decode a JPEG or PNG by OpenCV. Its header is checked before: a few bytes can claim gigabytes."""
+def _decoded(form: str, data: memoryview, flags: int, limits: ImageLimits) -> NDArray[Any]:
+    """Decode an image file by OpenCV. Its header is checked before: a few bytes can claim gigabytes."""
     try:
-        with PIL.Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as header:
-            width, height = header.size
-        limits.check(width, height)
-        _check_complete(data, width, height)
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        if (size := webp_size(data)) is not None:
+            limits.check(*size)
+        else:
+            with PIL.Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as header:
+                width, height = header.size
+            limits.check(width, height)
+            _check_complete(data, width, height)
+        # Applying the EXIF orientation would rotate the image against its camera_info.
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except _TOO_LARGE as error:  # Pillow's own limit, above `limits`
         raise ImageError(
             f"a compressed image of {len(data)} bytes is dropped: it claims many more than the {limits.pixels} pixels "
@@ -156,8 +178,8 @@ def _decoded(message: Any, data: memoryview, flags: int, limits: ImageLimits) ->
         pixels = None
     if pixels is None:
         raise ImageError(
-            f"a compressed image of {len(data)} bytes ({quoted(message.format)}) is dropped: it is neither JPEG nor "
-            "PNG, or damaged"
+            f"a compressed image of {len(data)} bytes ({quoted(form)}) is dropped: it is neither "
+            f"{', '.join(FILE_FORMATS[:-1])} nor {FILE_FORMATS[-1]}, or damaged"
         )
     return np.asarray(pixels)
 

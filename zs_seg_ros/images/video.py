@@ -23,24 +23,27 @@ CODECS = {
     "vp9": "vp9",
     "vp8": "vp8",
 }
-"""The names of codecs that publishers use, and FFmpeg's."""
+"""The names of codecs that publishers use, and FFmpeg's. Names of encoders may follow: h264_nvenc."""
 
-# Names of encoders that ffmpeg_image_transport writes into FFMPEGPacket.encoding begin with their codec's name, or
-# are these.
-_ENCODERS = {
+ENCODERS = {
     "libx264": "h264",
+    "libx264rgb": "h264",
+    "libopenh264": "h264",
     "libx265": "hevc",
     "libsvtav1": "av1",
     "libaom-av1": "av1",
+    "librav1e": "av1",
     "libvpx-vp9": "vp9",
+    "libvpx": "vp8",
 }
+"""Names of encoders that do not begin with their codec's: ffmpeg_image_transport writes them into its packets."""
 
 
 def video_codec(form: str) -> str | None:
     """Name FFmpeg's codec for a CompressedImage's format or an FFMPEGPacket's encoding; None if it is no video."""
     first = form.split(";")[0].strip().lower()
-    if first in _ENCODERS:
-        return _ENCODERS[first]
+    if first in ENCODERS:
+        return ENCODERS[first]
     return CODECS.get(first.split("_")[0])
 
 

@@ -42,6 +42,7 @@ _RIM = np.ones((5, 5), np.uint8)  # 2 pixels
 _DEVIATIONS = 3.0
 _SHARE_OF_WIDTH = 0.75
 _OUTLIERS = 0.0025
+_FARTHEST_OFF_PX = 1.0  # a ray from its pixel, both as the lens model shows them
 _NORMAL = 1.4826  # a normal distribution's standard deviation in median absolute deviations
 
 POINT = np.dtype(
@@ -98,7 +99,10 @@ def surface_of(
     x, y = (
         np.broadcast_to(ray, depth_m.shape)[rows, columns][sample][row, column] * z for ray in rays
     )
-    return _surface(np.stack((x, y, z)))
+    points = np.stack((x, y, z))
+    if intrinsics.distortion is not None:
+        points = points[:, np.isfinite(x)]
+    return _surface(points) if points.shape[1] else None
 
 
 def _sample(box: Box, area: int) -> tuple[slice, slice]:
@@ -173,7 +177,7 @@ def cloud(
     points = np.zeros(size, POINT)
     np.multiply(depth_m, rays.x, out=points["x"])
     np.multiply(depth_m, rays.y, out=points["y"])
-    points["z"] = depth_m
+    points["z"] = depth_m if intrinsics.distortion is None else depth_m + 0 * rays.x
     points["rgb"] = _packed_colours(image)
     points["label"] = label
     np.divide(confidence, np.float32(255), out=points["confidence"], dtype=np.float32)
@@ -200,7 +204,8 @@ def _packed_colours(image: RgbImage) -> NDArray[np.float32]:
 class _Rays(NamedTuple):
     """The x and y, in metres, of the point at one metre of depth that a pixel shows.
 
-    x: (1, W), or (H, W) where a lens distorts the image; y: (H, 1), or (H, W).
+    x: (1, W), or (H, W) where a lens distorts the image; y: (H, 1), or (H, W). Both are NaN where the lens model shows
+    no point in front of the camera, as in the corners of a fisheye image.
     """
 
     x: NDArray[np.float32]
@@ -217,10 +222,14 @@ def _rays(intrinsics: Intrinsics) -> _Rays:
 
 
 def _undistorted_rays(intrinsics: Intrinsics, distortion: Distortion) -> _Rays:
-    """Undo the distortion for every pixel, by OpenCV's iterative inversion of its lens models."""
+    """Undo the distortion for every pixel, by OpenCV's iterative inversion of its lens models.
+
+    The inversion does not converge where the polynomial of a model has no inverse; a ray counts only when the model
+    maps it back onto its pixel.
+    """
     height, width = intrinsics.height, intrinsics.width
     matrix = np.array(
-        [[intrinsics.fx, 0, intrinsics.cx], [0, intrinsics.fy, intrinsics.cy], [0, 0, 1]]
+        [[intrinsics.fx, 0, intrinsics.cx], [0, intrinsics.fy, intrinsics.cy], [0, 0, 1]], float
     )
     pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)
     points = pixels.reshape(-1, 1, 2).astype(np.float64)
@@ -231,5 +240,13 @@ def _undistorted_rays(intrinsics: Intrinsics, distortion: Distortion) -> _Rays:
         unchanged = np.eye(3)
         criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
         rays = cv2.undistortPointsIter(points, matrix, coefficients, unchanged, unchanged, criteria)
+    ahead = np.concatenate([rays, np.ones((len(rays), 1, 1))], axis=2)
+    zero = np.zeros(3)
+    if distortion.model == "equidistant":
+        projected, _ = cv2.fisheye.projectPoints(ahead, zero, zero, matrix, coefficients)
+    else:
+        projected, _ = cv2.projectPoints(ahead, zero, zero, matrix, coefficients)
+    distance = np.linalg.norm(projected.reshape(points.shape) - points, axis=2)
+    rays[~(distance <= _FARTHEST_OFF_PX)] = np.nan
     x, y = np.moveaxis(rays.reshape(height, width, 2).astype(np.float32), 2, 0)
     return _Rays(np.ascontiguousarray(x), np.ascontiguousarray(y))

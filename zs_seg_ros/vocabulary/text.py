@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
-_ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER = "\u200c", "\u200d"
-_JOINERS = (_ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER)
-"""Words of Persian and of Indic scripts, and emoji of several people, need them."""
+from zs_seg_ros.shown import is_format_of_script
+
 _FLAG, _FIRST_TAG, _LAST_TAG = "\U0001f3f4", "\U000e0020", "\U000e007f"
 """Tag characters follow a flag emoji and name its region."""
 _BLANK = "\u115f\u1160\u2800\u3164\uffa0"
 """Letters and symbols of some scripts that are drawn as nothing."""
+_VARIANTS = frozenset(map(chr, range(0xFE00, 0xFE10)))
+"""Variation selectors: whether a symbol is drawn as an emoji, for example."""
+_SPACES = " \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_SPACING = re.compile(f"[{_SPACES}]+")
+_ENDS = re.compile(rf"^[\t\r\n{_SPACES}]+|[\t\r\n{_SPACES}]+\Z")
 _VISIBLE = "LNPS"
 _ALLOWED = _VISIBLE + "M"
 
 
 def normalised(text: str) -> str:
-    """Return the text in Unicode's normal form C, with single spaces: texts that look the same become the same."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    """Return the text in Unicode's normal form C, with single spaces: texts that look the same become the same.
+
+    Line breaks and tabs are removed at the ends alone: within a text they may separate the entries of a list.
+    """
+    return _SPACING.sub(" ", _ENDS.sub("", unicodedata.normalize("NFC", text)))
+
+
+def compared(text: str) -> str:
+    """Return what is left of a text for comparison: without case, widths of letters, joiners and emoji's variants.
+
+    Two texts with the same rest differ in a way that people hardly notice and that most text encoders do not read.
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    kept = "".join(c for c in folded if unicodedata.category(c) != "Cf" and c not in _VARIANTS)
+    return normalised(kept)
+
+
+def entries_of(text: str) -> list[str]:
+    """Split a normalised text at its line breaks and tabs; one entry where there are none."""
+    lines = text.replace("\t", "\n").splitlines()
+    return [entry for line in lines if (entry := normalised(line))]
 
 
 def invisible_character(text: str) -> str:
     """Return the first character of a normalised text that cannot be seen; empty when there is none.
 
-    Letters, marks, digits, punctuation and symbols of every script are visible; joiners are allowed between them.
-    Control characters, characters that change the direction of reading, lone surrogates, private use and unassigned
-    code points are not.
+    Letters, marks, digits, punctuation and symbols of every script are visible; format characters that a script needs
+    are allowed: joiners and number signs. Control characters, characters that change the direction of reading, lone
+    surrogates, private use and unassigned code points are not.
     """
     for place, character in enumerate(text):
         category = unicodedata.category(character)[0]
         if character not in _BLANK and (category in _ALLOWED or character == " "):
             continue
-        if character in _JOINERS and _joins(text, place):
+        if is_format_of_script(text, place):
             continue
         if _FIRST_TAG <= character <= _LAST_TAG and _follows_flag(text, place):
             continue
@@ -50,9 +74,3 @@ def has_visible_character(text: str) -> bool:
 def _follows_flag(text: str, place: int) -> bool:
     before = text[place - 1 : place]
     return before == _FLAG or _FIRST_TAG <= before <= _LAST_TAG
-
-
-def _joins(text: str, place: int) -> bool:
-    """Whether the character at this place stands between two that it can join."""
-    before, after = text[place - 1 : place], text[place + 1 : place + 2]
-    return all(side and unicodedata.category(side)[0] in _ALLOWED for side in (before, after))

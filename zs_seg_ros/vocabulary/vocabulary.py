@@ -15,6 +15,7 @@ from zs_seg_ros.errors import VocabularyError
 from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.vocabulary.class_ids import LAST_ID, NEVER_GIVEN, LabelIds, all_ids
 from zs_seg_ros.vocabulary.text import (
+    entries_of,
     has_visible_character,
     invisible_character,
     normalised,
@@ -232,6 +233,11 @@ def _checked_text(text: str, what: str, limits: Limits) -> str:
     if len(cleaned) > limits.characters:
         raise VocabularyError(
             f"{what} has {len(cleaned)} characters ({quoted(cleaned, 40)}); at most {limits.characters} are accepted"
+        )
+    if len(entries := entries_of(cleaned)) > 1:
+        raise VocabularyError(
+            f"{what} has a line break or a tab: {quoted(cleaned, 60)}; write it on one line, or, for several classes, "
+            f"give a list: classes:=[{', '.join(map(shown, entries))}]"
         )
     if invisible := invisible_character(cleaned):
         raise VocabularyError(

@@ -6,9 +6,21 @@ import re
 from itertools import combinations
 
 from zs_seg_ros.shown import quoted, shown
+from zs_seg_ros.vocabulary.text import compared
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
-_SEPARATORS = re.compile(r"(?<!\d),|,(?!\d)|[;|،、，；]|\s/\s")  # not the comma of 3,5 mm
+_SEPARATORS = re.compile(r"(?<!\d),|,(?!\d)|[;|،、，；؛]|\s/\s")  # not the comma of 3,5 mm
+_CONJUNCTIONS = re.compile(r"\s*[/&+]\s*|,?\s+and\s+", re.IGNORECASE)
+_LEADING_AND = re.compile(r"^and\s+", re.IGNORECASE)
+_ARTICLE = re.compile(r"^(an?|the)\s+", re.IGNORECASE)
+_ADJECTIVES = frozenset(
+    ("black", "white", "grey", "gray", "red", "green", "blue", "yellow", "orange", "brown", "purple", "pink", "violet",
+     "silver", "golden", "beige", "dark", "light", "bright", "small", "big", "large")
+)  # fmt: skip
+_PREPOSITIONS = frozenset(
+    ("with", "without", "of", "in", "on", "for", "from", "made", "wearing", "containing", "like")
+)
+"""Between such a word and a conjunction, one object is described: a table with red legs and white top."""
 _MOST_PAIRS = 50
 
 
@@ -20,7 +32,7 @@ def word_warnings(vocabulary: Vocabulary) -> list[str]:
 def _lists_as_names(vocabulary: Vocabulary) -> list[str]:
     warnings = []
     for target in vocabulary.classes:
-        parts = [part for text in _SEPARATORS.split(target.name) if (part := text.strip())]
+        parts = _parts(target.name)
         if len(parts) > 1 and not target.prompts and not target.exemplars:
             warnings.append(
                 f"{quoted(target.name)} is one class, which the model takes for the description of one kind of object; "
@@ -29,11 +41,45 @@ def _lists_as_names(vocabulary: Vocabulary) -> list[str]:
     return warnings
 
 
+def _parts(name: str) -> list[str]:
+    """Split a name that seems to be a list; return one entry for any other.
+
+    Commas and the like separate, except after adjectives: 'small, red mug'. 'and', '/', '&' and '+' do so between
+    descriptions of two words or more, none of which ends in a colour or a size: 'red duck and white mug' is a list,
+    'black and white cat' is not.
+    """
+    listed = [
+        part for text in _SEPARATORS.split(name) if (part := _LEADING_AND.sub("", text.strip()))
+    ]
+    if len(listed) < 2:
+        return _joined(name, may_be_words=False)
+    *first, last = listed
+    if all(map(_is_adjectives, first)) and not _is_adjectives(last):
+        return [name]
+    return [*first, *_joined(last, may_be_words=True)]
+
+
+def _joined(part: str, may_be_words: bool) -> list[str]:
+    """Split at conjunctions between descriptions of objects, or between single words, as at the end of a list."""
+    joined = [text.strip() for text in _CONJUNCTIONS.split(part)]
+    words = may_be_words and all(len(text.split()) == 1 for text in joined)
+    return joined if words or all(map(_describes_an_object, joined)) else [part]
+
+
+def _is_adjectives(part: str) -> bool:
+    return set(part.lower().split()) <= _ADJECTIVES
+
+
+def _describes_an_object(part: str) -> bool:
+    words = _ARTICLE.sub("", part).lower().split()
+    return len(words) > 1 and words[-1] not in _ADJECTIVES and not _PREPOSITIONS & set(words)
+
+
 def _shared_prompts(vocabulary: Vocabulary) -> list[str]:
-    """Compare prompts without regard to case: most text encoders read them so."""
+    """Compare prompts without regard to case, widths and joiners: most text encoders do not read them."""
     classes_of: dict[str, list[str]] = {}
     for target in vocabulary.classes:
-        for prompt in dict.fromkeys(p.casefold() for p in target.effective_prompts):
+        for prompt in dict.fromkeys(map(compared, target.effective_prompts)):
             classes_of.setdefault(prompt, []).append(target.name)
     pairs = [
         (first, second, prompt)
