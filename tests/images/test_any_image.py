@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +22,7 @@ from zs_seg_ros.images.compressed_images import (
 from zs_seg_ros.images.encodings import CONVERTED, DEPTH, PLAIN
 from zs_seg_ros.images.message_images import depth_from_image, image_from_message
 from zs_seg_ros.images.video import CODECS, ENCODERS
+from zs_seg_ros.perception.depth import depth_in_metres
 from zs_seg_ros.types import Frame
 
 # Written from sensor_msgs/image_encodings.hpp: bits, channels, and the place of red, green and blue.
@@ -211,6 +214,16 @@ DATA = st.binary(max_size=300) | st.sampled_from([bytes(file) for file in FILES]
 COUNTS = st.integers(0, 40) | st.integers(0, 2**32 - 1)
 
 
+def image_or_sentence(read: Callable[[Any], NDArray[Any]], message: Any) -> NDArray[Any] | str:
+    """Return what is read from a message, or the text of its ImageError, which is one printable line."""
+    try:
+        return read(message)
+    except ImageError as error:
+        sentence = str(error)
+    assert sentence.isprintable()
+    return sentence
+
+
 @MANY
 @given(
     encoding=FORMS, height=COUNTS, width=COUNTS, step=COUNTS, data=DATA, order=st.integers(0, 255)
@@ -222,12 +235,8 @@ def test_any_bytes_with_any_encoding_are_an_image_or_an_image_error(
         height=height, width=width, encoding=encoding, is_bigendian=order, step=step, data=data
     )
     for read in (image_from_message, depth_from_image):
-        try:
-            image = read(message)
-        except ImageError as error:
-            assert str(error).isprintable()
-            continue
-        assert image.shape[:2] == (height, width)
+        image = image_or_sentence(read, message)
+        assert isinstance(image, str) or image.shape[:2] == (height, width)
 
 
 @settings(MANY, max_examples=300)
@@ -253,9 +262,40 @@ def test_any_compressed_bytes_with_any_format_are_an_image_or_an_image_error(
         (CompressedImageReader(), compressed),
         (CompressedImageReader(), packet),
     ):
-        try:
-            image = read(message)
-        except ImageError as error:
-            assert str(error).isprintable()
-            continue
-        assert image.ndim in (2, 3) and image.size
+        image = image_or_sentence(read, message)
+        assert isinstance(image, str) or image.size
+
+
+@pytest.mark.parametrize("encoding", DEPTH)
+@MANY
+@given(
+    height=SIDES,
+    width=SIDES,
+    padding=st.integers(0, 17),
+    seed=st.integers(0, 2**32 - 1),
+    big_endian=st.booleans(),
+)
+def test_any_depth_image_keeps_its_values(
+    encoding: str, height: int, width: int, padding: int, seed: int, big_endian: bool
+) -> None:
+    case = Case(encoding, height, width, seed, big_endian)
+    bits = case.values(32 if encoding == "32FC1" else 16, height, width)
+    values = bits.view(np.float32) if encoding == "32FC1" else bits
+    rows = case.as_bytes(bits)
+    step = rows.shape[1] + padding
+    message = SimpleNamespace(
+        height=height,
+        width=width,
+        encoding=encoding,
+        is_bigendian=int(big_endian),
+        step=step,
+        data=case.padded(rows, step),
+    )
+    read = depth_from_image(message)
+    assert np.array_equal(read, values, equal_nan=encoding == "32FC1")
+    metres = depth_in_metres(read)
+    unit = 1 if encoding == "32FC1" else 1000
+    measured = np.isfinite(metres)
+    with np.errstate(invalid="ignore"):
+        assert np.array_equal(measured, (values > 0) & (values <= 10_000 * unit))
+    assert np.allclose(metres[measured], values[measured] / unit)

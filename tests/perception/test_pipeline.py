@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -65,3 +67,25 @@ def test_depth_in_millimetres_as_reals_is_reported_and_used_all_the_same() -> No
         Frame("front", red_square(), depth=depth, requested=EVERYTHING), FakeSegmenter()
     )
     assert "depth_scale" in scene.depth_problem and scene.objects[0].surface is not None
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_positions_and_clouds_of_a_rotated_camera_are_in_its_own_frame(rotation: int) -> None:
+    intrinsics = Intrinsics(50.0, 45.0, 30.0, 20.0, 60, 40)
+    values = (1500 + 5 * np.arange(60 * 40).reshape(40, 60) % 700).astype(np.uint16)
+    frame = Frame("front", red_square(), depth=DepthImage(values, intrinsics), requested=EVERYTHING)
+    upright = scene_of(frame, FakeSegmenter())
+    turned = scene_of(replace(frame, rotation=rotation), FakeSegmenter())
+    [expected], [detected] = upright.objects, turned.objects
+    assert detected.box == expected.box and detected.surface == expected.surface
+    assert upright.cloud is not None and turned.cloud is not None
+    assert np.array_equal(turned.cloud, upright.cloud)
+
+
+def test_depth_of_other_proportions_is_refused_in_one_sentence() -> None:
+    intrinsics = Intrinsics(50.0, 50.0, 30.0, 20.0, 60, 40)
+    depth = DepthImage(np.full((40, 80), 2000, np.uint16), intrinsics)
+    frame = Frame("front", red_square(), depth=depth, requested=EVERYTHING)
+    scene = scene_of(frame, FakeSegmenter())
+    assert "the depth image is 80x40, the image 60x40" in scene.depth_problem
+    assert scene.cloud is None and scene.objects[0].surface is None
