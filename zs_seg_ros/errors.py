@@ -3,6 +3,7 @@
     ZeroShotSegmentationError
     ├── VocabularyError          a vocabulary is refused; the one in force stays
     ├── ImageError               an image or message cannot be read; the next one can
+    ├── SelectionError           no object fits a request to select one
     ├── ModelError               a model cannot be used
     │   ├── ModelNotFoundError   a model is not on disk
     │   └── DeviceError          the requested device or precision is not available
@@ -35,6 +36,10 @@ class VocabularyError(ZeroShotSegmentationError):
 
 class ImageError(ZeroShotSegmentationError):
     """An image cannot be read."""
+
+
+class SelectionError(ZeroShotSegmentationError):
+    """No object fits a request to select one."""
 
 
 class ModelError(ZeroShotSegmentationError):

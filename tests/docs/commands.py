@@ -43,6 +43,8 @@ NOT_RUN = {
     "ros2 security": "as above",
     "ros2 bag": "rosbag2 is not on PyPI",
     "ros2 run rmw_zenoh_cpp": "of another package",
+    "ros2 action send_goal /follow_object": "Nav2's following server is not on PyPI",
+    "ros2 run diagnostic_aggregator": "of another package",
     "ros2 run rqt_image_view": "of another package",
     "ros2 launch foxglove_bridge": "of another package",
 }

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from commands import NOT_RUN, Command, check, commands_of, simple_commands
 from pages import LANGUAGES, PAGES, ROOT, blocks_of
-from planner import Planner, running_node
+from planner import Planner, image_message, repeating, running_node, stamp, stripes
 from ros2_commands import Ros2Commands
+from sensor_msgs.msg import Image
 
 from zs_seg_ros.bags.bag import shipped_bag
 
@@ -31,9 +33,17 @@ def player(ros: None) -> Iterator[Planner]:
 
 @pytest.fixture
 def ros2(player: Planner) -> Iterator[Ros2Commands]:
-    """Start the nodes that the pages use, with one camera named camera."""
+    """Start the nodes that the pages use, with one camera named camera, which views something red."""
     with running_node({"classes": ["red mug"]}) as node:
-        yield Ros2Commands({"/zs_seg": node, "/bag_player": player})
+        camera = node.node.create_publisher(Image, "/camera/image_raw", 1)
+        message = image_message(stripes("red", height=240, width=320))
+
+        def publish() -> None:
+            stamp(message, time.time_ns())
+            camera.publish(message)
+
+        with repeating(publish, rate_hz=10):
+            yield Ros2Commands({"/zs_seg": node, "/bag_player": player})
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if ALL[page]], ids=str)

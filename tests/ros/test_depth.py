@@ -143,7 +143,8 @@ def test_nav2s_configuration_names_what_the_node_publishes(planner: Planner) -> 
         ("pointcloud_topic", "PointCloud2"),
     ):
         assert published[source[parameter]] == [f"sensor_msgs/msg/{kind}"]
-    assert source["labels_topic"] == "/zs_seg/camera/label_info"  # needs vision_msgs
+    assert published[source["labels_topic"]] == ["vision_msgs/msg/LabelInfo"]
+    assert layer["use_approximate_time_sync"] is False, "stamps are equal"
     for name in source["class_types"]:
         assert source[name]["classes"]
 

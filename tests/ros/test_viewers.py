@@ -17,6 +17,7 @@ TYPE_OF_DISPLAY = {
     "rviz_default_plugins/Image": "sensor_msgs/msg/Image",
     "rviz_default_plugins/PointCloud2": "sensor_msgs/msg/PointCloud2",
     "rviz_default_plugins/MarkerArray": "visualization_msgs/msg/MarkerArray",
+    "vision_msgs_rviz_plugins/Detection3DArray": "vision_msgs/msg/Detection3DArray",
 }
 WITHOUT_TOPIC = {"rviz_default_plugins/TF", "rviz_default_plugins/Grid"}
 TYPES_IN_3D = {"sensor_msgs/msg/PointCloud2", "visualization_msgs/msg/MarkerArray"}
@@ -58,7 +59,8 @@ def test_a_display_of_rviz_gets_messages(planner: Planner, display: dict[str, An
 
 def test_rviz_shows_overlay_cloud_and_markers_in_the_frame_of_the_recording() -> None:
     shown = {display["Topic"]["Value"] for display in displays_with_a_topic()}
-    assert shown == {f"/zs_seg/camera/{output}" for output in ("overlay", "points", "markers")}
+    outputs = ("overlay", "points", "markers", "detections_3d")
+    assert shown == {f"/zs_seg/camera/{output}" for output in outputs}
     assert {display["Class"] for display in rviz()["Displays"]} >= WITHOUT_TOPIC
     bag = (CONFIG.parent / "recordings/tabletop/README.md").read_text()
     assert f"`{rviz()['Global Options']['Fixed Frame']}` → `camera_link`" in bag
@@ -73,6 +75,9 @@ def test_a_panel_of_foxglove_gets_messages(planner: Planner) -> None:
     assert in_3d == TYPES_IN_3D
     assert type_of(planner, panels["RawMessages!vocabulary"]["topicPath"]) == (
         "zs_seg_ros/msg/Vocabulary"
+    )
+    assert type_of(planner, panels["RawMessages!target"]["topicPath"]) == (
+        "zs_seg_ros/msg/TargetStatus"
     )
     health = panels["DiagnosticSummary!health"]["topicToRender"]
     assert type_of(planner, health) == "diagnostic_msgs/msg/DiagnosticArray"
@@ -96,3 +101,16 @@ def test_foxgloves_layout_places_each_panel_once() -> None:
         return [node] if isinstance(node, str) else panels(node["first"]) + panels(node["second"])
 
     assert sorted(panels(layout["layout"])) == sorted(layout["configById"])
+
+
+def test_the_diagnostic_aggregator_groups_each_entry_of_the_node(planner: Planner) -> None:
+    file = (CONFIG / "diagnostic_aggregator.yaml").read_text()
+    analyzer = yaml.safe_load(file)["analyzers"]["ros__parameters"]["zs_seg"]
+    assert analyzer["type"] == "diagnostic_aggregator/GenericAnalyzer"
+    expected = set(analyzer["expected"])
+    for entry in ("model", "camera"):
+        name = planner.diagnosis(entry, lambda status: status.name, "a name").name
+        assert name in expected
+        assert name.startswith(tuple(analyzer["startswith"]))
+        expected.remove(name)
+    assert not expected

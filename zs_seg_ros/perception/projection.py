@@ -78,6 +78,33 @@ def surface_of(
     Raises ImageError when `depth_m` and `intrinsics` differ in size, or the bounding box is not within them. That they
     fit the image is for the caller to check, with `check_sizes`.
     """
+    sample = _sample(detected.box, detected.area)
+    points = _points_of(detected, depth_m, intrinsics, sample, detected.mask)
+    return None if points is None else _surface(points)
+
+
+def points_of(
+    detected: DetectedObject, depth_m: Depth, intrinsics: Intrinsics
+) -> NDArray[np.float32]:
+    """Return (N, 3) float32: the points of the visible surface of a detection, in metres, in the order of its pixels.
+
+    The rim of the mask, where depths are mixed, and outliers in depth, as in `surface_of`, are left out. N is 0 where
+    too little depth was measured. Raises ImageError as `surface_of` does.
+    """
+    everything = (slice(None), slice(None))
+    core = _without_rim(detected.mask, detected.area)
+    points = _points_of(detected, depth_m, intrinsics, everything, core)
+    return np.zeros((0, 3), np.float32) if points is None else np.ascontiguousarray(points.T)
+
+
+def _points_of(
+    detected: DetectedObject,
+    depth_m: Depth,
+    intrinsics: Intrinsics,
+    sample: tuple[slice, slice],
+    mask: NDArray[np.bool_],
+) -> NDArray[np.float32] | None:
+    """Return (3, N) float32: the points at the pixels of `mask` that `sample` selects; None with too little depth."""
     box, rays = detected.box, _rays(intrinsics)
     check_sizes((intrinsics.height, intrinsics.width), depth_m, intrinsics)
     rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
@@ -87,22 +114,21 @@ def surface_of(
             "have the depth registered to the colour image"
         )
     area = detected.area
-    sample = _sample(box, area)
     depth = depth_m[rows, columns][sample]
     width_on_1m = math.sqrt(area / (intrinsics.fx * intrinsics.fy))
     depths = _depths_of_object(depth[_without_rim(detected.mask, area)[sample]], width_on_1m)
     if depths is None:
         return None
     nearest, farthest = depths
-    row, column = np.nonzero(detected.mask[sample] & (depth >= nearest) & (depth <= farthest))
+    row, column = np.nonzero(mask[sample] & (depth >= nearest) & (depth <= farthest))
     z = depth[row, column]
     x, y = (
         np.broadcast_to(ray, depth_m.shape)[rows, columns][sample][row, column] * z for ray in rays
     )
-    points = np.stack((x, y, z))
+    points: NDArray[np.float32] = np.stack((x, y, z))
     if intrinsics.distortion is not None:
         points = points[:, np.isfinite(x)]
-    return _surface(points) if points.shape[1] else None
+    return points if points.shape[1] else None
 
 
 def _sample(box: Box, area: int) -> tuple[slice, slice]:

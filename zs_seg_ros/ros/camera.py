@@ -6,7 +6,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.ros.camera_input import CameraInput
-from zs_seg_ros.ros.camera_outputs import CameraOutputs
+from zs_seg_ros.ros.camera_outputs import AlsoRequested, CameraOutputs
 from zs_seg_ros.ros.diagnostics import OK, OLD_FRAME_MS, WARN, CameraHealth, Problem
 from zs_seg_ros.ros.parameters.node_parameters import CameraParameters
 from zs_seg_ros.shown import quoted
@@ -15,10 +15,16 @@ from zs_seg_ros.shown import quoted
 class Camera:
     """Joins the input and the outputs of one camera."""
 
-    def __init__(self, node: LifecycleNode, parameters: CameraParameters, model: LiveModel) -> None:
+    def __init__(
+        self,
+        node: LifecycleNode,
+        parameters: CameraParameters,
+        model: LiveModel,
+        also_requested: AlsoRequested,
+    ) -> None:
         self.name = parameters.name
         self.parameters = parameters
-        self.outputs = CameraOutputs(node, parameters)
+        self.outputs = CameraOutputs(node, parameters, also_requested)
         self.input = CameraInput(node, parameters, model, self.outputs)
         self._model = model
 

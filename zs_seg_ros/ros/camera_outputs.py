@@ -48,6 +48,8 @@ from zs_seg_ros.ros.vision_messages import (
 )
 from zs_seg_ros.types import RequestedOutputs, Scene, size_of
 
+AlsoRequested = Callable[[str], RequestedOutputs | None]
+
 
 @dataclass(frozen=True)
 class Output:
@@ -122,8 +124,12 @@ class CameraOutputs:
     its camera.
     """
 
-    def __init__(self, node: LifecycleNode, camera: CameraParameters) -> None:
+    def __init__(
+        self, node: LifecycleNode, camera: CameraParameters, also_requested: AlsoRequested
+    ) -> None:
+        """Create the publishers. also_requested: the stages that others need of a camera, beside its subscribers."""
         self._node = node
+        self._also_requested = also_requested
         self._camera = camera.name
         self._lock = threading.Lock()
         mask_of_classes = partial(class_mask_message, names=frozenset(camera.mask_classes))
@@ -161,12 +167,13 @@ class CameraOutputs:
         return [p for p in (*self._publishers.values(), self._label_info) if p is not None]
 
     def requested(self) -> RequestedOutputs | None:
-        """Return the stages that subscribers need; None without a subscriber to anything that costs time."""
+        """Return the stages that subscribers and others need; None without any of them."""
         with self._lock:
-            subscribed = [output for output in self._outputs if self._has_subscribers(output)]
-        if not subscribed:
-            return None
-        return reduce(RequestedOutputs.__or__, (output.requires for output in subscribed))
+            requests = [o.requires for o in self._outputs if self._has_subscribers(o)]
+        also = self._also_requested(self._camera)
+        if also is not None:
+            requests.append(also)
+        return reduce(RequestedOutputs.__or__, requests) if requests else None
 
     def publish(self, scene: Scene) -> None:
         """Publish on each topic that has subscribers and whose stages ran for this scene.

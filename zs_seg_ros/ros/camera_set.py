@@ -10,7 +10,8 @@ from rclpy.lifecycle import LifecycleNode
 from zs_seg_ros.perception.frame_slots import FrameSlots
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.ros.camera import Camera
-from zs_seg_ros.ros.parameters.node_parameters import Parameters
+from zs_seg_ros.ros.camera_outputs import AlsoRequested
+from zs_seg_ros.ros.parameters.node_parameters import CameraParameters, Parameters
 from zs_seg_ros.ros.rclpy_private import lifecycle_state
 
 
@@ -20,9 +21,12 @@ class CameraSet:
     Cameras exist from `configure` to `destroy` (`configured` is true), and receive from `activate` to `deactivate`.
     """
 
-    def __init__(self, node: LifecycleNode, model: LiveModel) -> None:
+    def __init__(
+        self, node: LifecycleNode, model: LiveModel, also_requested: AlsoRequested
+    ) -> None:
         self._node = node
         self._model = model
+        self._also_requested = also_requested
         self._cameras: dict[str, Camera] = {}
         self.configured = False
         self._slots: FrameSlots | None = None  # while active
@@ -43,7 +47,7 @@ class CameraSet:
         """Create all cameras that the parameters name."""
         with self._lock:
             for camera in parameters.cameras:
-                self._cameras[camera.name] = Camera(self._node, camera, self._model)
+                self._cameras[camera.name] = self._created(camera)
             self.configured = True
             self.apply_limits(parameters)
 
@@ -85,12 +89,15 @@ class CameraSet:
                 if camera.parameters != named.get(name):
                     self._remove(camera)
             added = [
-                self._add(Camera(self._node, camera, self._model))
+                self._add(self._created(camera))
                 for name, camera in named.items()
                 if name not in self._cameras
             ]
             self.apply_limits(parameters)
             return added
+
+    def _created(self, parameters: CameraParameters) -> Camera:
+        return Camera(self._node, parameters, self._model, self._also_requested)
 
     def _remove(self, camera: Camera) -> None:
         camera.destroy()

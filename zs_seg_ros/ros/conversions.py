@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Quaternion
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
@@ -28,6 +29,25 @@ def time_message(stamp: int) -> Time:
 def header_of(frame: Frame) -> Header:
     """Make the header of the image message that the frame was converted from."""
     return Header(stamp=time_message(frame.stamp_ns), frame_id=frame.frame_id)
+
+
+def quaternion_of(rotation: NDArray[np.float64]) -> Quaternion:
+    """Make the quaternion of a rotation matrix (3, 3), from the eigenvector of its largest component.
+
+    Bar-Itzhack, "New method for extracting the quaternion from a rotation matrix", 2000.
+    """
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation.tolist()
+    symmetric = np.array(
+        [
+            [xx - yy - zz, 0, 0, 0],
+            [yx + xy, yy - xx - zz, 0, 0],
+            [zx + xz, zy + yz, zz - xx - yy, 0],
+            [zy - yz, xz - zx, yx - xy, xx + yy + zz],
+        ]
+    )
+    _, vectors = np.linalg.eigh(symmetric)  # reads the lower half
+    x, y, z, w = (vectors[:, -1] * (1 if vectors[3, -1] >= 0 else -1)).tolist()
+    return Quaternion(x=x, y=y, z=z, w=w)
 
 
 def fill(message: Image | CompressedImage | PointCloud2, pixels: NDArray[Any]) -> None:

@@ -32,6 +32,7 @@ from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.rclpy_private import destroy_state_machine, given_parameters
 from zs_seg_ros.ros.saved_vocabulary import SavedVocabulary
 from zs_seg_ros.ros.segmentation_run import SegmentationRun
+from zs_seg_ros.ros.target_selection import TargetSelection
 from zs_seg_ros.ros.vocabulary_services import VocabularyServices
 from zs_seg_ros.shown import described
 
@@ -47,7 +48,8 @@ class SegmentationNode(LifecycleNode):
         self._current_parameters: Parameters  # since configure
         self._model = LiveModel(lambda: self.get_clock().now().nanoseconds)
         self._saved = SavedVocabulary(self.get_logger())
-        self._cameras = CameraSet(self, self._model)
+        self._target = TargetSelection(self)
+        self._cameras = CameraSet(self, self._model, self._target.requested)
         self._vocabulary_services = VocabularyServices(
             self, self._model, self._cameras, self._saved
         )
@@ -141,6 +143,7 @@ class SegmentationNode(LifecycleNode):
         if self._model.segmenter.caution:
             self.get_logger().warning(self._model.segmenter.caution)
         self._cameras.configure(parameters)
+        self._target.configure(tuple(camera.name for camera in parameters.cameras))
         self._vocabulary_services.set_default_threshold(parameters.settings.default_threshold)
         segmenter = self._model.segmenter
         precision = f" in {segmenter.precision}" if segmenter.precision else ""
@@ -149,7 +152,9 @@ class SegmentationNode(LifecycleNode):
     def _activate(self) -> None:
         self._vocabulary_services.publish_vocabulary()
         settings = self._current_parameters.settings
-        self._segmentation = SegmentationRun(self, self._model, self._cameras, settings)
+        self._segmentation = SegmentationRun(
+            self, self._model, self._cameras, self._target, settings
+        )
         self._segmentation.start()
         self.get_logger().info("active")
 
@@ -159,6 +164,7 @@ class SegmentationNode(LifecycleNode):
             segmentation.stop(patience_s)
 
     def _release(self, patience_s: float = -1.0) -> None:
+        self._target.reset()
         self._cameras.destroy()
         self._model.free(patience_s)
         self._saved.release()
@@ -227,7 +233,9 @@ class SegmentationNode(LifecycleNode):
             return
         try:
             declare_parameters(self)  # of cameras that were named meanwhile
-            added = self._cameras.follow(read_parameters(self))
+            parameters = read_parameters(self)
+            added = self._cameras.follow(parameters)
+            self._target.configure(tuple(camera.name for camera in parameters.cameras))
             self._cameras_problem = ""
         except (ParameterError, ParameterException) as error:  # what a file says of a new camera
             self._cameras_problem = f"the cameras stay as they are: {error}"
@@ -242,6 +250,7 @@ class SegmentationNode(LifecycleNode):
         errors = (self._transition_problem, model_problem, self._cameras_problem)
         return [
             *(Problem(ERROR, text) for text in errors if text),
+            *(Problem(WARN, text) for text in (self._target.problem(),) if text),
             *(Problem(WARN, text) for text in self._saved.problems()),
             *(Problem(WARN, text) for text in self._unknown_parameters),
         ]

@@ -93,11 +93,12 @@ def objects_message(
         width=size[1],
         inferred_stamp=header.stamp,
         vocabulary_version=vocabulary.version,
-        objects=[_object_message(detected, names[detected.class_id]) for detected in objects],
+        objects=[object_message(detected, names[detected.class_id]) for detected in objects],
     )
 
 
-def _object_message(detected: DetectedObject, name: str) -> messages.ObjectMask:
+def object_message(detected: DetectedObject, name: str) -> messages.ObjectMask:
+    """Make the message of one object. name: of its class."""
     box, counts = detected.box, array("I")
     counts.frombytes(encode_runs(detected.mask).tobytes())
     message = messages.ObjectMask(
@@ -123,7 +124,12 @@ def _x_y_z(values: tuple[float, float, float]) -> dict[str, float]:
 
 
 def points_message(cloud: NDArray[Any], header: Header) -> PointCloud2:
-    """Make an organised point cloud. cloud: (H, W), structured, from `projection.cloud`.
+    """Make an organised point cloud. cloud: (H, W), structured, from `projection.cloud`."""
+    return cloud_message(cloud, header, is_dense=False)
+
+
+def cloud_message(cloud: NDArray[Any], header: Header, is_dense: bool) -> PointCloud2:
+    """Make a point cloud of (H, W) structured points. is_dense: whether no coordinate is NaN.
 
     Not by sensor_msgs_py's create_cloud: it takes the rows of an organised cloud for columns.
     """
@@ -139,7 +145,7 @@ def points_message(cloud: NDArray[Any], header: Header) -> PointCloud2:
         is_bigendian=False,
         point_step=cloud.itemsize,
         row_step=cloud.itemsize * cloud.shape[1],
-        is_dense=False,
+        is_dense=is_dense,
     )
     fill(message, cloud)
     return message

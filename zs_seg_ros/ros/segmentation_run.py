@@ -14,6 +14,7 @@ from zs_seg_ros.perception.worker import Worker
 from zs_seg_ros.ros.camera_set import CameraSet
 from zs_seg_ros.ros.diagnostics import LastProblem
 from zs_seg_ros.ros.log_throttle import THROTTLED
+from zs_seg_ros.ros.target_selection import TargetSelection
 from zs_seg_ros.shown import described
 from zs_seg_ros.types import Frame, Scene
 
@@ -25,12 +26,18 @@ class SegmentationRun:
     """
 
     def __init__(
-        self, node: LifecycleNode, model: LiveModel, cameras: CameraSet, settings: Settings
+        self,
+        node: LifecycleNode,
+        model: LiveModel,
+        cameras: CameraSet,
+        target: TargetSelection,
+        settings: Settings,
     ) -> None:
         self.problem = LastProblem()
         self.slots = FrameSlots(())
         self._node = node
         self._cameras = cameras
+        self._target = target
         self._worker = Worker(model, self.slots, self._publish, self._on_failure)
         self._worker.settings = settings
 
@@ -56,6 +63,7 @@ class SegmentationRun:
             return
         start = time.perf_counter()
         camera.outputs.publish(scene)
+        self._target.on_scene(scene)
         publish_ms = (time.perf_counter() - start) * 1000
         if scene.depth_problem and camera.input.depth is not None:
             camera.input.depth.bad_depth.note(scene.depth_problem)

@@ -1,0 +1,234 @@
+"""~/select and what follows from it: the pose, the status and the points of one object, from image to image."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import time
+from collections import Counter, defaultdict
+from typing import Any
+
+from geometry_msgs.msg import PoseStamped
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import Header
+
+from zs_seg_ros.errors import SelectionError
+from zs_seg_ros.msg import TargetStatus
+from zs_seg_ros.perception.target import Choice, RecentScenes, Target, TargetState, choose
+from zs_seg_ros.ros.conversions import header_of
+from zs_seg_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS, RESULTS, VISUALISATION
+from zs_seg_ros.ros.scene_messages import object_message
+from zs_seg_ros.ros.target_messages import (
+    geometry_of,
+    object_cloud_message,
+    pose_message,
+    status_message,
+    transform_message,
+)
+from zs_seg_ros.shown import quoted, shown
+from zs_seg_ros.srv import SelectObject
+from zs_seg_ros.types import Box, RequestedOutputs, Scene
+
+_PATIENCE_S = 5.0
+_ATTEMPTS = 3
+"""Images in which the object is looked for: one that is detected for the first time has no track id yet."""
+_FRAME_ID_LIMIT = 200
+
+
+class TargetSelection:
+    """Follows the selected object and publishes its pose, status, points and TF frame. Thread-safe.
+
+    The scenes of a camera with a selected object, or for which a request waits, have objects and surfaces, whether or
+    not there are subscribers to them.
+    """
+
+    def __init__(self, node: LifecycleNode) -> None:
+        self._node = node
+        self._camera_names: tuple[str, ...] = ()
+        self._target: Target | None = None
+        self._frame_id = ""
+        self._recent: defaultdict[str, RecentScenes] = defaultdict(RecentScenes)
+        self._waiting: Counter[str] = Counter()
+        self._scenes = threading.Condition()  # guards all of the above
+        self._received: Counter[str] = Counter()
+        self._pose = self._publisher(PoseStamped, "~/target", RESULTS)
+        self._status = self._publisher(TargetStatus, "~/target_status", LATCHED)
+        self._cloud = self._publisher(PointCloud2, "~/object_cloud", VISUALISATION)
+        self._transforms: Any = None
+        node.create_service(
+            SelectObject,
+            "~/select",
+            self._on_select,
+            callback_group=MutuallyExclusiveCallbackGroup(),
+        )
+
+    def _publisher(self, message_type: Any, topic: str, qos: Any) -> Any:
+        return self._node.create_lifecycle_publisher(
+            message_type, topic, qos, event_callbacks=NO_PUBLISHER_EVENTS
+        )
+
+    def configure(self, cameras: tuple[str, ...]) -> None:
+        """Accept selections in these cameras."""
+        with self._scenes:
+            self._camera_names = cameras
+
+    def reset(self) -> None:
+        """End the selection and forget all scenes."""
+        with self._scenes:
+            self._target = None
+            self._recent.clear()
+
+    def requested(self, camera: str) -> RequestedOutputs | None:
+        """Return the stages that the selection needs of a camera; None without a selected object in its images."""
+        with self._scenes:
+            target = self._target
+            needed = self._waiting[camera] > 0 or (
+                target is not None
+                and target.camera == camera
+                and target.state is not TargetState.LOST
+            )
+        return RequestedOutputs(objects=True, surfaces=True) if needed else None
+
+    def on_scene(self, scene: Scene) -> None:
+        """Follow the target to the next scene of its camera, and publish it. Called by the worker."""
+        if not scene.frame.requested.objects:
+            return
+        camera = scene.frame.camera
+        with self._scenes:
+            self._recent[camera].add(scene)
+            self._received[camera] += 1
+            self._scenes.notify_all()
+            before = self._target
+            if before is None or before.camera != camera or before.state is TargetState.LOST:
+                return
+            self._target = target = before.in_scene(scene)
+            frame_id = self._frame_id
+        if target.state is TargetState.LOST:
+            self._node.get_logger().warning(target.problem)
+        self._publish(target, scene, frame_id)
+
+    def problem(self) -> str:
+        """Return why the selected object is lost; empty otherwise."""
+        with self._scenes:
+            return self._target.problem if self._target is not None else ""
+
+    def _publish(self, target: Target, scene: Scene, frame_id: str) -> None:
+        visible = target.state is TargetState.VISIBLE
+        geometry = geometry_of(target.detected, scene) if visible else None
+        header = header_of(scene.frame)
+        self._status.publish(status_message(target, header, geometry))
+        if geometry is None:
+            return
+        self._pose.publish(pose_message(geometry, header))
+        if self._cloud.get_subscription_count():
+            self._cloud.publish(object_cloud_message(geometry, header))
+        if frame_id and self._transforms is not None:
+            self._transforms.publish(transform_message(geometry, header, frame_id))
+
+    # --- ~/select ---
+
+    def _on_select(
+        self, request: SelectObject.Request, response: SelectObject.Response
+    ) -> SelectObject.Response:
+        try:
+            if request.clear:
+                self._clear()
+            else:
+                target = self._select(request)
+                response.object = object_message(target.detected, target.class_name)
+            response.success = True
+        except SelectionError as error:
+            response.message = str(error)
+        outcome = f"refused: {response.message}" if response.message else "accepted"
+        self._node.get_logger().info(f"select {outcome}")
+        return response
+
+    def _clear(self) -> None:
+        self.reset()
+        header = Header(stamp=self._node.get_clock().now().to_msg())
+        self._status.publish(TargetStatus(header=header, state=TargetStatus.NONE))
+
+    def _select(self, request: SelectObject.Request) -> Target:
+        camera = self._camera_of(request.camera)
+        self._prepare_frame(request.frame_id)
+        stamp = request.stamp
+        choice = Choice(
+            track_id=request.track_id,
+            class_name=request.class_name,
+            region=_region(request.roi),
+            stamp_ns=stamp.sec * 10**9 + stamp.nanosec,
+        )
+        with self._scenes:
+            target = self._chosen(camera, choice)
+            self._target, self._frame_id = target, request.frame_id
+        return target
+
+    def _camera_of(self, name: str) -> str:
+        with self._scenes:
+            names = self._camera_names
+        if not names:
+            raise SelectionError("no camera is configured: configure and activate the node first")
+        if not name and len(names) > 1:
+            raise SelectionError(f"camera is empty and the node has {len(names)}: name one of them")
+        if name and name not in names:
+            raise SelectionError(f"there is no camera {quoted(name)}: the first one is {names[0]}")
+        return name or names[0]
+
+    def _prepare_frame(self, frame_id: str) -> None:
+        """Create the publisher of /tf for a request that names a frame."""
+        if not frame_id:
+            return
+        if len(frame_id) > _FRAME_ID_LIMIT or not frame_id.isprintable() or " " in frame_id:
+            raise SelectionError(
+                f"frame_id is {quoted(frame_id)}, which is no name of a frame: use letters, digits, _ and /"
+            )
+        if self._transforms is None:
+            try:
+                tf2_msgs = importlib.import_module("tf2_msgs.msg")
+            except ImportError as error:
+                raise SelectionError(
+                    "frame_id needs the package tf2_msgs, which is not installed: install ros-$ROS_DISTRO-tf2-msgs, or "
+                    f"leave frame_id empty ({shown(error)})"
+                ) from error
+            self._transforms = self._node.create_publisher(tf2_msgs.TFMessage, "/tf", 100)
+
+    def _chosen(self, camera: str, choice: Choice) -> Target:
+        """Return the target that fits in the image that the choice names or, without one, in one of the next images."""
+        if choice.stamp_ns:
+            return self._chosen_now(camera, choice)
+        self._waiting[camera] += 1
+        try:
+            deadline = time.monotonic() + _PATIENCE_S
+            for attempt in range(1, _ATTEMPTS + 1):
+                self._wait_for_scene(camera, deadline)
+                try:
+                    return self._chosen_now(camera, choice)
+                except SelectionError:
+                    if attempt == _ATTEMPTS:
+                        raise
+            raise AssertionError("the last attempt returns or raises")
+        finally:
+            self._waiting[camera] -= 1
+
+    def _wait_for_scene(self, camera: str, deadline: float) -> None:
+        count = self._received[camera]
+        self._scenes.wait_for(
+            lambda: self._received[camera] > count, max(0.0, deadline - time.monotonic())
+        )
+        if self._received[camera] == count:
+            raise SelectionError(
+                f"no image of {camera} was segmented within {_PATIENCE_S:g} s: activate the node, set a vocabulary "
+                "and have the camera publish"
+            )
+
+    def _chosen_now(self, camera: str, choice: Choice) -> Target:
+        scene = self._recent[camera].at(choice.stamp_ns)
+        detected = choose(scene, choice)
+        name, version = scene.name_of(detected), scene.vocabulary.version
+        return Target(camera, detected, name, version, scene.stamp_ns, scene.stamp_ns)
+
+
+def _region(roi: Any) -> Box | None:
+    return Box(roi.x_offset, roi.y_offset, roi.width, max(1, roi.height)) if roi.width else None
