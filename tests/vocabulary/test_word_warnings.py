@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from zs_seg_ros.errors import VocabularyError
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 from zs_seg_ros.vocabulary.word_warnings import word_warnings
 
@@ -45,14 +49,44 @@ def test_a_list_as_one_class_is_reported_with_the_list_to_give(name: str) -> Non
         "red duck/white mug/blue ball",
         "red duck, white mug and blue ball",
         "salt shaker and pepper shaker",
+        "red duck or white mug",
     ],
 )
 def test_descriptions_of_several_objects_are_a_list(name: str) -> None:
     [warning] = warnings_of(name)
     [listed] = re.findall(r"classes:=\[(.*)\]$", warning)
     assert listed == ", ".join(
-        re.split(r", and |; |, |(?i: and |[/&+])", name.replace(" & ", "&").replace(" + ", "+"))
+        re.split(
+            r", and |; |, |(?i: and | or |[/&+])", name.replace(" & ", "&").replace(" + ", "+")
+        )
     )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "[red duck, white mug]",
+        "{red duck; white mug}",
+        "red duck • white mug",
+        "red duck／white mug",
+    ],
+)
+def test_brackets_and_bullets_of_a_list_are_left_out(name: str) -> None:
+    [warning] = warnings_of(name)
+    assert warning.endswith("classes:=[red duck, white mug]")
+
+
+@given(
+    st.text(st.characters(codec="utf-8") | st.sampled_from(" ,;/&+()[]|"), min_size=1, max_size=40)
+)
+def test_any_name_that_is_accepted_gives_printable_warnings(name: str) -> None:
+    try:
+        warnings = warnings_of(name, "duck")
+    except VocabularyError:
+        return
+    for warning in warnings:
+        assert "is one class" in warning or "have the same prompt" in warning
+        assert not any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in warning)
 
 
 def test_a_list_may_end_in_two_words_with_and() -> None:
@@ -79,6 +113,10 @@ def test_a_list_may_end_in_two_words_with_and() -> None:
         "small, red mug",
         "nuts and bolts",
         "c++ programming book",
+        "T-shirt, blue",
+        "person (adult, standing)",
+        "mug or cup",
+        "[red mug]",
         "hand sanitizer",
         "24/7 opening sign",
     ],

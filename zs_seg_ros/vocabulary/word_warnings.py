@@ -9,9 +9,11 @@ from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.vocabulary.text import compared
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
-_SEPARATORS = re.compile(r"(?<!\d),|,(?!\d)|[;|،、，；؛]|\s/\s")  # not the comma of 3,5 mm
-_CONJUNCTIONS = re.compile(r"\s*[/&+]\s*|,?\s+and\s+", re.IGNORECASE)
-_LEADING_AND = re.compile(r"^and\s+", re.IGNORECASE)
+_SEPARATORS = re.compile(r"(?:(?<!\d),|,(?!\d)|[;|،、，；؛•／]|\s/\s)(?![^()]*\))")
+"""Neither the comma of 3,5 mm nor those in parentheses."""
+_CONJUNCTIONS = re.compile(r"\s*[/&+]\s*|,?\s+(?:and|or)\s+", re.IGNORECASE)
+_LEADING_CONJUNCTION = re.compile(r"^(?:and|or)\s+", re.IGNORECASE)
+_BRACKETS = re.compile(r"^(?:\[(.*)\]|\{(.*)\}|\((.*)\))$")
 _ARTICLE = re.compile(r"^(an?|the)\s+", re.IGNORECASE)
 _ADJECTIVES = frozenset(
     ("black", "white", "grey", "gray", "red", "green", "blue", "yellow", "orange", "brown", "purple", "pink", "violet",
@@ -44,19 +46,22 @@ def _lists_as_names(vocabulary: Vocabulary) -> list[str]:
 def _parts(name: str) -> list[str]:
     """Split a name that seems to be a list; return one entry for any other.
 
-    Commas and the like separate, except after adjectives: 'small, red mug'. 'and', '/', '&' and '+' do so between
-    descriptions of two words or more, none of which ends in a colour or a size: 'red duck and white mug' is a list,
-    'black and white cat' is not.
+    Commas and the like separate, except beside adjectives: 'small, red mug'. 'and', 'or', '/', '&' and '+' do so
+    between descriptions of two words or more, none of which ends in a colour or a size: 'red duck and white mug' is a
+    list, 'black and white cat' is not.
     """
+    if bracketed := _BRACKETS.match(name):
+        name = next(filter(None, bracketed.groups()), name).strip()
     listed = [
-        part for text in _SEPARATORS.split(name) if (part := _LEADING_AND.sub("", text.strip()))
+        part
+        for text in _SEPARATORS.split(name)
+        if (part := _LEADING_CONJUNCTION.sub("", text.strip()))
     ]
     if len(listed) < 2:
         return _joined(name, may_be_words=False)
-    *first, last = listed
-    if all(map(_is_adjectives, first)) and not _is_adjectives(last):
+    if sum(not _is_adjectives(part) for part in listed) == 1:
         return [name]
-    return [*first, *_joined(last, may_be_words=True)]
+    return [*listed[:-1], *_joined(listed[-1], may_be_words=True)]
 
 
 def _joined(part: str, may_be_words: bool) -> list[str]:
