@@ -24,6 +24,7 @@ from zs_seg_ros.perception.depth import (
     unit_problem,
 )
 from zs_seg_ros.perception.projection import FEWEST_POINTS, POINT, cloud, surface_of
+from zs_seg_ros.perception.projection import points_of as surface_points_of
 from zs_seg_ros.types import Box, DetectedObject, Distortion, Intrinsics, VisibleSurface
 
 CAMERA = Intrinsics(fx=500.0, fy=480.0, cx=310.5, cy=250.0, width=640, height=480)
@@ -538,6 +539,12 @@ def test_pixels_that_the_lens_model_cannot_show_have_no_point() -> None:
     assert surface(0) is None
     half = surface(25)
     assert half is not None and np.isfinite([half.centre, half.low, half.high]).all()
+    beside = DetectedObject(1, 1.0, Box(0, 65, 20, 20), np.ones((20, 20), bool))
+    assert surface_points_of(beside, depth_m, camera).shape == (0, 3)
+    within = surface_points_of(
+        DetectedObject(1, 1.0, Box(25, 65, 20, 20), beside.mask), depth_m, camera
+    )
+    assert len(within) > FEWEST_POINTS and np.isfinite(within).all()
 
 
 def test_an_object_in_a_distorted_image_is_where_its_rays_meet_its_depth() -> None:
