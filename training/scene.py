@@ -314,6 +314,7 @@ class Renderer:
         """Place the scene's objects; `render` may then be called for any number of cameras."""
         pybullet.resetSimulation(physicsClientId=self._client)
         self._instance_of_body: dict[int, int] = {}
+        self._scene = scene
         self._light = scene.light
         self._add_plane(scene.table, TABLE_HALF_WIDTH_M, -0.0005)
         self._add_plane(scene.floor, 6.0, -TABLE_HEIGHT_M)
@@ -364,15 +365,26 @@ class Renderer:
             )
         )
 
-    def render(self, camera: Camera) -> Rendering:
+    def move(self, index: int, position_m: tuple[float, float, float]) -> None:
+        """Move the scene's object `index`, which has a name, to another position."""
+        quaternion = self._scene.objects[index].quaternion
+        for body, instance in self._instance_of_body.items():
+            if instance == index + 1:
+                pybullet.resetBasePositionAndOrientation(
+                    body, position_m, quaternion, physicsClientId=self._client
+                )
+
+    def render(self, camera: Camera, size: tuple[int, int] = (HEIGHT, WIDTH)) -> Rendering:
+        """Render an image of `size` (H, W)."""
+        height, width = size
         view = view_matrix(camera)
         projection = pybullet.computeProjectionMatrixFOV(
-            camera.fov_deg, WIDTH / HEIGHT, NEAR_M, FAR_M
+            camera.fov_deg, width / height, NEAR_M, FAR_M
         )
         light = self._light
         _, _, rgba, buffer, bodies = pybullet.getCameraImage(
-            WIDTH,
-            HEIGHT,
+            width,
+            height,
             view,
             projection,
             lightDirection=light.direction,
@@ -385,13 +397,13 @@ class Renderer:
             renderer=pybullet.ER_TINY_RENDERER,
             physicsClientId=self._client,
         )
-        rgb = np.asarray(rgba, dtype=np.uint8).reshape(HEIGHT, WIDTH, 4)[..., :3].copy()
-        z = np.asarray(buffer, dtype=np.float64).reshape(HEIGHT, WIDTH)
+        rgb = np.asarray(rgba, dtype=np.uint8).reshape(height, width, 4)[..., :3].copy()
+        z = np.asarray(buffer, dtype=np.float64).reshape(height, width)
         depth_m = (FAR_M * NEAR_M / (FAR_M - (FAR_M - NEAR_M) * z)).astype(np.float32)
         lookup = np.zeros(256, np.uint8)
         for body, instance in self._instance_of_body.items():
             lookup[body] = instance
-        body_image = np.asarray(bodies, dtype=np.int64).reshape(HEIGHT, WIDTH)
+        body_image = np.asarray(bodies, dtype=np.int64).reshape(height, width)
         instance = np.where(body_image >= 0, lookup[np.clip(body_image, 0, 255)], 0)
         return Rendering(rgb, depth_m, instance.astype(np.uint8))
 

@@ -1,4 +1,4 @@
-"""Dense optical flow between the images of one camera, at a small resolution, with a check in both directions.
+"""Dense optical flow between the images of one camera, at a small resolution, checked in both directions.
 
 Flow is estimated backwards: from each pixel of the newer image to its place in the older one. An older label image is
 then carried to the newer image by one remap, and flows of successive images are composed by one remap each.
@@ -8,89 +8,96 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from functools import lru_cache
+from typing import Any, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from zs_seg_ros.perception.warping import TRUSTED, Places, Plane, sample
 from zs_seg_ros.types import RgbImage, size_of
 
 Grey = NDArray[np.uint8]
 """(h, w): a small grey image."""
 
-FlowField = NDArray[np.float32]
-"""(h, w, 2): x and y, in pixels of the small image."""
+# Chosen by measurement; see docs/decisions/0008-propagation.md.
+_PIXELS = 160 * 120
+_PATCH_STRIDE = 6
+_ITERATIONS = 8
+_AGREES_PX = 1.0
+_DISAGREES_PX = 3.0
+_STILL_GREY_LEVELS = 2.0
+_STRUCTURE_GREY_LEVELS = 4.0
+_STRUCTURE_PX = (9, 9)
 
-TRUSTED = 255
-
-Pixels = TypeVar("Pixels", bound=NDArray[Any])
-
-_PIXELS = 320 * 240
 _LEAST_SIDE = 32
 """The estimator refuses smaller images."""
-
-# Chosen by measurement; see docs/decisions.
-_FINEST_SCALE = 1
-_AGREES_PX = 0.7
-_DISAGREES_PX = 2.5
 
 
 @dataclass(frozen=True, eq=False)
 class Motion:
     """The motion from a newer image back to an older one of the same size.
 
-    flow: (h, w, 2) float32, from each pixel of the newer small image to its place in the older one. trust: (h, w)
-    uint8, 0 where the place is unknown or outside of the older image, 255 where both directions agree.
+    x and y: (h, w) float32, how far each pixel of the newer image lies from its place in the older one. trust: (h, w)
+    uint8, 0 where the place is unknown or outside of the older image, 255 where both directions agree. All this for a
+    small version of the images, and in its pixels.
     """
 
-    flow: FlowField
+    x: Plane
+    y: Plane
     trust: NDArray[np.uint8]
-
-    @classmethod
-    def none(cls, size: tuple[int, int]) -> Motion:
-        """Return the motion between two equal images of the small size (h, w)."""
-        return cls(np.zeros((*size, 2), np.float32), np.full(size, TRUSTED, np.uint8))
 
     def after(self, older: Motion) -> Motion:
         """Return this motion continued by `older`, which leads from this one's older image to an earlier one."""
-        places = grid_of(self.trust.shape) + self.flow
-        flow = self.flow + sample(older.flow, places, smooth=True)
-        trust = sample(older.trust, places, smooth=True, replicate=False)
-        return Motion(flow, np.minimum(self.trust, trust))
+        x, y = self._places()
+        return Motion(
+            self.x + sample(older.x, x, y, smooth=True),
+            self.y + sample(older.y, x, y, smooth=True),
+            np.minimum(self.trust, sample(older.trust, x, y, smooth=True, replicate=False)),
+        )
+
+    @classmethod
+    def to(cls, places: Places) -> Motion:
+        """Return the motion to these places, at their resolution."""
+        columns, rows = _axes(*places.trust.shape)
+        return cls(places.x - columns, places.y - rows, places.trust)
+
+    def places(self, size: tuple[int, int]) -> Places:
+        """Return the places of all pixels of an image of `size` (H, W) in the older one, in pixels of that size."""
+        height, width = size
+        small_height, small_width = self.trust.shape
+        if (small_height, small_width) == size:
+            return Places(*self._places(), self.trust)
+        x, y = _resized(self.x, size), _resized(self.y, size)
+        x *= np.float32(width / small_width)
+        y *= np.float32(height / small_height)
+        columns, rows = _axes(height, width)
+        x += columns
+        y += rows
+        return Places(x, y, _resized(self.trust, size))
+
+    def _places(self) -> tuple[Plane, Plane]:
+        columns, rows = _axes(*self.trust.shape)
+        return self.x + columns, self.y + rows
 
 
 class FlowEstimator:
     """Estimates the motion between two small grey images. Not thread-safe: it holds buffers of OpenCV."""
 
     def __init__(self) -> None:
-        self._estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._estimator.setFinestScale(_FINEST_SCALE)
+        self._fine, self._coarse = _estimator(finest_scale=0), _estimator(finest_scale=1)
 
     def motion(self, newer: Grey, older: Grey) -> Motion:
         """Return the motion from `newer` back to `older`, which have one size."""
-        backwards = self._flow(newer, older)
-        forwards = self._flow(older, newer)
-        return Motion(backwards, _trust(backwards, forwards))
-
-    def _flow(self, start: Grey, end: Grey) -> FlowField:
-        height, width = start.shape
-        flow = self._estimator.calc(_padded(start), _padded(end), cast(Any, None))
-        return np.asarray(flow[:height, :width], np.float32)
+        x, y = _flow(self._fine, newer, older)
+        trust = _trust(x, y, *_flow(self._coarse, older, newer))
+        return Motion(x, y, trust)
 
 
-def _padded(image: Grey) -> Grey:
-    """Return an image with sides that the estimator accepts."""
-    height, width = image.shape
-    below, right = max(0, _LEAST_SIDE - height), max(0, _LEAST_SIDE - width)
-    if not below and not right:
-        return image
-    padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
-    return np.asarray(padded, np.uint8)
-
-
-def small_size(height: int, width: int) -> tuple[int, int]:
-    """Return the size (h, w) at which motion is estimated: of the same aspect, about 320x240 pixels at most."""
+def small_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return the size (h, w) at which motion is estimated: of the same aspect, about 160x120 pixels at most."""
+    height, width = size
     scale = min(1.0, math.sqrt(_PIXELS / (height * width)))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
@@ -103,38 +110,90 @@ def small_grey(image: RgbImage) -> Grey:
     ):  # a BGR image that is viewed as RGB: OpenCV would have to copy the view
         to_grey, pixels = cv2.COLOR_BGR2GRAY, pixels[..., ::-1]
     pixels = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
-    height, width = small_size(*size_of(image))
-    if (height, width) != size_of(image):
-        pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA))
     grey: NDArray[Any] = np.asarray(cv2.cvtColor(pixels, to_grey))
+    height, width = small_size(size_of(image))
+    if grey.shape != (height, width):
+        grey = np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA))
     return (grey >> 8).astype(np.uint8) if grey.dtype == np.uint16 else grey.astype(np.uint8)
 
 
-def sample(image: Pixels, places: FlowField, *, smooth: bool, replicate: bool = True) -> Pixels:
-    """Return the values of an image (H, W) or (H, W, C) at `places` (h, w, 2), which are x and y in its pixels.
+def is_still(newer: Grey, older: Grey) -> bool:
+    """Return whether nothing moved between two images, apart from the noise of the camera."""
+    difference = cv2.blur(cv2.absdiff(newer, older), (5, 5))
+    return float(np.max(difference)) <= _STILL_GREY_LEVELS
 
-    smooth: interpolated linearly; otherwise those of the nearest pixels. replicate: outside of the image the values
-    of its border, otherwise 0.
+
+def shown_at(older: Grey, motion: Motion) -> Grey:
+    """Return what the older image shows at the places of `motion`, at the resolution of the older one."""
+    places = motion.places((older.shape[0], older.shape[1]))
+    return sample(older, places.x, places.y, smooth=True)
+
+
+def likeness(newer: Grey, older: Grey, motion: Motion) -> float:
+    """Return how much of the structure of the newer image the older one has at the places of `motion`: -1..1.
+
+    This is the correlation of both, without the brightness of their surroundings; 1 where neither has any structure,
+    so that blank walls are alike.
     """
-    interpolation = cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST
-    border = cv2.BORDER_REPLICATE if replicate else cv2.BORDER_CONSTANT
-    remap = cast(Any, cv2.remap)  # its stub requires a second map
-    return cast(Pixels, remap(image, places, None, interpolation, borderMode=border))
+    now, then = _structure(newer), _structure(shown_at(older, motion))
+    if max(np.std(now), np.std(then)) < _STRUCTURE_GREY_LEVELS:
+        return 1.0
+    strength = math.sqrt(float(np.sum(now * now)) * float(np.sum(then * then)))
+    return float(np.sum(now * then)) / max(strength, 1.0)
 
 
-def grid_of(size: tuple[int, ...]) -> FlowField:
-    """Return (h, w, 2) float32: the x and y of each pixel of an image of `size` (h, w)."""
-    rows, columns = np.indices(size[:2], dtype=np.float32)
-    return np.dstack((columns, rows))
+def _structure(image: Grey) -> Plane:
+    """Return an image without the brightness of each pixel's surroundings."""
+    pixels = image.astype(np.float32)
+    return pixels - np.asarray(cv2.blur(pixels, _STRUCTURE_PX), np.float32)
 
 
-def _trust(backwards: FlowField, forwards: FlowField) -> NDArray[np.uint8]:
+def _estimator(finest_scale: int) -> cv2.DISOpticalFlow:
+    estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    estimator.setFinestScale(finest_scale)
+    estimator.setPatchStride(_PATCH_STRIDE)
+    estimator.setGradientDescentIterations(_ITERATIONS)
+    estimator.setUseMeanNormalization(True)  # for cameras that change their exposure
+    return estimator
+
+
+def _flow(estimator: cv2.DISOpticalFlow, start: Grey, end: Grey) -> tuple[Plane, Plane]:
+    height, width = start.shape
+    flow = estimator.calc(_padded(start), _padded(end), cast(Any, None))[:height, :width]
+    x, y = np.ascontiguousarray(np.moveaxis(np.asarray(flow, np.float32), 2, 0))
+    return x, y
+
+
+def _padded(image: Grey) -> Grey:
+    """Return an image with sides that the estimator accepts."""
+    height, width = image.shape
+    below, right = max(0, _LEAST_SIDE - height), max(0, _LEAST_SIDE - width)
+    if not below and not right:
+        return image
+    padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    return np.asarray(padded, np.uint8)
+
+
+def _trust(x: Plane, y: Plane, forwards_x: Plane, forwards_y: Plane) -> NDArray[np.uint8]:
     """Return (h, w) uint8: 255 where both flows lead back to the start, falling to 0 where they do not."""
-    height, width = backwards.shape[:2]
-    places = grid_of(backwards.shape) + backwards
-    returned = backwards + sample(forwards, places, smooth=True)
-    miss = cv2.magnitude(returned[..., 0], returned[..., 1])
+    height, width = x.shape
+    columns, rows = _axes(height, width)
+    place_x, place_y = x + columns, y + rows
+    miss_x = x + sample(forwards_x, place_x, place_y, smooth=True)
+    miss_y = y + sample(forwards_y, place_x, place_y, smooth=True)
+    miss = np.sqrt(miss_x * miss_x + miss_y * miss_y)
     trust = np.clip((_DISAGREES_PX - miss) * (TRUSTED / (_DISAGREES_PX - _AGREES_PX)), 0, TRUSTED)
-    x, y = places[..., 0], places[..., 1]
-    inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
-    return np.where(inside, trust, 0).astype(np.uint8)
+    inside = (np.abs(place_x - (width - 1) / 2) <= width / 2) & (
+        np.abs(place_y - (height - 1) / 2) <= height / 2
+    )
+    return np.asarray(trust * inside, np.uint8)
+
+
+@lru_cache(maxsize=16)
+def _axes(height: int, width: int) -> tuple[Plane, Plane]:
+    """Return the x (1, W) and the y (H, 1) of the pixels of an image."""
+    return np.arange(width, dtype=np.float32)[None], np.arange(height, dtype=np.float32)[:, None]
+
+
+def _resized(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    return np.asarray(cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR))

@@ -105,7 +105,7 @@ def _points_of(
     mask: NDArray[np.bool_],
 ) -> NDArray[np.float32] | None:
     """Return (3, N) float32: the points at the pixels of `mask` that `sample` selects; None with too little depth."""
-    box, rays = detected.box, _rays(intrinsics)
+    box, rays = detected.box, rays_of(intrinsics)
     check_sizes((intrinsics.height, intrinsics.width), depth_m, intrinsics)
     rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
     if rows.stop > intrinsics.height or columns.stop > intrinsics.width:
@@ -199,7 +199,7 @@ def cloud(
         raise ValueError(
             f"image {size}, label {label.shape} and confidence {confidence.shape} differ in size"
         )
-    rays = _rays(intrinsics)
+    rays = rays_of(intrinsics)
     points = np.zeros(size, POINT)
     np.multiply(depth_m, rays.x, out=points["x"])
     np.multiply(depth_m, rays.y, out=points["y"])
@@ -227,7 +227,7 @@ def _packed_colours(image: RgbImage) -> NDArray[np.float32]:
     return packed.view("<f4")
 
 
-class _Rays(NamedTuple):
+class Rays(NamedTuple):
     """The x and y, in metres, of the point at one metre of depth that a pixel shows.
 
     x: (1, W), or (H, W) where a lens distorts the image; y: (H, 1), or (H, W). Both are NaN where the lens model shows
@@ -239,15 +239,16 @@ class _Rays(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def _rays(intrinsics: Intrinsics) -> _Rays:
+def rays_of(intrinsics: Intrinsics) -> Rays:
+    """Return the rays of all pixels of a camera; they are cached and must not be changed."""
     if intrinsics.distortion is not None:
         return _undistorted_rays(intrinsics, intrinsics.distortion)
     x = (np.arange(intrinsics.width) - intrinsics.cx) / intrinsics.fx
     y = (np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy
-    return _Rays(x.astype(np.float32)[None], y.astype(np.float32)[:, None])
+    return Rays(x.astype(np.float32)[None], y.astype(np.float32)[:, None])
 
 
-def _undistorted_rays(intrinsics: Intrinsics, distortion: Distortion) -> _Rays:
+def _undistorted_rays(intrinsics: Intrinsics, distortion: Distortion) -> Rays:
     """Undo the distortion for every pixel, by OpenCV's iterative inversion of its lens models.
 
     The inversion does not converge where the polynomial of a model has no inverse; a ray counts only when the model
@@ -275,4 +276,4 @@ def _undistorted_rays(intrinsics: Intrinsics, distortion: Distortion) -> _Rays:
     distance = np.linalg.norm(projected.reshape(points.shape) - points, axis=2)
     rays[~(distance <= _FARTHEST_OFF_PX)] = np.nan
     x, y = np.moveaxis(rays.reshape(height, width, 2).astype(np.float32), 2, 0)
-    return _Rays(np.ascontiguousarray(x), np.ascontiguousarray(y))
+    return Rays(np.ascontiguousarray(x), np.ascontiguousarray(y))

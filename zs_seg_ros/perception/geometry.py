@@ -1,0 +1,61 @@
+"""Motion by depth and camera poses where they hold, by optical flow where something moves by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from zs_seg_ros.perception.optical_flow import Grey, Motion, shown_at
+from zs_seg_ros.perception.reprojection import View, difference_m, reprojected
+from zs_seg_ros.perception.warping import TRUSTED, Places
+
+# Chosen by measurement; see docs/decisions/0008-propagation.md.
+_MOVED_TOLERANCE = 0.25
+_LEAST_AGREEMENT = 0.2
+_WORSE = 1.3
+_WORSE_GREY_LEVELS = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """The motion by geometry and flow. agrees: (h, w) bool, where it is by geometry. measured: (h, w) bool, depth."""
+
+    motion: Motion
+    agrees: NDArray[np.bool_]
+    measured: NDArray[np.bool_]
+
+
+def by_geometry(newer: View, older: View, flow: Motion) -> Geometry:
+    """Return the motion by depth and poses; where these do not agree, that by flow to places of a similar depth."""
+    places = reprojected(newer, older)
+    height, width = newer.depth_m.shape
+    by_flow = flow.places((height, width))
+    # What moves by itself keeps about its depth; another depth belongs to what it hides, or what hides it.
+    difference = difference_m(older, by_flow.x, by_flow.y, places.depth_m)
+    similar = ~(difference > np.float32(_MOVED_TOLERANCE) * places.depth_m)
+    trust = np.where(places.agrees, np.uint8(TRUSTED), by_flow.trust * similar)
+    x = np.where(places.agrees, places.x, by_flow.x)
+    y = np.where(places.agrees, places.y, by_flow.y)
+    return Geometry(Motion.to(Places(x, y, trust)), places.agrees, places.depth_m > 0)
+
+
+def pose_holds(geometry: Geometry, flow: Motion, newer: Grey, older: Grey) -> bool:
+    """Return whether the motion by geometry leads to about what the motion by flow leads to.
+
+    A pose that is late or drifts leads to other parts of the older image: the depth there may agree all the same, the
+    brightness does not. newer and older: the two images.
+    """
+    agreeing = np.count_nonzero(geometry.agrees)
+    if agreeing < _LEAST_AGREEMENT * max(1, np.count_nonzero(geometry.measured)):
+        return False
+    height, width = newer.shape
+    chosen = cv2.resize(geometry.agrees.view(np.uint8), (width, height)) > 0
+
+    def error(motion: Motion) -> float:
+        difference = cv2.absdiff(shown_at(older, motion), newer)
+        return float(np.mean(difference[chosen])) if chosen.any() else np.inf
+
+    return error(geometry.motion) <= _WORSE * error(flow) + _WORSE_GREY_LEVELS

@@ -1,0 +1,178 @@
+"""The places of the points of a newer image in an older one, computed from depth and camera poses.
+
+What does not move in the fixed frame is found exactly, whatever the camera did. Whether a point did not move, and was
+visible in the older image, is known from the older image's depth at its place.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from zs_seg_ros.errors import ImageError
+from zs_seg_ros.perception.depth import (
+    Depth,
+    check_sizes,
+    depth_in_metres,
+    depth_of_image_size,
+)
+from zs_seg_ros.perception.projection import rays_of
+from zs_seg_ros.perception.warping import Plane, sample
+from zs_seg_ros.types import Frame, Intrinsics, Pose, size_of
+
+# Chosen by measurement; see docs/decisions/0008-propagation.md.
+_POINTS = 320 * 240
+_TOLERANCE = 0.025
+_NEAREST_M = 0.01
+_LENS_ZOOM = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What a camera measured from where, in every n-th row and column of its image.
+
+    depth_m: (h, w) float32 metres, 0 where nothing was measured; at most about 320x240 points. intrinsics: of these
+    points, as if they were the image.
+    """
+
+    depth_m: Depth
+    intrinsics: Intrinsics
+    pose: Pose
+
+    @classmethod
+    def of(cls, frame: Frame) -> View | None:
+        """Return the view of a frame; None without a pose, or without depth that fits the image."""
+        if frame.depth is None or frame.pose is None or not _is_rigid(frame.pose):
+            return None
+        size, intrinsics = size_of(frame.image), frame.depth.intrinsics
+        values = depth_of_image_size(cast(Depth, frame.depth.values), size)
+        step = max(1, math.ceil(math.sqrt(size[0] * size[1] / _POINTS)))
+        try:
+            check_sizes(size, values, intrinsics)
+            depth_m = depth_in_metres(
+                values[(step - 1) // 2 :: step, (step - 1) // 2 :: step], frame.depth.unit_m
+            )
+        except ImageError:
+            return None
+        cv2.patchNaNs(depth_m, 0.0)
+        depth_m = np.asarray(cv2.medianBlur(depth_m, 3), np.float32)  # noise, and holes of a pixel
+        return cls(depth_m, _of_every(step, intrinsics, depth_m), frame.pose)
+
+
+def _of_every(step: int, intrinsics: Intrinsics, depth_m: Depth) -> Intrinsics:
+    """Return the intrinsics for every n-th row and column, from the middle of the first `step`."""
+    start, (height, width) = (step - 1) // 2, depth_m.shape
+    return replace(
+        intrinsics,
+        fx=intrinsics.fx / step,
+        fy=intrinsics.fy / step,
+        cx=(intrinsics.cx - start) / step,
+        cy=(intrinsics.cy - start) / step,
+        width=width,
+        height=height,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Reprojection:
+    """Where points of a newer image are in an older one, unless they move.
+
+    x and y: (h, w) float32, in pixels of the older image. depth_m: (h, w) float32, the depth that they would have
+    there, 0 where it is unknown. agrees: (h, w) bool, whether the older image has this depth there.
+    """
+
+    x: Plane
+    y: Plane
+    depth_m: Depth
+    agrees: NDArray[np.bool_]
+
+
+def reprojected(newer: View, older: View) -> Reprojection:
+    """Return the places of the points of `newer` in the image of `older`."""
+    rotation, translation = _relative(newer.pose, older.pose)
+    matrix = _matrix(older.intrinsics)
+    turn = (matrix @ rotation).astype(np.float32)
+    shift = (matrix @ translation).astype(np.float32)
+    ray_x, ray_y = rays_of(newer.intrinsics)
+    x, y, depth_m = (
+        (a * ray_x + (b * ray_y + c)) * newer.depth_m + d
+        for (a, b, c), d in zip(turn, shift, strict=True)
+    )
+    depth_m = np.where((depth_m > _NEAREST_M) & (newer.depth_m > 0), depth_m, np.float32(0))
+    inverse = 1 / np.maximum(depth_m, np.float32(_NEAREST_M))
+    x *= inverse
+    y *= inverse
+    for plane in (x, y):
+        cv2.patchNaNs(plane, -1.0)  # of pixels without a ray, in the corners of a fisheye image
+    x, y = _distorted(x, y, older.intrinsics)
+    agrees = difference_m(older, x, y, depth_m) <= np.float32(_TOLERANCE) * depth_m
+    return Reprojection(x, y, depth_m, agrees)
+
+
+def difference_m(older: View, x: Plane, y: Plane, depth_m: Depth) -> Plane:
+    """Return how far the depth of `older` at the places `x` and `y` is from `depth_m`, in metres.
+
+    NaN where either is unknown, and outside of the image.
+    """
+    there_m = sample(older.depth_m, x, y, smooth=False, replicate=False)
+    known = (there_m > 0) & (depth_m > 0)
+    return np.where(known, np.abs(there_m - depth_m), np.float32(np.nan))
+
+
+def _is_rigid(pose: Pose) -> bool:
+    """Return whether a pose holds finite numbers and a rotation."""
+    rotation = pose.rotation
+    return bool(
+        np.isfinite(pose.translation_m).all()
+        and np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
+        and np.linalg.det(rotation) > 0
+    )
+
+
+def _relative(newer: Pose, older: Pose) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return rotation and translation from the newer optical frame to the older one."""
+    back = older.rotation.T
+    return back @ newer.rotation, back @ (newer.translation_m - older.translation_m)
+
+
+def _matrix(intrinsics: Intrinsics) -> NDArray[np.float64]:
+    """Return the camera's matrix (3, 3); for a lens that distorts, that of an ideal camera with a wider view."""
+    zoom = 1.0 if intrinsics.distortion is None else _LENS_ZOOM
+    fx, fy, cx, cy = intrinsics.fx * zoom, intrinsics.fy * zoom, intrinsics.cx, intrinsics.cy
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+
+
+def _distorted(x: Plane, y: Plane, intrinsics: Intrinsics) -> tuple[Plane, Plane]:
+    """Return the pixels of the camera from those of the ideal one, far outside where the latter has none."""
+    if intrinsics.distortion is None:
+        return x, y
+    lens_x, lens_y = _lens(intrinsics)
+    # The border's value, 0, would be a pixel of the image: the maps hold places plus one.
+    there = (sample(lens, x, y, smooth=True, replicate=False) - 1 for lens in (lens_x, lens_y))
+    there_x, there_y = there
+    return there_x, there_y
+
+
+@lru_cache(maxsize=4)
+def _lens(intrinsics: Intrinsics) -> tuple[Plane, Plane]:
+    """Return for each pixel of the ideal camera of `_matrix` x and y of the camera's pixel, plus one."""
+    distortion = intrinsics.distortion
+    assert distortion is not None
+    real = np.array(
+        [[intrinsics.fx, 0, intrinsics.cx], [0, intrinsics.fy, intrinsics.cy], [0, 0, 1]]
+    )
+    ideal, coefficients = _matrix(intrinsics), np.array(distortion.coefficients)
+    size = intrinsics.width, intrinsics.height
+    make = (
+        cv2.fisheye.initUndistortRectifyMap
+        if distortion.model == "equidistant"
+        else cv2.initUndistortRectifyMap
+    )
+    x, y = make(real, coefficients, np.eye(3), ideal, size, cv2.CV_32FC1)
+    return np.asarray(x, np.float32) + 1, np.asarray(y, np.float32) + 1
