@@ -481,6 +481,11 @@ class TestCloud:
         Distortion("plumb_bob", (-0.28, 0.07, 0.001, -0.002, 0.0)),
         Distortion("plumb_bob", (0.1, -0.2, 0.0, 0.0)),
         Distortion("rational_polynomial", (0.6, -2.4, 0.0006, 0.0001, 1.4, 0.5, -2.2, 1.3)),
+        Distortion(
+            "rational_polynomial",
+            (0.1, -0.05, 0.001, -0.002, 0.01, 0, 0, 0, 0.001, -0.002, 0.003, 0.001),
+        ),
+        Distortion("rational_polynomial", (0.1, -0.05, 0.001, -0.002, *(0,) * 8, 0.02, 0.01)),
         Distortion("equidistant", (-0.01, 0.02, -0.01, 0.002)),
     ],
     ids=lambda d: f"{d.model}-{len(d.coefficients)}",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -267,13 +267,34 @@ def _undistorted_rays(intrinsics: Intrinsics, distortion: Distortion) -> Rays:
         unchanged = np.eye(3)
         criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
         rays = cv2.undistortPointsIter(points, matrix, coefficients, unchanged, unchanged, criteria)
-    ahead = np.concatenate([rays, np.ones((len(rays), 1, 1))], axis=2)
-    zero = np.zeros(3)
     if distortion.model == "equidistant":
-        projected, _ = cv2.fisheye.projectPoints(ahead, zero, zero, matrix, coefficients)
+        projected = cv2.fisheye.distortPoints(rays, matrix, coefficients)
     else:
-        projected, _ = cv2.projectPoints(ahead, zero, zero, matrix, coefficients)
-    distance = np.linalg.norm(projected.reshape(points.shape) - points, axis=2)
+        projected = _distorted(rays, coefficients) * (intrinsics.fx, intrinsics.fy)
+        projected += (intrinsics.cx, intrinsics.cy)
+    distance = np.linalg.norm(projected - points, axis=2)
     rays[~(distance <= _FARTHEST_OFF_PX)] = np.nan
     x, y = np.moveaxis(rays.reshape(height, width, 2).astype(np.float32), 2, 0)
     return Rays(np.ascontiguousarray(x), np.ascontiguousarray(y))
+
+
+def _distorted(rays: NDArray[Any], coefficients: NDArray[np.float64]) -> NDArray[Any]:
+    """Apply OpenCV's polynomial model to (N, 1, 2) points at one metre: where the lens shows them.
+
+    cv2.projectPoints serves for tilted sensors alone: its derivatives take six times as long and 400 bytes a point.
+    """
+    if coefficients[12:].any():
+        ahead = np.concatenate([rays, np.ones((len(rays), 1, 1))], axis=2)
+        shown: NDArray[Any] = cv2.projectPoints(
+            ahead, np.zeros(3), np.zeros(3), np.eye(3), coefficients
+        )[0]
+        return shown
+    k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4 = np.pad(
+        coefficients[:12], (0, 12 - len(coefficients[:12]))
+    )
+    x, y = rays[..., 0], rays[..., 1]
+    r2 = x * x + y * y
+    radial = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
+    across = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x) + r2 * (s1 + r2 * s2)
+    down = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y + r2 * (s3 + r2 * s4)
+    return np.stack([across, down], axis=-1)
