@@ -117,6 +117,27 @@ def test_a_cut_off_mcap_is_read_up_to_the_cut(tmp_path: Path, share: float, chun
         assert f"{len(read)} messages" in warning
 
 
+@pytest.mark.parametrize("kind", ["mcap", "db3"])
+@pytest.mark.parametrize("definition", [b"uint8 level\n", b"Missing[] parts\n", b"float64 data\n"])
+def test_a_definition_that_does_not_fit_the_messages_gives_way_to_that_of_ros(
+    tmp_path: Path, kind: str, definition: bytes
+) -> None:
+    wrong = ForeignTopic("/text", TEXT.kind, definition)
+    messages: list[Message] = [(wrong, time_ns, data) for _, time_ns, data in TEXTS]
+    with Bag(
+        (write_mcap if kind == "mcap" else write_sqlite)(tmp_path / f"lone.{kind}", messages)
+    ) as bag:
+        assert words(bag) == WORDS
+
+
+def test_a_damaged_message_is_an_error_that_names_its_topic_and_time(tmp_path: Path) -> None:
+    path = write_mcap(tmp_path / "lone.mcap", [(TEXT, 77, b"\0\1\0\0\xff\0\0\0ab")])
+    with Bag(path) as bag:
+        (message,) = bag.messages()
+        with pytest.raises(BagError, match="a message of /text at 77 ns cannot be read"):
+            _ = message.content
+
+
 def test_a_message_count_that_cannot_be_true_is_ignored(tmp_path: Path) -> None:
     write_recording(tmp_path / "bag", [(1, "/topic", "one"), (2, "/topic", "two")])
     path = tmp_path / "bag" / "metadata.yaml"

@@ -195,6 +195,26 @@ def test_missing_files_are_named_and_the_others_are_read(tmp_path: Path, storage
         assert bag.topics["/text"].message_count == 20
 
 
+@pytest.mark.parametrize("storage", WRITERS)
+@pytest.mark.parametrize("described", [True, False])
+@pytest.mark.parametrize("content", [b"", b"\0" * 9000, b"text"])
+def test_a_file_that_cannot_be_read_is_left_out_and_the_others_are_read(
+    tmp_path: Path, storage: str, described: bool, content: bytes
+) -> None:
+    names = [f"drive_{part}.{SUFFIXES[storage]}" for part in range(2)]
+    WRITERS[storage](tmp_path / names[0], TEXTS[:25])
+    (tmp_path / names[1]).write_bytes(content)
+    if described:
+        write_metadata(tmp_path, information(5, storage, names))
+    with Bag(tmp_path) as bag:
+        assert words(bag) == WORDS[:25]
+        (warning,) = (w for w in bag.warnings if "left out" in w)
+        assert names[1] in warning
+    (tmp_path / names[0]).unlink()
+    with pytest.raises(BagError, match=names[1]):
+        Bag(tmp_path)
+
+
 def test_paths_of_windows_are_read(tmp_path: Path) -> None:
     write_mcap(tmp_path / "drive_0.mcap", TEXTS)
     write_metadata(tmp_path, information(4, "mcap", ["C:\\data\\drive\\drive_0.mcap"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -41,8 +42,21 @@ class MessageTypes:
         return self._stores[message_type]
 
     def deserialise(self, message_type: str, topic: str, data: bytes) -> Any:
-        """Return the message. Raises BagError where the type cannot be read, and what rosbags raises for the data."""
-        return self.store(message_type, topic).deserialize_cdr(data, message_type)
+        """Return the message. Raises BagError where the type cannot be read, and what rosbags raises for the data.
+
+        Where the bag's definition does not fit the data, that of ROS 2 Jazzy is tried.
+        """
+        store, usual = self.store(message_type, topic), ros_types()
+        try:
+            return store.deserialize_cdr(data, message_type)
+        except Exception:
+            if store is usual or message_type not in usual.fielddefs:
+                raise
+            with suppress(Exception):
+                message = usual.deserialize_cdr(data, message_type)
+                self._stores[message_type] = usual
+                return message
+            raise
 
     def _parsed(self, message_type: str, topic: str) -> Typestore:
         channel = self._channels.get(message_type)

@@ -20,6 +20,7 @@ from zs_seg_ros.bags.mcap_file import McapFile
 from zs_seg_ros.bags.sqlite_file import SqliteFile
 from zs_seg_ros.bags.storage import Storage
 from zs_seg_ros.errors import BagError
+from zs_seg_ros.shown import shown
 
 _KINDS: dict[str, Callable[[Path], Storage]] = {".mcap": McapFile, ".db3": SqliteFile}
 _ROS1_START = b"#ROSBAG"
@@ -54,10 +55,20 @@ def open_recording(path: Path) -> RecordingFiles:
     mode = str(metadata.get("compression_mode", "message" if not metadata else "")).lower()
     opened.may_have_compressed_messages = mode == "message"
     try:
+        errors = []
         for file in paths:
-            storage = _open_file(file, opened.ending)
+            try:
+                storage = _open_file(file, opened.ending)
+            except (BagError, OSError) as error:
+                errors.append(error)
+                continue
             opened.ending.callback(storage.close)
             opened.files.append(storage)
+        if errors and not opened.files:
+            raise errors[0]
+        warnings += [
+            f"a file of the recording is left out: {shown(error, 300)}" for error in errors
+        ]
     except BaseException:
         opened.ending.close()
         raise
