@@ -400,7 +400,7 @@ def test_damaged_chunks_are_left_out_and_the_rest_is_labelled(
 ) -> None:
     bag = labelled_bags.small_bag(tmp_path / "bag", size=(120, 160))
     _damage(bag)
-    label(labelled_bags.request(tmp_path / "out", bag))
+    problems = label(labelled_bags.request(tmp_path / "out", bag))
     kept = labelled_bags.content(bag)
     assert 0 < len(kept) < 80
     copied = labelled_bags.content(tmp_path / "out")
@@ -408,7 +408,8 @@ def test_damaged_chunks_are_left_out_and_the_rest_is_labelled(
     images = [time_ns for topic, time_ns, _ in kept if topic == "/camera/image_raw"]
     labels = [time_ns for topic, time_ns, _ in copied if topic == "/zs_seg/camera/label"]
     assert labels == [time_ns + 1 for time_ns in images]
-    assert capfd.readouterr().err.count("is damaged: the chunk at byte") == 1
+    warnings = [*problems, *capfd.readouterr().err.splitlines()]
+    assert sum("is damaged: the chunk at byte" in warning for warning in warnings) == 1
 
 
 def test_the_message_types_include_all_of_msg() -> None:

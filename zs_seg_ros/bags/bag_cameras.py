@@ -171,7 +171,10 @@ def _holds_depth(bag: Bag, topic: str) -> bool:
     """Return whether the first message is a depth image; False where it cannot be read."""
     kind_of_message = bag.topics[topic].message_type
     try:
-        first = next(iter(bag.messages([topic]))).content
+        message = next(iter(bag.messages([topic])), None)
+        if message is None:  # all of them are in damaged chunks
+            return False
+        first = message.content
     except BagError:
         return False
     compressed = kind_of_message == _COMPRESSED

@@ -30,9 +30,10 @@ def read_frames(
 ) -> Iterator[Frame]:
     """Yield the frames of the images in a slice; their received_ns is the time of recording.
 
-    Messages that cannot be read are left out and counted in `problems`, by the text of the error. Raises BagError
-    for a damaged bag.
+    Messages that cannot be read are left out and counted in `problems`, by the text of the error, and so are damaged
+    chunks. Raises BagError for a bag that is damaged otherwise.
     """
+    known_damage = bag.warnings
     readers: dict[str, _CameraReader] = {}
     margin_ns = 0
     for camera in cameras:
@@ -49,6 +50,7 @@ def read_frames(
         yield from readers[message.topic.name].read(message, part.holds(message.time_ns))
     for reader in dict.fromkeys(readers.values()):
         yield from reader.end()
+    problems.update(warning for warning in bag.warnings if warning not in known_damage)
 
 
 class _CameraReader:

@@ -111,9 +111,10 @@ def _join(request: LabelRequest, plan: Plan, work: WorkFolder) -> Counter[str]:
     _require_images(plan, parts)
     results = read_results(parts, plan.cameras, request.settings.track)
     with Bag(plan.bag) as bag, work.result(plan.name) as folder:
+        problems = sum((read_summary(part).problems for part in parts), Counter[str]())
         _write(request, plan, bag, results, folder)
-        warn(warning for warning in bag.warnings if warning not in plan.warnings)
-        return sum((read_summary(part).problems for part in parts), Counter[str]())
+        warn(w for w in bag.warnings if w not in plan.warnings and w not in problems)
+        return problems
 
 
 def _require_images(plan: Plan, parts: Sequence[Path]) -> None:
