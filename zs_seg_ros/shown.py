@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 import unicodedata
 from pathlib import PurePath
 
 _MOST_BITS = 256
+_MOST_CAUSES, _MOST_FRAMES = 4, 30
 _NON_JOINER, _JOINER = "\u200c", "\u200d"
 _VIRAMA = 9  # Unicode's combining class of the signs that suppress a vowel
 _MONGOLIAN_VOWEL_SEPARATOR = "\u180e"
@@ -44,6 +46,27 @@ def described(error: BaseException, limit: int = 300) -> str:
     """Return the type and the text of an exception of another library: its text may hold what came from outside."""
     text = shown(error, limit)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def traced(error: BaseException) -> str:
+    """Return the traceback of an exception and of those that led to it, for a log.
+
+    Every frame and every exception is one indented, printable line, so that the text of an exception cannot end a line
+    and forge the next one, as it can in the output of Python's `traceback`.
+    """
+    chain: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and len(chain) < _MOST_CAUSES:
+        chain.append(following)
+        suppressed = following.__suppress_context__
+        following = following.__cause__ or (None if suppressed else following.__context__)
+    lines = ["Traceback (most recent call last):"]
+    for link in reversed(chain):
+        for frame in traceback.extract_tb(link.__traceback__, -_MOST_FRAMES):
+            place = f"{quoted(frame.filename, 200)}, line {frame.lineno}, in {shown(frame.name)}"
+            lines.append(f"  {place}: {shown(frame.line or '', 120)}")
+        lines.append(f"  {described(link)}")
+    return "\n".join(lines)
 
 
 def is_format_of_script(text: str, place: int) -> bool:

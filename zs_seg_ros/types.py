@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.errors import ImageError
-from zs_seg_ros.vocabulary.vocabulary import Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import MAX_SIDE_PX, Vocabulary
 
 RgbImage = NDArray[np.uint8] | NDArray[np.uint16]
 """(H, W, 3) RGB, uint8 or uint16 over its full range; any strides and byte order, so views are accepted."""
@@ -19,9 +19,6 @@ Label = NDArray[np.uint8] | NDArray[np.uint16]
 
 Metres = tuple[float, float, float]
 """(x, y, z) in metres."""
-
-MAX_SIDE_PX = 16384
-"""Longer images are refused: no camera has them, and one malformed header could claim all memory."""
 
 
 def check_image(image: RgbImage) -> None:

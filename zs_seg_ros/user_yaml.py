@@ -36,7 +36,7 @@ def parse_user_yaml(text: str) -> Any:
         place = f" in line {mark.line + 1}" if mark is not None else ""
         raise YamlError(f"it is no YAML: {shown(error.problem or 'unreadable')}{place}") from error
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError, MemoryError) as error:
-        raise YamlError(f"it is no YAML: {shown(str(error) or type(error).__name__)}") from error
+        raise YamlError(f"it is no YAML: {shown(error) or type(error).__name__}") from error
     return builder.document
 
 

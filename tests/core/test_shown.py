@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zs_seg_ros.shown import quoted, shown
+from zs_seg_ros.shown import quoted, shown, traced
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
@@ -72,3 +72,23 @@ def test_quotes_are_for_text_alone() -> None:
     assert quoted(Path("mug")) == "'mug'"
     assert quoted(0.5) == "0.5"
     assert quoted(ValueError("no mug")) == "no mug"
+
+
+def test_a_traceback_names_frames_and_causes_and_its_lines_cannot_be_forged() -> None:
+    forged = "gone\n[ERROR] [zs_seg]: forged\x1b[2J" + "x" * 5_000_000
+    try:
+        try:
+            raise KeyError(forged)
+        except KeyError as error:
+            raise ValueError(forged) from error
+    except ValueError as error:
+        text = traced(error)
+    first, *lines = text.split("\n")
+    assert first == "Traceback (most recent call last):"
+    assert len(text) < 3000
+    assert all(line.startswith("  ") and line.isprintable() for line in lines)
+    assert [line.split(":")[0] for line in lines if "Error: " in line] == [
+        "  KeyError",
+        "  ValueError",
+    ]
+    assert sum("test_shown.py" in line for line in lines) == 2

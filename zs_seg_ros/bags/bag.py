@@ -136,6 +136,7 @@ class Bag:
         self.close()
 
     def close(self) -> None:
+        """Close the files of the recording. Messages cannot be read afterwards."""
         self._recording.ending.close()
 
     @property

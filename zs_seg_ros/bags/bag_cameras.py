@@ -42,6 +42,7 @@ class BagCamera:
 
     @property
     def topics(self) -> tuple[str, ...]:
+        """Topics that the camera has: of images, and of depth and camera info where it has them."""
         return tuple(topic for topic in (self.image, self.depth, self.info) if topic)
 
 

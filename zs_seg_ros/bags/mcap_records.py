@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterator
 import lz4.frame
 import zstandard
 
+from zs_seg_ros.shown import quoted
+
 MAGIC = b"\x89MCAP0\r\n"
 FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, MESSAGE_INDEX, CHUNK_INDEX = 2, 3, 4, 5, 6, 7, 8
 ATTACHMENT, ATTACHMENT_INDEX, STATISTICS, METADATA, METADATA_INDEX = 9, 10, 11, 12, 13
@@ -75,7 +77,7 @@ def chunk_data(content: Buffer) -> Buffer:
     elif compression == "lz4":
         data = lz4.frame.LZ4FrameDecompressor().decompress(stored, max_length=size)
     elif compression not in ("", "zstd"):
-        raise ValueError(f"its compression {compression!r} is neither zstd nor lz4")
+        raise ValueError(f"its compression {quoted(compression)} is neither zstd nor lz4")
     if len(data) != size:
         raise ValueError(f"it has {len(data)} instead of {size} bytes")
     if crc and zlib.crc32(data) != crc:

@@ -119,19 +119,24 @@ class Playback:
 
     @property
     def paused(self) -> bool:
+        """Whether the recorded time stands still."""
         return self._clock.paused
 
     @property
     def rate(self) -> float:
+        """Recorded seconds that pass in a second of real time, above 0."""
         return self._clock.rate
 
     def pause(self) -> None:
+        """Stop the recorded time, and with it the messages."""
         self._execute(self._clock.pause)
 
     def resume(self) -> None:
+        """Continue after a pause, from the recorded time of the pause."""
         self._execute(self._clock.resume)
 
     def toggle_paused(self) -> None:
+        """Pause if messages are being played, and resume otherwise."""
         self._execute(lambda: self._clock.resume() if self._clock.paused else self._clock.pause())
 
     def set_rate(self, rate: float) -> None:

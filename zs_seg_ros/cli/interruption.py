@@ -20,12 +20,19 @@ def raising_keyboard_interrupt(program: str, *numbers: signal.Signals) -> Iterat
 
     While a module is imported they end the process at once, with one sentence and the exit code `INTERRUPTED`:
     extension modules turn an exception there into another one or print it, and importing torch takes seconds.
+    Any exception that leaves the block after a signal becomes KeyboardInterrupt, for the same reason: it may be what an
+    extension module made of the interruption.
     """
-    handler = _handler(program)
+    received: list[int] = []
+    handler = _handler(program, received)
     for number in numbers:
         signal.signal(number, handler)
     try:
         yield
+    except Exception as error:
+        if received:
+            raise KeyboardInterrupt from error
+        raise
     finally:
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
@@ -36,8 +43,9 @@ def is_ignored(number: signal.Signals) -> bool:
     return signal.getsignal(number) is signal.SIG_IGN
 
 
-def _handler(program: str) -> Callable[[int, FrameType | None], None]:
-    def interrupt(_: int, frame: FrameType | None) -> None:
+def _handler(program: str, received: list[int]) -> Callable[[int, FrameType | None], None]:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        received.append(number)
         if is_importing(frame):
             os.write(_STDERR, f"{program}: interrupted\n".encode())
             os._exit(INTERRUPTED)

@@ -25,10 +25,10 @@ from zs_seg_ros.replay.results import (
     Setting,
 )
 from zs_seg_ros.shown import quoted, shown
-from zs_seg_ros.types import MAX_SIDE_PX, Box
+from zs_seg_ros.types import Box
 from zs_seg_ros.vocabulary.class_ids import LAST_ID
 from zs_seg_ros.vocabulary.text import invisible_character
-from zs_seg_ros.vocabulary.vocabulary import TargetClass
+from zs_seg_ros.vocabulary.vocabulary import MAX_SIDE_PX, TargetClass
 
 FORMAT, VERSION = "golden results of zs_seg_ros", 1
 MOST_PIXELS = 1 << 25

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -34,7 +33,7 @@ from zs_seg_ros.ros.saved_vocabulary import SavedVocabulary
 from zs_seg_ros.ros.segmentation_run import SegmentationRun
 from zs_seg_ros.ros.target_selection import TargetSelection
 from zs_seg_ros.ros.vocabulary_services import VocabularyServices
-from zs_seg_ros.shown import described
+from zs_seg_ros.shown import described, traced
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -120,7 +119,7 @@ class SegmentationNode(LifecycleNode):
             self._transition_problem = str(error)
         except Exception as error:
             self._transition_problem = f"{transition} failed: {described(error)}"
-            self.get_logger().error(traceback.format_exc())
+            self.get_logger().error(traced(error))
         else:
             self._transition_problem = ""
             return True

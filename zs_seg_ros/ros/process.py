@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 
@@ -18,7 +17,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from zs_seg_ros.ros.rclpy_private import InvalidHandle
-from zs_seg_ros.shown import described, shown
+from zs_seg_ros.shown import described, shown, traced
 
 _THREADS = 6
 _PATIENCE_S = 0.7
@@ -98,6 +97,4 @@ def _spin(executor: MultiThreadedExecutor, node: Node, stop: threading.Event) ->
         except Exception as error:
             if stop.is_set():  # the executor is shut down during its wait
                 break
-            node.get_logger().error(
-                f"a request was dropped: {described(error)}\n{traceback.format_exc()}"
-            )
+            node.get_logger().error(f"a request was dropped: {described(error)}\n{traced(error)}")

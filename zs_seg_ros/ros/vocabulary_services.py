@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import traceback
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -23,7 +22,7 @@ from zs_seg_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS
 from zs_seg_ros.ros.saved_vocabulary import SavedVocabulary
 from zs_seg_ros.ros.segment_service import answer
 from zs_seg_ros.ros.vision_messages import label_info_message
-from zs_seg_ros.shown import described
+from zs_seg_ros.shown import described, traced
 
 
 class VocabularyServices:
@@ -87,7 +86,7 @@ class VocabularyServices:
         """Return the reason why a request failed, for any exception, so that the caller always gets a response."""
         if isinstance(error, ZeroShotSegmentationError | ParameterError):
             return str(error)
-        self._node.get_logger().error("".join(traceback.format_exception(error)))
+        self._node.get_logger().error(traced(error))
         return f"the model fails on {what}: {described(error)}"
 
     def publish_vocabulary(self) -> None:

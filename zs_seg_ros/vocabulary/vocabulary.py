@@ -23,7 +23,8 @@ from zs_seg_ros.vocabulary.text import (
 
 LAST_VERSION = 2**32 - 2
 """Versions are uint32 in messages; the next one after it is refused."""
-_MAX_SIDE_PX = 16384  # of any image: `types.MAX_SIDE_PX`, which this module cannot import
+MAX_SIDE_PX = 16384
+"""Longer images are refused: no camera has them, and one malformed header could claim all memory."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,9 @@ class Exemplar:
                 f"{shape} and {self.image.dtype}"
             )
         height, width = shape[:2]
-        if not (0 < height <= _MAX_SIDE_PX and 0 < width <= _MAX_SIDE_PX):
+        if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX):
             raise VocabularyError(
-                f"the sides of an exemplar's image must be 1 to {_MAX_SIDE_PX} pixels, not {width}x{height}"
+                f"the sides of an exemplar's image must be 1 to {MAX_SIDE_PX} pixels, not {width}x{height}"
             )
         if mask is None:
             return

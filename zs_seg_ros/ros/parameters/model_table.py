@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zs_seg_ros.ros.parameters.spec import Changeable, ParameterGroup, ParameterSpec
 from zs_seg_ros.segmenters.load_options import DEFAULT_OPTIONS
-from zs_seg_ros.types import MAX_SIDE_PX
+from zs_seg_ros.vocabulary.vocabulary import MAX_SIDE_PX
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 

@@ -11,8 +11,7 @@ from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD, Settings
 from zs_seg_ros.ros.parameters.camera_table import EACH_CAMERA
 from zs_seg_ros.ros.parameters.model_table import MODEL
 from zs_seg_ros.ros.parameters.spec import CAMERA_PREFIX, Changeable, ParameterGroup, ParameterSpec
-from zs_seg_ros.types import MAX_SIDE_PX
-from zs_seg_ros.vocabulary.vocabulary import DEFAULT_LIMITS
+from zs_seg_ros.vocabulary.vocabulary import DEFAULT_LIMITS, MAX_SIDE_PX
 
 _CAMERAS = ParameterGroup(
     "Cameras",

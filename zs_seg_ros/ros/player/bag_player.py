@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -29,6 +28,7 @@ from zs_seg_ros.ros.player.bag_topic import publisher_for, recorded_qos
 from zs_seg_ros.ros.player.player_services import PlayerServices
 from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.qos import NEWEST
+from zs_seg_ros.shown import traced
 
 _FAILED = 2
 _JOIN_TIMEOUT_S = 0.5
@@ -112,11 +112,11 @@ class BagPlayer(Node):
         except BagError as error:
             self.get_logger().error(str(error))
             self._ended.set_result(_FAILED)
-        except Exception:
+        except Exception as error:
             if self._is_destroyed:  # a publisher was destroyed while publishing
                 self._ended.set_result(0)
                 return
-            self.get_logger().fatal(traceback.format_exc())
+            self.get_logger().fatal(traced(error))
             self._ended.set_result(1)
 
     def _may_start(self) -> bool:

@@ -13,11 +13,9 @@ from transformers.image_processing_utils import BaseImageProcessor
 from transformers.image_transforms import get_size_with_aspect_ratio
 
 from zs_seg_ros.errors import ModelError
-from zs_seg_ros.segmenters.shared.image_tensors import prepare
+from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
 from zs_seg_ros.segmenters.shared.pretrained import has_preprocessing
 from zs_seg_ros.types import RgbImage, size_of
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)

@@ -88,13 +88,7 @@ class Owlv2Detector(Detector[Tensor]):
                 f"the tokenizer of {self.model} ends a phrase with token {self._tokenizer.end} and the "
                 f"model expects the last one, {last}; fetch the checkpoint again"
             )
-        side = loaded.config.vision_config.image_size
-        if self._format.size != (side, side):
-            height, width = self._format.size
-            raise ModelError(
-                f"the preprocessor of {self.model} makes images of {width}x{height} and the model takes "
-                f"{side}x{side}; fetch the checkpoint again"
-            )
+        self._format.check_square(loaded.config.vision_config.image_size, self.model)
 
     @torch.inference_mode()
     def encode(self, prompts: Sequence[str]) -> Tensor:

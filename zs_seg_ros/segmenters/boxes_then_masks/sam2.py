@@ -19,11 +19,10 @@ from transformers.utils import is_timm_available
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
-from zs_seg_ros.segmenters.boxes_then_masks.detr_images import IMAGENET_MEAN, IMAGENET_STD
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.chunked import chunked_feed_forward
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
-from zs_seg_ros.segmenters.shared.image_tensors import prepare
+from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
 from zs_seg_ros.segmenters.shared.stages import stage
@@ -50,12 +49,7 @@ class Sam2BoxSegmenter(BoxSegmenter):
         default = ImageFormat((side, side), IMAGENET_MEAN, IMAGENET_STD)
         # SAM 2's own processor needs torchvision; any processor can read the numbers in its file.
         self._format = load_image_format(ViTImageProcessorPil, model, folder, default)
-        if self._format.size != (side, side):
-            height, width = self._format.size
-            raise ModelError(
-                f"the preprocessor of {model} makes images of {width}x{height} and the model takes "
-                f"{side}x{side}; fetch the checkpoint again"
-            )
+        self._format.check_square(side, model)
         self._side = self._resize(loaded, options.inference_size)
         if device.type == "cpu":
             chunked_feed_forward(loaded.vision_encoder, Sam2FeedForward)

@@ -14,13 +14,11 @@ from torch.nn import functional
 from transformers import SamHQModel
 from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
 
-from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
-from zs_seg_ros.segmenters.boxes_then_masks.detr_images import IMAGENET_MEAN, IMAGENET_STD
 from zs_seg_ros.segmenters.boxes_then_masks.sam2 import BOXES_PER_BATCH
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
-from zs_seg_ros.segmenters.shared.image_tensors import prepare
+from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
 from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.types import RgbImage, size_of
@@ -38,11 +36,7 @@ class SamHqBoxSegmenter(BoxSegmenter):
         side: int = loaded.config.vision_config.image_size
         default = ImageFormat((side, side), IMAGENET_MEAN, IMAGENET_STD)
         self._format = load_image_format(SamImageProcessorPil, model, folder, default)
-        if self._format.size != (side, side):
-            raise ModelError(
-                f"the preprocessor of {model} makes images of {self._format.size[0]} pixels and the model takes "
-                f"{side}; fetch the checkpoint again"
-            )
+        self._format.check_square(side, model)
         self._side = side
         self._network = loaded.to(device)
         with torch.inference_mode():

@@ -22,7 +22,7 @@ from zs_seg_ros.segmenters.clipseg.visual_prompt import visual_prompt
 from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
-from zs_seg_ros.segmenters.shared.image_tensors import prepare
+from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.label_image import decode_chunks, max_over_prompts
 from zs_seg_ros.segmenters.shared.pretrained import (
@@ -39,7 +39,7 @@ from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, Vocabulary
 
 # The authors' training and the published preprocessor_config.json: ImageNet's mean and standard deviation.
-_DEFAULT_FORMAT = ImageFormat((352, 352), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_DEFAULT_FORMAT = ImageFormat((352, 352), IMAGENET_MEAN, IMAGENET_STD)
 
 # Not measured on published weights, which the tests do not have: CLIP embeds all texts in a narrow cone (Liang et al.
 # 2022, "Mind the Gap"), so that only a cosine near 1 means that two prompts are synonyms.

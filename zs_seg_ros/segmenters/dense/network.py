@@ -176,6 +176,7 @@ class ImageEncoder(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
+        """Embed images (B, 3, H, W) in 0..1 as (B, D, H/2, W/2), rounded up."""
         centred = (images - 0.5) * 4.0
         shape = self.shape((centred * self.brightness).sum(dim=1, keepdim=True))
         return torch.cat([shape, self.colour(centred)], dim=1)
@@ -199,6 +200,7 @@ class TextEncoder(nn.Module):
             self.words.weight[PADDING] = 0.0
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """Embed tokens (K, L) int64 as (K, D + 2)."""
         following = functional.pad(tokens[:, 1:], (0, 1), value=PADDING)
         agreement = (self.before(tokens) * self.after(following)).sum(dim=-1, keepdim=True)
         return (self.words(tokens) * torch.sigmoid(2.0 + agreement)).sum(dim=1)  # type: ignore[no-any-return]

@@ -116,7 +116,7 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
         warnings = []
         unknown = self._network.unknown_words(prompt)
         if unknown or not split_words(prompt):
-            words = ", ".join(repr(word) for word in unknown) or "a single word"
+            words = ", ".join(quoted(word) for word in unknown) or "a single word"
             warnings.append(
                 f"the model {self.model} does not know {words} in {quoted(prompt)}; expect no mask or a wrong one"
             )

@@ -22,7 +22,6 @@ from transformers.models.sam3.modeling_sam3 import Sam3Model
 from transformers.models.sam3_lite_text.modeling_sam3_lite_text import Sam3LiteTextModel
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.segmenters.load_options import LoadOptions
@@ -130,12 +129,7 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
 
     def _check(self, loaded: PreTrainedModel) -> None:
         """Raise ModelError when the parts of the checkpoint do not fit together."""
-        side, (height, width) = loaded.config.image_size, self._format.size
-        if (height, width) != (side, side):
-            raise ModelError(
-                f"the preprocessor of {self.model} makes images of {width}x{height} and the model takes "
-                f"{side}x{side}; fetch the checkpoint again"
-            )
+        self._format.check_square(loaded.config.image_size, self.model)
 
     @torch.inference_mode()
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[Sam3Features]:

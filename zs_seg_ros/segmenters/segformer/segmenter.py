@@ -32,7 +32,7 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.segformer.label_names import LabelNames
 from zs_seg_ros.segmenters.segformer.network import SegFormerNetwork
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
-from zs_seg_ros.segmenters.shared.image_tensors import prepare
+from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.label_image import decode
 from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
@@ -45,7 +45,7 @@ from zs_seg_ros.vocabulary.class_ids import LabelIds
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 # ImageNet's mean and standard deviation, as in the published preprocessor_config.json.
-_DEFAULT_FORMAT = ImageFormat((512, 512), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_DEFAULT_FORMAT = ImageFormat((512, 512), IMAGENET_MEAN, IMAGENET_STD)
 
 _MAX_LOG_PROBABILITY = -1e-7  # at 0 the log odds would be infinite, and spread when resized
 _LEAST_THRESHOLD = 1e-6  # at 0 a class would get the pixels of all other labels, too

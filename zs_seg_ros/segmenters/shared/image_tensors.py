@@ -17,6 +17,9 @@ from zs_seg_ros.types import RgbImage
 # A view of a message's bytes can be read-only; nothing here writes to it.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and standard deviation of R, G, B in 0..1 over ImageNet, with which most encoders were trained."""
+
 
 def upload(image: RgbImage, device: torch.device) -> Tensor:
     """Upload an RGB image (H, W, 3) of any strides as (3, H, W): uint8, or int32 for uint16."""

@@ -28,6 +28,15 @@ class ImageFormat:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
+    def check_square(self, side: int, model: str) -> None:
+        """Raise ModelError unless the size is that of the square which the model's network takes."""
+        if self.size != (side, side):
+            height, width = self.size
+            raise ModelError(
+                f"the preprocessor of {model} makes images of {width}x{height} and the model takes "
+                f"{side}x{side}; fetch the checkpoint again"
+            )
+
 
 def load_model(kind: type[Model], model: str, folder: Path, dtype: torch.dtype) -> Model:
     """Load the model of a checkpoint, ready for inference, on the CPU.

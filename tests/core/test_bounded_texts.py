@@ -1,0 +1,62 @@
+"""No module shows text from outside raw: a check of the syntax trees, which planted faults fail."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from bounded_texts import raw_texts
+
+import zs_seg_ros
+from zs_seg_ros import errors
+
+PACKAGE = Path(zs_seg_ros.__file__).parent
+OWN = {name for name, value in vars(errors).items() if isinstance(value, type)} | {"ParameterError"}
+MODULES = sorted(
+    path
+    for path in PACKAGE.rglob("*.py")
+    if path.relative_to(PACKAGE).parts[0] not in ("msg", "srv")
+)
+
+
+def test_no_module_shows_text_from_outside_raw() -> None:
+    found = {
+        str(path.relative_to(PACKAGE)): problems
+        for path in MODULES
+        if path.name != "shown.py"
+        and (problems := raw_texts(ast.parse(path.read_text(encoding="utf-8")), OWN))
+    }
+    assert MODULES
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        'raise ValueError(f"no {name!r}")',
+        'raise ValueError(f"no {name!a}")',
+        'raise ValueError("no %r" % name)',
+        'raise ValueError("no " + repr(name))',
+        'text = ", ".join(map(repr, names))',
+        "import traceback",
+        "from traceback import format_exc",
+        'try: ...\nexcept OSError as error: print(f"{error}")',
+        "try: ...\nexcept (KeyError, BagError) as e: log(str(e))",
+        "try: ...\nexcept OSError as error: print(error)",
+    ],
+)
+def test_a_planted_fault_is_found(planted: str) -> None:
+    assert len(raw_texts(ast.parse(planted), OWN)) >= 1
+
+
+@pytest.mark.parametrize(
+    "clean",
+    [
+        'raise ValueError(f"no {quoted(name)}")',
+        "try: ...\nexcept BagError as error: print(error)",
+        'try: ...\nexcept OSError as error: print(f"{described(error)}")',
+    ],
+)
+def test_cleaned_text_is_accepted(clean: str) -> None:
+    assert not raw_texts(ast.parse(clean), OWN)
