@@ -37,6 +37,12 @@ def user_path(path: str | Path) -> Path:
     if "\0" in str(path):
         raise FileError(f"{_name(path)} has a NUL character; give the path without it")
     try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise FileError(
+            f"{_name(path)} has a character that no path can have; give the path without it"
+        ) from error
+    try:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise FileError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,6 +55,11 @@ def _compressed(form: str) -> SimpleNamespace:
     return SimpleNamespace(header=header, format=form, data=np.frombuffer(b"no image", np.uint8))
 
 
+def read_vocabulary(text: str) -> None:
+    with contextlib.suppress(FileNotFoundError):  # which its callers handle
+        read_vocabulary_file(text)
+
+
 ERRORS = (ZeroShotSegmentationError, argparse.ArgumentTypeError)
 INPUTS: dict[str, Callable[[str], object]] = {
     "an encoding": lambda text: image_from_message(_image(text)),
@@ -70,7 +76,7 @@ INPUTS: dict[str, Callable[[str], object]] = {
         f"classes: [{{name: mug, threshold: {text}}}]", "v.yaml"
     ),
     "the place of a vocabulary": lambda text: parse_vocabulary("- ][", text),
-    "a vocabulary file": read_vocabulary_file,
+    "a vocabulary file": read_vocabulary,
     "a golden file": lambda text: Golden(Path(text)),
     "an image file": lambda text: read_image(Path(text)),
     "a recording": lambda text: Bag(Path(text)),

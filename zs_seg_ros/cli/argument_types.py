@@ -8,6 +8,9 @@ from argparse import ArgumentTypeError
 from zs_seg_ros.shown import quoted
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
+_MOST_DIGITS = 18
+"""Longer numbers fit no counter, and Python refuses to convert those of thousands of digits."""
+
 
 def target_class(text: str) -> TargetClass:
     """Parse a class: "red mug", or a name with its prompts, "mug=red mug|red cup"."""
@@ -37,16 +40,20 @@ def _number(text: str, low: float, high: float, what: str) -> float:
     return value
 
 
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _MOST_DIGITS
+
+
 def whole(text: str) -> int:
     """Parse an integer of at least 0."""
-    if not text.isdecimal():
+    if not _is_number(text):
         raise ArgumentTypeError(f"{quoted(text)} is not a whole number from 0")
     return int(text)
 
 
 def count(text: str) -> int:
     """Parse an integer of at least 1."""
-    if not (text.isdecimal() and int(text) > 0):
+    if not (_is_number(text) and int(text) > 0):
         raise ArgumentTypeError(f"{quoted(text)} is not a number above 0")
     return int(text)
 
