@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 
 from zs_seg_ros.files import write_output
 from zs_seg_ros.perception.depth import depth_in_metres
+from zs_seg_ros.perception.labelled_cloud import cloud
 from zs_seg_ros.perception.masks import extract_objects
-from zs_seg_ros.perception.projection import cloud, surface_of
+from zs_seg_ros.perception.projection import surface_of
 from zs_seg_ros.perception.tracking import Tracker
 from zs_seg_ros.ros.conversions import header_of
 from zs_seg_ros.ros.scene_messages import (

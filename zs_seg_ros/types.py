@@ -171,11 +171,17 @@ class Frame:
 class Batch:
     """The input of one inference: images of any sizes, and the least confidence for each class.
 
-    thresholds: (K,) float32 in 0..1, in the order of the vocabulary's classes.
+    thresholds: (K,) float32 in 0..1, in the order of the vocabulary's classes. sizes: (H, W) of each segmentation, none
+    larger than its image; the images' own where they are not given.
     """
 
     images: tuple[RgbImage, ...]
     thresholds: NDArray[np.float32]
+    sizes: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.sizes:
+            object.__setattr__(self, "sizes", tuple(map(size_of, self.images)))
 
 
 @dataclass(frozen=True)
@@ -269,10 +275,10 @@ class Segmentation:
 class Scene:
     """One processed frame: everything that is published about it belongs to `vocabulary`.
 
-    objects: the detections, most confident first. cloud: (H, W) of `projection.POINT`; None without depth, or when it
-    is not requested. depth_problem: what is wrong with its depth; empty without a problem. stage_ms: the
+    objects: the detections, most confident first. cloud: (h, w) of `labelled_cloud.POINT`; None without depth, or when
+    it is not requested. depth_problem: what is wrong with its depth; empty without a problem. stage_ms: the
     duration of each stage in milliseconds; that of `segment` is for the frame's whole batch. propagated_from_ns: the
-    stamp of the image that the model segmented; None where that is the frame's own.
+    stamp of the image that the model segmented; None where that is the frame's own. output_scale: of label images.
     """
 
     frame: Frame
@@ -283,6 +289,7 @@ class Scene:
     depth_problem: str = ""
     stage_ms: dict[str, float] = field(default_factory=dict)
     propagated_from_ns: int | None = None
+    output_scale: float = 1.0
 
     @property
     def inferred_stamp_ns(self) -> int:

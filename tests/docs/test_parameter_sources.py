@@ -33,6 +33,7 @@ NO_ARGUMENT = {
     "default_threshold": "presets set it, and it can change while the node runs",
     "min_area": "tuning, while the node runs",
     "max_objects": "tuning, while the node runs",
+    "output_scale": "tuning, while the node runs",
     "track": "tuning, while the node runs",
     "model_timeout": "a limit of the robot, in its parameter file",
     "max_classes": "as model_timeout",

@@ -23,7 +23,8 @@ from zs_seg_ros.perception.depth import (
     depth_of_image_size,
     unit_problem,
 )
-from zs_seg_ros.perception.projection import FEWEST_POINTS, POINT, cloud, surface_of
+from zs_seg_ros.perception.labelled_cloud import POINT, cloud
+from zs_seg_ros.perception.projection import FEWEST_POINTS, surface_of
 from zs_seg_ros.perception.projection import points_of as surface_points_of
 from zs_seg_ros.types import Box, DetectedObject, Distortion, Intrinsics, VisibleSurface
 

@@ -131,6 +131,52 @@ def test_the_cloud_is_what_a_semantic_costmap_layer_reads(planner: Planner) -> N
         assert set(cloud["track_id"][label == thing.class_id]) == {thing.track_id}
 
 
+@pytest.mark.parametrize("scale", [0.5, 0.3])
+def test_a_smaller_output_is_one_cloud_and_label_with_objects_of_the_image(
+    planner: Planner, scale: float
+) -> None:
+    """The scale changes while the node runs; stamps and frames stay those of the image."""
+    for output in ("label", "confidence", "objects", "instances", "mask"):
+        planner.outputs(output)
+    answer(planner, wall(), "points")
+    whole = planner.outputs("objects")[-1]
+    assert planner.set_parameters({"output_scale": scale}).successful
+    size = round(HEIGHT * scale), round(WIDTH * scale)
+    wait_until(
+        lambda: answer(planner, wall(), "points").height == size[0], "a cloud of the new size"
+    )
+    cloud = answer(planner, wall(), "points")
+    label, confidence, objects, instances, mask = (
+        planner.output_with_stamp_of(cloud, planner.outputs(output))
+        for output in ("label", "confidence", "objects", "instances", "mask")
+    )
+    assert (cloud.height, cloud.width) == size
+    assert cloud.header == label.header == confidence.header == objects.header
+    for image in (label, confidence, instances, mask):
+        assert (image.height, image.width) == size
+        assert image.step * image.height == len(image.data)
+    points = structured(cloud)
+    assert (points["label"] == pixels(label)).all() and pixels(label).any()
+    assert ((pixels(confidence) == 0) == (pixels(label) == 0)).all()
+    assert ((pixels(mask) > 0) == (pixels(label) > 0)).all()
+    assert (pixels(instances) >> 16 == pixels(label)).all()
+    assert (objects.height, objects.width) == (HEIGHT, WIDTH)
+    for smaller, larger in zip(objects.objects, whole.objects, strict=True):
+        assert (smaller.roi, smaller.area, smaller.counts) == (
+            larger.roi, larger.area, larger.counts,
+        )  # fmt: skip
+        assert smaller.position == larger.position
+        assert set(points["track_id"][pixels(label) == smaller.class_id]) == {smaller.track_id}
+    rows = ((2 * np.arange(size[0]) + 1) * HEIGHT) // (2 * size[0])
+    assert np.allclose(points["y"][:, 0], (rows - HEIGHT / 2) / FOCAL_PX * 2.0, atol=1e-5)
+
+
+def test_an_output_scale_of_nothing_is_refused(planner: Planner) -> None:
+    for scale in (0.0, -0.5, 1.5):
+        assert not planner.set_parameters({"output_scale": scale}).successful
+    assert planner.parameter("output_scale") == 1.0
+
+
 def test_nav2s_configuration_names_what_the_node_publishes(planner: Planner) -> None:
     file = Path(get_package_share_directory("zs_seg_ros")) / "config" / "nav2_semantic_layer.yaml"
     costmap = yaml.safe_load(file.read_text())["local_costmap"]["local_costmap"]["ros__parameters"]

@@ -28,7 +28,7 @@ def unconfigured() -> Iterator[Planner]:
 def test_every_parameter_describes_itself(unconfigured: Planner) -> None:
     names = unconfigured.parameter_names()
     assert {
-        "model", "revision", "device", "precision", "compile", "inference_size", "mask_inference_size",
+        "model", "revision", "device", "precision", "compile", "inference_size", "mask_inference_size", "output_scale",
         "cameras", "classes",
         "initial_vocabulary", "vocabulary_file", "default_threshold", "autostart", "camera.reliability",
         "camera.transport", "camera.image_topic", "camera.rotation", "camera.frame_id", "camera.depth",
@@ -54,7 +54,7 @@ def test_every_number_has_a_range(unconfigured: Planner) -> None:
     types = ParameterType.PARAMETER_INTEGER, ParameterType.PARAMETER_DOUBLE
     descriptors = unconfigured.describe_parameters(unconfigured.parameter_names())
     numbers = [d for d in descriptors if d.type in types]
-    assert len(numbers) == 15
+    assert len(numbers) == 16
     for descriptor in numbers:
         [allowed] = [*descriptor.integer_range, *descriptor.floating_point_range]
         assert allowed.from_value < allowed.to_value

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch.nn.modules.module import register_module_forward_hook
 
 from zs_seg_ros.errors import ModelError, VocabularyError
+from zs_seg_ros.perception.output_size import pixel_grid
 from zs_seg_ros.segmenters.base import Segmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
@@ -82,6 +83,23 @@ def test_the_segmentation_has_the_size_of_the_image(loaded: Loaded, size: tuple[
     check(result, size, vocabulary.ids)
 
 
+def test_a_smaller_segmentation_labels_what_the_whole_one_does(loaded: Loaded) -> None:
+    """Only its image is decoded at the smaller size; those beside it stay as they are."""
+    vocabulary = words(*loaded.family.names(3))
+    images, sizes = (blots(), blots(90, 40, 2), blots(48, 64, 3)), ((15, 20), (90, 40), (48, 64))
+    thresholds = vocabulary.thresholds(loaded.family.threshold)
+    encoded = loaded.segmenter.encode(vocabulary)
+    small, *others = loaded.segmenter.segment(Batch(images, thresholds, sizes), encoded)
+    whole, *unchanged = loaded.segmenter.segment(Batch(images, thresholds), encoded)
+    check(small, (15, 20), vocabulary.ids)
+    assert_same_segmentation(others[0], unchanged[0])
+    # Logits of random weights can differ from pixel to pixel, so the label is one of those nearby.
+    grid, nearby, around = pixel_grid((48, 64), (15, 20)), np.zeros((15, 20), bool), range(-3, 4)
+    for shifted in (np.roll(whole.label, (a, b), (0, 1)) for a in around for b in around):
+        nearby |= small.label == grid.of(shifted)
+    assert nearby.mean() > 0.97
+
+
 def test_some_pixels_are_labelled_and_some_are_not(loaded: Loaded) -> None:
     """Otherwise the other tests would compare empty label images."""
     [result] = loaded.segment(words(*loaded.family.names(3)), blots())
@@ -111,9 +129,15 @@ def test_per_image_threads_give_what_one_image_after_the_other_gives(
 ) -> None:
     vocabulary = words(*loaded.family.names(4))
     images = [blots(48, 64, 1), blots(90, 40, 2), blots(48, 64, 3)]
+    encoded, sizes = loaded.segmenter.encode(vocabulary), ((15, 20), (9, 4), (48, 64))
+    small = Batch(tuple(images), vocabulary.thresholds(loaded.family.threshold), sizes)
+    expected_small = loaded.segmenter.segment(small, encoded)
     expected = [loaded.segment(vocabulary, image)[0] for image in images]
     monkeypatch.setattr(loaded.segmenter, "_per_image_threads", PerImageThreads(2))
     for result, alone in zip(loaded.segment(vocabulary, *images), expected, strict=True):
+        assert_same_segmentation(result, alone)
+    in_threads = loaded.segmenter.segment(small, encoded)
+    for result, alone in zip(in_threads, expected_small, strict=True):
         assert_same_segmentation(result, alone)
 
 

@@ -15,8 +15,10 @@ from zs_seg_ros.perception.depth import (
     depth_of_image_size,
     unit_problem,
 )
+from zs_seg_ros.perception.labelled_cloud import cloud
 from zs_seg_ros.perception.masks import extract_objects
-from zs_seg_ros.perception.projection import cloud, surface_of
+from zs_seg_ros.perception.output_size import at_output_size, scaled_size
+from zs_seg_ros.perception.projection import surface_of
 from zs_seg_ros.perception.rotation import as_received, upright
 from zs_seg_ros.perception.tracking import Tracker
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
@@ -32,12 +34,14 @@ class Settings:
 
     default_threshold: for classes without one, 0..1. min_area: the least number of pixels of an object. max_objects:
     the largest number of objects in an image; the most confident ones are kept. track: whether objects get track ids.
+    output_scale: the size of published label images and clouds in units of the image's, 0 to 1; not of objects.
     """
 
     default_threshold: float = DEFAULT_THRESHOLD
     min_area: int = 50
     max_objects: int = 100
     track: bool = True
+    output_scale: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,14 +58,18 @@ def segment(
     frames: Sequence[Frame],
     segmenter: Segmenter[Any],
     encoded: EncodedVocabulary[Any],
-    default_threshold: float,
+    settings: Settings,
 ) -> SegmentedBatch:
-    """Run inference on all frames at once. Raises what the model raises."""
+    """Run inference on all frames at once. Raises what the model raises.
+
+    Where no objects are requested, nothing needs masks of the image's size, and logits are decoded at the output's.
+    """
     start = time.perf_counter()
-    batch = Batch(
-        tuple(upright(frame.image, frame.rotation) for frame in frames),
-        encoded.vocabulary.thresholds(default_threshold),
-    )
+    images = tuple(upright(frame.image, frame.rotation) for frame in frames)
+    scales = [1.0 if frame.requested.objects else settings.output_scale for frame in frames]
+    sizes = [scaled_size(size_of(i), scale) for i, scale in zip(images, scales, strict=True)]
+    thresholds = encoded.vocabulary.thresholds(settings.default_threshold)
+    batch = Batch(images, thresholds, tuple(sizes))
     segmentations = tuple(
         as_received(segmentation, frame.rotation)
         for frame, segmentation in zip(frames, segmenter.segment(batch, encoded), strict=True)
@@ -84,7 +92,7 @@ class Pipeline:
         settings: Settings,
     ) -> list[Scene]:
         """Run inference and post-processing. Returns one scene per frame, in order."""
-        segmented = segment(frames, segmenter, encoded, settings.default_threshold)
+        segmented = segment(frames, segmenter, encoded, settings)
         return list(self.scenes(segmented, settings))
 
     def scenes(self, segmented: SegmentedBatch, settings: Settings) -> Iterator[Scene]:
@@ -110,7 +118,14 @@ class Pipeline:
             if settings.track:
                 with _timed(stage_ms, "track"):
                     objects = self._tracked(frame, objects, vocabulary)
-        scene = Scene(frame, segmentation, vocabulary, objects, stage_ms=stage_ms)
+        scene = Scene(
+            frame,
+            segmentation,
+            vocabulary,
+            objects,
+            stage_ms=stage_ms,
+            output_scale=settings.output_scale,
+        )
         try:
             return _with_depth(scene)
         except ImageError as error:
@@ -143,7 +158,7 @@ def _with_depth(scene: Scene) -> Scene:
             scene = replace(scene, objects=objects)
     if requested.cloud:
         with _timed(scene.stage_ms, "cloud"):
-            segmentation = scene.segmentation
+            segmentation = at_output_size(scene.segmentation, size, scene.output_scale)
             points = cloud(
                 frame.image,
                 segmentation.label,

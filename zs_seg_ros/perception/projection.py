@@ -1,4 +1,4 @@
-"""Post-processing in 3-D: masks, depth and intrinsics → positions, 3-D bounding boxes and the labelled point cloud.
+"""Post-processing in 3-D: masks, depth and intrinsics → positions and 3-D bounding boxes.
 
 Coordinates are those of the camera's optical frame: x right, y down, z forward (REP 103), in metres. Where camera_info
 has distortion coefficients, the image is assumed to be unrectified, and the distortion is undone.
@@ -7,7 +7,6 @@ has distortion coefficients, the image is assumed to be unrectified, and the dis
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -22,10 +21,7 @@ from zs_seg_ros.types import (
     DetectedObject,
     Distortion,
     Intrinsics,
-    Label,
-    RgbImage,
     VisibleSurface,
-    size_of,
 )
 
 FEWEST_POINTS = 10
@@ -44,20 +40,6 @@ _SHARE_OF_WIDTH = 0.75
 _OUTLIERS = 0.0025
 _FARTHEST_OFF_PX = 1.0  # a ray from its pixel, both as the lens model shows them
 _NORMAL = 1.4826  # a normal distribution's standard deviation in median absolute deviations
-
-POINT = np.dtype(
-    [
-        ("x", "<f4"),
-        ("y", "<f4"),
-        ("z", "<f4"),
-        ("rgb", "<f4"),
-        ("label", "<u2"),
-        ("track_id", "<u4"),
-        ("confidence", "<f4"),
-    ],
-    align=True,
-)
-"""One point of `cloud`: 28 bytes, each field aligned to its type, so that C++ can read it in place."""
 
 
 def surface_of(
@@ -176,55 +158,6 @@ def _surface(points: NDArray[np.float32]) -> VisibleSurface:
     points.partition((lowest, highest), axis=1)
     low, high = points[:, lowest].tolist(), points[:, highest].tolist()
     return VisibleSurface((x, y, z), tuple(low), tuple(high))
-
-
-def cloud(
-    image: RgbImage,
-    label: Label,
-    confidence: NDArray[np.uint8],
-    objects: Sequence[DetectedObject],
-    depth_m: Depth,
-    intrinsics: Intrinsics,
-) -> NDArray[np.void]:
-    """Return one point per pixel, (H, W) of `POINT`: its bytes are the data of a sensor_msgs/PointCloud2.
-
-    label and confidence: (H, W), as in `Segmentation`. Of each point, x, y and z are in metres in the camera's optical
-    frame, NaN without depth; rgb is 0x00RRGGBB in a float32, as PCL packs it; confidence is 0..1; track_id is that of
-    the object whose mask covers the pixel, the one with the highest score where masks overlap, 0 without a mask.
-    Raises ImageError when depth or intrinsics differ from the image in size, ValueError when label or confidence do.
-    """
-    size = size_of(image)
-    check_sizes(size, depth_m, intrinsics)
-    if not size == label.shape == confidence.shape:
-        raise ValueError(
-            f"image {size}, label {label.shape} and confidence {confidence.shape} differ in size"
-        )
-    rays = rays_of(intrinsics)
-    points = np.zeros(size, POINT)
-    np.multiply(depth_m, rays.x, out=points["x"])
-    np.multiply(depth_m, rays.y, out=points["y"])
-    points["z"] = depth_m if intrinsics.distortion is None else depth_m + 0 * rays.x
-    points["rgb"] = _packed_colours(image)
-    points["label"] = label
-    np.divide(confidence, np.float32(255), out=points["confidence"], dtype=np.float32)
-    for detected in sorted(objects, key=lambda detected: detected.score):
-        box = detected.box
-        tracks = points["track_id"][box.top :, box.left :][: box.height, : box.width]
-        np.copyto(tracks, np.uint32(detected.track_id), where=detected.mask)
-    return points
-
-
-def _packed_colours(image: RgbImage) -> NDArray[np.float32]:
-    """Pack each pixel as 0x00RRGGBB and view it as a float32: (H, W)."""
-    pixels = (image >> 8).astype(np.uint8) if image.dtype.itemsize == 2 else image
-    bgr = pixels[..., ::-1]
-    if bgr.flags.c_contiguous:  # an RGB view of a bgr8 message
-        bgrx = cv2.cvtColor(bgr, cv2.COLOR_BGR2BGRA)
-    else:
-        bgrx = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2BGRA)
-    packed = bgrx.view("<u4")[..., 0]
-    packed &= np.uint32(0x00FFFFFF)
-    return packed.view("<f4")
 
 
 class Rays(NamedTuple):

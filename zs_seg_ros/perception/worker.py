@@ -96,7 +96,7 @@ class Worker:
                 work = self._work = BatchInProgress(frames, time.monotonic())
                 outcome: SegmentedBatch | Exception
                 try:
-                    outcome = segment(frames, segmenter, encoded, settings.default_threshold)
+                    outcome = segment(frames, segmenter, encoded, settings)
                 # A model may raise anything; the next batch is processed.
                 except Exception as error:
                     outcome = segmenter.recover(error)

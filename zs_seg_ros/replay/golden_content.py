@@ -210,6 +210,7 @@ _ACCEPTED: dict[str, Callable[[Any, str], Setting]] = {
     "track": _bool,
     "precision": lambda value, what: _one_of(_PRECISIONS, value, what),
     "inference_size": lambda value, what: _whole(value, what, 0, MAX_SIDE_PX),
+    "output_scale": lambda value, what: _number(value, what, 0.001, 1),
     "mask_inference_size": lambda value, what: _whole(value, what, 0, MAX_SIDE_PX),
     EXEMPLARS: lambda value, what: _whole(value, what, 0),
 }

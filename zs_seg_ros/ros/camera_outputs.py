@@ -38,6 +38,7 @@ from zs_seg_ros.ros.scene_messages import (
     objects_message,
     overlay_message,
     points_message,
+    published_segmentation,
 )
 from zs_seg_ros.ros.vision_messages import (
     Detection2DArray,
@@ -73,11 +74,11 @@ class Output:
 
 
 def _label(scene: Scene) -> Image:
-    return label_message(scene.segmentation.label, header_of(scene.frame))
+    return label_message(published_segmentation(scene).label, header_of(scene.frame))
 
 
 def _confidence(scene: Scene) -> Image:
-    return confidence_message(scene.segmentation.confidence, header_of(scene.frame))
+    return confidence_message(published_segmentation(scene).confidence, header_of(scene.frame))
 
 
 def _objects(scene: Scene) -> ObjectMaskArray:

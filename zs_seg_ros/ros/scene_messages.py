@@ -17,9 +17,10 @@ from visualization_msgs.msg import Marker, MarkerArray
 import zs_seg_ros.msg as messages
 from zs_seg_ros.perception.instance_image import class_mask, instance_image
 from zs_seg_ros.perception.masks import encode_runs
+from zs_seg_ros.perception.output_size import at_output_size, reduced
 from zs_seg_ros.perception.overlay import class_colour, draw_overlay
 from zs_seg_ros.ros.conversions import fill, header_of, image_message
-from zs_seg_ros.types import DetectedObject, Label, Scene, VisibleSurface
+from zs_seg_ros.types import DetectedObject, Label, Scene, Segmentation, VisibleSurface, size_of
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 _POINT_FIELD_TYPE = {
@@ -30,6 +31,11 @@ _POINT_FIELD_TYPE = {
 _NAME_HEIGHT_M = 0.04
 _JPEG_QUALITY = 80
 """Of 100: names and outlines stay legible."""
+
+
+def published_segmentation(scene: Scene) -> Segmentation:
+    """Return the segmentation at the size at which label and confidence are published."""
+    return at_output_size(scene.segmentation, size_of(scene.frame.image), scene.output_scale)
 
 
 def label_message(label: Label, header: Header) -> Image:
@@ -64,7 +70,7 @@ def compressed_overlay_message(scene: Scene) -> CompressedImage:
 def instances_message(scene: Scene) -> Image:
     """Make the instance image as 32SC1: the class id in the upper 16 bits, the place in ~/CAM/objects in the lower."""
     image = instance_image(scene.segmentation.label, scene.objects)
-    return image_message(image, "32SC1", header_of(scene.frame))
+    return image_message(reduced(image, scene.output_scale), "32SC1", header_of(scene.frame))
 
 
 def class_mask_message(scene: Scene, names: Collection[str]) -> Image:
@@ -75,7 +81,7 @@ def class_mask_message(scene: Scene, names: Collection[str]) -> Image:
         for i, name in zip(vocabulary.ids, vocabulary.names, strict=True)
         if not names or name in names
     ]
-    mask = class_mask(scene.segmentation.label, ids)
+    mask = class_mask(published_segmentation(scene).label, ids)
     return image_message(mask, "mono8", header_of(scene.frame))
 
 
@@ -124,7 +130,7 @@ def _x_y_z(values: tuple[float, float, float]) -> dict[str, float]:
 
 
 def points_message(cloud: NDArray[Any], header: Header) -> PointCloud2:
-    """Make an organised point cloud. cloud: (H, W), structured, from `projection.cloud`."""
+    """Make an organised point cloud. cloud: (H, W), structured, from `labelled_cloud.cloud`."""
     return cloud_message(cloud, header, is_dense=False)
 
 

@@ -60,7 +60,10 @@ class Segmenter(ABC, Generic[Features]):
 
     @abstractmethod
     def segment(self, batch: Batch, encoded: EncodedVocabulary[Features]) -> list[Segmentation]:
-        """Return one segmentation per image, in order and at the image's own size."""
+        """Return one segmentation per image, in order and of the size in `Batch.sizes`.
+
+        A family may ignore smaller sizes: segmentations of the image's own size are reduced afterwards.
+        """
 
     def use_per_image_threads(self) -> None:
         """Use one CPU core for each image of a batch from now on, where the family can; called once after loading."""

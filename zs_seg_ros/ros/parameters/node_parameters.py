@@ -142,6 +142,7 @@ def _parameters(read: _Read) -> Parameters:
             min_area=values["min_area"],
             max_objects=values["max_objects"],
             track=values["track"],
+            output_scale=values["output_scale"],
         ),
     )
 

@@ -84,6 +84,14 @@ _RESULTS = ParameterGroup(
             "Track objects from frame to frame and give each a track_id.",
             "With false every track_id is 0.",
         ),
+        ParameterSpec(
+            "output_scale",
+            Settings.output_scale,
+            "Size of label images and point clouds in units of the camera's.",
+            "With 0.3125, images of 1280x720 have ~/CAM/label, confidence, instances and mask of 400x225, and "
+            "~/CAM/points as many points. Objects and overlays keep the camera's size.",
+            range=(0.001, 1.0),
+        ),
     ),
 )
 _LIMITS = ParameterGroup(

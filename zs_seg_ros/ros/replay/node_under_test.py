@@ -29,7 +29,7 @@ REPLAY_QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 DISCOVERY_TIMEOUT_S = 20.0
 _SPIN_S = 0.05
 _MARKS = ("[WARN]", "[ERROR]", "[FATAL]")
-_LATER_SETTINGS = {"inference_size": 0, "mask_inference_size": 0}
+_LATER_SETTINGS = {"inference_size": 0, "mask_inference_size": 0, "output_scale": 1.0}
 """Parameters that golden files of earlier versions lack, and their defaults, which are not written."""
 _SETTINGS = (
     *("model", "default_threshold", "min_area", "max_objects", "track", "precision"),

@@ -20,7 +20,7 @@ from zs_seg_ros.segmenters.shared.instances import Instances, decode_instances, 
 from zs_seg_ros.segmenters.shared.prompts import flat_prompts, refuse_exemplars
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
-from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
+from zs_seg_ros.types import Batch, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 _MAX_BOXES = 300
@@ -74,22 +74,22 @@ class BoxesThenMasks(TorchSegmenter[BoxFeatures]):
         masks = self.box_segmenter.masks(batch.images, [corners for corners, _ in unique])
         with stage("finish"):
             return [
-                _decode(masks[i][unique[i][1]], boxes[i], image, batch.thresholds, encoded)
-                for i, image in enumerate(batch.images)
+                _decode(masks[i][unique[i][1]], boxes[i], size, batch.thresholds, encoded)
+                for i, size in enumerate(batch.sizes)
             ]
 
 
 def _decode(
     masks: Tensor,
     boxes: Boxes,
-    image: RgbImage,
+    size: tuple[int, int],
     thresholds: NDArray[np.float32],
     encoded: EncodedVocabulary[BoxFeatures],
 ) -> Segmentation:
     vocabulary = encoded.vocabulary
     classes = torch.tensor(encoded.features.class_of_prompt, device=boxes.prompt_index.device)
     instances = Instances(masks, boxes.scores, classes[boxes.prompt_index])
-    return decode_instances(instances, size_of(image), thresholds, vocabulary.label_ids)
+    return decode_instances(instances, size, thresholds, vocabulary.label_ids)
 
 
 def _boxes_to_segment(boxes: Boxes, class_of_prompt: Sequence[int], size: tuple[int, int]) -> Boxes:

@@ -35,7 +35,7 @@ from zs_seg_ros.segmenters.shared.prompt_tokenizer import load_clip_tokenizer
 from zs_seg_ros.segmenters.shared.prompts import class_chunks, flat_prompts, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
-from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
+from zs_seg_ros.types import Batch, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, Vocabulary
 
 # The authors' training and the published preprocessor_config.json: ImageNet's mean and standard deviation.
@@ -133,8 +133,8 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         with stage("encode"):
             encoded_images = self.network.encode_images(pixels)
         return [
-            self._decode(encoded_image, image, batch, encoded)
-            for encoded_image, image in zip(encoded_images, batch.images, strict=True)
+            self._decode(encoded_image, size, batch, encoded)
+            for encoded_image, size in zip(encoded_images, batch.sizes, strict=True)
         ]
 
     @torch.inference_mode()
@@ -146,14 +146,14 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
     def _decode(
         self,
         encoded_image: Tensor,
-        image: RgbImage,
+        size: tuple[int, int],
         batch: Batch,
         encoded: EncodedVocabulary[ClipSegFeatures],
     ) -> Segmentation:
         chunks = self._logits_of_classes(encoded_image, encoded.features)
         ids = encoded.vocabulary.label_ids
         with stage("finish"):
-            return decode_chunks(chunks, size_of(image), batch.thresholds, ids)
+            return decode_chunks(chunks, size, batch.thresholds, ids)
 
     def _logits_of_classes(
         self, encoded_image: Tensor, features: ClipSegFeatures

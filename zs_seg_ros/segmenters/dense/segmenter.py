@@ -40,7 +40,7 @@ from zs_seg_ros.segmenters.shared.prompts import (
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.shown import described, quoted
-from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
+from zs_seg_ros.types import Batch, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 _SAME_MEANING = 0.9
@@ -137,11 +137,13 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
                 prepared = prepare(images, size, self._mean, self._std, self._dtype)
             with stage("encode"):
                 pixels = self._image(prepared.to(memory_format=torch.channels_last))
-            for index, image, embedded in zip(indices, images, pixels.float(), strict=True):
+            for index, embedded in zip(indices, pixels.float(), strict=True):
                 chunks = self._logits_of_classes(embedded, encoded.features)
                 ids = encoded.vocabulary.label_ids
                 with stage("finish"):
-                    results[index] = decode_chunks(chunks, size_of(image), batch.thresholds, ids)
+                    results[index] = decode_chunks(
+                        chunks, batch.sizes[index], batch.thresholds, ids
+                    )
         return [results[i] for i in range(len(batch.images))]
 
     def _logits_of_classes(self, pixels: Tensor, features: DenseFeatures) -> Iterator[Tensor]:

@@ -50,7 +50,7 @@ from zs_seg_ros.segmenters.shared.prompt_tokenizer import load_clip_tokenizer, p
 from zs_seg_ros.segmenters.shared.prompts import flat_prompts, refuse_exemplars, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
-from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
+from zs_seg_ros.types import Batch, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 # The values of the authors' training and of the published processor_config.json.
@@ -162,23 +162,21 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         with stage("encode"):
             features = self.network.encode_images(pixels)
         return [
-            self._decode(features_of_image, image, batch, encoded)
-            for features_of_image, image in zip(features, batch.images, strict=True)
+            self._decode(features_of_image, size, batch, encoded)
+            for features_of_image, size in zip(features, batch.sizes, strict=True)
         ]
 
     def _decode(
         self,
         features: ImageFeatures,
-        image: RgbImage,
+        size: tuple[int, int],
         batch: Batch,
         encoded: EncodedVocabulary[Sam3Features],
     ) -> Segmentation:
         with stage("decode"):
             instances = self._instances(features, encoded.features, batch.thresholds)
         with stage("finish"):
-            return decode_instances(
-                instances, size_of(image), batch.thresholds, encoded.vocabulary.label_ids
-            )
+            return decode_instances(instances, size, batch.thresholds, encoded.vocabulary.label_ids)
 
     def _instances(
         self, image: ImageFeatures, text: Sam3Features, thresholds: NDArray[np.float32]

@@ -40,7 +40,7 @@ from zs_seg_ros.segmenters.shared.prompts import refuse_exemplars
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.shown import quoted
-from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
+from zs_seg_ros.types import Batch, Segmentation
 from zs_seg_ros.vocabulary.class_ids import LabelIds
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
@@ -117,8 +117,8 @@ class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
             logits = self.logits(pixels)
         with stage("finish"):
             return [
-                _post_process(image_logits, image, batch, encoded)
-                for image_logits, image in zip(logits, batch.images, strict=True)
+                _post_process(image_logits, size, batch, encoded)
+                for image_logits, size in zip(logits, batch.sizes, strict=True)
             ]
 
     @torch.inference_mode()
@@ -135,9 +135,12 @@ def _least_side(config: SegformerConfig) -> int:
 
 
 def _post_process(
-    logits: Tensor, image: RgbImage, batch: Batch, encoded: EncodedVocabulary[SegFormerFeatures]
+    logits: Tensor,
+    size: tuple[int, int],
+    batch: Batch,
+    encoded: EncodedVocabulary[SegFormerFeatures],
 ) -> Segmentation:
-    vocabulary, features, size = encoded.vocabulary, encoded.features, size_of(image)
+    vocabulary, features = encoded.vocabulary, encoded.features
     best = _best_label(logits, size)
     winners = set(np.flatnonzero(np.bincount(best.ravel())).tolist())
     # `decode` needs at least one channel, which may be empty.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import replace
 
 import torch
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Features, Segmenter
 from zs_seg_ros.segmenters.shared.per_image_threads import PerImageThreads
-from zs_seg_ros.types import Batch, Segmentation, size_of
+from zs_seg_ros.types import Batch, Segmentation
 
 
 class TorchSegmenter(Segmenter[Features]):
@@ -27,17 +26,17 @@ class TorchSegmenter(Segmenter[Features]):
     def segment(self, batch: Batch, encoded: EncodedVocabulary[Features]) -> list[Segmentation]:
         """Return one segmentation per image, in order; empty ones for a vocabulary without classes."""
         if not encoded.vocabulary.classes:
-            return [Segmentation.empty(size_of(image)) for image in batch.images]
+            return [Segmentation.empty(size) for size in batch.sizes]
         in_threads: list[Segmentation] = []
         if self._per_image_threads is not None:
-            single_images = [replace(batch, images=(image,)) for image in batch.images]
+            single_images = [_part(batch, slice(i, i + 1)) for i in range(len(batch.images))]
             in_threads = self._per_image_threads.map(
                 lambda single: self.segment(single, encoded)[0], single_images
             )
-        rest = batch.images[len(in_threads) :]
-        if not rest:
+        rest = _part(batch, slice(len(in_threads), None))
+        if not rest.images:
             return in_threads
-        return in_threads + self._segment(replace(batch, images=rest), encoded)
+        return in_threads + self._segment(rest, encoded)
 
     @abstractmethod
     def _segment(self, batch: Batch, encoded: EncodedVocabulary[Features]) -> list[Segmentation]:
@@ -63,3 +62,8 @@ class TorchSegmenter(Segmenter[Features]):
     def _empty_cache(self) -> None:
         if self.device != "cpu":
             torch.cuda.empty_cache()
+
+
+def _part(batch: Batch, indices: slice) -> Batch:
+    """Return the batch of some of the images."""
+    return Batch(batch.images[indices], batch.thresholds, batch.sizes[indices])

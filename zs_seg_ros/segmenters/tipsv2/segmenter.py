@@ -48,7 +48,7 @@ from zs_seg_ros.segmenters.shared.prompts import flat_prompts, refuse_exemplars,
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.shown import quoted
-from zs_seg_ros.types import Batch, Segmentation, size_of
+from zs_seg_ros.types import Batch, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 TEMPLATES = (
@@ -155,12 +155,11 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
             logits = self.logits(patches, features)
         results = []
         with stage("finish"):
-            for image_logits, image in zip(logits, batch.images, strict=True):
+            for image_logits, size in zip(logits, batch.sizes, strict=True):
                 classes = max_over_prompts(
                     image_logits, features.class_of_prompt, len(vocabulary.classes)
                 )
-                size, ids = size_of(image), vocabulary.label_ids
-                results.append(decode(classes, size, batch.thresholds, ids))
+                results.append(decode(classes, size, batch.thresholds, vocabulary.label_ids))
         return results
 
     @torch.inference_mode()
