@@ -1,4 +1,8 @@
-"""The images that a camera took lately, and the motion between them."""
+"""The motion from a camera's newest image back to an earlier one, followed through the images in between.
+
+Each image is compared with a reference image, and becomes the next reference when too much moved since. Composing the
+motion from one image to the next instead adds up the errors of all of them, the more, the higher the camera's rate.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +27,18 @@ LONGEST_NS = 30_000_000_000
 """Older images are forgotten."""
 
 MOST_IMAGES = 64
-"""Of more images, those that are close to each other for their age are forgotten. Each takes 0.2 MB."""
+"""Of more reference images, those close to each other for their age are forgotten. Each takes 0.2 MB."""
 
 # Chosen by measurement; see docs/decisions/0008-propagation.md.
 _LEAST_LIKENESS = 0.42
 _LEAST_SHARE = 0.1
+_REFERENCE_SHARE = 0.85
+_REFERENCE_PX = 3.0
 
 
 @dataclass(frozen=True, eq=False)
-class _Observed:
-    """An observed image. step: the motion back to the one before; None without one, or where nothing moved."""
+class _Reference:
+    """A reference image. step: the motion back to the one before; None without one, or where nothing moved."""
 
     frame_id: tuple[int, int]
     grey: Grey
@@ -43,110 +49,141 @@ class _Observed:
         return self.frame_id[0]
 
 
-@dataclass(frozen=True, eq=False)
-class Step:
-    """What the newest image has in common with the one before. cut: nothing that can be relied on.
-
-    motion: None where nothing moved.
-    """
-
-    cut: bool
-    motion: Motion | None = None
-
-
-CUT = Step(cut=True)
-
-
 class MotionHistory:
-    """Remembers a camera's images, small and grey, and the motion from each to the one before. Not thread-safe."""
+    """Remembers reference images of a camera, and the motion between them. Not thread-safe.
+
+    newest: the newest frame; None before the first one. motion: from the newest image back to the last reference; None
+    where nothing moved.
+    """
 
     def __init__(self) -> None:
         self._flow = FlowEstimator()
-        self._observed: list[_Observed] = []
-        self._newest: Frame | None = None
+        self._references: list[_Reference] = []
+        self._followed: Motion | None = None
+        self._grey: Grey | None = None
+        self._motion: Motion | None = None
+        self.newest: Frame | None = None
 
     def __len__(self) -> int:
         """Return how many images are remembered."""
-        return len(self._observed)
-
-    @property
-    def newest(self) -> Frame | None:
-        """The newest frame."""
-        return self._newest
+        return len(self._references)
 
     @property
     def newest_grey(self) -> Grey:
-        """The newest image, small and grey. Raises IndexError without images."""
-        return self._observed[-1].grey
+        """The newest image, small and grey. Raises ValueError without images."""
+        if self._grey is None:
+            raise ValueError("no image was added: call add first")
+        return self._grey
 
     def clear(self) -> None:
         """Forget all images."""
-        self._observed.clear()
-        self._newest = None
+        self._references.clear()
+        self._followed = self._motion = self._grey = self.newest = None
 
-    def add(self, frame: Frame) -> Step:
-        """Record the next frame and return what it has in common with the one before.
+    def add(self, frame: Frame) -> bool:
+        """Record the next frame; return whether it has enough in common with the one before.
 
-        All others are forgotten when nothing can be relied on: with another size, a stamp that is not later or later
-        by more than 2 s, and where the two images are too little alike after the motion between them is undone.
+        If not, all others are forgotten: with another size, a stamp that is not later or later by more than 2 s, and
+        where the two images are too little alike after the motion between them is undone.
         """
-        newest, self._newest = self._newest, frame
         grey = small_grey(frame.image)
-        step = CUT
-        if newest is not None and _follows(newest, frame):
-            last = self._observed[-1].grey
-            if is_still(grey, last):
-                # The next image is compared with the same one again: a slow motion adds up until it is noticed.
-                step, grey = Step(cut=False), last
-            else:
-                motion = self._flow.motion(grey, last)
-                trusted = np.count_nonzero(motion.trust) >= _LEAST_SHARE * grey.size
-                alike = trusted and likeness(grey, last, motion) >= _LEAST_LIKENESS
-                step = Step(cut=not alike, motion=motion)
-        if step.cut:
-            self._observed.clear()
-            step = CUT
-        self._observed.append(_Observed(_id_of(frame), grey, step.motion))
+        follows = self.newest is not None and _follows(self.newest, frame)
+        if not (follows and self._compare(grey)):
+            self.clear()
+            self._references = [_Reference(_id_of(frame), grey, None)]
+            follows = False
+        self.newest, self._grey = frame, grey
+        if self._motion is not None and _is_far(self._motion):
+            self._refer_to_newest()
+        return follows
+
+    def follow(self, frame: Frame) -> bool:
+        """Keep the motion back to the image of a frame from now on; return whether it is known.
+
+        It is not for frames that were forgotten, and for those that come after the newest one.
+        """
+        if self.newest is None or not self._references[0].stamp_ns <= frame.stamp_ns:
+            return False
+        if _id_of(frame) == _id_of(self.newest) or frame.stamp_ns < self.newest.stamp_ns:
+            if self._references[-1].stamp_ns < frame.stamp_ns:
+                self._refer_to_newest()
+            return self._follow(frame)
+        return False
+
+    def followed(self) -> Motion | None:
+        """Return the motion from the newest image back to that of the followed frame; None where nothing moved."""
+        return _continued(self._motion, self._followed)
+
+    def _compare(self, grey: Grey) -> bool:
+        """Estimate the motion of an image since the reference, or since the newest one if that fails."""
+        if self._try(grey):
+            return True
+        if self._motion is None:
+            return False
+        self._refer_to_newest()
+        return self._try(grey)
+
+    def _try(self, grey: Grey) -> bool:
+        reference = self._references[-1].grey
+        if is_still(grey, reference):
+            self._motion = None
+            return True
+        motion = self._flow.motion(grey, reference)
+        enough = np.count_nonzero(motion.trust) >= _LEAST_SHARE * grey.size
+        if not (enough and likeness(grey, reference, motion) >= _LEAST_LIKENESS):
+            return False
+        self._motion = motion
+        return True
+
+    def _refer_to_newest(self) -> None:
+        if self.newest is None or self._grey is None:
+            return
+        self._references.append(_Reference(_id_of(self.newest), self._grey, self._motion))
+        self._followed, self._motion = _continued(self._motion, self._followed), None
         self._forget()
-        return step
 
-    def since(self, frame: Frame) -> Step:
-        """Return what the newest image has in common with that of an earlier frame; cut for an unknown one."""
-        observed = self._observed
-        index = sum(each.stamp_ns < frame.stamp_ns for each in observed)
-        if index == len(observed):
-            return CUT
-        motion: Motion | None = None
-        for later in reversed(observed[index + 1 :]):
-            motion = continued(motion, later.step)
-        if observed[index].frame_id == _id_of(frame):
-            return Step(cut=False, motion=motion)
-        return self._since_forgotten(frame, index, motion)
-
-    def _since_forgotten(self, frame: Frame, index: int, motion: Motion | None) -> Step:
-        """Return what the newest image has in common with one that was forgotten between two that were not."""
-        later = self._observed[index]
-        grey = small_grey(frame.image)
-        if index == 0 or later.stamp_ns == frame.stamp_ns or grey.shape != later.grey.shape:
-            return CUT
-        return Step(cut=False, motion=continued(motion, self._flow.motion(later.grey, grey)))
+    def _follow(self, frame: Frame) -> bool:
+        """Follow a frame that is not newer than the last reference."""
+        references = self._references
+        index = sum(each.stamp_ns < frame.stamp_ns for each in references)
+        followed: Motion | None = None
+        for later in reversed(references[index + 1 :]):
+            followed = _continued(followed, later.step)
+        reference = references[index]
+        if reference.frame_id != _id_of(frame):
+            grey = small_grey(frame.image)
+            if reference.stamp_ns == frame.stamp_ns or grey.shape != reference.grey.shape:
+                return False
+            if not is_still(reference.grey, grey):
+                followed = _continued(followed, self._flow.motion(reference.grey, grey))
+        self._followed = followed
+        return True
 
     def _forget(self) -> None:
-        observed, newest_ns = self._observed, self._observed[-1].stamp_ns
-        while newest_ns - observed[0].stamp_ns > LONGEST_NS:
-            del observed[0]
-        if len(observed) <= MOST_IMAGES:
+        references, newest_ns = self._references, self._references[-1].stamp_ns
+        while newest_ns - references[0].stamp_ns > LONGEST_NS:
+            del references[0]
+        if len(references) <= MOST_IMAGES:
             return
-        stamps_ns = np.array([each.stamp_ns for each in observed])
+        stamps_ns = np.array([each.stamp_ns for each in references])
         gaps_ns = stamps_ns[2:] - stamps_ns[:-2]
         index = 1 + int(np.argmin(gaps_ns / (newest_ns - stamps_ns[1:-1])))
-        later = observed[index + 1]
-        step = continued(later.step, observed[index].step)
-        observed[index + 1] = replace(later, step=step)
-        del observed[index]
+        later = references[index + 1]
+        references[index + 1] = replace(later, step=_continued(later.step, references[index].step))
+        del references[index]
 
 
-def continued(motion: Motion | None, older: Motion | None) -> Motion | None:
+def _is_far(motion: Motion) -> bool:
+    """Return whether so much moved that the motion of the next image since the same reference may be wrong."""
+    trusted = motion.trust > 0
+    if np.count_nonzero(trusted) < _REFERENCE_SHARE * trusted.size:
+        return True
+    # Of a sample: also of an object of a few per cent of the image that moves while the camera does not.
+    x, y = np.abs(motion.x[::4, ::4]), np.abs(motion.y[::4, ::4])
+    return float(np.quantile(np.maximum(x, y), 0.97)) > _REFERENCE_PX
+
+
+def _continued(motion: Motion | None, older: Motion | None) -> Motion | None:
     """Return a motion continued by an older one; None stands for no motion."""
     if motion is None or older is None:
         return motion or older

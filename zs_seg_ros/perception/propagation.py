@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from zs_seg_ros.perception.geometry import by_geometry, pose_holds
-from zs_seg_ros.perception.motion_history import MotionHistory, continued
+from zs_seg_ros.perception.motion_history import MotionHistory
 from zs_seg_ros.perception.optical_flow import Grey, Motion, small_grey
 from zs_seg_ros.perception.reprojection import View
 from zs_seg_ros.perception.warping import faded, warped
@@ -31,13 +31,12 @@ class Carried:
     inferred_stamp_ns: int
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class _Keyframe:
-    """The newest result. motion: from the newest image back to its own; None where nothing moved."""
+    """The newest result, and what its frame shows."""
 
     frame: Frame
     segmentation: Segmentation
-    motion: Motion | None
     grey: Grey
     view: View | None
 
@@ -64,11 +63,8 @@ class Propagator:
         The result and all earlier frames are forgotten with another size of the image, a stamp that is not later or
         later by more than 2 s, and a change of scene: an image that shares too little with the one before.
         """
-        step = self._history.add(frame)
-        if step.cut:
+        if not self._history.add(frame):
             self._keyframe = None
-        elif self._keyframe is not None and step.motion is not None:
-            self._keyframe.motion = continued(step.motion, self._keyframe.motion)
 
     def update(self, frame: Frame, segmentation: Segmentation) -> None:
         """Take over the model's result for a frame that was observed, or for one that comes next.
@@ -85,10 +81,9 @@ class Propagator:
             return
         if self._keyframe is not None and frame.stamp_ns < self._keyframe.frame.stamp_ns:
             return
-        since = self._history.since(frame)
-        if not since.cut:
+        if self._history.follow(frame):
             grey, view = small_grey(frame.image), View.of(frame)
-            self._keyframe = _Keyframe(frame, segmentation, since.motion, grey, view)
+            self._keyframe = _Keyframe(frame, segmentation, grey, view)
 
     def carried(self, mode: Mode = "auto") -> Carried | None:
         """Return the newest result, carried to the newest frame; None without a result that can be carried.
@@ -101,8 +96,8 @@ class Propagator:
             return None
         stamp_ns, segmentation = keyframe.frame.stamp_ns, keyframe.segmentation
         factor = 0.5 ** ((newest.stamp_ns - stamp_ns) * 1e-9 / HALF_LIFE_S)
-        if keyframe.motion is not None:
-            motion = keyframe.motion
+        motion = self._history.followed()
+        if motion is not None:
             if mode == "auto" and keyframe.view is not None:
                 motion = self._with_geometry(motion, keyframe.view, keyframe.grey, newest)
             segmentation = warped(segmentation, motion.places(size_of(newest.image)), factor)
