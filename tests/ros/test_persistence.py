@@ -58,6 +58,25 @@ def test_a_damaged_file_of_the_node_is_set_aside_with_a_warning(
     assert aside.read_text() == HEADING + content
 
 
+@pytest.mark.parametrize(
+    ("limit", "value"), [("max_classes", 2), ("max_total_prompts", 3), ("max_prompt_length", 6)]
+)
+def test_a_file_beyond_lowered_limits_is_refused_and_left(
+    tmp_path: Path, limit: str, value: int
+) -> None:
+    file = tmp_path / "words.yaml"
+    with running_node({"vocabulary_file": str(file)}) as planner:
+        assert planner.set_vocabulary("red", target("sky", "bluish", "azure!!"), "green").success
+    before = {**listing(tmp_path), "words.yaml.lock": ()}
+    lowered = {"vocabulary_file": str(file), limit: value}
+    with running_node(lowered, state="unconfigured") as planner:
+        assert not planner.change_state("configure")
+        planner.diagnosis_saying("model", f"at most {value} are accepted", "raise that limit")
+    assert {**listing(tmp_path), "words.yaml.lock": ()} == before
+    with running_node({"vocabulary_file": str(file)}) as planner:
+        assert planner.ids() == {"red": 1, "sky": 2, "green": 3}
+
+
 def refused(place: Path, *words: str) -> None:
     """Start a node with this vocabulary_file: it is refused with these words, and nothing beside it changes."""
     before = listing(place.parent)

@@ -11,6 +11,7 @@ from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 from zs_seg_ros.vocabulary.vocabulary_file import (
     has_heading,
+    holds_vocabulary,
     is_blank,
     parse_vocabulary,
     read_vocabulary_file,
@@ -33,7 +34,7 @@ class SavedVocabulary:
         """Return the first vocabulary: that of the file or, where there is none yet, that of the parameters.
 
         A damaged file that the node wrote is renamed, so that its content is not lost; any other file that holds no
-        vocabulary is not changed. Raises ParameterError for a file that cannot be used or is in use by another node,
+        vocabulary, or one beyond the limits, is not changed. Raises ParameterError for a file that cannot be used or is in use by another node,
         and VocabularyError for a file, classes or an initial vocabulary that are refused.
         """
         self._set_aside = ""
@@ -79,6 +80,10 @@ class SavedVocabulary:
         except VocabularyError as error:
             if is_blank(path):
                 return None, ""
+            if holds_vocabulary(path):  # the file is good, and the limits were lowered since
+                raise VocabularyError(
+                    f"{error}; the file is left as it is: raise that limit, or give vocabulary_file another path"
+                ) from error
             if has_heading(path) and not user_path(path).is_symlink():
                 return None, str(error)
             raise VocabularyError(

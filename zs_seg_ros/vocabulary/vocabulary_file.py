@@ -86,9 +86,16 @@ def has_heading(path: str | Path) -> bool:
 def is_vocabulary_file(path: Path) -> bool:
     """Return whether the node may replace a file: it has the heading, is blank, or holds a vocabulary of any size."""
     try:
-        if not (has_heading(path) or is_blank(path)):
-            read_vocabulary_file(path, _NO_LIMITS)
-    except (OSError, FileError, VocabularyError):
+        return has_heading(path) or is_blank(path) or holds_vocabulary(path)
+    except (OSError, FileError):
+        return False
+
+
+def holds_vocabulary(path: str | Path) -> bool:
+    """Return whether a regular file holds a vocabulary of any size. Raises FileNotFoundError and FileError."""
+    try:
+        read_vocabulary_file(path, _NO_LIMITS)
+    except VocabularyError:
         return False
     return True
 

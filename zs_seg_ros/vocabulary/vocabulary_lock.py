@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
-import stat
 from pathlib import Path
 
 from zs_seg_ros.errors import FileError
-from zs_seg_ros.files import user_path
+from zs_seg_ros.files import open_in_place, user_path
 from zs_seg_ros.shown import shown
 
 _HEADING = b"# The lock of zs_seg_ros on the vocabulary file beside it: "
@@ -35,53 +35,44 @@ class VocabularyLock:
                 f"{shown(str(path), 300)} is a symbolic link that leads in a circle"
             ) from error
         self._file = file.with_name(f"{file.name}.lock")
+        if not os.path.lexists(self._file.parent):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         try:
-            self._descriptor = self._opened()
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise FileError(f"{self._name} cannot be written: {error.strerror}") from error
+            self._stream = open_in_place(self._file)
+        except FileError as error:
+            raise FileError(f"{shown(str(file), 300)} cannot be locked: {error}") from error
         try:
             self._take(file, holder)
         except OSError as error:
-            os.close(self._descriptor)
+            self._stream.close()
             raise FileError(f"{self._name} cannot be locked: {error.strerror}") from error
         except BaseException:
-            os.close(self._descriptor)
+            self._stream.close()
             raise
 
     def release(self) -> None:
-        """Release the lock. It must be called at most once."""
-        os.close(self._descriptor)
+        """Release the lock."""
+        self._stream.close()
 
     @property
     def _name(self) -> str:
         return shown(str(self._file), 300)
 
-    def _opened(self) -> int:
-        if os.path.lexists(self._file) and not stat.S_ISREG(self._file.lstat().st_mode):
-            raise self._foreign()
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        return os.open(self._file, flags, 0o666)
-
     def _take(self, file: Path, holder: str) -> None:
-        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
-            raise self._foreign()
-        text = os.pread(self._descriptor, _MOST_BYTES, 0)
+        descriptor = self._stream.fileno()
+        text = os.pread(descriptor, _MOST_BYTES, 0)
         if text and not text.startswith(_HEADING):
-            raise self._foreign()
+            raise FileError(
+                f"{self._name} is where the vocabulary's lock goes, but it is something else and is left as it is; "
+                "move it"
+            )
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             other = shown(text[len(_HEADING) :].strip() or b"another process", 300)
             raise FileError(
                 f"{shown(str(file), 300)} is in use by {other}; end that one, or give this node a file of its own"
             ) from error
-        os.ftruncate(self._descriptor, 0)
+        os.ftruncate(descriptor, 0)
         held_by = f"{shown(holder, 300)} (process {os.getpid()})\n"
-        os.pwrite(self._descriptor, _HEADING + held_by.encode(), 0)
-
-    def _foreign(self) -> FileError:
-        return FileError(
-            f"{self._name} is where the vocabulary's lock goes, but it is something else and is left as it is; move it"
-        )
+        os.pwrite(descriptor, _HEADING + held_by.encode(), 0)
