@@ -85,13 +85,20 @@ class NodeTarget:
     # services
 
     def call(self, kind: Any, name: str, request: Any, timeout_s: float = HANG_S) -> Any:
+        return self.wait(self.start(kind, name, request), name, timeout_s)
+
+    def start(self, kind: Any, name: str, request: Any) -> Any:
+        """Send a request and return its future."""
         client = self._clients.get(name)
         if client is None:
             client = self._clients[name] = self.node.create_client(kind, f"/zs_seg/{name}")
             if not client.wait_for_service(START_S):
                 raise HangError(f"there is no service {name}")
             time.sleep(0.5)  # the node discovers the client, too
-        future = client.call_async(request)
+        return client.call_async(request)
+
+    def wait(self, future: Any, name: str, timeout_s: float) -> Any:
+        """Return the answer; raises HangError where there is none in time."""
         end = time.monotonic() + timeout_s
         while not future.done():
             if time.monotonic() > end or self.process.poll() is not None:
@@ -99,17 +106,20 @@ class NodeTarget:
             time.sleep(0.001)
         return future.result()
 
-    def set_vocabulary(self, classes: list[Any], timeout_s: float = HANG_S) -> Any:
+    def start_vocabulary(self, classes: list[Any]) -> Any:
         request = srv.SetVocabulary.Request(classes=classes)
-        return self.call(srv.SetVocabulary, "set_vocabulary", request, timeout_s)
+        return self.start(srv.SetVocabulary, "set_vocabulary", request)
+
+    def set_vocabulary(self, classes: list[Any], timeout_s: float = HANG_S) -> Any:
+        return self.wait(self.start_vocabulary(classes), "set_vocabulary", timeout_s)
 
     def state(self) -> str:
         answer = self.call(GetState, "get_state", GetState.Request())
         return str(answer.current_state.label)
 
-    def change_state(self, label: str) -> bool:
-        request = ChangeState.Request(transition=Transition(label=label))
-        return bool(self.call(ChangeState, "change_state", request).success)
+    def change_state(self, label: str, number: int = 0, timeout_s: float = HANG_S) -> bool:
+        request = ChangeState.Request(transition=Transition(id=number, label=label))
+        return bool(self.call(ChangeState, "change_state", request, timeout_s).success)
 
     def set_parameters(self, *parameters: Any) -> list[Any]:
         request = SetParameters.Request(parameters=list(parameters))
@@ -150,7 +160,7 @@ class NodeTarget:
         end = time.monotonic() + HANG_S
         for number in range(TRIES):
             self._count += 1
-            message = _good(packed, self._count)
+            message = good_message(packed, self._count)
             suffix = "image_raw/compressed" if packed else "image_raw"
             self.publish(f"/{camera}/{suffix}", message)
             deadline = time.monotonic() + (HANG_S if number == TRIES - 1 else HANG_S / TRIES)
@@ -162,7 +172,7 @@ class NodeTarget:
         raise HangError(f"no label of a good image of {camera}")
 
 
-def _good(packed: bool, number: int) -> Any:
+def good_message(packed: bool, number: int) -> Any:
     import cv2
 
     pixels = np.empty((24, 32, 3), np.uint8)

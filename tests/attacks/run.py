@@ -24,7 +24,7 @@ from foreign import differences, make_foreign, snapshot
 from tqdm import tqdm
 
 PARTS = (
-    "images", "vocabularies", "parameters", "files", "models", "commands", "goldens", "bags",
+    "images", "vocabularies", "parameters", "files", "models", "commands", "goldens", "bags", "callers", "real_model",
 )  # fmt: skip
 QUICK_SHARE = 10
 
@@ -52,8 +52,6 @@ def main() -> int:
         for name in arguments.part:
             attack_part(name, Path(folder) / name, arguments.seed, arguments.quick, total)
         rclpy.try_shutdown()
-    for finding in total.findings:
-        print(f"  {finding}")
     print(
         f"inputs tried: {total.inputs}\ntracebacks: {total.tracebacks}\nhangs over 5 s: {total.hangs}\n"
         f"memory above the bound: {total.memory}\nfiles changed that are not ours: {total.changed_files}\n"
@@ -83,7 +81,7 @@ def attack_part(name: str, folder: Path, seed: int, quick: bool, total: Counts) 
                 _attack_process(name, target, remaining, total, bar)
     for path in differences(before, snapshot(folder / "foreign")):
         total.changed_files += 1
-        total.findings.append(f"{name}: {path} was changed")
+        _report(total, f"{name}: {path} was changed")
 
 
 def _attack_process(
@@ -101,15 +99,15 @@ def _attack_process(
         except HangError as error:
             hung = True
             total.hangs += 1
-            total.findings.append(f"{name}, {attack.name}: {error}")
+            _report(total, f"{name}, {attack.name}: {error}")
         if fault:
             total.wrong_outcomes += 1
-            total.findings.append(f"{name}, {attack.name}: {fault}")
+            _report(total, f"{name}, {attack.name}: {fault}")
         count = target.log_text().count(TRACEBACK)
         if count > tracebacks:
             total.tracebacks += count - tracebacks
             tracebacks = count
-            total.findings.append(f"{name}, {attack.name}: a traceback")
+            _report(total, f"{name}, {attack.name}: a traceback")
         if hung or "the process ended" in fault:
             return
         before_mb, peak_mb = target.memory_mb()
@@ -119,9 +117,16 @@ def _attack_process(
             bound = max(VOCABULARY_MEMORY * first_mb, first_mb + REQUESTS_MB)
         if peak_mb > bound:
             total.memory += 1
-            total.findings.append(
+            _report(total, 
                 f"{name}, {attack.name}: {peak_mb:.0f} MB; the bound is {bound:.0f} MB"
             )
+
+
+def _report(total: Counts, finding: str) -> None:
+    """Print a finding at once: a run takes many minutes."""
+    total.findings.append(finding)
+    tqdm.write(f"  {finding}", file=sys.stdout)
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,7 +12,11 @@ from pathlib import Path
 import pytest
 
 from zs_seg_ros import ModelError, ModelNotFoundError, load_segmenter
-from zs_seg_ros.segmenters.shared.checkpoint import fetch_checkpoint, find_checkpoint
+from zs_seg_ros.segmenters.shared.checkpoint import (
+    fetch_checkpoint,
+    find_checkpoint,
+    read_config,
+)
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -165,3 +170,48 @@ def test_an_unknown_kind_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(ModelError, match=r"kind 'bert'.*clipseg.*zs_seg_dense.*owlv2.*sam2"):
         load_segmenter(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("index", "reason"),
+    [
+        ('{"weight_map": {"a": "../other/model.safetensors"}}', "names the weights '../other/"),
+        ('{"weight_map": {"a": "/dev/zero"}}', "names the weights '/dev/zero'"),
+        ('{"weight_map": {"a": ".."}}', "names the weights"),
+        ('{"weight_map": {"a": 7}}', "names the weights 7"),
+        ('{"weight_map": ["a"]}', "names the weights"),
+        ("[" * 50_000, "cannot be read as an index of weights"),
+    ],
+    ids=["above", "device", "parent", "number", "list", "deep"],
+)
+def test_an_index_that_names_files_elsewhere_is_refused(
+    tmp_path: Path, index: str, reason: str
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(ModelError, match=re.escape(reason)):
+        find_checkpoint(str(tmp_path))
+
+
+def test_an_index_of_files_in_the_folder_is_accepted(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    index = '{"weight_map": {"a": "model-00001-of-00002.safetensors"}}'
+    (tmp_path / "model.safetensors.index.json").write_text(index)
+    assert find_checkpoint(str(tmp_path)) == tmp_path
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"text_config": {"num_hidden_layers": 10**7}},
+        {"backbone_config": {"depths": [2, 2, 1001]}},
+        {"parts": [{"decoder_layers": 5000}]},
+        {"num_blocks": -1},
+    ],
+)
+def test_a_configuration_of_absurdly_many_layers_is_refused_before_they_are_made(
+    tmp_path: Path, config: dict[str, object]
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"it has -?\d+ as \w+, and at most 1000 are built"):
+        read_config("some/model", tmp_path)

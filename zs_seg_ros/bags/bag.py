@@ -217,12 +217,23 @@ _ZSTD_START = b"\x28\xb5\x2f\xfd"
 """The first bytes of a message that rosbag2 has compressed; no message in CDR begins so."""
 
 
+_MOST_MESSAGE_BYTES = 2**28
+_STEP_BYTES = 4096
+"""Of compressed data, which unpack to at most 128 MiB in a step."""
+
+
 def _decompressed(data: bytes) -> bytes:
     decompressor = zstandard.ZstdDecompressor().decompressobj()
-    message = decompressor.decompress(data)
-    if not decompressor.eof:
-        raise BagError("a compressed message is cut off")
-    return message
+    blocks: list[bytes] = []
+    for start in range(0, len(data), _STEP_BYTES):
+        blocks.append(decompressor.decompress(data[start : start + _STEP_BYTES]))
+        if sum(map(len, blocks)) > _MOST_MESSAGE_BYTES:
+            raise BagError(
+                f"a compressed message has more than {_MOST_MESSAGE_BYTES >> 20} MiB, which no message of a camera has"
+            )
+        if decompressor.eof:
+            return b"".join(blocks)
+    raise BagError("a compressed message is cut off")
 
 
 def _topic(channels: Sequence[Channel]) -> BagTopic:

@@ -14,6 +14,8 @@ _IMAGE, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 _TRANSPORTS = (("raw", _IMAGE), ("compressed", _COMPRESSED))  # raw is preferred
 _INFO = "sensor_msgs/msg/CameraInfo"
 _COMMON_WORDS = ("image_raw", "image", "compressed", "compressedDepth")
+_LONGEST_NAME = 200
+"""Of file names, most systems allow 255 bytes, and topics of ROS have the same limit."""
 _DEPTH_ENCODINGS = ("16UC1", "32FC1")
 
 
@@ -92,6 +94,11 @@ def _given_camera(bag: Bag, text: str) -> BagCamera:
                 f"the topic {topic} of the camera {quoted(text)} has the type {bag.topics[topic].message_type}, not "
                 f"{' or '.join(types)}"
             )
+    if not _is_name(name.strip("/")):
+        raise BagError(
+            f"the camera {quoted(text)} cannot be named so: write a printable name of at most {_LONGEST_NAME} "
+            "characters, without . and .. between slashes"
+        )
     is_compressed = bag.topics[image].message_type == _COMPRESSED
     return BagCamera(name.strip("/"), image, depth, info, is_compressed)
 
@@ -134,9 +141,18 @@ def _candidates(bag: Bag) -> list[str]:
     names = set()
     for topic in bag.topics:
         name, separator, rest = topic.removeprefix("/").rpartition("/image_raw")
-        if separator and rest in ("", "/compressed"):
+        if separator and rest in ("", "/compressed") and _is_name(name):
             names.add(name)
     return sorted(names)
+
+
+def _is_name(name: str) -> bool:
+    """Return whether a camera may have a name, which becomes a part of topics and of paths below the result."""
+    return (
+        len(name) <= _LONGEST_NAME
+        and name.isprintable()
+        and all(part not in ("", ".", "..") for part in name.split("/"))
+    )
 
 
 def _camera(bag: Bag, name: str) -> BagCamera | None:

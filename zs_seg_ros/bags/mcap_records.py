@@ -26,8 +26,9 @@ _CHUNK_START = struct.Struct(
 )  # first, last time, size, CRC, length of the compression's name
 _INDEX_START = struct.Struct("<HI")
 _INDEX_ENTRY = struct.Struct("<QQ")
-_MAX_CHUNK_BYTES = 2**31
-"""A chunk that claims to be larger is taken for damaged: recorders close a chunk at a few megabytes."""
+_MAX_CHUNK_BYTES = 2**28
+"""A chunk that claims to be larger is taken for damaged: recorders close a chunk at a few megabytes, and one of a few
+kilobytes may claim any size."""
 
 Buffer = bytes | memoryview
 Entry = tuple[int, int, int, int]

@@ -13,13 +13,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
 import zstandard
 
 from zs_seg_ros.bags.mcap_file import McapFile
+from zs_seg_ros.bags.metadata import read_metadata
 from zs_seg_ros.bags.sqlite_file import SqliteFile
 from zs_seg_ros.bags.storage import Storage
-from zs_seg_ros.errors import BagError
+from zs_seg_ros.errors import BagError, FileError, YamlError
 from zs_seg_ros.shown import shown
 
 _KINDS: dict[str, Callable[[Path], Storage]] = {".mcap": McapFile, ".db3": SqliteFile}
@@ -83,11 +83,10 @@ def _folder(folder: Path, warnings: list[str]) -> tuple[dict[str, Any], list[Pat
     reason = "it has no metadata.yaml"
     if path.is_file():
         try:
-            loaded = yaml.load(path.read_bytes(), Loader=_Loader)
-            metadata: dict[str, Any] = loaded["rosbag2_bagfile_information"]
+            metadata = read_metadata(path)
             listed = [_listed(folder, str(name)) for name in metadata["relative_file_paths"]]
-        except (yaml.YAMLError, OSError, KeyError, TypeError, ValueError) as error:
-            reason = f"its metadata.yaml cannot be read ({type(error).__name__})"
+        except (YamlError, FileError, OSError, UnicodeDecodeError) as error:
+            reason = f"its metadata.yaml cannot be read ({error})"
         else:
             missing = [file.name for file in listed if not file.is_file()]
             if missing:
@@ -122,9 +121,6 @@ def _listed(folder: Path, name: str) -> Path:
         path.with_name(path.name.removesuffix(".zstd")),
     )
     return next((other for other in others if other.is_file()), path)
-
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _open_file(path: Path, ending: ExitStack) -> Storage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -10,6 +11,10 @@ from urllib.parse import quote
 
 from zs_seg_ros.bags.storage import Channel, StoredMessage, readable_qos
 from zs_seg_ros.errors import BagError
+from zs_seg_ros.shown import quoted
+
+
+_VIRTUAL = re.compile(r"\s*CREATE\s+VIRTUAL\b", re.IGNORECASE)
 
 
 class SqliteFile:
@@ -22,9 +27,12 @@ class SqliteFile:
         """Open the file and read its topics. Raises BagError for a file that is none of rosbag2, or damaged."""
         try:
             self._database = _open(path)
+            self._require_plain_tables(path)
             self._ids, self.channels = self._read_channels()
             ends = self._database.execute("SELECT MIN(timestamp), MAX(timestamp) FROM messages")
             self.start_ns, self.end_ns = ends.fetchone()
+            if not all(isinstance(end, int | None) for end in (self.start_ns, self.end_ns)):
+                raise sqlite3.DatabaseError("its times are no whole numbers")
         except sqlite3.Error as error:
             raise BagError(
                 f"the recording {path} cannot be read: {error}; record or copy it again, or let "
@@ -48,7 +56,9 @@ class SqliteFile:
         rows = self._database.execute(f"{query} ORDER BY timestamp, id", values)
         try:
             for number, time_ns, data in rows:
-                yield self._ids[number], time_ns, bytes(data)
+                if not isinstance(data, bytes):
+                    raise BagError(f"a message of {self._ids[number]} is no binary data")
+                yield self._ids[number], time_ns, data
         finally:
             with suppress(sqlite3.ProgrammingError):  # the file was closed before the iteration
                 rows.close()
@@ -56,6 +66,19 @@ class SqliteFile:
     def close(self) -> None:
         """Close the database."""
         self._database.close()
+
+    def _require_plain_tables(self, path: Path) -> None:
+        """Raise BagError unless all tables hold their rows: views and generated columns can be endless."""
+        for name, kind, sql in self._database.execute("SELECT name, type, sql FROM sqlite_master"):
+            plain = kind != "view" and not (kind == "table" and _VIRTUAL.match(sql or ""))
+            if plain and kind == "table":
+                columns = self._database.execute("SELECT hidden FROM pragma_table_xinfo(?)", [name])
+                plain = not any(hidden for (hidden,) in columns)
+            if not plain:
+                raise BagError(
+                    f"the recording {path} is refused: rosbag2 writes tables, and {quoted(name)} is a view or has "
+                    "computed columns; record it again"
+                )
 
     def _columns(self, table: str) -> set[str]:
         return {row[1] for row in self._database.execute(f"PRAGMA table_info({table})")}
@@ -79,6 +102,8 @@ class SqliteFile:
             }
         ids, channels = {}, []
         for number, topic, kind, encoding, qos, type_hash in self._database.execute(query):
+            if not (isinstance(topic, str) and isinstance(kind, str)):
+                raise sqlite3.DatabaseError("a topic has no name or no type")
             ids[number] = topic
             text, form = definitions.get(kind, ("", ""))
             count = counts.get(number, 0)

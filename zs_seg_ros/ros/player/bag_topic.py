@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
+import re
+from pathlib import Path
 from typing import Any
 
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from zs_seg_ros.bags.bag import BagTopic
+from zs_seg_ros.shown import described, shown
+
+_MESSAGE_TYPE = re.compile(r"([A-Za-z]\w*)/(msg|srv|action)/([A-Za-z]\w*)", re.ASCII)
 
 
 def message_class(message_type: str) -> Any | None:
-    """Return the class of "package/msg/Name"; None where it is not installed."""
-    module, _, name = message_type.replace("/", ".").rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ModuleNotFoundError, AttributeError, ValueError):  # ValueError: an empty module name
+    """Return the class of "package/msg/Name"; None where it is not installed.
+
+    Nothing is imported but packages of messages: the name comes from the recording, and importing executes code.
+    """
+    if not (match := _MESSAGE_TYPE.fullmatch(message_type)):
         return None
+    package, kind, name = match.groups()
+    spec = importlib.util.find_spec(package)
+    folders = (spec and spec.submodule_search_locations) or ()
+    if not any(Path(folder, kind, "__init__.py").is_file() for folder in folders):
+        return None
+    message = getattr(importlib.import_module(f"{package}.{kind}"), name, None)
+    return message if hasattr(message, "get_fields_and_field_types") else None
 
 
 def recorded_qos(topic: BagTopic) -> QoSProfile:
@@ -33,12 +46,20 @@ def recorded_qos(topic: BagTopic) -> QoSProfile:
 def publisher_for(node: Node, topic: BagTopic, name: str, qos: QoSProfile) -> Publisher | None:
     """Create a publisher. Return None, and log a warning, where the message type is not installed."""
     if topic.encoding != "cdr":
-        node.get_logger().warning(f"{topic.name} is left out: it is encoded as {topic.encoding}")
+        node.get_logger().warning(
+            f"{shown(topic.name)} is left out: it is encoded as {shown(topic.encoding)}"
+        )
         return None
     kind = message_class(topic.message_type)
     if kind is None:
         node.get_logger().warning(
-            f"{topic.name} is left out: {topic.message_type} is not installed"
+            f"{shown(topic.name)} is left out: {shown(topic.message_type)} is not installed"
         )
         return None
-    return node.create_publisher(kind, name, qos)
+    try:
+        return node.create_publisher(kind, name, qos)
+    except (InvalidTopicNameException, ValueError) as error:
+        node.get_logger().warning(
+            f"{shown(topic.name)} is left out: it is no topic name of ROS 2 ({described(error)})"
+        )
+        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from zs_seg_ros.files import read_regular_file
 from zs_seg_ros.shown import described, quoted, shown
 
 BUILT_IN_MODELS = ("tabletop",)
-_CONFIG_BYTES = 16 << 20
+_JSON_BYTES = 16 << 20
+_MOST_LAYERS = 1000
+_COUNTS = ("layers", "depths", "blocks", "stages", "levels")
+"""Parts of the keys of numbers in configurations for each of which a part of the network is made."""
 _FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
 """Patterns of the files that a checkpoint is loaded from; never pickled weights."""
 
@@ -39,7 +43,21 @@ def find_checkpoint(model: str, revision: str = "") -> Path:
                 f"{shown(str(file), 300)} is neither a file nor a folder and is not opened; "
                 "fetch or copy the model again"
             )
+        if file.name.endswith(".index.json"):
+            _check_index(model, file)
     return folder
+
+
+def _check_index(model: str, path: Path) -> None:
+    """Raise ModelError unless the index of split weights names files of its own folder, as transformers opens any."""
+    weights = _read_mapping(model, path, "an index of weights").get("weight_map")
+    names = weights.values() if isinstance(weights, dict) else [None]
+    for name in names:
+        if not (isinstance(name, str) and name == Path(name).name and name not in ("", "..")):
+            raise ModelError(
+                f"the checkpoint of {shown(model, 300)} is damaged: {shown(path, 300)} names the weights "
+                f"{quoted(name, 100)}, which is no file of that folder; fetch it again"
+            )
 
 
 def _forbidden(path: Path) -> ModelError:
@@ -139,16 +157,49 @@ def model_type(model: str, folder: Path) -> str:
 
 
 def read_config(model: str, folder: Path) -> dict[str, Any]:
-    """Read a checkpoint's config.json, of at most 16 MiB. Raises ModelError when it cannot be read or is no mapping."""
+    """Read a checkpoint's config.json, of at most 16 MiB.
+
+    Raises ModelError when it cannot be read, is no mapping, or has more layers than any model.
+    """
     path = folder / "config.json"
+    config = _read_mapping(model, path, "a model configuration")
     try:
-        content = json.loads(read_regular_file(path, _CONFIG_BYTES))
+        counts = list(_counts(config))
+    except RecursionError as error:  # Python 3.12 and later read deeper nested JSON than they recurse
+        raise ModelError(
+            f"the checkpoint of {shown(model, 300)} is damaged: {shown(path, 300)} is nested too deep; fetch it again"
+        ) from error
+    for key, value in counts:
+        # Each layer is made in Python, for ten million of them during hours.
+        if not 0 <= value <= _MOST_LAYERS:
+            raise ModelError(
+                f"the checkpoint of {shown(model, 300)} is damaged: in {shown(path, 300)} it has "
+                f"{shown(value, 40)} as {shown(key, 80)}, and at most {_MOST_LAYERS} are built; fetch it again"
+            )
+    return config
+
+
+def _counts(value: Any, key: str = "") -> Iterator[tuple[str, int]]:
+    """Yield the numbers of layers and blocks in a configuration, with their keys."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _counts(inner, name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _counts(inner, key)
+    elif isinstance(value, int) and any(word in key for word in _COUNTS):
+        yield key, value
+
+
+def _read_mapping(model: str, path: Path, kind: str) -> dict[str, Any]:
+    try:
+        content = json.loads(read_regular_file(path, _JSON_BYTES))
         if not isinstance(content, dict):
             raise TypeError(f"it holds {shown(content)}, not a mapping")
     # RecursionError: brackets within brackets
     except (OSError, ValueError, TypeError, RecursionError, FileError) as error:
         raise ModelError(
-            f"the checkpoint of {shown(model, 300)} is damaged: {shown(path, 300)} cannot be read as a model "
-            f"configuration ({described(error)}); fetch it again"
+            f"the checkpoint of {shown(model, 300)} is damaged: {shown(path, 300)} cannot be read as {kind} "
+            f"({described(error)}); fetch it again"
         ) from error
     return content

@@ -19,6 +19,9 @@ from zs_seg_ros.shown import shown
 Model = TypeVar("Model", bound=PreTrainedModel)
 Tokenizer = TypeVar("Tokenizer", bound=PreTrainedTokenizerBase)
 
+_LONGEST_SIDE_PX = 4096
+"""Of the images that a model takes; each published one takes less than half of it."""
+
 
 @dataclass(frozen=True)
 class ImageFormat:
@@ -116,6 +119,8 @@ def load_image_format(
         # SAM's preprocessing: a smaller image is padded to a square of this side.
         longest = sides.get("longest_edge")
         size = int(longest or sides["height"]), int(longest or sides["width"])
+        if not all(0 < side <= _LONGEST_SIDE_PX for side in size):
+            raise ValueError(f"its images have {size[1]}x{size[0]} pixels")
         (r, g, b), (sr, sg, sb) = processor.image_mean, processor.image_std
         return ImageFormat(size, (float(r), float(g), float(b)), (float(sr), float(sg), float(sb)))
     except Exception as error:  # as above, many types, each of which means damage

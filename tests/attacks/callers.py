@@ -1,0 +1,100 @@
+"""Hostile callers of the node's other services: segment, change_state and those of parameters; and many at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import images
+import vocabularies
+from attack import HANG_S, Attack, sentence_fault
+from node_target import NodeTarget, good_message, node_target, wait_for_state
+from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
+
+from zs_seg_ros import msg, srv
+
+COUNT = 150
+CALLS_AT_ONCE = 200
+LABELS = ("", "configure", "activate", "x" * 1_000_000, "\x1b[2J", "a\n[ERROR] forged", "on_error", "shutdown ")
+NUMBERS = (*range(5, 10), *range(10, 30), 50, 61, 97, 255)
+"""Of transitions: all but those that a caller may request."""
+
+
+@contextmanager
+def target(work: Path, _: dict[str, Path]) -> Iterator[NodeTarget]:
+    with node_target(work, "classes:=[red]") as node:
+        wait_for_state(node, "active")
+        node.listen("camera")
+        node.good_image("camera", False)
+        yield node
+
+
+def _segments(image: Any, classes: list[Any]) -> Any:
+    def act(node: NodeTarget) -> str:
+        request = srv.SegmentImage.Request(image=image, classes=classes)
+        answer = node.call(srv.SegmentImage, "segment", request)
+        fault = "" if answer.success else sentence_fault(answer.message)
+        return fault or node.good_image("camera", False)
+
+    return act
+
+
+def _changes(label: str, number: int) -> Any:
+    def act(node: NodeTarget) -> str:
+        node.change_state(label, number)
+        state = node.state()
+        return (
+            f"the node is {state}" if state != "active" else node.good_image("camera", False)
+        )
+
+    return act
+
+
+def _asks(kind: Any, name: str, request: Any) -> Any:
+    def act(node: NodeTarget) -> str:
+        node.call(kind, name, request)
+        return node.good_image("camera", False)
+
+    return act
+
+
+def _many(node: NodeTarget) -> str:
+    """Call set_vocabulary many times at once; each call is answered, and the last vocabulary is in force."""
+    requests = [
+        node.start_vocabulary([msg.TargetClass(name=f"red {number}")])
+        for number in range(CALLS_AT_ONCE)
+    ]
+    for request in requests:
+        answer = node.wait(request, "set_vocabulary", 4 * HANG_S)
+        if not answer.success:
+            return f"refused: {answer.message[:200]}"
+    again = node.set_vocabulary([msg.TargetClass(name="red")])
+    return node.good_image("camera", False) if again.success else again.message
+
+
+def attacks(random: Random, _: Path, __: dict[str, Path]) -> Iterator[Attack]:
+    for number in NUMBERS:
+        yield Attack(f"transition {number}", _changes("", number))
+    for label in LABELS:
+        yield Attack(f"transition {label[:20]!r}", _changes(label, 77))
+    names = ["", "x" * 1_000_000, "\x1b[2J", "\0", *(f"p{n}" for n in range(5000))]
+    for kind, name, request in (
+        (GetParameters, "get_parameters", GetParameters.Request(names=names)),
+        (DescribeParameters, "describe_parameters", DescribeParameters.Request(names=names)),
+        (ListParameters, "list_parameters", ListParameters.Request(prefixes=names[:50], depth=2**64 - 1)),
+    ):
+        yield Attack(name, _asks(kind, name, request))
+    for number in range(3):
+        yield Attack(f"{CALLS_AT_ONCE} at once, {number}", _many)
+    for number in range(COUNT - len(NUMBERS) - len(LABELS) - 6):
+        image = images._image(random, images.ENCODINGS)
+        if random.random() < 0.3:
+            image = good_message(False, number)
+        classes = [vocabularies._class(random) for _ in range(random.choice((0, 0, 1, 5)))]
+        if random.random() < 0.1:
+            classes = [msg.TargetClass(name="red", threshold=math.nan)]
+        yield Attack(f"segment {number}", _segments(image, classes))
