@@ -105,7 +105,7 @@ def write_shallow(kinds: str, folder: Path, layers: int) -> str:
 
     writers: dict[str, tuple[Any, Any]] = {
         "clipseg": (clipseg.published_clipseg_config, clipseg.write_clipseg),
-        "tipsv2": (tipsv2.published_tipsv2_config, tipsv2.write_tipsv2),
+        "tipsv2": (lambda: tipsv2.published_tipsv2_config(layers), tipsv2.write_tipsv2),
         "owlv2": (owlv2.published_owlv2_config, owlv2.write_owlv2),
         "sam3": (sam3.published_sam3_config, sam3.write_sam3),
         "grounding-dino": (grounding_dino.published_grounding_dino_config, grounding_dino.write_grounding_dino),
@@ -117,7 +117,8 @@ def write_shallow(kinds: str, folder: Path, layers: int) -> str:
             names.append(write_published(kind, folder, WORDS))
             continue
         config, write = writers[kind][0](), writers[kind][1]
-        cut(config, layers)
+        if kind != "tipsv2":  # whose outputs are named after its layers
+            cut(config, layers)
         (folder / kind).mkdir()
         write(folder / kind, config, words=WORDS)
         names.append(str(folder / kind))
