@@ -28,7 +28,13 @@ KINDS = (
 )  # fmt: skip
 GOAL = 1.5
 TIMEOUT_S = 60.0
-COUNTS = ("num_hidden_layers", "num_layers", "encoder_layers", "decoder_layers", "decoder_num_layers")
+COUNTS = (
+    "num_hidden_layers",
+    "num_layers",
+    "encoder_layers",
+    "decoder_layers",
+    "decoder_num_layers",
+)
 WORDS = [f"word{number}" for number in range(200)]
 
 
@@ -82,8 +88,8 @@ def measure(kind: str, prompts: int, layers: int) -> tuple[float, float, int, fl
         clear_peak()
         model.load(name, LoadOptions(device="cpu"), first)
         one_mb = peak_mb()
-        rng = np.random.default_rng(0)
-        texts = [" ".join(rng.choice(WORDS, 3)) + f" {number}" for number in range(prompts)]
+        pairs = np.random.default_rng(0).permutation(len(WORDS) ** 2)[:prompts]
+        texts = [f"{WORDS[pair // len(WORDS)]} {WORDS[pair % len(WORDS)]}" for pair in pairs]
         while prompts > 1:
             classes = [
                 TargetClass(f"class {index}", tuple(texts[index : index + 2]))
@@ -93,7 +99,9 @@ def measure(kind: str, prompts: int, layers: int) -> tuple[float, float, int, fl
             try:
                 model.change_vocabulary(classes, timeout_s=TIMEOUT_S)
                 break
-            except VocabularyError:
+            except VocabularyError as error:
+                if "vocabulary_timeout" not in str(error):
+                    raise
                 prompts //= 4
         return one_mb, peak_mb(), prompts, time.monotonic() - start
 

@@ -19,7 +19,16 @@ from zs_seg_ros import msg, srv
 
 COUNT = 150
 CALLS_AT_ONCE = 200
-LABELS = ("", "configure", "activate", "x" * 1_000_000, "\x1b[2J", "a\n[ERROR] forged", "on_error", "shutdown ")
+LABELS = (
+    "",
+    "configure",
+    "activate",
+    "x" * 1_000_000,
+    "\x1b[2J",
+    "a\n[ERROR] forged",
+    "on_error",
+    "shutdown ",
+)
 NUMBERS = (*range(5, 10), *range(10, 30), 50, 61, 97, 255)
 """Of transitions: all but those that a caller may request."""
 
@@ -47,9 +56,7 @@ def _changes(label: str, number: int) -> Any:
     def act(node: NodeTarget) -> str:
         node.change_state(label, number)
         state = node.state()
-        return (
-            f"the node is {state}" if state != "active" else node.good_image("camera", False)
-        )
+        return f"the node is {state}" if state != "active" else node.good_image("camera", False)
 
     return act
 
@@ -85,7 +92,11 @@ def attacks(random: Random, _: Path, __: dict[str, Path]) -> Iterator[Attack]:
     for kind, name, request in (
         (GetParameters, "get_parameters", GetParameters.Request(names=names)),
         (DescribeParameters, "describe_parameters", DescribeParameters.Request(names=names)),
-        (ListParameters, "list_parameters", ListParameters.Request(prefixes=names[:50], depth=2**64 - 1)),
+        (
+            ListParameters,
+            "list_parameters",
+            ListParameters.Request(prefixes=names[:50], depth=2**64 - 1),
+        ),
     ):
         yield Attack(name, _asks(kind, name, request))
     for number in range(3):

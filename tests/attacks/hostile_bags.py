@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -33,7 +33,8 @@ TYPES = (
     "std_msgs/msg/__doc__", "\x1b[2J/msg/X", "sensor_msgs/msg/Image\n[ERROR] forged",
 )  # fmt: skip
 DEFINITIONS = (
-    "Image[] more\n", "Nothing[4294967295] many\n" + "=" * 80 + "\nMSG: sensor_msgs/Nothing\n", "uint8[4294967295] data\n",
+    "Image[] more\n", "Nothing[4294967295] many\n" + "=" * 80 + "\nMSG: sensor_msgs/Nothing\n",
+    "uint8[4294967295] data\n",
     "string s 'x'*10**9\n", "int32 __import__\n", "uint8 " + "x" * 2_000_000 + "\n", "[" * 100_000,
     "".join(f"uint8 f{n}\n" for n in range(20_000)), "int32 A=" + "9" * 100_000 + "\n", "\0\1\2",
 )  # fmt: skip
@@ -84,7 +85,9 @@ def frame(number: int = 0) -> bytes:
     return bytes(STORE.serialize_cdr(message, IMAGE))
 
 
-def messages(topic: ForeignTopic, data: bytes | None = None) -> list[tuple[ForeignTopic, int, bytes]]:
+def messages(
+    topic: ForeignTopic, data: bytes | None = None
+) -> list[tuple[ForeignTopic, int, bytes]]:
     return [(topic, START_NS + n * STEP_NS, data or frame(n)) for n in range(3)]
 
 
@@ -102,7 +105,9 @@ def mcap_bags(random: Random, folder: Path) -> Iterator[tuple[str, Path]]:
         other = replace(CAMERA, name="/other", kind=kind)
         yield write(f"type {number}", [*messages(other, bytes(8)), *good])
     for number, definition in enumerate(DEFINITIONS):
-        yield write(f"definition {number}", messages(replace(CAMERA, definition=definition.encode())))
+        yield write(
+            f"definition {number}", messages(replace(CAMERA, definition=definition.encode()))
+        )
     for name, data in {
         "4 GB": frame()[:60] + b"\xff" * 40, "nothing": b"", "a bit": bytes(3), "noise": random.randbytes(2000),
         "cut": frame()[:70], "big end": b"\x00\x00" + frame()[2:], "ones": b"\x00\x01\x00\x00" + b"\xff" * 64,
@@ -147,14 +152,13 @@ def _record(opcode: int, content: bytes) -> bytes:
     return struct.pack("<BQ", opcode, len(content)) + content
 
 
-TABLES = "CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id, timestamp, data);"
 SQL = {
-    "endless view": "DROP TABLE messages; CREATE VIEW messages AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id "
-    "+ 1 FROM n) SELECT id, 1 AS topic_id, id AS timestamp, x'00' AS data FROM n;",
+    "endless view": "DROP TABLE messages; CREATE VIEW messages AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT "
+    "id + 1 FROM n) SELECT id, 1 AS topic_id, id AS timestamp, x'00' AS data FROM n;",
     "large view": "DROP TABLE messages; CREATE VIEW messages AS SELECT 1 AS id, 1 AS topic_id, 1 AS timestamp, "
     "zeroblob(900000000) AS data;",
-    "generated column": "DROP TABLE messages; CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id, timestamp, data AS "
-    "(zeroblob(900000000))); INSERT INTO messages VALUES(1, 1, 1);",
+    "generated column": "DROP TABLE messages; CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id, timestamp, data "
+    "AS (zeroblob(900000000))); INSERT INTO messages VALUES(1, 1, 1);",
     "data a number": "UPDATE messages SET data = 2000000000;",
     "data a text": "UPDATE messages SET data = 'x';",
     "data nothing": "UPDATE messages SET data = NULL;",
@@ -191,6 +195,3 @@ def compressed_bags(folder: Path) -> Iterator[tuple[str, Path]]:
     noise = folder / "noise.mcap.zstd"
     noise.write_bytes(np.random.default_rng(0).bytes(1000))
     yield "a damaged zstd file", noise
-
-
-Bags = Callable[[], Iterator[tuple[str, Path]]]

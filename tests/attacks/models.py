@@ -25,9 +25,10 @@ VALUES = (None, 0, -1, 1e9, 10**9, "x", "\x1b[2J", [], {}, [1], True, 2**70, "y"
 SHARED: dict[str, Path] = {}
 """Good model folders, which the hostile ones are copied from."""
 NAMES = (
-    "..", ".", "/", "tabletop/..", "~no-such-user-here/m", "x" * 100_000, "\x1b[2J", "a + b", "+", " + ".join("ab" * 99),
-    "/dev/stdin", "/proc/self/mem", "/proc/self/fd/0", "file:///etc/passwd", "https://localhost/x", "tabletop + tabletop",
-    "no-such-owner/no-such-model",
+    "..", ".", "/", "tabletop/..", "~no-such-user-here/m", "x" * 100_000, "\x1b[2J", "a + b", "+",
+    " + ".join("ab" * 99),
+    "/dev/stdin", "/proc/self/mem", "/proc/self/fd/0", "file:///etc/passwd", "https://localhost/x",
+    "tabletop + tabletop", "no-such-owner/no-such-model",
 )  # fmt: skip
 HEADERS = {
     "length of 2^63": struct.pack("<Q", 2**63) + b"{}",
@@ -36,7 +37,8 @@ HEADERS = {
     "shape of 2^60": b'{"a":{"dtype":"F32","shape":[1152921504606846976],"data_offsets":[0,4]}}',
     "negative shape": b'{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}',
     "offsets of 2^63": b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[9223372036854775807,4]}}',
-    "overlap": b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}',
+    "overlap": b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},'
+    b'"b":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}',
     "names": b'{"\\u001b[2J\\n[ERROR] forged":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}',
 }
 
@@ -73,7 +75,9 @@ def attacks(random: Random, work: Path, foreign: dict[str, Path]) -> Iterator[At
         (folder / "model.safetensors").write_bytes(packed + bytes(8))
         yield Attack(f"header {name}", _loads(str(folder), True))
     yield from _transformers(random, work, foreign)
-    for number in range(COUNT - 2 * len(foreign) - len(NAMES) - len(HEADERS) - len(_changes(foreign))):
+    for number in range(
+        COUNT - 2 * len(foreign) - len(NAMES) - len(HEADERS) - len(_changes(foreign))
+    ):
         folder = work / f"model{number}"
         folder.mkdir()
         weights, file = folder / "model.safetensors", folder / "config.json"
@@ -129,14 +133,25 @@ def _changes(foreign: dict[str, Path]) -> dict[str, tuple[Change, bool | None]]:
         "a pickle for weights": (_pickle, True),
         "an index that leaves the folder": (_index("../../../../../../etc/passwd"), True),
         "an index of a fifo": (_index(str(foreign["fifo"])), True),
-        "an index of 100,000 brackets": (_text("model.safetensors.index.json", "[" * 100_000), None),
+        "an index of 100,000 brackets": (
+            _text("model.safetensors.index.json", "[" * 100_000),
+            None,
+        ),
     }
-    for file in ("config.json", "tokenizer.json", "preprocessor_config.json", "tokenizer_config.json"):
+    for file in (
+        "config.json",
+        "tokenizer.json",
+        "preprocessor_config.json",
+        "tokenizer_config.json",
+    ):
         for name, text in {
             "100,000 brackets": "[" * 100_000, "nothing": "", "a list": "[]", "zeros": "\0\1\2", "a number": "7",
         }.items():  # fmt: skip
             # Not every file has to be there: what it lacks has defaults.
-            changes[f"{file} of {name}"] = (_text(file, text), True if file == "config.json" else None)
+            changes[f"{file} of {name}"] = (
+                _text(file, text),
+                True if file == "config.json" else None,
+            )
         for kind in ("fifo", "zero", "folder", "giant"):
             must = True if file in ("config.json", "tokenizer.json") else None
             changes[f"{file} is {kind}"] = (_link(file, foreign[kind]), must)
@@ -195,11 +210,15 @@ def _add_code(folder: Path) -> None:
     (folder / "hostile.py").write_text(f"open({str(mark)!r}, 'w')\nclass Hostile: pass\n")
     for name in ("config.json", "preprocessor_config.json", "tokenizer_config.json"):
         settings = json.loads((folder / name).read_text())
-        code = {part: "hostile.Hostile" for part in ("AutoConfig", "AutoModel", "AutoTokenizer", "AutoImageProcessor")}
+        code = dict.fromkeys(
+            ("AutoConfig", "AutoModel", "AutoTokenizer", "AutoImageProcessor"), "hostile.Hostile"
+        )
         (folder / name).write_text(json.dumps(settings | {"auto_map": code}))
 
 
 def _pickle(folder: Path) -> None:
     mark = folder.parent / "executed"
     (folder / "model.safetensors").unlink()
-    (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch " + str(mark).encode() + b"'\ntR.")
+    (folder / "pytorch_model.bin").write_bytes(
+        b"cos\nsystem\n(S'touch " + str(mark).encode() + b"'\ntR."
+    )

@@ -117,9 +117,7 @@ def _attack_process(
             bound = max(VOCABULARY_MEMORY * first_mb, first_mb + REQUESTS_MB)
         if peak_mb > bound:
             total.memory += 1
-            _report(total, 
-                f"{name}, {attack.name}: {peak_mb:.0f} MB; the bound is {bound:.0f} MB"
-            )
+            _report(total, f"{name}, {attack.name}: {peak_mb:.0f} MB; the bound is {bound:.0f} MB")
 
 
 def _report(total: Counts, finding: str) -> None:

@@ -88,7 +88,9 @@ class Audited:
     def changes(self) -> set[tuple[str, str]]:
         """Return the events with their paths, those outside of the folders that commands were given first of all."""
         lines = self.log.read_text(errors="surrogateescape").splitlines()
-        return {(event, os.path.normpath(path)) for event, path in (i.split("\t", 1) for i in lines)}
+        return {
+            (event, os.path.normpath(path)) for event, path in (i.split("\t", 1) for i in lines)
+        }
 
     def elsewhere(self) -> set[tuple[str, str]]:
         allowed = (str(self._given), f"{self._private}/", *DEVICES)
@@ -129,7 +131,9 @@ def test_label_writes_below_its_result_alone(audited: Audited, given: Path, kind
     assert {path for path in inside if not path.startswith(f"{given}/out")} == set()
 
 
-def test_replay_test_writes_its_golden_file_and_reports_alone(audited: Audited, given: Path) -> None:
+def test_replay_test_writes_its_golden_file_and_reports_alone(
+    audited: Audited, given: Path
+) -> None:
     bag = write_bag(given / "bag")
     golden = ("--golden", given / "new.golden")
     audited.run("replay_test", bag, *golden, "--update", "--model", "fake", "--classes", "red")

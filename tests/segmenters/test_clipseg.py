@@ -494,3 +494,13 @@ def test_a_preprocessor_that_is_not_square_is_a_model_error(copy: Path) -> None:
     )
     with pytest.raises(ModelError, match="96x64"):
         load(copy)
+
+
+@pytest.mark.parametrize("side", [-1, 0, 4097, 10**6])
+def test_a_checkpoint_that_takes_images_of_absurd_sizes_is_refused(copy: Path, side: int) -> None:
+    path = copy / "preprocessor_config.json"
+    path.write_text(
+        json.dumps({**json.loads(path.read_text()), "size": {"height": side, "width": side}})
+    )
+    with pytest.raises(ModelError, match=f"sides of {side} and {side} pixels"):
+        load(copy)

@@ -408,6 +408,16 @@ def test_a_checkpoint_without_preprocessor_file_gets_the_published_values(copy: 
     assert len(detected.scores) == 30
 
 
+@pytest.mark.parametrize("edges", [(10**9, 10**9), (0, 100), (800, 4097)])
+def test_a_checkpoint_that_takes_images_of_absurd_edges_is_refused(
+    copy: Path, edges: tuple[int, int]
+) -> None:
+    size = {"shortest_edge": edges[0], "longest_edge": edges[1]}
+    change_config(copy, "preprocessor_config.json", size=size)
+    with pytest.raises(ModelError, match=f"sides of {edges[0]} and {edges[1]} pixels"):
+        load(copy)
+
+
 def test_a_damaged_preprocessor_file_is_a_model_error(copy: Path) -> None:
     change_config(copy, "preprocessor_config.json", image_mean="grey")
     with pytest.raises(

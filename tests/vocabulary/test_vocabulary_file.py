@@ -369,7 +369,9 @@ def test_what_else_is_in_the_place_of_the_lock_is_left(tmp_path: Path, kind: str
     else:
         place.symlink_to(os.devnull if kind == "device" else "nowhere")
     before = place.lstat()
-    with pytest.raises(FileError, match=r"words\.yaml\.lock is .* and is left as it is|a symbolic link"):
+    with pytest.raises(
+        FileError, match=r"words\.yaml\.lock is .* and is left as it is|a symbolic link"
+    ):
         VocabularyLock(tmp_path / "words.yaml", "node")
     after = place.lstat()
     assert (after.st_ino, after.st_size, after.st_mtime_ns) == (

@@ -225,9 +225,11 @@ _STEP_BYTES = 4096
 def _decompressed(data: bytes) -> bytes:
     decompressor = zstandard.ZstdDecompressor().decompressobj()
     blocks: list[bytes] = []
+    size = 0
     for start in range(0, len(data), _STEP_BYTES):
         blocks.append(decompressor.decompress(data[start : start + _STEP_BYTES]))
-        if sum(map(len, blocks)) > _MOST_MESSAGE_BYTES:
+        size += len(blocks[-1])
+        if size > _MOST_MESSAGE_BYTES:
             raise BagError(
                 f"a compressed message has more than {_MOST_MESSAGE_BYTES >> 20} MiB, which no message of a camera has"
             )

@@ -13,7 +13,6 @@ from zs_seg_ros.bags.storage import Channel, StoredMessage, readable_qos
 from zs_seg_ros.errors import BagError
 from zs_seg_ros.shown import quoted
 
-
 _VIRTUAL = re.compile(r"\s*CREATE\s+VIRTUAL\b", re.IGNORECASE)
 
 

@@ -34,8 +34,8 @@ class SavedVocabulary:
         """Return the first vocabulary: that of the file or, where there is none yet, that of the parameters.
 
         A damaged file that the node wrote is renamed, so that its content is not lost; any other file that holds no
-        vocabulary, or one beyond the limits, is not changed. Raises ParameterError for a file that cannot be used or is in use by another node,
-        and VocabularyError for a file, classes or an initial vocabulary that are refused.
+        vocabulary, or one beyond the limits, is not changed. Raises ParameterError for a file that cannot be used or
+        is in use by another node, and VocabularyError for a file, classes or an initial vocabulary that are refused.
         """
         self._set_aside = ""
         self.release()

@@ -14,7 +14,7 @@ from transformers.image_transforms import get_size_with_aspect_ratio
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
-from zs_seg_ros.segmenters.shared.pretrained import has_preprocessing
+from zs_seg_ros.segmenters.shared.pretrained import has_preprocessing, require_sides
 from zs_seg_ros.types import RgbImage, size_of
 
 
@@ -79,11 +79,11 @@ def load_detr_format(
         mean = tuple(float(value) / scale for value in processor.image_mean)
         std = tuple(float(value) / scale for value in processor.image_std)
         edges = processor.size["shortest_edge"], processor.size["longest_edge"]
-        if None not in edges:
-            return DetrFormat((int(edges[0]), int(edges[1])), True, mean, std)
-        return DetrFormat(
-            (int(processor.size["height"]), int(processor.size["width"])), False, mean, std
-        )
+        keep_shape = None not in edges
+        first, second = edges if keep_shape else (processor.size["height"], processor.size["width"])
+        sides = int(first), int(second)
+        require_sides(sides)
+        return DetrFormat(sides, keep_shape, mean, std)
     except Exception as error:  # transformers raises many types, each of which means damage
         raise ModelError(
             f"the preprocessing file of {model} in {folder} cannot be read "

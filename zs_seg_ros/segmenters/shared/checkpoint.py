@@ -165,7 +165,9 @@ def read_config(model: str, folder: Path) -> dict[str, Any]:
     config = _read_mapping(model, path, "a model configuration")
     try:
         counts = list(_counts(config))
-    except RecursionError as error:  # Python 3.12 and later read deeper nested JSON than they recurse
+    except (
+        RecursionError
+    ) as error:  # Python 3.12 and later read deeper nested JSON than they recurse
         raise ModelError(
             f"the checkpoint of {shown(model, 300)} is damaged: {shown(path, 300)} is nested too deep; fetch it again"
         ) from error

@@ -119,12 +119,20 @@ def load_image_format(
         # SAM's preprocessing: a smaller image is padded to a square of this side.
         longest = sides.get("longest_edge")
         size = int(longest or sides["height"]), int(longest or sides["width"])
-        if not all(0 < side <= _LONGEST_SIDE_PX for side in size):
-            raise ValueError(f"its images have {size[1]}x{size[0]} pixels")
+        require_sides(size)
         (r, g, b), (sr, sg, sb) = processor.image_mean, processor.image_std
         return ImageFormat(size, (float(r), float(g), float(b)), (float(sr), float(sg), float(sb)))
     except Exception as error:  # as above, many types, each of which means damage
         raise _damaged(model, folder, error) from error
+
+
+def require_sides(sides: tuple[int, int]) -> None:
+    """Raise ValueError for sides of images that no model takes: their memory grows with the square."""
+    if not all(0 < side <= _LONGEST_SIDE_PX for side in sides):
+        raise ValueError(
+            f"it asks for images with sides of {sides[0]} and {sides[1]} pixels, and at most {_LONGEST_SIDE_PX} are "
+            "made"
+        )
 
 
 def _damaged(model: str, folder: Path, error: Exception) -> ModelError:
