@@ -45,7 +45,7 @@ def _labels(bag: Path, kind: str, codes: tuple[int, ...]) -> Any:
 
 def _plays(bag: Path, codes: tuple[int, ...]) -> Any:
     return lambda processes: refused(
-        processes.run("bag_player", bag, "--rate", 100, ends=False), codes
+        processes.run("bag_player", bag, "--rate", 100, ends=0 not in codes), codes
     )
 
 

@@ -57,7 +57,7 @@ class ProcessTarget:
             )
         code, by_itself = None, True
         try:
-            code = self._wait(process, START_S + HANG_S if ends else HANG_S)
+            code = self._wait(process, START_S + HANG_S if ends else START_S)
             if code is None and not ends:
                 by_itself = False
                 os.kill(process.pid, signal.SIGINT)
