@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,8 @@ def information(version: int, storage: str, files: list[str], count: int = 40) -
 
 def write_metadata(folder: Path, content: dict[str, Any], **changes: Any) -> Path:
     described = {"rosbag2_bagfile_information": content | changes}
-    (folder / "metadata.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
+    copied = json.loads(json.dumps(described))  # without shared objects: rosbag2 writes no aliases
+    (folder / "metadata.yaml").write_text(yaml.safe_dump(copied, sort_keys=False))
     return folder
 
 
