@@ -69,7 +69,7 @@ def run_node(model_ms: float, seconds: float) -> int:
     grown_mb = resident_mb() - before_mb
     camera, segmentation = node._cameras.get("camera"), node._segmentation
     assert camera is not None and segmentation is not None
-    health, skipped = camera.health, segmentation.slots.skipped("camera")
+    health, skipped = camera.health, segmentation.intake.skipped("camera")
     work_ms = health.stage_means_ms()["segment"]
     lost = health.frames_in - health.frames_out - skipped - health.frames_refused
     age_95 = statistics.quantiles(ages_ms, n=20)[-1]

@@ -296,9 +296,15 @@ class Planner:
     # vocabulary
 
     def set_vocabulary(self, *classes: str | msg.TargetClass) -> srv.SetVocabulary.Response:
+        future = self.ask_vocabulary(*classes)
+        wait_until(future.done, "the answer of set_vocabulary")
+        return future.result()
+
+    def ask_vocabulary(self, *classes: str | msg.TargetClass) -> Any:
+        """The future answer to a new vocabulary."""
         targets = [target(c) if isinstance(c, str) else c for c in classes]
         request = srv.SetVocabulary.Request(classes=targets)
-        return self.call(srv.SetVocabulary, "set_vocabulary", request)
+        return self.ask(srv.SetVocabulary, "set_vocabulary", request)
 
     def get_vocabulary(self) -> msg.Vocabulary:
         request = srv.GetVocabulary.Request()

@@ -33,7 +33,7 @@ def test_every_parameter_describes_itself(unconfigured: Planner) -> None:
         "initial_vocabulary", "vocabulary_file", "default_threshold", "autostart", "camera.reliability",
         "camera.transport", "camera.image_topic", "camera.rotation", "camera.frame_id", "camera.depth",
         "camera.depth_transport", "camera.depth_topic", "camera.info_topic", "camera.depth_scale",
-        "min_area", "max_objects", "track",
+        "min_area", "max_objects", "track", "propagation", "fixed_frame", "min_inference_period", "camera.priority",
         "model_timeout", "max_classes", "max_prompts", "max_total_prompts", "max_prompt_length",
         "max_image_side", "max_image_pixels", "vocabulary_timeout",
     } <= set(names)  # fmt: skip
@@ -54,7 +54,7 @@ def test_every_number_has_a_range(unconfigured: Planner) -> None:
     types = ParameterType.PARAMETER_INTEGER, ParameterType.PARAMETER_DOUBLE
     descriptors = unconfigured.describe_parameters(unconfigured.parameter_names())
     numbers = [d for d in descriptors if d.type in types]
-    assert len(numbers) == 16
+    assert len(numbers) == 18
     for descriptor in numbers:
         [allowed] = [*descriptor.integer_range, *descriptor.floating_point_range]
         assert allowed.from_value < allowed.to_value
@@ -109,6 +109,15 @@ REFUSED = [
     ("model", "  ", "model is empty"),
     ("compile", "yes", "type"),
     ("camera.depth", "yes", "type"),
+    ("propagation", "geometry", "off, auto, flow"),
+    ("propagation", True, "type"),
+    ("fixed_frame", "", "name a frame"),
+    ("fixed_frame", "/", "name a frame"),
+    ("min_inference_period", -0.1, "-0.1"),
+    ("min_inference_period", math.inf, "inf"),
+    ("camera.priority", -1, "-1"),
+    ("camera.priority", 101, "101"),
+    ("camera.priority", 1.5, "type"),
     ("min_area", -1, "-1"),
     ("max_objects", -1, "-1"),
     ("max_objects", 1_000_000, "1000000"),

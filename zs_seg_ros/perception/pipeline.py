@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ class Settings:
     default_threshold: for classes without one, 0..1. min_area: the least number of pixels of an object. max_objects:
     the largest number of objects in an image; the most confident ones are kept. track: whether objects get track ids.
     output_scale: the size of published label images and clouds in units of the image's, 0 to 1; not of objects.
+    propagation: off, auto or flow: whether and how results of the model are carried to later images.
     """
 
     default_threshold: float = DEFAULT_THRESHOLD
@@ -42,6 +44,7 @@ class Settings:
     max_objects: int = 100
     track: bool = True
     output_scale: float = 1.0
+    propagation: str = "off"
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,10 +82,14 @@ def segment(
 
 
 class Pipeline:
-    """Post-process segmentations to the outputs that each frame requests. Holds a tracker for each camera."""
+    """Post-process segmentations to the outputs that each frame requests. Holds a tracker for each camera.
+
+    Thread-safe, as long as the frames of one camera are processed in their order.
+    """
 
     def __init__(self) -> None:
         self._trackers: dict[str, Tracker] = {}
+        self._tracking = threading.Lock()
 
     def process(
         self,
@@ -98,34 +105,26 @@ class Pipeline:
     def scenes(self, segmented: SegmentedBatch, settings: Settings) -> Iterator[Scene]:
         """Post-process a batch. Yields one scene per frame, in order."""
         for frame, segmentation in zip(segmented.frames, segmented.segmentations, strict=True):
-            yield self._scene(
-                frame, segmentation, segmented.vocabulary, settings, segmented.segment_ms
+            scene = Scene(
+                frame,
+                segmentation,
+                segmented.vocabulary,
+                stage_ms={"segment": segmented.segment_ms},
             )
+            yield self.completed(scene, settings)
 
-    def _scene(
-        self,
-        frame: Frame,
-        segmentation: Segmentation,
-        vocabulary: Vocabulary,
-        settings: Settings,
-        segment_ms: float,
-    ) -> Scene:
-        stage_ms = {"segment": segment_ms}
-        objects: tuple[DetectedObject, ...] = ()
-        if frame.requested.objects:
-            with _timed(stage_ms, "objects"):
-                objects = extract_objects(segmentation, settings.min_area, settings.max_objects)
+    def completed(self, scene: Scene, settings: Settings) -> Scene:
+        """Add the outputs that the scene's frame requests, and the duration of each stage."""
+        if scene.frame.requested.objects:
+            with _timed(scene.stage_ms, "objects"):
+                objects = extract_objects(
+                    scene.segmentation, settings.min_area, settings.max_objects
+                )
             if settings.track:
-                with _timed(stage_ms, "track"):
-                    objects = self._tracked(frame, objects, vocabulary)
-        scene = Scene(
-            frame,
-            segmentation,
-            vocabulary,
-            objects,
-            stage_ms=stage_ms,
-            output_scale=settings.output_scale,
-        )
+                with _timed(scene.stage_ms, "track"):
+                    objects = self._tracked(scene.frame, objects, scene.vocabulary)
+            scene = replace(scene, objects=objects)
+        scene = replace(scene, output_scale=settings.output_scale)
         try:
             return _with_depth(scene)
         except ImageError as error:
@@ -134,10 +133,9 @@ class Pipeline:
     def _tracked(
         self, frame: Frame, objects: tuple[DetectedObject, ...], vocabulary: Vocabulary
     ) -> tuple[DetectedObject, ...]:
-        if frame.camera not in self._trackers:
-            self._trackers[frame.camera] = Tracker()
-        tracker = self._trackers[frame.camera]
-        return tracker.update(objects, frame.stamp_ns, vocabulary.version)
+        with self._tracking:
+            tracker = self._trackers.setdefault(frame.camera, Tracker())
+            return tracker.update(objects, frame.stamp_ns, vocabulary.version)
 
 
 def _with_depth(scene: Scene) -> Scene:

@@ -7,8 +7,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
+from zs_seg_ros.perception.carrier import CarrierTasks, PoseOf, no_pose
 from zs_seg_ros.perception.frame_slots import FrameSlots
+from zs_seg_ros.perception.intake import Intake
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.perception.pipeline import Pipeline, SegmentedBatch, Settings, segment
 from zs_seg_ros.types import Frame, Scene
@@ -30,6 +33,9 @@ class BatchInProgress:
 class Worker:
     """Run inference on all waiting frames as one batch, post-process them and deliver the scenes to `on_scene`.
 
+    intake: where cameras put their frames. While `settings` ask for propagation, it delivers a scene for every frame,
+    with the newest result carried to it; otherwise there is one for each frame that inference ran on.
+    pose_of: the pose of a frame's camera, for propagation.
     Post-processing of one batch runs in parallel with inference on the next; at most one batch waits between them.
     The model's vocabulary and `settings` may be replaced at any time, from any thread: each batch reads them once,
     when it starts, and all its results belong to them. on_scene and on_failure are called in the worker's threads; an
@@ -42,12 +48,24 @@ class Worker:
         slots: FrameSlots,
         on_scene: Callable[[Scene], None],
         on_failure: OnFailure,
+        pose_of: PoseOf = no_pose,
     ) -> None:
         self.settings = Settings()
         self._model = model
         self._slots = slots
         self._on_scene = on_scene
         self._on_failure = on_failure
+        self._pipeline = Pipeline()
+        self.intake = Intake(
+            slots,
+            CarrierTasks(
+                settings=lambda: self.settings,
+                pose_of=pose_of,
+                infer=partial(slots.put, counted=False),
+                deliver=lambda scene, settings: on_scene(self._pipeline.completed(scene, settings)),
+                failed=on_failure,
+            ),
+        )
         self._work: BatchInProgress | None = None
         self._turn = (
             threading.Lock()
@@ -64,6 +82,7 @@ class Worker:
     def stop(self, timeout_s: float) -> bool:
         """Close the slots and wait for the batch in progress. Returns False when it did not end in time."""
         self._slots.close()
+        self.intake.close()
         self._threads[-1].join(timeout_s)
         return not self._threads[-1].is_alive()
 
@@ -85,7 +104,6 @@ class Worker:
 
     def _run(self) -> None:
         """Process batches until the slots are closed or the batch of this thread is abandoned."""
-        pipeline = Pipeline()
         before: Future[None] | None = None
         with ThreadPoolExecutor(1, "scenes") as scenes:
             while not self._slots.closed:
@@ -106,11 +124,10 @@ class Worker:
                     self._work = None
                 if before is not None:
                     before.result()
-                before = scenes.submit(self._forward, pipeline, frames, outcome, settings)
+                before = scenes.submit(self._forward, frames, outcome, settings)
 
     def _forward(
         self,
-        pipeline: Pipeline,
         frames: tuple[Frame, ...],
         outcome: SegmentedBatch | Exception,
         settings: Settings,
@@ -118,7 +135,10 @@ class Worker:
         try:
             if isinstance(outcome, Exception):
                 raise outcome
-            for scene in pipeline.scenes(outcome, settings):
+            if settings.propagation != "off":
+                self.intake.take_over(outcome)
+                return
+            for scene in self._pipeline.scenes(outcome, settings):
                 self._on_scene(scene)
         except Exception as error:
             self._on_failure(error, frames)

@@ -43,6 +43,8 @@ class Camera:
         problems = self.input.problems() + self.outputs.problems()
         if self.health.bad_input.recent:
             problems.append(Problem(WARN, self.health.bad_input.recent))
+        if self.health.no_pose.recent:
+            problems.append(Problem(WARN, self.health.no_pose.recent))
         age_ms = self.health.age_ms()
         if age_ms is not None and abs(age_ms) > OLD_FRAME_MS:
             problems.append(
@@ -62,6 +64,8 @@ class Camera:
                     "or set a vocabulary that has it",
                 )
             )
+        if not self.outputs.enabled:
+            return problems
         if self._model.encoded is not None and self.outputs.requested() is None:
             problems.append(Problem(OK, "the results have no subscribers: nothing is computed"))
         return problems

@@ -15,7 +15,7 @@ from zs_seg_ros.images.camera_topics import image_topic
 from zs_seg_ros.images.compressed_images import CompressedImageReader
 from zs_seg_ros.images.image_limits import DEFAULT_IMAGE_LIMITS, ImageLimits
 from zs_seg_ros.images.message_images import image_from_message, stamp_ns
-from zs_seg_ros.perception.frame_slots import FrameSlots
+from zs_seg_ros.perception.frame_slots import FrameSink, FrameSlots
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.ros.camera_outputs import CameraOutputs
 from zs_seg_ros.ros.depth_input import DepthInput
@@ -38,6 +38,7 @@ def _message_type(transport: str) -> Any:
 class CameraInput:
     """Owns the subscriptions of one camera, from activate to deactivate.
 
+    depth_is_carried: whether frames are paired with depth also where no requested output needs it, for propagation.
     health counts what is received and refused, since the last `subscribe`.
     """
 
@@ -49,12 +50,13 @@ class CameraInput:
         outputs: CameraOutputs,
     ) -> None:
         self.health = CameraHealth()
+        self.depth_is_carried = False
         self._limits = DEFAULT_IMAGE_LIMITS
         self._node = node
         self._name = camera.name
         self._model = model
         self._outputs = outputs
-        self._slots = FrameSlots(())
+        self._slots: FrameSink = FrameSlots(())
         group = MutuallyExclusiveCallbackGroup()
         self._rotation = camera.rotation
         self._frame_id = camera.frame_id
@@ -76,7 +78,7 @@ class CameraInput:
         """The resolved name of the image topic."""
         return self._images.topic
 
-    def subscribe(self, slots: FrameSlots) -> None:
+    def subscribe(self, slots: FrameSink) -> None:
         """Begin to receive; each complete frame goes into its slot in `slots`."""
         self.health = CameraHealth()
         self._slots = slots
@@ -125,7 +127,7 @@ class CameraInput:
             self.health.count_refused(str(error))
             self._node.get_logger().warning(f"{self._name}: {error}", **THROTTLED)
             return
-        if self.depth is not None and requested.needs_depth:
+        if self.depth is not None and (requested.needs_depth or self.depth_is_carried):
             self.depth.put_paired(frame)
         else:
             self._slots.put(frame)

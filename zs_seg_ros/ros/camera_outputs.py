@@ -17,7 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from zs_seg_ros.msg import ObjectMaskArray
-from zs_seg_ros.ros.conversions import header_of
+from zs_seg_ros.ros.conversions import header_of, time_message
 from zs_seg_ros.ros.diagnostics import WARN, Problem
 from zs_seg_ros.ros.parameters.node_parameters import CameraParameters
 from zs_seg_ros.ros.qos import (
@@ -82,8 +82,13 @@ def _confidence(scene: Scene) -> Image:
 
 
 def _objects(scene: Scene) -> ObjectMaskArray:
-    size = size_of(scene.frame.image)
-    return objects_message(scene.objects, size, scene.vocabulary, header_of(scene.frame))
+    return objects_message(
+        scene.objects,
+        size_of(scene.frame.image),
+        scene.vocabulary,
+        header_of(scene.frame),
+        time_message(scene.inferred_stamp_ns),
+    )
 
 
 def _points(scene: Scene) -> PointCloud2 | None:
@@ -122,13 +127,14 @@ class CameraOutputs:
     """Owns the publishers of one camera, from configure to cleanup. Thread-safe.
 
     After `destroy` no stages are requested and `publish` has no effect, since inference on a frame may outlast
-    its camera.
+    its camera. enabled: while it is false, the same holds.
     """
 
     def __init__(
         self, node: LifecycleNode, camera: CameraParameters, also_requested: AlsoRequested
     ) -> None:
         """Create the publishers. also_requested: the stages that others need of a camera, beside its subscribers."""
+        self.enabled = True
         self._node = node
         self._also_requested = also_requested
         self._camera = camera.name
@@ -169,6 +175,8 @@ class CameraOutputs:
 
     def requested(self) -> RequestedOutputs | None:
         """Return the stages that subscribers and others need; None without any of them."""
+        if not self.enabled:
+            return None
         with self._lock:
             requests = [o.requires for o in self._outputs if self._has_subscribers(o)]
         also = self._also_requested(self._camera)
@@ -190,7 +198,7 @@ class CameraOutputs:
             if message is None:
                 continue
             with self._lock:
-                if output.topic in self._publishers:
+                if output.topic in self._publishers and self.enabled:
                     self._publishers[output.topic].publish(message)
 
     def _has_subscribers(self, output: Output) -> bool:

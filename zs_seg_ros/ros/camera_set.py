@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from rclpy.lifecycle import LifecycleNode
 
-from zs_seg_ros.perception.frame_slots import FrameSlots
+from zs_seg_ros.perception.frame_slots import FrameSink
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.ros.camera import Camera
 from zs_seg_ros.ros.camera_outputs import AlsoRequested
@@ -29,7 +29,8 @@ class CameraSet:
         self._also_requested = also_requested
         self._cameras: dict[str, Camera] = {}
         self.configured = False
-        self._slots: FrameSlots | None = None  # while active
+        self._enabled = True
+        self._slots: FrameSink | None = None  # while active
         self._lock = (
             threading.RLock()
         )  # held by whoever creates or destroys topics, never while the model runs
@@ -51,7 +52,7 @@ class CameraSet:
             self.configured = True
             self.apply_limits(parameters)
 
-    def activate(self, slots: FrameSlots) -> None:
+    def activate(self, slots: FrameSink) -> None:
         """Subscribe to every camera; its frames are put into its slot of `slots`."""
         with self._lock:
             self._slots = slots
@@ -78,6 +79,14 @@ class CameraSet:
         """Apply the parameters that can change while a camera receives."""
         for camera in self:
             camera.input.set_limits(parameters.image_limits)
+            camera.input.depth_is_carried = parameters.settings.propagation == "auto"
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Publish results or not, of all cameras, also of those that are added later."""
+        with self._lock:
+            self._enabled = enabled
+            for camera in self._cameras.values():
+                camera.outputs.enabled = enabled
 
     def follow(self, parameters: Parameters) -> list[Camera]:
         """Remove cameras that are no longer listed, and create new and changed ones. Returns the created cameras."""
@@ -86,7 +95,7 @@ class CameraSet:
                 return []
             named = {camera.name: camera for camera in parameters.cameras}
             for name, camera in list(self._cameras.items()):
-                if camera.parameters != named.get(name):
+                if name not in named or not camera.parameters.receives_like(named[name]):
                     self._remove(camera)
             added = [
                 self._add(self._created(camera))
@@ -97,7 +106,9 @@ class CameraSet:
             return added
 
     def _created(self, parameters: CameraParameters) -> Camera:
-        return Camera(self._node, parameters, self._model, self._also_requested)
+        camera = Camera(self._node, parameters, self._model, self._also_requested)
+        camera.outputs.enabled = self._enabled
+        return camera
 
     def _remove(self, camera: Camera) -> None:
         camera.destroy()

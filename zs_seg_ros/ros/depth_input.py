@@ -15,7 +15,7 @@ from zs_seg_ros.images.compressed_images import depth_from_compressed
 from zs_seg_ros.images.depth_pairing import TOLERANCE_NS, DepthPairing
 from zs_seg_ros.images.image_limits import DEFAULT_IMAGE_LIMITS
 from zs_seg_ros.images.message_images import depth_from_image, stamp_ns
-from zs_seg_ros.perception.frame_slots import FrameSlots
+from zs_seg_ros.perception.frame_slots import FrameSink, FrameSlots
 from zs_seg_ros.ros.diagnostics import WARN, LastProblem, Problem
 from zs_seg_ros.ros.matching_subscription import MatchingSubscription
 from zs_seg_ros.ros.parameters.node_parameters import CameraParameters
@@ -48,10 +48,10 @@ class DepthInput:
         )
         self._unit_m = camera.depth_scale
         self._pairing = DepthPairing(TOLERANCE_NS)
-        self._slots = FrameSlots(())
+        self._slots: FrameSink = FrameSlots(())
         self.limits = DEFAULT_IMAGE_LIMITS
 
-    def subscribe(self, slots: FrameSlots) -> None:
+    def subscribe(self, slots: FrameSink) -> None:
         """Begin to receive; frames given to `put_paired` go into `slots`."""
         self._slots = slots
         self._pairing = DepthPairing(TOLERANCE_NS)

@@ -57,7 +57,11 @@ class CameraHealth:
     frames_failed: int = 0
     last_logged_s: float = float("-inf")
     bad_input: LastProblem = field(default_factory=LastProblem)
+    no_pose: LastProblem = field(default_factory=LastProblem)
     ages_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_FRAMES_AVERAGED))
+    inferred_ages_ms: deque[float | None] = field(
+        default_factory=lambda: deque(maxlen=_FRAMES_AVERAGED)
+    )
     stages_ms: deque[dict[str, float]] = field(
         default_factory=lambda: deque(maxlen=_FRAMES_AVERAGED)
     )
@@ -75,9 +79,15 @@ class CameraHealth:
         """Count a frame on which inference failed."""
         self.frames_failed += 1
 
-    def record_published(self, age_ms: float, stages_ms: dict[str, float]) -> None:
-        """Count published results, with their age and the duration of each stage."""
+    def record_published(
+        self, age_ms: float, stages_ms: dict[str, float], inferred_age_ms: float | None = None
+    ) -> None:
+        """Count published results, with their age and the duration of each stage.
+
+        inferred_age_ms: the age of the image that the model segmented, for results that are carried to another one.
+        """
         self.frames_out += 1
+        self.inferred_ages_ms.append(inferred_age_ms)
         self.ages_ms.append(age_ms)
         self.stages_ms.append(stages_ms)
 
@@ -92,6 +102,15 @@ class CameraHealth:
         """Median age of the newest results when they were published; None without any."""
         ages = sorted(self.ages_ms)
         return ages[len(ages) // 2] if ages else None
+
+    def propagation(self) -> tuple[float, float] | None:
+        """Return the share of carried results, 0 to 1, and the median age of the images that the model segmented.
+
+        Both are over the newest results; None without any carried ones.
+        """
+        recent = list(self.inferred_ages_ms)
+        ages = sorted(age for age in recent if age is not None)
+        return (len(ages) / len(recent), ages[len(ages) // 2]) if ages else None
 
     def stage_means_ms(self) -> dict[str, float]:
         """Return the mean duration of each stage, by name, over the newest frames."""
@@ -144,18 +163,26 @@ def model_status(
 
 
 def camera_status(
-    name: str, topic: str, health: CameraHealth, skipped: int, problems: list[Problem]
+    name: str, topic: str, health: CameraHealth, skipped: int, paced: int, problems: list[Problem]
 ) -> DiagnosticStatus:
-    """Return the entry of one camera, its numbers in the order in which people read them."""
+    """Return the entry of one camera, its numbers in the order in which people read them.
+
+    skipped, paced: the frames without results because of a busy model, and because of min_inference_period.
+    """
     age = health.age_ms()
     values: dict[str, object] = {
         "frames in": health.frames_in,
         "frames out": health.frames_out,
         "frames skipped": skipped,
+        "frames left out (min_inference_period)": paced,
         "frames refused": health.frames_refused,
         "frames failed": health.frames_failed,
         "frame age (ms)": "" if age is None else f"{age:.1f}",
     }
+    if (propagation := health.propagation()) is not None:
+        share, inferred_age_ms = propagation
+        values["frames propagated (%)"] = f"{100 * share:.0f}"
+        values["age of the inferred image (ms)"] = f"{inferred_age_ms:.1f}"
     for stage, mean_ms in health.stage_means_ms().items():
         values[f"{stage} (ms)"] = f"{mean_ms:.2f}"
     return _status(name, topic, problems, values)

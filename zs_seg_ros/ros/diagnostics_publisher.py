@@ -8,7 +8,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Header
 
-from zs_seg_ros.perception.frame_slots import FrameSlots
+from zs_seg_ros.perception.intake import Intake
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.ros.camera import Camera
 from zs_seg_ros.ros.diagnostics import OK, Problem, camera_status, model_status
@@ -27,13 +27,13 @@ class DiagnosticsPublisher:
         )
 
     def publish(
-        self, problems: list[Problem], cameras: Iterable[Camera], slots: FrameSlots | None
+        self, problems: list[Problem], cameras: Iterable[Camera], intake: Intake | None
     ) -> None:
-        """Publish once. problems: the node's and the model's. slots: None while the node is not active."""
+        """Publish once. problems: the node's and the model's. intake: None while the node is not active."""
         array = DiagnosticArray(header=Header(stamp=self._node.get_clock().now().to_msg()))
         array.status.append(self._model_status(problems))
-        if slots is not None:
-            array.status += [self._camera_status(camera, slots) for camera in cameras]
+        if intake is not None:
+            array.status += [self._camera_status(camera, intake) for camera in cameras]
         self._publisher.publish(array)
 
     def _model_status(self, problems: list[Problem]) -> DiagnosticStatus:
@@ -45,13 +45,14 @@ class DiagnosticsPublisher:
             problems,
         )
 
-    def _camera_status(self, camera: Camera, slots: FrameSlots) -> DiagnosticStatus:
+    def _camera_status(self, camera: Camera, intake: Intake) -> DiagnosticStatus:
         """Return the entry of one camera; its problems go into the log, too, when they begin and now and then."""
         status = camera_status(
             f"{self._node.get_fully_qualified_name()}: {camera.name}",
             camera.input.topic,
             camera.health,
-            slots.skipped(camera.name),
+            intake.skipped(camera.name),
+            intake.paced(camera.name),
             camera.problems(),
         )
         if status.level != OK and camera.health.log_is_due():

@@ -17,6 +17,7 @@ from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.ros.camera_set import CameraSet
 from zs_seg_ros.ros.diagnostics import ERROR, WARN, Problem
 from zs_seg_ros.ros.diagnostics_publisher import DiagnosticsPublisher
+from zs_seg_ros.ros.enable_service import EnableService
 from zs_seg_ros.ros.parameters.node_parameters import (
     ParameterError,
     Parameters,
@@ -32,6 +33,7 @@ from zs_seg_ros.ros.rclpy_private import destroy_state_machine, given_parameters
 from zs_seg_ros.ros.saved_vocabulary import SavedVocabulary
 from zs_seg_ros.ros.segmentation_run import SegmentationRun
 from zs_seg_ros.ros.target_selection import TargetSelection
+from zs_seg_ros.ros.transforms import Transforms
 from zs_seg_ros.ros.vocabulary_services import VocabularyServices
 from zs_seg_ros.shown import described, traced
 
@@ -52,6 +54,8 @@ class SegmentationNode(LifecycleNode):
         self._vocabulary_services = VocabularyServices(
             self, self._model, self._cameras, self._saved
         )
+        self._transforms = Transforms(self)
+        self._enable = EnableService(self, self._set_enabled)
         self._diagnostics = DiagnosticsPublisher(self, self._model)
         self._segmentation: SegmentationRun | None = None  # while active
         self._transition_problem = ""
@@ -150,9 +154,13 @@ class SegmentationNode(LifecycleNode):
 
     def _activate(self) -> None:
         self._vocabulary_services.publish_vocabulary()
-        settings = self._current_parameters.settings
         self._segmentation = SegmentationRun(
-            self, self._model, self._cameras, self._target, settings
+            self,
+            self._model,
+            self._cameras,
+            self._target,
+            self._transforms,
+            self._current_parameters,
         )
         self._segmentation.start()
         self.get_logger().info("active")
@@ -213,7 +221,12 @@ class SegmentationNode(LifecycleNode):
         self._cameras.apply_limits(parameters)
         self._vocabulary_services.set_default_threshold(parameters.settings.default_threshold)
         if (segmentation := self._segmentation) is not None:
-            segmentation.apply(parameters.settings)
+            segmentation.apply(parameters)
+
+    def _set_enabled(self, enabled: bool) -> None:
+        self._cameras.set_enabled(enabled)
+        if not enabled and (segmentation := self._segmentation) is not None:
+            segmentation.intake.reset()
 
     # --- once a second ---
 
@@ -223,8 +236,8 @@ class SegmentationNode(LifecycleNode):
             segmentation.give_up_after(self._current_parameters.model_timeout_s)
         self._follow_cameras()
         self._cameras.match_publishers()
-        slots = None if segmentation is None else segmentation.slots
-        self._diagnostics.publish(self._problems(), self._cameras, slots)
+        intake = None if segmentation is None else segmentation.intake
+        self._diagnostics.publish(self._problems(), self._cameras, intake)
 
     def _follow_cameras(self) -> None:
         """Add and remove cameras as the parameter `cameras` says now."""
@@ -252,6 +265,7 @@ class SegmentationNode(LifecycleNode):
             *(Problem(WARN, text) for text in (self._target.problem(),) if text),
             *(Problem(WARN, text) for text in self._saved.problems()),
             *(Problem(WARN, text) for text in self._unknown_parameters),
+            *self._enable.problems(),
         ]
 
 

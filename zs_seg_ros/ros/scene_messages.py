@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField, RegionOfInterest
@@ -90,14 +91,18 @@ def objects_message(
     size: tuple[int, int],
     vocabulary: Vocabulary,
     header: Header,
+    inferred_stamp: Time | None = None,
 ) -> messages.ObjectMaskArray:
-    """Make the array of instance masks. size: (H, W) of the image; names and ids are those of `vocabulary`."""
+    """Make the array of instance masks. size: (H, W) of the image; names and ids are those of `vocabulary`.
+
+    inferred_stamp: of the image that the model segmented; None for the header's.
+    """
     names = dict(zip(vocabulary.ids, vocabulary.names, strict=True))
     return messages.ObjectMaskArray(
         header=header,
         height=size[0],
         width=size[1],
-        inferred_stamp=header.stamp,
+        inferred_stamp=inferred_stamp or header.stamp,
         vocabulary_version=vocabulary.version,
         objects=[object_message(detected, names[detected.class_id]) for detected in objects],
     )

@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from rclpy.lifecycle import LifecycleNode
 
 from zs_seg_ros.perception.frame_slots import FrameSlots
+from zs_seg_ros.perception.intake import Intake
 from zs_seg_ros.perception.live_model import LiveModel
-from zs_seg_ros.perception.pipeline import Settings
 from zs_seg_ros.perception.worker import Worker
 from zs_seg_ros.ros.camera_set import CameraSet
 from zs_seg_ros.ros.diagnostics import LastProblem
 from zs_seg_ros.ros.log_throttle import THROTTLED
+from zs_seg_ros.ros.parameters.node_parameters import Parameters
 from zs_seg_ros.ros.target_selection import TargetSelection
+from zs_seg_ros.ros.transforms import CameraPoses, Transforms
 from zs_seg_ros.shown import described
-from zs_seg_ros.types import Frame, Scene
+from zs_seg_ros.types import Frame, Pose, Scene
 
 
 class SegmentationRun:
@@ -31,35 +33,67 @@ class SegmentationRun:
         model: LiveModel,
         cameras: CameraSet,
         target: TargetSelection,
-        settings: Settings,
+        transforms: Transforms,
+        parameters: Parameters,
     ) -> None:
         self.problem = LastProblem()
-        self.slots = FrameSlots(())
+        self._slots = FrameSlots(())
         self._node = node
         self._cameras = cameras
         self._target = target
-        self._worker = Worker(model, self.slots, self._publish, self._on_failure)
-        self._worker.settings = settings
+        self._transforms = transforms
+        self._poses = CameraPoses(transforms, parameters.fixed_frame)
+        self._worker = Worker(model, self._slots, self._publish, self._on_failure, self._pose_of)
+        self.apply(parameters)
+
+    @property
+    def intake(self) -> Intake:
+        """Where cameras put their frames."""
+        return self._worker.intake
 
     def start(self) -> None:
         """Start the worker and subscribe to the cameras."""
         self._worker.start()
-        self._cameras.activate(self.slots)
+        self._cameras.activate(self.intake)
 
     def stop(self, timeout_s: float) -> None:
         """Stop receiving and publishing; wait at most `timeout_s` seconds for the batch in progress."""
         self._cameras.deactivate()
+        self._transforms.stop()
         if not self._worker.stop(timeout_s):
             self._node.get_logger().error("the model does not return; its thread is left behind")
 
-    def apply(self, settings: Settings) -> None:
-        """Use other settings from the next batch on."""
+    def apply(self, parameters: Parameters) -> None:
+        """Use other parameters from the next batch on."""
+        settings = parameters.settings
+        was_carried = self._worker.settings.propagation != "off"
         self._worker.settings = settings
+        self._slots.set_min_period(parameters.min_inference_period_s)
+        self._slots.set_priorities({camera.name: camera.priority for camera in parameters.cameras})
+        if settings.propagation == "auto" and any(camera.depth for camera in parameters.cameras):
+            self._transforms.start()
+        else:
+            self._transforms.stop()
+        # Poses in two fixed frames do not fit, and carried results end with the mode.
+        moved = self._poses.fixed_frame != parameters.fixed_frame
+        self._poses.fixed_frame = parameters.fixed_frame
+        if moved or was_carried != (settings.propagation != "off"):
+            self.intake.reset()
+
+    def _pose_of(self, frame: Frame) -> Pose | None:
+        """Return the pose of a frame's camera, and report when it is not known. Called by the worker."""
+        lookup = self._poses.lookup(frame)
+        camera = self._cameras.get(frame.camera)
+        if lookup.pose is None and camera is not None:
+            camera.health.no_pose.note(
+                f"results are carried by optical flow alone, without the camera's pose: {lookup.reason}"
+            )
+        return lookup.pose
 
     def _publish(self, scene: Scene) -> None:
         """Publish one scene on the topics of its camera. Called by the worker."""
         camera = self._cameras.get(scene.frame.camera)
-        if camera is None:  # removed during inference on its frame
+        if camera is None or not camera.outputs.enabled:  # since inference on its frame began
             return
         start = time.perf_counter()
         camera.outputs.publish(scene)
@@ -67,8 +101,13 @@ class SegmentationRun:
         publish_ms = (time.perf_counter() - start) * 1000
         if scene.depth_problem and camera.input.depth is not None:
             camera.input.depth.bad_depth.note(scene.depth_problem)
-        age_ms = (self._node.get_clock().now().nanoseconds - scene.frame.stamp_ns) / 1e6
-        camera.health.record_published(age_ms, scene.stage_ms | {"publish": publish_ms})
+        now_ns = self._node.get_clock().now().nanoseconds
+        from_ns = scene.propagated_from_ns
+        camera.health.record_published(
+            (now_ns - scene.frame.stamp_ns) / 1e6,
+            scene.stage_ms | {"publish": publish_ms},
+            None if from_ns is None else (now_ns - from_ns) / 1e6,
+        )
 
     def _on_failure(self, error: Exception, frames: Sequence[Frame]) -> None:
         """Report a batch on which the model raised an error. Called by the worker."""

@@ -90,5 +90,13 @@ EACH_CAMERA = ParameterGroup(
             "Names of the classes that ~/CAM/mask marks with 255.",
             'Names that are not in the vocabulary mark nothing. [""]: all classes.',
         ),
+        ParameterSpec(
+            "CAM.priority",
+            0,
+            "Priority of the camera's images for the model; the highest goes first.",
+            "Of the cameras that wait, those with the highest priority are inferred; one whose priority is lower by n "
+            "is passed over at most n times in a row.",
+            range=(0, 100),
+        ),
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rclpy.node import Node
@@ -48,6 +48,11 @@ class CameraParameters:
     info_topic: str
     depth_scale: float
     mask_classes: tuple[str, ...]
+    priority: int
+
+    def receives_like(self, other: CameraParameters) -> bool:
+        """Return whether both differ at most in what can change while the camera receives."""
+        return replace(self, priority=other.priority) == other
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,8 @@ class Parameters:
     vocabulary_file: str
     model_timeout_s: float
     vocabulary_timeout_s: float
+    fixed_frame: str
+    min_inference_period_s: float
     image_limits: ImageLimits
     limits: Limits
     settings: Settings
@@ -130,6 +137,8 @@ def _parameters(read: _Read) -> Parameters:
         vocabulary_file=values["vocabulary_file"],
         model_timeout_s=values["model_timeout"],
         vocabulary_timeout_s=values["vocabulary_timeout"],
+        fixed_frame=values["fixed_frame"],
+        min_inference_period_s=values["min_inference_period"],
         image_limits=ImageLimits(values["max_image_side"], values["max_image_pixels"]),
         limits=Limits(
             classes=values["max_classes"],
@@ -143,6 +152,7 @@ def _parameters(read: _Read) -> Parameters:
             max_objects=values["max_objects"],
             track=values["track"],
             output_scale=values["output_scale"],
+            propagation=values["propagation"],
         ),
     )
 

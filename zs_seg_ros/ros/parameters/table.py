@@ -1,4 +1,4 @@
-"""All parameters of segmentation_node; `model_table` has those of the model, `camera_table` those of each camera.
+"""All parameters of segmentation_node; `model_table`, `camera_table` and `pace_table` have parts of them.
 
 Declaration, validation, documentation and tests read this table alone. After a change: `make parameters` writes
 docs/parameters.md and config/segmentation.yaml anew. Imports no ROS.
@@ -10,6 +10,7 @@ from zs_seg_ros.images.image_limits import DEFAULT_IMAGE_LIMITS
 from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD, Settings
 from zs_seg_ros.ros.parameters.camera_table import EACH_CAMERA
 from zs_seg_ros.ros.parameters.model_table import MODEL
+from zs_seg_ros.ros.parameters.pace_table import PACE
 from zs_seg_ros.ros.parameters.spec import CAMERA_PREFIX, Changeable, ParameterGroup, ParameterSpec
 from zs_seg_ros.vocabulary.vocabulary import DEFAULT_LIMITS, MAX_SIDE_PX
 
@@ -174,7 +175,7 @@ _LIFECYCLE = ParameterGroup(
     ),
 )
 
-PARAMETER_GROUPS = (MODEL, _CAMERAS, EACH_CAMERA, _VOCABULARY, _RESULTS, _LIMITS, _LIFECYCLE)
+PARAMETER_GROUPS = (MODEL, _CAMERAS, EACH_CAMERA, _VOCABULARY, _RESULTS, PACE, _LIMITS, _LIFECYCLE)
 """All groups, in the order of the documentation."""
 
 NODE_PARAMETERS = {

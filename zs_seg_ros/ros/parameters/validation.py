@@ -70,6 +70,13 @@ def _check_topic_name(parameter: str, topic: str) -> None:
         )
 
 
+def _check_fixed_frame(frame: str) -> None:
+    if not frame.strip("/ "):
+        raise ParameterError(
+            "fixed_frame is empty; name a frame in which the world stands still, for example odom"
+        )
+
+
 def _check_transport(parameter: str, transport: str) -> None:
     if transport == "ffmpeg" and importlib.util.find_spec(_FFMPEG_MESSAGES) is None:
         raise ParameterError(
@@ -81,6 +88,7 @@ def _check_transport(parameter: str, transport: str) -> None:
 _RULES: dict[str, Callable[[Any], None]] = {
     "model": _check_model,
     "cameras": _check_camera_names,
+    "fixed_frame": _check_fixed_frame,
 }
 """What choices and ranges cannot express."""
 

@@ -84,7 +84,12 @@ def _arguments(
     if golden is not None:
         settings = {name: v for name, v in golden.settings.items() if name != EXEMPLARS}
         arguments += _parameters({"model": golden.model, **settings})
-    requested: dict[str, object] = {"cameras": [camera.name for camera in cameras]}
+    # What a robot's file says about the model's pace would make results depend on the speed of the machine.
+    requested: dict[str, object] = {
+        "cameras": [camera.name for camera in cameras],
+        "propagation": "off",
+        "min_inference_period": 0.0,
+    }
     for name, value in (("model", request.model), ("device", request.device)):
         if value:
             requested[name] = value

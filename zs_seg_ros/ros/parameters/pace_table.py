@@ -1,0 +1,37 @@
+"""The parameters of the model's pace and of propagation, a part of `table`. Imports no ROS."""
+
+from __future__ import annotations
+
+from zs_seg_ros.perception.pipeline import Settings
+from zs_seg_ros.ros.parameters.spec import ParameterGroup, ParameterSpec
+
+PROPAGATIONS = ("off", "auto", "flow")
+
+PACE = ParameterGroup(
+    "Pace and propagation",
+    (
+        ParameterSpec(
+            "propagation",
+            Settings.propagation,
+            "Carry results to every image of a camera that is faster than the model: off, auto or flow.",
+            "With flow they follow optical flow; with auto the depth images and the camera's pose on /tf where both "
+            "are there, and the flow elsewhere. With off only images that the model has segmented get results.",
+            choices=PROPAGATIONS,
+        ),
+        ParameterSpec(
+            "fixed_frame",
+            "odom",
+            "Coordinate frame in which the world stands still, for propagation auto.",
+            "The poses of the cameras in it are looked up on /tf, by the frame_id of their images.",
+        ),
+        ParameterSpec(
+            "min_inference_period",
+            0.0,
+            "Least time from the start of one inference to that of the next.",
+            "It leaves the device to other programs. Images in between are left out, and counted on /diagnostics, or "
+            "get carried results with propagation. 0.0: none.",
+            range=(0.0, 3600.0),
+            unit="s",
+        ),
+    ),
+)
