@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import xml.etree.ElementTree as ElementTree
@@ -82,6 +83,25 @@ def test_the_same_node_gives_the_same_bytes_and_exit_code_0(
     assert run.returncode == 0, run.stderr
     assert "red square   1.0000" in run.stdout
     assert f"SAME: {3 * FRAMES} frames in lockstep" in run.stdout
+
+
+def test_a_robots_file_does_not_make_results_depend_on_the_speed_of_the_model(
+    bag: Path, golden: Path, tmp_path: Path
+) -> None:
+    robot = tmp_path / "robot.yaml"
+    pace = {"propagation": "flow", "min_inference_period": 600.0, "model": "fake"}
+    robot.write_text(json.dumps({"/**": {"ros__parameters": pace}}))
+    run = replay(bag, "--golden", golden, "--exact", "--params-file", robot, *FAKE)
+    assert run.returncode == 0, run.stderr + run.stdout
+
+
+def test_with_propagation_every_third_image_is_inferred_and_each_run_gives_the_same_bytes(
+    bag: Path, golden: Path, tmp_path: Path
+) -> None:
+    carried = ("-p", "propagation:=flow", "-p", "inference_every:=3")
+    first = make_golden(bag, tmp_path / "first.golden", *FAKE, *carried)
+    second = make_golden(bag, tmp_path / "second.golden", *FAKE, *carried)
+    assert first.read_bytes() == second.read_bytes() != golden.read_bytes()
 
 
 def test_a_worse_setting_is_detected_and_reported_in_all_three_formats(

@@ -33,7 +33,8 @@ def test_every_parameter_describes_itself(unconfigured: Planner) -> None:
         "initial_vocabulary", "vocabulary_file", "default_threshold", "autostart", "camera.reliability",
         "camera.transport", "camera.image_topic", "camera.rotation", "camera.frame_id", "camera.depth",
         "camera.depth_transport", "camera.depth_topic", "camera.info_topic", "camera.depth_scale",
-        "min_area", "max_objects", "track", "propagation", "fixed_frame", "min_inference_period", "camera.priority",
+        "min_area", "max_objects", "track", "propagation", "fixed_frame", "inference_every",
+        "min_inference_period", "camera.priority",
         "model_timeout", "max_classes", "max_prompts", "max_total_prompts", "max_prompt_length",
         "max_image_side", "max_image_pixels", "vocabulary_timeout",
     } <= set(names)  # fmt: skip
@@ -113,6 +114,7 @@ REFUSED = [
     ("propagation", True, "type"),
     ("fixed_frame", "", "name a frame"),
     ("fixed_frame", "/", "name a frame"),
+    ("inference_every", -1, "-1"),
     ("min_inference_period", -0.1, "-0.1"),
     ("min_inference_period", math.inf, "inf"),
     ("camera.priority", -1, "-1"),

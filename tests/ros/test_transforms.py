@@ -262,7 +262,9 @@ def test_poses_reach_the_propagation_and_the_mode_flow_needs_none(
         wait_until(lambda: camera.send() and observed[-1].pose is None, "a frame without a pose")
 
 
-@pytest.mark.parametrize("parameters", [{}, {"propagation": "flow"}, {"propagation": "auto", "camera.depth": False}])
+@pytest.mark.parametrize(
+    "parameters", [{}, {"propagation": "flow"}, {"propagation": "auto", "camera.depth": False}]
+)
 def test_tf_is_not_subscribed_to_where_it_is_not_needed(parameters: dict[str, Any]) -> None:
     requested = AUTO | {"propagation": "off"} | parameters
     with running_node(requested) as planner:

@@ -12,6 +12,9 @@ from zs_seg_ros.perception.propagation import Mode, Propagator
 from zs_seg_ros.types import Frame, Pose, Scene, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
+_LONGEST_WAIT_S = 60.0
+"""How long a frame waits for the model where results must not depend on its speed."""
+
 PoseOf = Callable[[Frame], Pose | None]
 
 
@@ -54,6 +57,9 @@ class Carrier:
     that comes before the first result, or after a change of scene, is answered as soon as there is a result that can
     be carried to it. Everything in an answer belongs to the vocabulary that the model had for its result: after a
     change of the vocabulary the old one's results are carried until the first result with the new one.
+
+    With `inference_every` results do not depend on the speed of the model: it gets every n-th frame, and its result is
+    waited for, and carried from the next n-th frame on; where nothing can be carried, the frame's own is waited for.
     """
 
     def __init__(self, camera: str, tasks: CarrierTasks) -> None:
@@ -62,9 +68,12 @@ class Carrier:
         self._propagator = Propagator()
         self._unanswered: Frame | None = None
         self._results: list[InferredFrame] = []
+        self._since_offered = 0  # frames, and whether a result is to come: for inference_every
+        self._result_is_due = False
         self._changed = threading.Condition()
         self._waiting: Frame | None = None
         self._new_result: InferredFrame | None = None
+        self._lost = False
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=f"carry {camera}", daemon=True)
         self._thread.start()
@@ -82,6 +91,12 @@ class Carrier:
             self._new_result = result
             self._changed.notify()
 
+    def lose(self) -> None:
+        """Wait no longer for the result of the frame that was offered last: the model has failed on it."""
+        with self._changed:
+            self._lost = True
+            self._changed.notify()
+
     def close(self, timeout_s: float = 0.0) -> None:
         """End the thread; wait at most `timeout_s` seconds for the frame in progress."""
         with self._changed:
@@ -93,17 +108,25 @@ class Carrier:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._new_result or self._closed)
+                self._changed.wait_for(
+                    lambda: self._waiting or self._result_counts() or self._closed
+                )
                 if self._closed:
                     return
                 frame, self._waiting = self._waiting, None
-                result, self._new_result = self._new_result, None
+                result = None
+                if self._result_counts():
+                    result, self._new_result = self._new_result, None
             try:
                 self._process(frame, result)
             # A model or a driver may deliver anything; the next frame is processed.
             except Exception as error:
                 self._propagator.reset()
                 self._tasks.failed(error, () if frame is None else (frame,))
+
+    def _result_counts(self) -> bool:
+        """Return whether there is a result that is taken over as soon as it is there."""
+        return self._new_result is not None and not self._tasks.settings().inference_every
 
     def _process(self, frame: Frame | None, result: InferredFrame | None) -> None:
         settings = self._tasks.settings()
@@ -116,11 +139,39 @@ class Carrier:
             self.skipped += self._unanswered is not None
             self._unanswered = frame
             self._propagator.observe(frame)
-            self._tasks.infer(frame)  # only observed frames, so that the motion since then is known
+            # Only observed frames are inferred, so that the motion since then is known.
+            if settings.inference_every:
+                self._infer_every(settings.inference_every, frame, mode)
+            else:
+                self._tasks.infer(frame)
         motion_ms = (time.perf_counter() - start_s) * 1000
         if result is not None:
             self._update(result, mode)
         self._answer(mode, settings, motion_ms)
+
+    def _infer_every(self, every: int, frame: Frame, mode: Mode) -> None:
+        """Offer the frame to the model if it is its turn, or if nothing can be carried to it."""
+        self._since_offered += 1
+        if self._since_offered < every and self._propagator.carried(mode) is not None:
+            return
+        self._await_result(mode)
+        self._since_offered, self._result_is_due, self._lost = 0, True, False
+        self._tasks.infer(frame)
+        if self._propagator.carried(mode) is None:
+            self._await_result(mode)
+
+    def _await_result(self, mode: Mode) -> None:
+        """Take over the result of the frame that was offered last, as soon as it is there."""
+        if not self._result_is_due:
+            return
+        self._result_is_due = False
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._new_result or self._lost or self._closed, _LONGEST_WAIT_S
+            )
+            result, self._new_result = self._new_result, None
+        if result is not None:
+            self._update(result, mode)
 
     def _with_pose(self, frame: Frame, mode: Mode) -> Frame:
         if mode == "flow" or frame.depth is None or frame.pose is not None:

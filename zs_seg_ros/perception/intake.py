@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 from zs_seg_ros.perception.carrier import Carrier, CarrierTasks, InferredFrame
 from zs_seg_ros.perception.frame_slots import FrameSlots
@@ -66,6 +67,13 @@ class Intake:
                 carrier.take_over(
                     InferredFrame(frame, segmentation, segmented.vocabulary, segmented.segment_ms)
                 )
+
+    def lose(self, frames: Sequence[Frame]) -> None:
+        """Let carriers not wait for the results of frames on which the model has failed."""
+        with self._lock:
+            for frame in frames:
+                if frame.camera in self._carriers:
+                    self._carriers[frame.camera].lose()
 
     def reset(self) -> None:
         """Forget all results that are carried and drop the frames that wait for the model."""

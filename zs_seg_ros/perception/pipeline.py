@@ -36,7 +36,8 @@ class Settings:
     default_threshold: for classes without one, 0..1. min_area: the least number of pixels of an object. max_objects:
     the largest number of objects in an image; the most confident ones are kept. track: whether objects get track ids.
     output_scale: the size of published label images and clouds in units of the image's, 0 to 1; not of objects.
-    propagation: off, auto or flow: whether and how results of the model are carried to later images.
+    propagation: off, auto or flow: whether and how results of the model are carried to later images. inference_every:
+    with propagation, the model segments every n-th image, and is waited for; 0: the newest whenever it is ready.
     """
 
     default_threshold: float = DEFAULT_THRESHOLD
@@ -45,6 +46,7 @@ class Settings:
     track: bool = True
     output_scale: float = 1.0
     propagation: str = "off"
+    inference_every: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -99,6 +99,7 @@ class Worker:
             if sum(thread.is_alive() for thread in self._threads) > _MOST_ABANDONED:
                 return None
             self._work = None
+            self.intake.lose(work.frames)
             self.start()
             return work
 
@@ -141,4 +142,5 @@ class Worker:
             for scene in self._pipeline.scenes(outcome, settings):
                 self._on_scene(scene)
         except Exception as error:
+            self.intake.lose(frames)
             self._on_failure(error, frames)

@@ -153,6 +153,7 @@ def _parameters(read: _Read) -> Parameters:
             track=values["track"],
             output_scale=values["output_scale"],
             propagation=values["propagation"],
+            inference_every=values["inference_every"],
         ),
     )
 

@@ -25,6 +25,14 @@ PACE = ParameterGroup(
             "The poses of the cameras in it are looked up on /tf, by the frame_id of their images.",
         ),
         ParameterSpec(
+            "inference_every",
+            0,
+            "With propagation: the model segments every n-th image of a camera, and is waited for.",
+            "Results then do not depend on the speed of the model, as regression tests require. "
+            "0: it segments the newest image whenever it is ready.",
+            range=(0, 1000),
+        ),
+        ParameterSpec(
             "min_inference_period",
             0.0,
             "Least time from the start of one inference to that of the next.",
