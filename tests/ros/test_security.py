@@ -49,8 +49,11 @@ def test_the_node_has_the_rights_that_it_uses_and_no_others() -> None:
                 return [n for n in sorted(used) if not any(fnmatchcase(n, r) for r in rules)]
 
             assert lacking() == []
-            # Not in every distribution, and not without vision_msgs, FFMPEGPacket, simulated time or a selected object.
-            maybe = ("label_info", "/ffmpeg", "/clock", "/tf", "/parameter_events", "_description")
+            # Not in every distribution, and not without vision_msgs, FFMPEGPacket, simulated time, a selected object or
+            # propagation by geometry.
+            maybe = (
+                "label_info", "/ffmpeg", "/clock", "/tf", "/tf_static", "/parameter_events", "_description",
+            )  # fmt: skip
             needless = {
                 rule
                 for rule in rules
