@@ -6,7 +6,7 @@ Runs the real node on one core with a model whose logits are computed in advance
 another process publishes images over DDS and subscribes to label, confidence and objects. The figures are processor
 time of the whole process per frame, threads of DDS included, so that other load on the machine hardly changes them. The
 post-processing from logits to label and confidence is reported separately, because it differs between families of
-models.
+models. Below, the same by thread, and the time of each stage, during which other threads and processes ran, too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -65,6 +67,16 @@ class ReadyLogits(Segmenter[tuple[Tensor, ...]]):
         return segmentations
 
 
+def used_ms_by_thread() -> dict[str, float]:
+    """Return the milliseconds of processor time of the threads of this process that are alive, by name."""
+    names = {str(thread.native_id): thread.name for thread in threading.enumerate()}
+    used: dict[str, float] = defaultdict(float)
+    for task in Path("/proc/self/task").iterdir():
+        name = names.get(task.name, "DDS and others").partition("-")[0]
+        used[name] += int((task / "schedstat").read_text().split()[0]) / 1e6
+    return used
+
+
 def run_node(frames: int) -> None:
     """Run the measured process; print the milliseconds of a frame, and of its decoding."""
     import rclpy
@@ -92,16 +104,18 @@ def run_node(frames: int) -> None:
             executor.spin_once()  # as spin does: a timeout costs time
 
     spin_until(WARM_UP_FRAMES)
+    threads_start = used_ms_by_thread()
     first, start, decoding_start = published(), time.process_time(), segmenter.decoding_s
     spin_until(WARM_UP_FRAMES + frames)
     used_s, decoding_s = time.process_time() - start, segmenter.decoding_s - decoding_start
+    count = published() - first
+    of_threads = {n: (ms - threads_start[n]) / count for n, ms in used_ms_by_thread().items()}
     camera = node._cameras.get("camera")
     assert camera is not None
     stages = camera.health.stage_means_ms()
-    print(
-        "  " + ", ".join(f"{stage} {mean:.1f}" for stage, mean in stages.items()), file=sys.stderr
-    )
-    count = published() - first
+    for title, means in (("threads", of_threads), ("stages", stages)):
+        parts = ", ".join(f"{name} {mean:.1f}" for name, mean in means.items() if mean >= 0.05)
+        print(f"  {title}: {parts}", file=sys.stderr)
     print(used_s * 1000 / count, decoding_s * 1000 / count, flush=True)
     os._exit(0)
 

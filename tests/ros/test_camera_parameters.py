@@ -171,9 +171,9 @@ def test_the_model_gets_upright_images_and_results_fit_the_camera(
 def test_a_subscription_keeps_every_packet_as_soon_as_it_receives_video() -> None:
     with running_node({"camera.transport": "compressed", "classes": ["grey"]}) as planner:
         topic = "/camera/image_raw/compressed"
+        labels = planner.outputs()
         planner.publish(topic, compressed(IMAGE))
         assert planner.depth_of_subscription(topic) == 1
-        labels = planner.outputs()
         [keyframe] = video_of(130)
 
         def kept() -> bool:

@@ -72,6 +72,7 @@ def test_a_topic_with_two_types_is_reported() -> None:
 def test_a_camera_that_is_silent_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zs_seg_ros.ros.matching_subscription.SILENCE_S", 0.2)
     with running_node() as planner:
+        planner.outputs()
         planner.node.create_publisher(Image, "/camera/image_raw", 10)
         status = planner.diagnosis_saying("camera", "no message on /camera/image_raw", "silent")
         assert status.level == status.WARN

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from planner import Planner, image_message, running_node, stripes, values, wait_until
 from sensor_msgs.msg import Image
-
-from zs_seg_ros.segmenters.fake import FakeSegmenter
-from zs_seg_ros.types import Batch
 
 IMAGE = stripes("red", "blue")
 MISSING_MODEL = "nobody/no-such-model"
@@ -181,28 +177,3 @@ def test_an_invalid_transition_leaves_the_node_as_it_was(state: str, transition:
         if state != "active":
             assert planner.change_state("activate")
         assert planner.label_of(IMAGE)[0, ::16].tolist() == [1, 0]
-
-
-# --- nobody is interested ---
-
-
-def test_an_output_without_subscribers_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Any] = []
-
-    class Watched(FakeSegmenter):
-        def segment(self, batch: Batch, encoded: Any) -> Any:
-            seen.extend(p for p in batch.images if p.shape == IMAGE.shape)
-            return super().segment(batch, encoded)
-
-    monkeypatch.setattr("zs_seg_ros.segmenters.fake.FakeSegmenter", Watched)
-    with running_node({"classes": ["red"]}) as planner:
-        for _ in range(5):
-            planner.send(image_message(IMAGE))
-        status = planner.diagnosis("camera", lambda s: values(s)["frames in"] != "0", "frames in")
-        assert values(status)["frames out"] == "0" and seen == []
-        assert "no subscribers" in status.message
-        assert status.level == status.OK
-
-        planner.label_of(IMAGE)
-        assert len(seen) == 1
-        planner.diagnosis("camera", lambda s: values(s)["frames out"] == "1", "a frame out")

@@ -35,7 +35,7 @@ class Camera:
 
     def destroy(self) -> None:
         """Destroy subscriptions and publishers."""
-        self.input.unsubscribe()
+        self.input.destroy()
         self.outputs.destroy()
 
     def problems(self) -> list[Problem]:
@@ -66,6 +66,8 @@ class Camera:
             )
         if not self.outputs.enabled:
             return problems
-        if self._model.encoded is not None and self.outputs.requested() is None:
-            problems.append(Problem(OK, "the results have no subscribers: nothing is computed"))
+        if self.outputs.requested() is None:
+            problems.append(
+                Problem(OK, "the results have no subscribers: the camera is not subscribed to")
+            )
         return problems

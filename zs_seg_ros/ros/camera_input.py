@@ -6,7 +6,6 @@ import importlib
 import time
 from typing import Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -18,6 +17,7 @@ from zs_seg_ros.images.message_images import image_from_message, stamp_ns
 from zs_seg_ros.perception.frame_slots import FrameSink, FrameSlots
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.ros.camera_outputs import CameraOutputs
+from zs_seg_ros.ros.camera_receiver import CameraReceiver
 from zs_seg_ros.ros.depth_input import DepthInput
 from zs_seg_ros.ros.diagnostics import CameraHealth, Problem
 from zs_seg_ros.ros.log_throttle import THROTTLED
@@ -36,10 +36,10 @@ def _message_type(transport: str) -> Any:
 
 
 class CameraInput:
-    """Owns the subscriptions of one camera, from activate to deactivate.
+    """Owns the subscriptions of one camera: from `start` to `unsubscribe`, while its outputs have subscribers.
 
     depth_is_carried: whether frames are paired with depth also where no requested output needs it, for propagation.
-    health counts what is received and refused, since the last `subscribe`.
+    health counts what is received and refused, since the last `start`.
     """
 
     def __init__(
@@ -57,7 +57,9 @@ class CameraInput:
         self._model = model
         self._outputs = outputs
         self._slots: FrameSink = FrameSlots(())
-        group = MutuallyExclusiveCallbackGroup()
+        self._receiver = receiver = CameraReceiver(node)
+        # Registered before the image, so that depth that has arrived is processed before the image of its time.
+        self.depth = DepthInput(node, camera, receiver) if camera.depth else None
         self._rotation = camera.rotation
         self._frame_id = camera.frame_id
         self._reader = CompressedImageReader() if camera.transport != "raw" else None
@@ -67,31 +69,45 @@ class CameraInput:
             _message_type(camera.transport),
             camera,
             "image_topic",
-            group,
+            receiver,
+            self._on_image,
         )
         self._usual_depth = VIDEO_PACKETS if camera.transport == "ffmpeg" else NEWEST_IMAGE
         self._images.depth = self._usual_depth
-        self.depth = DepthInput(node, camera, group) if camera.depth else None
 
     @property
     def topic(self) -> str:
         """The resolved name of the image topic."""
         return self._images.topic
 
-    def subscribe(self, slots: FrameSink) -> None:
-        """Begin to receive; each complete frame goes into its slot in `slots`."""
+    def start(self, slots: FrameSink) -> None:
+        """Begin to receive as `follow_subscribers` says; each complete frame goes into its slot in `slots`."""
         self.health = CameraHealth()
         self._slots = slots
         if self.depth is not None:
-            self.depth.subscribe(slots)
-        self._await_keyframe()
-        self._images.subscribe(self._on_image)
+            self.depth.start(slots)
+        self.follow_subscribers()
+
+    def follow_subscribers(self) -> None:
+        """Subscribe to images while any output has subscribers, and to depth while one that needs it has."""
+        requested = self._outputs.requested()
+        if self.depth is not None:
+            self.depth.follow(
+                requested is not None and (requested.needs_depth or self.depth_is_carried)
+            )
+        if self._images.follow(requested is not None):
+            self._await_keyframe()
 
     def unsubscribe(self) -> None:
         """Stop receiving."""
         self._images.unsubscribe()
         if self.depth is not None:
             self.depth.unsubscribe()
+
+    def destroy(self) -> None:
+        """Stop receiving permanently."""
+        self.unsubscribe()
+        self._receiver.destroy()
 
     def set_limits(self, limits: ImageLimits) -> None:
         """Refuse images that are larger from the next one on, depth images too."""
@@ -106,7 +122,7 @@ class CameraInput:
         if self.depth is not None:
             self.depth.match_publishers()
 
-    def _on_image(self, message: Any) -> None:
+    def _on_image(self, received: Any) -> None:
         """Convert one image message into a frame and put it into its camera's slot."""
         self.health.count_received()
         requested = self._outputs.requested()
@@ -114,6 +130,7 @@ class CameraInput:
             self._await_keyframe()
             return
         try:
+            message = self._images.message(received)
             frame = Frame(
                 camera=self._name,
                 image=self._image_from(message),

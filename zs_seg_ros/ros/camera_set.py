@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 from rclpy.lifecycle import LifecycleNode
@@ -11,8 +12,15 @@ from zs_seg_ros.perception.frame_slots import FrameSink
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.ros.camera import Camera
 from zs_seg_ros.ros.camera_outputs import AlsoRequested
+from zs_seg_ros.ros.log_throttle import THROTTLED
 from zs_seg_ros.ros.parameters.node_parameters import CameraParameters, Parameters
 from zs_seg_ros.ros.rclpy_private import lifecycle_state
+from zs_seg_ros.shown import described
+
+# A thread looks: rclpy's executor would check events of matched subscribers at every wake-up, and wake up for a timer,
+# which takes many times as long as a look.
+_WATCH_PERIOD_S = 0.1
+"""How late the node notices a subscriber, at most."""
 
 
 class CameraSet:
@@ -53,12 +61,30 @@ class CameraSet:
             self.apply_limits(parameters)
 
     def activate(self, slots: FrameSink) -> None:
-        """Subscribe to every camera; its frames are put into its slot of `slots`."""
+        """Subscribe to every camera while its outputs have subscribers; its frames are put into its slot of `slots`."""
         with self._lock:
             self._slots = slots
             for camera in self._cameras.values():
                 slots.add(camera.name)
-                camera.input.subscribe(slots)
+                camera.input.start(slots)
+        threading.Thread(target=self._watch, args=(slots,), name="subscribers", daemon=True).start()
+
+    def _watch(self, slots: FrameSink) -> None:
+        """Follow the subscribers of the outputs until the node is deactivated."""
+        while self._slots is slots:
+            time.sleep(_WATCH_PERIOD_S)
+            try:
+                self._follow_subscribers(slots)
+            except Exception as error:  # rclpy may raise anything; the next look may succeed
+                self._node.get_logger().error(
+                    f"a camera cannot be subscribed to: {described(error)}", **THROTTLED
+                )
+
+    def _follow_subscribers(self, slots: FrameSink) -> None:
+        with self._lock:
+            if self._slots is slots:
+                for camera in self._cameras.values():
+                    camera.input.follow_subscribers()
 
     def deactivate(self) -> None:
         """Stop receiving."""
@@ -123,7 +149,7 @@ class CameraSet:
         if self._slots is not None:
             camera.outputs.enable(lifecycle_state(self._node))
             self._slots.add(camera.name)
-            camera.input.subscribe(self._slots)
+            camera.input.start(self._slots)
         return camera
 
     def match_publishers(self) -> None:

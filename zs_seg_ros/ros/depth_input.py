@@ -16,6 +16,7 @@ from zs_seg_ros.images.depth_pairing import TOLERANCE_NS, DepthPairing
 from zs_seg_ros.images.image_limits import DEFAULT_IMAGE_LIMITS
 from zs_seg_ros.images.message_images import depth_from_image, stamp_ns
 from zs_seg_ros.perception.frame_slots import FrameSink, FrameSlots
+from zs_seg_ros.ros.camera_receiver import CameraReceiver
 from zs_seg_ros.ros.diagnostics import WARN, LastProblem, Problem
 from zs_seg_ros.ros.matching_subscription import MatchingSubscription
 from zs_seg_ros.ros.parameters.node_parameters import CameraParameters
@@ -30,36 +31,51 @@ class DepthInput:
     limits: larger depth images are refused; they may change at any time.
     """
 
-    def __init__(self, node: LifecycleNode, camera: CameraParameters, callback_group: Any) -> None:
-        def subscription(topic: str, message_type: Any, parameter: str) -> MatchingSubscription:
-            return MatchingSubscription(
-                node, topic, message_type, camera, parameter, callback_group
-            )
-
+    def __init__(
+        self, node: LifecycleNode, camera: CameraParameters, receiver: CameraReceiver
+    ) -> None:
         compressed = camera.depth_transport == "compressed"
         self._depth_from = depth_from_compressed if compressed else depth_from_image
-        self._depth = subscription(
+        self._info = MatchingSubscription(
+            node,
+            camera.info_topic or info_topic(camera.name),
+            CameraInfo,
+            camera,
+            "info_topic",
+            receiver,
+            self._on_info,
+            latched=True,
+        )
+        self._depth = MatchingSubscription(
+            node,
             camera.depth_topic or depth_topic(camera.name, camera.depth_transport),
             CompressedImage if compressed else Image,
+            camera,
             "depth_topic",
-        )
-        self._info = subscription(
-            camera.info_topic or info_topic(camera.name), CameraInfo, "info_topic"
+            receiver,
+            self._on_depth,
         )
         self._unit_m = camera.depth_scale
-        self._pairing = DepthPairing(TOLERANCE_NS)
-        self._slots: FrameSink = FrameSlots(())
         self.limits = DEFAULT_IMAGE_LIMITS
+        self.start(FrameSlots(()))
 
-    def subscribe(self, slots: FrameSink) -> None:
-        """Begin to receive; frames given to `put_paired` go into `slots`."""
-        self._slots = slots
-        self._pairing = DepthPairing(TOLERANCE_NS)
-        self._unpaired_before = 0
+    def start(self, slots: FrameSink) -> None:
+        """Forget what was received before; frames given to `put_paired` go into `slots`."""
+        self._slots: FrameSink = slots
         self._intrinsics: Intrinsics | None = None
         self.bad_depth = LastProblem()
-        self._info.subscribe(self._on_info)
-        self._depth.subscribe(self._on_depth)
+        self._forget_pairs()
+
+    def _forget_pairs(self) -> None:
+        self._pairing = DepthPairing(TOLERANCE_NS)
+        self._unpaired_before = 0
+
+    def follow(self, needed: bool) -> None:
+        """Subscribe while depth is needed."""
+        if needed and not self._depth.exists:
+            self._forget_pairs()
+        self._info.follow(needed)
+        self._depth.follow(needed)
 
     def unsubscribe(self) -> None:
         """Stop receiving."""
@@ -87,11 +103,12 @@ class DepthInput:
             self._intrinsics = None
             self.bad_depth.note(str(error))
 
-    def _on_depth(self, message: Image | CompressedImage) -> None:
+    def _on_depth(self, received: Any) -> None:
         """Convert one depth message and put the frame that waited for it into its slot."""
         if self._intrinsics is None:
             return
         try:
+            message = self._depth.message(received)
             values = self._depth_from(message, self.limits)
             stamp = stamp_ns(message.header.stamp)
             depth = DepthImage(values, self._intrinsics, stamp, self._unit_m)

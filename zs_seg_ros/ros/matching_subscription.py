@@ -1,4 +1,4 @@
-"""A subscription whose reliability follows that of the topic's publishers."""
+"""A subscription whose QoS follows the topic's publishers, and which exists while its messages are needed."""
 
 from __future__ import annotations
 
@@ -8,22 +8,32 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
+from zs_seg_ros.ros.camera_receiver import CameraReceiver
 from zs_seg_ros.ros.diagnostics import ERROR, SILENCE_S, WARN, Problem
 from zs_seg_ros.ros.parameters.node_parameters import CameraParameters
 from zs_seg_ros.ros.qos import (
     NEWEST_IMAGE,
     NO_SUBSCRIPTION_EVENTS,
     image_subscription,
+    matching_durability,
     matching_reliability,
 )
+from zs_seg_ros.ros.serialised_images import is_received_serialised, read
+
+_Policies = tuple[ReliabilityPolicy, DurabilityPolicy, int]
+
+_LINGER_S = 1.0
+"""How long a subscription outlasts the last need for it: a viewer that subscribes anew should not interrupt it."""
 
 
 class MatchingSubscription:
     """Subscribes to one topic of a camera, with a QoS that matches its publishers.
 
     topic_parameter: the parameter of the camera that names the topic, for messages.
+    latched: whether a message that was published before the subscription is wanted, where publishers keep it.
+    on_message: called with what was received, for `message`; images are serialised, so that they cost little unread.
     depth: messages that the middleware keeps; a change takes effect with the next `match_publishers`.
     """
 
@@ -34,7 +44,9 @@ class MatchingSubscription:
         message_type: Any,
         camera: CameraParameters,
         topic_parameter: str,
-        callback_group: Any,
+        receiver: CameraReceiver,
+        on_message: Callable[[Any], None],
+        latched: bool = False,
     ) -> None:
         self.topic = node.resolve_topic_name(topic)
         self._node = node
@@ -43,21 +55,40 @@ class MatchingSubscription:
         self._reliability_parameter = camera.reliability
         self._camera = camera.name
         self._topic_parameter = f"{camera.name}.{topic_parameter}"
-        self._group = callback_group
+        self._receiver = receiver
+        receiver.register(self)
+        self._on_message = on_message
+        self._latched = latched
         self._subscription: Any = None
         self.depth = NEWEST_IMAGE
-        self._in_force: tuple[ReliabilityPolicy, int] | None = None
+        self._in_force: _Policies | None = None
+        self._needed_s = self._last_message_s = 0.0
         self._gaps_s: deque[float] = deque(maxlen=5)
 
-    def subscribe(self, on_message: Callable[[Any], None]) -> None:
-        """Subscribe, with the reliability that was requested or that the publishers offer now."""
-        self._on_message = on_message
-        self._last_message_s = time.monotonic()
-        self._subscribe(self._required_reliability())
+    @property
+    def exists(self) -> bool:
+        """Whether the topic is subscribed to at present."""
+        return self._subscription is not None
+
+    def follow(self, needed: bool) -> bool:
+        """Subscribe as soon as messages are needed; unsubscribe when they have not been for `_LINGER_S` seconds.
+
+        Returns whether it subscribed now.
+        """
+        now_s = time.monotonic()
+        if needed:
+            self._needed_s = now_s
+            if not self.exists:
+                self._last_message_s = now_s
+                return self._subscribe(self._required())
+        elif self.exists and now_s - self._needed_s > _LINGER_S:
+            self.unsubscribe()
+        return False
 
     def unsubscribe(self) -> None:
         """Destroy the subscription, if there is one."""
         if self._subscription is not None:
+            self._receiver.stop(self)
             self._node.destroy_subscription(self._subscription)
             self._subscription, self._in_force = None, None
 
@@ -66,32 +97,40 @@ class MatchingSubscription:
 
         Returns whether it did, so that messages may have been missed.
         """
-        return self._subscription is not None and self._subscribe(self._required_reliability())
+        return self.exists and self._subscribe(self._required())
 
-    def _required_reliability(self) -> ReliabilityPolicy:
+    def _required(self) -> _Policies:
+        profiles = self._offered()
+        durability = DurabilityPolicy.VOLATILE
+        if self._latched:
+            durability = matching_durability(profile.durability for profile in profiles)
         if self._reliability_parameter == "auto":
-            return matching_reliability(self._offered())
-        return ReliabilityPolicy[self._reliability_parameter.upper()]
+            reliability = matching_reliability(profile.reliability for profile in profiles)
+        else:
+            reliability = ReliabilityPolicy[self._reliability_parameter.upper()]
+        return reliability, durability, self.depth
 
-    def _offered(self) -> list[ReliabilityPolicy]:
-        return [p.qos_profile.reliability for p in self._publishers() if p.topic_type == self._type]
+    def _offered(self) -> list[QoSProfile]:
+        return [p.qos_profile for p in self._publishers() if p.topic_type == self._type]
 
     def _publishers(self) -> list[Any]:
         return self._node.get_publishers_info_by_topic(self.topic)
 
-    def _subscribe(self, reliability: ReliabilityPolicy) -> bool:
-        if (reliability, self.depth) == self._in_force:
+    def _subscribe(self, policies: _Policies) -> bool:
+        if policies == self._in_force:
             return False
         self.unsubscribe()
         self._subscription = self._node.create_subscription(
             self._message_type,
             self.topic,
-            self._receive,
-            image_subscription(reliability, self.depth),
-            callback_group=self._group,
+            lambda _: None,  # the receiver calls `_receive`
+            image_subscription(*policies),
+            callback_group=self._receiver.callback_group,
             event_callbacks=NO_SUBSCRIPTION_EVENTS,
+            raw=is_received_serialised(self._message_type),
         )
-        self._in_force = reliability, self.depth
+        self._in_force = policies
+        self._receiver.receive(self, self._subscription, self._receive)
         return True
 
     def _receive(self, message: Any) -> None:
@@ -99,6 +138,12 @@ class MatchingSubscription:
         self._gaps_s.append(now_s - self._last_message_s)
         self._last_message_s = now_s
         self._on_message(message)
+
+    def message(self, received: Any) -> Any:
+        """Return the message of what `on_message` was called with. Raises ImageError for a damaged one."""
+        if is_received_serialised(self._message_type):
+            return read(received, self._message_type)
+        return received
 
     def _is_silent(self) -> bool:
         """Return whether no message has been received for longer than is usual on this topic."""
@@ -132,13 +177,17 @@ class MatchingSubscription:
                 f"{self.topic} has no publisher: start the camera, or name its topic with {self._topic_parameter}",
             )
         requested = self._in_force[0] if self._in_force is not None else None
-        if requested == ReliabilityPolicy.RELIABLE != matching_reliability(offered):
+        if (
+            requested
+            == ReliabilityPolicy.RELIABLE
+            != matching_reliability(profile.reliability for profile in offered)
+        ):
             return Problem(
                 ERROR,
                 f"QoS mismatch: a publisher of {self.topic} is best effort and {self._camera}.reliability is "
                 "reliable; set it to auto or best_effort",
             )
-        if silence_matters and self._is_silent():
+        if silence_matters and self.exists and self._is_silent():
             return Problem(
                 WARN,
                 f"no message on {self.topic} for {silence_s:.0f} s: its publisher is there but silent",

@@ -43,9 +43,11 @@ NEWEST_IMAGE, VIDEO_PACKETS = 1, 30
 """Depths of subscriptions: an image that waited behind another one is old; a packet of a video serves the next ones."""
 
 
-def image_subscription(reliability: ReliabilityPolicy, depth: int) -> QoSProfile:
+def image_subscription(
+    reliability: ReliabilityPolicy, durability: DurabilityPolicy, depth: int
+) -> QoSProfile:
     """Return the profile to receive images with. depth: `NEWEST_IMAGE` or `VIDEO_PACKETS`."""
-    return QoSProfile(depth=depth, reliability=reliability)
+    return QoSProfile(depth=depth, reliability=reliability, durability=durability)
 
 
 def matching_reliability(offered: Iterable[ReliabilityPolicy]) -> ReliabilityPolicy:
@@ -53,6 +55,13 @@ def matching_reliability(offered: Iterable[ReliabilityPolicy]) -> ReliabilityPol
     if ReliabilityPolicy.BEST_EFFORT in set(offered):
         return ReliabilityPolicy.BEST_EFFORT
     return ReliabilityPolicy.RELIABLE
+
+
+def matching_durability(offered: Iterable[DurabilityPolicy]) -> DurabilityPolicy:
+    """Return the durability to request: transient local if all publishers offer it, otherwise volatile."""
+    if set(offered) == {DurabilityPolicy.TRANSIENT_LOCAL}:
+        return DurabilityPolicy.TRANSIENT_LOCAL
+    return DurabilityPolicy.VOLATILE
 
 
 def incompatible_subscribers(node: Node, topic: str) -> list[str]:

@@ -5,6 +5,11 @@ Checked against Humble, Jazzy and Kilted. No other module uses a private name of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from rclpy.context import Context
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState
 from rclpy.node import Node
@@ -14,6 +19,51 @@ InvalidHandle = rclpy_implementation.InvalidHandle
 
 rclpy exports no public name for it; `rclpy.exceptions` is where one would stand.
 """
+
+
+class SubscriptionWait:
+    """Waits for messages of subscriptions, as `rclpy.wait_for_message` does for a single message of one.
+
+    An executor is the public replacement; it waits for the whole node.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._woken = rclpy_implementation.GuardCondition(context.handle)
+
+    def wake(self) -> None:
+        """End the present or the next wait."""
+        self._woken.trigger_guard_condition()
+
+    def destroy(self) -> None:
+        """Free the guard condition, which would keep the context alive."""
+        self._woken.destroy_when_not_in_use()
+
+    def ready(self, subscriptions: Sequence[Any], timeout_s: float) -> list[Any]:
+        """Return the subscriptions that have messages, as soon as one has, `wake` is called or the time is over.
+
+        Raises InvalidHandle when one of them is destroyed.
+        """
+        with ExitStack() as handles:
+            for handle in (self._woken, *(subscription.handle for subscription in subscriptions)):
+                handles.enter_context(handle)
+            wait_set = rclpy_implementation.WaitSet(
+                len(subscriptions), 1, 0, 0, 0, 0, self._context.handle
+            )
+            wait_set.clear_entities()
+            wait_set.add_guard_condition(self._woken)
+            for subscription in subscriptions:
+                wait_set.add_subscription(subscription.handle)
+            wait_set.wait(int(timeout_s * 1e9))
+            pointers = wait_set.get_ready_entities("subscription")
+            return [each for each in subscriptions if each.handle.pointer in pointers]
+
+
+def take(subscription: Any) -> Any:
+    """Return the next message of a subscription, as bytes if it is a raw one; None without a message."""
+    with subscription.handle:
+        taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+    return None if taken is None else taken[0]
 
 
 def lifecycle_state(node: LifecycleNode) -> LifecycleState:

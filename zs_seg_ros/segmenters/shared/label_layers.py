@@ -49,14 +49,16 @@ def argmax_over_classes(
         full = cv2.resize(layer.logits(logits)[place.small], best_here.shape[::-1])
         if layer.limit > lowest:
             full[full <= layer.limit] = lowest
-        winners: Any = ids.values[layer.regions[0].channel]
-        if len(layer.regions) > 1:
+        if len(layer.regions) == 1:
+            winners: Any = np.full_like(label_here, ids.values[layer.regions[0].channel])
+        else:
             small = layer.ids(ids)[place.small]
             # The nearest pixel is one of the four that are interpolated, so within the reach of the same class.
             winners = cv2.resize(
                 small, best_here.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT
             )
-        np.copyto(label_here, winners, where=full > best_here)
+        # numpy's copyto takes ten times as long.
+        cv2.copyTo(winners, (full > best_here).view(np.uint8), label_here)
         cv2.max(best_here, full, dst=best_here)
     return label, best
 
