@@ -27,7 +27,7 @@ from zs_seg_ros.perception.warping import Plane, sample
 from zs_seg_ros.types import Frame, Intrinsics, Pose, size_of
 
 # Chosen by measurement; see docs/decisions/0008-propagation.md.
-_POINTS = 320 * 240
+_POINTS = 240 * 180
 _TOLERANCE = 0.025
 _NEAREST_M = 0.01
 _LENS_ZOOM = 0.5
@@ -37,8 +37,8 @@ _LENS_ZOOM = 0.5
 class View:
     """What a camera measured from where, in every n-th row and column of its image.
 
-    depth_m: (h, w) float32 metres, 0 where nothing was measured; at most about 320x240 points. intrinsics: of these
-    points, as if they were the image.
+    depth_m: (h, w) float32 metres, 0 where nothing was measured; for 640x480 n is 3.
+    intrinsics: of these points, as if they were the image.
     """
 
     depth_m: Depth
@@ -52,7 +52,7 @@ class View:
             return None
         size, intrinsics = size_of(frame.image), frame.depth.intrinsics
         values = depth_of_image_size(cast(Depth, frame.depth.values), size)
-        step = max(1, math.ceil(math.sqrt(size[0] * size[1] / _POINTS)))
+        step = _step(size)
         try:
             check_sizes(size, values, intrinsics)
             depth_m = depth_in_metres(
@@ -63,6 +63,11 @@ class View:
         cv2.patchNaNs(depth_m, 0.0)
         depth_m = np.asarray(cv2.medianBlur(depth_m, 3), np.float32)  # noise, and holes of a pixel
         return cls(depth_m, _of_every(step, intrinsics, depth_m), frame.pose)
+
+
+def _step(size: tuple[int, int]) -> int:
+    """Return an odd number: only then there is a row in the middle of each `step` rows, and edges stay in place."""
+    return 2 * int(math.sqrt(size[0] * size[1] / _POINTS) / 2) + 1
 
 
 def _of_every(step: int, intrinsics: Intrinsics, depth_m: Depth) -> Intrinsics:
