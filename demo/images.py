@@ -131,9 +131,14 @@ def write_animation(path: Path, frames: list[OverlayFrame], captions: Captions) 
 
 
 def _captioned(frame: OverlayFrame, captions: Captions) -> RgbImage:
-    large = frame.image.repeat(ENLARGE, axis=0).repeat(ENLARGE, axis=1)
     text = captions.after if frame.changed else captions.before
-    whole = np.concatenate([large, _line(text, large.shape[1], ACCENT if frame.changed else INK)])
+    return captioned(frame.image, text, ACCENT if frame.changed else INK)
+
+
+def captioned(image: RgbImage, text: str, ink: tuple[int, int, int]) -> RgbImage:
+    """Return the image enlarged, with a line of text below."""
+    large = image.repeat(ENLARGE, axis=0).repeat(ENLARGE, axis=1)
+    whole = np.concatenate([large, _line(text, large.shape[1], ink)])
     height, width = (side // 2 * 2 for side in whole.shape[:2])  # H.264 wants even sides
     even: RgbImage = whole[:height, :width]
     return even

@@ -19,15 +19,18 @@ class RosProcesses:
         self._log_folder = log_folder
         self._running: list[ChildProcess] = []
 
-    def start(self, name: str, parameters: dict[str, str]) -> ChildProcess:
+    def start(self, name: str, parameters: dict[str, str], node: str = "") -> ChildProcess:
+        """Start an executable. node: its node's name, where it is not the usual one."""
         if shutil.which(name) is None:
             raise DemoError(
                 f"{name} is not on PATH: run the demo with `make demo`, which builds it"
             )
-        arguments = ["--ros-args"] if parameters else []
+        arguments = ["--ros-args"] if parameters or node else []
+        if node:
+            arguments += ["-r", f"__node:={node}"]
         for parameter, value in parameters.items():
             arguments += ["-p", f"{parameter}:={value}"]
-        process = ChildProcess(name, arguments, self._log_folder / f"{name}.log")
+        process = ChildProcess(name, arguments, self._log_folder / f"{node or name}.log")
         self._running.append(process)
         return process
 

@@ -72,12 +72,13 @@ class VocabularyChange:
         return (self.answered_ns - self.called_ns) / 1e6
 
 
-def _stamp_ns(message: Any) -> int:
+def stamp_ns(message: Any) -> int:
+    """Return the stamp of a message in nanoseconds."""
     stamp = message.header.stamp
     return int(stamp.sec) * 10**9 + int(stamp.nanosec)
 
 
-def _pixels(message: Image) -> NDArray[Any]:
+def pixels_of(message: Image) -> NDArray[Any]:
     """(H, W) or (H, W, 3), in the message's own type."""
     kinds: dict[str, tuple[type, int]] = {
         "mono8": (np.uint8, 1),
@@ -168,18 +169,18 @@ class Robot:
 
     def _on_label(self, message: Image) -> None:
         now_ns = time.time_ns()
-        stamp_ns = _stamp_ns(message)
-        self.received.labels[stamp_ns] = _pixels(message).astype(np.uint16)
-        self.received.label_received_ns[stamp_ns] = now_ns
+        stamp = stamp_ns(message)
+        self.received.labels[stamp] = pixels_of(message).astype(np.uint16)
+        self.received.label_received_ns[stamp] = now_ns
 
     def _on_overlay(self, message: Image) -> None:
-        self.received.overlays[_stamp_ns(message)] = _pixels(message)
+        self.received.overlays[stamp_ns(message)] = pixels_of(message)
 
     def _on_truth(self, message: Image) -> None:
-        self.received.truth[_stamp_ns(message)] = _pixels(message)
+        self.received.truth[stamp_ns(message)] = pixels_of(message)
 
     def _on_vocabulary(self, message: Vocabulary) -> None:
-        in_force = VocabularyInForce(message.version, _stamp_ns(message), _ids(message))
+        in_force = VocabularyInForce(message.version, stamp_ns(message), _ids(message))
         self.received.vocabularies.append(in_force)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:

@@ -2,7 +2,8 @@
 
 Starts the simulated camera and the node, sets a vocabulary with a service call, changes it while frames are processed,
 compares every frame with the recording's ground truth, and writes a strip of overlays, a video, an animation and the
-figures. Exit code 0 on success, 1 with one sentence on failure.
+figures. Then it films a slow model beside the same with propagation. Exit code 0 on success, 1 with one sentence on
+failure.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from report import Findings, table, write_results
 from robot import Received, Robot
 from scoring import check_ids, check_overlap, prompt_scores, sort_by_vocabulary, timing
 from session import FIRST_VOCABULARY, SECOND_VOCABULARY, Session, run_session
+from slow_model import record, write_film
 
 from zs_seg_ros.bags.bag import Bag, ground_truth_labels, shipped_bag
 from zs_seg_ros.errors import ZeroShotSegmentationError
@@ -78,6 +80,8 @@ def run(output: Path, node_parameters: dict[str, str]) -> str:
         session = run_session(processes, robot, node_parameters, frame_count)
     print("Writing images, video and figures.", flush=True)
     write_images(output, robot.received, session)
+    print("Filming a slow model, without and with propagation.", flush=True)
+    write_film(output / "slow_model.mp4", record(output / "log", node_parameters))
     findings = evaluate(robot.received, session, bag)
     write_results(output / "results.json", findings, robot.received)
     check_overlap(
@@ -105,7 +109,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         sys.exit(130)
-    names = ("strip.png", "overlay.mp4", "demo.webp", "results.json")
+    names = ("strip.png", "overlay.mp4", "slow_model.mp4", "demo.webp", "results.json")
     print(f"\n{text}\n\nWritten: {', '.join(str(output / name) for name in names)}")
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
@@ -34,6 +35,7 @@ from scoring import (  # noqa: E402
     sort_by_vocabulary,
     timing,
 )
+from slow_model import GAP_PX, Moments, write_film  # noqa: E402
 
 from zs_seg_ros.bags.bag import GroundTruthLabel  # noqa: E402
 
@@ -174,3 +176,22 @@ def test_the_moving_image_shows_the_seconds_around_the_change(
     assert len(times_s) == pytest.approx(length_s * MOVING_HZ, abs=1)
     assert times_s[0] == pytest.approx(first_s, abs=0.2)
     assert times_s[-1] == pytest.approx(first_s + length_s, abs=0.2)
+
+
+def test_the_film_has_the_masks_that_a_planner_has_a_frame_after_each_image(tmp_path: Path) -> None:
+    image = np.full((24, 32, 3), 90, np.uint8)
+    moments = Moments(images={10 * n: (float(n), image) for n in range(4)})
+    left, right = np.zeros((2, 24, 32), np.uint8)
+    left[:, :16], right[:, 16:] = 1, 1
+    moments.labels["slow"] |= {0: (0.05, left), 20: (3.5, right)}
+    moments.labels["carried"] |= {10 * n: (n + 0.02, right) for n in range(4)}
+    assert moments.newest_label("slow", 0.0) is None
+    assert moments.newest_label("slow", 3.1) is left
+    assert moments.newest_label("slow", 3.5) is right
+    write_film(tmp_path / "film.mp4", moments)
+    with av.open(tmp_path / "film.mp4") as film:
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    assert len(frames) == 4
+    assert frames[0].shape[1] == 2 * 32 * ENLARGE + GAP_PX
+    coloured = np.ptp(frames[1][: 24 * ENLARGE].astype(int), axis=2).mean(axis=0) > 30
+    assert coloured[4:28].all() and not coloured[36:64].any()
