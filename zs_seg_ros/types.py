@@ -276,9 +276,10 @@ class Scene:
     """One processed frame: everything that is published about it belongs to `vocabulary`.
 
     objects: the detections, most confident first. cloud: (h, w) of `labelled_cloud.POINT`; None without depth, or when
-    it is not requested. depth_problem: what is wrong with its depth; empty without a problem. stage_ms: the
-    duration of each stage in milliseconds; that of `segment` is for the frame's whole batch. propagated_from_ns: the
-    stamp of the image that the model segmented; None where that is the frame's own. output_scale: of label images.
+    it is not requested. depth_problem: what is wrong with its depth; empty without a problem. stage_ms: the duration of
+    each stage in milliseconds; that of `segment` is for the frame's whole batch. propagated_from_ns: the stamp of the
+    image that the model segmented; None where that is the frame's own. output_scale: of label images. camera_pose: of
+    the camera in the frame `positions_frame_id`, which surfaces and cloud are in; None: the camera's own.
     """
 
     frame: Frame
@@ -290,6 +291,8 @@ class Scene:
     stage_ms: dict[str, float] = field(default_factory=dict)
     propagated_from_ns: int | None = None
     output_scale: float = 1.0
+    camera_pose: Pose | None = None
+    positions_frame_id: str = ""
 
     @property
     def inferred_stamp_ns(self) -> int:

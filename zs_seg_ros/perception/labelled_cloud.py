@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from zs_seg_ros.perception.camera_rays import Rays, rays_of
 from zs_seg_ros.perception.depth import Depth, check_sizes
 from zs_seg_ros.perception.output_size import PixelGrid, pixel_grid
-from zs_seg_ros.perception.projection import Rays, rays_of
-from zs_seg_ros.types import DetectedObject, Intrinsics, Label, RgbImage, size_of
+from zs_seg_ros.types import DetectedObject, Intrinsics, Label, Pose, RgbImage, size_of
 
 POINT = np.dtype(
     [
@@ -38,15 +38,17 @@ def cloud(
     objects: Sequence[DetectedObject],
     depth_m: Depth,
     intrinsics: Intrinsics,
+    camera_pose: Pose | None = None,
 ) -> NDArray[np.void]:
     """Return one point per pixel of the label image, (h, w) of `POINT`, as the data of a sensor_msgs/PointCloud2.
 
     image, depth_m, and the masks of objects: (H, W). label and confidence: (h, w), as in `Segmentation`, as large or
     smaller; then each point is that of the pixel of the image under the centre of its label (`pixel_grid`). Of each
-    point, x, y and z are in metres in the camera's optical frame, NaN without depth; rgb is 0x00RRGGBB in a float32, as
-    PCL packs it; confidence is 0..1; track_id is that of the object whose mask covers the pixel, the one with the
-    highest score where masks overlap, 0 without a mask. Raises ImageError when depth or intrinsics differ from the
-    image in size, ValueError when label and confidence differ, or are larger than the image.
+    point, x, y and z are in metres in the camera's optical frame or, with `camera_pose`, in the frame that the pose is
+    in, NaN without depth; rgb is 0x00RRGGBB in a float32, as PCL packs it; confidence is 0..1; track_id is that of the
+    object whose mask covers the pixel, the one with the highest score where masks overlap, 0 without a mask. Raises
+    ImageError when depth or intrinsics differ from the image in size, ValueError when label and confidence differ, or
+    are larger than the image.
     """
     size, output = size_of(image), (label.shape[0], label.shape[1])
     check_sizes(size, depth_m, intrinsics)
@@ -59,9 +61,12 @@ def cloud(
     if grid is not None:
         image, depth_m, rays = grid.of(image), grid.of(depth_m), Rays(*map(grid.of, rays))
     points = np.zeros(output, POINT)
-    np.multiply(depth_m, rays.x, out=points["x"])
-    np.multiply(depth_m, rays.y, out=points["y"])
-    points["z"] = depth_m if intrinsics.distortion is None else depth_m + 0 * rays.x
+    if camera_pose is None:
+        np.multiply(depth_m, rays.x, out=points["x"])
+        np.multiply(depth_m, rays.y, out=points["y"])
+        points["z"] = depth_m if intrinsics.distortion is None else depth_m + 0 * rays.x
+    else:
+        _place(points, depth_m, rays, camera_pose)
     points["rgb"] = _packed_colours(image)
     points["label"] = label
     np.divide(confidence, np.float32(255), out=points["confidence"], dtype=np.float32)
@@ -69,6 +74,16 @@ def cloud(
         region, mask = _on_grid(detected, grid)
         np.copyto(points["track_id"][region], np.uint32(detected.track_id), where=mask)
     return points
+
+
+def _place(points: NDArray[np.void], depth_m: Depth, rays: Rays, pose: Pose) -> None:
+    """Fill in x, y and z in the frame of the pose: rays are turned before they are as long as the depth."""
+    rotation, translation = pose.rotation.astype(np.float32), pose.translation_m.astype(np.float32)
+    for axis, name in enumerate("xyz"):
+        along_x, along_y, along_z = rotation[axis]
+        turned = along_x * rays.x + (along_y * rays.y + along_z)
+        turned *= depth_m
+        np.add(turned, translation[axis], out=points[name])
 
 
 def _on_grid(

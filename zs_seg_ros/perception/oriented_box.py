@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from zs_seg_ros.types import Pose
+
 FEWEST_POINTS = 10
 _OUTLIERS = 0.25
 """Per cent of the points on either side of each axis that the box leaves out."""
@@ -23,6 +25,11 @@ class OrientedBox:
     centre_m: NDArray[np.float64]
     rotation: NDArray[np.float64]
     size_m: NDArray[np.float64]
+
+    def moved(self, pose: Pose) -> OrientedBox:
+        """Return the same box in the frame of the pose of the frame that it is in now."""
+        centre = pose.rotation @ self.centre_m + pose.translation_m
+        return OrientedBox(centre, pose.rotation @ self.rotation, self.size_m)
 
 
 def oriented_box(points: NDArray[np.float32]) -> OrientedBox | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,7 +23,16 @@ from zs_seg_ros.perception.projection import surface_of
 from zs_seg_ros.perception.rotation import as_received, upright
 from zs_seg_ros.perception.tracking import Tracker
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
-from zs_seg_ros.types import Batch, DetectedObject, Frame, Scene, Segmentation, size_of
+from zs_seg_ros.types import (
+    Batch,
+    DepthImage,
+    DetectedObject,
+    Frame,
+    Pose,
+    Scene,
+    Segmentation,
+    size_of,
+)
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 DEFAULT_THRESHOLD = 0.5
@@ -71,7 +80,8 @@ def segment(
     """
     start = time.perf_counter()
     images = tuple(upright(frame.image, frame.rotation) for frame in frames)
-    scales = [1.0 if frame.requested.objects else settings.output_scale for frame in frames]
+    whole = settings.propagation != "off"  # results are carried at the image's size
+    scales = [1.0 if whole or f.requested.objects else settings.output_scale for f in frames]
     sizes = [scaled_size(size_of(i), scale) for i, scale in zip(images, scales, strict=True)]
     thresholds = encoded.vocabulary.thresholds(settings.default_threshold)
     batch = Batch(images, thresholds, tuple(sizes))
@@ -83,13 +93,32 @@ def segment(
     return SegmentedBatch(tuple(frames), segmentations, encoded.vocabulary, segment_ms)
 
 
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """The frame that positions are published in. camera_pose: None where it is not known; problem: then the reason."""
+
+    frame_id: str
+    camera_pose: Pose | None
+    problem: str = ""
+
+
+PlacementOf = Callable[[Frame], Placement | None]
+
+
+def in_camera_frame(_frame: Frame) -> None:
+    """Return no placement: positions are in the camera's own optical frame."""
+    return
+
+
 class Pipeline:
     """Post-process segmentations to the outputs that each frame requests. Holds a tracker for each camera.
 
     Thread-safe, as long as the frames of one camera are processed in their order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, placement_of: PlacementOf = in_camera_frame) -> None:
+        """Create a pipeline. placement_of: the frame for the positions of a frame's objects; None: the camera's own."""
+        self._placement_of = placement_of
         self._trackers: dict[str, Tracker] = {}
         self._tracking = threading.Lock()
 
@@ -128,7 +157,7 @@ class Pipeline:
             scene = replace(scene, objects=objects)
         scene = replace(scene, output_scale=settings.output_scale)
         try:
-            return _with_depth(scene)
+            return self._with_depth(scene)
         except ImageError as error:
             return replace(scene, depth_problem=str(error))
 
@@ -139,20 +168,35 @@ class Pipeline:
             tracker = self._trackers.setdefault(frame.camera, Tracker())
             return tracker.update(objects, frame.stamp_ns, vocabulary.version)
 
+    def _with_depth(self, scene: Scene) -> Scene:
+        """Add surfaces and cloud if the frame requests them. Raises ImageError when depth does not fit the image."""
+        requested, depth = scene.frame.requested, scene.frame.depth
+        if depth is None or not requested.needs_depth:
+            return scene
+        placement = self._placement_of(scene.frame)
+        if placement is not None:
+            if placement.camera_pose is None:
+                return replace(scene, depth_problem=placement.problem)
+            scene = replace(
+                scene, camera_pose=placement.camera_pose, positions_frame_id=placement.frame_id
+            )
+        return _with_positions(scene, depth)
 
-def _with_depth(scene: Scene) -> Scene:
-    """Add surfaces and cloud if the frame requests them. Raises ImageError when its depth does not fit the image."""
+
+def _with_positions(scene: Scene, depth: DepthImage) -> Scene:
+    """Add surfaces and cloud if the frame requests them. Raises ImageError when depth does not fit the image."""
     frame, requested = scene.frame, scene.frame.requested
-    if frame.depth is None or not (requested.surfaces or requested.cloud):
-        return scene
-    size, intrinsics = size_of(frame.image), frame.depth.intrinsics
-    depth_m = depth_of_image_size(depth_in_metres(frame.depth.values, frame.depth.unit_m), size)
+    size, intrinsics = size_of(frame.image), depth.intrinsics
+    depth_m = depth_of_image_size(depth_in_metres(depth.values, depth.unit_m), size)
     check_sizes(size, depth_m, intrinsics)
     scene = replace(scene, depth_problem=unit_problem(depth_m))
     if requested.surfaces:
         with _timed(scene.stage_ms, "surfaces"):
             objects = tuple(
-                replace(detected, surface=surface_of(detected, depth_m, intrinsics))
+                replace(
+                    detected,
+                    surface=surface_of(detected, depth_m, intrinsics, scene.camera_pose),
+                )
                 for detected in scene.objects
             )
             scene = replace(scene, objects=objects)
@@ -166,6 +210,7 @@ def _with_depth(scene: Scene) -> Scene:
                 scene.objects,
                 depth_m,
                 intrinsics,
+                scene.camera_pose,
             )
             scene = replace(scene, cloud=points)
     return scene

@@ -7,20 +7,19 @@ has distortion coefficients, the image is assumed to be unrectified, and the dis
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.errors import ImageError
+from zs_seg_ros.perception.camera_rays import rays_of
 from zs_seg_ros.perception.depth import Depth, check_sizes
 from zs_seg_ros.types import (
     Box,
     DetectedObject,
-    Distortion,
     Intrinsics,
+    Pose,
     VisibleSurface,
 )
 
@@ -38,12 +37,14 @@ _RIM = np.ones((5, 5), np.uint8)  # 2 pixels
 _DEVIATIONS = 3.0
 _SHARE_OF_WIDTH = 0.75
 _OUTLIERS = 0.0025
-_FARTHEST_OFF_PX = 1.0  # a ray from its pixel, both as the lens model shows them
 _NORMAL = 1.4826  # a normal distribution's standard deviation in median absolute deviations
 
 
 def surface_of(
-    detected: DetectedObject, depth_m: Depth, intrinsics: Intrinsics
+    detected: DetectedObject,
+    depth_m: Depth,
+    intrinsics: Intrinsics,
+    camera_pose: Pose | None = None,
 ) -> VisibleSurface | None:
     """Return the position and 3-D bounding box of the visible surface of a detection; None with too little depth.
 
@@ -58,11 +59,21 @@ def surface_of(
     small one that extends in depth: points within three quarters of its width of the median are no outliers.
 
     Raises ImageError when `depth_m` and `intrinsics` differ in size, or the bounding box is not within them. That they
-    fit the image is for the caller to check, with `check_sizes`.
+    fit the image is for the caller to check, with `check_sizes`. camera_pose: of the camera in the frame of the result;
+    None: the camera's optical frame.
     """
     sample = _sample(detected.box, detected.area)
     points = _points_of(detected, depth_m, intrinsics, sample, detected.mask)
-    return None if points is None else _surface(points)
+    if points is None:
+        return None
+    return _surface(points if camera_pose is None else moved(points, camera_pose))
+
+
+def moved(points: NDArray[np.float32], pose: Pose) -> NDArray[np.float32]:
+    """Return points (3, N) of the camera's optical frame in the frame that its pose is in."""
+    rotation, translation = pose.rotation.astype(np.float32), pose.translation_m.astype(np.float32)
+    result: NDArray[np.float32] = rotation @ points + translation[:, None]
+    return result
 
 
 def points_of(
@@ -158,76 +169,3 @@ def _surface(points: NDArray[np.float32]) -> VisibleSurface:
     points.partition((lowest, highest), axis=1)
     low, high = points[:, lowest].tolist(), points[:, highest].tolist()
     return VisibleSurface((x, y, z), tuple(low), tuple(high))
-
-
-class Rays(NamedTuple):
-    """The x and y, in metres, of the point at one metre of depth that a pixel shows.
-
-    x: (1, W), or (H, W) where a lens distorts the image; y: (H, 1), or (H, W). Both are NaN where the lens model shows
-    no point in front of the camera, as in the corners of a fisheye image.
-    """
-
-    x: NDArray[np.float32]
-    y: NDArray[np.float32]
-
-
-@lru_cache(maxsize=8)
-def rays_of(intrinsics: Intrinsics) -> Rays:
-    """Return the rays of all pixels of a camera; they are cached and must not be changed."""
-    if intrinsics.distortion is not None:
-        return _undistorted_rays(intrinsics, intrinsics.distortion)
-    x = (np.arange(intrinsics.width) - intrinsics.cx) / intrinsics.fx
-    y = (np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy
-    return Rays(x.astype(np.float32)[None], y.astype(np.float32)[:, None])
-
-
-def _undistorted_rays(intrinsics: Intrinsics, distortion: Distortion) -> Rays:
-    """Undo the distortion for every pixel, by OpenCV's iterative inversion of its lens models.
-
-    The inversion does not converge where the polynomial of a model has no inverse; a ray counts only when the model
-    maps it back onto its pixel.
-    """
-    height, width = intrinsics.height, intrinsics.width
-    matrix = np.array(
-        [[intrinsics.fx, 0, intrinsics.cx], [0, intrinsics.fy, intrinsics.cy], [0, 0, 1]], float
-    )
-    pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)
-    points = pixels.reshape(-1, 1, 2).astype(np.float64)
-    coefficients = np.array(distortion.coefficients)
-    if distortion.model == "equidistant":
-        rays = cv2.fisheye.undistortPoints(points, matrix, coefficients)
-    else:
-        unchanged = np.eye(3)
-        criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
-        rays = cv2.undistortPointsIter(points, matrix, coefficients, unchanged, unchanged, criteria)
-    if distortion.model == "equidistant":
-        projected = cv2.fisheye.distortPoints(rays, matrix, coefficients)
-    else:
-        projected = _distorted(rays, coefficients) * (intrinsics.fx, intrinsics.fy)
-        projected += (intrinsics.cx, intrinsics.cy)
-    distance = np.linalg.norm(projected - points, axis=2)
-    rays[~(distance <= _FARTHEST_OFF_PX)] = np.nan
-    x, y = np.moveaxis(rays.reshape(height, width, 2).astype(np.float32), 2, 0)
-    return Rays(np.ascontiguousarray(x), np.ascontiguousarray(y))
-
-
-def _distorted(rays: NDArray[Any], coefficients: NDArray[np.float64]) -> NDArray[Any]:
-    """Apply OpenCV's polynomial model to (N, 1, 2) points at one metre: where the lens shows them.
-
-    cv2.projectPoints serves for tilted sensors alone: its derivatives take six times as long and 400 bytes a point.
-    """
-    if coefficients[12:].any():
-        ahead = np.concatenate([rays, np.ones((len(rays), 1, 1))], axis=2)
-        shown: NDArray[Any] = cv2.projectPoints(
-            ahead, np.zeros(3), np.zeros(3), np.eye(3), coefficients
-        )[0]
-        return shown
-    k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4 = np.pad(
-        coefficients[:12], (0, 12 - len(coefficients[:12]))
-    )
-    x, y = rays[..., 0], rays[..., 1]
-    r2 = x * x + y * y
-    radial = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
-    across = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x) + r2 * (s1 + r2 * s2)
-    down = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y + r2 * (s3 + r2 * s4)
-    return np.stack([across, down], axis=-1)

@@ -11,7 +11,7 @@ from enum import Enum
 from zs_seg_ros.errors import SelectionError
 from zs_seg_ros.perception.tracking import LONGEST_ABSENCE_S
 from zs_seg_ros.shown import quoted
-from zs_seg_ros.types import Box, DetectedObject, Scene
+from zs_seg_ros.types import Box, DetectedObject, Metres, Scene
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 MEMORY_S = 5.0
@@ -44,11 +44,12 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class SceneObjects:
-    """The detections in one image, with the vocabulary that names them."""
+    """The detections in one image, with the vocabulary that names them. camera: where it is among their positions."""
 
     stamp_ns: int
     objects: tuple[DetectedObject, ...]
     vocabulary: Vocabulary
+    camera: Metres = (0.0, 0.0, 0.0)
 
     @property
     def mask_bytes(self) -> int:
@@ -58,6 +59,15 @@ class SceneObjects:
     def name_of(self, detected: DetectedObject) -> str:
         """Return the name of an object's class."""
         return self.vocabulary.names[self.vocabulary.ids.index(detected.class_id)]
+
+
+def scene_objects(scene: Scene) -> SceneObjects:
+    """Return the detections of a scene."""
+    camera: Metres = (0.0, 0.0, 0.0)
+    if scene.camera_pose is not None:
+        x, y, z = scene.camera_pose.translation_m.tolist()
+        camera = (x, y, z)
+    return SceneObjects(scene.frame.stamp_ns, scene.objects, scene.vocabulary, camera)
 
 
 class RecentScenes:
@@ -73,7 +83,7 @@ class RecentScenes:
         if self._scenes and stamp_ns < self._scenes[-1].stamp_ns:
             self._scenes.clear()
             self._bytes = 0
-        self._scenes.append(SceneObjects(stamp_ns, scene.objects, scene.vocabulary))
+        self._scenes.append(scene_objects(scene))
         self._bytes += self._scenes[-1].mask_bytes
         while len(self._scenes) > 1 and (
             self._bytes > _MOST_BYTES or stamp_ns - self._scenes[0].stamp_ns > MEMORY_S * 1e9
@@ -110,7 +120,11 @@ def choose(scene: SceneObjects, choice: Choice) -> DetectedObject:
         objects = _in_region(objects, choice.region)
     if not objects:
         raise SelectionError(f"no {_described(choice)} is detected in this image")
-    chosen = objects[0] if choice.region is not None else min(objects, key=_distance)
+    chosen = (
+        objects[0]
+        if choice.region is not None
+        else min(objects, key=lambda o: _distance(o, scene.camera))
+    )
     if not chosen.track_id:
         raise SelectionError(
             f"the {_described(choice)} has no track id yet: it is detected for the first time, or the parameter track "
@@ -132,11 +146,11 @@ def _pixels_in(detected: DetectedObject, region: Box) -> int:
     return int(detected.mask[rows, columns].sum())
 
 
-def _distance(detected: DetectedObject) -> tuple[float, float]:
+def _distance(detected: DetectedObject, camera: Metres) -> tuple[float, float]:
     """Sort by the distance to the camera and, for objects without a position, by confidence."""
     if detected.surface is None:
         return math.inf, -detected.score
-    return math.hypot(*detected.surface.centre), -detected.score
+    return math.dist(detected.surface.centre, camera), -detected.score
 
 
 def _described(choice: Choice) -> str:

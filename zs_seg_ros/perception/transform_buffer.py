@@ -86,11 +86,16 @@ class _History:
         dropped = max(oldest, len(self.stamps) - MOST_SAMPLES)
         del self.stamps[:dropped], self.transforms[:dropped]
 
-    def at(self, stamp_ns: int, child: str) -> Transform:
-        """Return the transform at a stamp, interpolated. Raises TransformMissingError outside of the history."""
+    def at(self, stamp_ns: int, child: str, tolerance_ns: int) -> Transform:
+        """Return the transform at a stamp, interpolated. Raises TransformMissingError outside of the history.
+
+        tolerance_ns: how much older than the stamp the newest transform may be.
+        """
         if self.static:
             return self.transforms[0]
         pair = f"from {quoted(child)} to {quoted(self.parent)}"
+        if self.stamps[-1] < stamp_ns <= self.stamps[-1] + tolerance_ns:
+            return self.transforms[-1]
         if stamp_ns > self.stamps[-1]:
             late_ms = (stamp_ns - self.stamps[-1]) / 1e6
             raise TransformMissingError(
@@ -169,16 +174,21 @@ class TransformBuffer:
     def _clear(self) -> None:
         self._frames = {child: each for child, each in self._frames.items() if each.static}
 
-    def lookup(self, target_frame: str, source_frame: str, stamp_ns: int) -> Lookup:
-        """Return the pose of the source frame in the target frame at a stamp, interpolated between two transforms."""
+    def lookup(
+        self, target_frame: str, source_frame: str, stamp_ns: int, tolerance_ns: int = 0
+    ) -> Lookup:
+        """Return the pose of the source frame in the target frame at a stamp, interpolated between two transforms.
+
+        tolerance_ns: how much older than the stamp the newest transforms may be; they are used as they are.
+        """
         target, source = target_frame.lstrip("/"), source_frame.lstrip("/")
         try:
             with self._lock:
-                return Lookup(self._pose(target, source, stamp_ns))
+                return Lookup(self._pose(target, source, stamp_ns, tolerance_ns))
         except TransformMissingError as error:
             return Lookup(None, str(error))
 
-    def _pose(self, target: str, source: str, stamp_ns: int) -> Pose:
+    def _pose(self, target: str, source: str, stamp_ns: int, tolerance_ns: int) -> Pose:
         source_chain, target_chain = self._ancestors(source), self._ancestors(target)
         common = next((frame for frame in source_chain if frame in set(target_chain)), None)
         if common is None:
@@ -189,8 +199,8 @@ class TransformBuffer:
             raise TransformMissingError(
                 f"the frames {quoted(source)} and {quoted(target)} are not connected on /tf"
             )
-        from_source = self._to_ancestor(source_chain, common, stamp_ns)
-        from_target = self._to_ancestor(target_chain, common, stamp_ns)
+        from_source = self._to_ancestor(source_chain, common, stamp_ns, tolerance_ns)
+        from_target = self._to_ancestor(target_chain, common, stamp_ns, tolerance_ns)
         return between(from_source, from_target)
 
     def _ancestors(self, frame: str) -> list[str]:
@@ -202,10 +212,12 @@ class TransformBuffer:
             chain.append(history.parent)
         return chain
 
-    def _to_ancestor(self, chain: list[str], ancestor: str, stamp_ns: int) -> Pose:
+    def _to_ancestor(
+        self, chain: list[str], ancestor: str, stamp_ns: int, tolerance_ns: int
+    ) -> Pose:
         pose = Pose(np.eye(3), np.zeros(3))
         for child in chain[: chain.index(ancestor)]:
-            pose = followed_by(pose, pose_of(self._frames[child].at(stamp_ns, child)))
+            pose = followed_by(pose, pose_of(self._frames[child].at(stamp_ns, child, tolerance_ns)))
         return pose
 
 

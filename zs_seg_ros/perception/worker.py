@@ -13,7 +13,14 @@ from zs_seg_ros.perception.carrier import CarrierTasks, PoseOf, no_pose
 from zs_seg_ros.perception.frame_slots import FrameSlots
 from zs_seg_ros.perception.intake import Intake
 from zs_seg_ros.perception.live_model import LiveModel
-from zs_seg_ros.perception.pipeline import Pipeline, SegmentedBatch, Settings, segment
+from zs_seg_ros.perception.pipeline import (
+    Pipeline,
+    PlacementOf,
+    SegmentedBatch,
+    Settings,
+    in_camera_frame,
+    segment,
+)
 from zs_seg_ros.types import Frame, Scene
 
 OnFailure = Callable[[Exception, tuple[Frame, ...]], None]
@@ -35,7 +42,7 @@ class Worker:
 
     intake: where cameras put their frames. While `settings` ask for propagation, it delivers a scene for every frame,
     with the newest result carried to it; otherwise there is one for each frame that inference ran on.
-    pose_of: the pose of a frame's camera, for propagation.
+    pose_of: the pose of a frame's camera, for propagation. placement_of: the frame for positions, as in `Pipeline`.
     Post-processing of one batch runs in parallel with inference on the next; at most one batch waits between them.
     The model's vocabulary and `settings` may be replaced at any time, from any thread: each batch reads them once,
     when it starts, and all its results belong to them. on_scene and on_failure are called in the worker's threads; an
@@ -49,13 +56,14 @@ class Worker:
         on_scene: Callable[[Scene], None],
         on_failure: OnFailure,
         pose_of: PoseOf = no_pose,
+        placement_of: PlacementOf = in_camera_frame,
     ) -> None:
         self.settings = Settings()
         self._model = model
         self._slots = slots
         self._on_scene = on_scene
         self._on_failure = on_failure
-        self._pipeline = Pipeline()
+        self._pipeline = Pipeline(placement_of)
         self.intake = Intake(
             slots,
             CarrierTasks(

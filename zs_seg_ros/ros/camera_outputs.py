@@ -17,7 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from zs_seg_ros.msg import ObjectMaskArray
-from zs_seg_ros.ros.conversions import header_of, time_message
+from zs_seg_ros.ros.conversions import header_of, header_of_positions, time_message
 from zs_seg_ros.ros.diagnostics import WARN, Problem
 from zs_seg_ros.ros.parameters.node_parameters import CameraParameters
 from zs_seg_ros.ros.qos import (
@@ -86,13 +86,13 @@ def _objects(scene: Scene) -> ObjectMaskArray:
         scene.objects,
         size_of(scene.frame.image),
         scene.vocabulary,
-        header_of(scene.frame),
+        header_of_positions(scene),
         time_message(scene.inferred_stamp_ns),
     )
 
 
 def _points(scene: Scene) -> PointCloud2 | None:
-    return None if scene.cloud is None else points_message(scene.cloud, header_of(scene.frame))
+    return None if scene.cloud is None else points_message(scene.cloud, header_of_positions(scene))
 
 
 _PIXELS = RequestedOutputs()

@@ -16,7 +16,7 @@ from zs_seg_ros.errors import ImageError, VocabularyError
 from zs_seg_ros.images.image_limits import DEFAULT_IMAGE_LIMITS, ImageLimits
 from zs_seg_ros.images.message_images import image_from_message
 from zs_seg_ros.shown import quoted
-from zs_seg_ros.types import Frame
+from zs_seg_ros.types import Frame, Scene
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 
@@ -29,6 +29,14 @@ def time_message(stamp: int) -> Time:
 def header_of(frame: Frame) -> Header:
     """Make the header of the image message that the frame was converted from."""
     return Header(stamp=time_message(frame.stamp_ns), frame_id=frame.frame_id)
+
+
+def header_of_positions(scene: Scene) -> Header:
+    """Make the header of messages with positions: the stamp of the image, and the frame that the positions are in."""
+    header = header_of(scene.frame)
+    if scene.camera_pose is not None:
+        header.frame_id = scene.positions_frame_id
+    return header
 
 
 def quaternion_of(rotation: NDArray[np.float64]) -> Quaternion:

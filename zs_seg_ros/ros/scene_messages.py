@@ -20,7 +20,7 @@ from zs_seg_ros.perception.instance_image import class_mask, instance_image
 from zs_seg_ros.perception.masks import encode_runs
 from zs_seg_ros.perception.output_size import at_output_size, reduced
 from zs_seg_ros.perception.overlay import class_colour, draw_overlay
-from zs_seg_ros.ros.conversions import fill, header_of, image_message
+from zs_seg_ros.ros.conversions import fill, header_of, header_of_positions, image_message
 from zs_seg_ros.types import DetectedObject, Label, Scene, Segmentation, VisibleSurface, size_of
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
@@ -164,7 +164,8 @@ def cloud_message(cloud: NDArray[Any], header: Header, is_dense: bool) -> PointC
 
 def markers_message(scene: Scene) -> MarkerArray:
     """Make a bounding box and a name for each object with a position; the last frame's are deleted first."""
-    header = header_of(scene.frame)
+    header = header_of_positions(scene)
+    z_is_up = scene.camera_pose is not None  # REP 103: in an optical frame y points down
     names = dict(zip(scene.vocabulary.ids, scene.vocabulary.names, strict=True))
     markers = [Marker(header=header, action=Marker.DELETEALL)]
     for number, detected in enumerate(scene.objects):
@@ -172,12 +173,17 @@ def markers_message(scene: Scene) -> MarkerArray:
             name = f"{names[detected.class_id]} {detected.score:.2f}"
             if detected.track_id:
                 name += f" #{detected.track_id}"
-            markers += _object_markers(detected, detected.surface, name, number, header)
+            markers += _object_markers(detected, detected.surface, name, number, header, z_is_up)
     return MarkerArray(markers=markers)
 
 
 def _object_markers(
-    detected: DetectedObject, surface: VisibleSurface, name: str, number: int, header: Header
+    detected: DetectedObject,
+    surface: VisibleSurface,
+    name: str,
+    number: int,
+    header: Header,
+    z_is_up: bool,
 ) -> list[Marker]:
     red, green, blue = (part / 255 for part in class_colour(detected.class_id))
     x, y, z = surface.middle
@@ -191,13 +197,16 @@ def _object_markers(
         scale=Vector3(**_x_y_z(surface.size)),
         color=ColorRGBA(r=red, g=green, b=blue, a=0.5),
     )
-    above = surface.low[1] - _NAME_HEIGHT_M  # y points down
+    if z_is_up:
+        above = Point(x=x, y=y, z=surface.high[2] + _NAME_HEIGHT_M)
+    else:
+        above = Point(x=x, y=surface.low[1] - _NAME_HEIGHT_M, z=z)
     text = Marker(
         header=header,
         ns="names",
         id=number,
         type=Marker.TEXT_VIEW_FACING,
-        pose=Pose(position=Point(x=x, y=above, z=z), orientation=upright),
+        pose=Pose(position=above, orientation=upright),
         scale=Vector3(z=_NAME_HEIGHT_M),
         color=ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0),
         text=name,

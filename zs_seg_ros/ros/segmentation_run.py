@@ -10,6 +10,7 @@ from rclpy.lifecycle import LifecycleNode
 from zs_seg_ros.perception.frame_slots import FrameSlots
 from zs_seg_ros.perception.intake import Intake
 from zs_seg_ros.perception.live_model import LiveModel
+from zs_seg_ros.perception.pipeline import Placement
 from zs_seg_ros.perception.worker import Worker
 from zs_seg_ros.ros.camera_set import CameraSet
 from zs_seg_ros.ros.diagnostics import LastProblem
@@ -17,7 +18,7 @@ from zs_seg_ros.ros.log_throttle import THROTTLED
 from zs_seg_ros.ros.parameters.node_parameters import Parameters
 from zs_seg_ros.ros.target_selection import TargetSelection
 from zs_seg_ros.ros.transforms import CameraPoses, Transforms
-from zs_seg_ros.shown import described
+from zs_seg_ros.shown import described, quoted
 from zs_seg_ros.types import Frame, Pose, Scene
 
 
@@ -43,7 +44,10 @@ class SegmentationRun:
         self._target = target
         self._transforms = transforms
         self._poses = CameraPoses(transforms, parameters.fixed_frame)
-        self._worker = Worker(model, self._slots, self._publish, self._on_failure, self._pose_of)
+        self._in_target_frame = CameraPoses(transforms, parameters.target_frame)
+        self._worker = Worker(
+            model, self._slots, self._publish, self._on_failure, self._pose_of, self._placement_of
+        )
         self.apply(parameters)
 
     @property
@@ -70,10 +74,13 @@ class SegmentationRun:
         self._worker.settings = settings
         self._slots.set_min_period(parameters.min_inference_period_s)
         self._slots.set_priorities({camera.name: camera.priority for camera in parameters.cameras})
-        if settings.propagation == "auto" and any(camera.depth for camera in parameters.cameras):
+        with_depth = any(camera.depth for camera in parameters.cameras)
+        if with_depth and (settings.propagation == "auto" or parameters.target_frame):
             self._transforms.start()
         else:
             self._transforms.stop()
+        self._in_target_frame.fixed_frame = parameters.target_frame
+        self._in_target_frame.tolerance_ns = round(parameters.target_frame_tolerance_s * 1e9)
         # Poses in two fixed frames do not fit, and carried results end with the mode.
         moved = self._poses.fixed_frame != parameters.fixed_frame
         self._poses.fixed_frame = parameters.fixed_frame
@@ -89,6 +96,17 @@ class SegmentationRun:
                 f"results are carried by optical flow alone, without the camera's pose: {lookup.reason}"
             )
         return lookup.pose
+
+    def _placement_of(self, frame: Frame) -> Placement | None:
+        """Return the pose of a frame's camera in the frame for positions. Called by the worker."""
+        target_frame = self._in_target_frame.fixed_frame
+        if not target_frame:
+            return None
+        if not frame.frame_id:
+            reason = f"the images name no frame: set {frame.camera}.frame_id"
+            return Placement(target_frame, None, _without_positions(target_frame, reason))
+        lookup = self._in_target_frame.lookup(frame)
+        return Placement(target_frame, lookup.pose, _without_positions(target_frame, lookup.reason))
 
     def _publish(self, scene: Scene) -> None:
         """Publish one scene on the topics of its camera. Called by the worker."""
@@ -132,3 +150,7 @@ class SegmentationRun:
                 camera.health.count_failed()
         self.problem.note(why)
         self._node.get_logger().error(why, **THROTTLED)
+
+
+def _without_positions(target_frame: str, reason: str) -> str:
+    return f"results have no positions in target_frame {quoted(target_frame)}: {reason}"

@@ -22,7 +22,7 @@ from zs_seg_ros.errors import ImageError
 from zs_seg_ros.msg import TargetStatus
 from zs_seg_ros.perception.depth import depth_in_metres, depth_of_image_size
 from zs_seg_ros.perception.oriented_box import OrientedBox, oriented_box
-from zs_seg_ros.perception.projection import points_of
+from zs_seg_ros.perception.projection import moved, points_of
 from zs_seg_ros.perception.target import Target, TargetState
 from zs_seg_ros.ros.conversions import quaternion_of, time_message
 from zs_seg_ros.ros.scene_messages import cloud_message
@@ -45,7 +45,7 @@ class TargetGeometry:
 
 
 def geometry_of(detected: DetectedObject, scene: Scene) -> TargetGeometry | None:
-    """Return the surface of an object in the camera's optical frame; None without depth or with too little of it."""
+    """Return the surface of an object in the frame of the scene's positions; None without enough depth."""
     depth = scene.frame.depth
     if depth is None or detected.surface is None:
         return None
@@ -57,7 +57,12 @@ def geometry_of(detected: DetectedObject, scene: Scene) -> TargetGeometry | None
     except ImageError:  # reported where the scene was made
         return None
     box = oriented_box(points)
-    return None if box is None else TargetGeometry(points, box)
+    if box is None:
+        return None
+    pose = scene.camera_pose
+    if pose is None:
+        return TargetGeometry(points, box)
+    return TargetGeometry(np.ascontiguousarray(moved(points.T, pose).T), box.moved(pose))
 
 
 def status_message(target: Target, header: Header, geometry: TargetGeometry | None) -> TargetStatus:

@@ -17,7 +17,7 @@ from std_msgs.msg import Header
 from zs_seg_ros.errors import SelectionError
 from zs_seg_ros.msg import TargetStatus
 from zs_seg_ros.perception.target import Choice, RecentScenes, Target, TargetState, choose
-from zs_seg_ros.ros.conversions import header_of
+from zs_seg_ros.ros.conversions import header_of_positions
 from zs_seg_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS, RESULTS, VISUALISATION
 from zs_seg_ros.ros.scene_messages import object_message
 from zs_seg_ros.ros.target_messages import (
@@ -104,28 +104,28 @@ class TargetSelection:
             if before is None or before.camera != camera or before.state is TargetState.LOST:
                 return
             self._target = target = before.in_scene(scene)
-            frame_id = self._frame_id
+            self._publish(target, scene)
         if target.state is TargetState.LOST:
             self._node.get_logger().warning(target.problem)
-        self._publish(target, scene, frame_id)
 
     def problem(self) -> str:
         """Return why the selected object is lost; empty otherwise."""
         with self._scenes:
             return self._target.problem if self._target is not None else ""
 
-    def _publish(self, target: Target, scene: Scene, frame_id: str) -> None:
+    def _publish(self, target: Target, scene: Scene) -> None:
+        """Publish what is known of the target. Called with the lock, so that `_clear` has the last word."""
         visible = target.state is TargetState.VISIBLE
         geometry = geometry_of(target.detected, scene) if visible else None
-        header = header_of(scene.frame)
+        header = header_of_positions(scene)
         self._status.publish(status_message(target, header, geometry))
         if geometry is None:
             return
         self._pose.publish(pose_message(geometry, header))
         if self._cloud.get_subscription_count():
             self._cloud.publish(object_cloud_message(geometry, header))
-        if frame_id and self._transforms is not None:
-            self._transforms.publish(transform_message(geometry, header, frame_id))
+        if self._frame_id and self._transforms is not None:
+            self._transforms.publish(transform_message(geometry, header, self._frame_id))
 
     # --- ~/select ---
 
@@ -146,9 +146,10 @@ class TargetSelection:
         return response
 
     def _clear(self) -> None:
-        self.reset()
         header = Header(stamp=self._node.get_clock().now().to_msg())
-        self._status.publish(TargetStatus(header=header, state=TargetStatus.NONE))
+        with self._scenes:
+            self._target = None
+            self._status.publish(TargetStatus(header=header, state=TargetStatus.NONE))
 
     def _select(self, request: SelectObject.Request) -> Target:
         camera = self._camera_of(request.camera)

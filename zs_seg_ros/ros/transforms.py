@@ -33,7 +33,9 @@ _POLL_S = 0.002
 
 
 class _Source(Protocol):
-    def lookup(self, target_frame: str, source_frame: str, stamp_ns: int) -> Lookup: ...
+    def lookup(
+        self, target_frame: str, source_frame: str, stamp_ns: int, tolerance_ns: int = 0
+    ) -> Lookup: ...
     def clear(self) -> None: ...
     def stop(self) -> None: ...
 
@@ -69,10 +71,13 @@ class Transforms:
         if source is not None:
             source.stop()
 
-    def lookup(self, target_frame: str, source_frame: str, stamp_ns: int) -> Lookup:
+    def lookup(
+        self, target_frame: str, source_frame: str, stamp_ns: int, tolerance_ns: int = 0
+    ) -> Lookup:
         """Return the pose of the source frame in the target frame at a stamp, interpolated between two transforms.
 
-        A pose that is not known is None, with the reason in one sentence.
+        tolerance_ns: how much older than the stamp the newest transforms may be; they are used as they are. A pose
+        that is not known is None, with the reason in one sentence.
         """
         source = self._source
         if source is None:
@@ -81,7 +86,7 @@ class Transforms:
         before_ns, self._now_ns = self._now_ns, self._node.get_clock().now().nanoseconds
         if self._now_ns < before_ns:
             source.clear()
-        return source.lookup(target_frame, source_frame, stamp_ns)
+        return source.lookup(target_frame, source_frame, stamp_ns, tolerance_ns)
 
 
 def _tf2_source(node: Node) -> _Source | None:
@@ -106,14 +111,31 @@ class _Tf2Source:
         self._buffer = tf2_ros.Buffer(cache_time=Duration(seconds=HISTORY_S))
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
-    def lookup(self, target_frame: str, source_frame: str, stamp_ns: int) -> Lookup:
+    def lookup(
+        self, target_frame: str, source_frame: str, stamp_ns: int, tolerance_ns: int = 0
+    ) -> Lookup:
+        exact = self._at(target_frame, source_frame, Time(nanoseconds=stamp_ns))
+        if not tolerance_ns or exact.pose is not None:
+            return exact
+        return self._newest(target_frame, source_frame, stamp_ns - tolerance_ns) or exact
+
+    def _at(self, target_frame: str, source_frame: str, time: Time) -> Lookup:
         try:
-            stamped = self._buffer.lookup_transform(
-                target_frame, source_frame, Time(nanoseconds=stamp_ns)
-            )
+            stamped = self._buffer.lookup_transform(target_frame, source_frame, time)
             return Lookup(pose_of(_transform(stamped.transform).checked()))
         except (self._error, ValueError) as error:
             return Lookup(None, described(error))
+
+    def _newest(self, target_frame: str, source_frame: str, oldest_ns: int) -> Lookup | None:
+        """Return the newest pose unless it is older than `oldest_ns`."""
+        try:
+            stamped = self._buffer.lookup_transform(target_frame, source_frame, Time())
+        except self._error:
+            return None
+        stamp = stamped.header.stamp
+        if stamp.sec * 1_000_000_000 + stamp.nanosec < oldest_ns:
+            return None
+        return self._at(target_frame, source_frame, Time.from_msg(stamp))
 
     def clear(self) -> None:
         self._buffer.clear()
@@ -170,11 +192,12 @@ def _transform(message: Any) -> Transform:
 class CameraPoses:
     """The poses of cameras in a fixed frame, at the stamps of their images.
 
-    fixed_frame: may change at any time.
+    fixed_frame and tolerance_ns, how much older than an image the newest transform may be, may change at any time.
     """
 
-    def __init__(self, transforms: Transforms, fixed_frame: str) -> None:
+    def __init__(self, transforms: Transforms, fixed_frame: str, tolerance_ns: int = 0) -> None:
         self.fixed_frame = fixed_frame
+        self.tolerance_ns = tolerance_ns
         self._transforms = transforms
         self._no_wait_before_s: dict[str, float] = {}
 
@@ -194,4 +217,6 @@ class CameraPoses:
         return lookup
 
     def _looked_up(self, frame: Frame) -> Lookup:
-        return self._transforms.lookup(self.fixed_frame, frame.frame_id, frame.stamp_ns)
+        return self._transforms.lookup(
+            self.fixed_frame, frame.frame_id, frame.stamp_ns, self.tolerance_ns
+        )

@@ -7,7 +7,7 @@ from typing import Any
 from geometry_msgs.msg import Point, Pose, PoseWithCovariance, Quaternion, Vector3
 from std_msgs.msg import Header
 
-from zs_seg_ros.ros.conversions import header_of
+from zs_seg_ros.ros.conversions import header_of, header_of_positions
 from zs_seg_ros.types import DetectedObject, Scene, VisibleSurface
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
@@ -39,8 +39,9 @@ def label_info_message(vocabulary: Vocabulary, header: Header, threshold: float)
 def detections_message(scene: Scene) -> Any:
     """Make a Detection2DArray of all objects.
 
-    Class ids are the names of the classes, and ids are track ids, empty for objects without one. Boxes are in pixels of
-    the image, whose first pixel spans 0 to 1. Poses are those of `detections_3d_message`; the identity without depth.
+    Class ids are the names of the classes, and ids are track ids, empty for objects without one. Boxes are in pixels
+    of the image, whose first pixel spans 0 to 1. Poses are those of `detections_3d_message`; the identity without
+    depth, and where positions are in another frame than that of the image.
     """
     header = header_of(scene.frame)
     names = _names(scene)
@@ -49,7 +50,7 @@ def detections_message(scene: Scene) -> Any:
         detections=[
             vision.Detection2D(
                 header=header,
-                results=[_hypothesis(detected, names)],
+                results=[_hypothesis(detected, names, scene.camera_pose is None)],
                 bbox=_box_2d(detected),
                 id=_id(detected),
             )
@@ -64,7 +65,7 @@ def detections_3d_message(scene: Scene) -> Any:
     Boxes are those of the visible surfaces, along the axes of the frame in the header, in metres. Class ids are the
     names of the classes, and ids are track ids, empty for objects without one. Covariances are unknown: 0.
     """
-    header = header_of(scene.frame)
+    header = header_of_positions(scene)
     names = _names(scene)
     return vision.Detection3DArray(
         header=header,
@@ -89,8 +90,10 @@ def _id(detected: DetectedObject) -> str:
     return str(detected.track_id) if detected.track_id else ""
 
 
-def _hypothesis(detected: DetectedObject, names: dict[int, str]) -> Any:
-    pose = Pose() if detected.surface is None else _pose_of(detected.surface)
+def _hypothesis(detected: DetectedObject, names: dict[int, str], with_pose: bool = True) -> Any:
+    pose = Pose()
+    if with_pose and detected.surface is not None:
+        pose = _pose_of(detected.surface)
     return vision.ObjectHypothesisWithPose(
         hypothesis=vision.ObjectHypothesis(
             class_id=names[detected.class_id], score=float(detected.score)

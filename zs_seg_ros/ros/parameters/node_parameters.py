@@ -68,6 +68,8 @@ class Parameters:
     model_timeout_s: float
     vocabulary_timeout_s: float
     fixed_frame: str
+    target_frame: str
+    target_frame_tolerance_s: float
     min_inference_period_s: float
     image_limits: ImageLimits
     limits: Limits
@@ -138,6 +140,8 @@ def _parameters(read: _Read) -> Parameters:
         model_timeout_s=values["model_timeout"],
         vocabulary_timeout_s=values["vocabulary_timeout"],
         fixed_frame=values["fixed_frame"],
+        target_frame=values["target_frame"],
+        target_frame_tolerance_s=values["target_frame_tolerance"],
         min_inference_period_s=values["min_inference_period"],
         image_limits=ImageLimits(values["max_image_side"], values["max_image_pixels"]),
         limits=Limits(

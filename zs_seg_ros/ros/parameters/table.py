@@ -9,6 +9,7 @@ from __future__ import annotations
 from zs_seg_ros.images.image_limits import DEFAULT_IMAGE_LIMITS
 from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD, Settings
 from zs_seg_ros.ros.parameters.camera_table import EACH_CAMERA
+from zs_seg_ros.ros.parameters.frames_table import FRAMES
 from zs_seg_ros.ros.parameters.model_table import MODEL
 from zs_seg_ros.ros.parameters.pace_table import PACE
 from zs_seg_ros.ros.parameters.spec import CAMERA_PREFIX, Changeable, ParameterGroup, ParameterSpec
@@ -175,7 +176,17 @@ _LIFECYCLE = ParameterGroup(
     ),
 )
 
-PARAMETER_GROUPS = (MODEL, _CAMERAS, EACH_CAMERA, _VOCABULARY, _RESULTS, PACE, _LIMITS, _LIFECYCLE)
+PARAMETER_GROUPS = (
+    MODEL,
+    _CAMERAS,
+    EACH_CAMERA,
+    _VOCABULARY,
+    _RESULTS,
+    FRAMES,
+    PACE,
+    _LIMITS,
+    _LIFECYCLE,
+)
 """All groups, in the order of the documentation."""
 
 NODE_PARAMETERS = {
