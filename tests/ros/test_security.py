@@ -15,6 +15,7 @@ CAMERAS = {
     "front.depth_transport": "compressed",
     "arm/wrist.depth": True,
     "arm/wrist.transport": "compressed",
+    "arm/wrist.lidar": "/points",
 }
 
 

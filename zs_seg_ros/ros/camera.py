@@ -8,8 +8,11 @@ from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.ros.camera_input import CameraInput
 from zs_seg_ros.ros.camera_outputs import AlsoRequested, CameraOutputs
 from zs_seg_ros.ros.diagnostics import OK, OLD_FRAME_MS, WARN, CameraHealth, Problem
+from zs_seg_ros.ros.lidar import LidarLabels
 from zs_seg_ros.ros.parameters.node_parameters import CameraParameters
+from zs_seg_ros.ros.transforms import Transforms
 from zs_seg_ros.shown import quoted
+from zs_seg_ros.types import RequestedOutputs
 
 
 class Camera:
@@ -20,11 +23,19 @@ class Camera:
         node: LifecycleNode,
         parameters: CameraParameters,
         model: LiveModel,
+        transforms: Transforms,
         also_requested: AlsoRequested,
     ) -> None:
         self.name = parameters.name
         self.parameters = parameters
-        self.outputs = CameraOutputs(node, parameters, also_requested)
+        self.lidar = LidarLabels(node, parameters, transforms) if parameters.lidar else None
+
+        def also(camera: str) -> RequestedOutputs | None:
+            mine = None if self.lidar is None else self.lidar.requested()
+            others = also_requested(camera)
+            return mine | others if mine and others else mine or others
+
+        self.outputs = CameraOutputs(node, parameters, also)
         self.input = CameraInput(node, parameters, model, self.outputs)
         self._model = model
 
@@ -37,10 +48,14 @@ class Camera:
         """Destroy subscriptions and publishers."""
         self.input.destroy()
         self.outputs.destroy()
+        if self.lidar is not None:
+            self.lidar.destroy()
 
     def problems(self) -> list[Problem]:
         """List the problems of this camera while the node is active. Called once a second."""
         problems = self.input.problems() + self.outputs.problems()
+        if self.lidar is not None:
+            problems += self.lidar.problems()
         if self.health.bad_input.recent:
             problems.append(Problem(WARN, self.health.bad_input.recent))
         if self.health.no_pose.recent:

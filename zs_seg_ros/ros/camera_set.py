@@ -15,6 +15,7 @@ from zs_seg_ros.ros.camera_outputs import AlsoRequested
 from zs_seg_ros.ros.log_throttle import THROTTLED
 from zs_seg_ros.ros.parameters.node_parameters import CameraParameters, Parameters
 from zs_seg_ros.ros.rclpy_private import lifecycle_state
+from zs_seg_ros.ros.transforms import Transforms
 from zs_seg_ros.shown import described
 
 # A thread looks: rclpy's executor would check events of matched subscribers at every wake-up, and wake up for a timer,
@@ -30,10 +31,15 @@ class CameraSet:
     """
 
     def __init__(
-        self, node: LifecycleNode, model: LiveModel, also_requested: AlsoRequested
+        self,
+        node: LifecycleNode,
+        model: LiveModel,
+        transforms: Transforms,
+        also_requested: AlsoRequested,
     ) -> None:
         self._node = node
         self._model = model
+        self._transforms = transforms
         self._also_requested = also_requested
         self._cameras: dict[str, Camera] = {}
         self.configured = False
@@ -67,6 +73,8 @@ class CameraSet:
             for camera in self._cameras.values():
                 slots.add(camera.name)
                 camera.input.start(slots)
+                if camera.lidar is not None:
+                    camera.lidar.activate()
         threading.Thread(target=self._watch, args=(slots,), name="subscribers", daemon=True).start()
 
     def _watch(self, slots: FrameSink) -> None:
@@ -85,6 +93,8 @@ class CameraSet:
             if self._slots is slots:
                 for camera in self._cameras.values():
                     camera.input.follow_subscribers()
+                    if camera.lidar is not None:
+                        camera.lidar.follow_subscribers()
 
     def deactivate(self) -> None:
         """Stop receiving."""
@@ -92,6 +102,8 @@ class CameraSet:
             self._slots = None
             for camera in self._cameras.values():
                 camera.input.unsubscribe()
+                if camera.lidar is not None:
+                    camera.lidar.deactivate()
 
     def destroy(self) -> None:
         """Remove every camera with its topics."""
@@ -106,6 +118,8 @@ class CameraSet:
         for camera in self:
             camera.input.set_limits(parameters.image_limits)
             camera.input.depth_is_carried = parameters.settings.propagation == "auto"
+            if camera.lidar is not None:
+                camera.lidar.fixed_frame = parameters.fixed_frame
 
     def set_enabled(self, enabled: bool) -> None:
         """Publish results or not, of all cameras, also of those that are added later."""
@@ -132,7 +146,7 @@ class CameraSet:
             return added
 
     def _created(self, parameters: CameraParameters) -> Camera:
-        camera = Camera(self._node, parameters, self._model, self._also_requested)
+        camera = Camera(self._node, parameters, self._model, self._transforms, self._also_requested)
         camera.outputs.enabled = self._enabled
         return camera
 
@@ -150,6 +164,9 @@ class CameraSet:
             camera.outputs.enable(lifecycle_state(self._node))
             self._slots.add(camera.name)
             camera.input.start(self._slots)
+            if camera.lidar is not None:
+                camera.lidar.enable(lifecycle_state(self._node))
+                camera.lidar.activate()
         return camera
 
     def match_publishers(self) -> None:
@@ -157,3 +174,5 @@ class CameraSet:
         with self._lock:
             for camera in self._cameras.values():
                 camera.input.match_publishers()
+                if camera.lidar is not None:
+                    camera.lidar.match_publishers()

@@ -50,11 +50,11 @@ class SegmentationNode(LifecycleNode):
         self._model = LiveModel(lambda: self.get_clock().now().nanoseconds)
         self._saved = SavedVocabulary(self.get_logger())
         self._target = TargetSelection(self)
-        self._cameras = CameraSet(self, self._model, self._target.requested)
+        self._transforms = Transforms(self)
+        self._cameras = CameraSet(self, self._model, self._transforms, self._target.requested)
         self._vocabulary_services = VocabularyServices(
             self, self._model, self._cameras, self._saved
         )
-        self._transforms = Transforms(self)
         self._enable = EnableService(self, self._set_enabled)
         self._diagnostics = DiagnosticsPublisher(self, self._model)
         self._segmentation: SegmentationRun | None = None  # while active

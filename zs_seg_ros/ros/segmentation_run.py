@@ -75,7 +75,9 @@ class SegmentationRun:
         self._slots.set_min_period(parameters.min_inference_period_s)
         self._slots.set_priorities({camera.name: camera.priority for camera in parameters.cameras})
         with_depth = any(camera.depth for camera in parameters.cameras)
-        if with_depth and (settings.propagation == "auto" or parameters.target_frame):
+        with_lidar = any(camera.lidar for camera in parameters.cameras)
+        needs_poses = settings.propagation == "auto" or parameters.target_frame
+        if with_lidar or (with_depth and needs_poses):
             self._transforms.start()
         else:
             self._transforms.stop()
@@ -116,6 +118,8 @@ class SegmentationRun:
         start = time.perf_counter()
         camera.outputs.publish(scene)
         self._target.on_scene(scene)
+        if camera.lidar is not None:
+            camera.lidar.on_scene(scene)
         publish_ms = (time.perf_counter() - start) * 1000
         if scene.depth_problem and camera.input.depth is not None:
             camera.input.depth.bad_depth.note(scene.depth_problem)

@@ -85,6 +85,13 @@ EACH_CAMERA = ParameterGroup(
             unit="m",
         ),
         ParameterSpec(
+            "CAM.lidar",
+            "",
+            "Name of the topic of a LiDAR's point clouds, which get the labels of this camera's images.",
+            "The labelled clouds are published on ~/CAM/lidar_points. It needs camera_info, and the frames of LiDAR "
+            "and camera on /tf. Empty: none.",
+        ),
+        ParameterSpec(
             "CAM.mask_classes",
             ("",),
             "Names of the classes that ~/CAM/mask marks with 255.",

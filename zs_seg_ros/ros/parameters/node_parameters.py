@@ -47,6 +47,7 @@ class CameraParameters:
     depth_topic: str
     info_topic: str
     depth_scale: float
+    lidar: str
     mask_classes: tuple[str, ...]
     priority: int
 

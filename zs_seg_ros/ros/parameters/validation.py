@@ -97,5 +97,6 @@ _CAMERA_RULES: dict[str, Callable[[str, Any], None]] = {
     "image_topic": _check_topic_name,
     "depth_topic": _check_topic_name,
     "info_topic": _check_topic_name,
+    "lidar": _check_topic_name,
 }
 """The same for parameters of cameras: of the parameter's full name and its value."""
