@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.errors import ImageError
+from zs_seg_ros.perception.camera_rays import rays_of
 from zs_seg_ros.perception.depth import (
     Depth,
     check_sizes,
     depth_in_metres,
     depth_of_image_size,
 )
-from zs_seg_ros.perception.projection import rays_of
 from zs_seg_ros.perception.warping import Plane, sample
 from zs_seg_ros.types import Frame, Intrinsics, Pose, size_of
 

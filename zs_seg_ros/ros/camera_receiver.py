@@ -7,7 +7,6 @@ another thread. A thread that waits for one camera's subscriptions alone takes h
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 
 from zs_seg_ros.ros.rclpy_private import InvalidHandle, SubscriptionWait, take
-from zs_seg_ros.shown import described
+from zs_seg_ros.shown import described, traced
 
 _LONGEST_WAIT_S = 0.5
 _AFTER_ERROR_S = 0.1
@@ -87,7 +86,7 @@ class CameraReceiver:
                 continue  # destroyed meanwhile
             except Exception as error:  # the next message is processed, as an executor does
                 self._node.get_logger().error(
-                    f"a message was dropped: {described(error)}\n{traceback.format_exc()}"
+                    f"a message was dropped: {described(error)}\n{traced(error)}"
                 )
                 threading.Event().wait(_AFTER_ERROR_S)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState
 from sensor_msgs.msg import CameraInfo, PointCloud2, PointField
 
@@ -17,6 +16,7 @@ from zs_seg_ros.images.point_clouds import points_from_message, with_labels
 from zs_seg_ros.perception.lidar import label_points
 from zs_seg_ros.perception.lidar_pairing import LidarPairing, StampedCloud
 from zs_seg_ros.perception.transform_buffer import Lookup, between
+from zs_seg_ros.ros.camera_receiver import CameraReceiver
 from zs_seg_ros.ros.conversions import fill
 from zs_seg_ros.ros.diagnostics import WARN, LastProblem, Problem
 from zs_seg_ros.ros.matching_subscription import MatchingSubscription
@@ -39,16 +39,19 @@ class LidarLabels:
         self.fixed_frame = ""
         self._node = node
         self._transforms = transforms
-        self._camera = camera.name
-        group = MutuallyExclusiveCallbackGroup()
-        self._clouds = MatchingSubscription(node, camera.lidar, PointCloud2, camera, "lidar", group)
+        self._receiver = CameraReceiver(node)
         self._info = MatchingSubscription(
             node,
             camera.info_topic or info_topic(camera.name),
             CameraInfo,
             camera,
             "info_topic",
-            group,
+            self._receiver,
+            self._on_info,
+            latched=True,
+        )
+        self._clouds = MatchingSubscription(
+            node, camera.lidar, PointCloud2, camera, "lidar", self._receiver, self._on_cloud
         )
         self._publisher: Any = node.create_lifecycle_publisher(
             PointCloud2,
@@ -60,7 +63,6 @@ class LidarLabels:
         self._bad = LastProblem()
         self._pairing = LidarPairing()
         self._intrinsics: Intrinsics | None = None
-        self._subscribed = False
         self._active = False
         self._unpaired_before = 0
 
@@ -75,31 +77,25 @@ class LidarLabels:
     def deactivate(self) -> None:
         """Stop receiving."""
         self._active = False
-        self.follow_subscribers()
+        self._clouds.unsubscribe()
+        self._info.unsubscribe()
 
     def destroy(self) -> None:
         """Stop receiving, and destroy the publisher."""
         self.deactivate()
+        self._receiver.destroy()
         with self._lock:
             publisher, self._publisher = self._publisher, None
         if publisher is not None:
             self._node.destroy_lifecycle_publisher(publisher)
 
     def follow_subscribers(self) -> None:
-        """Subscribe to the LiDAR exactly while the labelled clouds have subscribers. Called ten times a second."""
+        """Subscribe to the LiDAR while the labelled clouds have subscribers. Called ten times a second."""
         needed = self._active and self._has_subscribers()
-        if needed == self._subscribed:
-            return
-        self._subscribed = needed
-        if needed:
+        self._info.follow(needed)
+        if self._clouds.follow(needed):
             with self._lock:
-                self._pairing, self._intrinsics, self._bad = LidarPairing(), None, LastProblem()
-                self._unpaired_before = 0
-            self._info.subscribe(self._on_info)
-            self._clouds.subscribe(self._on_cloud)
-        else:
-            self._clouds.unsubscribe()
-            self._info.unsubscribe()
+                self._pairing, self._bad, self._unpaired_before = LidarPairing(), LastProblem(), 0
 
     def match_publishers(self) -> None:
         """Follow what publishers offer. Called once a second."""
@@ -201,7 +197,7 @@ class LidarLabels:
 
     def problems(self) -> list[Problem]:
         """List what is wrong with the clouds. Called once a second."""
-        if not self._subscribed:
+        if not self._clouds.exists:
             return []
         problems = [self._clouds.problem(), self._info.problem(self._intrinsics is None)]
         with self._lock:
