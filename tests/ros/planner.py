@@ -331,7 +331,7 @@ class Planner:
         return bool(future.result().success)
 
     def ask_for_state(self, transition: str) -> Any:
-        """The future answer; rclpy never gives one to a transition that does not exist in this state."""
+        """The future answer to a transition."""
         request = ChangeState.Request(transition=Transition(label=transition))
         return self.ask(ChangeState, "change_state", request)
 
@@ -398,7 +398,7 @@ def _spin(executor: Executor, stop: threading.Event, let_out: list[str]) -> None
             executor.spin()
         except Exception:  # the executable survives these in the same way
             report = traceback.format_exc()
-            # Others are rclpy's own: a transition that does not exist, or a race.
+            # Others are rclpy's own: a race.
             if "zs_seg_ros/ros/" in report:
                 let_out.append(report)
 

@@ -6,7 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from planner import Planner, image_message, running_node, stripes, values, wait_until
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterValue
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from sensor_msgs.msg import Image
 
 IMAGE = stripes("red", "blue")
@@ -170,10 +175,67 @@ def test_autostart_with_a_missing_model_leaves_a_node_that_can_be_helped() -> No
 )
 def test_an_invalid_transition_leaves_the_node_as_it_was(state: str, transition: str) -> None:
     with running_node({"classes": ["red"]}, state=state) as planner:
-        planner.ask_for_state(transition)
+        assert not planner.change_state(transition)
         assert planner.state == state
         if state == "unconfigured":
             assert planner.change_state("configure")
         if state != "active":
             assert planner.change_state("activate")
         assert planner.label_of(IMAGE)[0, ::16].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("state", ["unconfigured", "inactive", "active"])
+def test_a_number_that_is_no_transition_of_the_state_is_refused(
+    state: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    valid = {
+        "unconfigured": {
+            Transition.TRANSITION_CONFIGURE,
+            Transition.TRANSITION_UNCONFIGURED_SHUTDOWN,
+        },
+        "inactive": {
+            Transition.TRANSITION_CLEANUP,
+            Transition.TRANSITION_ACTIVATE,
+            Transition.TRANSITION_INACTIVE_SHUTDOWN,
+        },
+        "active": {Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_ACTIVE_SHUTDOWN},
+    }
+    numbers = {*range(100), 127, 128, 255} - valid[state]
+    with running_node({"classes": ["red"]}, state=state) as planner:
+        for number in sorted(numbers):
+            request = ChangeState.Request(transition=Transition(id=number))
+            assert not planner.call(ChangeState, "change_state", request).success
+        assert planner.state == state
+    log = capfd.readouterr().err
+    assert f"there is no transition 20 in the state {state}; there are " in log
+    assert log.count("change_state is refused") == len(numbers) and "Traceback" not in log
+
+
+def test_a_transition_with_a_hostile_name_is_refused_in_one_printable_line(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    names = ("\x1b[2J", "x\n[ERROR] forged", "y" * 1_000_000)
+    with running_node({"classes": ["red"]}) as planner:
+        for name in names:
+            assert not planner.change_state(name)
+        assert planner.state == "active"
+    lines = [line for line in capfd.readouterr().err.splitlines() if "is refused" in line]
+    assert len(lines) == len(names)
+    assert all(line.isprintable() and len(line) < 400 for line in lines)
+
+
+@pytest.mark.parametrize("number", [10, 77, 255])
+def test_a_parameter_of_a_type_that_does_not_exist_is_refused_with_an_answer(
+    number: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    value = ParameterValue(type=number, integer_value=3)
+    parameters = [ParameterMessage(name="min_area", value=value)] * 2
+    with running_node({"min_area": 7}, state="inactive") as planner:
+        request = SetParameters.Request(parameters=parameters)
+        results = planner.call(SetParameters, "set_parameters", request).results
+        together = SetParametersAtomically.Request(parameters=parameters)
+        result = planner.call(SetParametersAtomically, "set_parameters_atomically", together).result
+        assert planner.parameter("min_area") == 7
+    assert [one.successful for one in (*results, result)] == [False] * 3
+    assert all(str(number) in one.reason for one in (*results, result))
+    assert "Traceback" not in capfd.readouterr().err

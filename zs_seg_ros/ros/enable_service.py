@@ -9,6 +9,7 @@ from rclpy.lifecycle import LifecycleNode
 from std_srvs.srv import SetBool
 
 from zs_seg_ros.ros.diagnostics import OK, Problem
+from zs_seg_ros.ros.qos import SERVICE
 from zs_seg_ros.ros.rclpy_private import lifecycle_state
 
 
@@ -24,7 +25,9 @@ class EnableService:
         self._node = node
         self._set_enabled = set_enabled
         group = MutuallyExclusiveCallbackGroup()
-        node.create_service(SetBool, "~/enable", self._on_request, callback_group=group)
+        node.create_service(
+            SetBool, "~/enable", self._on_request, qos_profile=SERVICE, callback_group=group
+        )
 
     def _on_request(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         state = lifecycle_state(self._node).label

@@ -30,6 +30,7 @@ from zs_seg_ros.ros.parameters.node_parameters import (
 from zs_seg_ros.ros.parameters.unknown import unknown_parameters
 from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.rclpy_private import destroy_state_machine, given_parameters
+from zs_seg_ros.ros.rclpy_services import answer_every_request
 from zs_seg_ros.ros.saved_vocabulary import SavedVocabulary
 from zs_seg_ros.ros.segmentation_run import SegmentationRun
 from zs_seg_ros.ros.target_selection import TargetSelection
@@ -45,6 +46,7 @@ class SegmentationNode(LifecycleNode):
 
     def __init__(self, name: str = "zs_seg", **arguments: Any) -> None:
         super().__init__(name, **arguments)
+        answer_every_request(self)
         declare_parameters(self)
         self._current_parameters: Parameters  # since configure
         self._model = LiveModel(lambda: self.get_clock().now().nanoseconds)

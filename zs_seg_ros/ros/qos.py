@@ -31,6 +31,14 @@ STATIC_TRANSFORMS = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
+SERVICE = QoSProfile(
+    depth=200, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE
+)
+"""Of the services of the node: so many requests wait for those before them.
+
+The default of ROS, 10, is shared by all callers, and DDS drops the oldest request of more without an answer. A queue
+without a bound would let callers take any amount of memory.
+"""
 VISUALISATION = qos_profile_sensor_data
 
 # rclpy's executor would check two events for each publisher and subscription at every wake-up, which takes as long as

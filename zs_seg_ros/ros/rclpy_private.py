@@ -75,6 +75,16 @@ def lifecycle_state(node: LifecycleNode) -> LifecycleState:
     return LifecycleState(state_id=number, label=label)
 
 
+def valid_transitions(node: LifecycleNode) -> dict[int, str]:
+    """Return ids and labels of the transitions that exist in the state that the node is in.
+
+    rclpy gives them through the GetAvailableTransitions service only; rclcpp has `get_available_transitions()`.
+    """
+    return {
+        transition[0]: transition[1] for transition in node._state_machine.available_transitions
+    }
+
+
 def given_parameters(node: Node) -> list[str]:
     """Name the parameters that files, the command line and arguments give for this node, declared or not.
 

@@ -19,6 +19,7 @@ from zs_seg_ros.msg import TargetStatus
 from zs_seg_ros.perception.target import Choice, RecentScenes, Target, TargetState, choose
 from zs_seg_ros.ros.conversions import header_of_positions
 from zs_seg_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS, RESULTS, VISUALISATION
+from zs_seg_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS, RESULTS, SERVICE, VISUALISATION
 from zs_seg_ros.ros.scene_messages import object_message
 from zs_seg_ros.ros.target_messages import (
     geometry_of,
@@ -61,6 +62,7 @@ class TargetSelection:
             SelectObject,
             "~/select",
             self._on_select,
+            qos_profile=SERVICE,
             callback_group=MutuallyExclusiveCallbackGroup(),
         )
 

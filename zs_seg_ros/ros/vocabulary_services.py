@@ -18,7 +18,7 @@ from zs_seg_ros.ros.camera import Camera
 from zs_seg_ros.ros.camera_set import CameraSet
 from zs_seg_ros.ros.conversions import classes_from_messages, vocabulary_message
 from zs_seg_ros.ros.parameters.node_parameters import ParameterError, read_parameters
-from zs_seg_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS
+from zs_seg_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS, SERVICE
 from zs_seg_ros.ros.saved_vocabulary import SavedVocabulary
 from zs_seg_ros.ros.segment_service import answer
 from zs_seg_ros.ros.vision_messages import label_info_message
@@ -46,7 +46,9 @@ class VocabularyServices:
             (services.SegmentImage, "~/segment", self._on_segment),
         ):
             group = MutuallyExclusiveCallbackGroup()
-            node.create_service(service_type, name, callback, callback_group=group)
+            node.create_service(
+                service_type, name, callback, qos_profile=SERVICE, callback_group=group
+            )
 
     def _on_set_vocabulary(
         self, request: services.SetVocabulary.Request, response: services.SetVocabulary.Response

@@ -28,6 +28,7 @@ from zs_seg_ros.ros.player.bag_topic import publisher_for, recorded_qos
 from zs_seg_ros.ros.player.player_services import PlayerServices
 from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.qos import NEWEST
+from zs_seg_ros.ros.rclpy_services import answer_every_request
 from zs_seg_ros.shown import traced
 
 _FAILED = 2
@@ -57,6 +58,7 @@ class BagPlayer(Node):
         """
         rules = [word for rule in remappings for word in ("--remap", rule)]
         super().__init__("bag_player", cli_args=["--ros-args", *rules])
+        answer_every_request(self)
         self._bag = bag
         self._ended = ended
         self._wait_for_subscribers = wait_for_subscribers

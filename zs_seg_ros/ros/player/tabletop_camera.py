@@ -21,6 +21,7 @@ from zs_seg_ros.ros.parameters.spec import Changeable, ParameterSpec
 from zs_seg_ros.ros.player.bag_topic import publisher_for
 from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.qos import LATCHED, RESULTS
+from zs_seg_ros.ros.rclpy_services import answer_every_request
 
 RECORDED_CAMERA = "camera"
 """The camera's name in the bags that this node plays."""
@@ -67,6 +68,7 @@ class TabletopCamera(Node):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__("tabletop_camera", **arguments)
+        answer_every_request(self)
         for spec in _PARAMETERS:
             declare(self, spec, read_only=True)
         self._camera = str(self.get_parameter("camera").value)
