@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 HANG_S = 5.0
+"""Seconds that a process may have for itself until it answers: see own_time."""
 START_S = 25.0
 """Seconds for the start of a process on a busy machine; a process hangs when it needs HANG_S more."""
+LOADING_S = 120.0
+"""Seconds for the start of a node with a model."""
 MEMORY_MB = 600.0
 """Bound of the peak of resident memory above its state before the input, or above a good run of the command."""
 VOCABULARY_MEMORY = 1.5

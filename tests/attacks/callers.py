@@ -18,7 +18,8 @@ from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
 from zs_seg_ros import msg, srv
 
 COUNT = 150
-CALLS_AT_ONCE = 200
+CALLERS, CALLS_EACH = 20, 10
+"""So many calls wait for a service of the node; ROS's client itself keeps 10 by default."""
 LABELS = (
     "",
     "configure",
@@ -29,8 +30,8 @@ LABELS = (
     "on_error",
     "shutdown ",
 )
-NUMBERS = (*range(5, 10), *range(10, 30), 50, 61, 97, 255)
-"""Of transitions: all but those that a caller may request."""
+NUMBERS = (5, 6, *range(8, 30), 50, 61, 97, 255)
+"""Of transitions that do not exist in the state active: all but 4 (deactivate) and 7 (shutdown)."""
 
 
 @contextmanager
@@ -71,9 +72,11 @@ def _asks(kind: Any, name: str, request: Any) -> Any:
 
 def _many(node: NodeTarget) -> str:
     """Call set_vocabulary many times at once; each call is answered, and the last vocabulary is in force."""
+    node.add_callers(srv.SetVocabulary, "set_vocabulary", CALLERS)
     requests = [
-        node.start_vocabulary([msg.TargetClass(name=f"red {number}")])
-        for number in range(CALLS_AT_ONCE)
+        node.start_vocabulary([msg.TargetClass(name=f"red {number} {caller}")], caller)
+        for number in range(CALLS_EACH)
+        for caller in range(CALLERS)
     ]
     for request in requests:
         answer = node.wait(request, "set_vocabulary", 4 * HANG_S)
@@ -100,7 +103,7 @@ def attacks(random: Random, _: Path, __: dict[str, Path]) -> Iterator[Attack]:
     ):
         yield Attack(name, _asks(kind, name, request))
     for number in range(3):
-        yield Attack(f"{CALLS_AT_ONCE} at once, {number}", _many)
+        yield Attack(f"{CALLERS * CALLS_EACH} at once, {number}", _many)
     for number in range(COUNT - len(NUMBERS) - len(LABELS) - 6):
         image = images._image(random, images.ENCODINGS)
         if random.random() < 0.3:

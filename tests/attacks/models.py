@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from attack import Attack
+from attack import LOADING_S, Attack
 from files import configure
 from node_target import NodeTarget, node_target
 from rclpy.parameter import Parameter
@@ -20,7 +20,6 @@ from rclpy.parameter import Parameter
 import zs_seg_ros
 
 COUNT = 130
-LOADING_S = 120.0
 VALUES = (None, 0, -1, 1e9, 10**9, "x", "\x1b[2J", [], {}, [1], True, 2**70, "y" * 100_000)
 SHARED: dict[str, Path] = {}
 """Good model folders, which the hostile ones are copied from."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from attack import HANG_S, START_S, HangError, sentence_fault
 from node_target import command
+from own_time import Deadline
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class ProcessTarget:
         return Outcome(code, text, self._peak_mb, by_itself)
 
     def _wait(self, process: subprocess.Popen[bytes], seconds: float) -> int | None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        deadline = Deadline(process.pid, seconds)
+        while not deadline.over():
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 self._peak_mb = max(self._peak_mb, usage.ru_maxrss * 1024 / 1e6)

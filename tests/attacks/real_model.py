@@ -47,12 +47,12 @@ def _sends(topic: str, message: Any) -> Any:
 def _sets(classes: list[Any], refused: bool | None) -> Any:
     def act(node: NodeTarget) -> str:
         request = node.start_vocabulary(classes)
-        end = time.monotonic() + TIMEOUT_S + 2 * HANG_S
+        deadline = node.deadline(TIMEOUT_S + 2 * HANG_S)
         fault = ""
         while not request.done():
             # Frames go on with the old vocabulary meanwhile.
             fault = fault or node.good_image("raw", False)
-            if time.monotonic() > end:
+            if deadline.over():
                 raise HangError("no answer of set_vocabulary")
         answer = request.result()
         fault = fault or ("" if answer.success else sentence_fault(answer.message))

@@ -3,9 +3,10 @@
     scripts/run.sh python tests/attacks/run.py [--quick] [--seed N] [--part NAME ...]
 
 Exit code: 0 when all counts but the inputs are zero, 1 otherwise. Everything happens in one temporary folder.
-Bounds: 5 s for an answer; resident memory at most 600 MB above its state before an input (of a command: above a good
-run), for vocabularies 1.5 times that before them, or 200 MB more: requests of megabytes need buffers. A process serves
-many inputs, and must answer a good one after each.
+Bounds: 5 s for an answer, on the clock of a process that has the processors when it needs them (own_time.py says how);
+resident memory at most 600 MB above its state before an input (of a command: above a good run), for vocabularies 1.5
+times that before them, or 200 MB more: requests of megabytes need buffers. A process serves many inputs, and must
+answer a good one after each.
 """
 
 from __future__ import annotations
