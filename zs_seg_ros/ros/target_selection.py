@@ -18,7 +18,6 @@ from zs_seg_ros.errors import SelectionError
 from zs_seg_ros.msg import TargetStatus
 from zs_seg_ros.perception.target import Choice, RecentScenes, Target, TargetState, choose
 from zs_seg_ros.ros.conversions import header_of_positions
-from zs_seg_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS, RESULTS, VISUALISATION
 from zs_seg_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS, RESULTS, SERVICE, VISUALISATION
 from zs_seg_ros.ros.scene_messages import object_message
 from zs_seg_ros.ros.target_messages import (
