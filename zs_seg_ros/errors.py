@@ -4,6 +4,7 @@
     ├── VocabularyError          a vocabulary is refused; the one in force stays
     ├── ImageError               an image or message cannot be read; the next one can
     ├── SelectionError           no object fits a request to select one
+    │   └── NotTrackedError      the object that fits has no track id yet
     ├── ModelError               a model cannot be used
     │   ├── ModelNotFoundError   a model is not on disk
     │   └── DeviceError          the requested device or precision is not available
@@ -40,6 +41,10 @@ class ImageError(ZeroShotSegmentationError):
 
 class SelectionError(ZeroShotSegmentationError):
     """No object fits a request to select one."""
+
+
+class NotTrackedError(SelectionError):
+    """The object that fits a request to select one has no track id yet."""
 
 
 class ModelError(ZeroShotSegmentationError):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from zs_seg_ros.errors import SelectionError
+from zs_seg_ros.errors import NotTrackedError, SelectionError
 from zs_seg_ros.perception.target import (
     MEMORY_S,
     Choice,
@@ -105,7 +105,7 @@ def test_a_class_outside_of_the_vocabulary_is_named() -> None:
 
 
 def test_an_object_that_is_detected_for_the_first_time_cannot_be_followed() -> None:
-    with pytest.raises(SelectionError, match="no track id yet"):
+    with pytest.raises(NotTrackedError, match="no track id yet"):
         choose(objects_of(detected(0)), Choice(class_name="mug"))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from zs_seg_ros.errors import SelectionError
+from zs_seg_ros.errors import NotTrackedError, SelectionError
 from zs_seg_ros.perception.tracking import LONGEST_ABSENCE_S
 from zs_seg_ros.shown import quoted
 from zs_seg_ros.types import Box, DetectedObject, Metres, Scene
@@ -106,7 +106,7 @@ class RecentScenes:
 
 
 def choose(scene: SceneObjects, choice: Choice) -> DetectedObject:
-    """Return the object that the choice fits. Raises SelectionError when none does."""
+    """Return the object that the choice fits. Raises SelectionError when none does, NotTrackedError when it has no id."""
     objects: Sequence[DetectedObject] = scene.objects
     if choice.class_name:
         if choice.class_name not in scene.vocabulary.names:
@@ -126,7 +126,7 @@ def choose(scene: SceneObjects, choice: Choice) -> DetectedObject:
         else min(objects, key=lambda o: _distance(o, scene.camera))
     )
     if not chosen.track_id:
-        raise SelectionError(
+        raise NotTrackedError(
             f"the {_described(choice)} has no track id yet: it is detected for the first time, or the parameter track "
             "is false"
         )

@@ -14,7 +14,7 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
-from zs_seg_ros.errors import SelectionError
+from zs_seg_ros.errors import NotTrackedError, SelectionError
 from zs_seg_ros.msg import TargetStatus
 from zs_seg_ros.perception.target import Choice, RecentScenes, Target, TargetState, choose
 from zs_seg_ros.ros.conversions import header_of_positions
@@ -33,7 +33,7 @@ from zs_seg_ros.types import Box, RequestedOutputs, Scene
 
 _PATIENCE_S = 5.0
 _ATTEMPTS = 3
-"""Images in which the object is looked for: one that is detected for the first time has no track id yet."""
+"""Images in which no object may fit before the request is refused; one without a track id is waited for."""
 _FRAME_ID_LIMIT = 200
 
 
@@ -202,15 +202,15 @@ class TargetSelection:
             return self._chosen_now(camera, choice)
         self._waiting[camera] += 1
         try:
-            deadline = time.monotonic() + _PATIENCE_S
-            for attempt in range(1, _ATTEMPTS + 1):
+            deadline, missed = time.monotonic() + _PATIENCE_S, 0
+            while True:
                 self._wait_for_scene(camera, deadline)
                 try:
                     return self._chosen_now(camera, choice)
-                except SelectionError:
-                    if attempt == _ATTEMPTS:
+                except SelectionError as error:
+                    missed += not isinstance(error, NotTrackedError)
+                    if missed == _ATTEMPTS or time.monotonic() > deadline:
                         raise
-            raise AssertionError("the last attempt returns or raises")
         finally:
             self._waiting[camera] -= 1
 
