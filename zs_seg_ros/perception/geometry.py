@@ -12,7 +12,7 @@ from zs_seg_ros.perception.optical_flow import Grey, Motion, shown_at
 from zs_seg_ros.perception.reprojection import View, difference_m, reprojected
 from zs_seg_ros.perception.warping import TRUSTED, Places
 
-# Chosen by measurement; see docs/decisions/0008-propagation.md.
+# Chosen by measurement; see docs/decisions/0009-propagation.md.
 _MOVED_TOLERANCE = 0.25
 _LEAST_AGREEMENT = 0.2
 _WORSE = 1.3

@@ -29,7 +29,7 @@ LONGEST_NS = 30_000_000_000
 MOST_IMAGES = 64
 """Of more reference images, those close to each other for their age are forgotten. Each takes 0.2 MB."""
 
-# Chosen by measurement; see docs/decisions/0008-propagation.md.
+# Chosen by measurement; see docs/decisions/0009-propagation.md.
 _LEAST_LIKENESS = 0.42
 _LEAST_SHARE = 0.1
 _REFERENCE_SHARE = 0.85

@@ -21,7 +21,7 @@ from zs_seg_ros.types import RgbImage, size_of
 Grey = NDArray[np.uint8]
 """(h, w): a small grey image."""
 
-# Chosen by measurement; see docs/decisions/0008-propagation.md.
+# Chosen by measurement; see docs/decisions/0009-propagation.md.
 _PIXELS = 160 * 120
 _PATCH_STRIDE = 6
 _ITERATIONS = 8

@@ -26,7 +26,7 @@ from zs_seg_ros.perception.depth import (
 from zs_seg_ros.perception.warping import Plane, sample
 from zs_seg_ros.types import Frame, Intrinsics, Pose, size_of
 
-# Chosen by measurement; see docs/decisions/0008-propagation.md.
+# Chosen by measurement; see docs/decisions/0009-propagation.md.
 _POINTS = 240 * 180
 _TOLERANCE = 0.025
 _NEAREST_M = 0.01

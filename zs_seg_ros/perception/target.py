@@ -106,7 +106,7 @@ class RecentScenes:
 
 
 def choose(scene: SceneObjects, choice: Choice) -> DetectedObject:
-    """Return the object that the choice fits. Raises SelectionError when none does, NotTrackedError when it has no id."""
+    """Return the object that the choice fits. Raises SelectionError when none does, NotTrackedError without an id."""
     objects: Sequence[DetectedObject] = scene.objects
     if choice.class_name:
         if choice.class_name not in scene.vocabulary.names:

@@ -18,7 +18,7 @@ Pixels = TypeVar("Pixels", bound=NDArray[Any])
 
 TRUSTED = 255
 
-# Chosen by measurement; see docs/decisions/0008-propagation.md.
+# Chosen by measurement; see docs/decisions/0009-propagation.md.
 _LEAST_TRUST = 64
 _LEAST_SHARE = 0.1
 _COARSE_STEP = 8
