@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from planner import image_message, pixels, stripes, wait_until
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from zs_seg_ros import msg, srv
@@ -162,11 +163,21 @@ def any_parameter(rng: random.Random) -> Parameter:
     return Parameter(name, value=value)
 
 
+def received(message: Image | CompressedImage, rng: random.Random) -> bytes:
+    """The bytes of a message as they are received; now and then damaged, or cut off."""
+    serialised = bytearray(serialize_message(message))
+    for _ in range(rng.choice((0, 0, 0, 1, 20))):
+        serialised[rng.randrange(len(serialised))] = rng.randrange(256)
+    if rng.random() < 0.1:
+        del serialised[rng.randrange(len(serialised)) :]
+    return bytes(serialised)
+
+
 def show(node: SegmentationNode, rng: random.Random) -> None:
     """An image to a camera, as its subscription does."""
     packed = rng.random() < 0.5
     message = any_compressed(rng) if packed else any_image(rng)
-    camera_input(node, packed)._on_image(message)
+    camera_input(node, packed)._on_image(received(message, rng))
 
 
 def show_depth(node: SegmentationNode, rng: random.Random) -> None:
@@ -174,7 +185,7 @@ def show_depth(node: SegmentationNode, rng: random.Random) -> None:
     depth = camera_input(node, packed).depth
     assert depth is not None
     depth._on_info(any_info(rng))
-    depth._on_depth(any_compressed(rng) if packed else any_image(rng))
+    depth._on_depth(received(any_compressed(rng) if packed else any_image(rng), rng))
 
 
 def camera_input(node: SegmentationNode, packed: bool) -> CameraInput:
