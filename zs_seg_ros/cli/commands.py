@@ -30,6 +30,7 @@ def segment(arguments: argparse.Namespace) -> int:
             overlay=arguments.output,
             label=arguments.label,
             as_json=arguments.json,
+            most_pixels=arguments.max_image_pixels,
         )
     )
 

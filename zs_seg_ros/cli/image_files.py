@@ -15,14 +15,12 @@ from zs_seg_ros.errors import FileError, ImageError, ZeroShotSegmentationError
 from zs_seg_ros.files import open_regular_file, write_output
 from zs_seg_ros.shown import described
 from zs_seg_ros.types import RgbImage, check_image
+from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
 """The files used from a folder; an image named by itself may have any format that Pillow reads."""
-
-_MOST_PIXELS = 1 << 25
-"""Checked before an image is decoded: a file of a few hundred bytes can claim many more."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +63,15 @@ def are_several(images: Sequence[Path]) -> bool:
     return len(images) > 1 or images[0].is_dir()
 
 
-def read_image(path: Path) -> RgbImage:
+def read_image(path: Path, most_pixels: int = MAX_PIXELS) -> RgbImage:
     """Read an image, rotated by its EXIF orientation: (H, W, 3) RGB; uint16 from 16-bit grey, else uint8.
 
-    Raises ImageError when it cannot be read.
+    Raises ImageError when it cannot be read, or its header claims more than `most_pixels` pixels: a file of a few
+    hundred bytes can claim millions, so it is not decoded then.
     """
     try:
         with open_regular_file(path) as stream, Image.open(stream) as opened:
-            _check_size(opened)
+            _check_size(opened, most_pixels)
             image = _as_rgb(ImageOps.exif_transpose(opened))
         check_image(image)
     except FileNotFoundError as error:
@@ -129,11 +128,12 @@ def _target(output: Path | None, image: Path, several: bool) -> Path | None:
     return output
 
 
-def _check_size(image: Image.Image) -> None:
+def _check_size(image: Image.Image, most_pixels: int) -> None:
     width, height = image.size
-    if width * height > _MOST_PIXELS:
+    if width * height > most_pixels:
         raise ImageError(
-            f"it has {width}x{height} pixels, more than the {_MOST_PIXELS} that are read; make it smaller"
+            f"it has {width}x{height} pixels, more than the {most_pixels} that are read; make it smaller, or raise "
+            "--max-image-pixels"
         )
 
 

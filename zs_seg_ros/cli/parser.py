@@ -18,6 +18,7 @@ from zs_seg_ros.cli.argument_types import (
     target_class,
     whole,
 )
+from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS
 
 _SEGMENT_HELP = """\
 Segment images by class names, and print a table: id, name, area, mean confidence.
@@ -110,6 +111,13 @@ def _add_segment(subparsers: _Subparsers) -> None:
         help="write the ids as pixels: 0 = nothing, 1 = the first class (8 bits; 16 if needed)",
     )
     add("--json", action="store_true", help="print the table as JSON, and nothing else on stdout")
+    add(
+        "--max-image-pixels",
+        type=count,
+        default=MAX_PIXELS,
+        metavar="N",
+        help=f"width times height of the largest image that is read (default: {MAX_PIXELS})",
+    )
 
 
 def _add_label(subparsers: _Subparsers) -> None:

@@ -26,16 +26,20 @@ from zs_seg_ros.perception.overlay import draw_overlay
 from zs_seg_ros.perception.pipeline import Settings
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.recovery import recovering
 from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.types import Batch, Segmentation
-from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS, TargetClass, Vocabulary
 
 _ALL_READ, _SOME_UNREADABLE, _NONE_READ = 0, 1, 2
 
 
 @dataclass(frozen=True)
 class SegmentRequest:
-    """The arguments of the command line. overlay and label: where to write, None for nowhere."""
+    """The arguments of the command line.
+
+    overlay and label: where to write, None for nowhere. most_pixels: of an image that is read, width times height.
+    """
 
     images: tuple[Path, ...]
     classes: tuple[TargetClass, ...]
@@ -45,6 +49,7 @@ class SegmentRequest:
     overlay: Path | None
     label: Path | None
     as_json: bool
+    most_pixels: int = MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,8 @@ def segment_images(request: SegmentRequest) -> int:
     several = are_several(request.images)
     with contextlib.redirect_stdout(sys.stderr):  # stdout is for results; a library may print
         segmenter = load_segmenter(request.model, request.options)
-        encoded = segmenter.encode(vocabulary)
+        with recovering(segmenter):
+            encoded = segmenter.encode(vocabulary)
     for warning in (segmenter.caution, *encoded.all_warnings):
         if warning:
             print(f"warning: {warning}", file=sys.stderr)
@@ -79,7 +85,7 @@ def segment_images(request: SegmentRequest) -> int:
     # disable=None: no bar where stderr is not a terminal
     for job in tqdm(jobs, unit="image", disable=None if several else True):
         try:
-            size, rows = _segment_image(job, request.threshold, segmenter, encoded)
+            size, rows = _segment_image(job, request, segmenter, encoded)
         except ImageError as error:
             tqdm.write(f"zs-seg: {error}", file=sys.stderr)
             continue
@@ -105,13 +111,16 @@ def segment_images(request: SegmentRequest) -> int:
 
 
 def _segment_image(
-    job: ImageJob, threshold: float, segmenter: Segmenter[Any], encoded: EncodedVocabulary[Any]
+    job: ImageJob,
+    request: SegmentRequest,
+    segmenter: Segmenter[Any],
+    encoded: EncodedVocabulary[Any],
 ) -> tuple[tuple[int, int], list[Row]]:
     """Read and segment an image, and write its outputs. Return its (width, height) and one row per class."""
     vocabulary = encoded.vocabulary
-    image = read_image(job.image)
-    batch = Batch((image,), vocabulary.thresholds(threshold))
-    with contextlib.redirect_stdout(sys.stderr):
+    image = read_image(job.image, request.most_pixels)
+    batch = Batch((image,), vocabulary.thresholds(request.threshold))
+    with contextlib.redirect_stdout(sys.stderr), recovering(segmenter):
         [segmentation] = segmenter.segment(batch, encoded)
     label = segmentation.label
     if job.overlay:

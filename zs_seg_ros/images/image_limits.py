@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zs_seg_ros.errors import ImageError
-from zs_seg_ros.vocabulary.vocabulary import MAX_SIDE_PX
-
-MAX_PIXELS = 4096 * 3072
-"""Twelve megapixels, more than cameras of robots publish. A compressed image of a few hundred bytes can claim 268."""
+from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS, MAX_SIDE_PX
 
 
 @dataclass(frozen=True)

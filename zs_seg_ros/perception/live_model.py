@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.segmenters.deadline import time_limit
 from zs_seg_ros.segmenters.finite import finite_outputs_required
 from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.recovery import recovering
 from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.types import Batch, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import DEFAULT_LIMITS, Limits, TargetClass, Vocabulary
@@ -69,7 +69,7 @@ class LiveModel:
     def _put_in_force(self, vocabulary: Vocabulary) -> list[str]:
         if self.segmenter is None:
             raise VocabularyError("no model is loaded; configure the node first")
-        with _recovering(self.segmenter):
+        with recovering(self.segmenter):
             encoded = self.segmenter.encode(vocabulary)
             # Inference on one image before the swap: a model that fails on this vocabulary fails here.
             blank = np.zeros((*_WARM_UP_SIZE, 3), np.uint8)
@@ -100,7 +100,7 @@ class LiveModel:
             if self.segmenter is None:
                 raise ModelError("no model is loaded; configure the node first")
             encoded = self.encoded
-            with _recovering(self.segmenter):
+            with recovering(self.segmenter):
                 if targets:
                     once = replace(Vocabulary().changed_to(targets, limits), version=0)
                     encoded = self.segmenter.encode(once)
@@ -135,15 +135,3 @@ def _first_warnings(warnings: Sequence[str]) -> list[str]:
     if left_out <= 0:
         return list(warnings)
     return [*warnings[:_MAX_WARNINGS], f"{left_out} more warnings are left out"]
-
-
-@contextmanager
-def _recovering(segmenter: Segmenter[Any]) -> Iterator[None]:
-    """Let the segmenter free memory after an error, and replace the error by one that names the remedy."""
-    try:
-        yield
-    except Exception as error:
-        explained = segmenter.recover(error)
-        if explained is error:
-            raise
-        raise explained from None

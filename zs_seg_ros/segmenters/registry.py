@@ -8,12 +8,12 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-from zs_seg_ros.errors import ModelError
+from zs_seg_ros.errors import ModelError, ZeroShotSegmentationError
 from zs_seg_ros.segmenters.base import Segmenter
 from zs_seg_ros.segmenters.families import find_family, load_class, model_types
 from zs_seg_ros.segmenters.load_options import DEFAULT_OPTIONS, LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint, model_type
-from zs_seg_ros.shown import quoted
+from zs_seg_ros.shown import described, quoted, shown
 
 # Examples for messages:
 _DETECTOR, _MASK_MODEL = "google/owlv2-base-patch16-ensemble", "facebook/sam2.1-hiera-tiny"
@@ -130,12 +130,20 @@ def _load(
 ) -> Any:
     """Load one model.
 
-    Raises ModelError when the family's class does not implement `interface`, or segments at its own size only and
-    `options` have another one.
+    Raises ModelError when the family's class does not implement `interface`, cannot load the checkpoint, or segments at
+    its own size only and `options` have another one.
     """
     kind = load_class(family)
     _check_takes_input_size(kind, model, options)
-    loaded = kind(model, folder, options)
+    try:
+        loaded = kind(model, folder, options)
+    except ZeroShotSegmentationError:
+        raise
+    except Exception as error:  # a network of a damaged configuration may raise anything
+        raise ModelError(
+            f"the checkpoint of {shown(model, 300)} in {shown(folder, 300)} cannot be loaded ({described(error)}); "
+            "fetch it again"
+        ) from error
     if not isinstance(loaded, interface):
         raise ModelError(
             f"{model} cannot be used: {family.value}, the class of its model type {quoted(family.name)}, does not "

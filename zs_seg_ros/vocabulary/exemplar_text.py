@@ -16,15 +16,16 @@ from zs_seg_ros.errors import FileError
 from zs_seg_ros.vocabulary.vocabulary import Exemplar
 
 MOST_PIXELS = 1 << 25
-"""Of one image: 33.5 megapixels, 100 MB."""
+"""Of one image, whatever the limit is set to: 33.5 megapixels, 100 MB."""
 MOST_PIXELS_TOGETHER = 1 << 27
 """Of all images and masks of a file."""
 
 
 class ExemplarReader:
-    """Reader of the exemplars of one file, which limits the sum of their pixels before it decodes them."""
+    """Reader of the exemplars of one file, which limits the pixels of each and their sum before it decodes them."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_pixels: int) -> None:
+        self._most_pixels = min(most_pixels, MOST_PIXELS)
         self._pixels = 0
 
     def read(self, entries: Any) -> tuple[Exemplar, ...]:
@@ -48,20 +49,22 @@ class ExemplarReader:
             data = base64.b64decode(text)
             with PIL.Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as header:
                 width, height = header.size
-            self._count(width * height)
+            self._count(width, height)
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
         except (binascii.Error, OSError, SyntaxError, cv2.error) as error:
             raise ValueError("an image is neither PNG nor JPEG in base64") from error
         except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
-            raise ValueError(f"an image has more than {MOST_PIXELS} pixels") from error
+            raise ValueError(f"an image has more than {self._most_pixels} pixels") from error
         if pixels is None:
             raise ValueError("an image is damaged")
         return np.asarray(pixels, dtype=np.uint8)
 
-    def _count(self, pixels: int) -> None:
-        self._pixels += pixels
-        if pixels > MOST_PIXELS:
-            raise ValueError(f"an image has {pixels} pixels; at most {MOST_PIXELS} are read")
+    def _count(self, width: int, height: int) -> None:
+        self._pixels += width * height
+        if width * height > self._most_pixels:
+            raise ValueError(
+                f"an image of {width}x{height} has more than the {self._most_pixels} pixels that are read"
+            )
         if self._pixels > MOST_PIXELS_TOGETHER:
             raise ValueError(f"the file's images have more than {MOST_PIXELS_TOGETHER} pixels")
 

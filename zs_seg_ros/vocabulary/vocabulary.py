@@ -25,6 +25,8 @@ LAST_VERSION = 2**32 - 2
 """Versions are uint32 in messages; the next one after it is refused."""
 MAX_SIDE_PX = 16384
 """Longer images are refused: no camera has them, and one malformed header could claim all memory."""
+MAX_PIXELS = 4096 * 3072
+"""Twelve megapixels, more than cameras of robots publish. A compressed image of a few hundred bytes can claim 268."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class Limits:
     """The largest vocabulary that is accepted, so that no caller can take all time or memory.
 
     classes: of the vocabulary; prompts and exemplars: of one class; characters: of one name or prompt; total_prompts:
-    prompts and exemplars of all classes, since each costs time in every frame. A model refuses prompts that are longer
-    than its text encoder reads, which is 77 tokens (CLIP) or fewer.
+    prompts and exemplars of all classes, since each costs time in every frame; exemplar_pixels: of one exemplar in a
+    file. A model refuses prompts that are longer than its text encoder reads, which is 77 tokens (CLIP) or fewer.
     """
 
     classes: int = 1000
@@ -41,6 +43,7 @@ class Limits:
     exemplars: int = 8
     characters: int = 300
     total_prompts: int = 2000
+    exemplar_pixels: int = MAX_PIXELS
 
 
 DEFAULT_LIMITS = Limits()

@@ -62,7 +62,7 @@ def parse_vocabulary(text: str, where: str, limits: Limits = DEFAULT_LIMITS) -> 
     ids, version = content.get("ids", {}), content.get("version", 1)
     if not (isinstance(ids, dict) and all(map(_is_id, ids.items())) and _is_whole(version)):
         raise VocabularyError(f"in {where}, ids or version are not what the node writes there")
-    exemplars = ExemplarReader()
+    exemplars = ExemplarReader(limits.exemplar_pixels)
     classes = tuple(_target(entry, where, exemplars) for entry in content["classes"])
     try:
         return Vocabulary.restored(classes, ids, version, limits)

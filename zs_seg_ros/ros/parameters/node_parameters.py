@@ -150,6 +150,7 @@ def _parameters(read: _Read) -> Parameters:
             prompts=values["max_prompts"],
             characters=values["max_prompt_length"],
             total_prompts=values["max_total_prompts"],
+            exemplar_pixels=values["max_image_pixels"],
         ),
         settings=Settings(
             default_threshold=values["default_threshold"],

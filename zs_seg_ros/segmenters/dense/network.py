@@ -25,6 +25,7 @@ PADDING, UNKNOWN = 0, 1
 """Token ids that no word has; the ids of words follow in the order of `DenseConfig.words`."""
 _CONTEXT_DIM = 8
 _MOST = {"embedding_dim": 1024, "colour_dim": 1024, "max_words": 1000, "image_pixels": 4096 * 3072}
+_LEAST = {"image_pixels": 256}
 _MOST_WIDTH, _MOST_WORDS = 1024, 100_000
 
 
@@ -50,10 +51,10 @@ class DenseConfig:
         numbers = {name: getattr(self, name) for name in _MOST}
         numbers |= {f"widths[{i}]": width for i, width in enumerate(self.widths)}
         for name, value in numbers.items():
-            most = _MOST.get(name, _MOST_WIDTH)
-            if type(value) is not int or not 1 <= value <= most:
+            least, most = _LEAST.get(name, 1), _MOST.get(name, _MOST_WIDTH)
+            if type(value) is not int or not least <= value <= most:
                 raise ValueError(
-                    f"{name} is {quoted(value)}; it must be an integer from 1 to {most}"
+                    f"{name} is {quoted(value)}; it must be an integer from {least} to {most}"
                 )
         if len(self.widths) != 4 or self.widths[0] < 2:
             raise ValueError("widths must be four numbers, the first of them 2 or more")
@@ -67,8 +68,11 @@ class DenseConfig:
     @classmethod
     def of(cls, fields: dict[str, Any]) -> DenseConfig:
         """Make a configuration of the content of a config.json. Raises KeyError, TypeError or ValueError."""
-        known = fields | {"words": tuple(fields["words"]), "widths": tuple(fields["widths"])}
-        return cls(**known)
+        lists = {name: fields[name] for name in ("words", "widths")}
+        for name, value in lists.items():
+            if not isinstance(value, list):
+                raise ValueError(f"{name} is {quoted(value)}; it must be a list")
+        return cls(**fields | {name: tuple(value) for name, value in lists.items()})
 
     def write(self, path: Path) -> None:
         """Write config.json."""
@@ -169,7 +173,8 @@ class ImageEncoder(nn.Module):
         super().__init__()
         self.shape = _ShapeEncoder(config)
         self.colour = _ColourEncoder(config)
-        weights = torch.tensor([0.299, 0.587, 0.114])  # luma of ITU-R BT.601
+        # Luma of ITU-R BT.601. On the CPU even where the weights have no memory yet, since no file holds it.
+        weights = torch.tensor([0.299, 0.587, 0.114], device="cpu")
         self.register_buffer("brightness", weights[None, :, None, None], persistent=False)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

@@ -192,12 +192,14 @@ def _working_size(height: int, width: int, pixels: int) -> tuple[int, int]:
 
 def _load(model: str, folder: Path) -> DenseNetwork:
     try:
-        network = DenseNetwork(DenseConfig.of(read_config(model, folder)))
-        network.load_state_dict(load_file(folder / "model.safetensors"))
+        # Weights of the shapes that the configuration asks for are compared with the file's before they take memory.
+        with torch.device("meta"):
+            network = DenseNetwork(DenseConfig.of(read_config(model, folder)))
+        network.load_state_dict(load_file(folder / "model.safetensors"), assign=True)
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"the checkpoint of {model} in {folder} cannot be loaded ({described(error)}); "
             f"fetch or train it again"
         ) from error
     check_weights(network, model, folder)
-    return network.eval()
+    return network.float().eval()

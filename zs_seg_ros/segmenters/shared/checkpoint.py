@@ -15,6 +15,7 @@ from zs_seg_ros.shown import described, quoted, shown
 BUILT_IN_MODELS = ("tabletop",)
 _JSON_BYTES = 16 << 20
 _MOST_LAYERS = 1000
+_FOLDERS_DEEP = 2
 _COUNTS = ("layers", "depths", "blocks", "stages", "levels")
 """Parts of the keys of numbers in configurations for each of which a part of the network is made."""
 _FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
@@ -28,13 +29,13 @@ def find_checkpoint(model: str, revision: str = "") -> Path:
     be read.
     """
     folder = _find(model, revision)
-    for file in folder.iterdir():
+    for file in _files(folder, _FOLDERS_DEEP):
         if not file.exists() and file.is_symlink():
             raise ModelError(
                 f"{shown(str(file), 300)} is a symbolic link to a file that does not exist; "
                 "fetch or copy the model again"
             )
-        if not os.access(file, os.R_OK):
+        if not os.access(file, os.R_OK | os.X_OK if file.is_dir() else os.R_OK):
             raise _forbidden(file)
         if not (
             file.is_file() or file.is_dir()
@@ -46,6 +47,14 @@ def find_checkpoint(model: str, revision: str = "") -> Path:
         if file.name.endswith(".index.json"):
             _check_index(model, file)
     return folder
+
+
+def _files(folder: Path, depth: int) -> Iterator[Path]:
+    """Yield what lies in a folder and in its subfolders, which transformers reads, too, such as chat templates."""
+    for entry in folder.iterdir():
+        yield entry
+        if depth and entry.is_dir() and not entry.name.startswith("."):
+            yield from _files(entry, depth - 1)
 
 
 def _check_index(model: str, path: Path) -> None:

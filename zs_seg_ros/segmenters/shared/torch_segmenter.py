@@ -12,6 +12,9 @@ from zs_seg_ros.segmenters.shared.per_image_threads import PerImageThreads
 from zs_seg_ros.types import Batch, Segmentation
 
 
+_CPU_ALLOCATOR = "DefaultCPUAllocator"
+
+
 class TorchSegmenter(Segmenter[Features]):
     """Runs inference mode and per-image threads, and handles GPU memory that has run out or is to be freed."""
 
@@ -44,7 +47,7 @@ class TorchSegmenter(Segmenter[Features]):
 
     def recover(self, error: Exception) -> Exception:
         """Free GPU memory and return a ModelError if memory ran out; otherwise return the error."""
-        if not isinstance(error, torch.OutOfMemoryError):
+        if not _is_out_of_memory(error):
             return error
         error.__traceback__ = None  # its frames hold the tensors that filled the memory
         self._empty_cache()
@@ -62,6 +65,13 @@ class TorchSegmenter(Segmenter[Features]):
     def _empty_cache(self) -> None:
         if self.device != "cpu":
             torch.cuda.empty_cache()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Return whether the memory of the GPU or of the CPU ran out, for which torch has no exception of its own."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and _CPU_ALLOCATOR in str(error)
 
 
 def _part(batch: Batch, indices: slice) -> Batch:
