@@ -4,6 +4,7 @@ ros2 launch zs_seg_ros segmentation.launch.py cameras:="[front, rear]" classes:=
 """
 
 import difflib
+import os
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,6 +17,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import Action, LaunchContext, LaunchDescription
+from zs_seg_ros.shown import quoted, shown
 
 CONFIG = Path(get_package_share_directory("zs_seg_ros")) / "config"
 DEFAULT_FILE = str(CONFIG / "segmentation.yaml")
@@ -123,7 +125,9 @@ def check_profile(path: str) -> None:
     try:
         ElementTree.parse(path)
     except (ElementTree.ParseError, OSError, ValueError) as error:
-        raise RuntimeError(f"fastdds_profile is {path!r}, which is no XML file: {error}") from error
+        raise RuntimeError(
+            f"fastdds_profile is {quoted(path, 300)}, which is no XML file: {shown(error, 300)}"
+        ) from error
 
 
 def misspelt(context: LaunchContext) -> list[Action]:
@@ -133,7 +137,7 @@ def misspelt(context: LaunchContext) -> list[Action]:
     for given in context.launch_configurations:
         meant = [] if given in own else difflib.get_close_matches(given, own, 1, 0.8)
         if meant:
-            text = f"the launch argument {given!r} has no effect; {meant[0]} may be meant"
+            text = f"the launch argument {quoted(given)} has no effect; {meant[0]} may be meant"
             warnings.append(LogInfo(msg=text))
     return warnings
 
@@ -146,8 +150,9 @@ def start(context: LaunchContext) -> list[Action]:
 
     profile = "" if value("fastdds_profile") == "none" else value("fastdds_profile")
     for name, file in (("params_file", value("params_file")), ("fastdds_profile", profile)):
-        if file and not Path(file).is_file():  # node and Fast DDS would start without it
-            raise RuntimeError(f"{name} is {file!r}, and there is no such file")
+        # Node and Fast DDS would start without it. Unlike pathlib's, os.path's function never raises.
+        if file and not os.path.isfile(file):
+            raise RuntimeError(f"{name} is {quoted(file, 300)}, and there is no such file")
     if profile:
         check_profile(profile)
     environment = []

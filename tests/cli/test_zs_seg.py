@@ -19,13 +19,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import zs_seg_ros
 from zs_seg_ros.cli.image_files import read_image
+from zs_seg_ros.cli.interruption import raising_keyboard_interrupt
 from zs_seg_ros.cli.main import main
 from zs_seg_ros.errors import ImageError
 from zs_seg_ros.perception.overlay import class_colour
+from zs_seg_ros.segmenters.dense.segmenter import DenseSegmenter
 from zs_seg_ros.segmenters.fake import PALETTE
 
 RED, BLUE, GREY = PALETTE["red"], PALETTE["blue"], PALETTE["grey"]
@@ -462,6 +465,108 @@ def test_an_image_file_that_claims_many_pixels_is_refused_before_it_is_decoded(
     Image.new("1", (8000, 8000)).save(tmp_path / "large.png")
     with pytest.raises(ImageError, match="8000x8000 pixels, more than"):
         read_image(tmp_path / "large.png")
+    Image.new("1", (4096, 3073)).save(tmp_path / "large.png")
+    with pytest.raises(ImageError, match="4096x3073 pixels, more than the 12582912 that are read"):
+        read_image(tmp_path / "large.png")
+
+
+def test_the_limit_of_pixels_is_an_option(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["segment", str(image), "--classes", "red", "--model", "fake"]
+    assert main([*arguments, "--max-image-pixels", str(64 * 48)]) == 0
+    capsys.readouterr()
+    assert main([*arguments, "--max-image-pixels", str(64 * 48 - 1)]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "64x48 pixels, more than the 3071 that are read" in line and "--max-image-pixels" in line
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB"), "fewer classes"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+            "fewer classes",
+        ),
+        (MemoryError(), "fewer classes"),
+    ],
+    ids=["gpu", "cpu", "python"],
+)
+@pytest.mark.parametrize("place", ["_segment", "encode"])
+def test_memory_that_runs_out_is_one_sentence(
+    image: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    words: str,
+    place: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(DenseSegmenter, place, fail)
+    assert main(["segment", str(image), "--classes", "red", "--model", "tabletop"]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("zs-seg: ") and "out of memory with the model tabletop" in line
+    assert words in line
+
+
+def test_memory_that_runs_out_while_the_model_is_loaded_is_one_sentence(
+    image: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(DenseSegmenter, "__init__", fail)
+    assert main(["segment", str(image), "--classes", "red", "--model", "tabletop"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "tabletop" in line and "MemoryError" in line
+
+
+def test_a_file_name_cannot_write_to_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    Image.fromarray(two_objects()).save(folder / "a\x1b[31m\n[ERROR] forged.png")
+    (folder / "b\x1b[2J.png").write_text("no image")
+    options = ["--model", "fake", "--classes", "red", "-o", str(tmp_path / "out")]
+    assert main(["segment", str(folder), *options]) == 1
+    captured = capsys.readouterr()
+    assert "\x1b" not in captured.out + captured.err
+    assert "a\\x1b[31m\\n[ERROR] forged.png" in captured.out
+    assert "b\\x1b[2J.png cannot be read as an image" in captured.err
+    # A written file has the name of the one that was read, in the named folder.
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["a\x1b[31m\n[ERROR] forged.png"]
+
+
+def test_an_exception_that_a_library_makes_of_an_interruption_ends_as_one() -> None:
+    """Extension modules turn KeyboardInterrupt into exceptions of their own."""
+    code = """
+import os, signal, sys
+from zs_seg_ros.cli import main, commands
+
+def interrupted(arguments):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        raise RuntimeError("an extension module failed") from None
+
+commands.segment = interrupted
+sys.exit(main.main())
+"""
+    command = [sys.executable, "-c", code, "segment", "a.png", "--classes", "red"]
+    run = subprocess.run(
+        command, capture_output=True, text=True, timeout=TIMEOUT_S, env=environment(), check=False
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
+
+
+def test_an_exception_without_an_interruption_stays_what_it_is() -> None:
+    with (
+        pytest.raises(RuntimeError, match="an extension"),
+        raising_keyboard_interrupt("zs-seg"),
+    ):
+        raise RuntimeError("an extension module failed")
 
 
 # --- the size at which the model segments images ---

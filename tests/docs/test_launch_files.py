@@ -154,3 +154,15 @@ def test_a_player_that_fails_ends_the_launch_and_one_that_is_done_does_not() -> 
 def test_the_clock_can_be_left_out(clock: str) -> None:
     actions = started_by(SHARE / "launch" / "replay.launch.py", clock=clock)
     assert all("--clock" not in a.kwargs.get("arguments", []) for a in actions)
+
+
+def test_hostile_text_in_launch_arguments_is_escaped_and_shortened() -> None:
+    hostile = "/nowhere\x1b[31m\n[ERROR] forged" + "x" * 10_000
+    for name in ("params_file", "fastdds_profile"):
+        with pytest.raises(RuntimeError) as raised:
+            started_by(SEGMENTATION, **{name: hostile})
+        assert str(raised.value).startswith(f"{name} is '/nowhere\\x1b[31m\\n[ERROR] forgedxxx")
+        assert str(raised.value).isprintable() and len(str(raised.value)) < 500
+    actions = started_by(SEGMENTATION, **{"cameras\x1b\n": "[front]"})
+    [warning] = [a.kwargs["msg"] for a in actions if a.kind == "LogInfo"]
+    assert "'cameras\\x1b\\n' has no effect; cameras may be meant" in warning

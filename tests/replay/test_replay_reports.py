@@ -26,7 +26,7 @@ from zs_seg_ros.replay.report_images import (
     comparison_panels,
     difference,
 )
-from zs_seg_ros.replay.report_junit import write_junit
+from zs_seg_ros.replay.report_junit import write_junit, write_junit_error
 from zs_seg_ros.replay.report_text import text_report
 from zs_seg_ros.replay.results import FrameResult, ObjectResult, RunSettings
 from zs_seg_ros.replay.verdict import Tolerances
@@ -44,16 +44,16 @@ def frame(size: int, number: int = 1, name: str = HOSTILE) -> FrameResult:
     return FrameResult("camera", 0, 1_700_000_000_000_000_001, label, (square,))
 
 
-def report(*, differs: bool, rate: float | None = None) -> Report:
-    names = (HOSTILE, "duck")
+def report(*, differs: bool, rate: float | None = None, hostile: str = HOSTILE) -> Report:
+    names = (hostile, "duck")
     comparison = Comparison(names, names, Tolerances())
-    reasons = comparison.add(frame(20), frame(10 if differs else 20))
+    reasons = comparison.add(frame(20, name=hostile), frame(10 if differs else 20, name=hostile))
     settings = RunSettings("bag", "fake", tuple(TargetClass(name) for name in names), ())
     differing = (DifferingFrame("camera", 3, 10**9 + 5, reasons, b"jpeg"),) if differs else ()
     return Report(
         "golden",
         settings,
-        RunSettings("bag", "other", settings.classes, ()),
+        RunSettings("bag", hostile if hostile != HOSTILE else "other", settings.classes, ()),
         comparison.verdict(),
         differing,
         Latencies((10.0, 12.0, 40.0), 5),
@@ -157,3 +157,34 @@ def test_without_ros_the_command_ends_with_one_sentence(tmp_path: Path) -> None:
     assert run.returncode == 2
     [line] = run.stderr.splitlines()
     assert line.startswith("replay_test: replay_test needs ROS 2")
+
+
+TERMINAL = "\x1b]0;title\x07\x1b[31m\n[ERROR] forged\u202e\ud800\ufffe"
+
+
+def raw_characters(text: str) -> set[str]:
+    return set(text) & set("\x1b\x07\u202e\ud800")
+
+
+@pytest.mark.parametrize("differs", [False, True])
+def test_names_with_control_characters_are_escaped_in_every_report(
+    tmp_path: Path, differs: bool
+) -> None:
+    about = report(differs=differs, hostile=TERMINAL)
+    text, page = text_report(about), html_report(about)
+    for shown in (text, page):
+        assert not raw_characters(shown)
+        assert "\\x1b]0;title\\x07" in shown and "\\n[ERROR] forged\\u202e\\ud800" in shown
+        assert not any(line.startswith("[ERROR]") for line in shown.splitlines())
+    page.encode()
+    write_junit(tmp_path / "junit.xml", about)
+    cases = ElementTree.parse(tmp_path / "junit.xml").getroot().iter("testcase")
+    [name] = [n for case in cases if "forged" in (n := case.get("name", ""))]
+    assert name.startswith("\\x1b]0;title") and not raw_characters(name)
+
+
+def test_the_reason_of_a_replay_that_could_not_run_is_escaped(tmp_path: Path) -> None:
+    write_junit_error(tmp_path / "junit.xml", TERMINAL + "x" * 5_000_000)
+    [error] = ElementTree.parse(tmp_path / "junit.xml").getroot().iter("error")
+    message = error.get("message", "")
+    assert message.startswith("\\x1b]0;title\\x07") and len(message) == 4000

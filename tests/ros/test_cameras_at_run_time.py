@@ -6,8 +6,21 @@ import time
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
-from planner import Planner, image_message, pixels, running_node, stripes, wait_until
+from planner import (
+    Planner,
+    image_message,
+    pixels,
+    repeating,
+    running_node,
+    stripes,
+    wait_until,
+)
+from sensor_msgs.msg import Image
+
+from zs_seg_ros.ros.segmentation_run import SegmentationRun
+from zs_seg_ros.segmenters.fake import FakeSegmenter
 
 
 def label_of(planner: Planner, image: NDArray[np.uint8], camera: str = "camera") -> NDArray[Any]:
@@ -86,13 +99,42 @@ def test_a_wrong_list_of_cameras_changes_nothing() -> None:
 def test_frames_of_a_camera_that_left_are_let_go() -> None:
     with running_node({"cameras": ["front", "rear"], "classes": ["red"]}) as planner:
         labels = planner.outputs(camera="rear")
-        planner.send(image_message(stripes("red")), "rear")
-        planner.wait_for_more(labels, 0)
+        assert label_of(planner, stripes("red"), "rear").all()
         assert planner.set_parameters({"cameras": ["front"]}).successful
         wait_until(lambda: not listens(planner, "/rear/image_raw"), "the camera's end")
+        wait_until(lambda: not publishes(planner, "/zs_seg/rear/label"), "that of its results")
         count = len(labels)
         assert label_of(planner, stripes("red"), "front").all()
         assert len(labels) == count
+
+
+def test_a_camera_that_leaves_while_its_frames_are_processed_is_no_failure_of_the_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failures: list[str] = []
+    monkeypatch.setattr(
+        "zs_seg_ros.segmenters.fake.FakeSegmenter", lambda: FakeSegmenter(delay_s=0.02)
+    )
+    monkeypatch.setattr(
+        SegmentationRun, "_drop", lambda _, frames, why: failures.append(f"{frames}: {why}")
+    )
+    image = image_message(stripes("red", height=240, width=320))
+    with running_node({"cameras": ["front", "rear"], "classes": ["red"]}) as planner:
+        for kind in ("label", "objects", "overlay", "instances"):
+            received = planner.outputs(kind, "rear")
+        assert label_of(planner, stripes("red"), "front").all()
+        cameras = [
+            planner.node.create_publisher(Image, f"/{c}/image_raw", 10) for c in ("front", "rear")
+        ]
+        with repeating(lambda: [camera.publish(image) for camera in cameras], 100):
+            for _ in range(5):
+                count = len(received)
+                wait_until(lambda n=count: len(received) > n + 2, "results of the second camera")
+                assert planner.set_parameters({"cameras": ["front"]}).successful
+                wait_until(lambda: not publishes(planner, "/zs_seg/rear/label"), "its end")
+                assert planner.set_parameters({"cameras": ["front", "rear"]}).successful
+        assert label_of(planner, stripes("red"), "front").all()
+    assert failures == []
 
 
 def test_a_new_camera_whose_parameters_are_wrong_is_told_of_and_the_others_go_on() -> None:

@@ -109,7 +109,9 @@ def test_a_list_that_the_configuration_of_the_built_in_model_lacks_is_named(
     dense: Path, missing: str
 ) -> None:
     path = dense / "config.json"
-    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != missing}))
+    path.write_text(
+        json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != missing})
+    )
     refused(dense, missing)
 
 
@@ -241,18 +243,16 @@ def test_a_wrong_value_anywhere_in_the_files_of_a_model_is_one_sentence_or_loads
         for value in VALUES
     ]
     before = peak_mb()
-    outcomes = set()
+    messages = []
     for file, place, value in random.sample(changes, MODELS_OF_FAMILY):
         good = file.read_text()
         file.write_text(replaced(json.loads(good), place, value))
         try:
             load_segmenter(model, CPU)
-            outcomes.add("loads")
         except ModelError as error:
-            outcomes.add("refused")
-            assert str(error).isprintable() and len(str(error)) < 1000
+            messages.append(str(error))
         file.write_text(good)
-    assert "refused" in outcomes
+    assert messages and all(m.isprintable() and len(m) < 1000 for m in messages)
     assert peak_mb() - before < MORE_MEMORY_MB
 
 

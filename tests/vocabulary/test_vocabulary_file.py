@@ -143,11 +143,33 @@ def test_an_exemplar_of_gigabytes_is_refused_by_its_header(tmp_path: Path, side:
         read_vocabulary_file(write(tmp_path, text))
 
 
+def test_the_limit_of_pixels_holds_for_each_exemplar_and_mask(tmp_path: Path) -> None:
+    image, mask = (
+        base64.b64encode(cv2.imencode(".png", np.ones(size, np.uint8))[1].tobytes()).decode()
+        for size in ((3, 5), (4, 5))
+    )
+    text = f"classes: [{{name: mug, exemplars: [{{image: '{image}'}}]}}]"
+    path = write(tmp_path, text)
+    [read] = read_vocabulary_file(path, Limits(exemplar_pixels=15)).classes[0].exemplars
+    assert read.image.shape == (3, 5, 3)
+    with pytest.raises(VocabularyError, match="an image of 5x3 has more than the 14 pixels"):
+        read_vocabulary_file(path, Limits(exemplar_pixels=14))
+    masked = f"classes: [{{name: mug, exemplars: [{{image: '{image}', mask: '{mask}'}}]}}]"
+    with pytest.raises(VocabularyError, match="an image of 5x4 has more than the 15 pixels"):
+        read_vocabulary_file(write(tmp_path, masked), Limits(exemplar_pixels=15))
+
+
+def test_an_exemplar_beyond_twelve_megapixels_is_refused_by_default(tmp_path: Path) -> None:
+    path = write(tmp_path, f"classes: [{{name: mug, exemplars: [{{image: '{bomb(3600)}'}}]}}]")
+    with pytest.raises(VocabularyError, match="3600x3600 has more than the 12582912 pixels"):
+        read_vocabulary_file(path)
+
+
 def test_many_exemplars_that_are_gigabytes_together_are_refused(tmp_path: Path) -> None:
     image = base64.b64encode(
-        cv2.imencode(".png", np.zeros((4096, 8192), np.uint8))[1].tobytes()
+        cv2.imencode(".png", np.zeros((3072, 4096), np.uint8))[1].tobytes()
     ).decode()
-    entries = ", ".join([f"{{image: '{image}'}}"] * 5)
+    entries = ", ".join([f"{{image: '{image}'}}"] * 11)
     with pytest.raises(VocabularyError, match="images have more than 134217728 pixels"):
         read_vocabulary_file(write(tmp_path, f"classes: [{{name: mug, exemplars: [{entries}]}}]"))
 

@@ -28,6 +28,7 @@ from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.recovery import recovering
 from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.shown import shown
 from zs_seg_ros.types import Batch, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS, TargetClass, Vocabulary
 
@@ -100,7 +101,7 @@ def segment_images(request: SegmentRequest) -> int:
             }
         )
         if not request.as_json:
-            title = f"{job.image}\n" if several else ""
+            title = f"{shown(job.image, 300)}\n" if several else ""
             tqdm.write(title + table(rows), file=sys.stdout)
     segmenter.close()
     if request.as_json and (several or results):
@@ -154,12 +155,13 @@ def measure(segmentation: Segmentation, vocabulary: Vocabulary) -> list[Row]:
 
 def table(rows: Sequence[Row]) -> str:
     """Format the rows as text, in columns."""
-    name_width = max(len(row.name) for row in rows)
+    names = [shown(row.name) for row in rows]
+    name_width = max(len(name) for name in names)
     lines = [f"{'id':>5}  {'name':<{name_width}}  {'area px':>9}  {'area %':>6}  confidence"]
-    for row in rows:
+    for row, name in zip(rows, names, strict=True):
         confidence = "-" if row.confidence is None else f"{row.confidence:.2f}"
         lines.append(
-            f"{row.id:>5}  {row.name:<{name_width}}  {row.area:>9}  {row.area_percent:>6.2f}"
+            f"{row.id:>5}  {name:<{name_width}}  {row.area:>9}  {row.area_percent:>6.2f}"
             f"  {confidence:>10}"
         )
     return "\n".join(lines)

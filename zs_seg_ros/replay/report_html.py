@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
+import html
 from collections.abc import Iterable, Sequence
-from html import escape
 from pathlib import Path
 
 from zs_seg_ros.errors import FileError, ReplayError
@@ -13,7 +13,10 @@ from zs_seg_ros.replay.latency import Latencies, latency_summary
 from zs_seg_ros.replay.report import DifferingFrame, Report
 from zs_seg_ros.replay.report_images import ADDED_RGB, MISSING_RGB, OTHER_RGB
 from zs_seg_ros.replay.report_text import summary
+from zs_seg_ros.shown import shown
 
+_LONGEST = 4000
+"""Characters of one text."""
 _STYLE = """
 :root { color-scheme: light dark; --text: #1c2024; --soft: #5b6470; --page: #ffffff; --line: #d9dee4;
   --good: #1a7f45; --bad: #c0322b; --bar: #3b78c9; --bad-row: #fdecea; }
@@ -115,6 +118,11 @@ def _configuration(report: Report) -> str:
         f'<p class="soft">Recording {escape(now.recording)}, {every}; model {escape(now.model)}; '
         f"cameras: {escape(cameras)}; golden file {escape(report.golden_file)}.</p>"
     )
+
+
+def escape(text: str) -> str:
+    """Return a text as HTML, without control characters and characters that turn the direction of reading."""
+    return html.escape(shown(text, _LONGEST))
 
 
 def _word(passed: bool) -> str:

@@ -8,8 +8,11 @@ from xml.etree import ElementTree
 from zs_seg_ros.errors import FileError, ReplayError
 from zs_seg_ros.files import write_output
 from zs_seg_ros.replay.report import Report
+from zs_seg_ros.shown import shown
 
 _SUITE = "replay_test"
+_LONGEST = 4000
+"""Characters of one text. XML has no place for control characters, so that each text is cleaned, too."""
 
 
 def write_junit(path: Path, report: Report) -> None:
@@ -32,11 +35,11 @@ def write_junit(path: Path, report: Report) -> None:
     suite = _suite(tests=len(cases), failures=sum(not passed for _, _, passed, _ in cases))
     suite.set("time", f"{report.seconds:.3f}")
     for group, name, passed, text in cases:
-        case = ElementTree.SubElement(suite, "testcase", classname=group, name=name)
+        case = ElementTree.SubElement(suite, "testcase", classname=group, name=shown(name, 300))
         if passed:
-            ElementTree.SubElement(case, "system-out").text = text
+            ElementTree.SubElement(case, "system-out").text = shown(text, _LONGEST)
         else:
-            ElementTree.SubElement(case, "failure", message=text)
+            ElementTree.SubElement(case, "failure", message=shown(text, _LONGEST))
     _write(path, suite)
 
 
@@ -47,7 +50,7 @@ def write_junit_error(path: Path, reason: str) -> None:
     """
     suite = _suite(tests=1, errors=1)
     case = ElementTree.SubElement(suite, "testcase", classname=_SUITE, name="replay")
-    ElementTree.SubElement(case, "error", message=reason)
+    ElementTree.SubElement(case, "error", message=shown(reason, _LONGEST))
     _write(path, suite)
 
 

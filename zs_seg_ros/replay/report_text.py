@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from zs_seg_ros.replay.latency import latency_text
 from zs_seg_ros.replay.report import Report
+from zs_seg_ros.shown import shown
 
 
 def text_report(report: Report) -> str:
     """Return a line per class, a line per check, and a summary."""
     verdict = report.verdict
-    width = max([len("class"), *(len(c.name) for c in verdict.classes)])
+    names = [shown(c.name) for c in verdict.classes]
+    width = max(len(name) for name in ("class", *names))
     lines = [f"{'class':<{width}}     IoU  matched  missed  new"]
-    for c in verdict.classes:
-        note = f"  {c.note}" if c.note else ""
+    for name, c in zip(names, verdict.classes, strict=True):
+        note = f"  {shown(c.note, 300)}" if c.note else ""
         lines.append(
-            f"{c.name:<{width}}  {c.iou:.4f}  {c.matched:>7}  {c.missed:>6}  {c.new:>3}  "
+            f"{name:<{width}}  {c.iou:.4f}  {c.matched:>7}  {c.missed:>6}  {c.new:>3}  "
             f"{_word(c.passed)}{note}"
         )
     lines += ["", f"{'check':<16}  {'measured':<36}  allowed"]
@@ -25,7 +27,7 @@ def text_report(report: Report) -> str:
     if report.rate is not None:
         lines += ["", latency_text(report.latencies)]
     for change in report.changes:
-        lines += ["", f"Note: {change}."]
+        lines += ["", f"Note: {shown(change, 1000)}."]
     lines += ["", summary(report)]
     return "\n".join(lines)
 

@@ -15,6 +15,7 @@ from zs_seg_ros.cli.interruption import INTERRUPTED, raising_keyboard_interrupt
 from zs_seg_ros.cli.replay_arguments import check_arguments, parse
 from zs_seg_ros.errors import ReplayError, ZeroShotSegmentationError
 from zs_seg_ros.replay.verdict import Tolerances
+from zs_seg_ros.shown import shown
 
 if TYPE_CHECKING:
     from zs_seg_ros.ros.replay.run import ReplayRequest
@@ -70,7 +71,7 @@ def _update(arguments: argparse.Namespace) -> int:
     with ReplayRun(request, None) as run:
         count = run.update()
     size = request.golden.stat().st_size
-    print(f"{request.golden}: {count} frames, {size / 1000:.0f} kB")
+    print(f"{shown(request.golden, 300)}: {count} frames, {size / 1000:.0f} kB")
     _print_log_path(arguments)
     return SAME
 
@@ -92,7 +93,7 @@ def _check(arguments: argparse.Namespace) -> int:
         write_junit(arguments.junit, report)
     if arguments.html is not None:
         write_html(arguments.html, report)
-        print(f"Images: {arguments.html}")
+        print(f"Images: {shown(arguments.html, 300)}")
     _print_log_path(arguments)
     return SAME if report.verdict.passed else DIFFERS
 
@@ -104,7 +105,7 @@ def _log(arguments: argparse.Namespace) -> Path:
 
 def _print_log_path(arguments: argparse.Namespace) -> None:
     if arguments.node is None:
-        print(f"The node's log: {_log(arguments)}")
+        print(f"The node's log: {shown(_log(arguments), 300)}")
 
 
 def _request(arguments: argparse.Namespace) -> ReplayRequest:

@@ -11,7 +11,6 @@ from zs_seg_ros.segmenters.base import EncodedVocabulary, Features, Segmenter
 from zs_seg_ros.segmenters.shared.per_image_threads import PerImageThreads
 from zs_seg_ros.types import Batch, Segmentation
 
-
 _CPU_ALLOCATOR = "DefaultCPUAllocator"
 
 
