@@ -42,6 +42,20 @@ def test_weights_that_are_no_numbers_are_refused(
         load_segmenter(model, LoadOptions(device="cpu"))
 
 
+def test_weights_that_are_integers_are_refused_and_those_of_half_precision_load(
+    tmp_path: Path,
+) -> None:
+    family = next(f for f in FAMILIES if f.name == "dense")
+    model = family.write(tmp_path)
+    rewrite_weights(tmp_path, lambda weight: weight.half())
+    segmenter: Any = load_segmenter(model, LoadOptions(device="cpu", precision="fp32"))
+    weights = [weight for weight in segmenter._network.parameters() if weight.is_floating_point()]
+    assert {weight.dtype for weight in weights} == {torch.float32}
+    rewrite_weights(tmp_path, lambda weight: weight.to(torch.int8))
+    with pytest.raises(ModelError, match="cannot be loaded|has the type torch.int8"):
+        load_segmenter(model, LoadOptions(device="cpu"))
+
+
 def test_outputs_that_are_no_numbers_keep_a_vocabulary_out_of_force(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,16 @@ def test_65535_is_never_given_and_the_next_name_is_refused() -> None:
         nearly_full.changed_to([TargetClass("a"), TargetClass("b")])
 
 
+def test_the_sentence_about_used_up_ids_names_the_file_since_a_restart_alone_does_not_help() -> (
+    None
+):
+    full = Vocabulary(ids_given={f"old {i}": i for i in range(1, 65535) if i != 255})
+    with pytest.raises(
+        VocabularyError, match=r"no id left for 'a'.*take names out of 'ids'.*vocabulary_file"
+    ):
+        full.changed_to([TargetClass("a")])
+
+
 def test_label_images_need_16_bits_from_id_256_on() -> None:
     ids = vocabulary_of(*(f"{number}" for number in range(255))).label_ids
     assert vocabulary_of(*(f"{number}" for number in range(254))).label_ids.dtype == np.uint8

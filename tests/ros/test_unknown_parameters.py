@@ -1,0 +1,37 @@
+"""Parameters that the node does not have are named, with the one that is probably meant."""
+
+from __future__ import annotations
+
+from zs_seg_ros.ros.parameters.unknown import unknown_parameters
+
+DECLARED = ("classes", "cameras", "model", "camera.depth", "default_threshold")
+
+
+def test_a_typing_error_is_named_with_the_parameter_that_is_meant() -> None:
+    [sentence] = unknown_parameters(["clases", "model"], DECLARED)
+    assert sentence == (
+        "the parameter 'clases' has no effect: the node has none of this name; classes may be meant"
+    )
+
+
+def test_a_name_like_no_other_points_to_the_list() -> None:
+    [sentence] = unknown_parameters(["xyzzy"], DECLARED)
+    assert sentence.endswith("docs/parameters.md lists those that have")
+
+
+def test_a_parameter_of_a_camera_that_is_not_listed_names_the_camera() -> None:
+    [sentence] = unknown_parameters(["front.depth"], DECLARED)
+    assert "there is no camera 'front'; name it in cameras" in sentence
+
+
+def test_parameters_of_rclpy_are_known() -> None:
+    given = ["use_sim_time", "start_type_description_service", "qos_overrides./x.history"]
+    assert unknown_parameters(given, DECLARED) == []
+
+
+def test_hostile_names_are_escaped_shortened_and_limited_in_number() -> None:
+    hostile = [f"\x1b[31m\n[ERROR] {i:03}" + "x" * 10_000 for i in range(100)]
+    sentences = unknown_parameters(hostile, DECLARED)
+    assert len(sentences) == 20
+    assert all(s.isprintable() and len(s) < 250 for s in sentences)
+    assert sentences[0].startswith("the parameter '\\x1b[31m\\n[ERROR] 000xxx")
