@@ -52,7 +52,7 @@ def test_weights_that_are_integers_are_refused_and_those_of_half_precision_load(
     weights = [weight for weight in segmenter._network.parameters() if weight.is_floating_point()]
     assert {weight.dtype for weight in weights} == {torch.float32}
     rewrite_weights(tmp_path, lambda weight: weight.to(torch.int8))
-    with pytest.raises(ModelError, match="cannot be loaded|has the type torch.int8"):
+    with pytest.raises(ModelError, match=r"cannot be loaded|has the type torch\.int8"):
         load_segmenter(model, LoadOptions(device="cpu"))
 
 
