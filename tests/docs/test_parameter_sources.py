@@ -36,6 +36,8 @@ NO_ARGUMENT = {
     "output_scale": "tuning, while the node runs",
     "track": "tuning, while the node runs",
     "fixed_frame": "a property of the robot, in its parameter file",
+    "target_frame": "as fixed_frame",
+    "target_frame_tolerance": "as fixed_frame",
     "inference_every": "for regression tests",
     "min_inference_period": "tuning, while the node runs",
     "propagation": "can change while the node runs",
