@@ -114,6 +114,43 @@ def test_a_pixel_of_an_image_of_the_past_selects_the_object_that_was_there(
     assert answer.object.class_name == "red"
 
 
+def test_a_gripper_gets_the_axes_and_the_size_of_a_turned_bar(recording: Recording) -> None:
+    """A bar of 24x8 pixels at 1 m, turned by 30 degrees: its box, with or without the mask's rim of two pixels."""
+    angle, distance_m = np.deg2rad(30), 1.0
+    column, row = np.meshgrid(np.arange(WIDTH) - WIDTH / 2, np.arange(HEIGHT) - HEIGHT / 2)
+    along = column * np.cos(angle) + row * np.sin(angle)
+    across = row * np.cos(angle) - column * np.sin(angle)
+    image = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
+    image[(np.abs(along) <= 12) & (np.abs(across) <= 4)] = PALETTE["red"]
+    depth = np.full((HEIGHT, WIDTH), distance_m, np.float32)
+
+    def show() -> Any:
+        message = image_message(image)
+        recording.stamp_ns += STEP_NS
+        stamp(message, recording.stamp_ns)
+        recording.planner.send_depth(depth_image(depth, message), camera_info())
+        recording.planner.send(message)
+        return message
+
+    future = recording.planner.ask(SelectObject, "select", SelectObject.Request(class_name="red"))
+    while not future.done():
+        recording.planner.output_with_stamp_of(show(), recording.planner.outputs("objects"))
+    assert future.result().success
+    status = recording.status_of(show())
+    turn, size = status.box_pose.orientation, status.box_size
+    x_axis = (
+        1 - 2 * (turn.y**2 + turn.z**2),
+        2 * (turn.x * turn.y + turn.z * turn.w),
+        2 * (turn.x * turn.z - turn.y * turn.w),
+    )
+    assert x_axis == pytest.approx((np.cos(angle), np.sin(angle), 0.0), abs=0.06)
+    assert size.x == pytest.approx((24 - 2) / FOCAL_PX * distance_m, abs=0.05)
+    assert size.y == pytest.approx((8 - 2) / FOCAL_PX * distance_m, abs=0.05)
+    assert size.z == pytest.approx(0.0, abs=0.005)
+    centre = status.box_pose.position
+    assert (centre.x, centre.y, centre.z) == pytest.approx((0.0, 0.0, distance_m), abs=0.02)
+
+
 def test_it_stays_selected_through_an_occlusion_of_a_second(recording: Recording) -> None:
     track_id = recording.select({"red": (4, 1.0)}, class_name="red").object.track_id
     hidden = []
