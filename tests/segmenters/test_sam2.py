@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -188,13 +189,13 @@ def test_masks_of_edgetam_equal_the_reference(tmp_path: Path) -> None:
 def test_edgetam_without_timm_names_the_command_that_installs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "zs_seg_ros.segmenters.boxes_then_masks.sam2.is_timm_available", lambda: False
-    )
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     backbone = {"model_type": "timm_wrapper", "architecture": "repvit_m1"}
     config = {"model_type": "edgetam", "vision_config": {"backbone_config": backbone}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match=r"yonigozlan/EdgeTAM-hf needs .*pip install timm"):
+    with pytest.raises(
+        ModelError, match=r"EdgeTAM-hf is of the package timm.*pip install --no-deps timm"
+    ):
         EdgeTamBoxSegmenter("yonigozlan/EdgeTAM-hf", tmp_path, CPU)
 
 

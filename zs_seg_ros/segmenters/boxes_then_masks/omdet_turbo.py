@@ -1,7 +1,7 @@
 """OmDet-Turbo: phrases to boxes in real time (Zhao et al. 2024, arXiv 2403.06892).
 
 It loads any checkpoint of transformers' `OmDetTurboForObjectDetection`, such as omlab/omdet-turbo-swin-tiny-hf. The
-image encoder of that one is of the package timm, which needs torchvision; other checkpoints need neither.
+image encoder of that one is of the package timm, which other checkpoints do not need.
 
 As in its training, the model encodes a task besides each phrase: "Detect blue car, red mug.". So a phrase's scores
 depend a little on which others are in its task, though not on their order. A task holds 77 tokens, about 20 phrases
@@ -11,7 +11,6 @@ processor truncates the task instead.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import OmDetTurboConfig, OmDetTurboForObjectDetection
+from transformers import OmDetTurboForObjectDetection
 from transformers.models.detr.image_processing_pil_detr import DetrImageProcessorPil
 
-from zs_seg_ros.errors import ModelError, VocabularyError
+from zs_seg_ros.errors import VocabularyError
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes
 from zs_seg_ros.segmenters.boxes_then_masks.captions import split_into_captions
 from zs_seg_ros.segmenters.boxes_then_masks.detr_detector import DetrDetector
@@ -70,7 +69,6 @@ class OmDetTurboDetector(DetrDetector[Task]):
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         super().__init__("omdet-turbo", model, options, _IMAGES_PER_BATCH)
-        _check_timm(model, folder)
         loaded = load_model(OmDetTurboForObjectDetection, model, folder, torch.float32)
         self._tokenizer = load_clip_tokenizer(model, folder, loaded.config.text_config)
         self._tasks = PromptCache[tuple[str, ...], tuple[Tensor, Tensor]](_TASKS_KEPT)
@@ -195,21 +193,6 @@ def _task(
         torch.tensor(columns, device=device),
         torch.tensor(indices, device=device),
     )
-
-
-def _check_timm(model: str, folder: Path) -> None:
-    """Raise ModelError where the checkpoint needs timm and timm is not installed."""
-    try:
-        config = OmDetTurboConfig.from_pretrained(folder, local_files_only=True)
-    except Exception:  # loading the model reports what is wrong with it
-        return
-    if config.backbone_config.model_type == "timm_backbone" and not importlib.util.find_spec(
-        "timm"
-    ):
-        raise ModelError(
-            f"the image encoder of {model} is of the package timm, which is not installed; install timm, and "
-            "torchvision of the version that belongs to the installed torch"
-        )
 
 
 def without_overlaps(boxes: Tensor, scores: Tensor, most: float) -> Tensor:

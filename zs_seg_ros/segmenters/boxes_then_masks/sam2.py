@@ -15,9 +15,7 @@ from torch import Tensor
 from transformers import EdgeTamModel, PreTrainedModel, Sam2Model
 from transformers.models.sam2.modeling_sam2 import Sam2FeedForward
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
-from transformers.utils import is_timm_available
 
-from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.chunked import chunked_feed_forward
@@ -145,10 +143,3 @@ class EdgeTamBoxSegmenter(Sam2BoxSegmenter):
 
     _kind = EdgeTamModel
     _family = "edgetam"
-
-    def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
-        if '"timm_wrapper"' in (folder / "config.json").read_text() and not is_timm_available():
-            raise ModelError(
-                f"{model} needs the package timm, which is not installed; install it: pip install timm"
-            )
-        super().__init__(model, folder, options)

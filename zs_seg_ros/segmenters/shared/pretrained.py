@@ -14,10 +14,16 @@ from transformers.image_processing_utils import BaseImageProcessor
 from transformers.utils import logging
 
 from zs_seg_ros.errors import ModelError
+from zs_seg_ros.segmenters.shared.published_config import local_config
 from zs_seg_ros.shown import shown
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 Tokenizer = TypeVar("Tokenizer", bound=PreTrainedTokenizerBase)
+
+_TIED = {
+    "prompt_encoder.shared_embedding.positional_embedding": "shared_image_embedding.positional_embedding"
+}
+"""Weights of SAM 2 and EdgeTAM that transformers 4 left out of a checkpoint, and the equal ones that it stored."""
 
 _LONGEST_SIDE_PX = 4096
 """Of the images that a model takes; each published one takes less than half of it."""
@@ -51,14 +57,17 @@ def load_model(kind: type[Model], model: str, folder: Path, dtype: torch.dtype) 
         with quiet():
             loaded, report = kind.from_pretrained(
                 folder,
+                config=local_config(kind, model, folder),
                 local_files_only=True,
                 use_safetensors=True,
                 dtype=dtype,
                 output_loading_info=True,
             )
+    except ModelError:
+        raise
     except Exception as error:  # transformers and safetensors raise many types; each means damage
         raise _damaged(model, folder, error) from error
-    missing = sorted(report["missing_keys"])
+    missing = sorted(_tie(loaded, set(report["missing_keys"])))
     if missing:
         raise ModelError(
             f"the checkpoint of {model} in {folder} is not a whole {kind.__name__}: {len(missing)} weights are "
@@ -67,6 +76,23 @@ def load_model(kind: type[Model], model: str, folder: Path, dtype: torch.dtype) 
     check_weights(loaded, model, folder)
     whole: Model = loaded.eval().requires_grad_(False)
     return whole
+
+
+def _tie(network: torch.nn.Module, missing: set[str]) -> set[str]:
+    """Copy weights that earlier releases stored once for two places, and return the names of those still missing."""
+    left = set(missing)
+    for name, source in _TIED.items():
+        if name in missing and source not in missing:
+            with torch.no_grad():
+                _tensor(network, name).copy_(_tensor(network, source))
+            left.remove(name)
+    return left
+
+
+def _tensor(network: torch.nn.Module, name: str) -> torch.Tensor:
+    module, _, attribute = name.rpartition(".")
+    tensor: torch.Tensor = getattr(network.get_submodule(module), attribute)
+    return tensor
 
 
 def check_weights(network: torch.nn.Module, model: str, folder: Path) -> None:

@@ -1,0 +1,45 @@
+"""Load every family, and OmDet-Turbo with the published configuration, from a folder; print the labels of an image.
+
+Run as a process of its own, with the environment of a user who is not offline.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from families import FAMILIES
+from inputs import noise
+from published_layout import write_omdet_turbo_of_timm
+
+from zs_seg_ros import load_segmenter
+from zs_seg_ros.segmenters.boxes_then_masks.omdet_turbo import OmDetTurboDetector
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.shared.timm_package import require_timm
+
+
+def logits_of(folder: Path) -> torch.Tensor:
+    detector = OmDetTurboDetector(str(folder), folder, LoadOptions(device="cpu"))
+    pixels = torch.from_numpy(noise(64, 64)).permute(2, 0, 1)[None].float() / 255
+    [text] = detector.encode(["red mug", "car"])
+    return detector.logits_and_boxes(detector.encode_images(pixels), text)[0]
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    root = Path(sys.argv[1])
+    for family in FAMILIES:
+        folder = root / family.name
+        folder.mkdir()
+        load_segmenter(family.write(folder)).close()
+    require_timm("x")
+    described, named = root / "described", root / "named"
+    for folder, legacy in ((described, False), (named, True)):
+        write_omdet_turbo_of_timm(folder, legacy=legacy)
+    assert torch.equal(logits_of(described), logits_of(named))
+    print("loaded")
+
+
+if __name__ == "__main__":
+    main()
