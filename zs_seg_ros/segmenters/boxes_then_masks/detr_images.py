@@ -12,9 +12,17 @@ from torch import Tensor
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.image_transforms import get_size_with_aspect_ratio
 
-from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
-from zs_seg_ros.segmenters.shared.pretrained import has_preprocessing, require_sides
+from zs_seg_ros.segmenters.shared.preprocessing import (
+    Resample,
+    UnsupportedPreprocessingError,
+    checked_sides,
+    fixed_size,
+    normalisation,
+    require_whole_images,
+    resampling,
+)
+from zs_seg_ros.segmenters.shared.pretrained import has_preprocessing, reading_preprocessing
 from zs_seg_ros.types import RgbImage, size_of
 
 
@@ -24,12 +32,14 @@ class DetrFormat:
 
     size: (height, width) of all images; where `keep_shape`, the length of the shortest edge and the limit of the
     longest, which goes first. keep_shape: whether images keep their aspect ratio. mean and std: of R, G, B in 0..1.
+    resample: how images are resized.
     """
 
     size: tuple[int, int]
     keep_shape: bool = False
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
+    resample: Resample = "bilinear"
 
     def size_of(self, image: RgbImage) -> tuple[int, int]:
         """Return the (height, width) that an image is resized to."""
@@ -60,7 +70,7 @@ class DetrFormat:
     ) -> Tensor:
         """Resize images to `size` and normalise them, to (B, 3, height, width) of `dtype`."""
         mean, std = (torch.tensor(values, device=device) for values in (self.mean, self.std))
-        return prepare(images, size, mean, std, dtype)
+        return prepare(images, size, mean, std, dtype, self.resample)
 
 
 def load_detr_format(
@@ -68,27 +78,23 @@ def load_detr_format(
 ) -> DetrFormat:
     """Load the format from preprocessor_config.json or processor_config.json; `default` where neither is there.
 
-    kind: the class of transformers that reads the file. Raises ModelError when the file is damaged.
+    kind: the class of transformers that reads the file. Raises ModelError when the file is damaged, or asks for
+    something that is not supported.
     """
     if not has_preprocessing(folder):
         return default
-    try:
+    with reading_preprocessing(model, folder):
         processor = kind.from_pretrained(folder, local_files_only=True)
-        # Some normalise 0..255: their mean and standard deviation are 255 times as large.
-        scale = float(processor.rescale_factor) * 255 if processor.do_rescale else 255.0
-        mean = tuple(float(value) / scale for value in processor.image_mean)
-        std = tuple(float(value) / scale for value in processor.image_std)
-        edges = processor.size["shortest_edge"], processor.size["longest_edge"]
-        keep_shape = None not in edges
-        first, second = edges if keep_shape else (processor.size["height"], processor.size["width"])
-        sides = int(first), int(second)
-        require_sides(sides)
-        return DetrFormat(sides, keep_shape, mean, std)
-    except Exception as error:  # transformers raises many types, each of which means damage
-        raise ModelError(
-            f"the preprocessing file of {model} in {folder} cannot be read "
-            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}); fetch it again"
-        ) from error
+        require_whole_images(processor)
+        edges = dict(processor.size)
+        keep_shape = set(edges) == {"shortest_edge", "longest_edge"}
+        if keep_shape:
+            size = checked_sides(edges["shortest_edge"], edges["longest_edge"])
+            if processor.do_pad and processor.pad_size is not None:
+                raise UnsupportedPreprocessingError("pad_size", dict(processor.pad_size), "null is")
+        else:
+            size = fixed_size(processor)
+        return DetrFormat(size, keep_shape, *normalisation(processor), resampling(processor))
 
 
 def to_corners(boxes: Tensor, size: tuple[int, int]) -> Tensor:

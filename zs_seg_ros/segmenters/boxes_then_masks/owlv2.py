@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.chunked import chunked_feed_forward
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
+from zs_seg_ros.segmenters.shared.preprocessing import UnsupportedPreprocessingError
 from zs_seg_ros.segmenters.shared.pretrained import (
     ImageFormat,
     load_image_format,
@@ -39,6 +41,16 @@ from zs_seg_ros.types import RgbImage, size_of
 
 # CLIP's mean and standard deviation (openai/CLIP, clip.py), the defaults of OWLv2's processor.
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+class _Images(Owlv2ImageProcessorPil):  # type: ignore[misc]
+    """Preprocessing as in the preprocessor file, of which OWLv2's own processor ignores `resample`."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "resample": 2})
+        for key in ("do_pad", "do_rescale"):
+            if not getattr(self, key):
+                raise UnsupportedPreprocessingError(key, getattr(self, key), "true is")
 
 
 class Owlv2Detector(Detector[Tensor]):
@@ -61,7 +73,7 @@ class Owlv2Detector(Detector[Tensor]):
         self._prompts = PromptCache[str, Tensor]()
         side: int = loaded.config.vision_config.image_size
         default = ImageFormat((side, side), _MEAN, _STD)
-        self._format = load_image_format(Owlv2ImageProcessorPil, model, folder, default)
+        self._format = load_image_format(_Images, model, folder, default)
         self._check(loaded)
         patch: int = loaded.config.vision_config.patch_size
         self._side, _ = choose_input_size(

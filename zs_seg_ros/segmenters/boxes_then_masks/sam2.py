@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,6 +31,14 @@ BOXES_PER_BATCH = {"cpu": 4, "cuda": 32}
 """Boxes per run of the mask decoder. It bounds the memory: a box takes about 30 MB while its mask is decoded."""
 
 
+class _Images(ViTImageProcessorPil):  # type: ignore[misc]
+    """The defaults of SAM 2's own processor, which needs torchvision."""
+
+    image_mean = IMAGENET_MEAN
+    image_std = IMAGENET_STD
+    size: ClassVar[dict[str, int]] = {"height": 1024, "width": 1024}
+
+
 class Sam2BoxSegmenter(BoxSegmenter):
     """SAM 2 from a checkpoint folder in the format of transformers."""
 
@@ -45,8 +54,7 @@ class Sam2BoxSegmenter(BoxSegmenter):
         loaded = load_model(self._kind, model, folder, torch.float32)
         side: int = loaded.config.prompt_encoder_config.image_size
         default = ImageFormat((side, side), IMAGENET_MEAN, IMAGENET_STD)
-        # SAM 2's own processor needs torchvision; any processor can read the numbers in its file.
-        self._format = load_image_format(ViTImageProcessorPil, model, folder, default)
+        self._format = load_image_format(_Images, model, folder, default)
         self._format.check_square(side, model)
         self._side = self._resize(loaded, options.inference_size)
         if device.type == "cpu":
@@ -106,7 +114,8 @@ class Sam2BoxSegmenter(BoxSegmenter):
         """Encode images to a feature pyramid for the mask decoder: (B, C, h, w) for each level, the finest first."""
         with stage("prepare"):
             size = self._side, self._side
-            pixels = prepare(images, size, self._mean, self._std, self._dtype)
+            resample = self._format.resample
+            pixels = prepare(images, size, self._mean, self._std, self._dtype, resample)
         with stage("encode"):
             return self._encode(pixels)
 

@@ -65,7 +65,8 @@ class SamHqBoxSegmenter(BoxSegmenter):
         height, width = size_of(image)
         inner = self._inner_size((height, width))
         with stage("prepare"):
-            pixels = prepare([image], inner, self._mean, self._std, self._dtype)
+            resample = self._format.resample
+            pixels = prepare([image], inner, self._mean, self._std, self._dtype, resample)
             pixels = functional.pad(pixels, (0, self._side - inner[1], 0, self._side - inner[0]))
         with stage("encode"):
             coarse, fine = self._encode(pixels)

@@ -166,7 +166,7 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
             yield max_over_prompts(logits, class_of_row, count)
 
     def _prepare(self, images: Sequence[RgbImage], size: tuple[int, int]) -> Tensor:
-        return prepare(images, size, self._mean, self._std, self._dtype)
+        return prepare(images, size, self._mean, self._std, self._dtype, self._format.resample)
 
     def _encode_prompts(self, prompts: Sequence[str]) -> Sequence[Tensor]:
         """Embed each prompt as (1, D)."""

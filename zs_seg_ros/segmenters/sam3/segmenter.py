@@ -97,6 +97,14 @@ class _Detections(NamedTuple):
         return _Detections(*(column[index] for column in self))
 
 
+class _Images(ViTImageProcessorPil):  # type: ignore[misc]
+    """The defaults of SAM 3's own processor, which needs torchvision."""
+
+    image_mean = _MEAN
+    image_std = _STD
+    size: ClassVar[dict[str, int]] = {"height": 1008, "width": 1008}
+
+
 class Sam3Segmenter(TorchSegmenter[Sam3Features]):
     """SAM 3 from a checkpoint folder in the format of transformers, with or without the weights of the tracker."""
 
@@ -114,8 +122,7 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         self._prompts = PromptCache[str, TextFeatures](_PROMPTS_KEPT)
         side: int = loaded.config.image_size
         default = ImageFormat((side, side), _MEAN, _STD)
-        # SAM 3's own processor needs torchvision; any processor can read the numbers in its file.
-        self._format = load_image_format(ViTImageProcessorPil, model, folder, default)
+        self._format = load_image_format(_Images, model, folder, default)
         self._check(loaded)
         patch: int = loaded.config.vision_config.backbone_config.patch_size
         self._input_size = choose_input_size(
@@ -158,7 +165,14 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         self, batch: Batch, encoded: EncodedVocabulary[Sam3Features]
     ) -> list[Segmentation]:
         with stage("prepare"):
-            pixels = prepare(batch.images, self._input_size, self._mean, self._std, self._dtype)
+            pixels = prepare(
+                batch.images,
+                self._input_size,
+                self._mean,
+                self._std,
+                self._dtype,
+                self._format.resample,
+            )
         with stage("encode"):
             features = self.network.encode_images(pixels)
         return [

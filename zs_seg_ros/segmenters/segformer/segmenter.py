@@ -112,7 +112,14 @@ class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
         self, batch: Batch, encoded: EncodedVocabulary[SegFormerFeatures]
     ) -> list[Segmentation]:
         with stage("prepare"):
-            pixels = prepare(batch.images, self._input_size, self._mean, self._std, self._dtype)
+            pixels = prepare(
+                batch.images,
+                self._input_size,
+                self._mean,
+                self._std,
+                self._dtype,
+                self._format.resample,
+            )
         with stage("encode"):
             logits = self.logits(pixels)
         with stage("finish"):

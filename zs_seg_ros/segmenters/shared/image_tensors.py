@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from zs_seg_ros.segmenters.shared.preprocessing import Resample
 from zs_seg_ros.types import RgbImage
 
 # A view of a message's bytes can be read-only; nothing here writes to it.
@@ -42,17 +43,20 @@ def prepare(
     mean: Tensor,
     std: Tensor,
     dtype: torch.dtype = torch.float32,
+    resample: Resample = "bilinear",
 ) -> Tensor:
     """Resize to `size` (height, width), scale to 0..1 and normalise, on the device of `mean`.
 
-    mean and std: (3,). Returns (B, 3, height, width) of `dtype`. Bilinear with antialiasing, as Pillow does it.
+    mean and std: (3,). Returns (B, 3, height, width) of `dtype`. Resized with antialiasing, as Pillow does it.
     """
-    resized = [_resized(image, size, mean.device) for image in images]
+    resized = [_resized(image, size, mean.device, resample) for image in images]
     batch = torch.stack(resized) if len(resized) > 1 else resized[0][None]
     return batch.sub_(mean[:, None, None]).div_(std[:, None, None]).to(dtype)
 
 
-def _resized(image: RgbImage, size: tuple[int, int], device: torch.device) -> Tensor:
+def _resized(
+    image: RgbImage, size: tuple[int, int], device: torch.device, resample: Resample
+) -> Tensor:
     """Upload and resize one image to (3, height, width) float32 in 0..1, in memory of its own."""
     full_scale = np.iinfo(image.dtype).max
     tensor = upload(image, device)[None]
@@ -60,5 +64,7 @@ def _resized(image: RgbImage, size: tuple[int, int], device: torch.device) -> Te
         # On a CPU torch resizes bytes several times faster than floats.
         if not (tensor.dtype == torch.uint8 and device.type == "cpu"):
             tensor = tensor.float()
-        tensor = functional.interpolate(tensor, size, mode="bilinear", antialias=True)
+        tensor = functional.interpolate(tensor, size, mode=resample, antialias=True)
+        if resample == "bicubic" and tensor.is_floating_point():
+            tensor = tensor.clamp(0, full_scale)  # it overshoots at edges, where bytes saturate
     return tensor[0] / full_scale

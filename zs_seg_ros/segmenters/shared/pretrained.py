@@ -14,6 +14,15 @@ from transformers.image_processing_utils import BaseImageProcessor
 from transformers.utils import logging
 
 from zs_seg_ros.errors import ModelError
+from zs_seg_ros.segmenters.shared.preprocessing import (
+    Resample,
+    UnsupportedPreprocessingError,
+    fixed_size,
+    normalisation,
+    padded_square,
+    require_whole_images,
+    resampling,
+)
 from zs_seg_ros.segmenters.shared.published_config import local_config
 from zs_seg_ros.shown import shown
 
@@ -25,17 +34,19 @@ _TIED = {
 }
 """Weights of SAM 2 and EdgeTAM that transformers 4 left out of a checkpoint, and the equal ones that it stored."""
 
-_LONGEST_SIDE_PX = 4096
-"""Of the images that a model takes; each published one takes less than half of it."""
-
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """The input format of a model: size (height, width), and mean and standard deviation of R, G, B in 0..1."""
+    """The input format of a model.
+
+    size: (height, width). mean and std: mean and standard deviation of R, G, B in 0..1. resample: how images are
+    resized.
+    """
 
     size: tuple[int, int]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    resample: Resample = "bilinear"
 
     def check_square(self, side: int, model: str) -> None:
         """Raise ModelError unless the size is that of the square which the model's network takes."""
@@ -135,30 +146,31 @@ def load_image_format(
 ) -> ImageFormat:
     """Read preprocessor_config.json or processor_config.json; return `default` where neither is there.
 
-    Raises ModelError when the file is damaged.
+    Raises ModelError when the file is damaged, or asks for something that is not supported.
     """
     if not has_preprocessing(folder):
         return default
-    try:
+    with reading_preprocessing(model, folder):
         processor = kind.from_pretrained(folder, local_files_only=True)
-        sides = dict(processor.size)
+        require_whole_images(processor)
         # SAM's preprocessing: a smaller image is padded to a square of this side.
-        longest = sides.get("longest_edge")
-        size = int(longest or sides["height"]), int(longest or sides["width"])
-        require_sides(size)
-        (r, g, b), (sr, sg, sb) = processor.image_mean, processor.image_std
-        return ImageFormat(size, (float(r), float(g), float(b)), (float(sr), float(sg), float(sb)))
+        size_of = padded_square if "longest_edge" in kind.size else fixed_size
+        size, resample = size_of(processor), resampling(processor)
+        return ImageFormat(size, *normalisation(processor), resample)
+
+
+@contextmanager
+def reading_preprocessing(model: str, folder: Path) -> Iterator[None]:
+    """Turn what is raised while the block reads a preprocessor file into a ModelError."""
+    try:
+        yield
+    except UnsupportedPreprocessingError as error:
+        raise ModelError(
+            f"the preprocessor file of {model} in {folder} cannot be followed: {error}; give a checkpoint whose file "
+            "does not set it"
+        ) from error
     except Exception as error:  # as above, many types, each of which means damage
         raise _damaged(model, folder, error) from error
-
-
-def require_sides(sides: tuple[int, int]) -> None:
-    """Raise ValueError for sides of images that no model takes: their memory grows with the square."""
-    if not all(0 < side <= _LONGEST_SIDE_PX for side in sides):
-        raise ValueError(
-            f"it asks for images with sides of {sides[0]} and {sides[1]} pixels, and at most {_LONGEST_SIDE_PX} are "
-            "made"
-        )
 
 
 def _damaged(model: str, folder: Path, error: Exception) -> ModelError:

@@ -19,7 +19,6 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -107,7 +106,7 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
             _load_tokenizer(model, folder), model, text.vocab_size, text.max_position_embeddings
         )
         self._prompts = PromptCache[str, Tensor]()
-        self._format = load_image_format(_Images, model, folder, _DEFAULT_FORMAT)
+        self._format = load_image_format(Tipsv2ImageProcessor, model, folder, _DEFAULT_FORMAT)
         self._check(loaded)
         patch: int = loaded.config.vision_config.patch_size
         self._input_size = choose_input_size(
@@ -148,7 +147,14 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
     ) -> list[Segmentation]:
         vocabulary, features = encoded.vocabulary, encoded.features
         with stage("prepare"):
-            pixels = prepare(batch.images, self._input_size, self._mean, self._std, self._dtype)
+            pixels = prepare(
+                batch.images,
+                self._input_size,
+                self._mean,
+                self._std,
+                self._dtype,
+                self._format.resample,
+            )
         with stage("encode"):
             patches = self.patches(pixels)
         with stage("decode"):
@@ -213,15 +219,6 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
                 f"at most {limit}; say it in fewer words"
             )
         return tokens
-
-
-class _Images(Tipsv2ImageProcessor):  # type: ignore[misc]
-    """Preprocessing as in the preprocessor file, with mean 0 and standard deviation 1 if it disables normalisation."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        if not self.do_normalize:
-            self.image_mean, self.image_std = _DEFAULT_FORMAT.mean, _DEFAULT_FORMAT.std
 
 
 def _load_tokenizer(model: str, folder: Path) -> Tipsv2Tokenizer:
