@@ -41,7 +41,7 @@ setup(
         "safetensors>=0.4",
         "torch>=2.4",
         "tqdm>=4.60",
-        "transformers>=5,<6",
+        "transformers>=5.15,<6",
     ],
     extras_require={"ray": ["ray>=2.9,<3"]},
     entry_points={"console_scripts": ["zs-seg = zs_seg_ros.cli.main:main"]},

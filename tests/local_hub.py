@@ -45,7 +45,9 @@ def local_hub(repositories: Mapping[str, Repository]) -> Iterator[Hub]:
             if repository is None:
                 self.refuse(401, "RepoNotFound")  # as the hub answers those who are not logged in
                 return
-            kind, revision, *file = rest or ["revision", "main"]
+            kind, revision, *file = (
+                (rest + ["revision", "main"][len(rest) :]) if len(rest) < 2 else rest
+            )
             revision = revision.replace("%2F", "/")
             files = repository.files.get("main" if revision == COMMIT else revision)
             is_file = not self.path.startswith("/api")
@@ -53,6 +55,8 @@ def local_hub(repositories: Mapping[str, Repository]) -> Iterator[Hub]:
                 self.refuse(*repository.refusal)
             elif files is None:
                 self.refuse(404, "RevisionNotFound")
+            elif not is_file and kind == "refs":
+                self.answer(json.dumps(_refs(repository)).encode())
             elif not is_file and kind == "tree":
                 self.answer(json.dumps([_entry(name, files[name]) for name in files]).encode())
             elif not is_file:
@@ -95,6 +99,12 @@ def local_hub(repositories: Mapping[str, Repository]) -> Iterator[Hub]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def _refs(repository: Repository) -> dict[str, object]:
+    refs = [{"name": name, "ref": name, "targetCommit": COMMIT} for name in repository.files]
+    proposals = [ref for ref in refs if ref["ref"].startswith("refs/pr/")]
+    return {"branches": [], "converts": [], "tags": [], "pullRequests": proposals}
 
 
 def _entry(name: str, content: bytes) -> dict[str, object]:

@@ -336,29 +336,6 @@ def test_a_built_in_model_need_not_be_fetched(
     assert f"{model} is built in; there is nothing to fetch" in capsys.readouterr().err
 
 
-def test_fetch_prints_the_folder_and_forwards_the_revision(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    def download(model: str, revision: str, allow_patterns: object) -> str:
-        folder = tmp_path / model / revision
-        folder.mkdir(parents=True)
-        (folder / "model.safetensors").touch()
-        return str(folder)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    assert main(["fetch", "some/model", "--revision", "v2"]) == 0
-    assert capsys.readouterr().out == f"{tmp_path}/some/model/v2\n"
-
-
-def test_a_fetch_that_fails_is_reported_in_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    assert main(["fetch", "some/model"]) == 2
-    [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("zs-seg: some/model could not be downloaded")
-
-
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["--version"])

@@ -69,7 +69,7 @@ def pixels(processor: BaseImageProcessor, image: Image.Image) -> torch.Tensor:
 
 
 def check_equal(actual: torch.Tensor, image: np.ndarray, processor: BaseImageProcessor) -> None:
-    """Compare with transformers' pixels, to within one grey level, bicubic two: Pillow rounds between its two passes."""
+    """Compare with transformers' pixels, to within one grey level, bicubic two: Pillow rounds between its passes."""
     expected = pixels(processor, Image.fromarray(image))
     white, black = (pixels(processor, Image.new("RGB", (60, 60), c)) for c in ("white", "black"))
     level = (white - black).amax(dim=(0, 2, 3))[:, None, None] / 255

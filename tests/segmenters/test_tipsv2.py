@@ -293,7 +293,9 @@ def test_a_tokenizer_that_needs_other_packages_names_them(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (copy / "tokenizer.json").rename(copy / "tokenizer.model")
-    monkeypatch.setattr("zs_seg_ros.segmenters.tipsv2.segmenter._can_import", lambda module: False)
+    monkeypatch.setattr(
+        "zs_seg_ros.segmenters.shared.tokenizer_readers._can_import", lambda module: False
+    )
     with pytest.raises(ModelError, match=r"pip install sentencepiece protobuf$"):
         load(copy)
 
@@ -302,7 +304,9 @@ def test_a_damaged_sentencepiece_file_is_a_model_error(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (copy / "tokenizer.json").rename(copy / "tokenizer.model")
-    monkeypatch.setattr("zs_seg_ros.segmenters.tipsv2.segmenter._can_import", lambda module: True)
+    monkeypatch.setattr(
+        "zs_seg_ros.segmenters.shared.tokenizer_readers._can_import", lambda module: True
+    )
     with pytest.raises(ModelError, match=r"tokenizer\.model cannot be read \(\w+\); fetch it"):
         load(copy)
 

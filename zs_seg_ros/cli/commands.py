@@ -112,11 +112,26 @@ def bench(arguments: argparse.Namespace) -> int:
 
 
 def fetch(arguments: argparse.Namespace) -> int:
-    """Download a model, print its folder, and return the exit code."""
-    from zs_seg_ros.segmenters.shared.checkpoint import BUILT_IN_MODELS, fetch_checkpoint
+    """Download a model, or both of a pair, print their folders, and return the exit code."""
+    from zs_seg_ros.segmenters.registry import parts_of
+    from zs_seg_ros.segmenters.shared.checkpoint import BUILT_IN_MODELS
+    from zs_seg_ros.segmenters.shared.fetching import check_download
 
     if arguments.model in (*BUILT_IN_MODELS, "fake"):
         print(f"zs-seg: {arguments.model} is built in; there is nothing to fetch", file=sys.stderr)
         return FAILED
-    print(fetch_checkpoint(arguments.model, arguments.revision))
+    parts = parts_of(arguments.model, arguments.revision)
+    # Both of a pair are checked before the first is downloaded.
+    downloads = [check_download(model, revision) for model, revision in parts]
+    for download in downloads:
+        print(download.run())
+    return DONE
+
+
+def convert(arguments: argparse.Namespace) -> int:
+    """Convert a folder's pickled weights to safetensors, print the new files, and return the exit code."""
+    from zs_seg_ros.segmenters.shared.conversion import convert_weights
+
+    for path in convert_weights(arguments.folder):
+        print(path)
     return DONE

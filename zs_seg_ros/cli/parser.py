@@ -52,7 +52,12 @@ Exit code: 0 when everything is written, 2 when that was not possible, 130 when 
 """
 _FETCH_HELP = (
     "Download a model from the Hugging Face Hub, once, and print its folder. "
-    "Nothing else uses the network."
+    "Nothing else uses the network. Its list of files is checked first."
+)
+
+_CONVERT_HELP = (
+    "Convert pytorch_model.bin in FOLDER, or its parts, to safetensors beside it. Only tensors are "
+    "read; a file that holds anything else is refused."
 )
 
 
@@ -82,6 +87,7 @@ def zs_seg_parser() -> argparse.ArgumentParser:
     _add_label(subparsers)
     _add_bench(subparsers)
     _add_fetch(subparsers)
+    _add_convert(subparsers)
     return parser
 
 
@@ -222,8 +228,22 @@ def _add_bench(subparsers: _Subparsers) -> None:
 def _add_fetch(subparsers: _Subparsers) -> None:
     fetch = subparsers.add_parser("fetch", help="download a model", description=_FETCH_HELP)
     fetch.set_defaults(run=commands.fetch)
-    fetch.add_argument("model", metavar="MODEL", help="for example CIDAS/clipseg-rd64-refined")
+    fetch.add_argument(
+        "model",
+        metavar="MODEL",
+        help="for example CIDAS/clipseg-rd64-refined, or two with a + between them",
+    )
     fetch.add_argument("--revision", default="", help="branch, tag or commit (default: the newest)")
+
+
+def _add_convert(subparsers: _Subparsers) -> None:
+    convert = subparsers.add_parser(
+        "convert", help="convert pickled weights to safetensors", description=_CONVERT_HELP
+    )
+    convert.set_defaults(run=commands.convert)
+    convert.add_argument(
+        "folder", metavar="FOLDER", type=Path, help="a model's, with config.json and weights"
+    )
 
 
 def _add_model_options(add: Callable[..., object]) -> None:

@@ -33,8 +33,7 @@ def load_segmenter(model: str, options: LoadOptions = DEFAULT_OPTIONS) -> Segmen
 
         _check_takes_input_size(FakeSegmenter, model, options)
         return FakeSegmenter()
-    is_pair = "+" in model and not os.path.isdir(os.path.expanduser(model))
-    segmenter = _load_pair(model, options) if is_pair else _load_whole(model, options)
+    segmenter = _load_pair(model, options) if _is_pair(model) else _load_whole(model, options)
     if segmenter.device == "cpu" and not options.compile:  # compiled code uses all cores at once
         segmenter.use_per_image_threads()
     return segmenter
@@ -60,7 +59,21 @@ def _load_whole(model: str, options: LoadOptions) -> Segmenter[Any]:
     return segmenter
 
 
-def _load_pair(model: str, options: LoadOptions) -> Segmenter[Any]:
+def parts_of(model: str, revision: str = "") -> list[tuple[str, str]]:
+    """Return the name and the revision of a model, or those of both of a pair.
+
+    Raises ModelError for more than two names, or a revision that does not say which of two it is of.
+    """
+    if not _is_pair(model):
+        return [(model, revision)]
+    return list(zip(_names_of_pair(model), _revisions(revision), strict=True))
+
+
+def _is_pair(model: str) -> bool:
+    return "+" in model and not os.path.isdir(os.path.expanduser(model))
+
+
+def _names_of_pair(model: str) -> list[str]:
     separator = " + " if " + " in model else "+"  # a folder's name may hold a + without spaces
     names = [name.strip() for name in model.split(separator)]
     if len(names) != 2 or not all(names):
@@ -68,6 +81,11 @@ def _load_pair(model: str, options: LoadOptions) -> Segmenter[Any]:
             f"{quoted(model)} is not one detector and one mask model; write two names with one + between them, for "
             f"example {_DETECTOR} + {_MASK_MODEL}"
         )
+    return names
+
+
+def _load_pair(model: str, options: LoadOptions) -> Segmenter[Any]:
+    names = _names_of_pair(model)
     folders = [
         find_checkpoint(name, revision)
         for name, revision in zip(names, _revisions(options.revision), strict=True)

@@ -1,4 +1,4 @@
-"""Finding the files of a model. Nothing here uses the network, except `fetch_checkpoint`."""
+"""Finding the files of a model. Nothing here uses the network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_LAYERS = 1000
 _FOLDERS_DEEP = 2
 _COUNTS = ("layers", "depths", "blocks", "stages", "levels")
 """Parts of the keys of numbers in configurations for each of which a part of the network is made."""
-_FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
+FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
 """Patterns of the files that a checkpoint is loaded from; never pickled weights."""
 
 
@@ -86,33 +86,13 @@ def _find(model: str, revision: str) -> Path:
         if (folder / "config.json").is_file():
             return folder
         raise ModelNotFoundError(f"the folder {folder} holds no model: it has no config.json")
-    if not _is_hub_id(model):
+    if not is_hub_id(model):
         names = ", ".join(BUILT_IN_MODELS)
         raise ModelNotFoundError(
             f"there is no model {quoted(model, 300)}: give a built-in name ({names}), a folder that exists, or a "
             "Hugging Face id such as CIDAS/clipseg-rd64-refined"
         )
     return _cached_snapshot(model, revision)
-
-
-def fetch_checkpoint(model: str, revision: str = "") -> Path:
-    """Download a Hugging Face checkpoint (safetensors only) and return its folder. Uses the network."""
-    from huggingface_hub import snapshot_download
-
-    try:
-        folder = Path(snapshot_download(model, revision=revision or None, allow_patterns=_FILES))
-    except Exception as error:  # the hub raises many kinds; each means that there is no download
-        reason = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
-        raise ModelError(
-            f"{model} could not be downloaded ({reason}); "
-            "check the name, the network and the disk, and try again"
-        ) from error
-    if not any(folder.glob("*.safetensors")):
-        raise ModelError(
-            f"{model} has no weights as safetensors, and pickled ones are never loaded; choose another "
-            "model, or another --revision of this one"
-        )
-    return folder
 
 
 def _built_in_folder(model: str) -> Path:
@@ -126,7 +106,8 @@ def _built_in_folder(model: str) -> Path:
     )
 
 
-def _is_hub_id(model: str) -> bool:
+def is_hub_id(model: str) -> bool:
+    """Return whether a name can be that of a repository of the Hugging Face hub: OWNER/NAME."""
     parts = model.split("/")
     return len(parts) == 2 and all(
         part and all(c.isalnum() or c in "-_." for c in part) for part in parts
@@ -140,18 +121,36 @@ def _cached_snapshot(model: str, revision: str) -> Path:
     try:
         folder = Path(
             snapshot_download(
-                model, revision=revision or None, allow_patterns=_FILES, local_files_only=True
+                model, revision=revision or None, allow_patterns=FILES, local_files_only=True
             )
         )
     except (LocalEntryNotFoundError, ValueError):
         folder = Path()
     if not (folder / "config.json").is_file():
-        requested = f" --revision {revision}" if revision else ""
-        raise ModelNotFoundError(
-            f"the model {model} is not on this disk and nothing is downloaded at run time; fetch it once with: "
-            f"zs-seg fetch {model}{requested}"
-        )
+        raise _not_fetched(model, revision)
     return folder
+
+
+def _not_fetched(model: str, revision: str) -> ModelNotFoundError:
+    """Say where a model was looked for, what is there, and how to fetch it."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=model, repo_type="model")
+    refs = folder / "refs"
+    there = sorted(str(path.relative_to(refs)) for path in refs.rglob("*") if path.is_file())
+    if there:
+        state = f"is there as {shown(', '.join(there), 200)} only, or not completely"
+    else:
+        state = (
+            "is not there; another user, or one with another HF_HOME, may have fetched it elsewhere"
+        )
+    requested = f" --revision {revision}" if revision else ""
+    return ModelNotFoundError(
+        f"the model {model} is not on this disk and nothing is downloaded at run time: {folder} was searched for the "
+        f"revision {revision or 'main'}, which {state}; fetch it once, as the user who runs this, with: "
+        f"zs-seg fetch {model}{requested}"
+    )
 
 
 def model_type(model: str, folder: Path) -> str:

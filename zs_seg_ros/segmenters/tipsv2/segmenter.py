@@ -15,7 +15,6 @@ much is detected take 0.9, which is a cosine 0.011 higher at the published tempe
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +44,7 @@ from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompt_tokenizer import PromptTokenizer, padded
 from zs_seg_ros.segmenters.shared.prompts import flat_prompts, refuse_exemplars, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
+from zs_seg_ros.segmenters.shared.tokenizer_readers import missing_readers
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.shown import quoted
 from zs_seg_ros.types import Batch, Segmentation
@@ -65,9 +65,6 @@ TEMPLATES = (
 
 ANYTHING = ("object", "things", "stuff", "texture")
 """LERF's prompts that fit any patch."""
-
-_READERS = {"sentencepiece": "sentencepiece", "google.protobuf": "protobuf"}
-"""The modules, and their packages, that transformers needs to read a tokenizer.model."""
 
 _DEFAULT_FORMAT = ImageFormat((448, 448), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 _TEXTS_PER_BATCH = 72
@@ -229,7 +226,7 @@ def _load_tokenizer(model: str, folder: Path) -> Tipsv2Tokenizer:
     path = folder / "tokenizer.model"
     if (folder / "tokenizer.json").is_file() or not path.is_file():
         return load_tokenizer(Tipsv2Tokenizer, model, folder)
-    missing = [package for module, package in _READERS.items() if not _can_import(module)]
+    missing = missing_readers()
     if missing:
         raise ModelError(
             f"the tokenizer of {model} exists as {path} only, which needs {' and '.join(missing)}; "
@@ -242,11 +239,3 @@ def _load_tokenizer(model: str, folder: Path) -> Tipsv2Tokenizer:
         raise ModelError(
             f"the tokenizer of {model} in {path} cannot be read ({type(error).__name__}); fetch it again"
         ) from error
-
-
-def _can_import(module: str) -> bool:
-    try:
-        importlib.import_module(module)
-    except ImportError:
-        return False
-    return True
