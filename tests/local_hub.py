@@ -29,6 +29,11 @@ class Hub:
     requests: list[str]
 
 
+def commit_of(revision: str) -> str:
+    """Return the commit of a revision; that of main is COMMIT."""
+    return COMMIT if revision == "main" else sha1(revision.encode()).hexdigest()
+
+
 @contextmanager
 def local_hub(repositories: Mapping[str, Repository]) -> Iterator[Hub]:
     """Serve repositories by their names while the block runs; every other name is unknown."""
@@ -36,6 +41,7 @@ def local_hub(repositories: Mapping[str, Repository]) -> Iterator[Hub]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        commit = COMMIT
 
         def do_GET(self) -> None:
             requests.append(self.path.partition("?")[0])
@@ -49,13 +55,18 @@ def local_hub(repositories: Mapping[str, Repository]) -> Iterator[Hub]:
                 (rest + ["revision", "main"][len(rest) :]) if len(rest) < 2 else rest
             )
             revision = revision.replace("%2F", "/")
-            files = repository.files.get("main" if revision == COMMIT else revision)
+            commits = {commit_of(name): name for name in repository.files}
+            revision = commits.get(revision, revision)
+            files = repository.files.get(revision)
             is_file = not self.path.startswith("/api")
             if repository.refusal and (is_file or repository.refusal[1] == "RepoNotFound"):
                 self.refuse(*repository.refusal)
-            elif files is None:
+                return
+            if files is None:
                 self.refuse(404, "RevisionNotFound")
-            elif not is_file and kind == "refs":
+                return
+            self.commit = commit_of(revision)
+            if not is_file and kind == "refs":
                 self.answer(json.dumps(_refs(repository)).encode())
             elif not is_file and kind == "tree":
                 self.answer(json.dumps([_entry(name, files[name]) for name in files]).encode())
@@ -63,7 +74,7 @@ def local_hub(repositories: Mapping[str, Repository]) -> Iterator[Hub]:
                 siblings = [{"rfilename": n, "size": len(content)} for n, content in files.items()]
                 info = {
                     "id": f"{owner}/{model}",
-                    "sha": COMMIT,
+                    "sha": commit_of(revision),
                     "siblings": siblings,
                     "private": False,
                 }
@@ -81,7 +92,7 @@ def local_hub(repositories: Mapping[str, Repository]) -> Iterator[Hub]:
 
         def answer(self, body: bytes, status: int = 200, headers: Mapping[str, str] = {}) -> None:
             self.send_response(status)
-            more = {"ETag": f'"{sha1(body).hexdigest()}"', "X-Repo-Commit": COMMIT, **headers}
+            more = {"ETag": f'"{sha1(body).hexdigest()}"', "X-Repo-Commit": self.commit, **headers}
             for name, value in {**more, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)
             self.end_headers()
@@ -102,7 +113,9 @@ def local_hub(repositories: Mapping[str, Repository]) -> Iterator[Hub]:
 
 
 def _refs(repository: Repository) -> dict[str, object]:
-    refs = [{"name": name, "ref": name, "targetCommit": COMMIT} for name in repository.files]
+    refs = [
+        {"name": name, "ref": name, "targetCommit": commit_of(name)} for name in repository.files
+    ]
     proposals = [ref for ref in refs if ref["ref"].startswith("refs/pr/")]
     return {"branches": [], "converts": [], "tags": [], "pullRequests": proposals}
 
