@@ -420,7 +420,5 @@ def test_a_checkpoint_that_takes_images_of_absurd_edges_is_refused(
 
 def test_a_damaged_preprocessor_file_is_a_model_error(copy: Path) -> None:
     change_config(copy, "preprocessor_config.json", image_mean="grey")
-    with pytest.raises(
-        ModelError, match=r"checkpoint of .* cannot be loaded \(.*fetch it again"
-    ):
+    with pytest.raises(ModelError, match=r"checkpoint of .* cannot be loaded \(.*fetch it again"):
         load(copy)
