@@ -1,12 +1,13 @@
 """Measures the memory that the largest accepted vocabulary takes, against one class, for models of published shapes.
 
-    python benchmarks/vocabulary_memory.py [KIND ...] [--prompts 2000] [--layers N]
+    python benchmarks/vocabulary_memory.py [KIND ...] [--prompts 2000] [--layers N] [--timeout 60]
 
 Each kind runs in its own process, with random weights: it loads, segments one image with one class, and then with the
-largest vocabulary (two prompts a class) that is accepted within the node's default vocabulary_timeout; one that takes
-longer is refused, and a quarter of it is tried. Printed are the peaks of resident memory over all tries and their
-ratio. --layers cuts text and image encoders and DETR decoders to so many layers of the published width: a vocabulary
-then takes less time, and no less memory beyond that of the model, so that the ratio is higher than that of a whole one.
+largest vocabulary (two prompts a class) that is accepted within --timeout seconds, by default the node's
+vocabulary_timeout; one that takes longer is refused, and a quarter of it is tried. Printed are the peaks of resident
+memory over all tries and their ratio. --layers cuts text and image encoders and DETR decoders to so many layers of the
+published width: a vocabulary then takes less time, and no less memory beyond that of the model, so that the ratio is
+higher than that of a whole one.
 """
 
 from __future__ import annotations
@@ -45,17 +46,18 @@ def main() -> int:
     parser.add_argument("kinds", nargs="*", metavar="KIND", default=KINDS)
     parser.add_argument("--prompts", type=int, default=2000)
     parser.add_argument("--layers", type=int, default=0, help="(default: the published number)")
+    parser.add_argument("--timeout", type=float, default=TIMEOUT_S, metavar="S")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        print(json.dumps(measure(options.child, options.prompts, options.layers)))
+        print(json.dumps(measure(options.child, options.prompts, options.layers, options.timeout)))
         return 0
     print("| model | peak, 1 class | peak, all prompts | ratio | accepted | after |")
     print("|---|---|---|---|---|---|")
     worst = 0.0
     for kind in options.kinds:
         command = [sys.executable, __file__, "--child", kind, "--prompts", str(options.prompts)]
-        command += ["--layers", str(options.layers)]
+        command += ["--layers", str(options.layers), "--timeout", str(options.timeout)]
         child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         one_mb, all_mb, accepted, seconds = json.loads(child.stdout.splitlines()[-1])
         worst = max(worst, all_mb / one_mb)
@@ -68,7 +70,9 @@ def main() -> int:
     return int(worst > GOAL)
 
 
-def measure(kind: str, prompts: int, layers: int) -> tuple[float, float, int, float]:
+def measure(
+    kind: str, prompts: int, layers: int, timeout_s: float
+) -> tuple[float, float, int, float]:
     """Return both peaks of resident memory in MB, the accepted prompts, and the seconds until they are in force."""
     from zs_seg_ros.errors import VocabularyError
     from zs_seg_ros.perception.live_model import LiveModel
@@ -97,7 +101,7 @@ def measure(kind: str, prompts: int, layers: int) -> tuple[float, float, int, fl
             ]
             start = time.monotonic()
             try:
-                model.change_vocabulary(classes, timeout_s=TIMEOUT_S)
+                model.change_vocabulary(classes, timeout_s=timeout_s)
                 break
             except VocabularyError as error:
                 if "vocabulary_timeout" not in str(error):
