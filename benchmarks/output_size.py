@@ -21,6 +21,7 @@ import torch
 from scene import logits_of
 
 from zs_seg_ros.perception.pipeline import Pipeline, Settings
+from zs_seg_ros.requested_outputs import RequestedOutputs
 from zs_seg_ros.ros.conversions import header_of
 from zs_seg_ros.ros.scene_messages import (
     confidence_message,
@@ -30,7 +31,7 @@ from zs_seg_ros.ros.scene_messages import (
 )
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.segmenters.shared.label_image import decode
-from zs_seg_ros.types import Batch, DepthImage, Frame, Intrinsics, RequestedOutputs, Segmentation
+from zs_seg_ros.types import Batch, DepthImage, Frame, Intrinsics, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 CLASSES, OBJECTS = 8, 20

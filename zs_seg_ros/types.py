@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.errors import ImageError
+from zs_seg_ros.requested_outputs import RequestedOutputs
+from zs_seg_ros.shared_space import Embeddings, FeatureGrid
 from zs_seg_ros.vocabulary.vocabulary import MAX_SIDE_PX, Vocabulary
 
 RgbImage = NDArray[np.uint8] | NDArray[np.uint16]
@@ -117,32 +119,6 @@ class Pose:
     translation_m: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class RequestedOutputs:
-    """The outputs beside the segmentation that have subscribers; post-processing of the others does not run."""
-
-    objects: bool = False
-    surfaces: bool = False
-    cloud: bool = False
-
-    @property
-    def needs_depth(self) -> bool:
-        """Return whether a requested stage uses depth."""
-        return self.surfaces or self.cloud
-
-    def __or__(self, other: RequestedOutputs) -> RequestedOutputs:
-        """Return the union of the stages of both."""
-        return RequestedOutputs(
-            self.objects or other.objects,
-            self.surfaces or other.surfaces,
-            self.cloud or other.cloud,
-        )
-
-    def covers(self, other: RequestedOutputs) -> bool:
-        """Return whether every stage of `other` is requested here too."""
-        return self | other == self
-
-
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One image of one camera, as it was received.
@@ -159,7 +135,7 @@ class Frame:
     frame_id: str = ""
     received_ns: int = 0
     depth: DepthImage | None = None
-    requested: RequestedOutputs = RequestedOutputs()
+    requested: RequestedOutputs = field(default_factory=RequestedOutputs)
     rotation: int = 0
     pose: Pose | None = None
 
@@ -172,12 +148,13 @@ class Batch:
     """The input of one inference: images of any sizes, and the least confidence for each class.
 
     thresholds: (K,) float32 in 0..1, in the order of the vocabulary's classes. sizes: (H, W) of each segmentation, none
-    larger than its image; the images' own where they are not given.
+    larger than its image; the images' own without them. features: whether segmentations need theirs.
     """
 
     images: tuple[RgbImage, ...]
     thresholds: NDArray[np.float32]
     sizes: tuple[tuple[int, int], ...] = ()
+    features: bool = False
 
     def __post_init__(self) -> None:
         if not self.sizes:
@@ -252,12 +229,14 @@ class Segmentation:
     label: (H, W) uint8, or uint16 where the vocabulary has an id above 254; 0 is background, otherwise a class id.
     confidence: (H, W) uint8, the confidence times 255; 0 exactly where the label is 0.
     instances: the detections of a model that separates instances, which may overlap; None when it only labels pixels.
+    features: None where they were not requested, or the model has no shared space of words and images.
     Raises ValueError when label and confidence differ in size.
     """
 
     label: Label
     confidence: NDArray[np.uint8]
     instances: tuple[DetectedObject, ...] | None = None
+    features: FeatureGrid | None = None
 
     def __post_init__(self) -> None:
         if self.label.shape != self.confidence.shape or self.label.ndim != 2:
@@ -280,6 +259,7 @@ class Scene:
     each stage in milliseconds; that of `segment` is for the frame's whole batch. propagated_from_ns: the stamp of the
     image that the model segmented; None where that is the frame's own. output_scale: of label images. camera_pose: of
     the camera in the frame `positions_frame_id`, which surfaces and cloud are in; None: the camera's own.
+    features: one row per object, in their order; None where they were not requested, or cannot be had.
     """
 
     frame: Frame
@@ -293,6 +273,7 @@ class Scene:
     output_scale: float = 1.0
     camera_pose: Pose | None = None
     positions_frame_id: str = ""
+    features: Embeddings | None = None
 
     @property
     def inferred_stamp_ns(self) -> int:

@@ -18,6 +18,7 @@ LAYERS = (
     ("errors",),
     ("files", "user_yaml"),
     ("vocabulary",),
+    ("requested_outputs", "shared_space"),
     ("types",),
     ("images", "segmenters"),
     ("perception",),

@@ -35,8 +35,9 @@ from zs_seg_ros.labelling.plan import LabelRequest
 from zs_seg_ros.labelling.run import label, label_here
 from zs_seg_ros.perception.masks import decode_runs
 from zs_seg_ros.perception.pipeline import Pipeline
+from zs_seg_ros.requested_outputs import RequestedOutputs
 from zs_seg_ros.segmenters.fake import FakeSegmenter
-from zs_seg_ros.types import DepthImage, Frame, RequestedOutputs, RgbImage, Scene
+from zs_seg_ros.types import DepthImage, Frame, RgbImage, Scene
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 

@@ -18,6 +18,7 @@ from zs_seg_ros.perception.output_size import (
     scaled_size,
 )
 from zs_seg_ros.perception.pipeline import Pipeline, Settings
+from zs_seg_ros.requested_outputs import RequestedOutputs
 from zs_seg_ros.segmenters.fake import FakeSegmenter
 from zs_seg_ros.types import (
     Batch,
@@ -27,7 +28,6 @@ from zs_seg_ros.types import (
     Distortion,
     Frame,
     Intrinsics,
-    RequestedOutputs,
     Scene,
     Segmentation,
 )

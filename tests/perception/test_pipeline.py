@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from zs_seg_ros.perception.pipeline import Pipeline, Settings
+from zs_seg_ros.requested_outputs import RequestedOutputs
 from zs_seg_ros.segmenters.fake import FakeSegmenter
-from zs_seg_ros.types import DepthImage, Frame, Intrinsics, RequestedOutputs
+from zs_seg_ros.types import DepthImage, Frame, Intrinsics
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 EVERYTHING = RequestedOutputs(objects=True, surfaces=True, cloud=True)

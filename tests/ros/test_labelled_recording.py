@@ -23,11 +23,12 @@ from zs_seg_ros.labelling.messages import message_types
 from zs_seg_ros.labelling.plan import LabelRequest
 from zs_seg_ros.labelling.run import label
 from zs_seg_ros.perception.pipeline import Pipeline, Settings
+from zs_seg_ros.requested_outputs import RequestedOutputs
 from zs_seg_ros.ros.conversions import header_of, vocabulary_message
 from zs_seg_ros.ros.scene_messages import confidence_message, label_message, objects_message
 from zs_seg_ros.segmenters.fake import FakeSegmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
-from zs_seg_ros.types import DepthImage, Frame, RequestedOutputs, Scene, size_of
+from zs_seg_ros.types import DepthImage, Frame, Scene, size_of
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 VOCABULARY = Vocabulary().changed_to([TargetClass("red", ("red", "orange")), TargetClass("yellow")])

@@ -19,7 +19,8 @@ from zs_seg_ros.images.message_images import (
 )
 from zs_seg_ros.images.video import video_codec
 from zs_seg_ros.labelling.plan import LabelledCamera, Slice
-from zs_seg_ros.types import DepthImage, Frame, Intrinsics, RequestedOutputs
+from zs_seg_ros.requested_outputs import RequestedOutputs
+from zs_seg_ros.types import DepthImage, Frame, Intrinsics
 
 _MARGIN_NS = 1_000_000_000
 """Depth and camera_info are also read this long before a slice and after it."""

@@ -10,14 +10,23 @@ from typing import Any
 import numpy as np
 
 from zs_seg_ros.errors import ModelError, VocabularyError
-from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.perception.pooling import pooled_example
+from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter, shared_space_of
 from zs_seg_ros.segmenters.deadline import time_limit
 from zs_seg_ros.segmenters.finite import finite_outputs_required
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.recovery import recovering
 from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.shared_space import Embeddings
 from zs_seg_ros.types import Batch, RgbImage, Segmentation
-from zs_seg_ros.vocabulary.vocabulary import DEFAULT_LIMITS, Limits, TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import (
+    DEFAULT_LIMITS,
+    Exemplar,
+    Limits,
+    TargetClass,
+    Vocabulary,
+    checked_prompts,
+)
 
 _WARM_UP_SIZE = (480, 640)
 _MAX_WARNINGS = 100
@@ -110,6 +119,31 @@ class LiveModel:
                     )
                 batch = Batch((image,), encoded.vocabulary.thresholds(default_threshold))
                 return self.segmenter.segment(batch, encoded)[0], encoded.vocabulary
+
+    def embed(
+        self,
+        prompts: Iterable[str],
+        example: Exemplar | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        timeout_s: float = 0.0,
+    ) -> Embeddings:
+        """Embed prompts and, as the last row, the marked part of an image in the model's shared space.
+
+        Raises ModelError without a model or for one without such a space, VocabularyError for refused prompts or
+        without any, or what the model raises.
+        """
+        checked = checked_prompts(prompts, limits)
+        with self._change, time_limit(timeout_s):
+            if self.segmenter is None:
+                raise ModelError("no model is loaded; configure the node first")
+            space = shared_space_of(self.segmenter)
+            with _recovering(self.segmenter):
+                rows = [space.embed_prompts(checked)] if checked else []
+                if example is not None:
+                    rows.append(pooled_example(space.embed_image(example.image), example))
+            if not rows:
+                raise VocabularyError("there is nothing to embed; give prompts, or an image")
+            return Embeddings(self.segmenter.model, np.concatenate(rows))
 
     def free(self, timeout_s: float = -1.0) -> None:
         """Free the model's memory; the vocabulary is kept for the next `load`.

@@ -19,6 +19,7 @@ from zs_seg_ros.perception.depth import (
 from zs_seg_ros.perception.labelled_cloud import cloud
 from zs_seg_ros.perception.masks import extract_objects
 from zs_seg_ros.perception.output_size import at_output_size, scaled_size
+from zs_seg_ros.perception.pooling import pooled
 from zs_seg_ros.perception.projection import surface_of
 from zs_seg_ros.perception.rotation import as_received, upright
 from zs_seg_ros.perception.tracking import Tracker
@@ -84,7 +85,8 @@ def segment(
     scales = [1.0 if whole or f.requested.objects else settings.output_scale for f in frames]
     sizes = [scaled_size(size_of(i), scale) for i, scale in zip(images, scales, strict=True)]
     thresholds = encoded.vocabulary.thresholds(settings.default_threshold)
-    batch = Batch(images, thresholds, tuple(sizes))
+    features = any(frame.requested.features for frame in frames)
+    batch = Batch(images, thresholds, tuple(sizes), features)
     segmentations = tuple(
         as_received(segmentation, frame.rotation)
         for frame, segmentation in zip(frames, segmenter.segment(batch, encoded), strict=True)
@@ -154,7 +156,7 @@ class Pipeline:
             if settings.track:
                 with _timed(scene.stage_ms, "track"):
                     objects = self._tracked(scene.frame, objects, scene.vocabulary)
-            scene = replace(scene, objects=objects)
+            scene = _with_features(replace(scene, objects=objects))
         scene = replace(scene, output_scale=settings.output_scale)
         try:
             return self._with_depth(scene)
@@ -181,6 +183,15 @@ class Pipeline:
                 scene, camera_pose=placement.camera_pose, positions_frame_id=placement.frame_id
             )
         return _with_positions(scene, depth)
+
+
+def _with_features(scene: Scene) -> Scene:
+    """Add the features of objects if the frame requests them and the model computed them for this very image."""
+    frame, grid = scene.frame, scene.segmentation.features
+    if grid is None or not frame.requested.features or scene.propagated_from_ns is not None:
+        return scene
+    with _timed(scene.stage_ms, "features"):
+        return replace(scene, features=pooled(grid, size_of(frame.image), scene.objects))
 
 
 def _with_positions(scene: Scene, depth: DepthImage) -> Scene:

@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 
+from zs_seg_ros.shared_space import FeatureGrid
 from zs_seg_ros.types import Box, DetectedObject, Label, RgbImage, Segmentation
 
 ROTATIONS = (0, 90, 180, 270)
@@ -29,7 +30,12 @@ def as_received(segmentation: Segmentation, rotation: int) -> Segmentation:
         cast(Label, np.ascontiguousarray(np.rot90(segmentation.label, turns))),
         np.ascontiguousarray(np.rot90(segmentation.confidence, turns)),
         None if instances is None else tuple(_turned(i, turns, size) for i in instances),
+        _turned_grid(segmentation.features, turns),
     )
+
+
+def _turned_grid(grid: FeatureGrid | None, turns: int) -> FeatureGrid | None:
+    return None if grid is None else replace(grid, values=np.rot90(grid.values, turns))
 
 
 def _turned(instance: DetectedObject, turns: int, size: tuple[int, ...]) -> DetectedObject:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rclpy.lifecycle import LifecycleNode
 
 from zs_seg_ros.perception.live_model import LiveModel
+from zs_seg_ros.requested_outputs import RequestedOutputs
 from zs_seg_ros.ros.camera_input import CameraInput
 from zs_seg_ros.ros.camera_outputs import AlsoRequested, CameraOutputs
 from zs_seg_ros.ros.diagnostics import OK, OLD_FRAME_MS, WARN, CameraHealth, Problem
@@ -12,7 +13,6 @@ from zs_seg_ros.ros.lidar import LidarLabels
 from zs_seg_ros.ros.parameters.node_parameters import CameraParameters
 from zs_seg_ros.ros.transforms import Transforms
 from zs_seg_ros.shown import quoted
-from zs_seg_ros.types import RequestedOutputs
 
 
 class Camera:

@@ -16,9 +16,11 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
-from zs_seg_ros.msg import ObjectMaskArray
+from zs_seg_ros.msg import ObjectFeatures, ObjectMaskArray
+from zs_seg_ros.requested_outputs import RequestedOutputs
 from zs_seg_ros.ros.conversions import header_of, header_of_positions, time_message
 from zs_seg_ros.ros.diagnostics import WARN, Problem
+from zs_seg_ros.ros.embed_service import features_message
 from zs_seg_ros.ros.parameters.node_parameters import CameraParameters
 from zs_seg_ros.ros.qos import (
     LATCHED,
@@ -47,7 +49,7 @@ from zs_seg_ros.ros.vision_messages import (
     detections_3d_message,
     detections_message,
 )
-from zs_seg_ros.types import RequestedOutputs, Scene, size_of
+from zs_seg_ros.types import Scene, size_of
 
 AlsoRequested = Callable[[str], RequestedOutputs | None]
 
@@ -99,11 +101,13 @@ _PIXELS = RequestedOutputs()
 _OBJECTS = RequestedOutputs(objects=True)
 _OBJECTS_IN_3D = RequestedOutputs(objects=True, surfaces=True)
 _CLOUD = RequestedOutputs(objects=True, cloud=True)
+_FEATURES = RequestedOutputs(objects=True, features=True)
 
 _OUTPUTS = (
     Output("label", Image, RESULTS, _PIXELS, _label),
     Output("confidence", Image, RESULTS, _PIXELS, _confidence),
     Output("objects", ObjectMaskArray, RESULTS, _OBJECTS_IN_3D, _objects),
+    Output("features", ObjectFeatures, RESULTS, _FEATURES, features_message),
     Output("overlay", Image, VISUALISATION, _OBJECTS, overlay_message),
     Output(
         "overlay/compressed", CompressedImage, VISUALISATION, _OBJECTS, compressed_overlay_message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,11 @@ def fill(message: Image | CompressedImage | PointCloud2, pixels: NDArray[Any]) -
     message.data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
 
 
+def fill_floats(field: array[float], values: NDArray[np.float32]) -> None:
+    """Append an array's values, row by row, to the field of a new message."""
+    field.frombytes(np.ascontiguousarray(values).data.cast("B"))
+
+
 def image_message(pixels: NDArray[Any], encoding: str, header: Header) -> Image:
     """Make an Image without row padding. pixels: (H, W) or (H, W, C), contiguous or not."""
     height, width = pixels.shape[:2]
@@ -90,14 +96,18 @@ def classes_from_messages(
             target.name,
             tuple(target.prompts),
             float(target.threshold),
-            tuple(_exemplar(e, target.name, limits) for e in target.exemplars),
+            tuple(
+                example_image(e, f"an exemplar of {quoted(target.name)}", limits)
+                for e in target.exemplars
+            ),
             target.id,
         )
         for target in targets
     )
 
 
-def _exemplar(message: messages.Exemplar, name: str, limits: ImageLimits) -> Exemplar:
+def example_image(message: messages.Exemplar, what: str, limits: ImageLimits) -> Exemplar:
+    """Convert an example image and its mask, called `what` in errors. Raises VocabularyError when it cannot be used."""
     try:
         pixels = image_from_message(message.image, limits)
         shift = 8 * (pixels.dtype.itemsize - 1)
@@ -107,7 +117,7 @@ def _exemplar(message: messages.Exemplar, name: str, limits: ImageLimits) -> Exe
         mask = image_from_message(message.mask, limits)[..., 0] != 0
         return Exemplar(image, mask)
     except (ImageError, VocabularyError) as error:
-        raise VocabularyError(f"an exemplar of {quoted(name)} cannot be used: {error}") from error
+        raise VocabularyError(f"{what} cannot be used: {error}") from error
 
 
 def vocabulary_message(vocabulary: Vocabulary) -> messages.Vocabulary:

@@ -16,6 +16,7 @@ from zs_seg_ros.images.point_clouds import points_from_message, with_labels
 from zs_seg_ros.perception.lidar import label_points
 from zs_seg_ros.perception.lidar_pairing import LidarPairing, StampedCloud
 from zs_seg_ros.perception.transform_buffer import Lookup, between
+from zs_seg_ros.requested_outputs import RequestedOutputs
 from zs_seg_ros.ros.camera_receiver import CameraReceiver
 from zs_seg_ros.ros.conversions import fill
 from zs_seg_ros.ros.diagnostics import WARN, LastProblem, Problem
@@ -23,7 +24,7 @@ from zs_seg_ros.ros.matching_subscription import MatchingSubscription
 from zs_seg_ros.ros.parameters.node_parameters import CameraParameters
 from zs_seg_ros.ros.qos import NO_PUBLISHER_EVENTS, VISUALISATION
 from zs_seg_ros.ros.transforms import Transforms
-from zs_seg_ros.types import Intrinsics, RequestedOutputs, Scene, size_of
+from zs_seg_ros.types import Intrinsics, Scene, size_of
 
 
 class LidarLabels:

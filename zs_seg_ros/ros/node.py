@@ -17,6 +17,7 @@ from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.ros.camera_set import CameraSet
 from zs_seg_ros.ros.diagnostics import ERROR, WARN, Problem
 from zs_seg_ros.ros.diagnostics_publisher import DiagnosticsPublisher
+from zs_seg_ros.ros.embed_service import EmbedService
 from zs_seg_ros.ros.enable_service import EnableService
 from zs_seg_ros.ros.parameters.node_parameters import (
     ParameterError,
@@ -57,6 +58,7 @@ class SegmentationNode(LifecycleNode):
         self._vocabulary_services = VocabularyServices(
             self, self._model, self._cameras, self._saved
         )
+        self._embed = EmbedService(self, self._model)
         self._enable = EnableService(self, self._set_enabled)
         self._diagnostics = DiagnosticsPublisher(self, self._model)
         self._segmentation: SegmentationRun | None = None  # while active

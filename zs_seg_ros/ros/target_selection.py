@@ -17,6 +17,7 @@ from std_msgs.msg import Header
 from zs_seg_ros.errors import NotTrackedError, SelectionError
 from zs_seg_ros.msg import TargetStatus
 from zs_seg_ros.perception.target import Choice, RecentScenes, Target, TargetState, choose
+from zs_seg_ros.requested_outputs import RequestedOutputs
 from zs_seg_ros.ros.conversions import header_of_positions
 from zs_seg_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS, RESULTS, SERVICE, VISUALISATION
 from zs_seg_ros.ros.scene_messages import object_message
@@ -29,7 +30,7 @@ from zs_seg_ros.ros.target_messages import (
 )
 from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.srv import SelectObject
-from zs_seg_ros.types import Box, RequestedOutputs, Scene
+from zs_seg_ros.types import Box, Scene
 
 _PATIENCE_S = 5.0
 _ATTEMPTS = 3

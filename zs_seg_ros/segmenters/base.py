@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from zs_seg_ros.types import Batch, Segmentation
+import numpy as np
+from numpy.typing import NDArray
+
+from zs_seg_ros.errors import ModelError
+from zs_seg_ros.shared_space import FeatureGrid
+from zs_seg_ros.types import Batch, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 from zs_seg_ros.vocabulary.word_warnings import word_warnings
 
@@ -74,3 +80,31 @@ class Segmenter(ABC, Generic[Features]):
 
     def close(self) -> None:
         """Free memory. The segmenter is not used afterwards."""
+
+
+class SharedSpace(ABC):
+    """Words and images in one space, offered by the segmenters of some families beside `Segmenter`.
+
+    Their `segment` adds features to each segmentation where `Batch.features` requests them.
+    """
+
+    @abstractmethod
+    def embed_prompts(self, prompts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed at least one prompt as (N, D) float32, unit vectors, in order.
+
+        Raises VocabularyError for a prompt with more tokens than the model reads.
+        """
+
+    @abstractmethod
+    def embed_image(self, image: RgbImage) -> FeatureGrid:
+        """Compute the features of one image, those that `segment` adds to its segmentation."""
+
+
+def shared_space_of(segmenter: Segmenter[Any]) -> SharedSpace:
+    """Return the shared space of a segmenter. Raises ModelError when it has none."""
+    if isinstance(segmenter, SharedSpace):
+        return segmenter
+    raise ModelError(
+        f"the model {segmenter.model} has no shared space of words and images; load a model of a family that has: "
+        "CLIPSeg, TIPSv2 or dense embedding models such as tabletop"
+    )

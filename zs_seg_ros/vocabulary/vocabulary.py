@@ -230,6 +230,18 @@ def _checked_class(target: TargetClass, number: int, limits: Limits) -> TargetCl
     return replace(target, name=name, prompts=prompts, threshold=float(target.threshold))
 
 
+def checked_prompts(prompts: Iterable[str], limits: Limits = DEFAULT_LIMITS) -> tuple[str, ...]:
+    """Return prompts without a vocabulary, cleaned as those of classes. Raises VocabularyError when one is refused."""
+    given = tuple(prompts)
+    if len(given) > limits.total_prompts:
+        raise VocabularyError(
+            f"{len(given)} prompts are too many; at most {limits.total_prompts} are accepted (max_total_prompts)"
+        )
+    return tuple(
+        _checked_text(text, f"prompt {number}", limits) for number, text in enumerate(given, 1)
+    )
+
+
 def _checked_text(text: str, what: str, limits: Limits) -> str:
     cleaned = normalised(text)
     if not has_visible_character(cleaned):

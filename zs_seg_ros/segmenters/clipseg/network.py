@@ -37,7 +37,7 @@ class ClipSegNetwork:
         self._layers = [_DecoderLayer(layer) for layer in decoder.layers]
         self._head = _Head(decoder.transposed_convolution)
         self._prompts_per_batch = self._images_per_batch = _CHUNK[model.device.type]
-        self._encode: Callable[[Tensor], Tensor] = self._encode_images
+        self._encode: Callable[[Tensor], tuple[Tensor, Tensor]] = self._encode_images
         if compiled:
             # One shape only: for another number of images torch would compile again, for seconds, while frames wait.
             self._images_per_batch = 1
@@ -45,18 +45,43 @@ class ClipSegNetwork:
 
     def encode_images(self, pixels: Tensor) -> Tensor:
         """Encode images (B, 3, H, W) to the decoder's inputs (B, depth, 1 + tokens, reduce_dim)."""
-        return torch.cat(
-            [self._encode(chunk) for chunk in torch.split(pixels, self._images_per_batch)]
-        )
+        return self.encode_images_further(pixels)[0]
 
-    def _encode_images(self, pixels: Tensor) -> Tensor:
+    def encode_images_further(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode images as `encode_images` does, and to hidden states (B, 1 + tokens, width) for `patches`."""
+        chunks = [self._encode(chunk) for chunk in torch.split(pixels, self._images_per_batch)]
+        inputs, hidden = zip(*chunks, strict=True)
+        return torch.cat(inputs), torch.cat(hidden)
+
+    def patches(self, hidden: Tensor) -> Tensor:
+        """Compute the remaining layers for hidden states (B, 1 + tokens, width): (B, side, side, D) in CLIP's space.
+
+        In the last layer each patch attends only to itself, as MaskCLIP has it (Zhou et al. 2022, "Extract Free Dense
+        Labels from CLIP", arXiv 2112.01071): CLIP trained that layer to gather the image in its class token.
+        """
+        *earlier, last = self._vision.encoder.layers[max(self._extracted) + 1 :] or [None]
+        if last is None:  # the decoder reads the last layer itself
+            patches = hidden[:, 1:]
+        else:
+            for layer in earlier:
+                hidden = layer(hidden, None)
+            patches = hidden[:, 1:]
+            attention = last.self_attn
+            patches = patches + attention.out_proj(attention.v_proj(last.layer_norm1(patches)))
+            patches = patches + last.mlp(last.layer_norm2(patches))
+        projected = self.model.clip.visual_projection(self._vision.post_layernorm(patches))
+        side = math.isqrt(projected.shape[1])
+        grid: Tensor = projected.unflatten(1, (side, side))
+        return grid
+
+    def _encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self._vision.pre_layrnorm(self._vision.embeddings(pixels))
         outputs: dict[int, Tensor] = {}
         for index, layer in enumerate(self._vision.encoder.layers[: max(self._extracted) + 1]):
             hidden = layer(hidden, None)
             outputs[index] = hidden
         pairs = zip(self._decoder.reduces, self._extracted, strict=True)
-        return torch.stack([reduce(outputs[index]) for reduce, index in pairs], dim=1)
+        return torch.stack([reduce(outputs[index]) for reduce, index in pairs], dim=1), hidden
 
     def decode(self, image: Tensor, features: Tensor) -> Tensor:
         """Decode one image of `encode_images` (depth, 1 + tokens, reduce_dim) for prompts (P, D) to logits.

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import CLIPSegForImageSegmentation
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from zs_seg_ros.errors import ModelError
-from zs_seg_ros.segmenters.base import EncodedVocabulary
+from zs_seg_ros.segmenters.base import EncodedVocabulary, SharedSpace
 from zs_seg_ros.segmenters.clipseg.network import ClipSegNetwork
 from zs_seg_ros.segmenters.clipseg.visual_prompt import visual_prompt
 from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
+from zs_seg_ros.segmenters.shared.features import feature_grid, unit_rows
 from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.label_image import decode_chunks, max_over_prompts
@@ -35,6 +38,7 @@ from zs_seg_ros.segmenters.shared.prompt_tokenizer import load_clip_tokenizer
 from zs_seg_ros.segmenters.shared.prompts import class_chunks, flat_prompts, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
+from zs_seg_ros.shared_space import FeatureGrid
 from zs_seg_ros.types import Batch, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, Vocabulary
 
@@ -57,8 +61,11 @@ class ClipSegFeatures:
     class_of_row: tuple[int, ...]
 
 
-class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
-    """Segments images with a CLIPSeg checkpoint in the format of transformers."""
+class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures], SharedSpace):
+    """Segments images with a CLIPSeg checkpoint in the format of transformers.
+
+    Its shared space is CLIP's own: the text embeddings that condition the decoder, and the image encoder's patches.
+    """
 
     takes_input_size = True
 
@@ -131,11 +138,28 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures]):
         with stage("prepare"):
             pixels = self._prepare(batch.images, self._input_size)
         with stage("encode"):
-            encoded_images = self.network.encode_images(pixels)
-        return [
+            encoded_images, hidden = self.network.encode_images_further(pixels)
+        results = [
             self._decode(encoded_image, size, batch, encoded)
             for encoded_image, size in zip(encoded_images, batch.sizes, strict=True)
         ]
+        if batch.features:
+            with stage("encode"):
+                grids = [feature_grid(self.model, grid) for grid in self.network.patches(hidden)]
+            results = [replace(r, features=grid) for r, grid in zip(results, grids, strict=True)]
+        return results
+
+    @torch.inference_mode()
+    def embed_prompts(self, prompts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed each prompt as CLIP does."""
+        return unit_rows(torch.cat(self._prompts.get(prompts, self._encode_prompts)))
+
+    @torch.inference_mode()
+    def embed_image(self, image: RgbImage) -> FeatureGrid:
+        """Compute one vector for each patch of an image."""
+        pixels = self._prepare([image], self._input_size)
+        _, hidden = self.network.encode_images_further(pixels)
+        return feature_grid(self.model, self.network.patches(hidden)[0])
 
     @torch.inference_mode()
     def logits(self, pixel_values: Tensor, features: Tensor) -> Tensor:

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from zs_seg_ros.errors import ModelError
-from zs_seg_ros.segmenters.base import EncodedVocabulary
+from zs_seg_ros.segmenters.base import EncodedVocabulary, SharedSpace
 from zs_seg_ros.segmenters.dense.network import (
     DenseConfig,
     DenseNetwork,
@@ -26,6 +28,7 @@ from zs_seg_ros.segmenters.dense.network import (
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import read_config
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
+from zs_seg_ros.segmenters.shared.features import feature_grid, unit_rows
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.label_image import decode_chunks, max_over_prompts
@@ -39,6 +42,7 @@ from zs_seg_ros.segmenters.shared.prompts import (
 )
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
+from zs_seg_ros.shared_space import FeatureGrid
 from zs_seg_ros.shown import described, quoted
 from zs_seg_ros.types import Batch, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
@@ -57,8 +61,12 @@ class DenseFeatures:
     class_of_prompt: tuple[int, ...]
 
 
-class DenseSegmenter(TorchSegmenter[DenseFeatures]):
-    """Segments images with a dense embedding model from a folder with config.json and model.safetensors."""
+class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace):
+    """Segments images with a dense embedding model from a folder with config.json and model.safetensors.
+
+    Its shared space is that of the vectors whose products are its logits, shape and colour in one, without the
+    offsets of a prompt.
+    """
 
     takes_input_size = True
 
@@ -133,18 +141,38 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures]):
         results: dict[int, Segmentation] = {}
         for size, indices in self._by_working_size(batch.images).items():
             images = [batch.images[i] for i in indices]
-            with stage("prepare"):
-                prepared = prepare(images, size, self._mean, self._std, self._dtype)
-            with stage("encode"):
-                pixels = self._image(prepared.to(memory_format=torch.channels_last))
-            for index, embedded in zip(indices, pixels.float(), strict=True):
+            for index, embedded in zip(indices, self._embed(images, size), strict=True):
                 chunks = self._logits_of_classes(embedded, encoded.features)
                 ids = encoded.vocabulary.label_ids
                 with stage("finish"):
                     results[index] = decode_chunks(
                         chunks, batch.sizes[index], batch.thresholds, ids
                     )
+                    if batch.features:
+                        grid = feature_grid(self.model, embedded.permute(1, 2, 0))
+                        results[index] = replace(results[index], features=grid)
         return [results[i] for i in range(len(batch.images))]
+
+    def _embed(self, images: Sequence[RgbImage], size: tuple[int, int]) -> Tensor:
+        """Resize images to `size` and embed their pixels, (B, D, h, w) float32."""
+        with stage("prepare"):
+            prepared = prepare(images, size, self._mean, self._std, self._dtype)
+        with stage("encode"):
+            pixels: Tensor = self._image(prepared.to(memory_format=torch.channels_last))
+            return pixels.float()
+
+    @torch.inference_mode()
+    def embed_prompts(self, prompts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed each prompt as the sum of its words' embeddings."""
+        rows = torch.cat(self._prompts.get(prompts, self._encode_prompts))
+        return unit_rows(rows[:, : self._network.config.embedding_dim])
+
+    @torch.inference_mode()
+    def embed_image(self, image: RgbImage) -> FeatureGrid:
+        """Compute one vector for each two-by-two pixels of the image at the model's size."""
+        height, width = image.shape[:2]
+        embedded = self._embed((image,), self._size_for(height, width))[0]
+        return feature_grid(self.model, embedded.permute(1, 2, 0))
 
     def _logits_of_classes(self, pixels: Tensor, features: DenseFeatures) -> Iterator[Tensor]:
         """Compare pixel embeddings (D, h, w) with some classes at a time: logits (k, h, w) of all fill the memory."""

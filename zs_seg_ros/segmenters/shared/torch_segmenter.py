@@ -75,4 +75,4 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 def _part(batch: Batch, indices: slice) -> Batch:
     """Return the batch of some of the images."""
-    return Batch(batch.images[indices], batch.thresholds, batch.sizes[indices])
+    return Batch(batch.images[indices], batch.thresholds, batch.sizes[indices], batch.features)

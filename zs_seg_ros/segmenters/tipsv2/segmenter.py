@@ -16,10 +16,12 @@ much is detected take 0.9, which is a cosine 0.011 higher at the published tempe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from transformers import Tipsv2Model
@@ -27,9 +29,10 @@ from transformers.models.tipsv2.image_processing_tipsv2 import Tipsv2ImageProces
 from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
 
 from zs_seg_ros.errors import ModelError, VocabularyError
-from zs_seg_ros.segmenters.base import EncodedVocabulary
+from zs_seg_ros.segmenters.base import EncodedVocabulary, SharedSpace
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
+from zs_seg_ros.segmenters.shared.features import feature_grid, unit_rows
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.label_image import decode, max_over_prompts
@@ -46,8 +49,9 @@ from zs_seg_ros.segmenters.shared.prompts import flat_prompts, refuse_exemplars,
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.tokenizer_readers import missing_readers
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
+from zs_seg_ros.shared_space import FeatureGrid
 from zs_seg_ros.shown import quoted
-from zs_seg_ros.types import Batch, Segmentation
+from zs_seg_ros.types import Batch, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 TEMPLATES = (
@@ -86,8 +90,11 @@ class Tipsv2Features:
     class_of_prompt: tuple[int, ...]
 
 
-class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
-    """Segments images with a TIPSv2 checkpoint in the format of transformers."""
+class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace):
+    """Segments images with a TIPSv2 checkpoint in the format of transformers.
+
+    Its shared space is that of the vectors whose cosines are its logits: patches, and prompts in nine templates.
+    """
 
     takes_input_size = True
 
@@ -163,7 +170,21 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features]):
                     image_logits, features.class_of_prompt, len(vocabulary.classes)
                 )
                 results.append(decode(classes, size, batch.thresholds, vocabulary.label_ids))
+            if batch.features:
+                grids = [feature_grid(self.model, grid) for grid in patches]
+                results = [replace(r, features=g) for r, g in zip(results, grids, strict=True)]
         return results
+
+    @torch.inference_mode()
+    def embed_prompts(self, prompts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed each prompt as the mean over its templates."""
+        return unit_rows(torch.cat(self._prompts.get(prompts, self._encode_prompts)))
+
+    @torch.inference_mode()
+    def embed_image(self, image: RgbImage) -> FeatureGrid:
+        """Compute one vector for each patch of an image."""
+        pixels = prepare((image,), self._input_size, self._mean, self._std, self._dtype)
+        return feature_grid(self.model, self.patches(pixels)[0])
 
     @torch.inference_mode()
     def patches(self, pixel_values: Tensor) -> Tensor:

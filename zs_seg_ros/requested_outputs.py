@@ -1,0 +1,28 @@
+"""Which outputs of a frame have subscribers."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+
+@dataclass(frozen=True)
+class RequestedOutputs:
+    """The outputs beside the segmentation that have subscribers; post-processing of the others does not run."""
+
+    objects: bool = False
+    surfaces: bool = False
+    cloud: bool = False
+    features: bool = False
+
+    @property
+    def needs_depth(self) -> bool:
+        """Return whether a requested stage uses depth."""
+        return self.surfaces or self.cloud
+
+    def __or__(self, other: RequestedOutputs) -> RequestedOutputs:
+        """Return the union of the stages of both."""
+        return RequestedOutputs(*map(max, astuple(self), astuple(other)))
+
+    def covers(self, other: RequestedOutputs) -> bool:
+        """Return whether every stage of `other` is requested here too."""
+        return self | other == self
