@@ -44,6 +44,7 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 OUTPUT_TYPES = {
     "objects": msg.ObjectMaskArray,
+    "features": msg.ObjectFeatures,
     "points": PointCloud2,
     "markers": MarkerArray,
     "detections": Detection2DArray,

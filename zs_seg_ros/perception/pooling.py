@@ -1,7 +1,8 @@
 """Features of objects: the mean of an image's dense features under each mask.
 
-Mean pooling over a mask is how ConceptFusion (Jatavallabhula et al. 2023, arXiv 2302.07241) and OpenMask3D's kind of
-maps compare regions with words; here the grid's cells are weighted by how many pixels of the mask they cover.
+Mean pooling of dense features over a mask gives the vectors of regions in OpenSeg (Ghiasi et al. 2022, "Scaling
+Open-Vocabulary Image Segmentation with Image-Level Labels", arXiv 2112.12143). Here each cell of the grid is weighted
+by the number of the mask's pixels in it.
 """
 
 from __future__ import annotations

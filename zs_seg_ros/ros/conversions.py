@@ -69,7 +69,7 @@ def fill(message: Image | CompressedImage | PointCloud2, pixels: NDArray[Any]) -
 
 def fill_floats(field: array[float], values: NDArray[np.float32]) -> None:
     """Append an array's values, row by row, to the field of a new message."""
-    field.frombytes(np.ascontiguousarray(values).data.cast("B"))
+    field.frombytes(np.ascontiguousarray(values, np.float32).tobytes())
 
 
 def image_message(pixels: NDArray[Any], encoding: str, header: Header) -> Image:
