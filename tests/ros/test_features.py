@@ -38,6 +38,33 @@ def rows(message: Any) -> NDArray[np.float32]:
     return np.asarray(message.values, np.float32).reshape(-1, message.dimension)
 
 
+# Before the first test that starts the node of this module: two nodes of one name would answer.
+def test_a_model_without_a_shared_space_says_so() -> None:
+    with running_node({"classes": ["red"]}) as planner:
+        image = image_message(stripes("red", "white"))
+        features = planner.answer_to(image, "features")
+        assert (features.model, features.dimension, len(features.values)) == ("", 0, 0)
+        assert list(features.class_ids) == [1]
+        answer = embed(planner, prompts=["red"])
+        assert not answer.success
+        assert "fake has no shared space" in answer.message and "tabletop" in answer.message
+
+
+def test_without_a_subscriber_no_features_are_computed(image: NDArray[np.uint8]) -> None:
+    with running_node({"model": "tabletop", "classes": NAMES}) as planner:
+        statuses = planner.listen("/diagnostics", DiagnosticArray, 10)
+        planner.answer_to(image_message(image), "objects")
+
+        def stages() -> set[str]:
+            values = [v for m in statuses for s in m.status for v in s.values]
+            return {v.key for v in values}
+
+        wait_until(lambda: any("objects" in key for key in stages()), "durations of stages")
+        assert not [key for key in stages() if "features" in key]
+        planner.answer_to(image_message(image), "features")
+        wait_until(lambda: any("features" in key for key in stages()), "the stage features")
+
+
 def test_a_map_of_vectors_is_asked_in_words(planner: Planner, image: NDArray[np.uint8]) -> None:
     planner.outputs("objects")
     features = planner.answer_to(image_message(image), "features")
@@ -120,32 +147,6 @@ def test_an_image_without_a_mask_is_embedded_whole(
 def test_refusals_say_why(planner: Planner, fields: dict[str, Any], reason: str) -> None:
     answer = embed(planner, **fields)
     assert not answer.success and reason in answer.message and not answer.values
-
-
-def test_a_model_without_a_shared_space_says_so() -> None:
-    with running_node({"classes": ["red"]}) as planner:
-        image = image_message(stripes("red", "white"))
-        features = planner.answer_to(image, "features")
-        assert (features.model, features.dimension, len(features.values)) == ("", 0, 0)
-        assert list(features.class_ids) == [1]
-        answer = embed(planner, prompts=["red"])
-        assert not answer.success
-        assert "fake has no shared space" in answer.message and "tabletop" in answer.message
-
-
-def test_without_a_subscriber_no_features_are_computed(image: NDArray[np.uint8]) -> None:
-    with running_node({"model": "tabletop", "classes": NAMES}) as planner:
-        statuses = planner.listen("/diagnostics", DiagnosticArray, 10)
-        planner.answer_to(image_message(image), "objects")
-
-        def stages() -> set[str]:
-            values = [v for m in statuses for s in m.status for v in s.values]
-            return {v.key for v in values}
-
-        wait_until(lambda: any("objects" in key for key in stages()), "durations of stages")
-        assert not [key for key in stages() if "features" in key]
-        planner.answer_to(image_message(image), "features")
-        wait_until(lambda: any("features" in key for key in stages()), "the stage features")
 
 
 def test_the_message_is_made_of_standard_fields() -> None:

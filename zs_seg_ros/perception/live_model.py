@@ -137,7 +137,7 @@ class LiveModel:
             if self.segmenter is None:
                 raise ModelError("no model is loaded; configure the node first")
             space = shared_space_of(self.segmenter)
-            with _recovering(self.segmenter):
+            with recovering(self.segmenter):
                 rows = [space.embed_prompts(checked)] if checked else []
                 if example is not None:
                     rows.append(pooled_example(space.embed_image(example.image), example))
