@@ -100,6 +100,7 @@ def test_an_image_is_encoded_once_and_only_for_boxes(segmenter: SamHqBoxSegmente
 
 def test_a_preprocessor_of_another_size_is_a_model_error(tmp_path: Path) -> None:
     write_sam_hq(tmp_path, small_sam_hq_config())
-    SamImageProcessorPil(size={"longest_edge": 96}).save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="images of 96 pixels and the model takes 64"):
+    square = {"height": 96, "width": 96}
+    SamImageProcessorPil(size={"longest_edge": 96}, pad_size=square).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="images of 96x96 and the model takes 64x64"):
         SamHqBoxSegmenter("x", tmp_path, CPU)
