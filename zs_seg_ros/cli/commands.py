@@ -111,6 +111,13 @@ def bench(arguments: argparse.Namespace) -> int:
     return measure_random_model(request) if arguments.random else measure_model(request)
 
 
+def find(arguments: argparse.Namespace) -> int:
+    """Find objects in a labelled recording, and return the exit code."""
+    from zs_seg_ros.cli.find import find as find_objects
+
+    return find_objects(arguments.recording, arguments.words, arguments.page, arguments.camera)
+
+
 def fetch(arguments: argparse.Namespace) -> int:
     """Download a model, or both of a pair, print their folders, and return the exit code."""
     from zs_seg_ros.segmenters.registry import parts_of

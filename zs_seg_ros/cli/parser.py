@@ -18,6 +18,7 @@ from zs_seg_ros.cli.argument_types import (
     target_class,
     whole,
 )
+from zs_seg_ros.cli.find_arguments import add_find
 from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS
 
 _SEGMENT_HELP = """\
@@ -85,6 +86,7 @@ def zs_seg_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_segment(subparsers)
     _add_label(subparsers)
+    add_find(subparsers)
     _add_bench(subparsers)
     _add_fetch(subparsers)
     _add_convert(subparsers)

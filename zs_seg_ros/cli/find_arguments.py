@@ -1,0 +1,40 @@
+"""The options of `zs-seg find`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from zs_seg_ros.cli import commands
+
+_FIND_HELP = """\
+List when and where a labelled recording shows an object: a recording that zs-seg label has written, or one of
+~/CAM/objects. Objects count in whose class name all words occur. A line has the times of the first and last image, UTC,
+the camera, class and track, and score and position in the image in which the score is highest. The position is in the
+frame of that image's header.
+
+Exit code: 0 when there is such a class, 2 otherwise.
+"""
+
+
+def add_find(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser of `zs-seg`."""
+    find = subparsers.add_parser(
+        "find",
+        help="list when and where a labelled recording shows an object",
+        description=_FIND_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    find.set_defaults(run=commands.find)
+    find.add_argument("recording", type=Path, metavar="RECORDING", help="the labelled recording")
+    find.add_argument("words", metavar="WORDS", help='for example "red mug"')
+    find.add_argument(
+        "--page", type=Path, metavar="FILE.html", help="write a page of thumbnails (default: none)"
+    )
+    find.add_argument(
+        "--camera",
+        action="append",
+        default=[],
+        metavar="NAME=TOPIC",
+        help="a camera of the thumbnails whose images have another topic than NAME/image_raw; may be repeated",
+    )
