@@ -111,3 +111,16 @@ def test_a_vocabulary_that_the_model_fails_on_never_comes_into_force(
     assert model.encoded is not None
     batch = Batch((image,), model.vocabulary.thresholds(0.5))
     assert (model.segmenter.segment(batch, model.encoded)[0].label == 1).all()
+
+
+def test_a_vocabulary_whose_last_step_outlasts_the_limit_is_refused() -> None:
+    model = LiveModel(lambda: 1)
+    model.load("fake", LoadOptions())
+    model.change_vocabulary([TargetClass("red")])
+    model.segmenter = FakeSegmenter(delay_s=0.2)
+    before = model.encoded
+    with pytest.raises(VocabularyError, match=r"longer than vocabulary_timeout \(0\.1 s\)"):
+        model.change_vocabulary([TargetClass("blue")], timeout_s=0.1)
+    assert model.encoded is before and model.vocabulary.names == ("red",)
+    model.change_vocabulary([TargetClass("blue")], timeout_s=30.0)
+    assert model.vocabulary.names == ("blue",)

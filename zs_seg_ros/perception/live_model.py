@@ -12,7 +12,7 @@ import numpy as np
 from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.perception.pooling import pooled_example
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter, shared_space_of
-from zs_seg_ros.segmenters.deadline import time_limit
+from zs_seg_ros.segmenters.deadline import check_time, time_limit
 from zs_seg_ros.segmenters.finite import finite_outputs_required
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.recovery import recovering
@@ -84,6 +84,7 @@ class LiveModel:
             blank = np.zeros((*_WARM_UP_SIZE, 3), np.uint8)
             with finite_outputs_required():
                 self.segmenter.segment(Batch((blank,), vocabulary.thresholds(1.0)), encoded)
+        check_time()  # a single step of a large model may take longer than the limit
         vocabulary = replace(vocabulary, stamp_ns=self._now_ns())
         self.vocabulary = vocabulary
         self.encoded = replace(encoded, vocabulary=vocabulary)
