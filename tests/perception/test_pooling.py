@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from zs_seg_ros.perception.pipeline import Pipeline, Settings
 from zs_seg_ros.perception.pooling import pooled, pooled_example, pooled_over
 from zs_seg_ros.perception.rotation import as_received
+from zs_seg_ros.requested_outputs import RequestedOutputs
 from zs_seg_ros.shared_space import FeatureGrid
-from zs_seg_ros.types import Box, DetectedObject, Segmentation
-from zs_seg_ros.vocabulary.vocabulary import Exemplar
+from zs_seg_ros.types import Box, DetectedObject, Frame, Scene, Segmentation
+from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 
 def grid_of(height: int, width: int, dimension: int = 5, seed: int = 0) -> FeatureGrid:
@@ -81,3 +83,30 @@ def test_features_turn_with_the_image(rotation: int) -> None:
     for y, x in np.ndindex(turned.label.shape):
         number = int(turned.label[y, x])
         assert np.array_equal(turned.features.values[y, x], upright.values[number // 4, number % 4])
+
+
+@pytest.mark.parametrize(
+    ("requested", "from_ns", "expected"),
+    [(True, None, True), (False, None, False), (True, 5, False)],
+    ids=["requested", "not requested", "carried from another image"],
+)
+def test_a_scene_has_features_of_its_own_image_where_they_are_requested(
+    requested: bool, from_ns: int | None, expected: bool
+) -> None:
+    label = np.zeros((20, 30), np.uint8)
+    label[4:14, 3:12] = 1
+    frame = Frame(
+        "camera",
+        np.zeros((20, 30, 3), np.uint8),
+        stamp_ns=7,
+        requested=RequestedOutputs(objects=True, features=requested),
+    )
+    segmentation = Segmentation(label, label * 255, features=grid_of(4, 6))
+    vocabulary = Vocabulary().changed_to([TargetClass("mug")])
+    scene = Scene(frame, segmentation, vocabulary, propagated_from_ns=from_ns)
+    completed = Pipeline().completed(scene, Settings())
+    assert len(completed.objects) == 1
+    assert (completed.features is not None) == expected
+    if completed.features is not None:
+        [vector] = completed.features.values
+        assert vector == pytest.approx(by_pixels(grid_of(4, 6), label > 0), abs=1e-4)
