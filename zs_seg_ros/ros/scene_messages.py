@@ -51,21 +51,21 @@ def confidence_message(confidence: NDArray[np.uint8], header: Header) -> Image:
 
 def overlay_message(scene: Scene) -> Image:
     """Draw masks, outlines, names and scores over the image, as rgb8."""
-    segmentation = scene.segmentation
-    image = draw_overlay(scene.frame.image, segmentation.label, scene.objects, scene.vocabulary)
-    return image_message(image, "rgb8", header_of(scene.frame))
+    return image_message(_overlay(scene), "rgb8", header_of(scene.frame))
 
 
 def compressed_overlay_message(scene: Scene) -> CompressedImage:
     """Draw the overlay, as a JPEG of about a tenth of the bytes, in the form of image_transport's compressed images."""
-    segmentation = scene.segmentation
-    image = draw_overlay(scene.frame.image, segmentation.label, scene.objects, scene.vocabulary)
-    _, encoded = cv2.imencode(
-        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    )
+    bgr = cv2.cvtColor(_overlay(scene), cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     message = CompressedImage(header=header_of(scene.frame), format="rgb8; jpeg compressed bgr8")
     fill(message, encoded)
     return message
+
+
+def _overlay(scene: Scene) -> NDArray[np.uint8]:
+    label = scene.segmentation.label
+    return draw_overlay(scene.frame.image, label, scene.objects, scene.vocabulary)
 
 
 def instances_message(scene: Scene) -> Image:
