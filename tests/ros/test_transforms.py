@@ -250,7 +250,8 @@ def test_poses_reach_the_propagation_and_the_mode_flow_needs_none(
 
         def with_pose() -> Any:
             camera.send()
-            message = stamped("map", "optical", time.time_ns(), 7.5)
+            # Half a second ahead, so that an image need not wait for the transform that follows it.
+            message = stamped("map", "optical", time.time_ns() + SECOND // 2, 7.5)
             tf.publish(tf2_msgs.TFMessage(transforms=[message]))
             return labels and observed and observed[-1].pose
 
