@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from bounded_texts import raw_texts
 
-import zs_seg_ros
 from zs_seg_ros import errors
 
-PACKAGE = Path(zs_seg_ros.__file__).parent
+PACKAGE = Path(__file__).parents[2] / "zs_seg_ros"
 OWN = {name for name, value in vars(errors).items() if isinstance(value, type)} | {"ParameterError"}
 MODULES = sorted(
     path
@@ -27,7 +26,7 @@ def test_no_module_shows_text_from_outside_raw() -> None:
         if path.name != "shown.py"
         and (problems := raw_texts(ast.parse(path.read_text(encoding="utf-8")), OWN))
     }
-    assert MODULES
+    assert len(MODULES) > 150
     assert not found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -28,8 +30,8 @@ def by_pixels(grid: FeatureGrid, mask: NDArray[np.bool_]) -> NDArray[np.float64]
     rows, columns = grid.values.shape[:2]
     total = np.zeros(grid.values.shape[2])
     for y, x in np.argwhere(mask).tolist():
-        row = int((y + 0.5) / mask.shape[0] * rows)
-        total += grid.values[row, int((x + 0.5) / mask.shape[1] * columns)]
+        row = int(Fraction(2 * y + 1, 2 * mask.shape[0]) * rows)
+        total += grid.values[row, int(Fraction(2 * x + 1, 2 * mask.shape[1]) * columns)]
     return total / np.linalg.norm(total)
 
 

@@ -37,16 +37,16 @@ class Memory:
         self.tensors: list[weakref.ref[torch.Tensor]] = []
         segmenter = model.segmenter
         assert isinstance(segmenter, ClipSegSegmenter)
-        encode = segmenter.network.encode_images
+        encode = segmenter.network.encode_images_further
 
-        def encode_images(pixels: torch.Tensor) -> torch.Tensor:
+        def encode_images(pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             large = torch.zeros(1000)
             self.tensors.append(weakref.ref(large))
             if self.full:
                 raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB")
             return encode(pixels)
 
-        monkeypatch.setattr(segmenter.network, "encode_images", encode_images)
+        monkeypatch.setattr(segmenter.network, "encode_images_further", encode_images)
 
 
 def test_the_frame_is_dropped_and_the_next_one_is_processed(

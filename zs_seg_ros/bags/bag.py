@@ -24,6 +24,7 @@ from zs_seg_ros.bags.message_types import MessageTypes
 from zs_seg_ros.bags.recording_files import open_recording, read_in_order
 from zs_seg_ros.bags.storage import Channel
 from zs_seg_ros.errors import BagError
+from zs_seg_ros.shown import shown
 
 PACKAGE = "zs_seg_ros"
 SHIPPED = Path("recordings", "tabletop")
@@ -94,7 +95,7 @@ class BagMessage:
             Exception
         ) as error:  # rosbags raises its own, struct's and numpy's errors for damaged data
             raise BagError(
-                f"a message of {name} at {self.time_ns} ns cannot be read: {error}"
+                f"a message of {name} at {self.time_ns} ns cannot be read: {shown(error, 300)}"
             ) from error
 
 
@@ -116,7 +117,7 @@ class Bag:
             raise
         except Exception as error:  # a damaged file can fail in many ways
             raise BagError(
-                f"the recording {folder} cannot be read: {error}; record or copy it again"
+                f"the recording {folder} cannot be read: {shown(error, 300)}; record or copy it again"
             ) from error
         self.channels = merged_channels(self._recording)
         """Sorted by topic; a topic with several types has several."""
@@ -209,7 +210,7 @@ class Bag:
                 yield BagMessage(topics[topic], time_ns, data, types)
         except Exception as error:  # errors of mcap, sqlite3, zstd and struct
             raise BagError(
-                f"the recording {self.folder} is damaged: {error}; record or copy it again"
+                f"the recording {self.folder} is damaged: {shown(error, 300)}; record or copy it again"
             ) from error
 
 

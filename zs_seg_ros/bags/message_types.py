@@ -12,6 +12,7 @@ from rosbags.typesys.store import Typestore
 
 from zs_seg_ros.bags.storage import Channel
 from zs_seg_ros.errors import BagError
+from zs_seg_ros.shown import shown
 
 _IDL_SEPARATOR = "=" * 80 + "\n"
 
@@ -65,7 +66,7 @@ class MessageTypes:
             try:
                 return _store_of(channel)
             except Exception as error:  # a foreign definition can fail in the parser in many ways
-                first = str(error).strip().splitlines()[:1]
+                first = shown(error, 300).splitlines()[:1]
                 reason = (
                     f"its definition cannot be read ({(first or [''])[0] or type(error).__name__})"
                 )

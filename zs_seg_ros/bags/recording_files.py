@@ -86,7 +86,7 @@ def _folder(folder: Path, warnings: list[str]) -> tuple[dict[str, Any], list[Pat
             metadata = read_metadata(path)
             listed = [_listed(folder, str(name)) for name in metadata["relative_file_paths"]]
         except (YamlError, FileError, OSError, UnicodeDecodeError) as error:
-            reason = f"its metadata.yaml cannot be read ({error})"
+            reason = f"its metadata.yaml cannot be read ({shown(error, 300)})"
         else:
             missing = [file.name for file in listed if not file.is_file()]
             if missing:
@@ -163,7 +163,7 @@ def _decompressed(path: Path, ending: ExitStack) -> Path:
             shutil.copyfileobj(reader, plain)
     except zstandard.ZstdError as error:
         raise BagError(
-            f"the recording {path} cannot be read: {error}; record or copy it again"
+            f"the recording {path} cannot be read: {shown(error, 300)}; record or copy it again"
         ) from error
     return target
 

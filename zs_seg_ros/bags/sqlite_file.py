@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from zs_seg_ros.bags.storage import Channel, StoredMessage, readable_qos
 from zs_seg_ros.errors import BagError
-from zs_seg_ros.shown import quoted
+from zs_seg_ros.shown import quoted, shown
 
 _VIRTUAL = re.compile(r"\s*CREATE\s+VIRTUAL\b", re.IGNORECASE)
 
@@ -34,7 +34,7 @@ class SqliteFile:
                 raise sqlite3.DatabaseError("its times are no whole numbers")
         except sqlite3.Error as error:
             raise BagError(
-                f"the recording {path} cannot be read: {error}; record or copy it again, or let "
+                f"the recording {path} cannot be read: {shown(error, 300)}; record or copy it again, or let "
                 f"`sqlite3 {path.name} .recover` rescue it"
             ) from error
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from zs_seg_ros.errors import ImageError
+from zs_seg_ros.shown import shown
 from zs_seg_ros.types import RgbImage
 
 CODECS = {
@@ -85,7 +86,7 @@ class VideoDecoder:
         except (self._av.error.FFmpegError, ValueError) as error:
             self._context = None
             self._dropped += 1
-            raise ImageError(self._waiting(f" (FFmpeg: {error})")) from error
+            raise ImageError(self._waiting(f" (FFmpeg: {shown(error, 300)})")) from error
         if self._context.width * self._context.height > max_pixels:
             size = f"{self._context.width}x{self._context.height}"
             self._context = None

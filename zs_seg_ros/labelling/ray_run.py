@@ -14,7 +14,7 @@ from zs_seg_ros.labelling.plan import LabelRequest
 from zs_seg_ros.labelling.run import OnFrames, Task, warn
 from zs_seg_ros.labelling.slice_results import LoadedModel, label_slice, load_model
 from zs_seg_ros.labelling.work_folder import write_errors_as_labelling_errors
-from zs_seg_ros.shown import described
+from zs_seg_ros.shown import described, shown
 
 _MAX_LOST_WORKERS = 5
 """Per slice."""
@@ -44,7 +44,8 @@ def _import_ray() -> Any:
         import ray
     except ImportError as error:
         raise LabellingError(
-            f"Ray cannot be imported ({error}); install it with `pip install 'ray>=2.9,<3'`, or leave --ray out"
+            f"Ray cannot be imported ({shown(error, 300)}); install it with `pip install 'ray>=2.9,<3'`, or leave "
+            "--ray out"
         ) from error
     return ray
 
@@ -64,7 +65,7 @@ def _connect(ray: Any, address: str) -> None:
             )
     except Exception as error:  # Ray raises exceptions of many types
         where = f"at {address}" if address else "on this machine"
-        reason = (str(error).strip().splitlines() or [""])[0]
+        reason = (shown(error, 300).splitlines() or [""])[0]
         raise LabellingError(
             f"no Ray cluster {where} ({type(error).__name__}: {reason}); see what `ray status` says there"
         ) from error

@@ -15,6 +15,7 @@ from zs_seg_ros.images.message_images import stamp_ns
 from zs_seg_ros.labelling.messages import OBJECTS, detected_objects, message_types
 from zs_seg_ros.labelling.plan import LabelledCamera
 from zs_seg_ros.perception.tracking import Tracker
+from zs_seg_ros.shown import shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,8 @@ def _messages(parts: Iterable[Path]) -> Iterator[tuple[str, int, bytes]]:
                     yield connection.topic, time_ns, data
         except ReaderError as error:
             raise LabellingError(
-                f"the results in {part} are damaged ({error}); remove that folder and run the same command again"
+                f"the results in {part} are damaged ({shown(error, 300)}); remove that folder and run the same "
+                "command again"
             ) from error
 
 

@@ -20,7 +20,7 @@ from zs_seg_ros.errors import FileError, LabellingError
 from zs_seg_ros.files import open_in_place, read_regular_file, write_output
 from zs_seg_ros.labelling.messages import serialised, vocabulary_message
 from zs_seg_ros.labelling.plan import LabelRequest
-from zs_seg_ros.shown import quoted
+from zs_seg_ros.shown import quoted, shown
 
 _LAYOUT = 1
 """The version of the layout of this folder and the parts in it; increased with each change."""
@@ -231,7 +231,7 @@ def write_errors_as_labelling_errors(out: Path) -> Iterator[None]:
             f"{error}; the same command continues when that is corrected"
         ) from error
     except (OSError, sqlite3.Error) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        reason = (error.strerror if isinstance(error, OSError) else None) or shown(error, 300)
         where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
         raise LabellingError(
             f"{out} cannot be written: {reason}{where}; correct that, and the same command continues"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from zs_seg_ros.shown import quoted
+from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.types import Metres, Pose
 
 HISTORY_S = 10.0
@@ -139,9 +139,7 @@ class TransformBuffer:
                 raise ValueError("a frame has no name, or both have the same")
             transform = transform.checked()
         except ValueError as error:
-            self.refused = (
-                f"a transform from {quoted(child)} to {quoted(parent)} is ignored: {error}"
-            )
+            self.refused = f"a transform from {quoted(child)} to {quoted(parent)} is ignored: {shown(error, 300)}"
             return
         with self._lock:
             history = self._history(parent, child, stamp_ns, static)
@@ -186,7 +184,7 @@ class TransformBuffer:
             with self._lock:
                 return Lookup(self._pose(target, source, stamp_ns, tolerance_ns))
         except TransformMissingError as error:
-            return Lookup(None, str(error))
+            return Lookup(None, shown(error, 300))
 
     def _pose(self, target: str, source: str, stamp_ns: int, tolerance_ns: int) -> Pose:
         source_chain, target_chain = self._ancestors(source), self._ancestors(target)

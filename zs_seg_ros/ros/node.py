@@ -37,7 +37,7 @@ from zs_seg_ros.ros.segmentation_run import SegmentationRun
 from zs_seg_ros.ros.target_selection import TargetSelection
 from zs_seg_ros.ros.transforms import Transforms
 from zs_seg_ros.ros.vocabulary_services import VocabularyServices
-from zs_seg_ros.shown import described, traced
+from zs_seg_ros.shown import described, shown, traced
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -254,7 +254,7 @@ class SegmentationNode(LifecycleNode):
             self._target.configure(tuple(camera.name for camera in parameters.cameras))
             self._cameras_problem = ""
         except (ParameterError, ParameterException) as error:  # what a file says of a new camera
-            self._cameras_problem = f"the cameras stay as they are: {error}"
+            self._cameras_problem = f"the cameras stay as they are: {shown(error, 300)}"
             return
         for camera in added:
             self._vocabulary_services.publish_label_info(camera)

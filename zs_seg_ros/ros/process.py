@@ -77,7 +77,7 @@ def _started(make_node: Callable[[], Node]) -> Node:
     except ParameterException as error:
         problem = f"a parameter has a wrong value at the start: {shown(error, 500)}"
     except Exception as error:  # rcl's own error has no public type
-        if "params file" not in str(error) and "arguments" not in str(error):
+        if "params file" not in shown(error, 300) and "arguments" not in shown(error, 300):
             raise
         problem = f"the parameter file or the ROS arguments are refused: {shown(error, 500)}; correct them"
     print(problem, file=sys.stderr, flush=True)

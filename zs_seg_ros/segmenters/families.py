@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
 from zs_seg_ros.errors import ModelError
-from zs_seg_ros.shown import quoted
+from zs_seg_ros.shown import quoted, shown
 
 Group = Literal["zs_seg_ros.families", "zs_seg_ros.detectors", "zs_seg_ros.box_segmenters"]
 """A role of a model: a whole segmenter, or one of the two halves of a pair, `DETECTOR + MASK_MODEL`."""
@@ -74,7 +74,7 @@ def load_class(family: EntryPoint) -> Any:
     try:
         return family.load()
     except Exception as error:  # another package's module may raise anything
-        reason = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
+        reason = ": ".join([type(error).__name__, *shown(error, 300).splitlines()[:1]])
         raise ModelError(
             f"the package {_package(family)} offers the model type {quoted(family.name)}, but {family.value} cannot be "
             f"imported ({reason}); repair or uninstall that package"

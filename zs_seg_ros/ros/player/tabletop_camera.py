@@ -22,6 +22,7 @@ from zs_seg_ros.ros.player.bag_topic import publisher_for
 from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.qos import LATCHED, RESULTS
 from zs_seg_ros.ros.rclpy_services import answer_every_request
+from zs_seg_ros.shown import shown
 
 RECORDED_CAMERA = "camera"
 """The camera's name in the bags that this node plays."""
@@ -146,4 +147,4 @@ def main() -> None:
     try:
         run(TabletopCamera)
     except (BagError, ParameterException) as error:
-        sys.exit(f"tabletop_camera: {error}")
+        sys.exit(f"tabletop_camera: {shown(error, 300)}")

@@ -114,7 +114,8 @@ def _request(arguments: argparse.Namespace) -> ReplayRequest:
         from zs_seg_ros.ros.replay.started_node import NodeRequest
     except ModuleNotFoundError as error:
         raise ReplayError(
-            f"replay_test needs ROS 2 and the zs_seg_ros package built with it ({error}); source its setup file"
+            f"replay_test needs ROS 2 and the zs_seg_ros package built with it ({shown(error, 300)}); source its "
+            "setup file"
         ) from error
     new_node = NodeRequest(
         log=_log(arguments),

@@ -58,11 +58,11 @@ class LabelNames:
 
     def _known_labels(self, prompt: str) -> str:
         if len(self.labels) <= _FEW:
-            return f"it knows {', '.join(map(repr, self.labels.values()))}"
+            return f"it knows {', '.join(map(quoted, self.labels.values()))}"
         closest = difflib.get_close_matches(_plain(prompt), self._numbers, _CLOSEST, cutoff=0.0)
         shown = {number for name in closest for number in self._numbers[name]}
         return (
-            f"closest are {', '.join(map(repr, closest))}, and {len(self.labels) - len(shown)} more labels stand "
+            f"closest are {', '.join(map(quoted, closest))}, and {len(self.labels) - len(shown)} more labels stand "
             f"under id2label in {self._folder / 'config.json'}"
         )
 

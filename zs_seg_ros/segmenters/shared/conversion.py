@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from zs_seg_ros.errors import ModelError
+from zs_seg_ros.files import write_output
 from zs_seg_ros.shown import described, shown
 
 
@@ -18,7 +18,7 @@ def convert_weights(folder: Path) -> list[Path]:
     """Convert pytorch_model.bin, or its parts, to safetensors beside them; return the new files.
 
     Only tensors are read (`weights_only`): a file that holds anything else is refused. Raises ModelError when there are
-    no such files, safetensors are there already, or a file is damaged.
+    no such files, safetensors are there already, or a file is damaged, FileError when one cannot be written.
     """
     if not (folder / "config.json").is_file():
         raise ModelError(f"the folder {folder} holds no model: it has no config.json")
@@ -34,13 +34,13 @@ def convert_weights(folder: Path) -> list[Path]:
     for source in sources:
         target = folder / (source.stem.replace("pytorch_model", "model", 1) + ".safetensors")
         tensors = _read(source)
-        _write(tensors, target)
+        write_output(target, save(tensors, metadata={"format": "pt"}))
         weight_map.update(dict.fromkeys(tensors, target.name))
         paths.append(target)
     if len(paths) > 1:
         index = {"metadata": {}, "weight_map": weight_map}
-        path = folder / "model.safetensors.index.json"
-        path.write_text(json.dumps(index, indent=2, sort_keys=True), encoding="utf-8")
+        text = json.dumps(index, indent=2, sort_keys=True)
+        write_output(folder / "model.safetensors.index.json", text.encode())
     return paths
 
 
@@ -64,14 +64,3 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         )
     # Tensors that share memory are refused by safetensors; a copy of each is stored.
     return {name: tensor.contiguous().clone() for name, tensor in content.items()}
-
-
-def _write(tensors: dict[str, torch.Tensor], path: Path) -> None:
-    """Write weights under another name first, so that a file of the final name is whole."""
-    temporary = path.with_name(f"{path.name}.incomplete")
-    try:
-        save_file(tensors, temporary, metadata={"format": "pt"})
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ModelError(f"{path} cannot be written ({described(error)})") from error

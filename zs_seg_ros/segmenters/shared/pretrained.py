@@ -166,8 +166,8 @@ def reading_preprocessing(model: str, folder: Path) -> Iterator[None]:
         yield
     except UnsupportedPreprocessingError as error:
         raise ModelError(
-            f"the preprocessor file of {model} in {folder} cannot be followed: {error}; give a checkpoint whose file "
-            "does not set it"
+            f"the preprocessor file of {model} in {folder} cannot be followed: {shown(error, 300)}; give a "
+            "checkpoint whose file does not set it"
         ) from error
     except Exception as error:  # as above, many types, each of which means damage
         raise _damaged(model, folder, error) from error
