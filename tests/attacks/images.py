@@ -47,7 +47,9 @@ def target(work: Path, _: dict[str, Path]) -> Iterator[NodeTarget]:
         yield node
 
 
-def _sends(topic: str, message: Any) -> Any:
+def sends(topic: str, message: Any) -> Any:
+    """Return an attack that publishes a message and then checks that a good image is answered."""
+
     def act(node: NodeTarget) -> str:
         node.publish(topic, message)
         time.sleep(0.01)
@@ -60,21 +62,21 @@ def _sends(topic: str, message: Any) -> Any:
 def attacks(random: Random, _: Path, __: dict[str, Path]) -> Iterator[Attack]:
     for name, data in bombs().items():
         topic = "/packed/image_raw/compressed"
-        yield Attack(f"bomb {name}", _sends(topic, _compressed(data, "jpeg")))
+        yield Attack(f"bomb {name}", sends(topic, _compressed(data, "jpeg")))
         depth = _compressed(bytes(12) + data, "16UC1; compressedDepth png")
-        yield Attack(f"depth bomb {name}", _sends("/packed/depth/image_raw/compressedDepth", depth))
+        yield Attack(f"depth bomb {name}", sends("/packed/depth/image_raw/compressedDepth", depth))
     for side in (4096, 16384, 65535, 2**31 - 1):
         rvl = bytes(12) + struct.pack("<II", side, side) + bytes(8)
         yield Attack(
             f"rvl of {side}",
-            _sends(
+            sends(
                 "/packed/depth/image_raw/compressedDepth",
                 _compressed(rvl, "16UC1; compressedDepth rvl"),
             ),
         )
     for number in range(COUNT - 16):
         kind, topic, message = random.choice((_raw, _packed, _depth, _packed_depth, _info))(random)
-        yield Attack(f"{kind} {number}", _sends(topic, message))
+        yield Attack(f"{kind} {number}", sends(topic, message))
 
 
 def bombs() -> dict[str, bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,16 +33,6 @@ def target(work: Path, _: dict[str, Path]) -> Iterator[NodeTarget]:
         yield node
 
 
-def _sends(topic: str, message: Any) -> Any:
-    def act(node: NodeTarget) -> str:
-        node.publish(topic, message)
-        time.sleep(0.01)
-        packed = topic.startswith("/packed")
-        return node.good_image("packed" if packed else "raw", packed)
-
-    return act
-
-
 def _sets(classes: list[Any], refused: bool | None) -> Any:
     def act(node: NodeTarget) -> str:
         request = node.start_vocabulary(classes)
@@ -70,7 +59,7 @@ def attacks(random: Random, _: Path, __: dict[str, Path]) -> Iterator[Attack]:
     senders = (images._raw, images._packed, images._depth, images._packed_depth, images._info)
     for number in range(IMAGES):
         kind, topic, message = senders[number % len(senders)](random)
-        yield Attack(f"{kind} {number}", _sends(topic, message))
+        yield Attack(f"{kind} {number}", images.sends(topic, message))
     for name, (classes, refused) in vocabularies.named().items():
         # How many this machine encodes before the time is over depends on the machine.
         yield Attack(name, _sets(classes, None if len(classes) == 1000 else refused))
