@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -216,7 +217,7 @@ class DetectedObject:
         if self.mask.shape != (self.box.height, self.box.width):
             raise ValueError(f"a mask of {self.mask.shape} does not fit its {self.box}")
 
-    @property
+    @cached_property
     def area(self) -> int:
         """The number of pixels in the mask."""
         return int(np.count_nonzero(self.mask))

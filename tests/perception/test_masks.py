@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from zs_seg_ros import ImageError, Segmentation
-from zs_seg_ros.perception.masks import decode_runs, encode_runs, extract_objects
+from zs_seg_ros.perception.masks import decode_runs, encode_all_runs, encode_runs, extract_objects
 from zs_seg_ros.types import Box, DetectedObject
 
 ALL = 10**9
@@ -94,6 +94,16 @@ def test_decoding_inverts_encoding(mask: NDArray[np.bool_]) -> None:
 def test_views_of_any_layout_are_encoded_like_their_copies(mask: NDArray[np.bool_]) -> None:
     for view in (mask.T, mask[::-1], mask[:, ::2]):
         assert np.array_equal(encode_runs(view), encode_runs(view.copy(order="C")))
+
+
+@given(st.lists(MASKS, max_size=6))
+def test_many_masks_are_encoded_as_each_of_them(masks: list[NDArray[np.bool_]]) -> None:
+    views = [view for mask in masks for view in (mask, mask.T)]
+    encoded = encode_all_runs(views)
+    assert len(encoded) == len(views)
+    for view, counts in zip(views, encoded, strict=True):
+        assert counts.dtype == np.uint32
+        assert counts.tolist() == encode_runs(view).tolist()
 
 
 def test_decoding_inverts_encoding_for_a_large_mask_of_noise() -> None:

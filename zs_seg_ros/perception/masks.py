@@ -30,6 +30,24 @@ def encode_runs(mask: NDArray[np.bool_]) -> NDArray[np.uint32]:
     return np.diff(ends).astype(np.uint32)
 
 
+def encode_all_runs(masks: Sequence[NDArray[np.bool_]]) -> list[NDArray[np.uint32]]:
+    """Return what `encode_runs` returns for each of the (height, width) bool masks, in a fraction of the time."""
+    if not masks:
+        return []
+    # Between the masks is one pixel of background, at which a run always ends.
+    gap = np.zeros(1, np.bool_)
+    pixels = np.concatenate([part for mask in masks for part in (gap, mask.ravel())] + [gap])
+    gaps = np.cumsum([0, *(mask.size + 1 for mask in masks)])
+    run_ends = pixels[1:] != pixels[:-1]
+    run_ends[gaps[1:] - 1] = True
+    bounds = np.concatenate(([0], np.flatnonzero(run_ends) + 1))
+    counts = np.diff(bounds).astype(np.uint32)
+    first = np.searchsorted(bounds, gaps[:-1])
+    counts[first] -= 1
+    ends = [*first[1:].tolist(), counts.size]
+    return [counts[start:end] for start, end in zip(first.tolist(), ends, strict=True)]
+
+
 def decode_runs(
     counts: Sequence[int] | NDArray[np.uint32] | Integers, height: int, width: int
 ) -> NDArray[np.bool_]:

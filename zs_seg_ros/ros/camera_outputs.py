@@ -33,15 +33,14 @@ from zs_seg_ros.ros.qos import (
 from zs_seg_ros.ros.scene_messages import (
     class_mask_message,
     compressed_overlay_message,
-    confidence_message,
     instances_message,
-    label_message,
+    label_encoding,
     markers_message,
-    objects_message,
     overlay_message,
     points_message,
     published_segmentation,
 )
+from zs_seg_ros.ros.serialised_scenes import serialised_image, serialised_objects
 from zs_seg_ros.ros.vision_messages import (
     Detection2DArray,
     Detection3DArray,
@@ -59,8 +58,8 @@ class Output:
     """One output topic, `~/CAM/<topic>`.
 
     message_type: None where its package is not installed. requires: the stages after segmentation that its message
-    needs. message: makes it from a scene; None when the scene has nothing to publish on it. only_with_depth: whether
-    cameras without depth lack the topic.
+    needs. message: makes it from a scene, serialised or not; None when the scene has nothing to publish on it.
+    only_with_depth: whether cameras without depth lack the topic.
     """
 
     topic: str
@@ -75,16 +74,18 @@ class Output:
         return self.message_type is not None and (depth or not self.only_with_depth)
 
 
-def _label(scene: Scene) -> Image:
-    return label_message(published_segmentation(scene).label, header_of(scene.frame))
+def _label(scene: Scene) -> bytes:
+    label = published_segmentation(scene).label
+    return serialised_image(label, label_encoding(label), header_of(scene.frame))
 
 
-def _confidence(scene: Scene) -> Image:
-    return confidence_message(published_segmentation(scene).confidence, header_of(scene.frame))
+def _confidence(scene: Scene) -> bytes:
+    confidence = published_segmentation(scene).confidence
+    return serialised_image(confidence, "mono8", header_of(scene.frame))
 
 
-def _objects(scene: Scene) -> ObjectMaskArray:
-    return objects_message(
+def _objects(scene: Scene) -> bytes:
+    return serialised_objects(
         scene.objects,
         size_of(scene.frame.image),
         scene.vocabulary,

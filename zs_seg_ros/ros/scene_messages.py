@@ -17,7 +17,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 import zs_seg_ros.msg as messages
 from zs_seg_ros.perception.instance_image import class_mask, instance_image
-from zs_seg_ros.perception.masks import encode_runs
+from zs_seg_ros.perception.masks import encode_all_runs
 from zs_seg_ros.perception.output_size import at_output_size, reduced
 from zs_seg_ros.perception.overlay import class_colour, draw_overlay
 from zs_seg_ros.ros.conversions import fill, header_of, header_of_positions, image_message
@@ -39,9 +39,14 @@ def published_segmentation(scene: Scene) -> Segmentation:
     return at_output_size(scene.segmentation, size_of(scene.frame.image), scene.output_scale)
 
 
+def label_encoding(label: Label) -> str:
+    """Return mono8, or mono16 when the vocabulary has an id above 254."""
+    return "mono8" if label.dtype == np.uint8 else "mono16"
+
+
 def label_message(label: Label, header: Header) -> Image:
-    """Make the label image: mono8, or mono16 when the vocabulary has an id above 254."""
-    return image_message(label, "mono8" if label.dtype == np.uint8 else "mono16", header)
+    """Make the label image, with the encoding of `label_encoding`."""
+    return image_message(label, label_encoding(label), header)
 
 
 def confidence_message(confidence: NDArray[np.uint8], header: Header) -> Image:
@@ -98,20 +103,30 @@ def objects_message(
     inferred_stamp: of the image that the model segmented; None for the header's.
     """
     names = dict(zip(vocabulary.ids, vocabulary.names, strict=True))
+    all_counts = encode_all_runs([detected.mask for detected in objects])
     return messages.ObjectMaskArray(
         header=header,
         height=size[0],
         width=size[1],
         inferred_stamp=inferred_stamp or header.stamp,
         vocabulary_version=vocabulary.version,
-        objects=[object_message(detected, names[detected.class_id]) for detected in objects],
+        objects=[
+            _object_message(detected, names[detected.class_id], counts)
+            for detected, counts in zip(objects, all_counts, strict=True)
+        ],
     )
 
 
 def object_message(detected: DetectedObject, name: str) -> messages.ObjectMask:
     """Make the message of one object. name: of its class."""
-    box, counts = detected.box, array("I")
-    counts.frombytes(encode_runs(detected.mask).tobytes())
+    [counts] = encode_all_runs([detected.mask])
+    return _object_message(detected, name, counts)
+
+
+def _object_message(
+    detected: DetectedObject, name: str, counts: NDArray[np.uint32]
+) -> messages.ObjectMask:
+    box = detected.box
     message = messages.ObjectMask(
         class_id=detected.class_id,
         class_name=name,
@@ -120,7 +135,7 @@ def object_message(detected: DetectedObject, name: str) -> messages.ObjectMask:
         roi=RegionOfInterest(
             x_offset=box.left, y_offset=box.top, width=box.width, height=box.height
         ),
-        counts=counts,
+        counts=array("I", counts.tobytes()),
         area=detected.area,
     )
     if detected.surface is not None:

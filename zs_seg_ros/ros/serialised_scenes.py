@@ -1,0 +1,71 @@
+"""Label images and objects as serialised messages.
+
+rclpy sets some 40 fields for each object, one by one in Python, and copies an image four times to serialise it. What is
+written here has the fields of the messages of `scene_messages`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from numpy.typing import NDArray
+from std_msgs.msg import Header
+
+from zs_seg_ros.perception.masks import encode_all_runs
+from zs_seg_ros.ros.cdr import CdrWriter
+from zs_seg_ros.types import DetectedObject
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
+
+_NO_SURFACE = (0.0,) * 6
+
+
+def serialised_image(pixels: NDArray[Any], encoding: str, header: Header) -> bytes:
+    """Serialise a sensor_msgs/Image without row padding. pixels: (H, W) or (H, W, C), in little endian."""
+    height, width = pixels.shape[:2]
+    writer = _started(header)
+    writer.values("II", height, width)
+    writer.text(encoding)
+    writer.values("?I", False, pixels.nbytes // height)
+    return writer.finished_with(pixels)
+
+
+def serialised_objects(
+    objects: Sequence[DetectedObject],
+    size: tuple[int, int],
+    vocabulary: Vocabulary,
+    header: Header,
+    inferred_stamp: Time,
+) -> bytes:
+    """Serialise the ObjectMaskArray of `scene_messages.objects_message`, which describes the arguments."""
+    names = dict(zip(vocabulary.ids, vocabulary.names, strict=True))
+    writer = _started(header)
+    stamp = inferred_stamp.sec, inferred_stamp.nanosec
+    writer.values("IIiIII", *size, *stamp, vocabulary.version, len(objects))
+    all_counts = encode_all_runs([detected.mask for detected in objects])
+    for detected, counts in zip(objects, all_counts, strict=True):
+        _append(writer, detected, names[detected.class_id], counts)
+    return writer.finished()
+
+
+def _started(header: Header) -> CdrWriter:
+    writer = CdrWriter()
+    writer.values("iI", header.stamp.sec, header.stamp.nanosec)
+    writer.text(header.frame_id)
+    return writer
+
+
+def _append(
+    writer: CdrWriter, detected: DetectedObject, name: str, counts: NDArray[np.uint32]
+) -> None:
+    """Append an ObjectMask."""
+    writer.values("H", detected.class_id)
+    writer.text(name)
+    box, surface = detected.box, detected.surface
+    roi = box.left, box.top, box.height, box.width, False
+    writer.values("fIIIII?", detected.score, detected.track_id, *roi)
+    writer.sequence(counts.size, counts.tobytes())
+    place = _NO_SURFACE if surface is None else (*surface.centre, *surface.size)
+    writer.values("I?dddddd", detected.area, surface is not None, *place)
