@@ -48,6 +48,11 @@ def test_a_model_without_a_shared_space_says_so() -> None:
         answer = embed(planner, prompts=["red"])
         assert not answer.success
         assert "fake has no shared space" in answer.message and "tabletop" in answer.message
+        statuses = planner.listen("/diagnostics", DiagnosticArray, 10)
+        text = "camera/features has subscribers and no vectors: the model fake has no shared space"
+        wait_until(
+            lambda: any(text in s.message for m in statuses for s in m.status), "the problem"
+        )
 
 
 def test_without_a_subscriber_no_features_are_computed(image: NDArray[np.uint8]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rclpy.lifecycle import LifecycleNode
 
+from zs_seg_ros.errors import ModelError
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.requested_outputs import RequestedOutputs
 from zs_seg_ros.ros.camera_input import CameraInput
@@ -12,6 +13,7 @@ from zs_seg_ros.ros.diagnostics import OK, OLD_FRAME_MS, WARN, CameraHealth, Pro
 from zs_seg_ros.ros.lidar import LidarLabels
 from zs_seg_ros.ros.parameters.node_parameters import CameraParameters
 from zs_seg_ros.ros.transforms import Transforms
+from zs_seg_ros.segmenters.base import shared_space_of
 from zs_seg_ros.shown import quoted
 
 
@@ -81,8 +83,22 @@ class Camera:
             )
         if not self.outputs.enabled:
             return problems
-        if self.outputs.requested() is None:
+        requested = self.outputs.requested()
+        if requested is None:
             problems.append(
                 Problem(OK, "the results have no subscribers: the camera is not subscribed to")
             )
+        elif requested.features:
+            problems += self._problems_of_features()
         return problems
+
+    def _problems_of_features(self) -> list[Problem]:
+        segmenter = self._model.segmenter
+        if segmenter is None:
+            return []
+        try:
+            shared_space_of(segmenter)
+        except ModelError as error:
+            topic = self.outputs.resolved("features")
+            return [Problem(WARN, f"{topic} has subscribers and no vectors: {error}")]
+        return []

@@ -160,7 +160,8 @@ class CameraOutputs:
             message_type, f"~/{self._camera}/{topic}", qos, event_callbacks=NO_PUBLISHER_EVENTS
         )
 
-    def _resolved(self, topic: str) -> str:
+    def resolved(self, topic: str) -> str:
+        """Return the full name of an output topic."""
         return self._node.resolve_topic_name(f"~/{self._camera}/{topic}")
 
     def enable(self, state: LifecycleState) -> None:
@@ -224,6 +225,6 @@ class CameraOutputs:
                 f"QoS mismatch: {', '.join(names)} receives nothing on {topic}, because it requests more than is "
                 "offered; let it subscribe best effort and volatile",
             )
-            for topic in (self._resolved(output.topic) for output in self._outputs)
+            for topic in (self.resolved(output.topic) for output in self._outputs)
             if (names := incompatible_subscribers(self._node, topic))
         ]
