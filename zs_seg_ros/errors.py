@@ -10,6 +10,7 @@
     │   └── DeviceError          the requested device or precision is not available
     ├── BagError                 a recording, or a topic of it, cannot be read
     ├── LabellingError           a labelled recording cannot be written
+    ├── EvaluationError          ground truth cannot be read, or does not fit what is compared with it
     ├── ReplayError              a replay cannot run, or its golden file cannot be used
     ├── FileError                a file cannot be read or written, or is of a kind that is refused
     └── YamlError                a YAML text is damaged, or has content that is refused
@@ -69,6 +70,10 @@ class LabellingError(ZeroShotSegmentationError):
 
 class NoImagesError(LabellingError):
     """Not one image of a recording could be read."""
+
+
+class EvaluationError(ZeroShotSegmentationError):
+    """Ground truth cannot be read, or does not fit what is compared with it."""
 
 
 class ReplayError(ZeroShotSegmentationError):

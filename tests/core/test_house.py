@@ -24,6 +24,7 @@ LAYERS = (
     ("perception",),
     ("bags",),
     ("labelling", "replay"),
+    ("evaluation",),
     ("testing", "zs_seg_ros"),
     ("cli",),
     ("ros",),

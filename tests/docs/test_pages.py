@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import yaml
 from pages import PAGES, ROOT, Block, anchors_of, blocks_of, links_of, prose_of, runs_in_ci
+from PIL import Image
 from planner import image_message, repeating, running_node, stripes, wait_until
 
+from zs_seg_ros.evaluation.class_id_images import ClassIdImages
 from zs_seg_ros.vocabulary.vocabulary_file import parse_vocabulary
 
 NOT_ON_PYPI = {"sensor_msgs_py"}  # part of every ROS 2 installation
@@ -145,8 +147,18 @@ def test_cpp_compiles(block: Block, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("block", of_language("yaml"))
-def test_yaml_is_a_vocabulary_or_parameters_of_the_node(block: Block, ros: None) -> None:
+def test_yaml_is_a_vocabulary_or_parameters_of_the_node(
+    block: Block, ros: None, tmp_path: Path
+) -> None:
     content = yaml.safe_load(block.text)
+    if "label_suffix" in content:  # ground truth of zs-seg evaluate
+        for folder, suffix in (("images", "image_suffix"), ("labels", "label_suffix")):
+            path = tmp_path / content[folder] / f"one{content[suffix]}"
+            path.parent.mkdir(parents=True)
+            Image.new("L", (2, 2)).save(path)
+        (tmp_path / "truth.yaml").write_text(block.text)
+        assert len(ClassIdImages(tmp_path / "truth.yaml")) == 1
+        return
     if "classes" in content:
         assert parse_vocabulary(block.text, block.place).classes
         return

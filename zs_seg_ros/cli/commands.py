@@ -118,6 +118,29 @@ def find(arguments: argparse.Namespace) -> int:
     return find_objects(arguments.recording, arguments.words, arguments.page, arguments.camera)
 
 
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Compare models with ground truth, and return the exit code."""
+    from zs_seg_ros.cli.evaluate import EvaluateRequest, evaluate_models
+
+    given = arguments.classes is not None or arguments.vocabulary is not None
+    return evaluate_models(
+        EvaluateRequest(
+            truth=arguments.truth,
+            images=arguments.images,
+            camera=arguments.camera,
+            label_topic=arguments.label_topic,
+            vocabulary=_vocabulary(arguments) if given else None,
+            models=(arguments.model, *arguments.against),
+            options=_options(arguments),
+            threshold=arguments.threshold,
+            limit=arguments.limit,
+            json=arguments.json,
+            page=arguments.page,
+            worst=arguments.worst,
+        )
+    )
+
+
 def fetch(arguments: argparse.Namespace) -> int:
     """Download a model, or both of a pair, print their folders, and return the exit code."""
     from zs_seg_ros.segmenters.registry import parts_of

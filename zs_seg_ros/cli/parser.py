@@ -18,6 +18,7 @@ from zs_seg_ros.cli.argument_types import (
     target_class,
     whole,
 )
+from zs_seg_ros.cli.evaluate_arguments import add_evaluate
 from zs_seg_ros.cli.find_arguments import add_find
 from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS
 
@@ -87,6 +88,7 @@ def zs_seg_parser() -> argparse.ArgumentParser:
     _add_segment(subparsers)
     _add_label(subparsers)
     add_find(subparsers)
+    add_evaluate(subparsers, _add_model_options)
     _add_bench(subparsers)
     _add_fetch(subparsers)
     _add_convert(subparsers)

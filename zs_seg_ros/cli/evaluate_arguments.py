@@ -1,0 +1,81 @@
+"""The options of `zs-seg evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from zs_seg_ros.cli import commands
+from zs_seg_ros.cli.argument_types import count, target_class, whole
+
+_EVALUATE_HELP = """\
+Compare a model and a vocabulary with ground truth, which is one of
+
+  FILE.yaml    images beside images of class ids or colours, as in Cityscapes, ADE20K, CamVid and Pascal VOC; the file
+               says where they are and what the ids mean
+  FILE.json    a COCO file, of instances or stuff; --images names the folder of its images
+  RECORDING    one with a topic X/label of label images, such as zs-seg label writes
+
+Without --classes and --vocabulary the classes and prompts are those of the ground truth. With them, classes are
+compared by their names, and pixels of other classes count as none of them.
+
+The table has the IoU, precision, recall and boundary IoU of each class and, where the ground truth separates objects,
+AP as COCO defines it and panoptic quality; below it what the scores say about the vocabulary.
+
+Exit code: 0 when all was compared, 2 when that was not possible.
+"""
+
+
+def add_evaluate(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+    add_model_options: Callable[[Callable[..., object]], None],
+) -> None:
+    """Add the command to the parser of `zs-seg`."""
+    evaluate = subparsers.add_parser(
+        "evaluate",
+        help="compare a model and a vocabulary with ground truth",
+        description=_EVALUATE_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    evaluate.set_defaults(run=commands.evaluate)
+    add = evaluate.add_argument
+    add("truth", type=Path, metavar="TRUTH", help="FILE.yaml, FILE.json or RECORDING, see above")
+    add("--images", type=Path, metavar="FOLDER", help="of a COCO file (default: its own folder)")
+    add("--camera", default="", metavar="CAM", help="of a recording (default: the only one)")
+    add("--label-topic", default="", metavar="TOPIC", help="of a recording (default: the only one)")
+    vocabulary = evaluate.add_mutually_exclusive_group()
+    vocabulary.add_argument(
+        "--classes",
+        nargs="+",
+        type=target_class,
+        metavar="CLASS",
+        help="as in `zs-seg segment` (default: the classes of the ground truth)",
+    )
+    vocabulary.add_argument(
+        "--vocabulary", metavar="FILE", help="a YAML file of classes, as the node's vocabulary_file"
+    )
+    add_model_options(add)
+    add(
+        "--against",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="another model on the same images, a SegFormer for example; may be repeated",
+    )
+    add(
+        "--limit",
+        type=count,
+        default=0,
+        metavar="N",
+        help="use at most N images, evenly spread (default: all)",
+    )
+    add("--json", type=Path, metavar="FILE", help="write the scores as JSON (default: none)")
+    add("--page", type=Path, metavar="FILE.html", help="write a page, worst images first")
+    add(
+        "--worst",
+        type=whole,
+        default=12,
+        metavar="N",
+        help="images of each model on the page (default: 12)",
+    )

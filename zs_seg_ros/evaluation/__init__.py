@@ -1,0 +1,1 @@
+"""Measures segmentations against ground truth: `zs-seg evaluate`."""

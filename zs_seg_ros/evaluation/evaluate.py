@@ -1,0 +1,155 @@
+"""Runs models over ground truth and keeps their scores and worst images."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zs_seg_ros.errors import EvaluationError
+from zs_seg_ros.evaluation.object_scores import ObjectResults, ObjectScores
+from zs_seg_ros.evaluation.pixel_scores import ClassScores, PixelScores, ReliabilityBin, mean_iou
+from zs_seg_ros.evaluation.truth import Truth, TruthFrame, numbers_of
+from zs_seg_ros.perception.masks import extract_objects
+from zs_seg_ros.perception.pipeline import Settings
+from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.segmenters.recovery import recovering
+from zs_seg_ros.types import Batch, RgbImage, size_of
+
+
+@dataclass(frozen=True, eq=False)
+class WorstImage:
+    """One of the images with the lowest mean IoU: its ground truth and what the model labelled, as class numbers."""
+
+    name: str
+    mean_iou: float
+    image: RgbImage
+    truth: NDArray[np.uint16]
+    label: NDArray[np.uint16]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The scores of one model. Shares are 0 to 1, NaN where nothing is judged.
+
+    confusion: rows of ground truth, columns of labels; the first is none of the classes. objects: None where the ground
+    truth does not separate objects. latency_ms: of each image. worst: the lowest mean IoU first.
+    """
+
+    model: str
+    device: str
+    precision: str
+    images: int
+    mean_iou: float
+    frequency_weighted_iou: float
+    classes: tuple[ClassScores, ...]
+    confusion: NDArray[np.int64]
+    reliability: tuple[ReliabilityBin, ...]
+    calibration_error: float
+    objects: ObjectResults | None
+    latency_ms: tuple[float, ...]
+    worst: tuple[WorstImage, ...] = ()
+
+
+@dataclass
+class ModelUnderTest:
+    """A loaded model with its encoded vocabulary, and what is accumulated for it."""
+
+    segmenter: Segmenter[Any]
+    encoded: EncodedVocabulary[Any]
+    threshold: float
+    worst_kept: int = 0
+    _latency_ms: list[float] = field(default_factory=list)
+    _worst: list[tuple[float, int, WorstImage]] = field(default_factory=list)
+    _order: itertools.count[int] = field(default_factory=itertools.count)
+
+    def start(self, truth: Truth) -> None:
+        """Prepare for the frames of a ground truth. Raises EvaluationError where a class has none."""
+        vocabulary = self.encoded.vocabulary
+        self._true_numbers = numbers_of(vocabulary.names, truth)
+        self._numbers = np.zeros(65536, np.uint16)
+        self._numbers[list(vocabulary.ids)] = np.arange(1, len(vocabulary.ids) + 1)
+        self._pixels = PixelScores(len(vocabulary.ids))
+        self._objects = ObjectScores(len(vocabulary.ids)) if truth.separates_objects else None
+
+    def add(self, frame: TruthFrame) -> None:
+        """Segment a frame and compare."""
+        vocabulary = self.encoded.vocabulary
+        batch = Batch((frame.image,), vocabulary.thresholds(self.threshold))
+        began = time.perf_counter()
+        with recovering(self.segmenter):
+            [segmentation] = self.segmenter.segment(batch, self.encoded)
+        self._latency_ms.append(1000 * (time.perf_counter() - began))
+        truth, label = self._true_numbers[frame.label], self._numbers[segmentation.label]
+        own = self._pixels.add(truth, label, segmentation.confidence)
+        if self._objects is not None:
+            objects = extract_objects(segmentation, Settings.min_area, Settings.max_objects)
+            numbered = [(int(self._numbers[o.class_id]), o) for o in objects]
+            self._objects.add(self._known(frame, truth), numbered, size_of(frame.image))
+        self._keep(WorstImage(frame.name, mean_iou(own), frame.image, truth, label))
+
+    def _known(self, frame: TruthFrame, label: NDArray[np.uint16]) -> TruthFrame:
+        """Return the frame with the classes of the vocabulary alone, numbered as there."""
+        renumbered = [
+            type(o)(int(self._true_numbers[o.number]), o.mask, o.crowd)
+            for o in frame.objects or ()
+            if self._true_numbers[o.number]
+        ]
+        return TruthFrame(frame.name, frame.image, label, tuple(renumbered))
+
+    def _keep(self, image: WorstImage) -> None:
+        if math.isnan(image.mean_iou) or not self.worst_kept:
+            return
+        heapq.heappush(self._worst, (-image.mean_iou, next(self._order), image))
+        if len(self._worst) > self.worst_kept:
+            heapq.heappop(self._worst)  # the best of them
+
+    def evaluation(self) -> Evaluation:
+        """Return the scores of all frames. Raises EvaluationError without any."""
+        if not self._latency_ms:
+            raise EvaluationError(
+                "the ground truth has no image to compare with: check that images and label images belong together"
+            )
+        names = self.encoded.vocabulary.names
+        return Evaluation(
+            self.segmenter.model,
+            self.segmenter.device,
+            self.segmenter.precision,
+            len(self._latency_ms),
+            self._pixels.mean_iou,
+            self._pixels.frequency_weighted_iou,
+            self._pixels.classes(names),
+            self._pixels.confusion,
+            self._pixels.reliability,
+            self._pixels.calibration_error,
+            None if self._objects is None else self._objects.results(),
+            tuple(self._latency_ms),
+            tuple(image for _, _, image in sorted(self._worst, key=lambda w: (-w[0], w[1]))),
+        )
+
+
+def evaluate(
+    truth: Truth,
+    models: Sequence[ModelUnderTest],
+    limit: int = 0,
+    progress: Callable[[Any], Any] = lambda frames: frames,
+) -> tuple[Evaluation, ...]:
+    """Compare each model with the same frames, and return their scores in order.
+
+    limit: the number of frames, evenly spread, that are used; 0 for all. progress: wraps the iterator of frames.
+    Raises EvaluationError.
+    """
+    for model in models:
+        model.start(truth)
+    step = max(1, math.ceil(len(truth) / limit)) if limit else 1
+    for frame in progress(itertools.islice(truth.frames(), 0, None, step)):
+        for model in models:
+            model.add(frame)
+    return tuple(model.evaluation() for model in models)

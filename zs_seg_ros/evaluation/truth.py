@@ -1,0 +1,86 @@
+"""Ground truth: images with the class of each pixel and, where they are known, the objects."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zs_seg_ros.errors import EvaluationError
+from zs_seg_ros.shown import quoted, shown
+from zs_seg_ros.types import RgbImage, size_of
+from zs_seg_ros.vocabulary.vocabulary import TargetClass
+
+IGNORED = 65535
+"""The value in `TruthFrame.label` of pixels that are not judged."""
+
+
+@dataclass(frozen=True, eq=False)
+class TruthObject:
+    """One object. number: of its class, from 1. mask: (H, W) bool. crowd: a group of objects, which is not judged."""
+
+    number: int
+    mask: NDArray[np.bool_]
+    crowd: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class TruthFrame:
+    """One image and what it shows.
+
+    label: (H, W) uint16: n for the n-th class (from 1), 0 for none of them, IGNORED where a pixel is not judged.
+    objects: None where the ground truth does not separate objects. Raises EvaluationError when the sizes differ.
+    """
+
+    name: str
+    image: RgbImage
+    label: NDArray[np.uint16]
+    objects: tuple[TruthObject, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if size_of(self.image) != self.label.shape:
+            (height, width), (label_height, label_width) = size_of(self.image), self.label.shape
+            raise EvaluationError(
+                f"the image {shown(self.name, 300)} has {width}x{height} pixels and its ground truth "
+                f"{label_width}x{label_height}: give both the same size"
+            )
+
+
+class Truth(ABC):
+    """A collection of frames with ground truth, read one by one."""
+
+    classes: tuple[TargetClass, ...]
+    """The classes, with the prompts that the ground truth gives; the n-th is n in `TruthFrame.label`."""
+    separates_objects: bool
+    """Whether frames have objects."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of frames."""
+
+    @abstractmethod
+    def frames(self) -> Iterator[TruthFrame]:
+        """Yield the frames. Raises EvaluationError for one that cannot be read."""
+
+
+def numbers_of(names: tuple[str, ...], truth: Truth) -> NDArray[np.uint16]:
+    """Return a table from the numbers of the ground truth's classes to those of `names`, from 1; 0 for others.
+
+    The table has 65536 entries; 0 stays 0 and IGNORED stays IGNORED. Raises EvaluationError for a name without
+    ground truth, since every pixel of it would be counted as wrong.
+    """
+    known = [target.name for target in truth.classes]
+    for name in names:
+        if name not in known:
+            raise EvaluationError(
+                f"there is no ground truth for the class {quoted(name)}: take it out of the vocabulary, or name it as "
+                f"one of {', '.join(map(quoted, known[:20]))}{' and others' if len(known) > 20 else ''}"
+            )
+    table = np.zeros(65536, np.uint16)
+    table[IGNORED] = IGNORED
+    for number, name in enumerate(known, 1):
+        table[number] = names.index(name) + 1 if name in names else 0
+    return table
