@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from zs_seg_ros import Segmentation
 from zs_seg_ros.segmenters.shared.label_image import _argmax, decode, max_over_prompts
 from zs_seg_ros.segmenters.shared.label_layers import _layers, _region, argmax_over_classes
+from zs_seg_ros.segmenters.shared.separate_classes import classes_above
 from zs_seg_ros.vocabulary.class_ids import LabelIds
 
 TOO_CLOSE = 1e-3
@@ -192,7 +193,7 @@ def test_classes_that_do_not_touch_are_resized_together(
     maps = np.full((3, 12, 12), -5, np.float32)
     for logits, column in zip(maps, columns, strict=True):
         logits[2:10, column] = 5
-    regions = [_region(maps[i], i, limits[i], (24, 24)) for i in range(3)]
+    regions = [_region(above, (24, 24)) for above in classes_above(maps, limits)]
     assert len(_layers(regions, (12, 12))) == layers
 
 

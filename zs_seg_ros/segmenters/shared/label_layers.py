@@ -1,12 +1,12 @@
 """Arg-max over the classes of each pixel on a CPU.
 
 OpenCV resizes logits only where their class is, and classes that do not touch in one call, which gives the same labels
-as resizing the whole of every class, in less time. benchmarks/scene.py and node_cost.py measure it.
+as resizing the whole of every class, in less time. benchmarks/scene.py and node_cost.py measure it. Where no two
+classes touch, `separate_classes` does it in a single call.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -15,6 +15,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from zs_seg_ros.segmenters.shared.separate_classes import (
+    ClassAbove,
+    Place,
+    classes_above,
+    reach_of_separate_classes,
+    winners_of_separate_classes,
+)
 from zs_seg_ros.types import Label
 from zs_seg_ros.vocabulary.class_ids import LabelIds
 
@@ -36,13 +43,15 @@ def argmax_over_classes(
     the id is 0 and the logit has no meaning.
     """
     just_below = np.nextafter(np.array(limits, np.float32), np.float32(-np.inf)).tolist()
-    highest = logits.max(axis=(1, 2)).tolist()
     # Interpolation never exceeds its inputs: a class below its limit everywhere cannot win a pixel.
-    present = [i for i, high in enumerate(highest) if high > just_below[i]]
-    lowest = min((just_below[channel] for channel in present), default=0.0)
+    present = classes_above(logits, just_below)
+    number = reach_of_separate_classes(present)
+    if number is not None:
+        return winners_of_separate_classes(logits, present, number, size, ids)
+    lowest = min((above.limit for above in present), default=0.0)
     best = np.full(size, lowest, np.float32)
     label = np.zeros(size, ids.dtype)
-    regions = (_region(logits[i], i, just_below[i], size) for i in present)
+    regions = (_region(above, size) for above in present)
     for layer in _layers(regions, logits.shape[1:]):
         place = layer.place
         best_here, label_here = best[place.full], label[place.full]
@@ -63,25 +72,6 @@ def argmax_over_classes(
     return label, best
 
 
-@dataclass(frozen=True)
-class _Place:
-    """A rectangle of the logits (`small`) and the rectangle of the image that it is resized to (`full`)."""
-
-    small: tuple[slice, slice]
-    full: tuple[slice, slice]
-
-    def __or__(self, other: _Place) -> _Place:
-        return _Place(_hull(self.small, other.small), _hull(self.full, other.full))
-
-
-def _hull(first: tuple[slice, slice], second: tuple[slice, slice]) -> tuple[slice, slice]:
-    rows, columns = (
-        slice(min(a.start, b.start), max(a.stop, b.stop))
-        for a, b in zip(first, second, strict=True)
-    )
-    return rows, columns
-
-
 @dataclass(frozen=True, eq=False)
 class _Region:
     """The region of a class. limit: the highest logit that is too low.
@@ -91,18 +81,14 @@ class _Region:
 
     channel: int
     limit: float
-    place: _Place
+    place: Place
     reach: NDArray[np.uint8]
 
 
-def _region(logits: Logits, channel: int, limit: float, size: tuple[int, int]) -> _Region:
-    above_limit = (logits > limit).view(np.uint8)
-    left, top, width, height = cv2.boundingRect(above_limit)
-    rows, full_rows = _stretch(top, top + height, logits.shape[0], size[0])
-    columns, full_columns = _stretch(left, left + width, logits.shape[1], size[1])
-    place = _Place((rows, columns), (full_rows, full_columns))
-    reach = cv2.dilate(above_limit[place.small], _NEIGHBOURS)
-    return _Region(channel, limit, place, cast(NDArray[np.uint8], reach))
+def _region(above: ClassAbove, size: tuple[int, int]) -> _Region:
+    place = Place.around(above.mask, size)
+    reach = cv2.dilate(above.mask[place.small], _NEIGHBOURS)
+    return _Region(above.channel, above.limit, place, cast("NDArray[np.uint8]", reach))
 
 
 def _layers(regions: Iterable[_Region], shape: tuple[int, ...]) -> list[_Layer]:
@@ -155,16 +141,3 @@ class _Layer:
         for region in self.regions:
             merged[region.place.small] += region.reach * ids.dtype.type(ids.values[region.channel])
         return merged
-
-
-def _stretch(start: int, end: int, length: int, full_length: int) -> tuple[slice, slice]:
-    """Widen start..end (exclusive) of `length` pixels, and find the pixels that it covers after resizing.
-
-    Returns a slice with at least one more pixel on each side, where there is one, and the slice that it becomes when
-    `length` is resized to `full_length`. The two are in the ratio of the lengths, so that resizing the first to the
-    second gives the same values as resizing the whole.
-    """
-    units = math.gcd(length, full_length)
-    unit, full_unit = length // units, full_length // units
-    first, last = max(start // unit - 1, 0), min((end - 1) // unit + 2, units)
-    return slice(first * unit, last * unit), slice(first * full_unit, last * full_unit)
