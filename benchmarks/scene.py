@@ -36,13 +36,15 @@ from zs_seg_ros.perception.projection import surface_of
 from zs_seg_ros.perception.tracking import Tracker
 from zs_seg_ros.ros.conversions import header_of
 from zs_seg_ros.ros.scene_messages import (
-    class_mask_message,
     compressed_overlay_message,
-    confidence_message,
-    instances_message,
-    label_message,
-    objects_message,
+    label_encoding,
     points_message,
+)
+from zs_seg_ros.ros.serialised_scenes import (
+    serialised_class_mask,
+    serialised_image,
+    serialised_instances,
+    serialised_objects,
 )
 from zs_seg_ros.ros.vision_messages import detections_3d_message, detections_message
 from zs_seg_ros.segmenters.shared.label_image import decode
@@ -130,9 +132,10 @@ def run_frame(
         objects = tuple(replace(o, surface=surface_of(o, depth_m, INTRINSICS)) for o in objects)
     with times.stage("messages"):
         header = header_of(frame)
-        label_message(segmentation.label, header)
-        confidence_message(segmentation.confidence, header)
-        objects_message(objects, size, vocabulary, header)
+        label = segmentation.label
+        serialised_image(label, label_encoding(label), header)
+        serialised_image(segmentation.confidence, "mono8", header)
+        serialised_objects(objects, size, vocabulary, header, header.stamp)
     with times.stage("cloud"):
         label, confidence = segmentation.label, segmentation.confidence
         points = cloud(frame.image, label, confidence, objects, depth_m, INTRINSICS)
@@ -142,8 +145,8 @@ def run_frame(
     for name, message in (
         ("detections", detections_message),
         ("detections 3-D", detections_3d_message),
-        ("instance image", instances_message),
-        ("mask", partial(class_mask_message, names=frozenset(vocabulary.names[::2]))),
+        ("instance image", serialised_instances),
+        ("mask", partial(serialised_class_mask, names=frozenset(vocabulary.names[::2]))),
         ("JPEG overlay", compressed_overlay_message),
     ):
         with times.stage(name):

@@ -129,7 +129,10 @@ def _connected_components(
 
 
 def _with_column_of_zeros(image: Label) -> Label:
-    return np.pad(image, ((0, 0), (0, 1)))
+    height, width = image.shape
+    padded = np.zeros((height, width + 1), image.dtype)
+    padded[:, :width] = image
+    return padded
 
 
 def _find_runs(label: Label) -> _Runs:
@@ -175,8 +178,11 @@ def _touching_pairs(runs: _Runs) -> tuple[Integers, Integers]:
 
 def _confidence_in(runs: _Runs, confidence: NDArray[np.uint8]) -> Integers:
     """Return (R,): the sum over each run."""
-    pixels = _with_column_of_zeros(confidence).ravel()
-    return np.add.reduceat(pixels, _alternate(runs.start, runs.end), dtype=np.int64)[::2]
+    row_ends = runs.start // runs.row_length  # pixels before a run that the image itself lacks
+    bounds = _alternate(runs.start - row_ends, runs.end - row_ends)
+    if bounds[-1] == confidence.size:  # reduceat goes on to the end by itself
+        bounds = bounds[:-1]
+    return np.add.reduceat(confidence.ravel(), bounds, dtype=np.int64)[::2]
 
 
 def _boxes_and_masks(runs: _Runs, place: Integers) -> tuple[list[Box], list[NDArray[np.bool_]]]:

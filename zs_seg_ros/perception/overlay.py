@@ -22,6 +22,7 @@ _SHADES = ((0.85, 1.0), (0.45, 1.0), (0.6, 0.8), (0.95, 0.65), (1.0, 0.85))
 """(saturation, value) in 0..1, in the order in which the first 40 ids are furthest apart in CIELAB."""
 _SMALLEST_TAGGED_SHARE = 0.0005
 """Objects that cover a smaller share of the image get no tag: 38 pixels at 320x240."""
+_TAKEN = np.iinfo(np.int64).max
 
 
 def draw_overlay(
@@ -128,16 +129,20 @@ def _free_place(requested: Box, taken: list[Box], image_size: tuple[int, int]) -
     )
     rows = np.arange(nearest_top % (height // 2), last_top + 1, height // 2)
     columns = np.clip(nearest_left + width // 6 * np.arange(-12, 13), 0, last_left)
-    top, left = (grid.ravel() for grid in np.meshgrid(rows, columns, indexing="ij"))
-    distance = np.hypot(top - nearest_top, left - nearest_left)
-    for tag in taken:
-        across = (left < tag.left + tag.width) & (tag.left < left + width)
-        down = (top < tag.top + tag.height) & (tag.top < top + height)
-        distance[across & down] = np.inf
-    nearest = int(distance.argmin())
-    if np.isinf(distance[nearest]):
+    squared_distance = np.add.outer((rows - nearest_top) ** 2, (columns - nearest_left) ** 2)
+    if taken:
+        tags = np.array([(tag.left, tag.top, tag.width, tag.height) for tag in taken])
+        first = np.searchsorted(rows, tags[:, 1] - height, side="right").tolist()
+        last = np.searchsorted(rows, tags[:, 1] + tags[:, 3]).tolist()
+        leftmost = np.searchsorted(columns, tags[:, 0] - width, side="right").tolist()
+        rightmost = np.searchsorted(columns, tags[:, 0] + tags[:, 2]).tolist()
+        for top, bottom, left, right in zip(first, last, leftmost, rightmost, strict=True):
+            squared_distance[top:bottom, left:right] = _TAKEN
+    nearest = int(squared_distance.argmin())
+    if squared_distance.flat[nearest] == _TAKEN:
         return None
-    return Box(int(left[nearest]), int(top[nearest]), width, height)
+    row, column = divmod(nearest, columns.size)
+    return Box(int(columns[column]), int(rows[row]), width, height)
 
 
 def _as_ascii(text: str) -> str:

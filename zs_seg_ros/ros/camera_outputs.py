@@ -31,16 +31,19 @@ from zs_seg_ros.ros.qos import (
     incompatible_subscribers,
 )
 from zs_seg_ros.ros.scene_messages import (
-    class_mask_message,
     compressed_overlay_message,
-    instances_message,
     label_encoding,
     markers_message,
     overlay_message,
     points_message,
     published_segmentation,
 )
-from zs_seg_ros.ros.serialised_scenes import serialised_image, serialised_objects
+from zs_seg_ros.ros.serialised_scenes import (
+    serialised_class_mask,
+    serialised_image,
+    serialised_instances,
+    serialised_objects,
+)
 from zs_seg_ros.ros.vision_messages import (
     Detection2DArray,
     Detection3DArray,
@@ -113,7 +116,7 @@ _OUTPUTS = (
     Output(
         "overlay/compressed", CompressedImage, VISUALISATION, _OBJECTS, compressed_overlay_message
     ),
-    Output("instances", Image, RESULTS, _OBJECTS, instances_message),
+    Output("instances", Image, RESULTS, _OBJECTS, serialised_instances),
     Output("detections", Detection2DArray, RESULTS, _OBJECTS_IN_3D, detections_message),
     Output(
         "detections_3d",
@@ -144,7 +147,7 @@ class CameraOutputs:
         self._also_requested = also_requested
         self._camera = camera.name
         self._lock = threading.Lock()
-        mask_of_classes = partial(class_mask_message, names=frozenset(camera.mask_classes))
+        mask_of_classes = partial(serialised_class_mask, names=frozenset(camera.mask_classes))
         mask = Output("mask", Image, RESULTS, _PIXELS, mask_of_classes)
         self._outputs = [output for output in (*_OUTPUTS, mask) if output.exists(camera.depth)]
         self._publishers = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -16,9 +16,8 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 import zs_seg_ros.msg as messages
-from zs_seg_ros.perception.instance_image import class_mask, instance_image
 from zs_seg_ros.perception.masks import encode_all_runs
-from zs_seg_ros.perception.output_size import at_output_size, reduced
+from zs_seg_ros.perception.output_size import at_output_size
 from zs_seg_ros.perception.overlay import class_colour, draw_overlay
 from zs_seg_ros.ros.conversions import fill, header_of, header_of_positions, image_message
 from zs_seg_ros.types import DetectedObject, Label, Scene, Segmentation, VisibleSurface, size_of
@@ -71,24 +70,6 @@ def compressed_overlay_message(scene: Scene) -> CompressedImage:
 def _overlay(scene: Scene) -> NDArray[np.uint8]:
     label = scene.segmentation.label
     return draw_overlay(scene.frame.image, label, scene.objects, scene.vocabulary)
-
-
-def instances_message(scene: Scene) -> Image:
-    """Make the instance image as 32SC1: the class id in the upper 16 bits, the place in ~/CAM/objects in the lower."""
-    image = instance_image(scene.segmentation.label, scene.objects)
-    return image_message(reduced(image, scene.output_scale), "32SC1", header_of(scene.frame))
-
-
-def class_mask_message(scene: Scene, names: Collection[str]) -> Image:
-    """Make the mono8 mask: 255 on the classes with these names, or, without names, on all classes."""
-    vocabulary = scene.vocabulary
-    ids = [
-        i
-        for i, name in zip(vocabulary.ids, vocabulary.names, strict=True)
-        if not names or name in names
-    ]
-    mask = class_mask(published_segmentation(scene).label, ids)
-    return image_message(mask, "mono8", header_of(scene.frame))
 
 
 def objects_message(

@@ -6,7 +6,7 @@ written here has the fields of the messages of `scene_messages`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,13 @@ from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 from std_msgs.msg import Header
 
+from zs_seg_ros.perception.instance_image import class_mask, instance_image
 from zs_seg_ros.perception.masks import encode_all_runs
+from zs_seg_ros.perception.output_size import reduced
 from zs_seg_ros.ros.cdr import CdrWriter
-from zs_seg_ros.types import DetectedObject
+from zs_seg_ros.ros.conversions import header_of
+from zs_seg_ros.ros.scene_messages import published_segmentation
+from zs_seg_ros.types import DetectedObject, Scene
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 _NO_SURFACE = (0.0,) * 6
@@ -30,6 +34,24 @@ def serialised_image(pixels: NDArray[Any], encoding: str, header: Header) -> byt
     writer.text(encoding)
     writer.values("?I", False, pixels.nbytes // height)
     return writer.finished_with(pixels)
+
+
+def serialised_instances(scene: Scene) -> bytes:
+    """Serialise the 32SC1 instance image: class ids in the upper 16 bits, the place in ~/CAM/objects in the lower."""
+    image = instance_image(scene.segmentation.label, scene.objects)
+    return serialised_image(reduced(image, scene.output_scale), "32SC1", header_of(scene.frame))
+
+
+def serialised_class_mask(scene: Scene, names: Collection[str]) -> bytes:
+    """Serialise the mono8 mask: 255 on the classes with these names, or, without names, on all classes."""
+    vocabulary = scene.vocabulary
+    ids = [
+        i
+        for i, name in zip(vocabulary.ids, vocabulary.names, strict=True)
+        if not names or name in names
+    ]
+    mask = class_mask(published_segmentation(scene).label, ids)
+    return serialised_image(mask, "mono8", header_of(scene.frame))
 
 
 def serialised_objects(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from geometry_msgs.msg import Point, Pose, PoseWithCovariance, Quaternion, Vector3
+from geometry_msgs.msg import Pose
 from std_msgs.msg import Header
 
 from zs_seg_ros.ros.conversions import header_of, header_of_positions
@@ -43,20 +43,17 @@ def detections_message(scene: Scene) -> Any:
     of the image, whose first pixel spans 0 to 1. Poses are those of `detections_3d_message`; the identity without
     depth, and where positions are in another frame than that of the image.
     """
-    header = header_of(scene.frame)
-    names = _names(scene)
-    return vision.Detection2DArray(
-        header=header,
-        detections=[
-            vision.Detection2D(
-                header=header,
-                results=[_hypothesis(detected, names, scene.camera_pose is None)],
-                bbox=_box_2d(detected),
-                id=_id(detected),
-            )
-            for detected in scene.objects
-        ],
-    )
+    header, names = header_of(scene.frame), _names(scene)
+    with_pose = scene.camera_pose is None
+    array = vision.Detection2DArray(header=header)
+    for detected in scene.objects:
+        detection, box = vision.Detection2D(), detected.box
+        _fill(detection, header, detected, names, with_pose)
+        centre = detection.bbox.center.position
+        centre.x, centre.y = box.left + box.width / 2, box.top + box.height / 2
+        detection.bbox.size_x, detection.bbox.size_y = float(box.width), float(box.height)
+        array.detections.append(detection)
+    return array
 
 
 def detections_3d_message(scene: Scene) -> Any:
@@ -65,57 +62,45 @@ def detections_3d_message(scene: Scene) -> Any:
     Boxes are those of the visible surfaces, along the axes of the frame in the header, in metres. Class ids are the
     names of the classes, and ids are track ids, empty for objects without one. Covariances are unknown: 0.
     """
-    header = header_of_positions(scene)
-    names = _names(scene)
-    return vision.Detection3DArray(
-        header=header,
-        detections=[
-            vision.Detection3D(
-                header=header,
-                results=[_hypothesis(detected, names)],
-                bbox=_box_3d(detected.surface),
-                id=_id(detected),
-            )
-            for detected in scene.objects
-            if detected.surface is not None
-        ],
-    )
+    header, names = header_of_positions(scene), _names(scene)
+    array = vision.Detection3DArray(header=header)
+    for detected in scene.objects:
+        if (surface := detected.surface) is not None:
+            detection = vision.Detection3D()
+            _fill(detection, header, detected, names)
+            _put(detection.bbox.center, surface)
+            size = detection.bbox.size
+            size.x, size.y, size.z = surface.size
+            array.detections.append(detection)
+    return array
 
 
 def _names(scene: Scene) -> dict[int, str]:
     return dict(zip(scene.vocabulary.ids, scene.vocabulary.names, strict=True))
 
 
-def _id(detected: DetectedObject) -> str:
-    return str(detected.track_id) if detected.track_id else ""
+def _fill(
+    detection: Any,
+    header: Header,
+    detected: DetectedObject,
+    names: dict[int, str],
+    with_pose: bool = True,
+) -> None:
+    """Set the fields that both kinds of detections have.
 
-
-def _hypothesis(detected: DetectedObject, names: dict[int, str], with_pose: bool = True) -> Any:
-    pose = Pose()
+    Fields of new messages are set in place: a constructor makes default values of all its fields, also of those given.
+    """
+    detection.header = header
+    detection.id = str(detected.track_id) if detected.track_id else ""
+    result = vision.ObjectHypothesisWithPose()
+    result.hypothesis.class_id = names[detected.class_id]
+    result.hypothesis.score = float(detected.score)
     if with_pose and detected.surface is not None:
-        pose = _pose_of(detected.surface)
-    return vision.ObjectHypothesisWithPose(
-        hypothesis=vision.ObjectHypothesis(
-            class_id=names[detected.class_id], score=float(detected.score)
-        ),
-        pose=PoseWithCovariance(pose=pose),
-    )
+        _put(result.pose.pose, detected.surface)
+    detection.results.append(result)
 
 
-def _box_2d(detected: DetectedObject) -> Any:
-    box = detected.box
-    centre = vision.Point2D(x=box.left + box.width / 2, y=box.top + box.height / 2)
-    return vision.BoundingBox2D(
-        center=vision.Pose2D(position=centre), size_x=float(box.width), size_y=float(box.height)
-    )
-
-
-def _box_3d(surface: VisibleSurface) -> Any:
-    x, y, z = surface.size
-    return vision.BoundingBox3D(center=_pose_of(surface), size=Vector3(x=x, y=y, z=z))
-
-
-def _pose_of(surface: VisibleSurface) -> Pose:
-    """The pose of the middle of the 3-D bounding box."""
-    x, y, z = surface.middle
-    return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(w=1.0))
+def _put(pose: Pose, surface: VisibleSurface) -> None:
+    """Set a new pose to the middle of the 3-D bounding box; its orientation is the identity already."""
+    position = pose.position
+    position.x, position.y, position.z = surface.middle
