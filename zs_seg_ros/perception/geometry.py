@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.perception.optical_flow import Grey, Motion, shown_at
-from zs_seg_ros.perception.reprojection import View, difference_m, reprojected
+from zs_seg_ros.perception.reprojection import View, depth_at, reprojected
 from zs_seg_ros.perception.warping import TRUSTED, Places
 
 # Chosen by measurement; see docs/decisions/0009-propagation.md.
@@ -34,12 +34,16 @@ def by_geometry(newer: View, older: View, flow: Motion) -> Geometry:
     height, width = newer.depth_m.shape
     by_flow = flow.places((height, width))
     # What moves by itself keeps about its depth; another depth belongs to what it hides, or what hides it.
-    difference = difference_m(older, by_flow.x, by_flow.y, places.depth_m)
-    similar = ~(difference > np.float32(_MOVED_TOLERANCE) * places.depth_m)
-    trust = np.where(places.agrees, np.uint8(TRUSTED), by_flow.trust * similar)
-    x = np.where(places.agrees, places.x, by_flow.x)
-    y = np.where(places.agrees, places.y, by_flow.y)
-    return Geometry(Motion.to(Places(x, y, trust)), places.agrees, places.depth_m > 0)
+    there_m, measured = depth_at(older, by_flow.x, by_flow.y), places.depth_m > 0
+    difference_m = np.asarray(cv2.absdiff(there_m, places.depth_m), np.float32)
+    other = difference_m > np.float32(_MOVED_TOLERANCE) * places.depth_m
+    other &= measured & (there_m > 0)
+    agrees = places.agrees.view(np.uint8)
+    trust = by_flow.trust * ~other | agrees * np.uint8(TRUSTED)
+    cv2.copyTo(places.x, agrees, by_flow.x)
+    cv2.copyTo(places.y, agrees, by_flow.y)
+    motion = Motion.to(Places(by_flow.x, by_flow.y, trust))
+    return Geometry(motion, places.agrees, measured)
 
 
 def pose_holds(geometry: Geometry, flow: Motion, newer: Grey, older: Grey) -> bool:
@@ -52,10 +56,10 @@ def pose_holds(geometry: Geometry, flow: Motion, newer: Grey, older: Grey) -> bo
     if agreeing < _LEAST_AGREEMENT * max(1, np.count_nonzero(geometry.measured)):
         return False
     height, width = newer.shape
-    chosen = cv2.resize(geometry.agrees.view(np.uint8), (width, height)) > 0
+    chosen = np.asarray(cv2.resize(geometry.agrees.view(np.uint8), (width, height)), np.uint8)
 
     def error(motion: Motion) -> float:
         difference = cv2.absdiff(shown_at(older, motion), newer)
-        return float(np.mean(difference[chosen])) if chosen.any() else np.inf
+        return cv2.mean(difference, chosen)[0] if cv2.countNonZero(chosen) else np.inf
 
     return error(geometry.motion) <= _WORSE * error(flow) + _WORSE_GREY_LEVELS

@@ -34,6 +34,7 @@ _LEAST_LIKENESS = 0.42
 _LEAST_SHARE = 0.1
 _REFERENCE_SHARE = 0.85
 _REFERENCE_PX = 3.0
+_FAR_SHARE = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +181,8 @@ def _is_far(motion: Motion) -> bool:
         return True
     # Of a sample: also of an object of a few per cent of the image that moves while the camera does not.
     x, y = np.abs(motion.x[::4, ::4]), np.abs(motion.y[::4, ::4])
-    return float(np.quantile(np.maximum(x, y), 0.97)) > _REFERENCE_PX
+    far = np.count_nonzero(np.maximum(x, y) > _REFERENCE_PX)
+    return bool(far > _FAR_SHARE * x.size)
 
 
 def _continued(motion: Motion | None, older: Motion | None) -> Motion | None:

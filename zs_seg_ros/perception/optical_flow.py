@@ -59,9 +59,11 @@ class Motion:
 
     @classmethod
     def to(cls, places: Places) -> Motion:
-        """Return the motion to these places, at their resolution."""
+        """Return the motion to these places, at their resolution. It takes over their arrays, which change."""
         columns, rows = _axes(*places.trust.shape)
-        return cls(places.x - columns, places.y - rows, places.trust)
+        np.subtract(places.x, columns, out=places.x)
+        np.subtract(places.y, rows, out=places.y)
+        return cls(places.x, places.y, places.trust)
 
     def places(self, size: tuple[int, int]) -> Places:
         """Return the places of all pixels of an image of `size` (H, W) in the older one, in pixels of that size."""
@@ -136,10 +138,14 @@ def likeness(newer: Grey, older: Grey, motion: Motion) -> float:
     so that blank walls are alike.
     """
     now, then = _structure(newer), _structure(shown_at(older, motion))
-    if max(np.std(now), np.std(then)) < _STRUCTURE_GREY_LEVELS:
+    if max(_deviation(now), _deviation(then)) < _STRUCTURE_GREY_LEVELS:
         return 1.0
-    strength = math.sqrt(float(np.sum(now * now)) * float(np.sum(then * then)))
-    return float(np.sum(now * then)) / max(strength, 1.0)
+    strength = cv2.norm(now) * cv2.norm(then)
+    return float(np.vdot(now, then)) / max(strength, 1.0)
+
+
+def _deviation(plane: Plane) -> float:
+    return float(cv2.meanStdDev(plane)[1][0, 0])
 
 
 def _structure(image: Grey) -> Plane:
@@ -181,7 +187,7 @@ def _trust(x: Plane, y: Plane, forwards_x: Plane, forwards_y: Plane) -> NDArray[
     place_x, place_y = x + columns, y + rows
     miss_x = x + sample(forwards_x, place_x, place_y, smooth=True)
     miss_y = y + sample(forwards_y, place_x, place_y, smooth=True)
-    miss = np.sqrt(miss_x * miss_x + miss_y * miss_y)
+    miss = np.asarray(cv2.magnitude(miss_x, miss_y), np.float32)
     trust = np.clip((_DISAGREES_PX - miss) * (TRUSTED / (_DISAGREES_PX - _AGREES_PX)), 0, TRUSTED)
     inside = (np.abs(place_x - (width - 1) / 2) <= width / 2) & (
         np.abs(place_y - (height - 1) / 2) <= height / 2

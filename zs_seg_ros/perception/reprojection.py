@@ -31,6 +31,7 @@ _POINTS = 240 * 180
 _TOLERANCE = 0.025
 _NEAREST_M = 0.01
 _LENS_ZOOM = 0.5
+_RIGID = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,7 @@ def reprojected(newer: View, older: View) -> Reprojection:
     shift = (matrix @ translation).astype(np.float32)
     ray_x, ray_y = rays_of(newer.intrinsics)
     x, y, depth_m = (
-        (a * ray_x + (b * ray_y + c)) * newer.depth_m + d
+        _line(a * ray_x, b * ray_y + c, newer.depth_m, d)
         for (a, b, c), d in zip(turn, shift, strict=True)
     )
     depth_m = np.where((depth_m > _NEAREST_M) & (newer.depth_m > 0), depth_m, np.float32(0))
@@ -116,18 +117,23 @@ def reprojected(newer: View, older: View) -> Reprojection:
     for plane in (x, y):
         cv2.patchNaNs(plane, -1.0)  # of pixels without a ray, in the corners of a fisheye image
     x, y = _distorted(x, y, older.intrinsics)
-    agrees = difference_m(older, x, y, depth_m) <= np.float32(_TOLERANCE) * depth_m
+    # Where the older image has no depth, the difference is the whole depth.
+    difference_m = np.asarray(cv2.absdiff(depth_at(older, x, y), depth_m), np.float32)
+    agrees = (difference_m <= np.float32(_TOLERANCE) * depth_m) & (depth_m > 0)
     return Reprojection(x, y, depth_m, agrees)
 
 
-def difference_m(older: View, x: Plane, y: Plane, depth_m: Depth) -> Plane:
-    """Return how far the depth of `older` at the places `x` and `y` is from `depth_m`, in metres.
+def _line(across: Plane, down: Plane, depth_m: Depth, shift: np.float32) -> Plane:
+    """Return (across + down) * depth_m + shift, in one plane of memory."""
+    plane: Plane = across + down
+    plane *= depth_m
+    plane += shift
+    return plane
 
-    NaN where either is unknown, and outside of the image.
-    """
-    there_m = sample(older.depth_m, x, y, smooth=False, replicate=False)
-    known = (there_m > 0) & (depth_m > 0)
-    return np.where(known, np.abs(there_m - depth_m), np.float32(np.nan))
+
+def depth_at(older: View, x: Plane, y: Plane) -> Depth:
+    """Return the depth of `older` at the places `x` and `y`, in metres; 0 where it is unknown, and outside."""
+    return sample(older.depth_m, x, y, smooth=False, replicate=False)
 
 
 def _is_rigid(pose: Pose) -> bool:
@@ -135,7 +141,7 @@ def _is_rigid(pose: Pose) -> bool:
     rotation = pose.rotation
     return bool(
         np.isfinite(pose.translation_m).all()
-        and np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
+        and np.abs(rotation @ rotation.T - np.eye(3)).max() <= _RIGID
         and np.linalg.det(rotation) > 0
     )
 
