@@ -15,6 +15,7 @@ from zs_seg_ros.bags.bag import shipped_bag
 from zs_seg_ros.cli.main import main
 from zs_seg_ros.errors import EvaluationError, ImageError
 from zs_seg_ros.evaluation.bag_truth import BagTruth, label_pixels
+from zs_seg_ros.evaluation.golden_truth import GoldenTruth
 
 
 def shifted_iou(name: str, pixels: int) -> float:
@@ -144,6 +145,15 @@ def test_a_labelled_recording_is_the_ground_truth_of_the_model_that_labelled_it(
         [scores] = evaluated(out, "--label-topic", f"/zs_seg/{camera}/label")
         assert scores["images"] == 8 and scores["mean_iou"] == 1.0
         assert scores["classes"][2]["pixels"] > 0
+
+
+def test_a_golden_file_has_the_images_of_its_recording() -> None:
+    truth = GoldenTruth(shipped_bag() / "tabletop.golden", shipped_bag())
+    frames = list(truth.frames())
+    assert len(frames) == len(truth) > 10 and truth.separates_objects
+    for frame in frames[::10]:
+        for known in frame.objects or ():
+            assert (frame.label[known.mask] == known.number).mean() > 0.5
 
 
 def test_label_messages_with_padding_and_byte_order() -> None:

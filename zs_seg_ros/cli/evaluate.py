@@ -15,6 +15,7 @@ from zs_seg_ros.evaluation.bag_truth import BagTruth
 from zs_seg_ros.evaluation.class_id_images import ClassIdImages
 from zs_seg_ros.evaluation.coco_truth import CocoTruth
 from zs_seg_ros.evaluation.evaluate import ModelUnderTest, evaluate
+from zs_seg_ros.evaluation.golden_truth import GoldenTruth
 from zs_seg_ros.evaluation.page import page
 from zs_seg_ros.evaluation.report import as_values, text_report
 from zs_seg_ros.evaluation.truth import Truth
@@ -74,6 +75,8 @@ def _truth(request: EvaluateRequest) -> Truth:
         return ClassIdImages(request.truth)
     if request.truth.suffix.lower() == ".json":
         return CocoTruth(request.truth, request.images or request.truth.parent)
+    if request.truth.suffix.lower() == ".golden":
+        return GoldenTruth(request.truth, request.images or request.truth.parent)
     return BagTruth(request.truth, request.camera, request.label_topic)
 
 

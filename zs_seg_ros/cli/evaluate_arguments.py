@@ -15,6 +15,7 @@ Compare a model and a vocabulary with ground truth, which is one of
   FILE.yaml    images beside images of class ids or colours, as in Cityscapes, ADE20K, CamVid and Pascal VOC; the file
                says where they are and what the ids mean
   FILE.json    a COCO file, of instances or stuff; --images names the folder of its images
+  FILE.golden  a golden file of replay_test; --images names its recording
   RECORDING    one with a topic X/label of label images, such as zs-seg label writes
 
 Without --classes and --vocabulary the classes and prompts are those of the ground truth. With them, classes are
@@ -40,8 +41,18 @@ def add_evaluate(
     )
     evaluate.set_defaults(run=commands.evaluate)
     add = evaluate.add_argument
-    add("truth", type=Path, metavar="TRUTH", help="FILE.yaml, FILE.json or RECORDING, see above")
-    add("--images", type=Path, metavar="FOLDER", help="of a COCO file (default: its own folder)")
+    add(
+        "truth",
+        type=Path,
+        metavar="TRUTH",
+        help="FILE.yaml, FILE.json, FILE.golden or RECORDING, see above",
+    )
+    add(
+        "--images",
+        type=Path,
+        metavar="FOLDER",
+        help="of a COCO file; the recording of a golden file (default: the folder of TRUTH)",
+    )
     add("--camera", default="", metavar="CAM", help="of a recording (default: the only one)")
     add("--label-topic", default="", metavar="TOPIC", help="of a recording (default: the only one)")
     vocabulary = evaluate.add_mutually_exclusive_group()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from zs_seg_ros.evaluation.coco_truth import coco_tools
 from zs_seg_ros.evaluation.truth import IGNORED, TruthFrame
+from zs_seg_ros.perception.masks import full_mask
 from zs_seg_ros.types import DetectedObject
 
 _MATCHED = 0.5
@@ -66,7 +67,7 @@ class ObjectScores:
                     "iscrowd": int(known.crowd),
                 }
             )
-        masks = [(n, d.score, full_mask(d, size)) for n, d in detections]
+        masks = [(n, d.score, full_mask(d.mask, d.box, size)) for n, d in detections]
         for category, score, mask in masks:
             self._detections.append(
                 {
@@ -156,13 +157,6 @@ class ObjectScores:
         # (limits of IoU, recalls, classes, ranges of area, numbers of detections); -1 without true objects
         precision = evaluation.eval["precision"][:, :, :, 0, -1]
         return np.asarray(np.where(precision < 0, math.nan, precision).mean(axis=1))
-
-
-def full_mask(detected: DetectedObject, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the mask of an object in the whole image: (H, W)."""
-    mask, box = np.zeros(size, np.bool_), detected.box
-    mask[box.top : box.top + box.height, box.left : box.left + box.width] = detected.mask
-    return mask
 
 
 def _mean(values: NDArray[np.float64]) -> float:

@@ -25,7 +25,7 @@ from zs_seg_ros.images.message_images import image_from_message, stamp_ns
 from zs_seg_ros.labelling.messages import IMAGE, detected_objects, message_types
 from zs_seg_ros.labelling.plan import LabelledCamera
 from zs_seg_ros.labelling.results import LabelledFrame
-from zs_seg_ros.perception.masks import encode_runs
+from zs_seg_ros.perception.masks import encode_runs, full_mask
 from zs_seg_ros.types import DetectedObject, RgbImage
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
@@ -171,9 +171,7 @@ class _JsonList:
 
 def coco_runs(detected: DetectedObject, height: int, width: int) -> dict[str, Any]:
     """Return COCO's uncompressed RLE of the mask: run lengths in the whole image, column by column."""
-    box = detected.box
-    mask = np.zeros((height, width), np.bool_)
-    mask[box.top : box.top + box.height, box.left : box.left + box.width] = detected.mask
+    mask = full_mask(detected.mask, detected.box, (height, width))
     return {"size": [height, width], "counts": encode_runs(mask.T).tolist()}
 
 

@@ -67,6 +67,13 @@ def decode_runs(
     return np.repeat(np.arange(runs.size) % 2 == 1, runs).reshape(height, width)
 
 
+def full_mask(mask: NDArray[np.bool_], box: Box, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return a mask that fills its bounding box in the whole image of `size` (H, W): (H, W)."""
+    whole = np.zeros(size, np.bool_)
+    whole[box.top : box.top + box.height, box.left : box.left + box.width] = mask
+    return whole
+
+
 def extract_objects(
     segmentation: Segmentation, min_area: int, max_objects: int
 ) -> tuple[DetectedObject, ...]:
