@@ -141,6 +141,26 @@ def evaluate(arguments: argparse.Namespace) -> int:
     )
 
 
+def tune(arguments: argparse.Namespace) -> int:
+    """Choose thresholds and prompts on labelled frames, and return the exit code."""
+    from zs_seg_ros.cli.tune import TuneRequest, tune_vocabulary
+
+    given = arguments.classes is not None or arguments.vocabulary is not None
+    return tune_vocabulary(
+        TuneRequest(
+            truth=arguments.truth,
+            images=arguments.images,
+            camera=arguments.camera,
+            label_topic=arguments.label_topic,
+            vocabulary=_vocabulary(arguments) if given else None,
+            model=arguments.model,
+            options=_options(arguments),
+            threshold=arguments.threshold,
+            output=arguments.output,
+        )
+    )
+
+
 def fetch(arguments: argparse.Namespace) -> int:
     """Download a model, or both of a pair, print their folders, and return the exit code."""
     from zs_seg_ros.segmenters.registry import parts_of

@@ -46,7 +46,7 @@ class EvaluateRequest:
 
 def evaluate_models(request: EvaluateRequest) -> int:
     """Compare all models with the ground truth, and return the exit code. Raises ZeroShotSegmentationError."""
-    truth = _truth(request)
+    truth = open_truth(request.truth, request.images, request.camera, request.label_topic)
     vocabulary = request.vocabulary or Vocabulary().changed_to(truth.classes)
     with contextlib.redirect_stdout(sys.stderr):  # stdout is for results; a library may print
         models = [_model(name, request, vocabulary) for name in request.models]
@@ -70,14 +70,16 @@ def evaluate_models(request: EvaluateRequest) -> int:
     return 0
 
 
-def _truth(request: EvaluateRequest) -> Truth:
-    if request.truth.suffix.lower() in (".yaml", ".yml"):
-        return ClassIdImages(request.truth)
-    if request.truth.suffix.lower() == ".json":
-        return CocoTruth(request.truth, request.images or request.truth.parent)
-    if request.truth.suffix.lower() == ".golden":
-        return GoldenTruth(request.truth, request.images or request.truth.parent)
-    return BagTruth(request.truth, request.camera, request.label_topic)
+def open_truth(truth: Path, images: Path | None, camera: str, label_topic: str) -> Truth:
+    """Open ground truth by the kind of file that it is. Raises ZeroShotSegmentationError."""
+    kind = truth.suffix.lower()
+    if kind in (".yaml", ".yml"):
+        return ClassIdImages(truth)
+    if kind == ".json":
+        return CocoTruth(truth, images or truth.parent)
+    if kind == ".golden":
+        return GoldenTruth(truth, images or truth.parent)
+    return BagTruth(truth, camera, label_topic)
 
 
 def _model(name: str, request: EvaluateRequest, vocabulary: Vocabulary) -> ModelUnderTest:

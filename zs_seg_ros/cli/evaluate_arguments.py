@@ -41,31 +41,7 @@ def add_evaluate(
     )
     evaluate.set_defaults(run=commands.evaluate)
     add = evaluate.add_argument
-    add(
-        "truth",
-        type=Path,
-        metavar="TRUTH",
-        help="FILE.yaml, FILE.json, FILE.golden or RECORDING, see above",
-    )
-    add(
-        "--images",
-        type=Path,
-        metavar="FOLDER",
-        help="of a COCO file; the recording of a golden file (default: the folder of TRUTH)",
-    )
-    add("--camera", default="", metavar="CAM", help="of a recording (default: the only one)")
-    add("--label-topic", default="", metavar="TOPIC", help="of a recording (default: the only one)")
-    vocabulary = evaluate.add_mutually_exclusive_group()
-    vocabulary.add_argument(
-        "--classes",
-        nargs="+",
-        type=target_class,
-        metavar="CLASS",
-        help="as in `zs-seg segment` (default: the classes of the ground truth)",
-    )
-    vocabulary.add_argument(
-        "--vocabulary", metavar="FILE", help="a YAML file of classes, as the node's vocabulary_file"
-    )
+    add_truth_options(evaluate)
     add_model_options(add)
     add(
         "--against",
@@ -89,4 +65,34 @@ def add_evaluate(
         default=12,
         metavar="N",
         help="images of each model on the page (default: 12)",
+    )
+
+
+def add_truth_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name ground truth and the classes to compare with it."""
+    add = parser.add_argument
+    add(
+        "truth",
+        type=Path,
+        metavar="TRUTH",
+        help="FILE.yaml, FILE.json, FILE.golden or RECORDING, see above",
+    )
+    add(
+        "--images",
+        type=Path,
+        metavar="FOLDER",
+        help="of a COCO file; the recording of a golden file (default: the folder of TRUTH)",
+    )
+    add("--camera", default="", metavar="CAM", help="of a recording (default: the only one)")
+    add("--label-topic", default="", metavar="TOPIC", help="of a recording (default: the only one)")
+    vocabulary = parser.add_mutually_exclusive_group()
+    vocabulary.add_argument(
+        "--classes",
+        nargs="+",
+        type=target_class,
+        metavar="CLASS",
+        help="as in `zs-seg segment` (default: the classes of the ground truth)",
+    )
+    vocabulary.add_argument(
+        "--vocabulary", metavar="FILE", help="a YAML file of classes, as the node's vocabulary_file"
     )

@@ -20,6 +20,7 @@ from zs_seg_ros.cli.argument_types import (
 )
 from zs_seg_ros.cli.evaluate_arguments import add_evaluate
 from zs_seg_ros.cli.find_arguments import add_find
+from zs_seg_ros.cli.tune_arguments import add_tune
 from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS
 
 _SEGMENT_HELP = """\
@@ -89,6 +90,7 @@ def zs_seg_parser() -> argparse.ArgumentParser:
     _add_label(subparsers)
     add_find(subparsers)
     add_evaluate(subparsers, _add_model_options)
+    add_tune(subparsers, _add_model_options)
     _add_bench(subparsers)
     _add_fetch(subparsers)
     _add_convert(subparsers)

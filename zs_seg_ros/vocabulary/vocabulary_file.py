@@ -136,6 +136,13 @@ def write_vocabulary_file(path: str | Path, vocabulary: Vocabulary) -> None:
     write_atomically(path, data, is_vocabulary_file)
 
 
+def vocabulary_text(vocabulary: Vocabulary) -> str:
+    """Return the classes as the YAML text of a vocabulary file, without what the node adds."""
+    classes = [_entry(target) for target in vocabulary.classes]
+    text: str = yaml.safe_dump({"classes": classes}, sort_keys=False, allow_unicode=True)
+    return text
+
+
 def _target(entry: Any, where: str, exemplars: ExemplarReader) -> TargetClass:
     if isinstance(entry, str):
         return TargetClass(entry)

@@ -1,0 +1,135 @@
+"""`zs-seg tune`: chooses prompts and thresholds on labelled frames, and writes them as a vocabulary file."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from zs_seg_ros.cli.evaluate import open_truth
+from zs_seg_ros.errors import EvaluationError, FileError
+from zs_seg_ros.evaluation.report import share
+from zs_seg_ros.evaluation.truth import Truth, TruthFrame
+from zs_seg_ros.evaluation.tune_runs import Candidate, Runs, candidates_of, is_cache
+from zs_seg_ros.evaluation.tuning import LEAST_FRAMES, TunedClass, tune
+from zs_seg_ros.files import write_output
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.shown import shown
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
+from zs_seg_ros.vocabulary.vocabulary_file import vocabulary_text
+
+
+@dataclass(frozen=True)
+class TuneRequest:
+    """The arguments of the command line. vocabulary: None for the classes of the ground truth."""
+
+    truth: Path
+    images: Path | None
+    camera: str
+    label_topic: str
+    vocabulary: Vocabulary | None
+    model: str
+    options: LoadOptions
+    threshold: float
+    output: Path
+
+
+def tune_vocabulary(request: TuneRequest) -> int:
+    """Choose, print what was chosen, write the vocabulary, and return the exit code.
+
+    Raises ZeroShotSegmentationError.
+    """
+    truth = open_truth(request.truth, request.images, request.camera, request.label_topic)
+    vocabulary = request.vocabulary or Vocabulary().changed_to(truth.classes)
+    if len(truth) < LEAST_FRAMES:
+        raise EvaluationError(
+            f"{shown(str(request.truth), 300)} has {len(truth)} labelled frames, which do not suffice to choose "
+            f"anything: label at least {LEAST_FRAMES}, better 50"
+        )
+    candidates = list(candidates_of(vocabulary))
+    cache = request.output.with_name(f"{request.output.name}.partial")
+    if cache.exists() and not is_cache(cache):
+        raise FileError(
+            f"{shown(str(cache), 300)} is not a file of zs-seg tune: move it, or name another output"
+        )
+    with contextlib.redirect_stdout(sys.stderr):  # stdout is for results; a library may print
+        segmenter = load_segmenter(request.model, request.options)
+        runs = Runs(segmenter, truth, cache, _progress(truth, 1 + len(candidates)))
+        base = runs.counts(vocabulary, "as given")
+        counts = [[base] for _ in vocabulary.classes]
+        for candidate in candidates:
+            what = shown(f"{vocabulary.names[candidate.number]}={candidate.prompts[0]}", 40)
+            counts[candidate.number].append(runs.counts(candidate.vocabulary, what))
+        segmenter.close()
+    given = vocabulary.thresholds(request.threshold).astype(np.float64).round(6).tolist()
+    tuned = tune(vocabulary.names, given, counts)
+    print(_table(tuned, vocabulary, candidates))
+    result = _changed(vocabulary, tuned, candidates)
+    write_output(request.output, vocabulary_text(result).encode())
+    cache.unlink(missing_ok=True)
+    return 0
+
+
+class _Bar:
+    """A progress bar for each run, which says which of how many it is."""
+
+    def __init__(self, frames: int, total: int) -> None:
+        self._frames, self._total, self._number = frames, total, 0
+
+    def __call__(self, frames: Iterable[TruthFrame], what: str) -> Iterable[TruthFrame]:
+        self._number += 1
+        title = f"{self._number}/{self._total} {what}"
+        bar: Iterable[TruthFrame] = tqdm(
+            frames, title, total=self._frames, unit="image", disable=None
+        )
+        return bar
+
+
+def _progress(truth: Truth, total: int) -> _Bar:
+    return _Bar(len(truth), total)
+
+
+def _prompts(tuned: TunedClass, number: int, candidates: Sequence[Candidate]) -> tuple[str, ...]:
+    """Return the chosen prompts; empty: as given."""
+    own = [candidate for candidate in candidates if candidate.number == number]
+    return own[tuned.choice.candidate - 1].prompts if tuned.choice.candidate else ()
+
+
+def _changed(
+    vocabulary: Vocabulary, tuned: Sequence[TunedClass], candidates: Sequence[Candidate]
+) -> Vocabulary:
+    classes = []
+    for number, (target, choice) in enumerate(zip(vocabulary.classes, tuned, strict=True)):
+        prompts = _prompts(choice, number, candidates) or target.prompts
+        threshold = target.threshold if choice.problem else choice.choice.threshold
+        classes.append(replace(target, prompts=prompts, threshold=threshold))
+    return Vocabulary().changed_to(classes)
+
+
+def _table(
+    tuned: Sequence[TunedClass], vocabulary: Vocabulary, candidates: Sequence[Candidate]
+) -> str:
+    names = [shown(t.name) for t in tuned]
+    width = max(len("class"), *map(len, names))
+    lines = [
+        f"{'class':<{width}}  IoU now  tuned  what changes (IoU on frames left out of each choice)"
+    ]
+    for number, (choice, name) in enumerate(zip(tuned, names, strict=True)):
+        change = choice.problem
+        if not change:
+            prompts = _prompts(choice, number, candidates)
+            change = f"threshold {choice.choice.threshold:g}"
+            change += f", only the prompt {shown(prompts[0])}" if prompts else ""
+        lines.append(
+            f"{name:<{width}}    {share(choice.iou_before)}  {share(choice.iou_after)}  {change}"
+        )
+    before = float(np.mean([t.iou_before for t in tuned]))
+    after = float(np.mean([t.iou_after for t in tuned]))
+    lines.append(f"mean IoU {share(before)} now, {share(after)} expected")
+    return "\n".join(lines)

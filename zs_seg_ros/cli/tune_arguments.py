@@ -1,0 +1,42 @@
+"""The options of `zs-seg tune`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from zs_seg_ros.cli import commands
+from zs_seg_ros.cli.evaluate_arguments import add_truth_options
+
+_TUNE_HELP = """\
+Choose the threshold and the best prompts of each class on some tens of labelled frames, and write them as a
+vocabulary file for the node and for --vocabulary. TRUTH is as in `zs-seg evaluate`.
+
+Of a class with several prompts, "mug=red mug|red cup|cup", each is tried alone and all together. The table has the IoU
+of each class now, and what to expect: each frame is judged by a choice that was made without it and its neighbours. A
+class stays unchanged where its frames do not suffice, or where the gain does not hold in frames left out.
+
+After an interruption the same command continues with the runs that were finished, which are kept in OUT.yaml.partial.
+
+Exit code: 0 when the file is written, 2 otherwise.
+"""
+
+
+def add_tune(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+    add_model_options: Callable[[Callable[..., object]], None],
+) -> None:
+    """Add the command to the parser of `zs-seg`."""
+    tune = subparsers.add_parser(
+        "tune",
+        help="choose thresholds and prompts on labelled frames",
+        description=_TUNE_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    tune.set_defaults(run=commands.tune)
+    add_truth_options(tune)
+    add_model_options(tune.add_argument)
+    tune.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT.yaml", help="the vocabulary file"
+    )
