@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from zs_seg_ros.errors import ModelError, VocabularyError
+from zs_seg_ros.perception.kept_objects import KeptObjects
 from zs_seg_ros.perception.pooling import pooled_example
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter, shared_space_of
 from zs_seg_ros.segmenters.deadline import check_time, time_limit
@@ -37,12 +38,14 @@ class LiveModel:
 
     encoded: read it once per batch; None while no vocabulary is in force. The vocabulary outlives the model: ids are
     never reused while the process lives, also when another model is loaded.
+    kept: the objects that are kept; they end with their classes, and with the model.
     """
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
         self.segmenter: Segmenter[Any] | None = None
         self.encoded: EncodedVocabulary[Any] | None = None
         self.vocabulary = Vocabulary()
+        self.kept = KeptObjects()
         self._now_ns = now_ns
         self._change = threading.Lock()
 
@@ -72,25 +75,55 @@ class LiveModel:
         Raises VocabularyError, also when the time is over, or what the model raises; then the old vocabulary stays in
         force.
         """
+        return self.edit_vocabulary(lambda _classes: classes, limits, timeout_s)
+
+    def edit_vocabulary(
+        self,
+        edit: Callable[[tuple[TargetClass, ...]], Iterable[TargetClass]],
+        limits: Limits = DEFAULT_LIMITS,
+        timeout_s: float = 0.0,
+    ) -> list[str]:
+        """Put the classes in force that `edit` makes of those in force, as `change_vocabulary` does."""
         with self._change, time_limit(timeout_s):
+            classes = edit(self.vocabulary.classes)
             return self._put_in_force(self.vocabulary.changed_to(classes, limits))
 
     def _put_in_force(self, vocabulary: Vocabulary) -> list[str]:
         if self.segmenter is None:
             raise VocabularyError("no model is loaded; configure the node first")
         with recovering(self.segmenter):
-            encoded = self.segmenter.encode(vocabulary)
+            encoded = self._encoded(self.segmenter, vocabulary)
             # Inference on one image before the swap: a model that fails on this vocabulary fails here.
             blank = np.zeros((*_WARM_UP_SIZE, 3), np.uint8)
             with finite_outputs_required():
-                self.segmenter.segment(Batch((blank,), vocabulary.thresholds(1.0)), encoded)
+                self.segmenter.segment(Batch((blank,), encoded.vocabulary.thresholds(1.0)), encoded)
         check_time()  # a single step of a large model may take longer than the limit
-        vocabulary = replace(vocabulary, stamp_ns=self._now_ns())
-        self.vocabulary = vocabulary
-        self.encoded = replace(encoded, vocabulary=vocabulary)
+        stamp_ns, in_force = self._now_ns(), encoded.in_force
+        vocabulary = replace(vocabulary, stamp_ns=stamp_ns)
+        before, self.vocabulary = self.vocabulary, vocabulary
+        self.kept.by_exemplar = in_force is None
+        self.encoded = replace(
+            encoded,
+            vocabulary=replace(encoded.vocabulary, stamp_ns=stamp_ns),
+            in_force=None if in_force is None else vocabulary,
+        )
+        self.kept.retain(vocabulary, before)
         if not vocabulary.classes:
             return ["the vocabulary is empty: nothing will be labelled"]
         return _first_warnings(encoded.all_warnings)
+
+    def _encoded(self, segmenter: Segmenter[Any], vocabulary: Vocabulary) -> EncodedVocabulary[Any]:
+        """Encode a vocabulary, without the classes of kept objects where the model refuses their exemplars.
+
+        These are then followed by the detections of the classes that they were detected as.
+        """
+        try:
+            return segmenter.encode(vocabulary)
+        except VocabularyError:
+            without = vocabulary.without(self.kept.track_names())
+            if without.ids == vocabulary.ids:
+                raise
+            return replace(segmenter.encode(without), in_force=vocabulary)
 
     def segment_once(
         self,
@@ -154,8 +187,16 @@ class LiveModel:
         if self._change.acquire(timeout=timeout_s):
             try:
                 self._free()
+                self._forget_kept()
             finally:
                 self._change.release()
+
+    def _forget_kept(self) -> None:
+        names = {kept.name for kept in self.kept.all} & {*self.vocabulary.names}
+        if names:
+            stay = [target for target in self.vocabulary.classes if target.name not in names]
+            self.vocabulary = self.vocabulary.changed_to(stay)
+        self.kept.clear()
 
     def _free(self) -> None:
         self.encoded = None

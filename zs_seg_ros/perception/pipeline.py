@@ -16,6 +16,7 @@ from zs_seg_ros.perception.depth import (
     depth_of_image_size,
     unit_problem,
 )
+from zs_seg_ros.perception.kept_objects import KeptObjects
 from zs_seg_ros.perception.labelled_cloud import cloud
 from zs_seg_ros.perception.masks import extract_objects
 from zs_seg_ros.perception.output_size import at_output_size, scaled_size
@@ -92,7 +93,7 @@ def segment(
         for frame, segmentation in zip(frames, segmenter.segment(batch, encoded), strict=True)
     )
     segment_ms = (time.perf_counter() - start) * 1000
-    return SegmentedBatch(tuple(frames), segmentations, encoded.vocabulary, segment_ms)
+    return SegmentedBatch(tuple(frames), segmentations, encoded.of_results, segment_ms)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,9 +119,16 @@ class Pipeline:
     Thread-safe, as long as the frames of one camera are processed in their order.
     """
 
-    def __init__(self, placement_of: PlacementOf = in_camera_frame) -> None:
-        """Create a pipeline. placement_of: the frame for the positions of a frame's objects; None: the camera's own."""
+    def __init__(
+        self, placement_of: PlacementOf = in_camera_frame, kept: KeptObjects | None = None
+    ) -> None:
+        """Create a pipeline.
+
+        placement_of: the frame for the positions of a frame's objects; None: the camera's own. kept: the objects that
+        have classes of their own.
+        """
         self._placement_of = placement_of
+        self._kept = KeptObjects() if kept is None else kept
         self._trackers: dict[str, Tracker] = {}
         self._tracking = threading.Lock()
 
@@ -148,14 +156,15 @@ class Pipeline:
 
     def completed(self, scene: Scene, settings: Settings) -> Scene:
         """Add the outputs that the scene's frame requests, and the duration of each stage."""
+        followed = self._kept.follow(scene, settings.min_area)
+        scene = replace(scene, segmentation=followed.segmentation)
         if scene.frame.requested.objects:
             with _timed(scene.stage_ms, "objects"):
-                objects = extract_objects(
-                    scene.segmentation, settings.min_area, settings.max_objects
-                )
+                objects = extract_objects(followed.rest, settings.min_area, settings.max_objects)
             if settings.track:
                 with _timed(scene.stage_ms, "track"):
                     objects = self._tracked(scene.frame, objects, scene.vocabulary)
+            objects = _with_kept(objects, followed.objects, settings.max_objects)
             scene = _with_features(replace(scene, objects=objects))
         scene = replace(scene, output_scale=settings.output_scale)
         try:
@@ -183,6 +192,16 @@ class Pipeline:
                 scene, camera_pose=placement.camera_pose, positions_frame_id=placement.frame_id
             )
         return _with_positions(scene, depth)
+
+
+def _with_kept(
+    objects: tuple[DetectedObject, ...], kept: tuple[DetectedObject, ...], max_objects: int
+) -> tuple[DetectedObject, ...]:
+    """Return all objects, most confident first; of too many, those that are not kept are left out."""
+    if not kept:
+        return objects
+    others = objects[: max(0, max_objects - len(kept))]
+    return tuple(sorted((*others, *kept), key=lambda each: (-each.score, -each.area)))
 
 
 def _with_features(scene: Scene) -> Scene:

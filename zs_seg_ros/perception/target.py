@@ -11,13 +11,15 @@ from enum import Enum
 from zs_seg_ros.errors import NotTrackedError, SelectionError
 from zs_seg_ros.perception.tracking import LONGEST_ABSENCE_S
 from zs_seg_ros.shown import quoted
-from zs_seg_ros.types import Box, DetectedObject, Metres, Scene
+from zs_seg_ros.types import Box, DetectedObject, Frame, Metres, Scene, size_of
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 MEMORY_S = 5.0
 """How old an image may be that a place refers to."""
 _MOST_BYTES = 32_000_000
 """Of the masks that are kept for it, whatever the rate of the camera and the size of its images."""
+_MOST_IMAGE_BYTES = 64_000_000
+"""Of the images, while they are held: 5 s of 640x480 pixels at 14 Hz."""
 
 
 class TargetState(Enum):
@@ -44,17 +46,27 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class SceneObjects:
-    """The detections in one image, with the vocabulary that names them. camera: where it is among their positions."""
+    """The detections in one image, with the vocabulary that names them.
+
+    camera: where it is among their positions. size: (H, W) of the image. frame: None where the image is not held.
+    """
 
     stamp_ns: int
     objects: tuple[DetectedObject, ...]
     vocabulary: Vocabulary
     camera: Metres = (0.0, 0.0, 0.0)
+    size: tuple[int, int] = (0, 0)
+    frame: Frame | None = None
 
     @property
     def mask_bytes(self) -> int:
         """The memory of the masks."""
         return sum(detected.mask.nbytes for detected in self.objects)
+
+    @property
+    def image_bytes(self) -> int:
+        """The memory of the image, if it is held."""
+        return 0 if self.frame is None else self.frame.image.nbytes
 
     def name_of(self, detected: DetectedObject) -> str:
         """Return the name of an object's class."""
@@ -67,18 +79,23 @@ def scene_objects(scene: Scene) -> SceneObjects:
     if scene.camera_pose is not None:
         x, y, z = scene.camera_pose.translation_m.tolist()
         camera = (x, y, z)
-    return SceneObjects(scene.frame.stamp_ns, scene.objects, scene.vocabulary, camera)
+    frame = replace(scene.frame, depth=None)
+    size = size_of(frame.image)
+    return SceneObjects(frame.stamp_ns, scene.objects, scene.vocabulary, camera, size, frame)
 
 
 class RecentScenes:
-    """The detections of one camera in the last `MEMORY_S` seconds. Not thread-safe."""
+    """The detections of one camera in the last `MEMORY_S` seconds, and its newest image. Not thread-safe."""
 
     def __init__(self) -> None:
         self._scenes: deque[SceneObjects] = deque()
         self._bytes = 0
 
-    def add(self, scene: Scene) -> None:
-        """Remember the newest scene; when time has run backwards, the others are forgotten."""
+    def add(self, scene: Scene, *, hold_images: bool = False) -> None:
+        """Remember the newest scene; when time has run backwards, the others are forgotten.
+
+        hold_images: whether images before the newest stay, too, as far as the memory for a camera reaches.
+        """
         stamp_ns = scene.frame.stamp_ns
         if self._scenes and stamp_ns < self._scenes[-1].stamp_ns:
             self._scenes.clear()
@@ -89,6 +106,20 @@ class RecentScenes:
             self._bytes > _MOST_BYTES or stamp_ns - self._scenes[0].stamp_ns > MEMORY_S * 1e9
         ):
             self._bytes -= self._scenes.popleft().mask_bytes
+        self._release_images(_MOST_IMAGE_BYTES if hold_images else 0)
+
+    def _release_images(self, most_bytes: int) -> None:
+        """Release the oldest images beyond so many bytes; the newest stays."""
+        held = sum(scene.image_bytes for scene in self._scenes)
+        for place, scene in enumerate(tuple(self._scenes)[:-1]):
+            if held <= most_bytes:
+                return
+            held -= scene.image_bytes
+            self._scenes[place] = replace(scene, frame=None)
+
+    def frames_from(self, stamp_ns: int) -> list[Frame]:
+        """Return the images that are held from the one with this stamp on."""
+        return [s.frame for s in self._scenes if s.frame is not None and s.stamp_ns >= stamp_ns]
 
     def at(self, stamp_ns: int) -> SceneObjects:
         """Return the scene with this stamp; 0: the newest. Raises SelectionError without one."""
@@ -117,7 +148,7 @@ def choose(scene: SceneObjects, choice: Choice) -> DetectedObject:
     if choice.track_id:
         objects = [o for o in objects if o.track_id == choice.track_id]
     if choice.region is not None:
-        objects = _in_region(objects, choice.region)
+        objects = objects_in(objects, choice.region)
     if not objects:
         raise SelectionError(f"no {_described(choice)} is detected in this image")
     chosen = (
@@ -133,7 +164,7 @@ def choose(scene: SceneObjects, choice: Choice) -> DetectedObject:
     return chosen
 
 
-def _in_region(objects: Sequence[DetectedObject], region: Box) -> list[DetectedObject]:
+def objects_in(objects: Sequence[DetectedObject], region: Box) -> list[DetectedObject]:
     """Return the objects with pixels in a region, those with most of them first; the more confident one of equals."""
     shares = [(_pixels_in(detected, region), detected) for detected in objects]
     return [o for pixels, o in sorted(shares, key=lambda share: -share[0]) if pixels]

@@ -54,8 +54,12 @@ _numbers = itertools.count(1)
 _numbers_lock = threading.Lock()
 
 
+def new_track_id() -> int:
+    """Return an id that no track of the process has; 0 (not tracked) when all ids of uint32 are used."""
+    return _new_track_id(_numbers)
+
+
 def _new_track_id(numbers: Iterator[int]) -> int:
-    """Return the next id; 0 (not tracked) when all ids of uint32 are used."""
     with _numbers_lock:
         number = next(numbers)
     return number if number <= _LARGEST_ID else 0

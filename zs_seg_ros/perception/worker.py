@@ -63,7 +63,7 @@ class Worker:
         self._slots = slots
         self._on_scene = on_scene
         self._on_failure = on_failure
-        self._pipeline = Pipeline(placement_of)
+        self._pipeline = Pipeline(placement_of, model.kept)
         self.intake = Intake(
             slots,
             CarrierTasks(

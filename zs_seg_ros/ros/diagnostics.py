@@ -140,7 +140,7 @@ def model_status(
     node: str, state: str, requested_model: str, model: LiveModel, problems: list[Problem]
 ) -> DiagnosticStatus:
     """Return the entry of the model and the vocabulary. `problems` come before those that the state itself shows."""
-    segmenter, vocabulary = model.segmenter, model.vocabulary
+    segmenter, vocabulary, kept = model.segmenter, model.vocabulary, model.kept.all
     problems = list(problems)
     if segmenter is None and not problems:
         problems.append(Problem(WARN, "not configured: no model is loaded"))
@@ -158,6 +158,8 @@ def model_status(
         "precision": segmenter.precision if segmenter else "",
         "vocabulary version": vocabulary.version,
         "classes": ", ".join(vocabulary.names),
+        "kept objects": len(kept),
+        "kept objects (bytes)": ", ".join(f"{each.name}: {each.nbytes}" for each in kept),
     }
     return _status(f"{node}: model", node, problems, values)
 

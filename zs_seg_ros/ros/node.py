@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
@@ -14,11 +15,13 @@ from rclpy.parameter import Parameter
 
 from zs_seg_ros.errors import ZeroShotSegmentationError
 from zs_seg_ros.perception.live_model import LiveModel
+from zs_seg_ros.requested_outputs import RequestedOutputs
 from zs_seg_ros.ros.camera_set import CameraSet
 from zs_seg_ros.ros.diagnostics import ERROR, WARN, Problem
 from zs_seg_ros.ros.diagnostics_publisher import DiagnosticsPublisher
 from zs_seg_ros.ros.embed_service import EmbedService
 from zs_seg_ros.ros.enable_service import EnableService
+from zs_seg_ros.ros.keep_service import KeepService
 from zs_seg_ros.ros.parameters.node_parameters import (
     ParameterError,
     Parameters,
@@ -32,6 +35,7 @@ from zs_seg_ros.ros.parameters.unknown import unknown_parameters
 from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.rclpy_private import destroy_state_machine, given_parameters
 from zs_seg_ros.ros.rclpy_services import answer_every_request
+from zs_seg_ros.ros.recent_results import RecentResults
 from zs_seg_ros.ros.saved_vocabulary import SavedVocabulary
 from zs_seg_ros.ros.segmentation_run import SegmentationRun
 from zs_seg_ros.ros.target_selection import TargetSelection
@@ -52,11 +56,15 @@ class SegmentationNode(LifecycleNode):
         self._current_parameters: Parameters  # since configure
         self._model = LiveModel(lambda: self.get_clock().now().nanoseconds)
         self._saved = SavedVocabulary(self.get_logger())
-        self._target = TargetSelection(self)
+        self._recent = RecentResults()
+        self._target = TargetSelection(self, self._recent)
         self._transforms = Transforms(self)
-        self._cameras = CameraSet(self, self._model, self._transforms, self._target.requested)
+        self._cameras = CameraSet(self, self._model, self._transforms, self._also_requested)
         self._vocabulary_services = VocabularyServices(
             self, self._model, self._cameras, self._saved
+        )
+        self._keep = KeepService(
+            self, self._model, self._recent, self._vocabulary_services.publish_and_save
         )
         self._embed = EmbedService(self, self._model)
         self._enable = EnableService(self, self._set_enabled)
@@ -79,6 +87,12 @@ class SegmentationNode(LifecycleNode):
         """Create a timer that goes on when simulated time stands still."""
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         return self.create_timer(period_s, callback, callback_group=group, clock=clock)
+
+    def _also_requested(self, camera: str) -> RequestedOutputs | None:
+        """Return the stages that services need of a camera, beside its subscribers; None without any."""
+        services = (self._recent, self._target, self._keep)
+        requests = [r for service in services if (r := service.requested(camera)) is not None]
+        return reduce(RequestedOutputs.__or__, requests) if requests else None
 
     # --- lifecycle ---
 
@@ -150,7 +164,7 @@ class SegmentationNode(LifecycleNode):
         if self._model.segmenter.caution:
             self.get_logger().warning(self._model.segmenter.caution)
         self._cameras.configure(parameters)
-        self._target.configure(tuple(camera.name for camera in parameters.cameras))
+        self._recent.configure(tuple(camera.name for camera in parameters.cameras))
         self._vocabulary_services.set_default_threshold(parameters.settings.default_threshold)
         segmenter = self._model.segmenter
         precision = f" in {segmenter.precision}" if segmenter.precision else ""
@@ -162,6 +176,7 @@ class SegmentationNode(LifecycleNode):
             self,
             self._model,
             self._cameras,
+            self._recent,
             self._target,
             self._transforms,
             self._current_parameters,
@@ -176,6 +191,7 @@ class SegmentationNode(LifecycleNode):
 
     def _release(self, patience_s: float = -1.0) -> None:
         self._target.reset()
+        self._recent.reset()
         self._cameras.destroy()
         self._model.free(patience_s)
         self._saved.release()
@@ -251,7 +267,7 @@ class SegmentationNode(LifecycleNode):
             declare_parameters(self)  # of cameras that were named meanwhile
             parameters = read_parameters(self)
             added = self._cameras.follow(parameters)
-            self._target.configure(tuple(camera.name for camera in parameters.cameras))
+            self._recent.configure(tuple(camera.name for camera in parameters.cameras))
             self._cameras_problem = ""
         except (ParameterError, ParameterException) as error:  # what a file says of a new camera
             self._cameras_problem = f"the cameras stay as they are: {shown(error, 300)}"
@@ -267,6 +283,7 @@ class SegmentationNode(LifecycleNode):
         return [
             *(Problem(ERROR, text) for text in errors if text),
             *(Problem(WARN, text) for text in (self._target.problem(),) if text),
+            *(Problem(WARN, text) for text in self._model.kept.problems()),
             *(Problem(WARN, text) for text in self._saved.problems()),
             *(Problem(WARN, text) for text in self._unknown_parameters),
             *self._enable.problems(),

@@ -16,6 +16,7 @@ from zs_seg_ros.ros.camera_set import CameraSet
 from zs_seg_ros.ros.diagnostics import LastProblem
 from zs_seg_ros.ros.log_throttle import THROTTLED
 from zs_seg_ros.ros.parameters.node_parameters import Parameters
+from zs_seg_ros.ros.recent_results import RecentResults
 from zs_seg_ros.ros.target_selection import TargetSelection
 from zs_seg_ros.ros.transforms import CameraPoses, Transforms
 from zs_seg_ros.shown import described, quoted
@@ -33,6 +34,7 @@ class SegmentationRun:
         node: LifecycleNode,
         model: LiveModel,
         cameras: CameraSet,
+        recent: RecentResults,
         target: TargetSelection,
         transforms: Transforms,
         parameters: Parameters,
@@ -41,6 +43,7 @@ class SegmentationRun:
         self._slots = FrameSlots(())
         self._node = node
         self._cameras = cameras
+        self._recent = recent
         self._target = target
         self._transforms = transforms
         self._poses = CameraPoses(transforms, parameters.fixed_frame)
@@ -117,6 +120,7 @@ class SegmentationRun:
             return
         start = time.perf_counter()
         camera.outputs.publish(scene)
+        self._recent.add(scene)
         self._target.on_scene(scene)
         if camera.lidar is not None:
             camera.lidar.on_scene(scene)

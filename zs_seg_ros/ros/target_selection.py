@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import threading
-import time
-from collections import Counter, defaultdict
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
@@ -14,12 +11,13 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
-from zs_seg_ros.errors import NotTrackedError, SelectionError
+from zs_seg_ros.errors import SelectionError
 from zs_seg_ros.msg import TargetStatus
-from zs_seg_ros.perception.target import Choice, RecentScenes, Target, TargetState, choose
+from zs_seg_ros.perception.target import Choice, SceneObjects, Target, TargetState, choose
 from zs_seg_ros.requested_outputs import RequestedOutputs
 from zs_seg_ros.ros.conversions import header_of_positions
 from zs_seg_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS, RESULTS, SERVICE, VISUALISATION
+from zs_seg_ros.ros.recent_results import RecentResults
 from zs_seg_ros.ros.scene_messages import object_message
 from zs_seg_ros.ros.target_messages import (
     geometry_of,
@@ -32,28 +30,22 @@ from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.srv import SelectObject
 from zs_seg_ros.types import Box, Scene
 
-_PATIENCE_S = 5.0
-_ATTEMPTS = 3
-"""Images in which no object may fit before the request is refused; one without a track id is waited for."""
 _FRAME_ID_LIMIT = 200
 
 
 class TargetSelection:
     """Follows the selected object and publishes its pose, status, points and TF frame. Thread-safe.
 
-    The scenes of a camera with a selected object, or for which a request waits, have objects and surfaces, whether or
-    not there are subscribers to them.
+    The scenes of a camera with a selected object have objects and surfaces, whether or not there are subscribers to
+    them. recent: the results that requests refer to; its lock guards the selection, too.
     """
 
-    def __init__(self, node: LifecycleNode) -> None:
+    def __init__(self, node: LifecycleNode, recent: RecentResults) -> None:
         self._node = node
-        self._camera_names: tuple[str, ...] = ()
+        self._recent = recent
         self._target: Target | None = None
         self._frame_id = ""
-        self._recent: defaultdict[str, RecentScenes] = defaultdict(RecentScenes)
-        self._waiting: Counter[str] = Counter()
-        self._scenes = threading.Condition()  # guards all of the above
-        self._received: Counter[str] = Counter()
+        self._scenes = recent.changed
         self._pose = self._publisher(PoseStamped, "~/target", RESULTS)
         self._status = self._publisher(TargetStatus, "~/target_status", LATCHED)
         self._cloud = self._publisher(PointCloud2, "~/object_cloud", VISUALISATION)
@@ -71,22 +63,16 @@ class TargetSelection:
             message_type, topic, qos, event_callbacks=NO_PUBLISHER_EVENTS
         )
 
-    def configure(self, cameras: tuple[str, ...]) -> None:
-        """Accept selections in these cameras."""
-        with self._scenes:
-            self._camera_names = cameras
-
     def reset(self) -> None:
-        """End the selection and forget all scenes."""
+        """End the selection."""
         with self._scenes:
             self._target = None
-            self._recent.clear()
 
     def requested(self, camera: str) -> RequestedOutputs | None:
         """Return the stages that the selection needs of a camera; None without a selected object in its images."""
         with self._scenes:
             target = self._target
-            needed = self._waiting[camera] > 0 or (
+            needed = (
                 target is not None
                 and target.camera == camera
                 and target.state is not TargetState.LOST
@@ -99,9 +85,6 @@ class TargetSelection:
             return
         camera = scene.frame.camera
         with self._scenes:
-            self._recent[camera].add(scene)
-            self._received[camera] += 1
-            self._scenes.notify_all()
             before = self._target
             if before is None or before.camera != camera or before.state is TargetState.LOST:
                 return
@@ -154,30 +137,25 @@ class TargetSelection:
             self._status.publish(TargetStatus(header=header, state=TargetStatus.NONE))
 
     def _select(self, request: SelectObject.Request) -> Target:
-        camera = self._camera_of(request.camera)
+        camera = self._recent.camera_of(request.camera)
         self._prepare_frame(request.frame_id)
         stamp = request.stamp
         choice = Choice(
             track_id=request.track_id,
             class_name=request.class_name,
-            region=_region(request.roi),
+            region=region_of(request.roi),
             stamp_ns=stamp.sec * 10**9 + stamp.nanosec,
         )
+
+        def target_in(scene: SceneObjects) -> Target:
+            detected = choose(scene, choice)
+            name, version = scene.name_of(detected), scene.vocabulary.version
+            return Target(camera, detected, name, version, scene.stamp_ns, scene.stamp_ns)
+
         with self._scenes:
-            target = self._chosen(camera, choice)
+            target = self._recent.first_that_fits(camera, choice.stamp_ns, target_in)
             self._target, self._frame_id = target, request.frame_id
         return target
-
-    def _camera_of(self, name: str) -> str:
-        with self._scenes:
-            names = self._camera_names
-        if not names:
-            raise SelectionError("no camera is configured: configure and activate the node first")
-        if not name and len(names) > 1:
-            raise SelectionError(f"camera is empty and the node has {len(names)}: name one of them")
-        if name and name not in names:
-            raise SelectionError(f"there is no camera {quoted(name)}: the first one is {names[0]}")
-        return name or names[0]
 
     def _prepare_frame(self, frame_id: str) -> None:
         """Create the publisher of /tf for a request that names a frame."""
@@ -197,41 +175,7 @@ class TargetSelection:
                 ) from error
             self._transforms = self._node.create_publisher(tf2_msgs.TFMessage, "/tf", 100)
 
-    def _chosen(self, camera: str, choice: Choice) -> Target:
-        """Return the target that fits in the image that the choice names or, without one, in one of the next images."""
-        if choice.stamp_ns:
-            return self._chosen_now(camera, choice)
-        self._waiting[camera] += 1
-        try:
-            deadline, missed = time.monotonic() + _PATIENCE_S, 0
-            while True:
-                self._wait_for_scene(camera, deadline)
-                try:
-                    return self._chosen_now(camera, choice)
-                except SelectionError as error:
-                    missed += not isinstance(error, NotTrackedError)
-                    if missed == _ATTEMPTS or time.monotonic() > deadline:
-                        raise
-        finally:
-            self._waiting[camera] -= 1
 
-    def _wait_for_scene(self, camera: str, deadline: float) -> None:
-        count = self._received[camera]
-        self._scenes.wait_for(
-            lambda: self._received[camera] > count, max(0.0, deadline - time.monotonic())
-        )
-        if self._received[camera] == count:
-            raise SelectionError(
-                f"no image of {camera} was segmented within {_PATIENCE_S:g} s: activate the node, set a vocabulary "
-                "and have the camera publish"
-            )
-
-    def _chosen_now(self, camera: str, choice: Choice) -> Target:
-        scene = self._recent[camera].at(choice.stamp_ns)
-        detected = choose(scene, choice)
-        name, version = scene.name_of(detected), scene.vocabulary.version
-        return Target(camera, detected, name, version, scene.stamp_ns, scene.stamp_ns)
-
-
-def _region(roi: Any) -> Box | None:
+def region_of(roi: Any) -> Box | None:
+    """Return the box of a RegionOfInterest; None for one without a width."""
     return Box(roi.x_offset, roi.y_offset, roi.width, max(1, roi.height)) if roi.width else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -17,12 +18,13 @@ from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD
 from zs_seg_ros.ros.camera import Camera
 from zs_seg_ros.ros.camera_set import CameraSet
 from zs_seg_ros.ros.conversions import classes_from_messages, vocabulary_message
-from zs_seg_ros.ros.parameters.node_parameters import ParameterError, read_parameters
+from zs_seg_ros.ros.parameters.node_parameters import ParameterError, Parameters, read_parameters
 from zs_seg_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS, SERVICE
 from zs_seg_ros.ros.saved_vocabulary import SavedVocabulary
 from zs_seg_ros.ros.segment_service import answer
 from zs_seg_ros.ros.vision_messages import label_info_message
 from zs_seg_ros.shown import described, traced
+from zs_seg_ros.vocabulary.vocabulary import LAST_VERSION
 
 
 class VocabularyServices:
@@ -59,9 +61,7 @@ class VocabularyServices:
             warnings = self._model.change_vocabulary(
                 classes, parameters.limits, parameters.vocabulary_timeout_s
             )
-            self.publish_vocabulary()
-            not_saved = self._saved.save(self._model.vocabulary, parameters.vocabulary_file)
-            response.warnings = [*warnings, *not_saved]
+            response.warnings = [*warnings, *self.publish_and_save(parameters)]
             response.success = True
         except Exception as error:
             response.message = self._reason(error, "this vocabulary")
@@ -90,6 +90,19 @@ class VocabularyServices:
             return str(error)
         self._node.get_logger().error(traced(error))
         return f"the model fails on {what}: {described(error)}"
+
+    def publish_and_save(self, parameters: Parameters) -> list[str]:
+        """Publish a new vocabulary and save it. Returns the problem with the file in a list; empty without one.
+
+        The classes of kept objects are not saved: no object is kept after a restart.
+        """
+        self.publish_vocabulary()
+        saved = self._model.vocabulary
+        kept = {each.name for each in self._model.kept.all}
+        if not kept.isdisjoint(saved.names):
+            version = min(saved.version + 1, LAST_VERSION)  # no other vocabulary has it
+            saved = replace(saved.without(kept), version=version)
+        return self._saved.save(saved, parameters.vocabulary_file)
 
     def publish_vocabulary(self) -> None:
         """Publish the vocabulary in force on ~/vocabulary, and its names on every camera's ~/CAM/label_info."""

@@ -24,12 +24,19 @@ class EncodedVocabulary(Generic[Features]):
     """A vocabulary with the features that one segmenter computed from it, once per change.
 
     features: of the family's own type, for example text embeddings. warnings: sentences for the person who set the
-    vocabulary.
+    vocabulary. in_force: the vocabulary that results belong to, where it has more classes than the model detects: those
+    of kept objects that are followed without the model; None: `vocabulary`.
     """
 
     vocabulary: Vocabulary
     features: Features
     warnings: tuple[str, ...] = ()
+    in_force: Vocabulary | None = None
+
+    @property
+    def of_results(self) -> Vocabulary:
+        """Return the vocabulary that results belong to."""
+        return self.in_force or self.vocabulary
 
     @property
     def all_warnings(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -138,6 +138,15 @@ class Vocabulary:
     def thresholds(self, default: float) -> NDArray[np.float32]:
         """Return (K,) float32: the threshold of each class, `default` where it is 0."""
         return np.array([c.threshold or default for c in self.classes], dtype=np.float32)
+
+    def without(self, names: Collection[str]) -> Vocabulary:
+        """Return this version without the classes of these names, for a model that does not detect them."""
+        left = [i for i, name in enumerate(self.names) if name not in names]
+        return replace(
+            self,
+            classes=tuple(self.classes[i] for i in left),
+            ids=tuple(self.ids[i] for i in left),
+        )
 
     @classmethod
     def restored(

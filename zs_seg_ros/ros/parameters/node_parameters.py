@@ -74,6 +74,7 @@ class Parameters:
     min_inference_period_s: float
     image_limits: ImageLimits
     limits: Limits
+    max_kept_objects: int
     settings: Settings
 
 
@@ -152,6 +153,7 @@ def _parameters(read: _Read) -> Parameters:
             total_prompts=values["max_total_prompts"],
             exemplar_pixels=values["max_image_pixels"],
         ),
+        max_kept_objects=values["max_kept_objects"],
         settings=Settings(
             default_threshold=values["default_threshold"],
             min_area=values["min_area"],

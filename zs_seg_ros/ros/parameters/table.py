@@ -7,6 +7,7 @@ docs/parameters.md and config/segmentation.yaml anew. Imports no ROS.
 from __future__ import annotations
 
 from zs_seg_ros.images.image_limits import DEFAULT_IMAGE_LIMITS
+from zs_seg_ros.perception.kept_objects import MOST_KEPT
 from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD, Settings
 from zs_seg_ros.ros.parameters.camera_table import EACH_CAMERA
 from zs_seg_ros.ros.parameters.frames_table import FRAMES
@@ -144,6 +145,13 @@ _LIMITS = ParameterGroup(
             "A vocabulary with a longer name or prompt is refused.",
             range=(1, 10_000),
             unit="characters",
+        ),
+        ParameterSpec(
+            "max_kept_objects",
+            8,
+            "Maximum number of objects that ~/keep follows at a time.",
+            "One more is refused. With 0 none is kept.",
+            range=(0, MOST_KEPT),
         ),
         ParameterSpec(
             "max_image_side",

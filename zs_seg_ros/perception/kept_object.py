@@ -1,0 +1,79 @@
+"""One kept object, and what becomes of it in the next image of its camera."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from zs_seg_ros.perception.kept_matching import nearest
+from zs_seg_ros.perception.propagation import HALF_LIFE_S
+from zs_seg_ros.perception.tracking import LONGEST_ABSENCE_S
+from zs_seg_ros.types import DetectedObject
+from zs_seg_ros.vocabulary.vocabulary import Exemplar
+
+
+@dataclass(frozen=True, eq=False)
+class KeptObject:
+    """One kept object as it was detected last.
+
+    name: of its class. origin: the id of the class that it was detected as; 0 without one. stamp_ns: of the newest
+    image of its camera. detected_ns: of the last one in which the model detected it. lost: whether it is followed by
+    its track alone, and that has ended. visible: whether the newest image shows it. number: differs between objects.
+    """
+
+    name: str
+    camera: str
+    track_id: int
+    origin: int
+    exemplar: Exemplar
+    detected: DetectedObject
+    stamp_ns: int
+    detected_ns: int
+    visible: bool = True
+    lost: bool = False
+    number: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of its exemplar and of its last mask, in bytes."""
+        mask = self.exemplar.mask
+        return (
+            self.exemplar.image.nbytes
+            + (0 if mask is None else mask.nbytes)
+            + self.detected.mask.nbytes
+        )
+
+    @property
+    def undetected_s(self) -> float:
+        """How long it was not detected, in seconds; LONGEST_ABSENCE_S when time ran backwards."""
+        absent_s = (self.stamp_ns - self.detected_ns) * 1e-9
+        return absent_s if absent_s >= 0 else LONGEST_ABSENCE_S
+
+
+def in_next_image(
+    kept: KeptObject,
+    by_exemplar: Sequence[DetectedObject],
+    by_origin: Sequence[DetectedObject],
+    prediction: DetectedObject | None,
+    stamp_ns: int,
+    exemplars_are_used: bool,
+    min_area: int,
+) -> KeptObject:
+    """Return an object as the next image of its camera shows it. prediction: its last mask, moved by optical flow."""
+    step_s = (stamp_ns - kept.stamp_ns) * 1e-9
+    kept = replace(kept, stamp_ns=stamp_ns, visible=False)
+    remembered = kept.undetected_s < LONGEST_ABSENCE_S
+    detected: DetectedObject | None = None
+    if remembered:
+        expected = prediction or kept.detected
+        detected = nearest([*by_exemplar, *by_origin], expected, kept.undetected_s)
+    elif by_exemplar:
+        detected = by_exemplar[0]
+    if detected is not None:
+        return replace(kept, detected=detected, detected_ns=stamp_ns, visible=True, lost=False)
+    if not remembered:
+        return replace(kept, lost=not exemplars_are_used)
+    if prediction is None or prediction.area < min_area:
+        return kept
+    score = kept.detected.score * 0.5 ** (step_s / HALF_LIFE_S)
+    return replace(kept, detected=replace(prediction, score=score), visible=True)

@@ -1,0 +1,113 @@
+"""The object that an operator marks in an image by a pixel, a box or a mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zs_seg_ros.errors import SelectionError
+from zs_seg_ros.perception.kept_matching import instance_of, iou
+from zs_seg_ros.perception.rotation import upright
+from zs_seg_ros.perception.target import SceneObjects, objects_in
+from zs_seg_ros.types import Box, DetectedObject, Frame, RgbImage
+from zs_seg_ros.vocabulary.vocabulary import Exemplar
+
+_LEAST_IOU = 0.3
+"""The least overlap with a mask or a box that makes a detection the marked object."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mark:
+    """What is marked in an image. region: None: the mask alone. mask: (H, W) bool; None: the region alone."""
+
+    region: Box | None = None
+    mask: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        if self.region is None and self.mask is None:
+            raise SelectionError(
+                "roi and mask are empty: mark the object by a pixel, a box or a mask"
+            )
+
+
+def marked_object(scene: SceneObjects, mark: Mark) -> DetectedObject:
+    """Return the object that is marked in an image.
+
+    It has the given mask, otherwise that of the detection at the mark, otherwise it fills the box. Its class and
+    track_id are those of the detection that it overlaps; 0 without one. Raises SelectionError for marks outside of the
+    image, a mask of another size, and a pixel without a detection.
+    """
+    region, size = mark.region, scene.size
+    if region is not None:
+        _check_inside(region, size)
+    if mark.mask is not None:
+        return _by_mask(scene, size, mark.mask, region)
+    assert region is not None
+    if (region.width, region.height) == (1, 1):
+        if objects := objects_in(scene.objects, region):
+            return objects[0]
+        raise SelectionError(
+            f"no object is detected at the pixel ({region.left}, {region.top}): mark it by a box or a mask, or add its "
+            "class to the vocabulary"
+        )
+    whole = DetectedObject(0, 1.0, region, np.ones((region.height, region.width), np.bool_))
+    return _detection_in(scene, region) or whole
+
+
+def _check_inside(region: Box, size: tuple[int, int]) -> None:
+    height, width = size
+    if region.left + region.width > width or region.top + region.height > height:
+        raise SelectionError(
+            f"roi reaches from ({region.left}, {region.top}) to "
+            f"({region.left + region.width}, {region.top + region.height}), outside of the image of {width}x{height} "
+            "pixels: give a part of the image that stamp names"
+        )
+
+
+def _by_mask(
+    scene: SceneObjects, size: tuple[int, int], mask: NDArray[np.bool_], region: Box | None
+) -> DetectedObject:
+    height, width = size
+    if mask.shape != size:
+        raise SelectionError(
+            f"mask has {mask.shape[1]}x{mask.shape[0]} pixels and the image {width}x{height}: give a mask of the "
+            "image's size"
+        )
+    if region is not None:
+        inside = np.zeros(size, np.bool_)
+        inside[
+            region.top : region.top + region.height, region.left : region.left + region.width
+        ] = True
+        mask = mask & inside
+    marked = instance_of(mask)
+    if marked is None:
+        raise SelectionError(
+            "mask marks no pixel of roi: give a mask that is not zero on the object"
+        )
+    same = max(scene.objects, key=lambda o: iou(o, marked), default=None)
+    if same is None or iou(same, marked) < _LEAST_IOU:
+        return marked
+    return replace(same, box=marked.box, mask=marked.mask, surface=None)
+
+
+def _detection_in(scene: SceneObjects, region: Box) -> DetectedObject | None:
+    """Return the detection with most pixels in a box, if it fits: one that fills the box or is of its size."""
+    for detected in objects_in(scene.objects, region)[:1]:
+        whole = DetectedObject(0, 1.0, region, np.ones((region.height, region.width), np.bool_))
+        around = replace(detected, mask=np.ones_like(detected.mask))
+        if iou(detected, whole) >= _LEAST_IOU or iou(around, whole) >= _LEAST_IOU:
+            return detected
+    return None
+
+
+def exemplar_of(frame: Frame, marked: DetectedObject) -> Exemplar:
+    """Return the whole image with the object's mask, both upright as the model gets images."""
+    mask = np.zeros(frame.image.shape[:2], np.uint8)
+    box = marked.box
+    mask[box.top : box.top + box.height, box.left : box.left + box.width] = marked.mask
+    image: RgbImage = upright(frame.image, frame.rotation)
+    turned = np.rot90(mask, -frame.rotation // 90).astype(np.bool_)
+    shift = 8 * (image.dtype.itemsize - 1)
+    return Exemplar(np.ascontiguousarray(image >> shift, np.uint8), np.ascontiguousarray(turned))
