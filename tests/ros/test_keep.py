@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from planner import Planner, image_message, pixels, running_node, stamp, target, wait_until
+from planner import Planner, image_message, pixels, running_node, stamp, target, values
 from sensor_msgs.msg import Image
 
 from zs_seg_ros.msg import Vocabulary
@@ -63,7 +63,9 @@ class Table:
 
 
 def image_of(*squares: tuple[str, int, int]) -> NDArray[np.uint8]:
-    rng = np.random.default_rng(0)  # noise that the optical flow can follow, and that changes no colour
+    rng = np.random.default_rng(
+        0
+    )  # noise that the optical flow can follow, and that changes no colour
     image = rng.integers(225, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
     for colour, left, top in squares:
         image[top : top + SIDE, left : left + SIDE] = PALETTE[colour]
@@ -117,7 +119,10 @@ def test_a_pixel_gives_its_object_a_class_and_keeps_its_track_id(table: Table) -
     assert [c.name for c in vocabulary.classes] == ["red", "blue", "kept 1"]
     assert vocabulary.ids[2] == answer.class_id
     (exemplar,) = vocabulary.classes[2].exemplars
-    assert (pixels(exemplar.image).shape[:2], pixels(exemplar.mask)[12, 12]) == ((HEIGHT, WIDTH), 255)
+    assert (pixels(exemplar.image).shape[:2], pixels(exemplar.mask)[12, 12]) == (
+        (HEIGHT, WIDTH),
+        255,
+    )
     for step in range(1, 8):  # it moves, and the other one rests
         objects = table.objects(("red", 10 + 3 * step, 10), ("red", 60, 40))
         assert objects.vocabulary_version == answer.vocabulary_version
@@ -192,9 +197,9 @@ def test_a_model_without_exemplars_loses_it_after_four_seconds_and_says_so(table
         table.objects()
     assert names(table.objects(("red", 10, 10))) == ["red"]
     lost = "the kept 'kept 1' is lost"
-    wait_until(lambda: lost in table.planner.status("model").message, "the problem")
+    table.planner.diagnosis_saying("model", lost, "forget it and keep it again")
     assert table.forget().count == 1
-    wait_until(lambda: lost not in table.planner.status("model").message, "the problem to end")
+    table.planner.diagnosis("model", lambda status: lost not in status.message, "no problem")
 
 
 @pytest.mark.parametrize("by", ["class_name", "track_id", "nothing"])
@@ -241,7 +246,10 @@ def test_a_vocabulary_without_the_class_ends_it_and_one_with_it_does_not(table: 
         ({"roi": (40, 30, 1, 1)}, "no object is detected at the pixel (40, 30): mark it by a box"),
         ({"roi": (90, 60, 20, 20)}, "outside of the image of 96x64 pixels"),
         ({"roi": (2**32 - 1, 2**32 - 1, 2**32 - 1, 2**32 - 1)}, "outside of the image"),
-        ({"mask": mask_message(np.ones((8, 8), np.bool_))}, "mask has 8x8 pixels and the image 96x64"),
+        (
+            {"mask": mask_message(np.ones((8, 8), np.bool_))},
+            "mask has 8x8 pixels and the image 96x64",
+        ),
         ({"mask": mask_message(np.zeros((HEIGHT, WIDTH), np.bool_))}, "mask marks no pixel"),
         ({"mask": Image(height=HEIGHT, width=WIDTH, encoding="mono8")}, "mask cannot be used"),
         ({"mask": Image(height=1, width=1, encoding="rgb8")}, "the encoding of mask is 'rgb8'"),
@@ -292,7 +300,10 @@ def test_their_number_is_bounded() -> None:
     [
         ({"class_name": "red"}, "no object with the class 'red' is kept: there are 'kept 1'"),
         ({"track_id": 4_000_000_000}, "no object with the track id 4000000000 is kept"),
-        ({"class_name": "kept 1", "track_id": 4_000_000_000}, "the class 'kept 1' and the track id"),
+        (
+            {"class_name": "kept 1", "track_id": 4_000_000_000},
+            "the class 'kept 1' and the track id",
+        ),
     ],
 )
 def test_forget_refuses_what_is_not_kept(table: Table, fields: Any, reason: str) -> None:
@@ -305,15 +316,26 @@ def test_forget_refuses_what_is_not_kept(table: Table, fields: Any, reason: str)
 
 def test_diagnostics_have_the_memory_of_each_kept_object(table: Table) -> None:
     table.keep(*TWO_REDS, roi=(12, 12, 1, 1))
-    wait_until(lambda: table.planner.values("model").get("kept objects") == "1", "the number")
+    status = table.planner.diagnosis(
+        "model", lambda status: values(status)["kept objects"] == "1", "one kept object"
+    )
     image, masks = HEIGHT * WIDTH * 3, HEIGHT * WIDTH + SIDE * SIDE
-    values = table.planner.values("model")
-    assert values["kept objects (bytes)"] == f"kept 1: {image + masks}"
+    assert values(status)["kept objects (bytes)"] == f"kept 1: {image + masks}"
 
 
-def test_a_camera_with_a_kept_object_is_segmented_without_subscribers(table: Table) -> None:
-    table.keep(*TWO_REDS, roi=(12, 12, 1, 1))
-    assert table.planner.values("model") is not None
+def test_a_camera_with_a_kept_object_is_segmented_without_subscribers() -> None:
+    with running_node(PARAMETERS) as planner:
+        table = Table(planner)
+        future = planner.ask(KeepObject, "keep", keep_request((12, 12, 1, 1)))
+        while not future.done():
+            table.show(*TWO_REDS)
+        assert future.result().success, future.result().message
+        health = planner.diagnosis("camera", lambda s: int(values(s)["frames out"]) > 0, "results")
+        table.show(*TWO_REDS)  # the subscription stays
+        more = int(values(health)["frames out"])
+        planner.diagnosis("camera", lambda s: int(values(s)["frames out"]) > more, "more results")
+        assert table.forget().success
+        planner.diagnosis_saying("camera", "the results have no subscribers")
 
 
 def test_a_restart_keeps_no_object_and_gives_its_id_to_no_other_name(tmp_path: Path) -> None:

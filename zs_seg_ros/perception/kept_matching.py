@@ -53,23 +53,27 @@ def iou(one: DetectedObject, other: DetectedObject) -> float:
 
 
 def nearest(
-    candidates: Sequence[DetectedObject], predicted: DetectedObject, undetected_s: float
+    candidates: Sequence[DetectedObject],
+    predicted: DetectedObject | None,
+    last: DetectedObject,
+    undetected_s: float,
 ) -> DetectedObject | None:
     """Return the candidate that overlaps the prediction most or, without overlap, the nearest one within reach.
 
-    undetected_s: the time since the object was detected, in seconds; the reach grows with it. None: none fits.
+    predicted: the object's mask, moved by optical flow; None where that is not known. last: the object as it was
+    detected last, `undetected_s` seconds ago; the reach grows with that time. None: none fits.
     """
     if not candidates:
         return None
-    overlaps = [iou(candidate, predicted) for candidate in candidates]
+    expected = [last] if predicted is None else [predicted, last]
+    overlaps = [iou(candidate, expected[0]) for candidate in candidates]
     best = int(np.argmax(overlaps))
     if overlaps[best] >= _LEAST_IOU:
         return candidates[best]
     reach = _REACH + _REACH_GROWTH_PER_S * max(0.0, undetected_s)
-    similar = [
-        c for c in candidates if _distance(c, predicted) < reach and _is_similar(c, predicted)
-    ]
-    return min(similar, key=lambda c: _distance(c, predicted), default=None)
+    distances = [min(_distance(c, place) for place in expected) for c in candidates]
+    near = [i for i, c in enumerate(candidates) if distances[i] < reach and is_similar(c, last)]
+    return candidates[min(near, key=lambda i: distances[i])] if near else None
 
 
 def _distance(one: DetectedObject, other: DetectedObject) -> float:
@@ -81,9 +85,10 @@ def _distance(one: DetectedObject, other: DetectedObject) -> float:
     return away / (math.hypot(a.width, a.height) + math.hypot(b.width, b.height)) * 2
 
 
-def _is_similar(one: DetectedObject, other: DetectedObject) -> bool:
+def is_similar(one: DetectedObject, other: DetectedObject, growth: float = _LARGEST_GROWTH) -> bool:
+    """Return whether the areas of two masks differ by less than a factor."""
     ratio = max(1, one.area) / max(1, other.area)
-    return 1 / _LARGEST_GROWTH < ratio < _LARGEST_GROWTH
+    return 1 / growth < ratio < growth
 
 
 def without(

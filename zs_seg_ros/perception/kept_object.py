@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from zs_seg_ros.perception.kept_matching import nearest
+from zs_seg_ros.perception.kept_matching import is_similar, nearest
 from zs_seg_ros.perception.propagation import HALF_LIFE_S
 from zs_seg_ros.perception.tracking import LONGEST_ABSENCE_S
 from zs_seg_ros.types import DetectedObject
 from zs_seg_ros.vocabulary.vocabulary import Exemplar
+
+_MOST_CARRIED_GROWTH = 2.0
+"""A mask whose area has changed more since the object was detected was not carried well: optical flow lost it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +21,8 @@ class KeptObject:
 
     name: of its class. origin: the id of the class that it was detected as; 0 without one. stamp_ns: of the newest
     image of its camera. detected_ns: of the last one in which the model detected it. lost: whether it is followed by
-    its track alone, and that has ended. visible: whether the newest image shows it. number: differs between objects.
+    its track alone, and that has ended. shown: its mask in the newest image, detected there or carried to it; None
+    where neither holds. number: differs between objects.
     """
 
     name: str
@@ -29,7 +33,7 @@ class KeptObject:
     detected: DetectedObject
     stamp_ns: int
     detected_ns: int
-    visible: bool = True
+    shown: DetectedObject | None = None
     lost: bool = False
     number: int = 0
 
@@ -60,20 +64,22 @@ def in_next_image(
     min_area: int,
 ) -> KeptObject:
     """Return an object as the next image of its camera shows it. prediction: its last mask, moved by optical flow."""
+    before = (kept.shown or kept.detected).score
     step_s = (stamp_ns - kept.stamp_ns) * 1e-9
-    kept = replace(kept, stamp_ns=stamp_ns, visible=False)
+    kept = replace(kept, stamp_ns=stamp_ns, shown=None)
     remembered = kept.undetected_s < LONGEST_ABSENCE_S
     detected: DetectedObject | None = None
     if remembered:
-        expected = prediction or kept.detected
-        detected = nearest([*by_exemplar, *by_origin], expected, kept.undetected_s)
+        candidates = [*by_exemplar, *by_origin]
+        detected = nearest(candidates, prediction, kept.detected, kept.undetected_s)
     elif by_exemplar:
         detected = by_exemplar[0]
     if detected is not None:
-        return replace(kept, detected=detected, detected_ns=stamp_ns, visible=True, lost=False)
+        return replace(kept, detected=detected, shown=detected, detected_ns=stamp_ns, lost=False)
     if not remembered:
         return replace(kept, lost=not exemplars_are_used)
     if prediction is None or prediction.area < min_area:
         return kept
-    score = kept.detected.score * 0.5 ** (step_s / HALF_LIFE_S)
-    return replace(kept, detected=replace(prediction, score=score), visible=True)
+    if not is_similar(prediction, kept.detected, _MOST_CARRIED_GROWTH):
+        return kept
+    return replace(kept, shown=replace(prediction, score=before * 0.5 ** (step_s / HALF_LIFE_S)))

@@ -11,6 +11,7 @@ from zs_seg_ros.errors import SelectionError
 from zs_seg_ros.perception.kept_matching import (
     Painted,
     instance_of,
+    iou,
     numbered,
     objects_of,
     painted,
@@ -124,9 +125,9 @@ class KeptObjects:
         carried = propagator.carried("flow")
         moved = None if carried is None else instance_of(carried.segmentation.label == 1)
         if moved is None:
-            return replace(kept, visible=False)
+            return kept
         moved = replace(moved, score=kept.detected.score)
-        return replace(kept, detected=moved, stamp_ns=frames[-1].stamp_ns)
+        return replace(kept, shown=moved, stamp_ns=frames[-1].stamp_ns)
 
     def confirm(self, name: str) -> None:
         """Record that the class of an object is in the vocabulary."""
@@ -193,15 +194,13 @@ class KeptObjects:
             # Objects are not requested of smaller segmentations.
             if not mine or segmentation.label.shape != size_of(scene.frame.image):
                 return Followed(merged, merged)
-            visible = self._visible(scene, merged, mine, min_area)
+            shown = self._shown(scene, merged, mine, min_area)
             self._remember(scene.frame)
             ids = dict(zip(scene.vocabulary.names, scene.vocabulary.ids, strict=True))
             objects = tuple(
-                replace(
-                    kept.detected, class_id=ids[kept.name], track_id=kept.track_id, surface=None
-                )
-                for kept in visible
-                if kept.name in ids
+                replace(detected, class_id=ids[name], track_id=self._kept[name].track_id)
+                for name, detected in shown.items()
+                if name in ids
             )
         result: Painted = painted(merged, segmentation, objects, scene.vocabulary.label_ids.dtype)
         return Followed(result.segmentation, result.rest, objects)
@@ -220,33 +219,39 @@ class KeptObjects:
         own |= {ids[kept.name]: kept.origin for kept in self._kept.values() if kept.name in ids}
         return {i: origin if origin in vocabulary.ids else 0 for i, origin in own.items()}
 
-    def _visible(
+    def _shown(
         self, scene: Scene, merged: Segmentation, mine: Sequence[KeptObject], min_area: int
-    ) -> list[KeptObject]:
-        """Return the objects in the next image of their camera, and remember all as they are now."""
+    ) -> dict[str, DetectedObject]:
+        """Return the masks of objects in the next image of their camera, by name, and remember all as they are now."""
         ids = dict(zip(scene.vocabulary.names, scene.vocabulary.ids, strict=True))
         own_ids: Collection[int] = {ids[kept.name] for kept in mine if kept.name in ids}
         own = objects_of(scene.segmentation, own_ids, min_area) if own_ids else []
         origins = {kept.origin for kept in mine if kept.origin in scene.vocabulary.ids}
         detections = objects_of(merged, origins, min_area) if origins else []
         predicted = self._predicted(scene.frame, mine)
-        visible: list[KeptObject] = []
-        for kept in mine:
-            taken = [other.detected for other in visible]
-            by_exemplar = without((o for o in own if o.class_id == ids.get(kept.name)), taken)
-            by_origin = without((o for o in detections if o.class_id == kept.origin), taken)
+
+        def overlap(kept: KeptObject) -> float:
+            candidates = [o for o in own if o.class_id == ids.get(kept.name)]
+            candidates += [o for o in detections if o.class_id == kept.origin]
+            expected = predicted.get(kept.name, kept.detected)
+            return max((iou(candidate, expected) for candidate in candidates), default=0.0)
+
+        shown: dict[str, DetectedObject] = {}
+        for kept in sorted(mine, key=overlap, reverse=True):  # none takes the detection of another
+            left = without(own, [*shown.values()])
+            left_detections = without(detections, [*shown.values()])
             self._kept[kept.name] = followed = in_next_image(
                 kept,
-                by_exemplar,
-                by_origin,
+                [o for o in left if o.class_id == ids.get(kept.name)],
+                [o for o in left_detections if o.class_id == kept.origin],
                 predicted.get(kept.name),
                 scene.frame.stamp_ns,
                 self.by_exemplar,
                 min_area,
             )
-            if followed.visible:
-                visible.append(followed)
-        return visible
+            if followed.shown is not None:
+                shown[kept.name] = followed.shown
+        return shown
 
     def _predicted(self, frame: Frame, mine: Sequence[KeptObject]) -> dict[str, DetectedObject]:
         """Return the last masks of objects, moved by optical flow, by name, where that is known."""
@@ -262,9 +267,9 @@ class KeptObjects:
     def _remember(self, frame: Frame) -> None:
         """Let the next image of a camera begin with the masks of all objects in this one."""
         masks = {
-            kept.number: kept.detected
+            kept.number: kept.shown
             for kept in self._of(frame.camera)
-            if kept.visible and kept.stamp_ns == frame.stamp_ns
+            if kept.shown is not None and kept.stamp_ns == frame.stamp_ns
         }
         self._newest[frame.camera] = frame
         self._propagators[frame.camera].update(frame, numbered(size_of(frame.image), masks))
