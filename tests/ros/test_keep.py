@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from planner import Planner, image_message, pixels, running_node, stamp, target, values
+from planner import (
+    Planner,
+    image_message,
+    pixels,
+    repeating,
+    running_node,
+    stamp,
+    target,
+    values,
+    wait_until,
+)
 from sensor_msgs.msg import Image
 
 from zs_seg_ros.msg import Vocabulary
+from zs_seg_ros.perception.kept_object import KeptObject
 from zs_seg_ros.segmenters.fake import PALETTE
 from zs_seg_ros.srv import ForgetObject, GetVocabulary, KeepObject, SetVocabulary
 
@@ -36,6 +48,10 @@ class Table:
         stamp(message, self.stamp_ns)
         self.planner.send(message)
         return message
+
+    def publish(self, *squares: tuple[str, int, int]) -> None:
+        """Publish an image."""
+        self.show(*squares)
 
     def objects(self, *squares: tuple[str, int, int]) -> Any:
         """Publish an image. Returns its objects."""
@@ -90,6 +106,14 @@ def square_mask(left: int, top: int) -> NDArray[np.bool_]:
 
 def of_class(objects: Any, name: str) -> list[Any]:
     return [detected for detected in objects.objects if detected.class_name == name]
+
+
+def first_since(received: list[Any], version: int) -> Any:
+    """The first result that belongs to this version of the vocabulary."""
+    return wait_until(
+        lambda: [o for o in received if o.vocabulary_version == version],
+        f"a result of version {version}",
+    )[0]
 
 
 def names(objects: Any) -> list[str]:
@@ -336,6 +360,51 @@ def test_a_camera_with_a_kept_object_is_segmented_without_subscribers() -> None:
         planner.diagnosis("camera", lambda s: int(values(s)["frames out"]) > more, "more results")
         assert table.forget().success
         planner.diagnosis_saying("camera", "the results have no subscribers")
+
+
+def test_a_hundred_calls_of_keep_and_forget_under_load_leave_nothing() -> None:
+    with running_node(PARAMETERS) as planner:
+        table = Table(planner)
+        objects = planner.outputs("objects")
+        classes: list[int] = []
+        table.show(*TWO_REDS)
+        with repeating(lambda: table.publish(*TWO_REDS), 40):
+            for _ in range(50):
+                answer = planner.call(KeepObject, "keep", keep_request((12, 12, 1, 1)))
+                assert answer.success, answer.message
+                classes.append(answer.class_id)
+                (kept,) = of_class(first_since(objects, answer.vocabulary_version), "kept 1")
+                assert kept.track_id == answer.track_id
+                objects.clear()
+                assert table.forget(track_id=answer.track_id).count == 1
+        assert set(classes) == {3}
+        assert [c.name for c in table.vocabulary().classes] == ["red", "blue"]
+        wait_until(lambda: names(table.objects(*TWO_REDS)) == ["red", "red"], "the words alone")
+        planner.diagnosis("model", lambda s: values(s)["kept objects"] == "0", "no kept object")
+    gc.collect()
+    assert not [o for o in gc.get_objects() if isinstance(o, KeptObject)]
+
+
+def test_nonsense_never_stops_the_services(table: Table) -> None:
+    rng = np.random.default_rng(2)
+    table.objects(*TWO_REDS)
+    for _ in range(60):
+        request = keep_request(
+            tuple(int(v) for v in rng.choice([0, 1, 12, 95, 2**31, 2**32 - 1], 4)),
+            class_name=str(rng.choice(["", "red", "\x00", "x" * 400, "kept 1", " "])),
+            camera=str(rng.choice(["camera", "no camera", "a" * 5000])),
+        )
+        request.stamp.sec = int(rng.choice([-(2**31), 1, 2**31 - 1]))
+        request.mask = Image(
+            height=int(rng.choice([0, 1, HEIGHT, 2**32 - 1])),
+            width=int(rng.choice([0, 1, WIDTH, 2**32 - 1])),
+            encoding=str(rng.choice(["mono8", "", "rgb8"])),
+        )
+        answer = table.planner.call(KeepObject, "keep", request)
+        assert not answer.success
+        assert 0 < len(answer.message) < 4000 and "fails" not in answer.message
+        assert not table.forget(class_name=request.class_name, track_id=7).success
+    assert table.keep(*TWO_REDS, roi=(12, 12, 1, 1)).success
 
 
 def test_a_restart_keeps_no_object_and_gives_its_id_to_no_other_name(tmp_path: Path) -> None:
