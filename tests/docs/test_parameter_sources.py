@@ -46,6 +46,7 @@ NO_ARGUMENT = {
     "max_prompts": "as model_timeout",
     "max_prompt_length": "as model_timeout",
     "max_total_prompts": "as model_timeout",
+    "max_kept_objects": "as model_timeout",
     "max_image_side": "as model_timeout",
     "max_image_pixels": "as model_timeout",
     "vocabulary_timeout": "as model_timeout",

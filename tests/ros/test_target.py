@@ -249,7 +249,7 @@ def test_what_cannot_be_selected_is_refused_with_the_reason(
 
 
 def test_without_images_the_answer_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zs_seg_ros.ros.target_selection._PATIENCE_S", 0.2)
+    monkeypatch.setattr("zs_seg_ros.ros.recent_results._PATIENCE_S", 0.2)
     with running_node(PARAMETERS) as planner:
         answer = planner.call(SelectObject, "select", SelectObject.Request())
         assert not answer.success

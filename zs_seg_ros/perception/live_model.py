@@ -102,10 +102,11 @@ class LiveModel:
         vocabulary = replace(vocabulary, stamp_ns=stamp_ns)
         before, self.vocabulary = self.vocabulary, vocabulary
         self.kept.by_exemplar = in_force is None
-        self.encoded = replace(
-            encoded,
-            vocabulary=replace(encoded.vocabulary, stamp_ns=stamp_ns),
-            in_force=None if in_force is None else vocabulary,
+        detected = replace(encoded.vocabulary, stamp_ns=stamp_ns)
+        self.encoded = (
+            replace(encoded, vocabulary=vocabulary)
+            if in_force is None
+            else replace(encoded, vocabulary=detected, in_force=vocabulary)
         )
         self.kept.retain(vocabulary, before)
         if not vocabulary.classes:
