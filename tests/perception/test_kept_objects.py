@@ -24,7 +24,7 @@ from zs_seg_ros.perception.target import RecentScenes, SceneObjects, scene_objec
 from zs_seg_ros.perception.tracking import LONGEST_ABSENCE_S, new_track_id
 from zs_seg_ros.requested_outputs import RequestedOutputs
 from zs_seg_ros.segmenters.base import EncodedVocabulary
-from zs_seg_ros.segmenters.fake import PALETTE, FakeSegmenter
+from zs_seg_ros.segmenters.fake import PALETTE, ColoursOfClasses, FakeSegmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.types import Batch, Box, DetectedObject, Frame, Scene, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
@@ -40,16 +40,23 @@ class ExemplarSegmenter(FakeSegmenter):
 
     model = "fake with exemplars"
 
-    def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[tuple[frozenset[int], ...]]:
-        order = sorted(
-            range(len(vocabulary.ids)), key=lambda i: not vocabulary.classes[i].exemplars
-        )
-        in_words = replace(
-            vocabulary,
-            classes=tuple(_in_words(vocabulary.classes[i]) for i in order),
-            ids=tuple(vocabulary.ids[i] for i in order),
-        )
+    def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[ColoursOfClasses]:
+        in_words = replace(vocabulary, classes=tuple(map(_in_words, vocabulary.classes)))
         return super().encode(in_words)
+
+    def segment(
+        self, batch: Batch, encoded: EncodedVocabulary[ColoursOfClasses]
+    ) -> list[Segmentation]:
+        classes, ids = encoded.vocabulary.classes, encoded.vocabulary.ids
+        order = sorted(range(len(ids)), key=lambda i: not classes[i].exemplars)
+        vocabulary = replace(
+            encoded.vocabulary,
+            classes=tuple(classes[i] for i in order),
+            ids=tuple(ids[i] for i in order),
+        )
+        features = tuple(encoded.features[i] for i in order)
+        reordered = replace(batch, thresholds=batch.thresholds[order])
+        return super().segment(reordered, EncodedVocabulary(vocabulary, features))
 
 
 def _in_words(target: TargetClass) -> TargetClass:
