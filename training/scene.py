@@ -306,6 +306,11 @@ class Renderer:
             Image.fromarray(_procedural_texture(index)).save(folder / f"texture_{index}.png")
         _write_plane(folder / "plane.obj", tiles=3)
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the meshes, NAME.obj, to which others may be added."""
+        return Path(self._folder.name)
+
     def close(self) -> None:
         pybullet.disconnect(self._client)
         self._folder.cleanup()

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from zs_seg_ros.perception.pipeline import Pipeline, Settings
-from zs_seg_ros.perception.pooling import pooled, pooled_example, pooled_over
+from zs_seg_ros.perception.pooling import pooled
 from zs_seg_ros.perception.rotation import as_received
 from zs_seg_ros.requested_outputs import RequestedOutputs
+from zs_seg_ros.segmenters.shared.example_pooling import pooled_example, pooled_over
 from zs_seg_ros.shared_space import FeatureGrid
 from zs_seg_ros.types import Box, DetectedObject, Frame, Scene, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary

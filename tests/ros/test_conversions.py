@@ -253,9 +253,9 @@ def test_exemplars_are_copies_that_outlive_their_message() -> None:
 
 def test_an_exemplar_of_16_bits_keeps_its_high_bytes() -> None:
     message = vocabulary_message(
-        Vocabulary().changed_to([TargetClass("x", (), 0.0, (Exemplar(np.ones((1, 1, 3), "u1")),))])
+        Vocabulary().changed_to([TargetClass("x", (), 0.0, (Exemplar(np.ones((2, 2, 3), "u1")),))])
     )
-    grey = np.array([[0x12FF, 0xFE01]], np.uint16)
+    grey = np.array([[0x12FF, 0xFE01]] * 2, np.uint16)
     message.classes[0].exemplars[0].image = image_message(grey, "mono16", Header())
     [target] = classes_from_messages(message.classes)
     assert target.exemplars[0].image[0, :, 0].tolist() == [0x12, 0xFE]

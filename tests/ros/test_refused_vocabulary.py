@@ -31,6 +31,19 @@ def _exemplar_with_small_mask() -> msg.TargetClass:
     return msg.TargetClass(name="mug", exemplars=[exemplar])
 
 
+def _exemplar_of_one_pixel() -> msg.TargetClass:
+    exemplar = msg.Exemplar(image=image_message(np.zeros((1, 1, 3), np.uint8)))
+    return msg.TargetClass(name="mug", exemplars=[exemplar])
+
+
+def _exemplar_with_one_marked_pixel() -> msg.TargetClass:
+    image = stripes("red")
+    mask = np.zeros(image.shape[:2], np.uint8)
+    mask[3, 5] = 255
+    exemplar = msg.Exemplar(image=image_message(image), mask=image_message(mask, "mono8"))
+    return msg.TargetClass(name="mug", exemplars=[exemplar])
+
+
 REFUSED = {
     "an empty name": (["red", ""], "class 2 is empty"),
     "a name of blanks": ([" \t"], "class 1 is empty"),
@@ -48,6 +61,8 @@ REFUSED = {
     "too many classes": ([f"red {i}" for i in range(1001)], "1001 classes are too many"),
     "a broken exemplar": ([_broken_exemplar()], "exemplar of 'mug'"),
     "an exemplar's mask of another size": ([_exemplar_with_small_mask()], "one size"),
+    "an exemplar of one pixel": ([_exemplar_of_one_pixel()], "not 1x1"),
+    "an exemplar's mask of one pixel": ([_exemplar_with_one_marked_pixel()], "mask marks 1 of"),
 }
 
 

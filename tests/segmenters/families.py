@@ -136,7 +136,7 @@ def write_small_tipsv2(folder: Path) -> str:
 
 
 FAMILIES = (
-    Family("dense", write_small_dense, threshold=0.7, shared_space=True),
+    Family("dense", write_small_dense, threshold=0.7, exemplars=True, shared_space=True),
     Family("clipseg", write_small_clipseg, threshold=0.3, exemplars=True, shared_space=True),
     Family("owlv2+sam2", write_small_owlv2_and_sam2, threshold=0.5),
     Family("owlv2+sam_hq", write_small_owlv2_and_sam_hq, threshold=0.5),
@@ -144,7 +144,7 @@ FAMILIES = (
     Family("sam3", write_small_sam3, threshold=0.5),
     Family("sam3_lite_text", write_small_sam3_lite_text, threshold=0.5),
     Family("segformer", write_small_segformer, threshold=0.5, classes=SMALL_LABELS),
-    Family("tipsv2", write_small_tipsv2, threshold=0.5, shared_space=True),
+    Family("tipsv2", write_small_tipsv2, threshold=0.5, exemplars=True, shared_space=True),
     Family("grounding-dino+sam2", write_small_grounding_dino_and_sam2, 0.9, fused=True),
     Family("mm-grounding-dino+sam2", write_small_mm_grounding_dino_and_sam2, 0.4, fused=True),
     Family("omdet-turbo+sam2", write_small_omdet_turbo_and_sam2, 0.9, fused=True),

@@ -295,13 +295,59 @@ def test_damaged_weights_are_one_sentence(loaded: Loaded, damage: object, tmp_pa
         file.write_bytes(before)
 
 
+def example_of(name: str, *prompts: str, count: int = 1) -> TargetClass:
+    """Return a class with example images whose upper left quarter is marked."""
+    mask = np.zeros((40, 40), np.bool_)
+    mask[:20, :20] = True
+    examples = tuple(Exemplar(blots(40, 40, seed), mask) for seed in range(count))
+    return TargetClass(name, prompts, exemplars=examples)
+
+
 def test_example_images_are_used_or_refused_in_one_sentence(loaded: Loaded) -> None:
     [name] = loaded.family.names(1)
-    shown = Vocabulary().changed_to([TargetClass(name, exemplars=(Exemplar(blots(40, 40)),))])
-    if loaded.family.exemplars:
-        [result] = loaded.segment(shown, blots())
-        check(result, (48, 64), shown.ids)
-        return
-    with pytest.raises(VocabularyError) as refused:
-        loaded.segmenter.encode(shown)
-    assert "\n" not in str(refused.value) and repr(name) in str(refused.value)
+    for target in (
+        TargetClass(name, exemplars=(Exemplar(blots(40, 40)),)),
+        example_of(name, count=2),
+        example_of(name, name),
+    ):
+        vocabulary = Vocabulary().changed_to([target])
+        if loaded.family.exemplars:
+            for result in loaded.segment(vocabulary, blots(), blots(37, 90)):
+                check(result, result.label.shape, vocabulary.ids)
+            continue
+        with pytest.raises(VocabularyError) as refused:
+            loaded.segmenter.encode(vocabulary)
+        reason = str(refused.value)
+        assert "\n" not in reason and repr(name) in reason
+        assert all(family in reason for family in ("CLIPSeg", "TIPSv2", "tabletop"))
+
+
+def test_words_and_examples_of_a_class_label_what_either_labels(loaded: Loaded) -> None:
+    """The maximum over all of them counts, as over several prompts."""
+    if not loaded.family.exemplars:
+        pytest.skip("the family takes no examples")
+    [name] = loaded.family.names(1)
+    if loaded.family.name.startswith("owlv2"):
+        pytest.skip("boxes that overlap are one detection, whose mask is that of the higher score")
+    by_words, by_example, by_both = (
+        loaded.segment(Vocabulary().changed_to([target]), blots())[0]
+        for target in (TargetClass(name), example_of(name), example_of(name, name))
+    )
+    either = (by_words.label > 0) | (by_example.label > 0)
+    assert (by_both.label[either] > 0).mean() > 0.99
+    # Where neither is far below the threshold, the interpolation of the maximum may be above it.
+    assert (either[by_both.label > 0]).mean() > 0.8
+
+
+def test_examples_do_not_change_the_other_classes_without_them(loaded: Loaded) -> None:
+    if not loaded.family.exemplars:
+        pytest.skip("the family takes no examples")
+    first, second, third = loaded.family.names(3)
+    mixed = Vocabulary().changed_to([TargetClass(first), example_of(second), TargetClass(third)])
+    [together] = loaded.segment(mixed, blots())
+    for name, class_id in ((first, 1), (third, 3)):
+        [alone] = loaded.segment(words(name), blots())
+        kept = together.label == class_id
+        assert (alone.label[kept] > 0).mean() > 0.99 if kept.any() else True
+        lost = (alone.label > 0) & ~kept
+        assert (together.label[lost] > 0).mean() > 0.99 if lost.any() else True

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from inputs import assert_same_segmentation, noise, segment, words
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from zs_seg_ros.errors import ModelError, VocabularyError
-from zs_seg_ros.segmenters.base import Segmenter
+from zs_seg_ros.errors import ModelError
+from zs_seg_ros.segmenters.base import Segmenter, shared_space_of
+from zs_seg_ros.segmenters.dense.examples import example_logits
 from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
 from zs_seg_ros.segmenters.dense.segmenter import _working_size
 from zs_seg_ros.segmenters.load_options import LoadOptions
@@ -106,10 +108,30 @@ def test_the_same_words_twice_get_a_warning(segmenter: Segmenter) -> None:
     assert any("nearly the same" in warning for warning in encoded.warnings)
 
 
-def test_exemplars_are_refused(segmenter: Segmenter) -> None:
-    target = TargetClass("mug", exemplars=(Exemplar(noise(4, 4)),))
-    with pytest.raises(VocabularyError, match="describe it in words"):
-        segmenter.encode(Vocabulary().changed_to([target]))
+def test_the_vector_of_an_example_is_the_mean_of_its_marked_features(
+    segmenter: Segmenter,
+) -> None:
+    """The logits of pixels are computed in numpy, by cosines of shape and of colour."""
+    image, mask = noise(64, 64, 1), np.zeros((64, 64), np.bool_)
+    mask[8:24, 30:50] = True
+    vocabulary = Vocabulary().changed_to([TargetClass("mug", exemplars=(Exemplar(image, mask),))])
+    encoded = segmenter.encode(vocabulary)
+    assert encoded.features.is_exemplar == (True,)
+    grid = shared_space_of(segmenter).embed_image(image)
+    rows, columns = ((2 * np.arange(64) + 1) * cells // 128 for cells in grid.values.shape[:2])
+    mean = grid.values[np.ix_(rows, columns)][mask].mean(axis=0, dtype=np.float64)
+    vector = encoded.features.rows[0, :8].numpy()
+    assert vector == pytest.approx(mean / np.linalg.norm(mean), abs=1e-4)
+
+    def cosine(part: slice) -> NDArray[np.float64]:
+        lengths = np.linalg.norm(grid.values[..., part], axis=-1)
+        return grid.values[..., part] @ vector[part] / lengths / np.linalg.norm(vector[part])
+
+    pixels = torch.from_numpy(grid.values).permute(2, 0, 1)
+    [logits] = example_logits(pixels, encoded.features.rows[:, :8], small_network().config)
+    shape, colour = cosine(slice(0, 5)), cosine(slice(5, 8))
+    expected = np.minimum(10 * (shape - 0.5), 100 * (colour - 0.95))
+    assert logits.numpy() == pytest.approx(expected, abs=1e-4)
 
 
 def test_folding_the_batch_normalisation_does_not_change_the_embeddings(

@@ -18,11 +18,11 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 
 from zs_seg_ros.bags.bag import Bag, ground_truth_labels, shipped_bag
 from zs_seg_ros.errors import ModelError
-from zs_seg_ros.perception.pooling import pooled_over
 from zs_seg_ros.segmenters.base import Segmenter, SharedSpace, shared_space_of
 from zs_seg_ros.segmenters.dense.segmenter import DenseSegmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.segmenters.shared.example_pooling import pooled_over
 from zs_seg_ros.segmenters.tipsv2.segmenter import TEMPLATES
 from zs_seg_ros.types import Batch, Box
 

@@ -113,7 +113,7 @@ def test_embeddings_of_the_published_width_equal_the_reference(tmp_path: Path) -
     assert patches.shape == (1, 32, 32, 768)
     expected = reference_patches(tmp_path, pixels)
     torch.testing.assert_close(patches.flatten(0, 2), expected, rtol=0, atol=1e-4)
-    text = segmenter.encode(words("red mug", "duck")).features.text
+    text = segmenter.encode(words("red mug", "duck")).features.rows
     expected_text = reference_text(tmp_path, ["red mug", "duck"])
     torch.testing.assert_close(text, expected_text, rtol=0, atol=1e-4)
     assert (expected[0] - expected[-1]).abs().max() > 0.01
@@ -142,7 +142,7 @@ def test_patches_equal_the_reference(tmp_path: Path, changes: dict[str, object])
 def test_text_equals_the_reference(folder: Path, segmenter: Tipsv2Segmenter) -> None:
     features = segmenter.encode(words(*PROMPTS)).features
     expected = reference_text(folder, (*PROMPTS, *ANYTHING))
-    torch.testing.assert_close(features.text, expected[: len(PROMPTS)], rtol=0, atol=1e-4)
+    torch.testing.assert_close(features.rows, expected[: len(PROMPTS)], rtol=0, atol=1e-4)
     torch.testing.assert_close(features.anything, expected[len(PROMPTS) :], rtol=0, atol=1e-4)
     assert expected.std(dim=0).mean() > 0.01, "the comparison means nothing when all are alike"
 
@@ -179,7 +179,7 @@ def test_the_confidence_is_a_softmax_against_prompts_that_fit_anything(
     features = segmenter.encode(words("duck")).features
     patches = segmenter.patches(torch.rand(1, 3, SMALL_SIDE, SMALL_SIDE))
     confidence = segmenter.logits(patches, features)[0, 0].sigmoid()
-    cosines = patches[0] @ torch.cat([features.text, features.anything]).T
+    cosines = patches[0] @ torch.cat([features.rows, features.anything]).T
     best = cosines[..., 1:].amax(dim=-1)
     pair = torch.stack([cosines[..., 0], best], dim=-1) / 0.03
     torch.testing.assert_close(confidence, pair.softmax(dim=-1)[..., 0], rtol=0, atol=1e-4)

@@ -126,6 +126,18 @@ REFUSED_EXEMPLARS = {
     "a mask with channels": (IMAGE, np.ones((4, 6, 1), bool), "one size"),
     "a mask of bytes": (IMAGE, np.ones((4, 6), np.uint8), "type bool, not uint8"),
     "an empty mask": (IMAGE, np.zeros((4, 6), bool), "mask is empty"),
+    "an image of one pixel": (np.zeros((1, 1, 3), np.uint8), None, "not 1x1; give an image"),
+    "an image of one row": (np.zeros((1, 640, 3), np.uint8), None, "not 640x1; give an image"),
+    "a mask of one pixel": (
+        IMAGE,
+        np.eye(4, 6, dtype=bool)[:1].repeat(4, 0) & (np.arange(4) == 2)[:, None],
+        "marks 1 of 24 pixels",
+    ),
+    "a mask of three pixels": (
+        IMAGE,
+        np.tri(4, 6, -1, dtype=bool) & (np.arange(4) == 3)[:, None],
+        "marks 3 of 24 pixels",
+    ),
 }
 
 
@@ -139,9 +151,9 @@ def test_an_unusable_exemplar_is_refused(
         Exemplar(image, mask)
 
 
-def test_an_exemplar_may_be_one_pixel_or_very_long() -> None:
-    assert Exemplar(np.zeros((1, 1, 3), np.uint8), np.ones((1, 1), bool)).mask is not None
-    assert Exemplar(np.zeros((1, MAX_SIDE_PX, 3), np.uint8)).mask is None
+def test_an_exemplar_may_be_small_or_very_long() -> None:
+    assert Exemplar(np.zeros((2, 2, 3), np.uint8), np.ones((2, 2), bool)).mask is not None
+    assert Exemplar(np.zeros((2, MAX_SIDE_PX, 3), np.uint8)).mask is None
 
 
 def test_a_refused_change_uses_up_no_id_and_no_version() -> None:

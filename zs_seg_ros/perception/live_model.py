@@ -11,13 +11,13 @@ import numpy as np
 
 from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.perception.kept_objects import KeptObjects
-from zs_seg_ros.perception.pooling import pooled_example
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter, shared_space_of
 from zs_seg_ros.segmenters.deadline import check_time, time_limit
 from zs_seg_ros.segmenters.finite import finite_outputs_required
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.recovery import recovering
 from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.segmenters.shared.example_pooling import pooled_example
 from zs_seg_ros.shared_space import Embeddings
 from zs_seg_ros.types import Batch, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import (

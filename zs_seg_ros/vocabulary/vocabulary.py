@@ -27,6 +27,8 @@ MAX_SIDE_PX = 16384
 """Longer images are refused: no camera has them, and one malformed header could claim all memory."""
 MAX_PIXELS = 4096 * 3072
 """Twelve megapixels, more than cameras of robots publish. A compressed image of a few hundred bytes can claim 268."""
+LEAST_SIDE_PX, LEAST_MASK_PX = 2, 4
+"""Of an exemplar. No object can be recognised in less, and a stray pixel is a mistake of whoever marked the object."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ DEFAULT_LIMITS = Limits()
 class Exemplar:
     """An example image of a class (a visual prompt), used instead of a text prompt.
 
-    image: (H, W, 3) uint8 RGB, sides of 1 to 16384 pixels. mask: (H, W) bool, True on the object, at least at one
-    pixel; None for the whole image. Raises VocabularyError for other arrays; every exemplar that exists is usable.
+    image: (H, W, 3) uint8 RGB, sides of 2 to 16384 pixels. mask: (H, W) bool, True on the object, at least at four
+    pixels; None for the whole image. Raises VocabularyError for other arrays; every exemplar that exists is usable.
     """
 
     image: NDArray[np.uint8]
@@ -68,9 +70,10 @@ class Exemplar:
                 f"{shape} and {self.image.dtype}"
             )
         height, width = shape[:2]
-        if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX):
+        if not (LEAST_SIDE_PX <= height <= MAX_SIDE_PX and LEAST_SIDE_PX <= width <= MAX_SIDE_PX):
             raise VocabularyError(
-                f"the sides of an exemplar's image must be 1 to {MAX_SIDE_PX} pixels, not {width}x{height}"
+                f"the sides of an exemplar's image must be {LEAST_SIDE_PX} to {MAX_SIDE_PX} pixels, not "
+                f"{width}x{height}; give an image that shows the object"
             )
         if mask is None:
             return
@@ -84,6 +87,11 @@ class Exemplar:
         if not mask.any():
             raise VocabularyError(
                 "the exemplar's mask is empty; mark the object in it, or leave the mask out"
+            )
+        if (marked := int(mask.sum())) < LEAST_MASK_PX:
+            raise VocabularyError(
+                f"the exemplar's mask marks {marked} of {height * width} pixels and at least {LEAST_MASK_PX} are "
+                "needed; mark the whole object in it"
             )
 
 

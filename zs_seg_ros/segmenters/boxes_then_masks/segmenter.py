@@ -16,8 +16,9 @@ from torch import Tensor
 
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes, BoxSegmenter, Detector
+from zs_seg_ros.segmenters.shared.exemplars import refuse_exemplars
 from zs_seg_ros.segmenters.shared.instances import Instances, decode_instances, without_duplicates
-from zs_seg_ros.segmenters.shared.prompts import flat_prompts, refuse_exemplars
+from zs_seg_ros.segmenters.shared.prompts import flat_prompts
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.types import Batch, Segmentation, size_of

@@ -5,7 +5,6 @@ Loads any checkpoint of transformers' `CLIPSegForImageSegmentation`, such as CID
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from zs_seg_ros.segmenters.clipseg.visual_prompt import visual_prompt
 from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
+from zs_seg_ros.segmenters.shared.exemplars import rows_by_class
 from zs_seg_ros.segmenters.shared.features import feature_grid, unit_rows
 from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
@@ -116,17 +116,11 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures], SharedSpace):
 
         Raises VocabularyError for a prompt with more tokens than the model reads.
         """
-        rows: list[Tensor] = []
-        class_of_row: list[int] = []
-        encoded = iter(self._prompts.get(flat_prompts(vocabulary).prompts, self._encode_prompts))
-        for index, target in enumerate(vocabulary.classes):
-            of_class = list(itertools.islice(encoded, len(target.effective_prompts)))
-            of_class += [self._encode_exemplar(exemplar) for exemplar in target.exemplars]
-            rows += of_class
-            class_of_row += [index] * len(of_class)
+        of_prompts = self._prompts.get(flat_prompts(vocabulary).prompts, self._encode_prompts)
+        by_class = rows_by_class(vocabulary, of_prompts, self._encode_exemplar)
         no_rows = torch.zeros(0, self._clip.config.projection_dim, device=self.device)
-        conditional = torch.cat(rows) if rows else no_rows
-        features = ClipSegFeatures(conditional, tuple(class_of_row))
+        conditional = torch.cat(by_class.rows) if by_class.rows else no_rows
+        features = ClipSegFeatures(conditional, by_class.class_of_row)
         warnings = similarity_warnings(
             vocabulary, features.class_of_row, features.conditional, _SAME_MEANING
         )

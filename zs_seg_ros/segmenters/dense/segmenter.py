@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn import functional
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, SharedSpace
+from zs_seg_ros.segmenters.dense.examples import example_logits
 from zs_seg_ros.segmenters.dense.network import (
     DenseConfig,
     DenseNetwork,
@@ -28,6 +30,8 @@ from zs_seg_ros.segmenters.dense.network import (
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import read_config
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
+from zs_seg_ros.segmenters.shared.example_pooling import pooled_example
+from zs_seg_ros.segmenters.shared.exemplars import rows_by_class
 from zs_seg_ros.segmenters.shared.features import feature_grid, unit_rows
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
@@ -37,7 +41,6 @@ from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompts import (
     class_chunks,
     flat_prompts,
-    refuse_exemplars,
     similarity_warnings,
 )
 from zs_seg_ros.segmenters.shared.stages import stage
@@ -45,7 +48,7 @@ from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.shared_space import FeatureGrid
 from zs_seg_ros.shown import described, quoted
 from zs_seg_ros.types import Batch, RgbImage, Segmentation
-from zs_seg_ros.vocabulary.vocabulary import Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import Exemplar, Vocabulary
 
 _SAME_MEANING = 0.9
 """A cosine above which are 95 % of the pairs of synonyms in the training data of `tabletop`, and few other pairs."""
@@ -55,10 +58,14 @@ _MOST_TIMES_SHORT_SIDE = 4
 
 @dataclass(frozen=True, eq=False)
 class DenseFeatures:
-    """Text embeddings `text` (P, D + 2), one row per prompt; class_of_prompt[i] is the index of the class of row i."""
+    """Rows (P, D + 2), one per prompt or example image, the two last components of an example's without meaning.
 
-    text: Tensor
-    class_of_prompt: tuple[int, ...]
+    class_of_row[i]: the index of the class of row i. is_exemplar[i]: whether row i is of an example image.
+    """
+
+    rows: Tensor
+    class_of_row: tuple[int, ...]
+    is_exemplar: tuple[bool, ...]
 
 
 class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace):
@@ -101,19 +108,27 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace):
 
     @torch.inference_mode()
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[DenseFeatures]:
-        """Embed each prompt, with warnings about unknown words and synonyms. Raises VocabularyError for exemplars."""
-        refuse_exemplars(vocabulary, self.model)
+        """Embed each prompt and each example image, with warnings about unknown words and synonyms."""
         flat = flat_prompts(vocabulary)
-        if not flat.prompts:
-            return EncodedVocabulary(vocabulary, DenseFeatures(torch.zeros(0, 0), ()))
-        text = torch.cat(self._prompts.get(flat.prompts, self._encode_prompts))
+        texts = self._prompts.get(flat.prompts, self._encode_prompts)
+        by_class = rows_by_class(vocabulary, texts, self._encode_exemplar)
+        if not by_class.rows:
+            return EncodedVocabulary(vocabulary, DenseFeatures(torch.zeros(0, 0), (), ()))
         warnings = [w for prompt in flat.prompts for w in self._warnings(prompt)]
         known = [i for i, p in enumerate(flat.prompts) if not self._network.unknown_words(p)]
-        warnings += similarity_warnings(
-            vocabulary, tuple(flat.class_of_prompt[i] for i in known), text[known], _SAME_MEANING
+        if known:
+            classes = tuple(flat.class_of_prompt[i] for i in known)
+            text = torch.cat([texts[i] for i in known])
+            warnings += similarity_warnings(vocabulary, classes, text, _SAME_MEANING)
+        features = DenseFeatures(
+            torch.cat(by_class.rows), by_class.class_of_row, by_class.is_exemplar
         )
-        features = DenseFeatures(text, flat.class_of_prompt)
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
+
+    def _encode_exemplar(self, exemplar: Exemplar) -> Tensor:
+        """Pool the features of an example image over its mask, with the width of a prompt's embedding: (1, D + 2)."""
+        vector = pooled_example(self.embed_image(exemplar.image), exemplar)
+        return functional.pad(torch.from_numpy(vector).to(self._device), (0, 2))
 
     def _encode_prompts(self, prompts: Sequence[str]) -> Sequence[Tensor]:
         """Embed each prompt as (1, D + 2)."""
@@ -176,9 +191,13 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace):
 
     def _logits_of_classes(self, pixels: Tensor, features: DenseFeatures) -> Iterator[Tensor]:
         """Compare pixel embeddings (D, h, w) with some classes at a time: logits (k, h, w) of all fill the memory."""
-        for rows, class_of_row, count in class_chunks(features.class_of_prompt):
+        for rows, class_of_row, count in class_chunks(features.class_of_row):
             with stage("decode"):
-                logits = self._network.logits(pixels[None], features.text[rows])[0]
+                logits = self._network.logits(pixels[None], features.rows[rows])[0]
+                examples = [i for i, example in enumerate(features.is_exemplar[rows]) if example]
+                if examples:
+                    vectors = features.rows[rows][examples, :-2]
+                    logits[examples] = example_logits(pixels, vectors, self._network.config)
             yield max_over_prompts(logits, class_of_row, count)
 
     def _size_for(self, height: int, width: int) -> tuple[int, int]:

@@ -32,6 +32,7 @@ from zs_seg_ros.segmenters.sam3.network import (
     resize_positions,
 )
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
+from zs_seg_ros.segmenters.shared.exemplars import refuse_exemplars
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.instances import (
@@ -47,7 +48,7 @@ from zs_seg_ros.segmenters.shared.pretrained import (
 )
 from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompt_tokenizer import load_clip_tokenizer, padded
-from zs_seg_ros.segmenters.shared.prompts import flat_prompts, refuse_exemplars, similarity_warnings
+from zs_seg_ros.segmenters.shared.prompts import flat_prompts, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.types import Batch, Segmentation

@@ -32,11 +32,11 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.segformer.label_names import LabelNames
 from zs_seg_ros.segmenters.segformer.network import SegFormerNetwork
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
+from zs_seg_ros.segmenters.shared.exemplars import refuse_exemplars
 from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.label_image import decode
 from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
-from zs_seg_ros.segmenters.shared.prompts import refuse_exemplars
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.shown import quoted

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zs_seg_ros.errors import VocabularyError
 from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.shown import quoted
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
@@ -54,16 +53,6 @@ def class_chunks(class_of_row: Sequence[int]) -> Iterator[tuple[slice, list[int]
             chunk = [index - first for index in class_of_row[start:row]]
             yield slice(start, row), chunk, chunk[-1] + 1
             start = row
-
-
-def refuse_exemplars(vocabulary: Vocabulary, model: str) -> None:
-    """Raise VocabularyError when a class comes with example images, for a model that takes words only."""
-    for target in vocabulary.classes:
-        if target.exemplars:
-            raise VocabularyError(
-                f"class {quoted(target.name)} comes with example images, which the model {model} cannot use; "
-                "describe it in words"
-            )
 
 
 def similarity_warnings(

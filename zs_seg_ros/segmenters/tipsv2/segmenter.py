@@ -32,6 +32,8 @@ from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, SharedSpace
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
+from zs_seg_ros.segmenters.shared.example_pooling import pooled_background, pooled_example
+from zs_seg_ros.segmenters.shared.exemplars import rows_by_class
 from zs_seg_ros.segmenters.shared.features import feature_grid, unit_rows
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
@@ -45,14 +47,14 @@ from zs_seg_ros.segmenters.shared.pretrained import (
 )
 from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompt_tokenizer import PromptTokenizer, padded
-from zs_seg_ros.segmenters.shared.prompts import flat_prompts, refuse_exemplars, similarity_warnings
+from zs_seg_ros.segmenters.shared.prompts import flat_prompts, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.tokenizer_readers import missing_readers
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.shared_space import FeatureGrid
 from zs_seg_ros.shown import quoted
 from zs_seg_ros.types import Batch, RgbImage, Segmentation
-from zs_seg_ros.vocabulary.vocabulary import Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import Exemplar, Vocabulary
 
 TEMPLATES = (
     "itap of a {}.",
@@ -74,20 +76,30 @@ _DEFAULT_FORMAT = ImageFormat((448, 448), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 _TEXTS_PER_BATCH = 72
 """Bounds the memory that the encoding of a vocabulary of thousands takes."""
 
+_EXAMPLE_SCALE = 20.0
+"""PANet's factor of cosines between patches and prototypes (Wang et al. 2019, arXiv 1908.06391)."""
+
+_LEAST_EXAMPLE_COSINE = 0.5
+"""A patch less similar than this to an example is no object of its class, also where the example has no background.
+Not measured on published weights."""
+
 # Not measured on published weights, which the tests do not have. The mean of `ANYTHING` is subtracted before.
 _SAME_MEANING = 0.95
 
 
 @dataclass(frozen=True, eq=False)
 class Tipsv2Features:
-    """Text embeddings `text` (P, D) and `anything` (4, D): unit vectors, float32.
+    """Embeddings `rows` (P, D) of prompts and example images, and `anything` (4, D): unit vectors, float32.
 
-    class_of_prompt[i] is the index of the class of text[i].
+    class_of_row[i]: the index of the class of rows[i]. is_exemplar[i]: whether rows[i] is of an example image.
+    background: (P, D), the vector beside the object of an example; zeros for one without a mask, and for a prompt.
     """
 
-    text: Tensor
+    rows: Tensor
     anything: Tensor
-    class_of_prompt: tuple[int, ...]
+    class_of_row: tuple[int, ...]
+    is_exemplar: tuple[bool, ...]
+    background: Tensor
 
 
 class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace):
@@ -133,16 +145,22 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace):
 
     @torch.inference_mode()
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[Tipsv2Features]:
-        """Embed each prompt, in nine templates.
+        """Embed each prompt, in nine templates, and each example image.
 
-        Raises VocabularyError for an exemplar, or a prompt with more tokens than the model reads.
+        Raises VocabularyError for a prompt with more tokens than the model reads.
         """
-        refuse_exemplars(vocabulary, self.model)
         flat = flat_prompts(vocabulary)
-        rows = torch.cat(self._prompts.get((*ANYTHING, *flat.prompts), self._encode_prompts))
-        anything, text = rows[: len(ANYTHING)], rows[len(ANYTHING) :]
-        features = Tipsv2Features(text, anything, flat.class_of_prompt)
-        centred = text - anything.mean(dim=0)
+        encoded = self._prompts.get((*ANYTHING, *flat.prompts), self._encode_prompts)
+        anything, texts = torch.cat(encoded[: len(ANYTHING)]), encoded[len(ANYTHING) :]
+        none = torch.zeros_like(anything[:1])
+        by_class = rows_by_class(vocabulary, [(t, none) for t in texts], self._encode_exemplar)
+        rows, background = (
+            torch.cat([anything[:0], *(row[part] for row in by_class.rows)]) for part in (0, 1)
+        )
+        features = Tipsv2Features(
+            rows, anything, by_class.class_of_row, by_class.is_exemplar, background
+        )
+        centred = rows[by_class.of_prompts()] - anything.mean(dim=0)
         warnings = similarity_warnings(vocabulary, flat.class_of_prompt, centred, _SAME_MEANING)
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
 
@@ -167,7 +185,7 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace):
         with stage("finish"):
             for image_logits, size in zip(logits, batch.sizes, strict=True):
                 classes = max_over_prompts(
-                    image_logits, features.class_of_prompt, len(vocabulary.classes)
+                    image_logits, features.class_of_row, len(vocabulary.classes)
                 )
                 results.append(decode(classes, size, batch.thresholds, vocabulary.label_ids))
             if batch.features:
@@ -196,10 +214,24 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace):
 
     @torch.inference_mode()
     def logits(self, patches: Tensor, features: Tipsv2Features) -> Tensor:
-        """Compute log odds (B, P, h, w) of each prompt against the best of `ANYTHING` from patches (B, h, w, D)."""
+        """Compute log odds (B, P, h, w) from patches (B, h, w, D).
+
+        Those of a prompt are against the best of `ANYTHING`, those of an example against the vector beside the object.
+        """
         against = (patches @ features.anything.T).amax(dim=-1, keepdim=True)
-        odds = (patches @ features.text.T - against) / self._temperature
+        similarity = patches @ features.rows.T
+        odds = (similarity - against) / self._temperature
+        if any(features.is_exemplar):
+            beside = (patches @ features.background.T).clamp(min=_LEAST_EXAMPLE_COSINE)
+            is_exemplar = torch.tensor(features.is_exemplar, device=odds.device)
+            odds = torch.where(is_exemplar, (similarity - beside) * _EXAMPLE_SCALE, odds)
         return odds.permute(0, 3, 1, 2)
+
+    def _encode_exemplar(self, exemplar: Exemplar) -> tuple[Tensor, Tensor]:
+        """Pool the features of an example image over its mask and beside it, (1, D) each."""
+        grid = self.embed_image(exemplar.image)
+        marked, beside = pooled_example(grid, exemplar), pooled_background(grid, exemplar)
+        return torch.from_numpy(marked).to(self.device), torch.from_numpy(beside).to(self.device)
 
     def _encode(self, pixel_values: Tensor) -> Tensor:
         """Encode images (B, 3, H, W) to patches (B, N, D); in the last layer a patch attends only to itself."""

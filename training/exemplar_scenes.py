@@ -1,0 +1,109 @@
+"""Renders scenes with objects of a shape that `tabletop` does not know, for the test of example images.
+
+    python -m training.exemplar_scenes --output tests/segmenters/exemplar_scenes
+
+The first image shows the example, the next ones the object among known objects, and the last ones known objects alone.
+The mask of the object is the alpha channel of its PNG: 255 on the object.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from training.meshes import Mesh, box, joined, prism
+from training.scene import (
+    Placement,
+    Renderer,
+    Rendering,
+    Scene,
+    SceneSampler,
+    random_colour,
+    rotate,
+)
+
+SIZE_M = 0.16
+LEAST_SHARE = 0.01
+"""Of the image, that the object takes: views with less are drawn again."""
+
+
+def arrow() -> Mesh:
+    """Return a flat arrow."""
+    corners = [(0.5, 0), (0.05, 0.4), (0.05, 0.15), (-0.5, 0.15)]
+    mirrored = [(x, -y) for x, y in reversed(corners[1:])]
+    return prism(np.array(corners + mirrored), 0.25).normalised()
+
+
+def bracket() -> Mesh:
+    """Return a bracket: a plate with an upright one at its end."""
+    return joined(box(1, 0.5, 0.12), box(0.12, 0.5, 0.9).moved(-0.44, 0, 0)).normalised()
+
+
+OBJECTS = {"arrow": (arrow, "red"), "bracket": (bracket, "blue")}
+"""Name: mesh and colour."""
+
+
+def _with_object(scene: Scene, name: str, mesh: Mesh, rng: np.random.Generator) -> Scene:
+    """Replace the first object of a scene by one of this mesh."""
+    first, yaw = scene.objects[0], rng.uniform(0, 2 * np.pi)
+    turn = (0.0, 0.0, float(np.sin(yaw / 2)), float(np.cos(yaw / 2)))
+    lowest = float(rotate(mesh.vertices, turn)[:, 2].min()) * SIZE_M
+    placed = Placement(
+        pair=(OBJECTS[name][1], name),
+        mesh=name,
+        size_m=SIZE_M,
+        position_m=(first.position_m[0], first.position_m[1], -lowest),
+        quaternion=turn,
+        colour=random_colour(OBJECTS[name][1], rng),
+    )
+    return replace(scene, objects=(placed, *scene.objects[1:]))
+
+
+def _view(
+    renderer: Renderer, sampler: SceneSampler, rng: np.random.Generator, present: bool
+) -> Rendering:
+    while True:
+        rendering = renderer.render(sampler.camera(rng))
+        if not present or (rendering.instance == 1).mean() > LEAST_SHARE:
+            return rendering
+
+
+def render(name: str, seed: int, shown: int, absent: int) -> list[NDArray[np.uint8]]:
+    """Render images (H, W, 4): 1 + `shown` with the object, and `absent` without it."""
+    renderer, sampler, rng = Renderer(), SceneSampler(), np.random.default_rng(seed)
+    mesh = OBJECTS[name][0]()
+    mesh.write(renderer.folder / f"{name}.obj")
+    images = []
+    for number in range(1 + shown + absent):
+        present, scene = number <= shown, sampler.scene(rng)
+        renderer.load(_with_object(scene, name, mesh, rng) if present else scene)
+        rendering = _view(renderer, sampler, rng, present)
+        mask = (rendering.instance == 1) & present
+        images.append(np.dstack([rendering.rgb, np.where(mask, 255, 0).astype(np.uint8)]))
+    renderer.close()
+    return images
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=2027)
+    parser.add_argument("--shown", type=int, default=5)
+    parser.add_argument("--absent", type=int, default=5)
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    for name in OBJECTS:
+        images = render(name, arguments.seed, arguments.shown, arguments.absent)
+        for number, image in enumerate(images):
+            Image.fromarray(image, "RGBA").save(arguments.output / f"{name}_{number:02d}.png")
+
+
+if __name__ == "__main__":
+    main()

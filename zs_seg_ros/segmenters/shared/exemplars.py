@@ -1,0 +1,66 @@
+"""Rows of prompts and example images of a vocabulary, and the refusal of examples by families without them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from zs_seg_ros.errors import VocabularyError
+from zs_seg_ros.segmenters.deadline import check_time
+from zs_seg_ros.shown import quoted
+from zs_seg_ros.vocabulary.vocabulary import Exemplar, Vocabulary
+
+Row = TypeVar("Row")
+
+_TAKERS = "CLIPSeg, TIPSv2 or dense embedding models such as tabletop"
+
+
+@dataclass(frozen=True, eq=False)
+class ClassRows(Generic[Row]):
+    """What was encoded of each prompt and exemplar (P), those of a class behind each other, in the order of classes.
+
+    class_of_row[i]: the index of the class of rows[i]. is_exemplar[i]: whether rows[i] is of an example image.
+    """
+
+    rows: tuple[Row, ...]
+    class_of_row: tuple[int, ...]
+    is_exemplar: tuple[bool, ...]
+
+    def of_prompts(self) -> list[int]:
+        """List the indices of the rows that are of prompts."""
+        return [i for i, exemplar in enumerate(self.is_exemplar) if not exemplar]
+
+
+def rows_by_class(
+    vocabulary: Vocabulary, of_prompts: Sequence[Row], encode_exemplar: Callable[[Exemplar], Row]
+) -> ClassRows[Row]:
+    """Encode each exemplar, and put it behind the encoded prompts of its class, given in the order of `flat_prompts`.
+
+    Raises VocabularyError when the time limit of the vocabulary passes.
+    """
+    rows: list[Row] = []
+    class_of_row: list[int] = []
+    is_exemplar: list[bool] = []
+    prompts = iter(of_prompts)
+    for index, target in enumerate(vocabulary.classes):
+        words = list(itertools.islice(prompts, len(target.effective_prompts)))
+        examples = []
+        for exemplar in target.exemplars:
+            check_time()
+            examples.append(encode_exemplar(exemplar))
+        rows += words + examples
+        class_of_row += [index] * (len(words) + len(examples))
+        is_exemplar += [False] * len(words) + [True] * len(examples)
+    return ClassRows(tuple(rows), tuple(class_of_row), tuple(is_exemplar))
+
+
+def refuse_exemplars(vocabulary: Vocabulary, model: str) -> None:
+    """Raise VocabularyError when a class comes with example images, for a model that takes words only."""
+    for target in vocabulary.classes:
+        if target.exemplars:
+            raise VocabularyError(
+                f"class {quoted(target.name)} comes with example images, which the model {model} cannot use; "
+                f"describe it in words, or load a model that takes examples: {_TAKERS}"
+            )
