@@ -322,7 +322,7 @@ def test_example_images_are_used_or_refused_in_one_sentence(loaded: Loaded) -> N
         assert all(family in reason for family in ("CLIPSeg", "TIPSv2", "tabletop"))
 
 
-def test_words_and_examples_of_a_class_label_what_either_labels(loaded: Loaded) -> None:
+def test_words_and_examples_of_a_class_label_at_least_what_either_labels(loaded: Loaded) -> None:
     """The maximum over all of them counts, as over several prompts."""
     if not loaded.family.exemplars:
         pytest.skip("the family takes no examples")
@@ -335,8 +335,6 @@ def test_words_and_examples_of_a_class_label_what_either_labels(loaded: Loaded) 
     )
     either = (by_words.label > 0) | (by_example.label > 0)
     assert (by_both.label[either] > 0).mean() > 0.99
-    # Where neither is far below the threshold, the interpolation of the maximum may be above it.
-    assert (either[by_both.label > 0]).mean() > 0.8
 
 
 def test_examples_do_not_change_the_other_classes_without_them(loaded: Loaded) -> None:
