@@ -163,6 +163,8 @@ def _target_message(target: TargetClass) -> Any:
         prompts=list(target.prompts),
         threshold=target.threshold,
         exemplars=[_exemplar_message(exemplar) for exemplar in target.exemplars],
+        negatives=list(target.negatives),
+        priority=target.priority,
     )
 
 

@@ -109,10 +109,7 @@ class GoldenWriter:
     def finish(self, settings: RunSettings) -> None:
         """Write the settings and move the file to its path. Raises ReplayError when it cannot be written."""
         heading = {"format": content.FORMAT, "version": content.VERSION, **asdict(settings)}
-        heading["classes"] = [
-            {"name": c.name, "prompts": list(c.prompts), "threshold": c.threshold}
-            for c in settings.classes
-        ]
+        heading["classes"] = [content.class_entry(target) for target in settings.classes]
         text = json.dumps(heading, ensure_ascii=False, indent=1, sort_keys=True).encode()
         lines = "\n".join(self._lines).encode()
         if len(text) > content.MOST_HEADING_BYTES or len(lines) > content.MOST_LINES_BYTES:

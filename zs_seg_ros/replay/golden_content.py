@@ -28,7 +28,7 @@ from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.types import Box
 from zs_seg_ros.vocabulary.class_ids import LAST_ID
 from zs_seg_ros.vocabulary.text import invisible_character
-from zs_seg_ros.vocabulary.vocabulary import MAX_SIDE_PX, TargetClass
+from zs_seg_ros.vocabulary.vocabulary import LAST_PRIORITY, MAX_SIDE_PX, TargetClass
 
 FORMAT, VERSION = "golden results of zs_seg_ros", 1
 MOST_PIXELS = 1 << 25
@@ -165,11 +165,26 @@ def _box(value: Any, shape: tuple[int, ...]) -> Box:
     return Box(left, top, width, height)
 
 
+def class_entry(target: TargetClass) -> dict[str, Any]:
+    """Return the entry of a class; fields that older versions do not read are there only where they are set."""
+    entry = {"name": target.name, "prompts": list(target.prompts), "threshold": target.threshold}
+    if target.negatives:
+        entry["negatives"] = list(target.negatives)
+    if target.priority:
+        entry["priority"] = target.priority
+    return entry
+
+
 def _class(value: Any) -> TargetClass:
     entry = _dict(value, "a class")
     prompts = tuple(_text(prompt, "a prompt") for prompt in _list(entry["prompts"], "prompts"))
+    negatives = _list(entry.get("negatives", []), "negatives")
     return TargetClass(
-        _text(entry["name"], "a name"), prompts, _number(entry["threshold"], "a threshold", 0, 1)
+        _text(entry["name"], "a name"),
+        prompts,
+        _number(entry["threshold"], "a threshold", 0, 1),
+        negatives=tuple(_text(negative, "a negative") for negative in negatives),
+        priority=_whole(entry.get("priority", 0), "a priority", 0, LAST_PRIORITY),
     )
 
 

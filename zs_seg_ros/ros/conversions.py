@@ -101,6 +101,8 @@ def classes_from_messages(
                 for e in target.exemplars
             ),
             target.id,
+            tuple(target.negatives),
+            target.priority,
         )
         for target in targets
     )
@@ -137,6 +139,8 @@ def _target_message(target: TargetClass) -> messages.TargetClass:
         prompts=list(target.prompts),
         threshold=target.threshold,
         exemplars=[_exemplar_message(exemplar) for exemplar in target.exemplars],
+        negatives=list(target.negatives),
+        priority=target.priority,
     )
 
 

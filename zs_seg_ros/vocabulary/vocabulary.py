@@ -15,12 +15,15 @@ from zs_seg_ros.errors import VocabularyError
 from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.vocabulary.class_ids import LAST_ID, NEVER_GIVEN, LabelIds, all_ids
 from zs_seg_ros.vocabulary.text import (
+    compared,
     entries_of,
     has_visible_character,
     invisible_character,
     normalised,
 )
 
+LAST_PRIORITY = 255
+"""Priorities are uint8 in messages."""
 LAST_VERSION = 2**32 - 2
 """Versions are uint32 in messages; the next one after it is refused."""
 MAX_SIDE_PX = 16384
@@ -35,9 +38,10 @@ LEAST_SIDE_PX, LEAST_MASK_PX = 2, 4
 class Limits:
     """The largest vocabulary that is accepted, so that no caller can take all time or memory.
 
-    classes: of the vocabulary; prompts and exemplars: of one class; characters: of one name or prompt; total_prompts:
-    prompts and exemplars of all classes, since each costs time in every frame; exemplar_pixels: of one exemplar in a
-    file. A model refuses prompts that are longer than its text encoder reads, which is 77 tokens (CLIP) or fewer.
+    classes: of the vocabulary; prompts, as many negatives, and exemplars: of one class; characters: of one name or
+    prompt; total_prompts: prompts, negatives and exemplars of all classes, since each costs time in every frame;
+    exemplar_pixels: of one exemplar in a file. A model refuses prompts that are longer than its text encoder reads,
+    which is 77 tokens (CLIP) or fewer.
     """
 
     classes: int = 1000
@@ -102,6 +106,8 @@ class TargetClass:
     name: unique; published with each detection. prompts: phrases that describe the class; without any, the name is
     the prompt. threshold: 0..1, the least confidence of a pixel or instance; 0 means the default. exemplars: example
     images of the class. id: its value in label images, 1..65534 without 255; 0 lets the vocabulary choose one.
+    negatives: phrases that win against the class: what fits one of them better than every prompt is not of the class.
+    priority: 0..255; among classes that claim a pixel, those of the highest one compete.
     """
 
     name: str
@@ -109,6 +115,8 @@ class TargetClass:
     threshold: float = 0.0
     exemplars: tuple[Exemplar, ...] = ()
     id: int = 0
+    negatives: tuple[str, ...] = ()
+    priority: int = 0
 
     @property
     def effective_prompts(self) -> tuple[str, ...]:
@@ -209,10 +217,10 @@ def _checked(classes: tuple[TargetClass, ...], limits: Limits) -> tuple[TargetCl
         raise VocabularyError(
             f"{len(classes)} classes are too many; at most {limits.classes} are accepted"
         )
-    total = sum(len(c.effective_prompts) + len(c.exemplars) for c in classes)
+    total = sum(len(c.effective_prompts) + len(c.negatives) + len(c.exemplars) for c in classes)
     if total > limits.total_prompts:
         raise VocabularyError(
-            f"{total} prompts and exemplars in all are too many; at most {limits.total_prompts} are accepted "
+            f"{total} prompts, negatives and exemplars in all are too many; at most {limits.total_prompts} are accepted "
             "(max_total_prompts): give fewer prompts for each class"
         )
     cleaned = tuple(
@@ -231,10 +239,11 @@ def _checked(classes: tuple[TargetClass, ...], limits: Limits) -> tuple[TargetCl
 def _checked_class(target: TargetClass, number: int, limits: Limits) -> TargetClass:
     name = _checked_text(target.name, f"the name of class {number}", limits)
     what = f"class {quoted(name)}"
-    if len(target.prompts) > limits.prompts:
-        raise VocabularyError(
-            f"{what} has {len(target.prompts)} prompts; at most {limits.prompts} are accepted"
-        )
+    for kind, texts in (("prompts", target.prompts), ("negatives", target.negatives)):
+        if len(texts) > limits.prompts:
+            raise VocabularyError(
+                f"{what} has {len(texts)} {kind}; at most {limits.prompts} are accepted"
+            )
     if len(target.exemplars) > limits.exemplars:
         raise VocabularyError(
             f"{what} has {len(target.exemplars)} exemplars; at most {limits.exemplars} are accepted"
@@ -243,8 +252,20 @@ def _checked_class(target: TargetClass, number: int, limits: Limits) -> TargetCl
         raise VocabularyError(
             f"the threshold of {what} is {target.threshold}; it must be 0 (the default) to 1"
         )
+    if not 0 <= target.priority <= LAST_PRIORITY:
+        raise VocabularyError(
+            f"the priority of {what} is {shown(target.priority)}; it must be 0 to {LAST_PRIORITY}"
+        )
     prompts = tuple(_checked_text(text, f"a prompt of {what}", limits) for text in target.prompts)
-    return replace(target, name=name, prompts=prompts, threshold=float(target.threshold))
+    negatives = tuple(_checked_text(t, f"a negative of {what}", limits) for t in target.negatives)
+    checked = replace(target, name=name, prompts=prompts, negatives=negatives)
+    own = set(map(compared, checked.effective_prompts))
+    for negative in negatives:
+        if compared(negative) in own:
+            raise VocabularyError(
+                f"{what} has {quoted(negative)} both as a prompt and as a negative; take it out of one of the two"
+            )
+    return replace(checked, threshold=float(target.threshold))
 
 
 def checked_prompts(prompts: Iterable[str], limits: Limits = DEFAULT_LIMITS) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ classes:
     prompts: [red mug, red coffee cup]   # optional
     threshold: 0.6                       # optional
     id: 7                                # optional: the value in label images
+    negatives: [red jar]                 # optional: phrases that win against the class
+    priority: 10                         # optional: 0 to 255
   - duck                                 # a name is enough
 
 The node adds `version` and `ids`, of all names that ever had one, and keeps exemplars as PNG in base64.
@@ -30,7 +32,7 @@ from zs_seg_ros.vocabulary.vocabulary import DEFAULT_LIMITS, Limits, TargetClass
 HEADING = "# Written by zs_seg_ros after each change of its vocabulary. Edit it while the node is not running.\n"
 """The first line of each file that the node writes."""
 _ENTRIES = {"classes", "version", "ids"}
-_FIELDS = {"name", "id", "prompts", "threshold", "exemplars"}
+_FIELDS = {"name", "id", "prompts", "threshold", "exemplars", "negatives", "priority"}
 _NO_LIMITS = Limits(*[sys.maxsize] * len(fields(Limits)))
 
 
@@ -156,20 +158,31 @@ def _target(entry: Any, where: str, exemplars: ExemplarReader) -> TargetClass:
         raise VocabularyError(
             f"in {where}, class {name} has the unknown field {quoted(unknown[0])}"
         )
-    prompts, threshold = entry.get("prompts", []), entry.get("threshold", 0.0)
-    if not (isinstance(prompts, list) and all(isinstance(prompt, str) for prompt in prompts)):
-        raise VocabularyError(f"in {where}, the prompts of {name} are not a list of texts")
+    prompts, negatives = (_texts(entry, field, where) for field in ("prompts", "negatives"))
+    threshold = entry.get("threshold", 0.0)
     if isinstance(threshold, bool) or not isinstance(threshold, int | float):
         raise VocabularyError(f"in {where}, the threshold of {name} is not a number")
     if not _is_whole(number := entry.get("id", 0)):
         raise VocabularyError(f"in {where}, the id of {name} is not a whole number")
+    if not _is_whole(priority := entry.get("priority", 0)):
+        raise VocabularyError(f"in {where}, the priority of {name} is not a whole number")
     try:
         images = exemplars.read(entry.get("exemplars", []))
     except (ValueError, VocabularyError) as error:
         raise VocabularyError(
             f"in {where}, an exemplar of {name} cannot be read: {shown(error)}"
         ) from error
-    return TargetClass(entry["name"], tuple(prompts), float(threshold), images, number)
+    return TargetClass(
+        entry["name"], prompts, float(threshold), images, number, negatives, priority
+    )
+
+
+def _texts(entry: dict[str, Any], field: str, where: str) -> tuple[str, ...]:
+    texts = entry.get(field, [])
+    if not (isinstance(texts, list) and all(isinstance(text, str) for text in texts)):
+        name = quoted(entry["name"])
+        raise VocabularyError(f"in {where}, the {field} of {name} are not a list of texts")
+    return tuple(texts)
 
 
 def _entry(target: TargetClass) -> dict[str, Any]:
@@ -183,6 +196,10 @@ def _entry(target: TargetClass) -> dict[str, Any]:
         entry["threshold"] = target.threshold
     if target.exemplars:
         entry["exemplars"] = [exemplar_entry(exemplar) for exemplar in target.exemplars]
+    if target.negatives:
+        entry["negatives"] = list(target.negatives)
+    if target.priority:
+        entry["priority"] = target.priority
     return entry
 
 

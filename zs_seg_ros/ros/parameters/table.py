@@ -127,14 +127,14 @@ _LIMITS = ParameterGroup(
         ParameterSpec(
             "max_prompts",
             DEFAULT_LIMITS.prompts,
-            "Maximum number of prompts per class.",
-            "A vocabulary with a class that has more prompts is refused.",
+            "Maximum number of prompts per class, and of negatives.",
+            "A vocabulary with a class that has more is refused.",
             range=(1, 1000),
         ),
         ParameterSpec(
             "max_total_prompts",
             DEFAULT_LIMITS.total_prompts,
-            "Maximum number of prompts and example images of all classes together.",
+            "Maximum number of prompts, negatives and example images of all classes together.",
             "A vocabulary with more is refused. Each takes time in every frame.",
             range=(1, 65_000),
         ),

@@ -163,7 +163,13 @@ class NodeUnderTest:
     def set_vocabulary(self, classes: Sequence[TargetClass], timeout_s: float) -> None:
         """Set the classes of the node. Raises ReplayError when it refuses them."""
         targets = [
-            messages.TargetClass(name=c.name, prompts=list(c.prompts), threshold=c.threshold)
+            messages.TargetClass(
+                name=c.name,
+                prompts=list(c.prompts),
+                threshold=c.threshold,
+                negatives=list(c.negatives),
+                priority=c.priority,
+            )
             for c in classes
         ]
         request = services.SetVocabulary.Request(classes=targets)
@@ -178,6 +184,17 @@ class NodeUnderTest:
         if not vocabulary.classes:
             raise ReplayError(f"{self.name} has no classes to detect; give them with --classes")
         return vocabulary
+
+
+def class_in_words(target: messages.TargetClass) -> TargetClass:
+    """Return a class of a node as golden files have it: without its exemplars."""
+    return TargetClass(
+        target.name,
+        tuple(target.prompts),
+        round(float(target.threshold), 6),
+        negatives=tuple(target.negatives),
+        priority=target.priority,
+    )
 
 
 def last_errors(log: Path, count: int = 3) -> list[str]:

@@ -25,11 +25,10 @@ from zs_seg_ros.replay.results import EXEMPLARS, CameraSettings, FrameResult, Ru
 from zs_seg_ros.replay.verdict import Tolerances
 from zs_seg_ros.ros.replay.frame_publisher import frame_image
 from zs_seg_ros.ros.replay.frame_replay import FrameReplay
-from zs_seg_ros.ros.replay.node_under_test import NodeUnderTest
+from zs_seg_ros.ros.replay.node_under_test import NodeUnderTest, class_in_words
 from zs_seg_ros.ros.replay.result_collector import ReplayedFrame
 from zs_seg_ros.ros.replay.started_node import NodeRequest, started_node
 from zs_seg_ros.shown import quoted
-from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 _SERVICE_TIMEOUT_S = 60.0
 _MAX_FRAMES_WITHOUT_RESULT = 3
@@ -159,10 +158,7 @@ class ReplayRun:
         return RunSettings(
             self._bag.folder.resolve().name,
             model,
-            tuple(
-                TargetClass(target.name, tuple(target.prompts), round(float(target.threshold), 6))
-                for target in vocabulary.classes
-            ),
+            tuple(map(class_in_words, vocabulary.classes)),
             tuple(
                 CameraSettings(c.name, c.transport, c.depth_transport if c.depth else None)
                 for c in self._cameras

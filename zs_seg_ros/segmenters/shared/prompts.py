@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zs_seg_ros.errors import VocabularyError
 from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.shown import quoted
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
@@ -21,27 +22,40 @@ _ROWS_PER_CHUNK = 64
 
 @dataclass(frozen=True)
 class FlatPrompts:
-    """The prompts (P) of all classes and, for each, the index of the class that it describes."""
+    """The prompts (P) of all classes, each class's negatives included.
+
+    class_of_prompt: for each the index of its class. is_negative: for each whether it wins against its class.
+    """
 
     prompts: tuple[str, ...]
     class_of_prompt: tuple[int, ...]
+    is_negative: tuple[bool, ...]
+
+    @property
+    def positives(self) -> list[int]:
+        """The indices of the prompts that describe their class."""
+        return [index for index, negative in enumerate(self.is_negative) if not negative]
 
 
 def flat_prompts(vocabulary: Vocabulary) -> FlatPrompts:
-    """List the prompts of all classes in the order of the classes."""
-    pairs = [
-        (prompt, index)
+    """List the prompts of all classes in the order of the classes: those of a class, then its negatives."""
+    rows = [
+        (text, index, negative)
         for index, target in enumerate(vocabulary.classes)
-        for prompt in target.effective_prompts
+        for negative, texts in ((False, target.effective_prompts), (True, target.negatives))
+        for text in texts
     ]
-    return FlatPrompts(tuple(p for p, _ in pairs), tuple(i for _, i in pairs))
+    return FlatPrompts(
+        tuple(text for text, _, _ in rows),
+        tuple(index for _, index, _ in rows),
+        tuple(negative for _, _, negative in rows),
+    )
 
 
-def class_chunks(class_of_row: Sequence[int]) -> Iterator[tuple[slice, list[int], int]]:
+def class_chunks(class_of_row: Sequence[int]) -> Iterator[slice]:
     """Divide rows of features into chunks of about 64 for decoding, so that each class is in one chunk.
 
-    class_of_row: the index of each row's class, rising. Yields the rows of a chunk, the class of each row, counted from
-    the first class of the chunk, and the number of classes in it.
+    class_of_row: the index of each row's class; the rows of a class follow each other. Yields the rows of a chunk.
     """
     start = 0
     for row in range(1, len(class_of_row) + 1):
@@ -49,10 +63,18 @@ def class_chunks(class_of_row: Sequence[int]) -> Iterator[tuple[slice, list[int]
         if at_end or (
             row - start >= _ROWS_PER_CHUNK and class_of_row[row] != class_of_row[row - 1]
         ):
-            first = class_of_row[start]
-            chunk = [index - first for index in class_of_row[start:row]]
-            yield slice(start, row), chunk, chunk[-1] + 1
+            yield slice(start, row)
             start = row
+
+
+def refuse_negatives(vocabulary: Vocabulary, model: str) -> None:
+    """Raise VocabularyError when a class has negatives, for a model of a fixed set of names."""
+    for target in vocabulary.classes:
+        if target.negatives:
+            raise VocabularyError(
+                f"class {quoted(target.name)} has negatives, and the model {model} knows a fixed set of names, which "
+                "exclude each other already; take the negatives out"
+            )
 
 
 def similarity_warnings(
