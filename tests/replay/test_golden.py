@@ -27,7 +27,11 @@ NAMES = ("red mug", "Tässchen", "third")
 SETTINGS = RunSettings(
     "a bag",
     "fake",
-    (TargetClass("red mug", ("cup", "mug"), 0.25), TargetClass("Tässchen"), TargetClass("third")),
+    (
+        TargetClass("red mug", ("cup", "mug"), 0.25),
+        TargetClass("Tässchen", negatives=("ein Kännchen", "jar"), priority=213),
+        TargetClass("third"),
+    ),
     (CameraSettings("front", "raw", None), CameraSettings("arm/left", "compressed", "raw")),
     3,
     {"track": True, "default_threshold": 0.5, "min_area": 50},

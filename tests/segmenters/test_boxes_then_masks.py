@@ -144,6 +144,19 @@ def test_an_object_of_several_phrases_of_a_class_is_detected_once() -> None:
     assert objects(result) == [(1, 0.8, Box(0, 0, 10, 9)), (1, 0.7, Box(30, 0, 10, 10))]
 
 
+def test_a_negative_of_a_higher_score_takes_the_box_and_gets_no_mask() -> None:
+    cone = TargetClass("cone", ("orange cone",), negatives=("orange jacket",))
+    result = segment(
+        (0.6, "orange cone", (0, 0, 20, 10)),
+        (0.8, "orange jacket", (0, 0, 20, 12)),
+        (0.7, "orange cone", (30, 0, 40, 10)),
+        (0.9, "orange jacket", (50, 20, 60, 40)),
+        (0.55, "jacket", (0, 0, 20, 12)),
+        classes=(cone, "jacket"),
+    )
+    assert objects(result) == [(1, 0.7, Box(30, 0, 10, 10)), (2, 0.55, Box(0, 0, 20, 12))]
+
+
 def test_a_class_has_one_threshold_for_all_its_phrases() -> None:
     detections = (
         (0.6, "mug", (0, 0, 9, 9)),

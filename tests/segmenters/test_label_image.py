@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from zs_seg_ros import Segmentation
-from zs_seg_ros.segmenters.shared.label_image import _argmax, decode, max_over_prompts
+from zs_seg_ros.segmenters.shared.class_logits import max_over_prompts
+from zs_seg_ros.segmenters.shared.label_image import _argmax, decode
 from zs_seg_ros.segmenters.shared.label_layers import _layers, _region, argmax_over_classes
 from zs_seg_ros.segmenters.shared.separate_classes import classes_above
 from zs_seg_ros.vocabulary.class_ids import LabelIds

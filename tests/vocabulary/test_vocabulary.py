@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
@@ -76,6 +77,41 @@ def test_label_images_need_16_bits_from_id_256_on() -> None:
     assert ids.dtype == np.uint16
     assert Vocabulary().label_ids.dtype == np.uint8
     assert ids.of_classes([2, 0]) == LabelIds((3, 1), np.dtype(np.uint16)), "one dtype for all"
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        (TargetClass("cup", negatives=("mug", " \t")), 'a negative of class "cup" is empty'),
+        (TargetClass("cup", negatives=("jar",) * 33), "has 33 negatives; at most 32"),
+        (
+            TargetClass("cup", negatives=("x" * 301,)),
+            'a negative of class "cup" has 301 characters',
+        ),
+        (TargetClass("cup", negatives=("jar\nmug",)), 'a negative of class "cup" has a line break'),
+        (TargetClass("cup", negatives=("Cup",)), '"Cup" both as a prompt and as a negative'),
+        (TargetClass("cup", ("tea cup",), negatives=("jar", "tea  cup")), '"tea cup" both as'),
+        (TargetClass("cup", priority=256), 'the priority of class "cup" is 256'),
+    ],
+)
+def test_a_negative_or_priority_of_another_kind_is_refused(
+    target: TargetClass, reason: str
+) -> None:
+    with pytest.raises(VocabularyError, match=re.escape(reason)):
+        Vocabulary().changed_to([target])
+
+
+def test_a_name_that_is_no_prompt_may_be_a_negative() -> None:
+    target = TargetClass("jar", ("glass jar",), negatives=("jar", "tea  pot"), priority=255)
+    [accepted] = Vocabulary().changed_to([target]).classes
+    assert accepted.negatives == ("jar", "tea pot") and accepted.priority == 255
+
+
+def test_negatives_count_as_prompts_in_all() -> None:
+    many = [TargetClass(f"c {n}", negatives=tuple(f"n {i}" for i in range(24))) for n in range(81)]
+    with pytest.raises(VocabularyError, match="2025 prompts, negatives and exemplars"):
+        Vocabulary().changed_to(many)
+    assert len(Vocabulary().changed_to(many[:80]).classes) == 80
 
 
 def test_superfluous_spaces_are_removed_from_names_and_prompts() -> None:

@@ -45,8 +45,8 @@ ColoursOfClasses = tuple[frozenset[int], ...]
 class FakeSegmenter(Segmenter[ColoursOfClasses]):
     """A segmenter that labels with a class the pixels whose nearest palette colour is named in one of its prompts.
 
-    The confidence falls from 1 at the palette colour to 0 at an RGB distance of 255. Among classes
-    of the same colour the first one whose threshold is reached gets the pixel.
+    A colour that one of its negatives names is not of a class. The confidence falls from 1 at the palette colour to 0
+    at an RGB distance of 255. Among classes of the same colour the first one whose threshold is reached gets the pixel.
     delay_s: how long `segment` sleeps, in seconds, to simulate a slow model.
     """
 
@@ -67,7 +67,10 @@ class FakeSegmenter(Segmenter[ColoursOfClasses]):
                     f"class {quoted(target.name)} comes with example images, which the model "
                     f"{self.model} cannot use; describe it in words"
                 )
-        features = tuple(_colours_in(target.effective_prompts) for target in vocabulary.classes)
+        features = tuple(
+            _colours_in(target.effective_prompts) - _colours_in(target.negatives)
+            for target in vocabulary.classes
+        )
         warnings = tuple(
             f"{quoted(name)} has no colour word that the model {self.model} knows and will not be detected; "
             f"it knows {', '.join(PALETTE)}"

@@ -220,8 +220,8 @@ def _checked(classes: tuple[TargetClass, ...], limits: Limits) -> tuple[TargetCl
     total = sum(len(c.effective_prompts) + len(c.negatives) + len(c.exemplars) for c in classes)
     if total > limits.total_prompts:
         raise VocabularyError(
-            f"{total} prompts, negatives and exemplars in all are too many; at most {limits.total_prompts} are accepted "
-            "(max_total_prompts): give fewer prompts for each class"
+            f"{total} prompts, negatives and exemplars in all are too many; at most {limits.total_prompts} are "
+            "accepted (max_total_prompts): give fewer prompts for each class"
         )
     cleaned = tuple(
         _checked_class(target, number, limits) for number, target in enumerate(classes, start=1)

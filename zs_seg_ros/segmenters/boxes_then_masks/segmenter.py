@@ -5,7 +5,6 @@ This is the method of Grounded SAM (Ren et al. 2024, arXiv 2401.14159), for any 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,12 @@ from torch import Tensor
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes, BoxSegmenter, Detector
 from zs_seg_ros.segmenters.shared.exemplars import refuse_exemplars
-from zs_seg_ros.segmenters.shared.instances import Instances, decode_instances, without_duplicates
+from zs_seg_ros.segmenters.shared.instances import (
+    Instances,
+    decode_instances,
+    not_negative,
+    without_duplicates,
+)
 from zs_seg_ros.segmenters.shared.prompts import flat_prompts
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
@@ -34,11 +38,12 @@ class BoxFeatures:
     """The encoded phrases of a vocabulary.
 
     prompts: the detector's encoding, None for a vocabulary without classes. class_of_prompt: for each of P phrases the
-    index of its class.
+    index of its class. is_negative: for each whether it wins against its class.
     """
 
     prompts: Any
     class_of_prompt: tuple[int, ...]
+    is_negative: tuple[bool, ...]
 
 
 class BoxesThenMasks(TorchSegmenter[BoxFeatures]):
@@ -60,14 +65,16 @@ class BoxesThenMasks(TorchSegmenter[BoxFeatures]):
         refuse_exemplars(vocabulary, self.model)
         flat = flat_prompts(vocabulary)
         prompts = self.detector.encode(flat.prompts) if flat.prompts else None
-        return EncodedVocabulary(vocabulary, BoxFeatures(prompts, flat.class_of_prompt))
+        return EncodedVocabulary(
+            vocabulary, BoxFeatures(prompts, flat.class_of_prompt, flat.is_negative)
+        )
 
     def _segment(self, batch: Batch, encoded: EncodedVocabulary[BoxFeatures]) -> list[Segmentation]:
         features = encoded.features
         thresholds = batch.thresholds[list(features.class_of_prompt)]
         detections = self.detector.detect(batch.images, features.prompts, thresholds)
         boxes = [
-            _boxes_to_segment(boxes, features.class_of_prompt, size_of(image))
+            _boxes_to_segment(boxes, features, size_of(image))
             for boxes, image in zip(detections, batch.images, strict=True)
         ]
         # A box that several phrases share occurs once for each of them, and needs one mask.
@@ -93,11 +100,13 @@ def _decode(
     return decode_instances(instances, size, thresholds, vocabulary.label_ids)
 
 
-def _boxes_to_segment(boxes: Boxes, class_of_prompt: Sequence[int], size: tuple[int, int]) -> Boxes:
+def _boxes_to_segment(boxes: Boxes, features: BoxFeatures, size: tuple[int, int]) -> Boxes:
     """Clip boxes to the image of `size` (H, W) and keep those that need a mask, in falling order of score.
 
-    Boxes outside the image, duplicates within a class and those beyond `_MAX_BOXES` are dropped.
+    Boxes outside the image, those of negatives and those that these beat, duplicates within a class and those beyond
+    `_MAX_BOXES` are dropped.
     """
+    class_of_prompt = features.class_of_prompt
     height, width = size
     limits = boxes.corners.new_tensor([width, height, width, height])
     corners = torch.minimum(boxes.corners.clamp(min=0), limits)
@@ -105,7 +114,10 @@ def _boxes_to_segment(boxes: Boxes, class_of_prompt: Sequence[int], size: tuple[
     extent = corners[:, 2:] - corners[:, :2]
     inside = (extent > 0).all(dim=1).nonzero()[:, 0]
     order = boxes.scores[inside].argsort(descending=True, stable=True)
-    boxes = _chosen(boxes, inside[order][:_MAX_BOXES])
+    boxes = _chosen(boxes, inside[order])
+    if any(features.is_negative):
+        boxes = _without_negatives(boxes, features)
+    boxes = _chosen(boxes, torch.arange(min(len(boxes.scores), _MAX_BOXES)))
     if len(set(class_of_prompt)) == len(class_of_prompt):
         return boxes
     prompts = boxes.prompt_index.tolist()
@@ -114,6 +126,22 @@ def _boxes_to_segment(boxes: Boxes, class_of_prompt: Sequence[int], size: tuple[
         boxes.scores.cpu().numpy(),
         [class_of_prompt[prompt] for prompt in prompts],
         prompts,
+    )
+    return _chosen(boxes, torch.tensor(kept, dtype=torch.int64, device=boxes.scores.device))
+
+
+def _without_negatives(boxes: Boxes, features: BoxFeatures) -> Boxes:
+    """Drop the boxes of negatives and those that they beat. boxes: in falling order of score."""
+    negative = torch.tensor(features.is_negative, device=boxes.scores.device)[boxes.prompt_index]
+    # As many of both kinds at most, so that a low threshold takes no more time.
+    few = [(kind.nonzero()[:, 0])[:_MAX_BOXES] for kind in (negative, ~negative)]
+    boxes = _chosen(boxes, torch.cat(few).sort().values)
+    prompts = boxes.prompt_index.tolist()
+    kept = not_negative(
+        boxes.corners.cpu().numpy(),
+        boxes.scores.cpu().numpy(),
+        [features.class_of_prompt[prompt] for prompt in prompts],
+        [features.is_negative[prompt] for prompt in prompts],
     )
     return _chosen(boxes, torch.tensor(kept, dtype=torch.int64, device=boxes.scores.device))
 

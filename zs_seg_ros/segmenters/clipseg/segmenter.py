@@ -22,12 +22,13 @@ from zs_seg_ros.segmenters.clipseg.network import ClipSegNetwork
 from zs_seg_ros.segmenters.clipseg.visual_prompt import visual_prompt
 from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.shared.class_logits import ClassLogits, class_logits
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.exemplars import rows_by_class
 from zs_seg_ros.segmenters.shared.features import feature_grid, unit_rows
 from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
-from zs_seg_ros.segmenters.shared.label_image import decode_chunks, max_over_prompts
+from zs_seg_ros.segmenters.shared.label_image import decode_chunks
 from zs_seg_ros.segmenters.shared.pretrained import (
     ImageFormat,
     load_image_format,
@@ -52,13 +53,15 @@ _SAME_MEANING = 0.95
 
 @dataclass(frozen=True, eq=False)
 class ClipSegFeatures:
-    """Embeddings `conditional` (P, D), one row per prompt or exemplar.
+    """Embeddings `conditional` (P, D), one row per prompt, negative or exemplar.
 
-    class_of_row[i] is the index of the class of row i; the rows of a class follow each other, in the order of classes.
+    class_of_row[i] is the index of the class of row i, is_negative[i] whether it wins against that class; the rows of a
+    class follow each other.
     """
 
     conditional: Tensor
     class_of_row: tuple[int, ...]
+    is_negative: tuple[bool, ...]
 
 
 class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures], SharedSpace):
@@ -116,13 +119,21 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures], SharedSpace):
 
         Raises VocabularyError for a prompt with more tokens than the model reads.
         """
-        of_prompts = self._prompts.get(flat_prompts(vocabulary).prompts, self._encode_prompts)
+        flat = flat_prompts(vocabulary)
+        of_prompts = self._prompts.get(flat.prompts, self._encode_prompts)
         by_class = rows_by_class(vocabulary, of_prompts, self._encode_exemplar)
         no_rows = torch.zeros(0, self._clip.config.projection_dim, device=self.device)
-        conditional = torch.cat(by_class.rows) if by_class.rows else no_rows
-        features = ClipSegFeatures(conditional, by_class.class_of_row)
+        features = ClipSegFeatures(
+            torch.cat(by_class.rows) if by_class.rows else no_rows,
+            by_class.class_of_row,
+            by_class.is_negative,
+        )
+        positives = [row for row, negative in enumerate(features.is_negative) if not negative]
         warnings = similarity_warnings(
-            vocabulary, features.class_of_row, features.conditional, _SAME_MEANING
+            vocabulary,
+            tuple(features.class_of_row[row] for row in positives),
+            features.conditional[positives],
+            _SAME_MEANING,
         )
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
 
@@ -175,13 +186,13 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures], SharedSpace):
 
     def _logits_of_classes(
         self, encoded_image: Tensor, features: ClipSegFeatures
-    ) -> Iterator[Tensor]:
+    ) -> Iterator[ClassLogits]:
         """Decode one image to logits (k, h, w) of some classes at a time: all of a large vocabulary fill the memory."""
-        for rows, class_of_row, count in class_chunks(features.class_of_row):
+        for rows in class_chunks(features.class_of_row):
             check_time()
             with stage("decode"):
                 logits = self.network.decode(encoded_image, features.conditional[rows])
-            yield max_over_prompts(logits, class_of_row, count)
+            yield class_logits(logits, features.class_of_row[rows], features.is_negative[rows])
 
     def _prepare(self, images: Sequence[RgbImage], size: tuple[int, int]) -> Tensor:
         return prepare(images, size, self._mean, self._std, self._dtype, self._format.resample)

@@ -29,13 +29,14 @@ from zs_seg_ros.segmenters.dense.network import (
 )
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import read_config
+from zs_seg_ros.segmenters.shared.class_logits import ClassLogits, class_logits
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.example_pooling import pooled_example
 from zs_seg_ros.segmenters.shared.exemplars import rows_by_class
 from zs_seg_ros.segmenters.shared.features import feature_grid, unit_rows
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
-from zs_seg_ros.segmenters.shared.label_image import decode_chunks, max_over_prompts
+from zs_seg_ros.segmenters.shared.label_image import decode_chunks
 from zs_seg_ros.segmenters.shared.pretrained import check_weights
 from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompts import (
@@ -61,11 +62,13 @@ class DenseFeatures:
     """Rows (P, D + 2), one per prompt or example image, the two last components of an example's without meaning.
 
     class_of_row[i]: the index of the class of row i. is_exemplar[i]: whether row i is of an example image.
+    is_negative[i]: whether row i wins against its class.
     """
 
     rows: Tensor
     class_of_row: tuple[int, ...]
     is_exemplar: tuple[bool, ...]
+    is_negative: tuple[bool, ...]
 
 
 class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace):
@@ -113,15 +116,18 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace):
         texts = self._prompts.get(flat.prompts, self._encode_prompts)
         by_class = rows_by_class(vocabulary, texts, self._encode_exemplar)
         if not by_class.rows:
-            return EncodedVocabulary(vocabulary, DenseFeatures(torch.zeros(0, 0), (), ()))
+            return EncodedVocabulary(vocabulary, DenseFeatures(torch.zeros(0, 0), (), (), ()))
         warnings = [w for prompt in flat.prompts for w in self._warnings(prompt)]
-        known = [i for i, p in enumerate(flat.prompts) if not self._network.unknown_words(p)]
+        known = [i for i in flat.positives if not self._network.unknown_words(flat.prompts[i])]
         if known:
             classes = tuple(flat.class_of_prompt[i] for i in known)
             text = torch.cat([texts[i] for i in known])
             warnings += similarity_warnings(vocabulary, classes, text, _SAME_MEANING)
         features = DenseFeatures(
-            torch.cat(by_class.rows), by_class.class_of_row, by_class.is_exemplar
+            torch.cat(by_class.rows),
+            by_class.class_of_row,
+            by_class.is_exemplar,
+            by_class.is_negative,
         )
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
 
@@ -189,16 +195,16 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace):
         embedded = self._embed((image,), self._size_for(height, width))[0]
         return feature_grid(self.model, embedded.permute(1, 2, 0))
 
-    def _logits_of_classes(self, pixels: Tensor, features: DenseFeatures) -> Iterator[Tensor]:
+    def _logits_of_classes(self, pixels: Tensor, features: DenseFeatures) -> Iterator[ClassLogits]:
         """Compare pixel embeddings (D, h, w) with some classes at a time: logits (k, h, w) of all fill the memory."""
-        for rows, class_of_row, count in class_chunks(features.class_of_row):
+        for rows in class_chunks(features.class_of_row):
             with stage("decode"):
                 logits = self._network.logits(pixels[None], features.rows[rows])[0]
                 examples = [i for i, example in enumerate(features.is_exemplar[rows]) if example]
                 if examples:
                     vectors = features.rows[rows][examples, :-2]
                     logits[examples] = example_logits(pixels, vectors, self._network.config)
-            yield max_over_prompts(logits, class_of_row, count)
+            yield class_logits(logits, features.class_of_row[rows], features.is_negative[rows])
 
     def _size_for(self, height: int, width: int) -> tuple[int, int]:
         if self._short_side:

@@ -39,6 +39,7 @@ from zs_seg_ros.segmenters.shared.instances import (
     Instances,
     confident,
     decode_instances,
+    not_negative,
     without_duplicates,
 )
 from zs_seg_ros.segmenters.shared.pretrained import (
@@ -75,10 +76,12 @@ class Sam3Features:
     """The text embeddings of a vocabulary.
 
     prompts: one entry per phrase. class_of_prompt: for each phrase the index of its class in the vocabulary.
+    is_negative: for each whether it wins against its class.
     """
 
     prompts: tuple[TextFeatures, ...]
     class_of_prompt: tuple[int, ...]
+    is_negative: tuple[bool, ...]
 
 
 class _Detections(NamedTuple):
@@ -148,11 +151,12 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         refuse_exemplars(vocabulary, self.model)
         flat = flat_prompts(vocabulary)
         prompts = tuple(self._prompts.get(flat.prompts, self._encode_prompts))
-        features = Sam3Features(prompts, flat.class_of_prompt)
+        features = Sam3Features(prompts, flat.class_of_prompt, flat.is_negative)
         if not prompts:
             return EncodedVocabulary(vocabulary, features)
-        embeddings = TextFeatures.joined(prompts).mean()
-        warnings = similarity_warnings(vocabulary, flat.class_of_prompt, embeddings, _SAME_MEANING)
+        embeddings = TextFeatures.joined(prompts).mean()[flat.positives]
+        classes = tuple(flat.class_of_prompt[row] for row in flat.positives)
+        warnings = similarity_warnings(vocabulary, classes, embeddings, _SAME_MEANING)
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
 
     def _encode_prompts(self, prompts: Sequence[str]) -> list[TextFeatures]:
@@ -204,8 +208,10 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
             if detections is not None:
                 batch = _Detections(*map(torch.cat, zip(detections, batch, strict=True)))
             order = batch.scores.argsort(descending=True, stable=True)
-            detections = batch.chosen(order[:_MAX_INSTANCES])
+            detections = batch.chosen(_most_confident(batch.prompt_index[order], order, text))
         assert detections is not None, "a vocabulary with classes has phrases"
+        if any(text.is_negative):
+            detections = _without_negatives(detections, text)
         if len(set(text.class_of_prompt)) < len(text.class_of_prompt):
             detections = _without_duplicates(detections)
         return Instances(detections.masks, detections.scores, detections.class_index, inside=0.5)
@@ -228,6 +234,25 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
             prompt_index=prompt + start,
             class_index=classes[prompt],
         )
+
+
+def _most_confident(prompt_index: Tensor, order: Tensor, text: Sam3Features) -> Tensor:
+    """Return the first of `order` (N,), at most `_MAX_INSTANCES`, and as many of negatives."""
+    if not any(text.is_negative):
+        return order[:_MAX_INSTANCES]
+    negative = torch.tensor(text.is_negative, device=order.device)[prompt_index]
+    return torch.cat([order[kind][:_MAX_INSTANCES] for kind in (~negative, negative)])
+
+
+def _without_negatives(detections: _Detections, text: Sam3Features) -> _Detections:
+    kept = not_negative(
+        detections.boxes.cpu().numpy(),
+        detections.scores.cpu().numpy(),
+        detections.class_index.tolist(),
+        [text.is_negative[prompt] for prompt in detections.prompt_index.tolist()],
+    )
+    index = torch.tensor(kept, dtype=torch.int64, device=detections.scores.device)
+    return detections.chosen(index)
 
 
 def _without_duplicates(detections: _Detections) -> _Detections:

@@ -37,6 +37,7 @@ from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_S
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.label_image import decode
 from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
+from zs_seg_ros.segmenters.shared.prompts import refuse_negatives
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.shown import quoted
@@ -90,6 +91,7 @@ class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[SegFormerFeatures]:
         """Look up the labels of each class. Raises VocabularyError, which lists labels, for a prompt that is none."""
         refuse_exemplars(vocabulary, self.model)
+        refuse_negatives(vocabulary, self.model)
         numbers = self._names.numbers_of(vocabulary)
         pairs = [(label, index) for index, labels in enumerate(numbers) for label in labels]
         features = SegFormerFeatures(tuple(n for n, _ in pairs), tuple(i for _, i in pairs))

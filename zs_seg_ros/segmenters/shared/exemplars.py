@@ -22,30 +22,37 @@ class ClassRows(Generic[Row]):
     """What was encoded of each prompt and exemplar (P), those of a class behind each other, in the order of classes.
 
     class_of_row[i]: the index of the class of rows[i]. is_exemplar[i]: whether rows[i] is of an example image.
+    is_negative[i]: whether it is of a negative, which wins against the class.
     """
 
     rows: tuple[Row, ...]
     class_of_row: tuple[int, ...]
     is_exemplar: tuple[bool, ...]
+    is_negative: tuple[bool, ...]
 
     def of_prompts(self) -> list[int]:
-        """List the indices of the rows that are of prompts."""
-        return [i for i, exemplar in enumerate(self.is_exemplar) if not exemplar]
+        """List the indices of the rows that are of prompts which describe their class."""
+        kinds = zip(self.is_exemplar, self.is_negative, strict=True)
+        return [i for i, kind in enumerate(kinds) if not any(kind)]
 
 
 def rows_by_class(
     vocabulary: Vocabulary, of_prompts: Sequence[Row], encode_exemplar: Callable[[Exemplar], Row]
 ) -> ClassRows[Row]:
-    """Encode each exemplar, and put it behind the encoded prompts of its class, given in the order of `flat_prompts`.
+    """Encode each exemplar, and put it behind the encoded prompts and negatives of its class.
+
+    of_prompts: in the order of `flat_prompts`.
 
     Raises VocabularyError when the time limit of the vocabulary passes.
     """
     rows: list[Row] = []
     class_of_row: list[int] = []
     is_exemplar: list[bool] = []
+    is_negative: list[bool] = []
     prompts = iter(of_prompts)
     for index, target in enumerate(vocabulary.classes):
-        words = list(itertools.islice(prompts, len(target.effective_prompts)))
+        positives, negatives = len(target.effective_prompts), len(target.negatives)
+        words = list(itertools.islice(prompts, positives + negatives))
         examples = []
         for exemplar in target.exemplars:
             check_time()
@@ -53,7 +60,8 @@ def rows_by_class(
         rows += words + examples
         class_of_row += [index] * (len(words) + len(examples))
         is_exemplar += [False] * len(words) + [True] * len(examples)
-    return ClassRows(tuple(rows), tuple(class_of_row), tuple(is_exemplar))
+        is_negative += [False] * positives + [True] * negatives + [False] * len(examples)
+    return ClassRows(tuple(rows), tuple(class_of_row), tuple(is_exemplar), tuple(is_negative))
 
 
 def refuse_exemplars(vocabulary: Vocabulary, model: str) -> None:

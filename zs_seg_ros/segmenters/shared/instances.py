@@ -19,6 +19,9 @@ from zs_seg_ros.vocabulary.class_ids import LabelIds
 _SAME_OBJECT = 0.7
 """Boxes of two prompts of one class with a higher IoU are one object: the duplicates of one prompt that DETR-like
 models leave overlap less."""
+_OF_NEGATIVE = 0.5
+"""From this IoU on a box of a negative is taken for the same object: the criterion of PASCAL VOC and COCO. It is lower
+than `_SAME_OBJECT`, since boxes of phrases for different kinds of objects fit less well to each other."""
 _MASKS_PER_CHUNK = 16  # bounds GPU memory: 16 masks at a full resolution of 1280x720 are 59 MB
 
 
@@ -64,6 +67,30 @@ def without_duplicates(
         if not rivals or _iou(boxes[i], boxes[rivals]).max() <= _SAME_OBJECT:
             kept.append(i)
     return sorted(kept)
+
+
+def not_negative(
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    class_index: Sequence[int],
+    is_negative: Sequence[bool],
+) -> list[int]:
+    """Return the indices, rising, of the instances that no negative of their class beats, without negatives.
+
+    An instance is beaten by a negative's of a higher score whose box has an IoU of at least 0.5 with its own. boxes:
+    (N, 4), as for `without_duplicates`.
+    """
+    negatives: dict[int, list[int]] = {}
+    for i, negative in enumerate(is_negative):
+        if negative:
+            negatives.setdefault(class_index[i], []).append(i)
+    kept = []
+    for i in range(len(scores)):
+        rivals = [j for j in negatives.get(class_index[i], ()) if scores[j] > scores[i]]
+        beaten = bool(rivals) and _iou(boxes[i], boxes[rivals]).max() >= _OF_NEGATIVE
+        if not is_negative[i] and not beaten:
+            kept.append(i)
+    return kept
 
 
 def _iou(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:

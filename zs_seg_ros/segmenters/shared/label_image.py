@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import cv2
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zs_seg_ros.segmenters.finite import check_finite
+from zs_seg_ros.segmenters.shared.class_logits import ClassLogits
 from zs_seg_ros.segmenters.shared.label_layers import argmax_over_classes
 from zs_seg_ros.types import Label, Segmentation
 from zs_seg_ros.vocabulary.class_ids import LabelIds
@@ -21,15 +22,6 @@ from zs_seg_ros.vocabulary.class_ids import LabelIds
 _FINITE = 1e4
 """Replaces infinity, and its negative replaces NaN: interpolation would spread those to their neighbours."""
 _CLASSES_PER_CHUNK = 16  # bounds the memory: 16 classes at a full resolution of 1280x720 are 59 MB
-
-
-def max_over_prompts(logits: Tensor, class_of_prompt: Sequence[int], class_count: int) -> Tensor:
-    """Reduce logits (P, h, w) of prompts to (K, h, w) of classes, each the maximum over the prompts of the class."""
-    if tuple(class_of_prompt) == tuple(range(class_count)):
-        return logits
-    index = torch.tensor(class_of_prompt, dtype=torch.int64, device=logits.device)
-    start = logits.new_full((class_count, *logits.shape[1:]), -torch.inf)
-    return start.scatter_reduce(0, index[:, None, None].expand_as(logits), logits, "amax")
 
 
 def decode(
@@ -44,22 +36,23 @@ def decode(
     probabilities; ids: of K classes. A class's mask does not depend on which others are listed, except
     where a more confident one takes the pixel.
     """
-    return decode_chunks([logits], size, thresholds, ids)
+    return decode_chunks([ClassLogits(logits, tuple(range(len(logits))))], size, thresholds, ids)
 
 
 def decode_chunks(
-    chunks: Iterable[Tensor],
+    chunks: Iterable[ClassLogits],
     size: tuple[int, int],
     thresholds: NDArray[np.float32],
     ids: LabelIds,
 ) -> Segmentation:
-    """Decode as `decode` does, with the classes in chunks (k, h, w), in order, of which one at a time is in memory."""
+    """Decode as `decode` does, with the classes in chunks, of which one at a time is in memory.
+
+    thresholds (K,) and `ids` are those of the vocabulary that the classes of chunks are indices of. A class with
+    negatives has no pixel where one of them, resized like the class, fits better.
+    """
     label = best = None
-    start = 0
-    for logits in chunks:
-        classes = slice(start, start + len(logits))
-        chunk_label, chunk_best = _argmax_chunk(logits, size, thresholds[classes], ids, classes)
-        start = classes.stop
+    for chunk in chunks:
+        chunk_label, chunk_best = _argmax_chunk(chunk, size, thresholds, ids)
         if label is None or best is None:
             label, best = chunk_label, chunk_best
             continue
@@ -73,28 +66,25 @@ def decode_chunks(
 
 
 def _argmax_chunk(
-    logits: Tensor,
+    chunk: ClassLogits,
     size: tuple[int, int],
     thresholds: NDArray[np.float32],
     ids: LabelIds,
-    classes: slice,
 ) -> tuple[Any, Any]:
     """Compute label and best logit (H, W) of a chunk, as arrays on a CPU and as tensors on another device."""
-    check_finite(logits)
-    logits = logits.float()
-    limits = torch.from_numpy(thresholds).to(logits.device).logit()
+    check_finite(chunk.logits)
+    logits = chunk.logits.float()
+    limits = torch.from_numpy(thresholds[list(chunk.classes)]).to(logits.device).logit()
+    ids = ids.of_classes(chunk.classes)
+    against = {channel: _finite(of_class.float()) for channel, of_class in chunk.against.items()}
     if logits.device.type == "cpu":
         if not math.isfinite(float(logits.sum())):
             logits = _finite(logits)
-        return argmax_over_classes(
-            logits.numpy(),
-            limits.tolist(),
-            size,
-            ids.of_classes(range(classes.start, classes.stop)),
-        )
-    best, winner = _argmax(_finite(logits), limits, size)
+        arrays = {channel: of_class.numpy() for channel, of_class in against.items()}
+        return argmax_over_classes(logits.numpy(), limits.tolist(), size, ids, arrays)
+    best, winner = _argmax(_finite(logits), limits, size, against)
     small_type = torch.uint8 if ids.dtype == np.uint8 else torch.int16
-    values = torch.tensor([0, *ids.values[classes]], dtype=torch.int32)
+    values = torch.tensor([0, *ids.values], dtype=torch.int32)
     labels = torch.index_select(
         values.to(logits.device, small_type), 0, winner.flatten().int()
     ).view(size)
@@ -105,14 +95,27 @@ def _finite(logits: Tensor) -> Tensor:
     return logits.nan_to_num(nan=-_FINITE, posinf=_FINITE, neginf=-_FINITE)
 
 
-def _argmax(logits: Tensor, limits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Compute for each pixel the best logit that reaches its limit, and its channel, counted from 1; 0 is none."""
+def _argmax(
+    logits: Tensor,
+    limits: Tensor,
+    size: tuple[int, int],
+    against: Mapping[int, Tensor] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Compute for each pixel the best logit that reaches its limit, and its channel, counted from 1; 0 is none.
+
+    against: for some channels (h, w), as for `argmax_over_classes`.
+    """
+    against = against or {}
     best = logits.new_full(size, -torch.inf)
     winner = torch.zeros(size, dtype=torch.int64, device=logits.device)
     for start in range(0, len(logits), _CLASSES_PER_CHUNK):
         chunk = slice(start, start + _CLASSES_PER_CHUNK)
         full = functional.interpolate(logits[chunk][None], size, mode="bilinear")[0]
         full = full.masked_fill(full < limits[chunk, None, None], -torch.inf)
+        for channel in against.keys() & range(start, start + len(full)):
+            negative = functional.interpolate(against[channel][None, None], size, mode="bilinear")
+            of_class = full[channel - start]
+            of_class.masked_fill_(negative[0, 0] > of_class, -torch.inf)
         value, index = full.max(dim=0)
         better = value > best
         best = torch.where(better, value, best)

@@ -7,7 +7,7 @@ classes touch, `separate_classes` does it in a single call.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -36,30 +36,37 @@ def argmax_over_classes(
     limits: Sequence[float],
     size: tuple[int, int],
     ids: LabelIds,
+    against: Mapping[int, Logits] | None = None,
 ) -> tuple[Label, Logits]:
     """Compute for each pixel of `size` (H, W) the id with the highest logit that reaches its limit, and that logit.
 
     logits: (K, h, w), finite, resized bilinearly; limits: (K,); ids: of K classes. Where no class reaches its limit,
-    the id is 0 and the logit has no meaning.
+    the id is 0 and the logit has no meaning. against: for some channels (h, w), finite; the class has no pixel where
+    these logits, resized, are higher than its own.
     """
+    against = against or {}
     just_below = np.nextafter(np.array(limits, np.float32), np.float32(-np.inf)).tolist()
     # Interpolation never exceeds its inputs: a class below its limit everywhere cannot win a pixel.
     present = classes_above(logits, just_below)
-    number = reach_of_separate_classes(present)
+    alone = against.keys() & {above.channel for above in present}
+    number = None if alone else reach_of_separate_classes(present)
     if number is not None:
         return winners_of_separate_classes(logits, present, number, size, ids)
     lowest = min((above.limit for above in present), default=0.0)
     best = np.full(size, lowest, np.float32)
     label = np.zeros(size, ids.dtype)
     regions = (_region(above, size) for above in present)
-    for layer in _layers(regions, logits.shape[1:]):
+    for layer in _layers(regions, logits.shape[1:], alone):
         place = layer.place
         best_here, label_here = best[place.full], label[place.full]
         full = cv2.resize(layer.logits(logits)[place.small], best_here.shape[::-1])
         if layer.limit > lowest:
             full[full <= layer.limit] = lowest
         if len(layer.regions) == 1:
-            winners: Any = np.full_like(label_here, ids.values[layer.regions[0].channel])
+            channel = layer.regions[0].channel
+            if channel in against:
+                full[cv2.resize(against[channel][place.small], full.shape[::-1]) > full] = lowest
+            winners: Any = np.full_like(label_here, ids.values[channel])
         else:
             small = layer.ids(ids)[place.small]
             # The nearest pixel is one of the four that are interpolated, so within the reach of the same class.
@@ -91,16 +98,23 @@ def _region(above: ClassAbove, size: tuple[int, int]) -> _Region:
     return _Region(above.channel, above.limit, place, cast("NDArray[np.uint8]", reach))
 
 
-def _layers(regions: Iterable[_Region], shape: tuple[int, ...]) -> list[_Layer]:
-    """Assign each region to the first layer in which it touches no other region."""
+def _layers(
+    regions: Iterable[_Region], shape: tuple[int, ...], alone: Set[int] = frozenset()
+) -> list[_Layer]:
+    """Assign each region to the first layer in which it touches no other region; channels of `alone` share none."""
+    shared: list[_Layer] = []
     layers: list[_Layer] = []
     for region in regions:
-        shared = layers[:_LAYERS_SHARED]
-        layer = next((layer for layer in shared if layer.has_room_for(region)), None)
-        if layer is None:
+        if region.channel in alone:
             layers.append(_Layer(region, shape))
-        else:
+            continue
+        layer = next((layer for layer in shared if layer.has_room_for(region)), None)
+        if layer is not None:
             layer.add(region)
+            continue
+        layers.append(_Layer(region, shape))
+        if len(shared) < _LAYERS_SHARED:
+            shared.append(layers[-1])
     return layers
 
 

@@ -31,13 +31,14 @@ from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
 from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, SharedSpace
 from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.shared.class_logits import class_logits
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.example_pooling import pooled_background, pooled_example
 from zs_seg_ros.segmenters.shared.exemplars import rows_by_class
 from zs_seg_ros.segmenters.shared.features import feature_grid, unit_rows
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
-from zs_seg_ros.segmenters.shared.label_image import decode, max_over_prompts
+from zs_seg_ros.segmenters.shared.label_image import decode_chunks
 from zs_seg_ros.segmenters.shared.pretrained import (
     ImageFormat,
     load_image_format,
@@ -92,6 +93,7 @@ class Tipsv2Features:
     """Embeddings `rows` (P, D) of prompts and example images, and `anything` (4, D): unit vectors, float32.
 
     class_of_row[i]: the index of the class of rows[i]. is_exemplar[i]: whether rows[i] is of an example image.
+    is_negative[i]: whether it wins against that class.
     background: (P, D), the vector beside the object of an example; zeros for one without a mask, and for a prompt.
     """
 
@@ -99,6 +101,7 @@ class Tipsv2Features:
     anything: Tensor
     class_of_row: tuple[int, ...]
     is_exemplar: tuple[bool, ...]
+    is_negative: tuple[bool, ...]
     background: Tensor
 
 
@@ -158,10 +161,17 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace):
             torch.cat([anything[:0], *(row[part] for row in by_class.rows)]) for part in (0, 1)
         )
         features = Tipsv2Features(
-            rows, anything, by_class.class_of_row, by_class.is_exemplar, background
+            rows,
+            anything,
+            by_class.class_of_row,
+            by_class.is_exemplar,
+            by_class.is_negative,
+            background,
         )
-        centred = rows[by_class.of_prompts()] - anything.mean(dim=0)
-        warnings = similarity_warnings(vocabulary, flat.class_of_prompt, centred, _SAME_MEANING)
+        of_prompts = by_class.of_prompts()
+        centred = rows[of_prompts] - anything.mean(dim=0)
+        classes = tuple(by_class.class_of_row[row] for row in of_prompts)
+        warnings = similarity_warnings(vocabulary, classes, centred, _SAME_MEANING)
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
 
     def _segment(
@@ -184,10 +194,8 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace):
         results = []
         with stage("finish"):
             for image_logits, size in zip(logits, batch.sizes, strict=True):
-                classes = max_over_prompts(
-                    image_logits, features.class_of_row, len(vocabulary.classes)
-                )
-                results.append(decode(classes, size, batch.thresholds, vocabulary.label_ids))
+                chunk = class_logits(image_logits, features.class_of_row, features.is_negative)
+                results.append(decode_chunks([chunk], size, batch.thresholds, vocabulary.label_ids))
             if batch.features:
                 grids = [feature_grid(self.model, grid) for grid in patches]
                 results = [replace(r, features=g) for r, g in zip(results, grids, strict=True)]
