@@ -78,7 +78,7 @@ def test_a_negative_takes_what_a_class_of_that_prompt_would_take(name: str, tmp_
 def test_a_model_of_fixed_names_refuses_negatives(family: Family, tmp_path: Path) -> None:
     first, second = family.names(2)
     vocabulary = Vocabulary().changed_to([TargetClass(first, negatives=(second,))])
-    with pytest.raises(VocabularyError, match=f'class "{first}" has negatives.*take the negatives'):
+    with pytest.raises(VocabularyError, match=f"class '{first}' has negatives.*take the negatives"):
         loaded(family, tmp_path).encode(vocabulary)
 
 

@@ -82,16 +82,16 @@ def test_label_images_need_16_bits_from_id_256_on() -> None:
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
-        (TargetClass("cup", negatives=("mug", " \t")), 'a negative of class "cup" is empty'),
+        (TargetClass("cup", negatives=("mug", " \t")), "a negative of class 'cup' is empty"),
         (TargetClass("cup", negatives=("jar",) * 33), "has 33 negatives; at most 32"),
         (
             TargetClass("cup", negatives=("x" * 301,)),
-            'a negative of class "cup" has 301 characters',
+            "a negative of class 'cup' has 301 characters",
         ),
-        (TargetClass("cup", negatives=("jar\nmug",)), 'a negative of class "cup" has a line break'),
-        (TargetClass("cup", negatives=("Cup",)), '"Cup" both as a prompt and as a negative'),
-        (TargetClass("cup", ("tea cup",), negatives=("jar", "tea  cup")), '"tea cup" both as'),
-        (TargetClass("cup", priority=256), 'the priority of class "cup" is 256'),
+        (TargetClass("cup", negatives=("jar\nmug",)), "a negative of class 'cup' has a line break"),
+        (TargetClass("cup", negatives=("Cup",)), "'Cup' both as a prompt and as a negative"),
+        (TargetClass("cup", ("tea cup",), negatives=("jar", "tea  cup")), "'tea cup' both as"),
+        (TargetClass("cup", priority=256), "the priority of class 'cup' is 256"),
     ],
 )
 def test_a_negative_or_priority_of_another_kind_is_refused(

@@ -82,12 +82,12 @@ def test_negatives_and_priorities_are_read_and_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ("negatives: red", 'the negatives of "cone" are not a list of texts'),
-        ("negatives: [3]", 'the negatives of "cone" are not a list of texts'),
-        ("priority: high", 'the priority of "cone" is not a whole number'),
-        ("priority: true", 'the priority of "cone" is not a whole number'),
-        ("priority: 256", 'the priority of class "cone" is 256; it must be 0 to 255'),
-        ("priority: -1", 'the priority of class "cone" is -1; it must be 0 to 255'),
+        ("negatives: red", "the negatives of 'cone' are not a list of texts"),
+        ("negatives: [3]", "the negatives of 'cone' are not a list of texts"),
+        ("priority: high", "the priority of 'cone' is not a whole number"),
+        ("priority: true", "the priority of 'cone' is not a whole number"),
+        ("priority: 256", "the priority of class 'cone' is 256; it must be 0 to 255"),
+        ("priority: -1", "the priority of class 'cone' is -1; it must be 0 to 255"),
     ],
 )
 def test_other_negatives_and_priorities_are_refused(
