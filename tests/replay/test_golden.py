@@ -29,7 +29,7 @@ SETTINGS = RunSettings(
     "fake",
     (
         TargetClass("red mug", ("cup", "mug"), 0.25),
-        TargetClass("Tässchen", negatives=("ein Kännchen", "jar"), priority=213),
+        TargetClass("Tässchen", negatives=("ein Kännchen", "jar")),
         TargetClass("third"),
     ),
     (CameraSettings("front", "raw", None), CameraSettings("arm/left", "compressed", "raw")),

@@ -219,7 +219,6 @@ targets = st.builds(
     thresholds,
     st.lists(exemplars(), max_size=2).map(tuple),
     negatives=st.lists(words.map(lambda word: f"not {word}"), max_size=3).map(tuple),
-    priority=st.integers(0, 255),
 )
 
 

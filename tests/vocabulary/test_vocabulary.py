@@ -91,20 +91,17 @@ def test_label_images_need_16_bits_from_id_256_on() -> None:
         (TargetClass("cup", negatives=("jar\nmug",)), "a negative of class 'cup' has a line break"),
         (TargetClass("cup", negatives=("Cup",)), "'Cup' both as a prompt and as a negative"),
         (TargetClass("cup", ("tea cup",), negatives=("jar", "tea  cup")), "'tea cup' both as"),
-        (TargetClass("cup", priority=256), "the priority of class 'cup' is 256"),
     ],
 )
-def test_a_negative_or_priority_of_another_kind_is_refused(
-    target: TargetClass, reason: str
-) -> None:
+def test_a_negative_of_another_kind_is_refused(target: TargetClass, reason: str) -> None:
     with pytest.raises(VocabularyError, match=re.escape(reason)):
         Vocabulary().changed_to([target])
 
 
 def test_a_name_that_is_no_prompt_may_be_a_negative() -> None:
-    target = TargetClass("jar", ("glass jar",), negatives=("jar", "tea  pot"), priority=255)
+    target = TargetClass("jar", ("glass jar",), negatives=("jar", "tea  pot"))
     [accepted] = Vocabulary().changed_to([target]).classes
-    assert accepted.negatives == ("jar", "tea pot") and accepted.priority == 255
+    assert accepted.negatives == ("jar", "tea pot")
 
 
 def test_negatives_count_as_prompts_in_all() -> None:

@@ -64,19 +64,18 @@ def test_ids_that_a_file_requests_are_given_and_kept_when_it_is_written(tmp_path
     assert again.ids == (7, 1, 300) and [c.id for c in again.classes] == [7, 0, 300]
 
 
-def test_negatives_and_priorities_are_read_and_written(tmp_path: Path) -> None:
+def test_negatives_are_read_and_written(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         "classes:\n"
-        "  - {name: cone, prompts: [orange cone], negatives: [orange  jacket, Weste], priority: 9}\n"
+        "  - {name: cone, prompts: [orange cone], negatives: [orange  jacket, Weste]}\n"
         "  - {name: jacket}\n",
     )
     vocabulary = read_vocabulary_file(path)
     assert vocabulary.classes[0].negatives == ("orange jacket", "Weste")
-    assert [target.priority for target in vocabulary.classes] == [9, 0]
     write_vocabulary_file(path, vocabulary)
     assert read_vocabulary_file(path).classes == vocabulary.classes
-    assert path.read_text().count("priority") == path.read_text().count("negatives") == 1
+    assert path.read_text().count("negatives") == 1
 
 
 @pytest.mark.parametrize(
@@ -84,15 +83,9 @@ def test_negatives_and_priorities_are_read_and_written(tmp_path: Path) -> None:
     [
         ("negatives: red", "the negatives of 'cone' are not a list of texts"),
         ("negatives: [3]", "the negatives of 'cone' are not a list of texts"),
-        ("priority: high", "the priority of 'cone' is not a whole number"),
-        ("priority: true", "the priority of 'cone' is not a whole number"),
-        ("priority: 256", "the priority of class 'cone' is 256; it must be 0 to 255"),
-        ("priority: -1", "the priority of class 'cone' is -1; it must be 0 to 255"),
     ],
 )
-def test_other_negatives_and_priorities_are_refused(
-    tmp_path: Path, fields: str, reason: str
-) -> None:
+def test_other_negatives_are_refused(tmp_path: Path, fields: str, reason: str) -> None:
     path = write(tmp_path, f"classes: [{{name: cone, {fields}}}]\n")
     with pytest.raises(VocabularyError, match=re.escape(reason)):
         read_vocabulary_file(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -78,7 +79,7 @@ class Runs:
 
     def _key(self, vocabulary: Vocabulary) -> str:
         texts = [self._segmenter.model, self._segmenter.precision, str(len(self._truth))]
-        texts += [repr((t.name, t.prompts)) for t in vocabulary.classes]
+        texts += [json.dumps((t.name, t.prompts)) for t in vocabulary.classes]
         return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
     def _write(self) -> None:

@@ -164,7 +164,6 @@ def _target_message(target: TargetClass) -> Any:
         threshold=target.threshold,
         exemplars=[_exemplar_message(exemplar) for exemplar in target.exemplars],
         negatives=list(target.negatives),
-        priority=target.priority,
     )
 
 

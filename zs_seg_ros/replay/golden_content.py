@@ -28,7 +28,7 @@ from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.types import Box
 from zs_seg_ros.vocabulary.class_ids import LAST_ID
 from zs_seg_ros.vocabulary.text import invisible_character
-from zs_seg_ros.vocabulary.vocabulary import LAST_PRIORITY, MAX_SIDE_PX, TargetClass
+from zs_seg_ros.vocabulary.vocabulary import MAX_SIDE_PX, TargetClass
 
 FORMAT, VERSION = "golden results of zs_seg_ros", 1
 MOST_PIXELS = 1 << 25
@@ -170,8 +170,6 @@ def class_entry(target: TargetClass) -> dict[str, Any]:
     entry = {"name": target.name, "prompts": list(target.prompts), "threshold": target.threshold}
     if target.negatives:
         entry["negatives"] = list(target.negatives)
-    if target.priority:
-        entry["priority"] = target.priority
     return entry
 
 
@@ -184,7 +182,6 @@ def _class(value: Any) -> TargetClass:
         prompts,
         _number(entry["threshold"], "a threshold", 0, 1),
         negatives=tuple(_text(negative, "a negative") for negative in negatives),
-        priority=_whole(entry.get("priority", 0), "a priority", 0, LAST_PRIORITY),
     )
 
 

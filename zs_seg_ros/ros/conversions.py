@@ -102,7 +102,6 @@ def classes_from_messages(
             ),
             target.id,
             tuple(target.negatives),
-            target.priority,
         )
         for target in targets
     )
@@ -140,7 +139,6 @@ def _target_message(target: TargetClass) -> messages.TargetClass:
         threshold=target.threshold,
         exemplars=[_exemplar_message(exemplar) for exemplar in target.exemplars],
         negatives=list(target.negatives),
-        priority=target.priority,
     )
 
 

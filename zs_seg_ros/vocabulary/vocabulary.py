@@ -22,8 +22,6 @@ from zs_seg_ros.vocabulary.text import (
     normalised,
 )
 
-LAST_PRIORITY = 255
-"""Priorities are uint8 in messages."""
 LAST_VERSION = 2**32 - 2
 """Versions are uint32 in messages; the next one after it is refused."""
 MAX_SIDE_PX = 16384
@@ -107,7 +105,6 @@ class TargetClass:
     the prompt. threshold: 0..1, the least confidence of a pixel or instance; 0 means the default. exemplars: example
     images of the class. id: its value in label images, 1..65534 without 255; 0 lets the vocabulary choose one.
     negatives: phrases that win against the class: what fits one of them better than every prompt is not of the class.
-    priority: 0..255; among classes that claim a pixel, those of the highest one compete.
     """
 
     name: str
@@ -116,7 +113,6 @@ class TargetClass:
     exemplars: tuple[Exemplar, ...] = ()
     id: int = 0
     negatives: tuple[str, ...] = ()
-    priority: int = 0
 
     @property
     def effective_prompts(self) -> tuple[str, ...]:
@@ -251,10 +247,6 @@ def _checked_class(target: TargetClass, number: int, limits: Limits) -> TargetCl
     if not (math.isfinite(target.threshold) and 0 <= target.threshold <= 1):
         raise VocabularyError(
             f"the threshold of {what} is {target.threshold}; it must be 0 (the default) to 1"
-        )
-    if not 0 <= target.priority <= LAST_PRIORITY:
-        raise VocabularyError(
-            f"the priority of {what} is {shown(target.priority)}; it must be 0 to {LAST_PRIORITY}"
         )
     prompts = tuple(_checked_text(text, f"a prompt of {what}", limits) for text in target.prompts)
     negatives = tuple(_checked_text(t, f"a negative of {what}", limits) for t in target.negatives)

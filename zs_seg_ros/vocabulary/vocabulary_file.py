@@ -6,7 +6,6 @@ classes:
     threshold: 0.6                       # optional
     id: 7                                # optional: the value in label images
     negatives: [red jar]                 # optional: phrases that win against the class
-    priority: 10                         # optional: 0 to 255
   - duck                                 # a name is enough
 
 The node adds `version` and `ids`, of all names that ever had one, and keeps exemplars as PNG in base64.
@@ -32,7 +31,7 @@ from zs_seg_ros.vocabulary.vocabulary import DEFAULT_LIMITS, Limits, TargetClass
 HEADING = "# Written by zs_seg_ros after each change of its vocabulary. Edit it while the node is not running.\n"
 """The first line of each file that the node writes."""
 _ENTRIES = {"classes", "version", "ids"}
-_FIELDS = {"name", "id", "prompts", "threshold", "exemplars", "negatives", "priority"}
+_FIELDS = {"name", "id", "prompts", "threshold", "exemplars", "negatives"}
 _NO_LIMITS = Limits(*[sys.maxsize] * len(fields(Limits)))
 
 
@@ -164,17 +163,13 @@ def _target(entry: Any, where: str, exemplars: ExemplarReader) -> TargetClass:
         raise VocabularyError(f"in {where}, the threshold of {name} is not a number")
     if not _is_whole(number := entry.get("id", 0)):
         raise VocabularyError(f"in {where}, the id of {name} is not a whole number")
-    if not _is_whole(priority := entry.get("priority", 0)):
-        raise VocabularyError(f"in {where}, the priority of {name} is not a whole number")
     try:
         images = exemplars.read(entry.get("exemplars", []))
     except (ValueError, VocabularyError) as error:
         raise VocabularyError(
             f"in {where}, an exemplar of {name} cannot be read: {shown(error)}"
         ) from error
-    return TargetClass(
-        entry["name"], prompts, float(threshold), images, number, negatives, priority
-    )
+    return TargetClass(entry["name"], prompts, float(threshold), images, number, negatives)
 
 
 def _texts(entry: dict[str, Any], field: str, where: str) -> tuple[str, ...]:
@@ -198,8 +193,6 @@ def _entry(target: TargetClass) -> dict[str, Any]:
         entry["exemplars"] = [exemplar_entry(exemplar) for exemplar in target.exemplars]
     if target.negatives:
         entry["negatives"] = list(target.negatives)
-    if target.priority:
-        entry["priority"] = target.priority
     return entry
 
 

@@ -168,7 +168,6 @@ class NodeUnderTest:
                 prompts=list(c.prompts),
                 threshold=c.threshold,
                 negatives=list(c.negatives),
-                priority=c.priority,
             )
             for c in classes
         ]
@@ -193,7 +192,6 @@ def class_in_words(target: messages.TargetClass) -> TargetClass:
         tuple(target.prompts),
         round(float(target.threshold), 6),
         negatives=tuple(target.negatives),
-        priority=target.priority,
     )
 
 
