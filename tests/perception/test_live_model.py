@@ -1,18 +1,19 @@
 """A loaded model and the vocabulary in force."""
 
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
 import pytest
 
 from zs_seg_ros.errors import ModelNotFoundError, VocabularyError
-from zs_seg_ros.perception import live_model
+from zs_seg_ros.perception import live_model, passed_trials
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.fake import FakeSegmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.types import Batch, Segmentation
-from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 
 def vocabulary_of(*names: str) -> Vocabulary:
@@ -124,3 +125,120 @@ def test_a_vocabulary_whose_last_step_outlasts_the_limit_is_refused() -> None:
     assert model.encoded is before and model.vocabulary.names == ("red",)
     model.change_vocabulary([TargetClass("blue")], timeout_s=30.0)
     assert model.vocabulary.names == ("blue",)
+
+
+class Counted(FakeSegmenter):
+    """A model that counts its inferences, and takes exemplars, which it ignores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inferences = 0
+
+    def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary:
+        words = tuple(replace(target, exemplars=()) for target in vocabulary.classes)
+        encoded = super().encode(replace(vocabulary, classes=words))
+        return replace(encoded, vocabulary=vocabulary)
+
+    def segment(self, batch: Batch, encoded: EncodedVocabulary) -> list[Segmentation]:
+        self.inferences += 1
+        return super().segment(batch, encoded)
+
+
+class ReadsAllAsOneText(Counted):
+    """A model whose results for one prompt depend on the others."""
+
+    prompts_are_independent = False
+
+
+class OnGpu(Counted):
+    """A model that says that it runs on a GPU."""
+
+    device = "cuda:0"
+
+
+def trials(segmenter: Counted, *vocabularies: list[TargetClass]) -> list[int]:
+    """Put vocabularies in force one after the other, and count the inferences of each change."""
+    model = LiveModel(lambda: 0)
+    model.segmenter = segmenter
+    counts = []
+    for classes in vocabularies:
+        before = segmenter.inferences
+        model.change_vocabulary(classes)
+        assert model.vocabulary.names == tuple(target.name for target in classes)
+        assert model.encoded is not None and model.encoded.vocabulary is model.vocabulary
+        counts.append(segmenter.inferences - before)
+    return counts
+
+
+def classes(*names: str) -> list[TargetClass]:
+    return [TargetClass(name) for name in names]
+
+
+def test_a_vocabulary_of_known_words_is_in_force_without_a_trial() -> None:
+    renamed = [
+        TargetClass("cup", ("blue mug",), threshold=0.9, id=77),
+        TargetClass("both", ("blue mug", "red mug")),
+    ]
+    first = classes("red mug", "blue mug")
+    assert trials(Counted(), first, first, first[::-1], first[:1], renamed) == [1, 0, 0, 0, 0]
+
+
+def test_a_new_word_beside_known_ones_gets_a_trial() -> None:
+    assert trials(Counted(), classes("red"), classes("red", "blue"), classes("blue")) == [1, 1, 0]
+
+
+def test_the_empty_vocabulary_gets_a_trial_each_time() -> None:
+    assert trials(Counted(), [], []) == [1, 1]
+
+
+def test_known_words_from_several_vocabularies_need_no_trial_together() -> None:
+    many = classes(*(f"red {i}" for i in range(40))), classes(*(f"blue {i}" for i in range(24)))
+    more = classes("green")
+    assert trials(Counted(), *many, [*many[0], *many[1]]) == [1, 1, 0]
+    assert trials(Counted(), *many, more, [*many[0], *many[1], *more]) == [1, 1, 1, 1]
+
+
+def test_on_a_gpu_more_known_words_than_ever_get_a_trial_for_their_memory() -> None:
+    red, blue = classes("red"), classes("blue")
+    assert trials(OnGpu(), red, blue, blue + red, red + blue) == [1, 1, 1, 0]
+
+
+def test_a_model_that_reads_all_words_as_one_text_gets_a_trial_for_each_combination() -> None:
+    red, blue = classes("red"), classes("blue")
+    changes = [red, red + blue, red, blue, blue + red, red + blue]
+    assert trials(ReadsAllAsOneText(), *changes) == [1, 1, 0, 1, 1, 0]
+
+
+def test_a_class_with_example_images_always_gets_a_trial() -> None:
+    example = Exemplar(np.zeros((4, 4, 3), np.uint8))
+    with_example = [TargetClass("red", exemplars=(example,))]
+    assert trials(Counted(), with_example, with_example, classes("red")) == [1, 1, 1]
+
+
+def test_words_that_failed_in_a_trial_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_model, "load_segmenter", lambda *_: FailsOnBlue())
+    model = loaded("red")
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="out of memory"):
+            model.change_vocabulary([TargetClass("blue")])
+
+
+def test_another_model_knows_no_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    segmenters = [Counted(), Counted()]
+    monkeypatch.setattr(live_model, "load_segmenter", lambda *_: segmenters[-1])
+    model = loaded("red")
+    model.free()
+    second = segmenters.pop()
+    model.load("fake", LoadOptions())
+    assert [second.inferences, segmenters[0].inferences] == [1, 1]
+    model.change_vocabulary([TargetClass("red")])
+    assert segmenters[0].inferences == 1
+
+
+def test_only_the_last_words_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passed_trials, "_MAX_KEPT", 2)
+    names = ("red", "green", "blue")
+    assert trials(Counted(), *(classes(n) for n in names), classes("blue"), classes("red")) == [
+        *(1, 1, 1),
+        *(0, 1),
+    ]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch.nn.modules.module import register_module_forward_hook
 
 from zs_seg_ros.errors import ModelError, VocabularyError
+from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.perception.output_size import pixel_grid
 from zs_seg_ros.segmenters.base import Segmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
@@ -74,6 +75,23 @@ def check(result: Segmentation, size: tuple[int, int], ids: tuple[int, ...]) -> 
 def same_label(first: Segmentation, second: Segmentation) -> float:
     """Compute the share of pixels with the same label."""
     return float((first.label == second.label).mean())
+
+
+def test_known_words_are_in_force_without_inference_and_new_ones_after_it(loaded: Loaded) -> None:
+    model = LiveModel(lambda: 0)
+    model.segmenter = loaded.segmenter
+    known, *others = loaded.family.names(3)
+    modules: list[torch.nn.Module] = []
+    hook = register_module_forward_hook(lambda module, *_: modules.append(module))
+    try:
+        for name in others:
+            classes = [TargetClass(known), TargetClass(name)]
+            for needs_trial in (True, False):
+                modules.clear()
+                model.change_vocabulary(classes)
+                assert bool(modules) == needs_trial
+    finally:
+        hook.remove()
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")

@@ -11,6 +11,7 @@ import numpy as np
 
 from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.perception.kept_objects import KeptObjects
+from zs_seg_ros.perception.passed_trials import PassedTrials
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter, shared_space_of
 from zs_seg_ros.segmenters.deadline import check_time, time_limit
 from zs_seg_ros.segmenters.finite import finite_outputs_required
@@ -46,6 +47,7 @@ class LiveModel:
         self.encoded: EncodedVocabulary[Any] | None = None
         self.vocabulary = Vocabulary()
         self.kept = KeptObjects()
+        self._passed: PassedTrials | None = None
         self._now_ns = now_ns
         self._change = threading.Lock()
 
@@ -71,6 +73,7 @@ class LiveModel:
     ) -> list[str]:
         """Encode a new vocabulary while the old one stays in use, then swap them.
 
+        Inference on a blank image, the trial, comes first, unless `PassedTrials` covers the vocabulary.
         timeout_s: how long encoding and a trial image may take; 0: no limit. Returns warnings about names and prompts.
         Raises VocabularyError, also when the time is over, or what the model raises; then the old vocabulary stays in
         force.
@@ -91,13 +94,17 @@ class LiveModel:
     def _put_in_force(self, vocabulary: Vocabulary) -> list[str]:
         if self.segmenter is None:
             raise VocabularyError("no model is loaded; configure the node first")
+        passed = self._trials_of(self.segmenter)
         with recovering(self.segmenter):
             encoded = self._encoded(self.segmenter, vocabulary)
-            # Inference on one image before the swap: a model that fails on this vocabulary fails here.
-            blank = np.zeros((*_WARM_UP_SIZE, 3), np.uint8)
-            with finite_outputs_required():
-                self.segmenter.segment(Batch((blank,), encoded.vocabulary.thresholds(1.0)), encoded)
+            if not passed.cover(encoded.vocabulary):
+                # Inference on one image before the swap: a model that fails on this vocabulary fails here.
+                blank = np.zeros((*_WARM_UP_SIZE, 3), np.uint8)
+                batch = Batch((blank,), encoded.vocabulary.thresholds(1.0))
+                with finite_outputs_required():
+                    self.segmenter.segment(batch, encoded)
         check_time()  # a single step of a large model may take longer than the limit
+        passed.add(encoded.vocabulary)
         stamp_ns, in_force = self._now_ns(), encoded.in_force
         vocabulary = replace(vocabulary, stamp_ns=stamp_ns)
         before, self.vocabulary = self.vocabulary, vocabulary
@@ -125,6 +132,11 @@ class LiveModel:
             if without.ids == vocabulary.ids:
                 raise
             return replace(segmenter.encode(without), in_force=vocabulary)
+
+    def _trials_of(self, segmenter: Segmenter[Any]) -> PassedTrials:
+        if self._passed is None or self._passed.segmenter is not segmenter:
+            self._passed = PassedTrials(segmenter)
+        return self._passed
 
     def segment_once(
         self,
@@ -200,7 +212,7 @@ class LiveModel:
         self.kept.clear()
 
     def _free(self) -> None:
-        self.encoded = None
+        self.encoded = self._passed = None
         if self.segmenter is not None:
             self.segmenter.close()
             self.segmenter = None

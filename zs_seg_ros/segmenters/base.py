@@ -64,6 +64,10 @@ class Segmenter(ABC, Generic[Features]):
     takes_input_size: ClassVar[bool] = False
     """Whether the family segments images at `LoadOptions.inference_size`, and refuses sizes that it cannot take."""
 
+    prompts_are_independent: bool = False
+    """Whether the computation for a prompt does not depend on which others there are, so that prompts that passed a
+    trial need none in another vocabulary."""
+
     only_names: tuple[str, ...] = ()
     """The class names of a closed-set model; empty for a model that takes any words."""
 

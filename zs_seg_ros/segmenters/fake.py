@@ -52,6 +52,7 @@ class FakeSegmenter(Segmenter[ColoursOfClasses]):
 
     model = "fake"
     device = "cpu"
+    prompts_are_independent = True
     caution = (
         "the model fake only matches colour words with pixel colours; it is a stand-in for tests"
     )

@@ -43,6 +43,8 @@ class Detector(ABC, Generic[Prompts]):
     """The sentence that `Segmenter.caution` shows for this detector."""
     takes_input_size: ClassVar[bool] = False
     """The same as `Segmenter.takes_input_size`."""
+    prompts_are_independent: ClassVar[bool] = False
+    """The same as `Segmenter.prompts_are_independent`."""
 
     @abstractmethod
     def encode(self, prompts: Sequence[str]) -> Prompts:

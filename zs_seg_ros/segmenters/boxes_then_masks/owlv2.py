@@ -61,6 +61,7 @@ class Owlv2Detector(Detector[Tensor]):
     """
 
     takes_input_size = True
+    prompts_are_independent = True
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         self.model = model

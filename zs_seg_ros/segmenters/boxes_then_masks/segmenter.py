@@ -54,6 +54,7 @@ class BoxesThenMasks(TorchSegmenter[BoxFeatures]):
         self.device = detector.device
         self.precision = " + ".join(dict.fromkeys([detector.precision, box_segmenter.precision]))
         self.caution = detector.caution
+        self.prompts_are_independent = detector.prompts_are_independent
         self.detector = detector
         self.box_segmenter = box_segmenter
 

@@ -71,6 +71,7 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures], SharedSpace):
     """
 
     takes_input_size = True
+    prompts_are_independent = True
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         self.model = model

@@ -79,6 +79,7 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace):
     """
 
     takes_input_size = True
+    prompts_are_independent = True
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         self.model = model

@@ -113,6 +113,7 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
     """SAM 3 from a checkpoint folder in the format of transformers, with or without the weights of the tracker."""
 
     takes_input_size = True
+    prompts_are_independent = True
     _kind: ClassVar[type[PreTrainedModel]] = Sam3Model
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:

@@ -64,6 +64,7 @@ class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
     """Segments images with a SegFormer checkpoint in the format of transformers."""
 
     takes_input_size = True
+    prompts_are_independent = True
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         self.model = model

@@ -112,6 +112,7 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace):
     """
 
     takes_input_size = True
+    prompts_are_independent = True
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
         self.model = model
