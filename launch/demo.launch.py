@@ -20,13 +20,18 @@ def generate_launch_description() -> LaunchDescription:
     rviz = DeclareLaunchArgument(
         "rviz", default_value="false", description="true starts RViz (needs rviz2)"
     )
+    params_file = DeclareLaunchArgument(
+        "params_file",
+        default_value=str(SHARE / "config" / "demo.yaml"),
+        description="YAML file with the node's parameters",
+    )
     # Its other arguments, classes for example, are passed on from the command line.
     segmentation = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(SHARE / "launch" / "segmentation.launch.py")),
         launch_arguments={
-            "params_file": str(SHARE / "config" / "demo.yaml"),
+            "params_file": LaunchConfiguration("params_file"),
             "rviz": LaunchConfiguration("rviz"),
         }.items(),
     )
     camera = Node(package="zs_seg_ros", executable="tabletop_camera", output="screen")
-    return LaunchDescription([rviz, segmentation, camera])
+    return LaunchDescription([rviz, params_file, segmentation, camera])

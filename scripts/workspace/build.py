@@ -18,6 +18,7 @@ SOURCES = (
     "models",
     "msg",
     "recordings",
+    "requirements",
     "srv",
     "zs_seg_ros",
 )

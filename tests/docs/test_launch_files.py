@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from ament_index_python.packages import get_package_share_directory
-from launch_stand_ins import Context, Recorded, arguments_of, started_by
+from launch_stand_ins import Context, Recorded, arguments_of, entities_of, started_by
 
 ROOT = Path(__file__).parents[2]
 SHARE = Path(get_package_share_directory("zs_seg_ros"))
@@ -85,6 +85,15 @@ def test_the_topics_of_one_camera_need_its_name_beside_a_file_of_the_users(tmp_p
         parameters_given(params_file=str(mine), image_topic="/image_raw")
     given = parameters_given(params_file=str(mine), image_topic="/image_raw", cameras="[a]")
     assert given["a.image_topic"] == "image_topic"
+
+
+def test_the_demo_forwards_params_file() -> None:
+    demo = SHARE / "launch" / "demo.launch.py"
+    default = arguments_of(demo)["params_file"].kwargs["default_value"]
+    assert default == str(SHARE / "config" / "demo.yaml")
+    [included] = [e for e in entities_of(demo) if e.kind == "IncludeLaunchDescription"]
+    forwarded = dict(included.kwargs["launch_arguments"])["params_file"]
+    assert (forwarded.kind, forwarded.args) == ("LaunchConfiguration", ("params_file",))
 
 
 def test_each_preset_can_be_chosen() -> None:

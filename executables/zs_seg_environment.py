@@ -1,0 +1,51 @@
+"""Finds the Python environment that `install_dependencies` made, for the executables beside this file.
+
+Only the standard library is imported, and little of it: this runs before every executable.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import TracebackType
+
+VARIABLE = "ZS_SEG_ENVIRONMENT"
+COMPLETE = "zs_seg_ros_environment"
+"""A file in the environment, written when everything is installed: what it was installed from."""
+PACKAGES = ("cv2", "lz4", "mcap", "numpy", "PIL", "rosbags", "safetensors", "torch", "tqdm", "transformers", "yaml",
+            "zstandard")  # fmt: skip
+REMEDY = "run `ros2 run zs_seg_ros install_dependencies`"
+
+
+def environment_folder() -> str:
+    """Return the folder of the environment for this Python, whether it is there or not."""
+    if folder := os.environ.get(VARIABLE):
+        return os.path.abspath(folder)
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return os.path.join(data, "zs_seg_ros", version)
+
+
+def enter_environment() -> None:
+    """Run the executable again by the environment's Python, in the same process, where there is one.
+
+    A virtual environment that is active already stays. Packages that are missing then end the executable in one
+    sentence.
+    """
+    folder = environment_folder()
+    python = os.path.join(folder, "bin", "python")
+    if sys.prefix == sys.base_prefix and os.path.isfile(os.path.join(folder, COMPLETE)):
+        os.execv(python, [python, *sys.argv])
+    sys.excepthook = _explain_missing_packages
+
+
+def _explain_missing_packages(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    name = (getattr(error, "name", None) or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and name in PACKAGES:
+        print(
+            f"The Python package of the module {name} is not installed: {REMEDY}.", file=sys.stderr
+        )
+        return
+    sys.__excepthook__(kind, error, trace)

@@ -1,0 +1,204 @@
+"""Makes and removes the Python environment of the executables. Only the standard library is imported."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+from zs_seg_environment import COMPLETE
+
+STARTED = "zs_seg_ros_environment.partial"
+KEPT = {
+    "numpy": ("numpy", (1, 26), (3,)),
+    "opencv-python-headless": ("cv2", (4, 8), (5,)),
+}
+"""Packages of the system that are kept where they fit: module, lowest version, and the first one that is too high."""
+GPU_FILES = ("/dev/nvidia[0-9]*", "/dev/nvhost-gpu", "/dev/nvgpu")
+
+
+class InstallationError(Exception):
+    """Raised when the environment cannot be made or removed; one sentence that says what to do."""
+
+
+def requirements_folder() -> Path:
+    """Return the folder of the lists of requirements: installed, or that of the repository."""
+    here = Path(__file__).resolve().parent
+    for folder in (here.parents[1] / "share/zs_seg_ros/requirements", here.parent / "requirements"):
+        if (folder / "runtime.txt").is_file():
+            return folder
+    raise InstallationError(f"there are no lists of requirements beside {here}: build again")
+
+
+class Installation:
+    """One environment in `folder`. torch_index: the address of an index with torch for CPUs, or empty."""
+
+    def __init__(self, folder: Path, torch_index: str = "") -> None:
+        self.folder, self.torch_index = folder, torch_index
+        self.python = folder / "bin" / "python"
+
+    def make(self, *, only_size: bool = False) -> None:
+        """Make the environment unless it is up to date. only_size: print the download's size, and leave nothing."""
+        requirements = requirements_folder()
+        fingerprint = self._fingerprint(requirements)
+        complete = self.folder / COMPLETE
+        if complete.is_file() and complete.read_text() == fingerprint:
+            print(f"{self.folder} is up to date.")
+            return
+        self.remove(missing_ok=True)
+        self._make_virtual_environment()
+        with tempfile.TemporaryDirectory() as temporary:
+            options = self._options(requirements, Path(temporary))
+            self._print_size(options, Path(temporary))
+            if only_size:
+                self.remove()
+                return
+            if self._pip([*options, "--progress-bar", "off"]).returncode:
+                raise InstallationError(
+                    "pip could not install the packages, for the reason above; then run the same command again"
+                )
+        complete.write_text(fingerprint)
+        print(f"Installed in {self.folder}. The executables of zs_seg_ros use it from now on.")
+
+    def remove(self, *, missing_ok: bool = False) -> None:
+        """Remove the environment, and its parent folder if that is empty then. Only one made here is removed."""
+        if not self.folder.exists() and not self.folder.is_symlink():
+            if missing_ok:
+                return
+            raise InstallationError(f"there is no environment in {self.folder}")
+        marks = [self.folder / name for name in (COMPLETE, STARTED)]
+        empty = missing_ok and self.folder.is_dir() and not any(self.folder.iterdir())
+        if self.folder.is_symlink() or not (empty or any(mark.is_file() for mark in marks)):
+            raise InstallationError(
+                f"{self.folder} was not made by this command and is left: give another --environment"
+            )
+        shutil.rmtree(self.folder)
+        if self.folder.parent.name == "zs_seg_ros" and not any(self.folder.parent.iterdir()):
+            self.folder.parent.rmdir()
+
+    def _fingerprint(self, requirements: Path) -> str:
+        digest = hashlib.sha256(f"{sys.version}\0{self.folder}\0{self.torch_index}".encode())
+        for name in ("runtime.txt", "constraints.txt"):
+            digest.update((requirements / name).read_bytes())
+        return digest.hexdigest()
+
+    def _make_virtual_environment(self) -> None:
+        self.folder.mkdir(parents=True)
+        (self.folder / STARTED).touch()
+        command = [sys.executable, "-m", "venv", "--system-site-packages", str(self.folder)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            self.remove()
+            raise InstallationError(
+                f"`{' '.join(command)}` failed with exit code {result.returncode}: install Python's venv module, "
+                "on Debian and Ubuntu with `sudo apt install python3-venv`"
+            )
+
+    def _options(self, requirements: Path, temporary: Path) -> list[str]:
+        """Return the arguments of `pip install`, for the requirements less those that the system satisfies."""
+        lines = (requirements / "runtime.txt").read_text().splitlines()
+        constraints = (requirements / "constraints.txt").read_text().splitlines()
+        for name, (module, lowest, too_high) in KEPT.items():
+            version = self._version_of(module)
+            if version and lowest <= _numbers(version) < too_high:
+                lines = [line for line in lines if _name(line) != name]
+                constraints = [line for line in constraints if _name(line) != name]
+                if name == "numpy":  # nothing may replace it
+                    constraints.append(f"numpy=={version}")
+                print(f"Keeping the system's {name} {version}.")
+        if not any(_name(line) == "setuptools" for line in constraints):
+            constraints.append("setuptools<80")  # colcon's limit
+        if not has_nvidia_gpu():
+            lines = self._with_torch_for_cpus(lines)
+        chosen, limits = temporary / "requirements.txt", temporary / "constraints.txt"
+        chosen.write_text("\n".join(lines) + "\n")
+        limits.write_text("\n".join(constraints) + "\n")
+        options = ["--requirement", str(chosen), "--constraint", str(limits)]
+        return [*options, *self._extra_index()]
+
+    def _version_of(self, module: str) -> str:
+        code = f"import {module}; print({module}.__version__)"
+        command = [str(self.python), "-c", code]
+        result = subprocess.run(
+            command, env=_variables(), capture_output=True, text=True, check=False
+        )
+        return "" if result.returncode else result.stdout.strip()
+
+    def _extra_index(self) -> list[str]:
+        return ["--extra-index-url", self.torch_index] if self.torch_index else []
+
+    def _with_torch_for_cpus(self, lines: list[str]) -> list[str]:
+        """Return the lines with the CPU build of torch, where an index or folder that pip knows has it."""
+        [torch] = [line for line in lines if _name(line) == "torch"]
+        trial = [*self._extra_index(), "--dry-run", "--no-deps", "--quiet", f"{torch}+cpu"]
+        if self._pip(trial, quiet=True).returncode == 0:
+            return [f"{line}+cpu" if line == torch else line for line in lines]
+        print(
+            "There is no NVIDIA GPU, and no index that pip knows offers torch for CPUs alone: the default build "
+            "brings the libraries for GPUs. --torch-index URL names an index that has it."
+        )
+        return lines
+
+    def _print_size(self, options: list[str], temporary: Path) -> None:
+        report = temporary / "report.json"
+        arguments = [*options, "--dry-run", "--quiet", "--report", str(report)]
+        if self._pip(arguments, quiet=True).returncode or not report.is_file():
+            print("The size of the download is not known: pip cannot report it in advance.")
+            return
+        items = json.loads(report.read_text())["install"]
+        sizes = [size_of(item["download_info"]["url"]) for item in items]
+        unknown = sizes.count(None)
+        total = sum(size for size in sizes if size is not None) / 1e6
+        rest = f", and {unknown} of unknown size" if unknown else ""
+        print(
+            f"Downloading {len(items) - unknown} packages, {total:.1f} MB in all{rest}.", flush=True
+        )
+
+    def _pip(
+        self, arguments: list[str], *, quiet: bool = False
+    ) -> subprocess.CompletedProcess[bytes]:
+        command = [str(self.python), "-m", "pip", "install", "--no-cache-dir", *arguments]
+        output = subprocess.DEVNULL if quiet else None
+        return subprocess.run(command, env=_variables(), stdout=output, stderr=output, check=False)
+
+
+def _variables() -> dict[str, str]:
+    """Return the environment variables without those that would lead pip to other folders."""
+    unwanted = {"PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX"}
+    kept = {name: value for name, value in os.environ.items() if name not in unwanted}
+    return kept | {"PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
+
+def has_nvidia_gpu() -> bool:
+    """Return whether this machine has a GPU that torch's CUDA build can use."""
+    return any(glob.glob(pattern) for pattern in GPU_FILES)
+
+
+def size_of(url: str) -> int | None:
+    """Return the size in bytes of a file on the disk or on a server; None where it is not known."""
+    parts = urllib.parse.urlsplit(url)
+    try:
+        if parts.scheme == "file":
+            return os.stat(urllib.request.url2pathname(parts.path)).st_size
+        request = urllib.request.Request(url, method="HEAD")
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return int(response.headers["Content-Length"])
+    except (OSError, TypeError, ValueError):
+        return None
+
+
+def _name(line: str) -> str:
+    return re.split(r"[=<>;\s\[#]", line, maxsplit=1)[0].lower()
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])

@@ -1,0 +1,197 @@
+"""The command that installs on a robot: an externally managed Python, and a folder of wheels in place of an index."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+INSTALL = ROOT / "executables" / "install_dependencies"
+RUNTIME = (ROOT / "requirements" / "runtime.txt").read_text()
+PINS = [line.partition(";")[0].strip() for line in RUNTIME.splitlines() if "==" in line]
+VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
+EXTERNALLY_MANAGED = "[externally-managed]\nError=use apt\n"
+
+
+def write_wheel(folder: Path, name: str, version: str, modules: dict[str, str]) -> None:
+    """Write a wheel of modules into the folder."""
+    stem = f"{name.replace('-', '_')}-{version}"
+    info = f"{stem}.dist-info"
+    files = {
+        **modules,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{file},,\n" for file in [*files, f"{info}/RECORD"])
+    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as wheel:
+        for file, text in (files | {f"{info}/RECORD": record}).items():
+            wheel.writestr(file, text)
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheels")
+    for name, _, version in (pin.partition("==") for pin in PINS):
+        module = {"opencv-python-headless": "cv2", "pillow": "PIL"}.get(name, name)
+        write_wheel(folder, name, version, {f"{module}.py": f"__version__ = '{version}'\n"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a Python of its own folder, as Debian's: externally managed, with numpy 1.26.0 and OpenCV 4.6.0."""
+    prefix = tmp_path_factory.mktemp("system")
+    library = prefix / "lib" / VERSION
+    packages = library / "site-packages"
+    packages.mkdir(parents=True)
+    standard = Path(sysconfig.get_path("stdlib"))
+    for path in standard.iterdir():
+        if path.name not in ("site-packages", "EXTERNALLY-MANAGED"):
+            (library / path.name).symlink_to(path)
+    (library / "EXTERNALLY-MANAGED").write_text(EXTERNALLY_MANAGED)
+    for module, version in (("numpy", "1.26.0"), ("cv2", "4.6.0")):
+        (packages / f"{module}.py").write_text(f"__version__ = '{version}'\n")
+        info = packages / f"{module}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {module}\nVersion: {version}\n"
+        )
+    (prefix / "bin").mkdir()
+    python = prefix / "bin" / VERSION
+    shutil.copy(Path(sys.executable).resolve(), python)
+    for file in Path(sys.base_prefix, "lib").glob("libpython*"):
+        (prefix / "lib" / file.name).symlink_to(file)
+    return python
+
+
+class Robot:
+    """A home folder with the system's Python, and executables as `ros2 run` starts them."""
+
+    def __init__(self, home: Path, python: Path, wheels: Path) -> None:
+        self.home, self.python = home, python
+        self.environment = home / ".local/share/zs_seg_ros" / VERSION
+        self.variables = {
+            "HOME": str(home),
+            "PATH": os.defpath,
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(wheels),
+            "PIP_CONFIG_FILE": os.devnull,
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    def run(self, file: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(self.python), str(file), *arguments]
+        return subprocess.run(
+            command, env=self.variables, cwd=self.home, capture_output=True, text=True, check=False
+        )
+
+    def write_executable(self) -> Path:
+        """Write one that starts as the package's own do, and prints where its packages are from."""
+        file = self.home / "show"
+        file.write_text(
+            f"import sys\nsys.path.insert(0, {str(INSTALL.parent)!r})\n"
+            "from zs_seg_environment import enter_environment\nenter_environment()\n"
+            "import torch, numpy, cv2\n"
+            "print(sys.prefix, torch.__version__, numpy.__version__, cv2.__version__, sys.argv[1:])\n"
+        )
+        return file
+
+
+@pytest.fixture
+def robot(tmp_path: Path, python: Path, wheels: Path) -> Robot:
+    return Robot(tmp_path, python, wheels)
+
+
+def files_of(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_the_executables_use_what_the_command_installed_until_it_is_removed(robot: Robot) -> None:
+    show = robot.write_executable()
+    missing = robot.run(show)
+    assert missing.returncode == 1 and "Traceback" not in missing.stderr
+    assert missing.stderr == (
+        "The Python package of the module torch is not installed: "
+        "run `ros2 run zs_seg_ros install_dependencies`.\n"
+    )
+    before = files_of(robot.home)
+    system = files_of(robot.python.parents[1])
+
+    made = robot.run(INSTALL)
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "Keeping the system's numpy 1.26.0." in made.stdout
+    assert re.search(r"Downloading \d+ packages, \d+\.\d MB in all\.", made.stdout)
+    shown = robot.run(show, "--a", "b c")
+    versions = dict(pin.split("==") for pin in PINS)
+    opencv = versions["opencv-python-headless"]
+    assert shown.stdout == (
+        f"{robot.environment} {versions['torch']} 1.26.0 {opencv} ['--a', 'b c']\n"
+    ), shown.stderr
+    assert "is up to date" in robot.run(INSTALL).stdout
+
+    assert files_of(robot.python.parents[1]) == system
+    assert robot.run(INSTALL, "--remove").returncode == 0
+    assert [f for f in files_of(robot.home) if f not in before] == [".local", ".local/share"]
+    assert "is not installed" in robot.run(show).stderr
+
+
+def test_torch_for_cpus_is_taken_where_it_is_offered(
+    robot: Robot, wheels: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "with_cpu_build"
+    shutil.copytree(wheels, own)
+    [torch] = [pin.partition("==")[2] for pin in PINS if pin.startswith("torch==")]
+    write_wheel(own, "torch", f"{torch}+cpu", {"torch.py": f"__version__ = '{torch}+cpu'\n"})
+    robot.variables["PIP_FIND_LINKS"] = str(own)
+    made = robot.run(INSTALL)
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert f" {torch}+cpu 1.26.0 " in robot.run(robot.write_executable()).stdout
+
+
+def test_the_size_alone_leaves_nothing(robot: Robot) -> None:
+    before = files_of(robot.home)
+    sized = robot.run(INSTALL, "--size")
+    assert sized.returncode == 0 and "MB in all" in sized.stdout
+    assert "no index that pip knows offers torch for CPUs alone" in sized.stdout
+    assert [f for f in files_of(robot.home) if f not in before] == [".local", ".local/share"]
+
+
+def test_a_folder_of_the_users_is_never_removed(robot: Robot, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "notes").touch()
+    for arguments in (("--remove",), ()):
+        refused = robot.run(INSTALL, "--environment", str(mine), *arguments)
+        assert refused.returncode == 2 and "was not made by this command" in refused.stderr
+    assert files_of(mine) == ["notes"]
+    nothing = robot.run(INSTALL, "--remove")
+    assert nothing.returncode == 2 and "there is no environment in" in nothing.stderr
+
+
+def test_an_incomplete_installation_is_not_used_and_the_next_one_replaces_it(
+    robot: Robot, wheels: Path, tmp_path: Path
+) -> None:
+    robot.variables["PIP_FIND_LINKS"] = str(tmp_path / "nowhere")
+    failed = robot.run(INSTALL)
+    assert failed.returncode == 2 and "pip could not install the packages" in failed.stderr
+    assert "is not installed" in robot.run(robot.write_executable()).stderr
+    robot.variables["PIP_FIND_LINKS"] = str(wheels)
+    assert robot.run(INSTALL).returncode == 0
+    assert str(robot.environment) in robot.run(robot.write_executable()).stdout
+
+
+def test_another_folder_is_found_by_the_variable(robot: Robot, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    assert robot.run(INSTALL, "--environment", str(other)).returncode == 0
+    show = robot.write_executable()
+    assert "is not installed" in robot.run(show).stderr
+    robot.variables["ZS_SEG_ENVIRONMENT"] = str(other)
+    assert robot.run(show).stdout.startswith(f"{other} ")
