@@ -204,11 +204,11 @@ thresholds = st.floats(0, 1, width=32)
 
 @st.composite
 def exemplars(draw: st.DrawFn) -> Exemplar:
-    height, width = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    height, width = draw(st.integers(2, 4)), draw(st.integers(2, 4))
     image = draw(arrays.arrays(np.uint8, (height, width, 3)))
     mask = draw(st.none() | arrays.arrays(np.bool_, (height, width)))
     if mask is not None:
-        mask[0, 0] = True
+        mask[:2, :2] = True
     return Exemplar(image, mask)
 
 
