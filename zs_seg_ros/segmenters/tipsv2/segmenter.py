@@ -180,14 +180,7 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace):
     ) -> list[Segmentation]:
         vocabulary, features = encoded.vocabulary, encoded.features
         with stage("prepare"):
-            pixels = prepare(
-                batch.images,
-                self._input_size,
-                self._mean,
-                self._std,
-                self._dtype,
-                self._format.resample,
-            )
+            pixels = self._prepare(batch.images)
         with stage("encode"):
             patches = self.patches(pixels)
         with stage("decode"):
@@ -198,7 +191,7 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace):
                 chunk = class_logits(image_logits, features.class_of_row, features.is_negative)
                 results.append(decode_chunks([chunk], size, batch.thresholds, vocabulary.label_ids))
             if batch.features:
-                grids = [feature_grid(self.model, grid) for grid in patches]
+                grids = (feature_grid(self.model, grid) for grid in patches)
                 results = [replace(r, features=g) for r, g in zip(results, grids, strict=True)]
         return results
 
@@ -210,8 +203,11 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace):
     @torch.inference_mode()
     def embed_image(self, image: RgbImage) -> FeatureGrid:
         """Compute one vector for each patch of an image."""
-        pixels = prepare((image,), self._input_size, self._mean, self._std, self._dtype)
-        return feature_grid(self.model, self.patches(pixels)[0])
+        return feature_grid(self.model, self.patches(self._prepare((image,)))[0])
+
+    def _prepare(self, images: Sequence[RgbImage]) -> Tensor:
+        size, resample = self._input_size, self._format.resample
+        return prepare(images, size, self._mean, self._std, self._dtype, resample)
 
     @torch.inference_mode()
     def patches(self, pixel_values: Tensor) -> Tensor:
