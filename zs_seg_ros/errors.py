@@ -3,6 +3,7 @@
     ZeroShotSegmentationError
     ├── VocabularyError          a vocabulary is refused; the one in force stays
     ├── ImageError               an image or message cannot be read; the next one can
+    ├── MaskPromptError          a point or a box that marks an object is refused
     ├── SelectionError           no object fits a request to select one
     │   └── NotTrackedError      the object that fits has no track id yet
     ├── ModelError               a model cannot be used
@@ -38,6 +39,10 @@ class VocabularyError(ZeroShotSegmentationError):
 
 class ImageError(ZeroShotSegmentationError):
     """An image cannot be read."""
+
+
+class MaskPromptError(ZeroShotSegmentationError):
+    """A point or a box that marks an object is refused."""
 
 
 class SelectionError(ZeroShotSegmentationError):

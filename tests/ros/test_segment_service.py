@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from planner import Planner, image_message, pixels, running_node, stripes, target
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, RegionOfInterest
 
-from zs_seg_ros import srv
+from zs_seg_ros import msg, srv
+from zs_seg_ros.perception.masks import decode_runs
+from zs_seg_ros.testing.owlv2 import small_owlv2_config, write_owlv2
+from zs_seg_ros.testing.sam2 import small_sam2_video_config, write_sam2
 
 IMAGE = stripes("red", "white", "blue")
 
@@ -87,3 +91,94 @@ def test_without_a_model_the_answer_says_so() -> None:
         answer = segment(planner, image_message(np.zeros((4, 4, 3), np.uint8)), "red")
         assert not answer.success
         assert "configure the node first" in answer.message
+
+
+# -- points and boxes --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small detector and a small SAM 2, with random weights."""
+    folder: Path = tmp_path_factory.mktemp("pair")
+    write_owlv2(folder / "owlv2", small_owlv2_config(), words=("red", "mug"), seed=1)
+    write_sam2(folder / "sam2", small_sam2_video_config(), seed=3)
+    return f"{folder / 'owlv2'} + {folder / 'sam2'}"
+
+
+def point(x: float, y: float, outside: bool = False) -> msg.PointPrompt:
+    return msg.PointPrompt(x=float(x), y=float(y), outside=outside)
+
+
+def boxed(name: str, left: int, top: int, width: int, height: int) -> msg.MaskPrompt:
+    roi = RegionOfInterest(x_offset=left, y_offset=top, width=width, height=height)
+    return msg.MaskPrompt(class_name=name, box=roi)
+
+
+def test_marked_objects_are_answered_in_order_without_a_vocabulary(pair: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (48, 80, 3), np.uint8)
+    message = image_message(noise, frame_id="hand")
+    prompts = [
+        msg.MaskPrompt(class_name="mug", points=[point(20.5, 30.5), point(70, 3, outside=True)]),
+        msg.MaskPrompt(points=[point(0, 0)]),
+        boxed("cup", 10, 5, 40, 30),
+        boxed("mug", 50, 20, 30, 28),
+    ]
+    parameters = {"model": pair, "device": "cpu", "min_area": 1000}
+    with running_node(parameters) as planner:
+        request = srv.SegmentImage.Request(image=message, prompts=prompts)
+        answer = planner.call(srv.SegmentImage, "segment", request)
+        assert answer.success and answer.message == ""
+        objects = answer.result.objects
+        assert [each.class_name for each in objects] == ["mug", "", "cup", "mug"]
+        assert [each.class_id for each in objects] == [1, 0, 2, 1]
+        assert answer.result.vocabulary_version == 0 and answer.result.header == message.header
+        covered = np.zeros((48, 80), bool)
+        for each in objects:
+            mask = decode_runs(each.counts, each.roi.height, each.roi.width)
+            assert mask.sum() == each.area and 0 <= each.score <= 1
+            if each.class_id:
+                rows, columns = each.roi.y_offset, each.roi.x_offset
+                covered[rows : rows + each.roi.height, columns : columns + each.roi.width] |= mask
+        label = pixels(answer.label)
+        assert np.array_equal(label > 0, covered) and set(np.unique(label)) <= {0, 1, 2}
+        assert np.array_equal(pixels(answer.confidence) > 0, covered)
+
+        request = srv.SegmentImage.Request(image=message, everything=True)
+        answer = planner.call(srv.SegmentImage, "segment", request)
+        assert answer.success and not pixels(answer.label).any()
+        assert all(each.class_id == 0 and each.area >= 1000 for each in answer.result.objects)
+
+        marked = [point(3, 3)]
+        for wrong, reason in (
+            ({"prompts": prompts, "classes": [target("mug")]}, "classes and prompts cannot be"),
+            ({"prompts": prompts, "everything": True}, "prompts and everything cannot be"),
+            ({"classes": [target("mug")], "everything": True}, "classes and everything"),
+            ({"prompts": [msg.MaskPrompt()]}, "neither a point nor a box"),
+            (
+                {"prompts": [msg.MaskPrompt(points=[point(3, 3, True)])]},
+                "only points that its mask",
+            ),
+            ({"prompts": [msg.MaskPrompt(points=[point(float("nan"), 3)])]}, "(nan, 3)"),
+            ({"prompts": [msg.MaskPrompt(points=[point(80, 3)])]}, "outside of the image of 80x48"),
+            ({"prompts": [boxed("a", 79, 0, 2, 2)]}, "not inside the image of 80x48"),
+            ({"prompts": [boxed("a", 7, 0, 2, 0)]}, "which is empty"),
+            ({"prompts": [msg.MaskPrompt(points=marked)] * 65}, "65 marked objects are too many"),
+            ({"prompts": [msg.MaskPrompt(points=marked * 65)]}, "has 65 points; at most 64"),
+            ({"prompts": [msg.MaskPrompt(points=marked, class_name="a\nb")]}, "line break"),
+        ):
+            request = srv.SegmentImage.Request(image=message, **wrong)
+            answer = planner.call(srv.SegmentImage, "segment", request)
+            assert not answer.success and reason in answer.message, (reason, answer.message)
+
+
+def test_a_model_without_a_mask_model_refuses_points_and_names_those_that_take_them(
+    planner: Planner,
+) -> None:
+    planner.set_vocabulary("red")
+    for wrong in ({"prompts": [msg.MaskPrompt(points=[point(3, 3)])]}, {"everything": True}):
+        request = srv.SegmentImage.Request(image=image_message(IMAGE), **wrong)
+        answer = planner.call(srv.SegmentImage, "segment", request)
+        assert not answer.success
+        assert "the model fake takes no points and boxes" in answer.message
+        assert "SAM 2, EdgeTAM or SAM-HQ" in answer.message
+    assert segment(planner, image_message(IMAGE)).success

@@ -40,6 +40,7 @@ class Family:
     classes, so that a class may depend on the others, as the page on models says. classes: the names of a closed-set
     model, empty for any words. half_agreement: the least share of pixels whose label is the same in half precision.
     exemplars: whether it takes example images. shared_space: whether words and images have one space.
+    mask_prompts: whether it takes points and boxes.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Family:
     half_agreement: float = 0.9
     exemplars: bool = False
     shared_space: bool = False
+    mask_prompts: bool = False
 
     def names(self, count: int) -> list[str]:
         """Return different class names that the family accepts."""
@@ -138,14 +140,28 @@ def write_small_tipsv2(folder: Path) -> str:
 FAMILIES = (
     Family("dense", write_small_dense, threshold=0.7, exemplars=True, shared_space=True),
     Family("clipseg", write_small_clipseg, threshold=0.3, exemplars=True, shared_space=True),
-    Family("owlv2+sam2", write_small_owlv2_and_sam2, threshold=0.5),
-    Family("owlv2+sam_hq", write_small_owlv2_and_sam_hq, threshold=0.5),
-    Family("owlv2+edgetam", write_small_owlv2_and_edgetam, threshold=0.5),
+    Family("owlv2+sam2", write_small_owlv2_and_sam2, threshold=0.5, mask_prompts=True),
+    Family("owlv2+sam_hq", write_small_owlv2_and_sam_hq, threshold=0.5, mask_prompts=True),
+    Family("owlv2+edgetam", write_small_owlv2_and_edgetam, threshold=0.5, mask_prompts=True),
     Family("sam3", write_small_sam3, threshold=0.5),
     Family("sam3_lite_text", write_small_sam3_lite_text, threshold=0.5),
     Family("segformer", write_small_segformer, threshold=0.5, classes=SMALL_LABELS),
     Family("tipsv2", write_small_tipsv2, threshold=0.5, exemplars=True, shared_space=True),
-    Family("grounding-dino+sam2", write_small_grounding_dino_and_sam2, 0.9, fused=True),
-    Family("mm-grounding-dino+sam2", write_small_mm_grounding_dino_and_sam2, 0.4, fused=True),
-    Family("omdet-turbo+sam2", write_small_omdet_turbo_and_sam2, 0.9, fused=True),
+    Family(
+        "grounding-dino+sam2",
+        write_small_grounding_dino_and_sam2,
+        0.9,
+        fused=True,
+        mask_prompts=True,
+    ),
+    Family(
+        "mm-grounding-dino+sam2",
+        write_small_mm_grounding_dino_and_sam2,
+        0.4,
+        fused=True,
+        mask_prompts=True,
+    ),
+    Family(
+        "omdet-turbo+sam2", write_small_omdet_turbo_and_sam2, 0.9, fused=True, mask_prompts=True
+    ),
 )

@@ -16,6 +16,7 @@ from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter, shared_spac
 from zs_seg_ros.segmenters.deadline import check_time, time_limit
 from zs_seg_ros.segmenters.finite import finite_outputs_required
 from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.mask_prompts import MaskPrompter, mask_prompter_of
 from zs_seg_ros.segmenters.recovery import recovering
 from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.segmenters.shared.example_pooling import pooled_example
@@ -166,6 +167,20 @@ class LiveModel:
                     )
                 batch = Batch((image,), encoded.vocabulary.thresholds(default_threshold))
                 return self.segmenter.segment(batch, encoded)[0], encoded.vocabulary
+
+    def segment_without_words(
+        self, segment: Callable[[MaskPrompter], tuple[Segmentation, Vocabulary]]
+    ) -> tuple[Segmentation, Vocabulary]:
+        """Call `segment` with the model's part that takes points and boxes; the vocabulary in force does not change.
+
+        Raises ModelError without a model or for one that takes none, and what `segment` raises.
+        """
+        with self._change:
+            if self.segmenter is None:
+                raise ModelError("no model is loaded; configure the node first")
+            prompter = mask_prompter_of(self.segmenter)
+            with recovering(self.segmenter):
+                return segment(prompter)
 
     def embed(
         self,

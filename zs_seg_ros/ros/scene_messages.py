@@ -81,9 +81,9 @@ def objects_message(
 ) -> messages.ObjectMaskArray:
     """Make the array of instance masks. size: (H, W) of the image; names and ids are those of `vocabulary`.
 
-    inferred_stamp: of the image that the model segmented; None for the header's.
+    An object with the id 0 has no name. inferred_stamp: of the image that the model segmented; None for the header's.
     """
-    names = dict(zip(vocabulary.ids, vocabulary.names, strict=True))
+    names = {0: "", **dict(zip(vocabulary.ids, vocabulary.names, strict=True))}
     all_counts = encode_all_runs([detected.mask for detected in objects])
     return messages.ObjectMaskArray(
         header=header,

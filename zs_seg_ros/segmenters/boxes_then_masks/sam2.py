@@ -1,4 +1,4 @@
-"""SAM 2 and EdgeTAM: boxes to masks (Ravi et al. 2024, arXiv 2408.00714; Zhou et al. 2025, arXiv 2501.07256).
+"""SAM 2 and EdgeTAM: prompts to masks (Ravi et al. 2024, arXiv 2408.00714; Zhou et al. 2025, arXiv 2501.07256).
 
 It loads any checkpoint of transformers' `Sam2Model` or `EdgeTamModel`, such as facebook/sam2.1-hiera-tiny, and the
 checkpoints of their video models, of which the weights for the memory are left out.
@@ -24,6 +24,7 @@ from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision,
 from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
+from zs_seg_ros.segmenters.shared.prompted_masks import PromptBatch, PromptedNetwork
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.types import RgbImage, size_of
 
@@ -39,7 +40,7 @@ class _Images(ViTImageProcessorPil):  # type: ignore[misc]
     size: ClassVar[dict[str, int]] = {"height": 1024, "width": 1024}
 
 
-class Sam2BoxSegmenter(BoxSegmenter):
+class Sam2BoxSegmenter(BoxSegmenter, PromptedNetwork[list[Tensor]]):
     """SAM 2 from a checkpoint folder in the format of transformers."""
 
     takes_input_size = True
@@ -66,7 +67,7 @@ class Sam2BoxSegmenter(BoxSegmenter):
         self._network.vision_encoder.to(self._dtype)
         self._network.mask_decoder.to(self._dtype)
         self._network.no_memory_embedding.data = self._network.no_memory_embedding.to(self._dtype)
-        self._boxes_per_batch = BOXES_PER_BATCH[device.type]
+        self.prompts_per_batch = BOXES_PER_BATCH[device.type]
         self._images_per_batch = 1 if device.type == "cpu" or options.compile else 8
         self._encode: Callable[[Tensor], list[Tensor]] = self._network.get_image_embeddings
         if options.compile:
@@ -121,21 +122,35 @@ class Sam2BoxSegmenter(BoxSegmenter):
 
     def _decode(self, levels: list[Tensor], corners: Tensor, size: tuple[int, int]) -> Tensor:
         """Decode the masks of boxes (N, 4) in one image of `size` (H, W): logits (N, h, w) float32."""
-        height, width = size
-        scale = corners.new_tensor([self._side / width, self._side / height] * 2)
         masks = []
-        for batch in torch.split(corners.float() * scale, self._boxes_per_batch):
-            sparse, dense = self._network.prompt_encoder(None, None, batch[None], None)
-            logits, *_ = self._network.mask_decoder(
-                image_embeddings=levels[-1],
-                image_positional_embeddings=self._positions,
-                sparse_prompt_embeddings=sparse.to(self._dtype),
-                dense_prompt_embeddings=dense.to(self._dtype),
-                multimask_output=False,  # a box is an unambiguous prompt
-                high_resolution_features=levels[:-1],
-            )
-            masks.append(logits[0, :, 0].float())
+        for batch in torch.split(corners.float(), self.prompts_per_batch):
+            prompts = PromptBatch(None, None, batch)
+            # A box is an unambiguous prompt.
+            logits, _ = self.decode_prompts(levels, size, prompts, several=False)
+            masks.append(logits[:, 0])
         return torch.cat(masks)
+
+    def encode_image(self, image: RgbImage) -> list[Tensor]:
+        """Encode one image to a feature pyramid."""
+        return self.encode_images([image])
+
+    @torch.inference_mode()
+    def decode_prompts(
+        self, features: list[Tensor], size: tuple[int, int], prompts: PromptBatch, several: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Decode masks of prompts: logits (N, M, h, w) and predicted IoUs (N, M)."""
+        height, width = size
+        inputs = prompts.scaled(self._side / width, self._side / height, self._mean.device)
+        sparse, dense = self._network.prompt_encoder(*inputs.as_one_image(), None)
+        logits, predicted_iou, *_ = self._network.mask_decoder(
+            image_embeddings=features[-1],
+            image_positional_embeddings=self._positions,
+            sparse_prompt_embeddings=sparse.to(self._dtype),
+            dense_prompt_embeddings=dense.to(self._dtype),
+            multimask_output=several,
+            high_resolution_features=features[:-1],
+        )
+        return logits[0].float(), predicted_iou[0].float()
 
 
 def _multiple_of_windows(loaded: PreTrainedModel) -> int:

@@ -1,4 +1,4 @@
-"""SAM-HQ: boxes to masks with fine edges (Ke et al. 2023, arXiv 2306.01567).
+"""SAM-HQ: boxes and points to masks with fine edges (Ke et al. 2023, arXiv 2306.01567).
 
 It loads any checkpoint of transformers' `SamHQModel`, such as syscv-community/sam-hq-vit-base.
 """
@@ -20,11 +20,12 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
 from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
+from zs_seg_ros.segmenters.shared.prompted_masks import PromptBatch, PromptedNetwork
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.types import RgbImage, size_of
 
 
-class SamHqBoxSegmenter(BoxSegmenter):
+class SamHqBoxSegmenter(BoxSegmenter, PromptedNetwork[tuple[Tensor, list[Tensor]]]):
     """SAM-HQ from a checkpoint folder in the format of transformers."""
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
@@ -44,7 +45,7 @@ class SamHqBoxSegmenter(BoxSegmenter):
         # The prompt encoder stays in 32 bits: in 16, the coordinates of boxes would be off by pixels.
         self._network.vision_encoder.to(self._dtype)
         self._network.mask_decoder.to(self._dtype)
-        self._boxes_per_batch = BOXES_PER_BATCH[device.type]
+        self.prompts_per_batch = BOXES_PER_BATCH[device.type]
         self._encode: Callable[[Tensor], tuple[Tensor, list[Tensor]]]
         self._encode = self._network.get_image_embeddings
         if options.compile:
@@ -62,38 +63,55 @@ class SamHqBoxSegmenter(BoxSegmenter):
 
     def _masks(self, image: RgbImage, corners: Tensor) -> Tensor:
         """Encode one image and decode the masks of its boxes (N, 4): logits (N, h, w) float32."""
-        height, width = size_of(image)
-        inner = self._inner_size((height, width))
+        features = self.encode_image(image)
+        masks = []
+        with stage("decode"):
+            for batch in torch.split(corners.float(), self.prompts_per_batch):
+                prompts = PromptBatch(None, None, batch)
+                # A box is an unambiguous prompt.
+                logits, _ = self.decode_prompts(features, size_of(image), prompts, several=False)
+                masks.append(logits[:, 0])
+        return torch.cat(masks)
+
+    @torch.inference_mode()
+    def encode_image(self, image: RgbImage) -> tuple[Tensor, list[Tensor]]:
+        """Encode one image to its embedding and those of intermediate layers."""
+        inner = self._inner_size(size_of(image))
         with stage("prepare"):
             resample = self._format.resample
             pixels = prepare([image], inner, self._mean, self._std, self._dtype, resample)
             pixels = functional.pad(pixels, (0, self._side - inner[1], 0, self._side - inner[0]))
         with stage("encode"):
-            coarse, fine = self._encode(pixels)
-        scale = corners.new_tensor([inner[1] / width, inner[0] / height] * 2)
-        with stage("decode"):
-            batches = torch.split(corners.float() * scale, self._boxes_per_batch)
-            masks = torch.cat([self._decode(coarse, fine, batch) for batch in batches])
-            # The first of two resizes, as in the authors' code: the padding is cut off between them.
-            masks = functional.interpolate(masks[None], (self._side, self._side), mode="bilinear")
-            return masks[0, :, : inner[0], : inner[1]]
+            return self._encode(pixels)
 
     def _inner_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return the (height, width) to which an image of `size` (H, W) is resized to fit the model's square."""
         scale = self._side / max(size)
         return max(1, int(size[0] * scale + 0.5)), max(1, int(size[1] * scale + 0.5))
 
-    def _decode(self, coarse: Tensor, fine: list[Tensor], boxes: Tensor) -> Tensor:
-        """Decode the masks of boxes (N, 4) in pixels of the square: logits (N, h, w) float32 that cover the square."""
-        sparse, dense = self._network.prompt_encoder(None, None, boxes[None], None)
-        logits, _ = self._network.mask_decoder(
+    @torch.inference_mode()
+    def decode_prompts(
+        self,
+        features: tuple[Tensor, list[Tensor]],
+        size: tuple[int, int],
+        prompts: PromptBatch,
+        several: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Decode masks of prompts: logits (N, M, h, w) and predicted IoUs (N, M)."""
+        inner = self._inner_size(size)
+        inputs = prompts.scaled(inner[1] / size[1], inner[0] / size[0], self._mean.device)
+        sparse, dense = self._network.prompt_encoder(*inputs.as_one_image(), None)
+        coarse, fine = features
+        logits, predicted_iou = self._network.mask_decoder(
             image_embeddings=coarse,
             image_positional_embeddings=self._positions,
             sparse_prompt_embeddings=sparse.to(self._dtype),
             dense_prompt_embeddings=dense.to(self._dtype),
-            multimask_output=False,  # a box is an unambiguous prompt
+            multimask_output=several,
             hq_token_only=False,
             intermediate_embeddings=fine,
         )
-        masks: Tensor = logits[0, :, 0].float()
-        return masks
+        # The first of two resizes, as in the authors' code: the padding is cut off between them.
+        square = self._side, self._side
+        masks = functional.interpolate(logits[0].float(), square, mode="bilinear")
+        return masks[..., : inner[0], : inner[1]], predicted_iou[0].float()

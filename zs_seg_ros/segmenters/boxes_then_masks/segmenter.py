@@ -5,6 +5,7 @@ This is the method of Grounded SAM (Ren et al. 2024, arXiv 2401.14159), for any 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from torch import Tensor
 
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes, BoxSegmenter, Detector
+from zs_seg_ros.segmenters.mask_prompts import MaskPrompt, MaskPrompter, no_mask_prompts
+from zs_seg_ros.segmenters.shared.all_masks import all_masks
 from zs_seg_ros.segmenters.shared.exemplars import refuse_exemplars
 from zs_seg_ros.segmenters.shared.instances import (
     Instances,
@@ -22,10 +25,11 @@ from zs_seg_ros.segmenters.shared.instances import (
     not_negative,
     without_duplicates,
 )
+from zs_seg_ros.segmenters.shared.prompted_masks import PromptedNetwork, masks_of_prompts
 from zs_seg_ros.segmenters.shared.prompts import flat_prompts
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
-from zs_seg_ros.types import Batch, Segmentation, size_of
+from zs_seg_ros.types import Batch, DetectedObject, RgbImage, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 _MAX_BOXES = 300
@@ -46,8 +50,11 @@ class BoxFeatures:
     is_negative: tuple[bool, ...]
 
 
-class BoxesThenMasks(TorchSegmenter[BoxFeatures]):
-    """A pair of detector and mask model, for text alone. The score of an object is that of the detector."""
+class BoxesThenMasks(TorchSegmenter[BoxFeatures], MaskPrompter):
+    """A pair of detector and mask model. The score of an object of a class is that of the detector.
+
+    Points and boxes go to the mask model without the detector.
+    """
 
     def __init__(self, model: str, detector: Detector[Any], box_segmenter: BoxSegmenter) -> None:
         self.model = model
@@ -86,6 +93,23 @@ class BoxesThenMasks(TorchSegmenter[BoxFeatures]):
                 _decode(masks[i][unique[i][1]], boxes[i], size, batch.thresholds, encoded)
                 for i, size in enumerate(batch.sizes)
             ]
+
+    def masks_of_prompts(
+        self, image: RgbImage, prompts: Sequence[MaskPrompt]
+    ) -> tuple[DetectedObject, ...]:
+        """Return one object per prompt, in order."""
+        return masks_of_prompts(self._prompted_network(), image, prompts)
+
+    def all_masks(
+        self, image: RgbImage, min_area: int, max_objects: int
+    ) -> tuple[DetectedObject, ...]:
+        """Return the masks that a grid of points gives, most confident first."""
+        return all_masks(self._prompted_network(), image, min_area, max_objects)
+
+    def _prompted_network(self) -> PromptedNetwork[Any]:
+        if isinstance(self.box_segmenter, PromptedNetwork):
+            return self.box_segmenter
+        raise no_mask_prompts(self.model)  # a mask model of another package may take boxes alone
 
 
 def _decode(

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from zs_seg_ros.segmenters.finite import check_finite
-from zs_seg_ros.types import Box, DetectedObject, Label, Segmentation
+from zs_seg_ros.segmenters.instance_labels import label_instances
+from zs_seg_ros.types import Box, DetectedObject, Segmentation
 from zs_seg_ros.vocabulary.class_ids import LabelIds
 
 _SAME_OBJECT = 0.7
@@ -64,7 +65,7 @@ def without_duplicates(
     for i in sorted(range(len(scores)), key=lambda i: -scores[i]):
         rivals = [j for j in kept if class_index[j] == class_index[i]]
         rivals = [j for j in rivals if prompt_index[j] != prompt_index[i]]
-        if not rivals or _iou(boxes[i], boxes[rivals]).max() <= _SAME_OBJECT:
+        if not rivals or box_iou(boxes[i], boxes[rivals]).max() <= _SAME_OBJECT:
             kept.append(i)
     return sorted(kept)
 
@@ -87,14 +88,14 @@ def not_negative(
     kept = []
     for i in range(len(scores)):
         rivals = [j for j in negatives.get(class_index[i], ()) if scores[j] > scores[i]]
-        beaten = bool(rivals) and _iou(boxes[i], boxes[rivals]).max() >= _OF_NEGATIVE
+        beaten = bool(rivals) and box_iou(boxes[i], boxes[rivals]).max() >= _OF_NEGATIVE
         if not is_negative[i] and not beaten:
             kept.append(i)
     return kept
 
 
-def _iou(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Compute the intersection over union (M,) of a box (4,) with others (M, 4)."""
+def box_iou(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Compute the intersection over union (M,) of a box (4,) with others (M, 4): left, top, right, bottom."""
     corner = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
     shared = np.clip(corner[1] - corner[0], 0, None).prod(axis=1)
     areas = (others[:, 2:] - others[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod()
@@ -123,15 +124,9 @@ def decode_instances(
     objects = [
         detected
         for mask, score, class_id in zip(masks, ordered_scores, class_ids, strict=True)
-        if (detected := _detected_object(mask, score, class_id))
+        if (detected := cut_out(mask, score, class_id)).box.width
     ]
-    label: Label = np.zeros(size, ids.dtype)
-    confidence = np.zeros(size, np.uint8)
-    for detected in reversed(objects):
-        box = detected.box
-        inside_box = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
-        np.copyto(label[inside_box], detected.class_id, where=detected.mask)
-        np.copyto(confidence[inside_box], max(1, round(detected.score * 255)), where=detected.mask)
+    label, confidence = label_instances(objects, size, ids.dtype)
     return Segmentation(label, confidence, tuple(objects))
 
 
@@ -152,10 +147,8 @@ def _full_resolution(
     return full
 
 
-def _detected_object(mask: NDArray[np.bool_], score: float, class_id: int) -> DetectedObject | None:
-    """Cut a mask (H, W) to its bounding box; None for an empty mask."""
+def cut_out(mask: NDArray[np.bool_], score: float, class_id: int = 0) -> DetectedObject:
+    """Cut a mask (H, W) to its bounding box; that of an empty mask is empty."""
     left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
-    if width == 0:
-        return None
     inside_box = mask[top : top + height, left : left + width].copy()
     return DetectedObject(class_id, score, Box(left, top, width, height), inside_box)

@@ -1,0 +1,128 @@
+"""Masks of everything in an image, without prompts: a grid of points and filters (Kirillov et al. 2023, appendix B)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from zs_seg_ros.segmenters.shared.instances import box_iou
+from zs_seg_ros.segmenters.shared.prompted_masks import (
+    PromptBatch,
+    PromptedNetwork,
+    cut_masks,
+    full_resolution,
+)
+from zs_seg_ros.segmenters.shared.stages import stage
+from zs_seg_ros.types import DetectedObject, RgbImage, size_of
+
+# The values of the paper, and of the mask generation of transformers.
+POINTS_PER_SIDE = 32
+_LEAST_PREDICTED_IOU = 0.88
+_LEAST_STABILITY = 0.95
+_STABILITY_OFFSET = 1.0
+"""Added to and subtracted from the logits: a stable mask hardly changes."""
+_MOST_OVERLAP = 0.7
+"""Boxes with a higher IoU are of one object."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A mask that passed the filters. point: the index of its point in the grid. channel: its index at that point.
+
+    corners: left, top, right, bottom of its pixels, the last ones inclusive, as in the authors' code.
+    """
+
+    score: float
+    corners: tuple[int, int, int, int]
+    point: int
+    channel: int
+
+
+@torch.inference_mode()
+def all_masks(
+    network: PromptedNetwork[Any], image: RgbImage, min_area: int, max_objects: int
+) -> tuple[DetectedObject, ...]:
+    """Return the masks of a grid of points that are sure, stable and no duplicates, most confident first.
+
+    Each point has several masks. Those are left out whose predicted IoU is too low, that change much when all logits
+    are moved a little, with less than `min_area` pixels, and whose box is nearly that of a more confident one; of the
+    others the first `max_objects` are returned. Only these are in memory at full resolution: the others are decoded
+    one batch at a time, and the chosen ones once more at the end.
+    """
+    size = size_of(image)
+    features = network.encode_image(image)
+    points = _grid(size)
+    candidates: list[_Candidate] = []
+    for start in range(0, len(points), network.prompts_per_batch):
+        batch = PromptBatch.of_points(points[start : start + network.prompts_per_batch])
+        with stage("decode"):
+            logits, scores = network.decode_prompts(features, size, batch, several=True)
+        with stage("finish"):
+            candidates += _filtered(logits, scores, size, start, min_area)
+    chosen = _without_overlap(candidates)[:max_objects]
+    objects: list[DetectedObject] = []
+    for start in range(0, len(chosen), network.prompts_per_batch):
+        part = chosen[start : start + network.prompts_per_batch]
+        batch = PromptBatch.of_points(points[[each.point for each in part]])
+        with stage("decode"):
+            logits, scores = network.decode_prompts(features, size, batch, several=True)
+        with stage("finish"):
+            channels = [each.channel for each in part]
+            rows = list(range(len(part)))
+            objects += cut_masks(logits[rows, channels], scores[rows, channels], size)
+    return tuple(objects)
+
+
+def _grid(size: tuple[int, int]) -> Tensor:
+    """Return the points (N, 2) float32 of the grid, row by row, x and y in pixels of an image of `size` (H, W).
+
+    The authors' code counts pixels from the centre of the first one, so that half a pixel is added here.
+    """
+    height, width = size
+    shares = (torch.arange(POINTS_PER_SIDE) + 0.5) / POINTS_PER_SIDE
+    y, x = torch.meshgrid(shares * height, shares * width, indexing="ij")
+    return torch.stack([x, y], dim=-1).flatten(0, 1) + 0.5
+
+
+def _filtered(
+    logits: Tensor, scores: Tensor, size: tuple[int, int], first_point: int, min_area: int
+) -> Iterator[_Candidate]:
+    """Yield the candidates among masks (N, M, h, w) with predicted IoUs (N, M). first_point: the index of the first."""
+    confident = scores > _LEAST_PREDICTED_IOU
+    kept_scores = scores[confident].tolist()
+    places = confident.nonzero().tolist()
+    of_masks = full_resolution(logits[confident], size)
+    for full, score, (row, channel) in zip(of_masks, kept_scores, places, strict=True):
+        mask = full > 0
+        if np.count_nonzero(mask) < max(1, min_area) or _stability(full) <= _LEAST_STABILITY:
+            continue
+        yield _Candidate(score, _corners(mask), first_point + row, channel)
+
+
+def _stability(logits: NDArray[np.float32]) -> float:
+    """Compute the IoU of the masks of raised and of lowered logits (H, W); 0 where both are empty."""
+    intersection = np.count_nonzero(logits > _STABILITY_OFFSET)
+    union = np.count_nonzero(logits > -_STABILITY_OFFSET)
+    return intersection / max(1, union)
+
+
+def _corners(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
+
+
+def _without_overlap(candidates: list[_Candidate]) -> list[_Candidate]:
+    """Return the candidates whose box is not nearly that of a more confident one, most confident first."""
+    ordered = sorted(candidates, key=lambda each: -each.score)
+    corners = np.array([each.corners for each in ordered], np.float32).reshape(-1, 4)
+    kept: list[int] = []
+    for i in range(len(ordered)):
+        if not kept or box_iou(corners[i], corners[kept]).max() <= _MOST_OVERLAP:
+            kept.append(i)
+    return [ordered[i] for i in kept]
