@@ -191,6 +191,13 @@ def write_atomically(path: str | Path, data: bytes, is_ours: IsOurs) -> None:
         new.finish()
 
 
+def remove(path: Path, is_ours: IsOurs) -> None:
+    """Remove a regular file if it is ours; another file stays, and so does one that may not be removed."""
+    if path.is_file() and not path.is_symlink() and is_ours(path):
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
 def write_output(path: str | Path, data: bytes) -> None:
     """Write a file that the user named for output: a regular file is replaced, nothing else is. Raises FileError."""
     write_atomically(path, data, any_file)
