@@ -191,7 +191,7 @@ def write_atomically(path: str | Path, data: bytes, is_ours: IsOurs) -> None:
         new.finish()
 
 
-def remove(path: Path, is_ours: IsOurs) -> None:
+def remove_if_ours(path: Path, is_ours: IsOurs) -> None:
     """Remove a regular file if it is ours; another file stays, and so does one that may not be removed."""
     if path.is_file() and not path.is_symlink() and is_ours(path):
         with contextlib.suppress(OSError):

@@ -17,7 +17,7 @@ from zs_seg_ros.evaluation.report import share
 from zs_seg_ros.evaluation.truth import Truth, TruthFrame
 from zs_seg_ros.evaluation.tune_runs import Candidate, Runs, candidates_of, is_cache
 from zs_seg_ros.evaluation.tuning import LEAST_FRAMES, TunedClass, tune
-from zs_seg_ros.files import remove, write_output
+from zs_seg_ros.files import remove_if_ours, write_output
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.shown import shown
@@ -72,7 +72,7 @@ def tune_vocabulary(request: TuneRequest) -> int:
     print(_table(tuned, vocabulary, candidates))
     result = _changed(vocabulary, tuned, candidates)
     write_output(request.output, vocabulary_text(result).encode())
-    remove(cache, is_cache)
+    remove_if_ours(cache, is_cache)
     return 0
 
 
