@@ -194,3 +194,22 @@ def test_a_configuration_of_absurdly_many_layers_is_refused_before_they_are_made
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match=r"it has -?\d+ as \w+, and at most 1000 are built"):
         read_config("some/model", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "../mug",
+        "mug/..",
+        "-mug/cup",
+        "mug/cup-",
+        "müg/cup",
+        "mug/cup.git",
+        "a--b/c",
+        "a/b/c",
+        "m" * 97 + "/c",
+    ],
+)
+def test_a_name_that_the_hub_refuses_is_no_id(model: str) -> None:
+    with pytest.raises(ModelNotFoundError, match="there is no model"):
+        find_checkpoint(model)

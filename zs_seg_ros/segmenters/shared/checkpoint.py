@@ -108,10 +108,14 @@ def _built_in_folder(model: str) -> Path:
 
 def is_hub_id(model: str) -> bool:
     """Return whether a name can be that of a repository of the Hugging Face hub: OWNER/NAME."""
-    parts = model.split("/")
-    return len(parts) == 2 and all(
-        part and all(c.isalnum() or c in "-_." for c in part) for part in parts
-    )
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        validate_repo_id(model)
+    except HFValidationError:
+        return False
+    return model.count("/") == 1
 
 
 def _cached_snapshot(model: str, revision: str) -> Path:
