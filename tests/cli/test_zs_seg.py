@@ -23,10 +23,10 @@ import torch
 from PIL import Image
 
 import zs_seg_ros
-from zs_seg_ros.cli.image_files import read_image
 from zs_seg_ros.cli.interruption import raising_keyboard_interrupt
 from zs_seg_ros.cli.main import main
 from zs_seg_ros.errors import ImageError
+from zs_seg_ros.images.image_files import read_image
 from zs_seg_ros.perception.overlay import class_colour
 from zs_seg_ros.segmenters.dense.segmenter import DenseSegmenter
 from zs_seg_ros.segmenters.fake import PALETTE

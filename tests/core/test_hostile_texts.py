@@ -23,9 +23,9 @@ from zs_seg_ros.cli.argument_types import (
     target_class,
     whole,
 )
-from zs_seg_ros.cli.image_files import read_image
 from zs_seg_ros.errors import ZeroShotSegmentationError
 from zs_seg_ros.images.compressed_images import depth_from_compressed, image_from_compressed
+from zs_seg_ros.images.image_files import read_image
 from zs_seg_ros.images.message_images import depth_from_image, image_from_message
 from zs_seg_ros.replay.golden import Golden
 from zs_seg_ros.segmenters.registry import load_segmenter

@@ -14,8 +14,9 @@ from small_bags import Camera, write_bag
 from zs_seg_ros.bags.bag import shipped_bag
 from zs_seg_ros.cli.main import main
 from zs_seg_ros.errors import EvaluationError, ImageError
-from zs_seg_ros.evaluation.bag_truth import BagTruth, label_pixels
+from zs_seg_ros.evaluation.bag_truth import BagTruth
 from zs_seg_ros.evaluation.golden_truth import GoldenTruth
+from zs_seg_ros.images.message_images import values_from_image
 
 
 def shifted_iou(name: str, pixels: int) -> float:
@@ -161,10 +162,10 @@ def test_label_messages_with_padding_and_byte_order() -> None:
         height, width, step, encoding, is_bigendian = 2, 3, 8, "mono16", 1
         data = np.array([[[1, 2], [0, 3], [0, 0], [9, 9]]] * 2, np.uint8).ravel()
 
-    assert np.array_equal(label_pixels(Message), [[258, 3, 0]] * 2)
+    assert np.array_equal(values_from_image(Message), [[258, 3, 0]] * 2)
     Message.step = 5
-    with pytest.raises(ImageError, match="fewer bytes"):
-        label_pixels(Message)
+    with pytest.raises(ImageError, match="less than a row of 6"):
+        values_from_image(Message)
 
 
 def test_an_absent_class_has_no_score(tmp_path: Path) -> None:

@@ -6,10 +6,14 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zs_seg_ros.errors import VocabularyError
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from zs_seg_ros.cli.evaluate import TruthSource
 
 DONE, FAILED = 0, 2
 _MEASURED_CLASSES, _COMPARED_CLASSES = (1, 2, 4, 8, 16, 32), (8,)
@@ -86,6 +90,18 @@ def _vocabulary(arguments: argparse.Namespace) -> Vocabulary:
         raise VocabularyError(f"there is no vocabulary file {arguments.vocabulary}") from error
 
 
+def _given_vocabulary(arguments: argparse.Namespace) -> Vocabulary | None:
+    """Return the vocabulary of the command line; None where it names none."""
+    given = arguments.classes is not None or arguments.vocabulary is not None
+    return _vocabulary(arguments) if given else None
+
+
+def _truth(arguments: argparse.Namespace) -> TruthSource:
+    from zs_seg_ros.cli.evaluate import TruthSource
+
+    return TruthSource(arguments.truth, arguments.images, arguments.camera, arguments.label_topic)
+
+
 def bench(arguments: argparse.Namespace) -> int:
     """Measure a model, and return the exit code."""
     from zs_seg_ros.cli.bench import BenchRequest, measure_model, measure_random_model
@@ -122,14 +138,10 @@ def evaluate(arguments: argparse.Namespace) -> int:
     """Compare models with ground truth, and return the exit code."""
     from zs_seg_ros.cli.evaluate import EvaluateRequest, evaluate_models
 
-    given = arguments.classes is not None or arguments.vocabulary is not None
     return evaluate_models(
         EvaluateRequest(
-            truth=arguments.truth,
-            images=arguments.images,
-            camera=arguments.camera,
-            label_topic=arguments.label_topic,
-            vocabulary=_vocabulary(arguments) if given else None,
+            truth=_truth(arguments),
+            vocabulary=_given_vocabulary(arguments),
             models=(arguments.model, *arguments.against),
             options=_options(arguments),
             threshold=arguments.threshold,
@@ -145,14 +157,10 @@ def tune(arguments: argparse.Namespace) -> int:
     """Choose thresholds and prompts on labelled frames, and return the exit code."""
     from zs_seg_ros.cli.tune import TuneRequest, tune_vocabulary
 
-    given = arguments.classes is not None or arguments.vocabulary is not None
     return tune_vocabulary(
         TuneRequest(
-            truth=arguments.truth,
-            images=arguments.images,
-            camera=arguments.camera,
-            label_topic=arguments.label_topic,
-            vocabulary=_vocabulary(arguments) if given else None,
+            truth=_truth(arguments),
+            vocabulary=_given_vocabulary(arguments),
             model=arguments.model,
             options=_options(arguments),
             threshold=arguments.threshold,

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from zs_seg_ros.cli import commands
-from zs_seg_ros.cli.argument_types import count, target_class, whole
+from zs_seg_ros.cli.argument_types import count, whole
+from zs_seg_ros.cli.shared_options import (
+    Subparsers,
+    add_command,
+    add_model_options,
+    add_vocabulary_options,
+)
 
 _EVALUATE_HELP = """\
 Compare a model and a vocabulary with ground truth, which is one of
@@ -28,18 +33,15 @@ Exit code: 0 when all was compared, 2 when that was not possible.
 """
 
 
-def add_evaluate(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-    add_model_options: Callable[[Callable[..., object]], None],
-) -> None:
+def add_evaluate(subparsers: Subparsers) -> None:
     """Add the command to the parser of `zs-seg`."""
-    evaluate = subparsers.add_parser(
+    evaluate = add_command(
+        subparsers,
         "evaluate",
-        help="compare a model and a vocabulary with ground truth",
-        description=_EVALUATE_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        commands.evaluate,
+        "compare a model and a vocabulary with ground truth",
+        _EVALUATE_HELP,
     )
-    evaluate.set_defaults(run=commands.evaluate)
     add = evaluate.add_argument
     add_truth_options(evaluate)
     add_model_options(add)
@@ -85,14 +87,4 @@ def add_truth_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--camera", default="", metavar="CAM", help="of a recording (default: the only one)")
     add("--label-topic", default="", metavar="TOPIC", help="of a recording (default: the only one)")
-    vocabulary = parser.add_mutually_exclusive_group()
-    vocabulary.add_argument(
-        "--classes",
-        nargs="+",
-        type=target_class,
-        metavar="CLASS",
-        help="as in `zs-seg segment` (default: the classes of the ground truth)",
-    )
-    vocabulary.add_argument(
-        "--vocabulary", metavar="FILE", help="a YAML file of classes, as the node's vocabulary_file"
-    )
+    add_vocabulary_options(parser, "the classes of the ground truth")

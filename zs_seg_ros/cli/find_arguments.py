@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from zs_seg_ros.cli import commands
+from zs_seg_ros.cli.shared_options import Subparsers, add_command
 
 _FIND_HELP = """\
 List when and where a labelled recording shows an object: a recording that zs-seg label has written, or one of
@@ -17,15 +17,15 @@ Exit code: 0 when there is such a class, 2 otherwise.
 """
 
 
-def add_find(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_find(subparsers: Subparsers) -> None:
     """Add the command to the parser of `zs-seg`."""
-    find = subparsers.add_parser(
+    find = add_command(
+        subparsers,
         "find",
-        help="list when and where a labelled recording shows an object",
-        description=_FIND_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        commands.find,
+        "list when and where a labelled recording shows an object",
+        _FIND_HELP,
     )
-    find.set_defaults(run=commands.find)
     find.add_argument("recording", type=Path, metavar="RECORDING", help="the labelled recording")
     find.add_argument("words", metavar="WORDS", help='for example "red mug"')
     find.add_argument(

@@ -1,4 +1,4 @@
-"""Image files: the ones to segment, the outputs of each, reading and writing."""
+"""Image files: the ones to segment, the outputs of each, and writing."""
 
 from __future__ import annotations
 
@@ -9,18 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
-from zs_seg_ros.errors import FileError, ImageError, ZeroShotSegmentationError
-from zs_seg_ros.files import open_regular_file, write_output
-from zs_seg_ros.shown import described
-from zs_seg_ros.types import RgbImage, check_image
-from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS
-
-SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
-"""The files used from a folder; an image named by itself may have any format that Pillow reads."""
+from zs_seg_ros.errors import ZeroShotSegmentationError
+from zs_seg_ros.files import write_output
+from zs_seg_ros.images.image_files import SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -63,30 +56,6 @@ def are_several(images: Sequence[Path]) -> bool:
     return len(images) > 1 or images[0].is_dir()
 
 
-def read_image(path: Path, most_pixels: int = MAX_PIXELS) -> RgbImage:
-    """Read an image, rotated by its EXIF orientation: (H, W, 3) RGB; uint16 from 16-bit grey, else uint8.
-
-    Raises ImageError when it cannot be read, or its header claims more than `most_pixels` pixels: a file of a few
-    hundred bytes can claim millions, so it is not decoded then.
-    """
-    try:
-        with open_regular_file(path) as stream, Image.open(stream) as opened:
-            _check_size(opened, most_pixels)
-            image = _as_rgb(ImageOps.exif_transpose(opened))
-        check_image(image)
-    except FileNotFoundError as error:
-        raise ImageError(f"there is no image {path}; check the path") from error
-    except FileError as error:
-        raise ImageError(str(error)) from error
-    except ImageError as error:
-        raise ImageError(f"{path} cannot be read: {error}") from error
-    except Exception as error:  # Pillow's decoders raise exceptions of many types
-        raise ImageError(
-            f"{path} cannot be read as an image ({described(error)}); convert it to PNG or JPEG"
-        ) from error
-    return image
-
-
 def write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
     """Write (H, W, 3) uint8 RGB, or (H, W) uint8 or uint16; create the folder.
 
@@ -126,21 +95,3 @@ def _target(output: Path | None, image: Path, several: bool) -> Path | None:
     if not is_png:
         raise ZeroShotSegmentationError(f"{output} must end in .png, the format that is written")
     return output
-
-
-def _check_size(image: Image.Image, most_pixels: int) -> None:
-    width, height = image.size
-    if width * height > most_pixels:
-        raise ImageError(
-            f"it has {width}x{height} pixels, more than the {most_pixels} that are read; make it smaller, or raise "
-            "--max-image-pixels"
-        )
-
-
-def _as_rgb(image: Image.Image) -> RgbImage:
-    if image.mode.startswith("I"):  # 16 bits; older Pillow calls them "I", 32 bits
-        grey = np.asarray(image).clip(0, 65535).astype(np.uint16)
-        return np.repeat(grey[..., None], 3, axis=2)
-    if image.mode == "F":
-        raise ImageError("floating point pixels have no known range; convert it to 8 or 16 bits")
-    return np.asarray(image.convert("RGB"))

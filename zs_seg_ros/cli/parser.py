@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
 from zs_seg_ros import __version__
 from zs_seg_ros.cli import commands
 from zs_seg_ros.cli.argument_types import (
     count,
-    input_size,
-    input_sizes,
     share,
     size,
     target_class,
@@ -20,6 +16,13 @@ from zs_seg_ros.cli.argument_types import (
 )
 from zs_seg_ros.cli.evaluate_arguments import add_evaluate
 from zs_seg_ros.cli.find_arguments import add_find
+from zs_seg_ros.cli.shared_options import (
+    Subparsers,
+    add_command,
+    add_loading_options,
+    add_model_options,
+    add_vocabulary_options,
+)
 from zs_seg_ros.cli.tune_arguments import add_tune
 from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS
 
@@ -76,9 +79,6 @@ to a label image and masks. memory: at the peak, above what was in use before.
 """
 
 
-_Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-
 def zs_seg_parser() -> argparse.ArgumentParser:
     """Return the parser; its `run` is the function of `commands` to call with the parsed arguments."""
     parser = argparse.ArgumentParser(
@@ -89,22 +89,16 @@ def zs_seg_parser() -> argparse.ArgumentParser:
     _add_segment(subparsers)
     _add_label(subparsers)
     add_find(subparsers)
-    add_evaluate(subparsers, _add_model_options)
-    add_tune(subparsers, _add_model_options)
+    add_evaluate(subparsers)
+    add_tune(subparsers)
     _add_bench(subparsers)
     _add_fetch(subparsers)
     _add_convert(subparsers)
     return parser
 
 
-def _add_segment(subparsers: _Subparsers) -> None:
-    segment = subparsers.add_parser(
-        "segment",
-        help="segment images",
-        description=_SEGMENT_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    segment.set_defaults(run=commands.segment)
+def _add_segment(subparsers: Subparsers) -> None:
+    segment = add_command(subparsers, "segment", commands.segment, "segment images", _SEGMENT_HELP)
     add = segment.add_argument
     add(
         "images",
@@ -114,7 +108,7 @@ def _add_segment(subparsers: _Subparsers) -> None:
         help="an image, or a folder of images",
     )
     add("--classes", nargs="+", required=True, type=target_class, metavar="CLASS", help="see above")
-    _add_model_options(add)
+    add_model_options(add)
     add("-o", "--output", type=Path, metavar="PNG", help="write the overlay (default: none)")
     add(
         "--label",
@@ -132,14 +126,8 @@ def _add_segment(subparsers: _Subparsers) -> None:
     )
 
 
-def _add_label(subparsers: _Subparsers) -> None:
-    label = subparsers.add_parser(
-        "label",
-        help="label recordings",
-        description=_LABEL_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    label.set_defaults(run=commands.label)
+def _add_label(subparsers: Subparsers) -> None:
+    label = add_command(subparsers, "label", commands.label, "label recordings", _LABEL_HELP)
     add = label.add_argument
     add(
         "bags",
@@ -149,13 +137,7 @@ def _add_label(subparsers: _Subparsers) -> None:
         help="a recording: the folder that `ros2 bag record` has written",
     )
     add("out", type=Path, metavar="OUT", help="the result; it must not exist yet")
-    vocabulary = label.add_mutually_exclusive_group(required=True)
-    vocabulary.add_argument(
-        "--classes", nargs="+", type=target_class, metavar="CLASS", help="as in `zs-seg segment`"
-    )
-    vocabulary.add_argument(
-        "--vocabulary", metavar="FILE", help="a YAML file of classes, as the node's vocabulary_file"
-    )
+    add_vocabulary_options(label)
     add("--format", choices=("mcap", "sqlite3", "coco"), default="mcap", help="(default: mcap)")
     add(
         "--cameras",
@@ -176,7 +158,7 @@ def _add_label(subparsers: _Subparsers) -> None:
         action="store_true",
         help="add positions, from CAM/depth/image_raw, registered to the images, and CAM/camera_info",
     )
-    _add_model_options(add)
+    add_model_options(add)
     add("--min-area", type=whole, default=50, metavar="PIXELS", help="of an object (default: 50)")
     add("--max-objects", type=count, default=100, metavar="N", help="in an image (default: 100)")
     add("--no-track", action="store_true", help="do not track: objects get no track ids")
@@ -197,14 +179,8 @@ def _add_label(subparsers: _Subparsers) -> None:
     )
 
 
-def _add_bench(subparsers: _Subparsers) -> None:
-    bench = subparsers.add_parser(
-        "bench",
-        help="measure a model",
-        description=_BENCH_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    bench.set_defaults(run=commands.bench)
+def _add_bench(subparsers: Subparsers) -> None:
+    bench = add_command(subparsers, "bench", commands.bench, "measure a model", _BENCH_HELP)
     add = bench.add_argument
     add(
         "model", metavar="MODEL", help="a built-in name, a folder or a Hugging Face id on this disk"
@@ -225,13 +201,13 @@ def _add_bench(subparsers: _Subparsers) -> None:
     add("--repeats", type=count, default=3, help="measurements of each (default: 3)")
     add("--threshold", type=share, default=0.5, help="0 to 1 (default: 0.5)")
     add("--no-reference", action="store_true", help="measure this package alone")
-    _add_loading_options(add, several=True)
+    add_loading_options(add, several=True)
     add("--compile", action="store_true", help="compile the model with torch.compile")
     add("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     add("--plot", type=Path, metavar="PNG", help="plot the figures (needs matplotlib)")
 
 
-def _add_fetch(subparsers: _Subparsers) -> None:
+def _add_fetch(subparsers: Subparsers) -> None:
     fetch = subparsers.add_parser("fetch", help="download a model", description=_FETCH_HELP)
     fetch.set_defaults(run=commands.fetch)
     fetch.add_argument(
@@ -242,46 +218,11 @@ def _add_fetch(subparsers: _Subparsers) -> None:
     fetch.add_argument("--revision", default="", help="branch, tag or commit (default: the newest)")
 
 
-def _add_convert(subparsers: _Subparsers) -> None:
+def _add_convert(subparsers: Subparsers) -> None:
     convert = subparsers.add_parser(
         "convert", help="convert pickled weights to safetensors", description=_CONVERT_HELP
     )
     convert.set_defaults(run=commands.convert)
     convert.add_argument(
         "folder", metavar="FOLDER", type=Path, help="a model's, with config.json and weights"
-    )
-
-
-def _add_model_options(add: Callable[..., object]) -> None:
-    add(
-        "--model",
-        default="tabletop",
-        help="a built-in name, a folder or a Hugging Face id (default: tabletop, a demonstration)",
-    )
-    _add_loading_options(add)
-    add(
-        "--threshold",
-        type=share,
-        default=0.5,
-        help="least confidence of a labelled pixel, 0 to 1 (default: 0.5)",
-    )
-
-
-def _add_loading_options(add: Callable[..., object], *, several: bool = False) -> None:
-    """Add the options of loading. several: whether input sizes and precisions can be lists."""
-    add("--revision", default="", help="of a Hugging Face id (default: the newest on disk)")
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
-    lists = "; several, with commas, are compared" if several else ""
-    add(
-        "--precision",
-        default="auto",
-        help=f"auto, fp32, fp16 or bf16{lists} (default: auto)",
-    )
-    add(
-        "--input-size",
-        type=input_sizes if several else input_size,
-        default=((0, 0),) if several else (0, 0),
-        metavar="N",
-        help="short side in pixels at which the model segments images, for a pair N or N+N, detector and mask model; "
-        f"0: the checkpoint's own{lists} (default: 0)",
     )

@@ -17,17 +17,16 @@ from zs_seg_ros.cli.image_files import (
     ImageJob,
     are_several,
     plan_jobs,
-    read_image,
     write_png,
 )
 from zs_seg_ros.errors import ImageError
+from zs_seg_ros.images.image_files import read_image
 from zs_seg_ros.perception.masks import extract_objects
 from zs_seg_ros.perception.overlay import draw_overlay
 from zs_seg_ros.perception.pipeline import Settings
-from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.loaded_model import LoadedModel, load_model
 from zs_seg_ros.segmenters.recovery import recovering
-from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.shown import shown
 from zs_seg_ros.types import Batch, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS, TargetClass, Vocabulary
@@ -76,17 +75,14 @@ def segment_images(request: SegmentRequest) -> int:
     jobs = plan_jobs(request.images, request.overlay, request.label)
     several = are_several(request.images)
     with contextlib.redirect_stdout(sys.stderr):  # stdout is for results; a library may print
-        segmenter = load_segmenter(request.model, request.options)
-        with recovering(segmenter):
-            encoded = segmenter.encode(vocabulary)
-    for warning in (segmenter.caution, *encoded.all_warnings):
-        if warning:
-            print(f"warning: {warning}", file=sys.stderr)
+        model = load_model(request.model, request.options, vocabulary)
+    for warning in model.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     results: list[dict[str, Any]] = []
     # disable=None: no bar where stderr is not a terminal
     for job in tqdm(jobs, unit="image", disable=None if several else True):
         try:
-            size, rows = _segment_image(job, request, segmenter, encoded)
+            size, rows = _segment_image(job, request, model)
         except ImageError as error:
             tqdm.write(f"zs-seg: {error}", file=sys.stderr)
             continue
@@ -96,14 +92,14 @@ def segment_images(request: SegmentRequest) -> int:
                 "picture": str(job.image),
                 "width": width,
                 "height": height,
-                "model": segmenter.model,
+                "model": model.segmenter.model,
                 "classes": [asdict(row) for row in rows],
             }
         )
         if not request.as_json:
             title = f"{shown(job.image, 300)}\n" if several else ""
             tqdm.write(title + table(rows), file=sys.stdout)
-    segmenter.close()
+    model.segmenter.close()
     if request.as_json and (several or results):
         print(json.dumps(results if several else results[0], indent=1))
     if not results:
@@ -112,14 +108,14 @@ def segment_images(request: SegmentRequest) -> int:
 
 
 def _segment_image(
-    job: ImageJob,
-    request: SegmentRequest,
-    segmenter: Segmenter[Any],
-    encoded: EncodedVocabulary[Any],
+    job: ImageJob, request: SegmentRequest, model: LoadedModel
 ) -> tuple[tuple[int, int], list[Row]]:
     """Read and segment an image, and write its outputs. Return its (width, height) and one row per class."""
+    segmenter, encoded = model.segmenter, model.encoded
     vocabulary = encoded.vocabulary
-    image = read_image(job.image, request.most_pixels)
+    image = read_image(
+        job.image, request.most_pixels, "make it smaller, or raise --max-image-pixels"
+    )
     batch = Batch((image,), vocabulary.thresholds(request.threshold))
     with contextlib.redirect_stdout(sys.stderr), recovering(segmenter):
         [segmentation] = segmenter.segment(batch, encoded)

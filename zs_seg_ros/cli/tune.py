@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from zs_seg_ros.cli.evaluate import open_truth
+from zs_seg_ros.cli.evaluate import TruthSource
 from zs_seg_ros.errors import EvaluationError, FileError
 from zs_seg_ros.evaluation.report import share
 from zs_seg_ros.evaluation.truth import Truth, TruthFrame
-from zs_seg_ros.evaluation.tune_runs import Candidate, Runs, candidates_of, is_cache
+from zs_seg_ros.evaluation.tune_runs import Candidate, Progress, Runs, candidates_of, is_cache
 from zs_seg_ros.evaluation.tuning import LEAST_FRAMES, TunedClass, tune
 from zs_seg_ros.files import remove_if_ours, write_output
 from zs_seg_ros.segmenters.load_options import LoadOptions
@@ -29,10 +30,7 @@ from zs_seg_ros.vocabulary.vocabulary_file import vocabulary_text
 class TuneRequest:
     """The arguments of the command line. vocabulary: None for the classes of the ground truth."""
 
-    truth: Path
-    images: Path | None
-    camera: str
-    label_topic: str
+    truth: TruthSource
     vocabulary: Vocabulary | None
     model: str
     options: LoadOptions
@@ -45,11 +43,11 @@ def tune_vocabulary(request: TuneRequest) -> int:
 
     Raises ZeroShotSegmentationError.
     """
-    truth = open_truth(request.truth, request.images, request.camera, request.label_topic)
+    truth = request.truth.open()
     vocabulary = request.vocabulary or Vocabulary().changed_to(truth.classes)
     if len(truth) < LEAST_FRAMES:
         raise EvaluationError(
-            f"{shown(str(request.truth), 300)} has {len(truth)} labelled frames, which do not suffice to choose "
+            f"{shown(str(request.truth.path), 300)} has {len(truth)} labelled frames, which do not suffice to choose "
             f"anything: label at least {LEAST_FRAMES}, better 50"
         )
     candidates = list(candidates_of(vocabulary))
@@ -76,23 +74,18 @@ def tune_vocabulary(request: TuneRequest) -> int:
     return 0
 
 
-class _Bar:
-    """A progress bar for each run, which says which of how many it is."""
+def _progress(truth: Truth, total: int) -> Progress:
+    """Return a progress bar for each of `total` runs, which says which one it is."""
+    numbers = itertools.count(1)
 
-    def __init__(self, frames: int, total: int) -> None:
-        self._frames, self._total, self._number = frames, total, 0
-
-    def __call__(self, frames: Iterable[TruthFrame], what: str) -> Iterable[TruthFrame]:
-        self._number += 1
-        title = f"{self._number}/{self._total} {what}"
-        bar: Iterable[TruthFrame] = tqdm(
-            frames, title, total=self._frames, unit="image", disable=None
+    def bar(frames: Iterable[TruthFrame], what: str) -> Iterable[TruthFrame]:
+        title = f"{next(numbers)}/{total} {what}"
+        wrapped: Iterable[TruthFrame] = tqdm(
+            frames, title, total=len(truth), unit="image", disable=None
         )
-        return bar
+        return wrapped
 
-
-def _progress(truth: Truth, total: int) -> _Bar:
-    return _Bar(len(truth), total)
+    return bar
 
 
 def _prompts(tuned: TunedClass, number: int, candidates: Sequence[Candidate]) -> tuple[str, ...]:

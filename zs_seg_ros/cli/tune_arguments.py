@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from zs_seg_ros.cli import commands
 from zs_seg_ros.cli.evaluate_arguments import add_truth_options
+from zs_seg_ros.cli.shared_options import Subparsers, add_command, add_model_options
 
 _TUNE_HELP = """\
 Choose the threshold and the best prompts of each class on some tens of labelled frames, and write them as a
@@ -23,18 +22,15 @@ Exit code: 0 when the file is written, 2 otherwise.
 """
 
 
-def add_tune(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-    add_model_options: Callable[[Callable[..., object]], None],
-) -> None:
+def add_tune(subparsers: Subparsers) -> None:
     """Add the command to the parser of `zs-seg`."""
-    tune = subparsers.add_parser(
+    tune = add_command(
+        subparsers,
         "tune",
-        help="choose thresholds and prompts on labelled frames",
-        description=_TUNE_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        commands.tune,
+        "choose thresholds and prompts on labelled frames",
+        _TUNE_HELP,
     )
-    tune.set_defaults(run=commands.tune)
     add_truth_options(tune)
     add_model_options(tune.add_argument)
     tune.add_argument(

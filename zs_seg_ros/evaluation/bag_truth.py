@@ -7,6 +7,7 @@ topic X/instance, where there is one, separate the objects.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zs_seg_ros.bags.bag import Bag, BagMessage
+from zs_seg_ros.bags.bag import Bag
 from zs_seg_ros.bags.bag_cameras import BagCamera, find_cameras
-from zs_seg_ros.errors import EvaluationError, ImageError
+from zs_seg_ros.errors import EvaluationError
 from zs_seg_ros.evaluation.class_id_images import numbers
-from zs_seg_ros.evaluation.truth import Truth, TruthFrame, TruthObject
+from zs_seg_ros.evaluation.truth import (
+    Truth,
+    TruthFrame,
+    TruthObject,
+    errors_as_evaluation_errors,
+)
 from zs_seg_ros.images.compressed_images import CompressedImageReader
-from zs_seg_ros.images.message_images import image_from_message, stamp_ns
+from zs_seg_ros.images.message_images import image_from_message, stamp_ns, values_from_image
 from zs_seg_ros.labelling.messages import VOCABULARY
-from zs_seg_ros.shown import quoted, shown
-from zs_seg_ros.types import RgbImage
+from zs_seg_ros.shown import shown
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 _IMAGE, _LABEL_INFO = "sensor_msgs/msg/Image", "vision_msgs/msg/LabelInfo"
@@ -53,61 +58,47 @@ class BagTruth(Truth):
     def __len__(self) -> int:
         return self._length
 
-    def frames(self) -> Iterator[TruthFrame]:
-        topics = [t for t in (self._camera.image, self._label, self._instance) if t]
+    def frames(self, every: int = 1) -> Iterator[TruthFrame]:
+        image_topic = self._camera.image
+        topics = [topic for topic in (image_topic, self._label, self._instance) if topic]
         reader = CompressedImageReader() if self._camera.transport == "compressed" else None
         held: dict[int, dict[str, Any]] = {}
+        count = itertools.count()
         with Bag(self._folder) as bag:
             for message in bag.messages(topics):
-                stamp = stamp_ns(message.content.header.stamp)
-                parts = held.setdefault(stamp, {})
-                try:
-                    parts[message.topic.name] = self._pixels(message, reader)
-                except ImageError as error:
-                    raise EvaluationError(
-                        f"an image on {message.topic.name} in {shown(str(self._folder), 300)} cannot be read: {error}"
-                    ) from error
-                if len(parts) == len(topics):
-                    yield self._frame(stamp, held.pop(stamp))
+                topic, content = message.topic.name, message.content
+                with errors_as_evaluation_errors(
+                    f"an image on {topic} in {shown(str(self._folder), 300)} cannot be read"
+                ):
+                    stamp = stamp_ns(content.header.stamp)
+                    parts = held.setdefault(stamp, {})
+                    # A stream of video is decoded image by image.
+                    parts[topic] = reader(content) if reader and topic == image_topic else content
+                    if len(parts) == len(topics):
+                        del held[stamp]
+                        if next(count) % every == 0:
+                            yield self._frame(stamp, parts, decoded=reader is not None)
                 while len(held) > _MOST_HELD:
-                    held.pop(next(iter(held)))
+                    del held[next(iter(held))]
 
-    def _pixels(self, message: BagMessage, reader: CompressedImageReader | None) -> Any:
-        if message.topic.name != self._camera.image:
-            return label_pixels(message.content)
-        return reader(message.content) if reader else image_from_message(message.content)
-
-    def _frame(self, stamp: int, parts: dict[str, Any]) -> TruthFrame:
-        image: RgbImage = parts[self._camera.image]
-        label = numbers(parts[self._label].astype(np.int64), self._numbers)
+    def _frame(self, stamp: int, parts: dict[str, Any], decoded: bool) -> TruthFrame:
+        """Return the frame of messages by topic. decoded: whether that of the image is an image already."""
+        image = parts[self._camera.image]
+        if not decoded:
+            image = image_from_message(image)
+        values = values_from_image(parts[self._label]).astype(np.int64)
+        label = numbers(values, self._numbers)
         objects = None
         if self._instance:
-            objects = tuple(_objects(parts[self._instance], label))
+            objects = tuple(_objects(values_from_image(parts[self._instance]), label))
         return TruthFrame(f"{self._camera.name} {stamp * 1e-9:.3f}", image, label, objects)
-
-
-def label_pixels(message: Any) -> NDArray[Any]:
-    """Return the values of a mono8 or mono16 message: (H, W). Raises ImageError for another one."""
-    wide = np.dtype(">u2" if message.is_bigendian else "<u2")
-    kinds: dict[str, np.dtype[Any]] = {"mono8": np.dtype("u1"), "8UC1": np.dtype("u1")}
-    kinds |= {"mono16": wide, "16UC1": wide}
-    kind = kinds.get(message.encoding)
-    if kind is None:
-        raise ImageError(f"its encoding is {quoted(message.encoding)}, not mono8 or mono16")
-    row = message.width * kind.itemsize
-    data = np.asarray(message.data, np.uint8)
-    if message.step < row or data.size < message.step * message.height or not row:
-        raise ImageError("its data has fewer bytes than its size needs")
-    rows = data[: message.step * message.height].reshape(message.height, message.step)[:, :row]
-    return np.ascontiguousarray(rows).view(kind).astype(np.uint16)
 
 
 def _objects(instances: NDArray[Any], label: NDArray[np.uint16]) -> Iterator[TruthObject]:
     """Yield an object for each instance number but 0, of the class that most of its pixels have."""
-    for instance in np.unique(instances):
-        mask = (instances == instance) if instance else np.zeros_like(instances, np.bool_)
-        counts = np.bincount(label[mask])
-        if counts.size and (number := int(counts.argmax())):
+    for instance in np.unique(instances[instances > 0]):
+        mask = instances == instance
+        if number := int(np.bincount(label[mask]).argmax()):
             yield TruthObject(number, mask)
 
 

@@ -25,12 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.errors import EvaluationError, VocabularyError, YamlError
-from zs_seg_ros.evaluation.image_files import IMAGE_SUFFIXES, read_pixels, read_rgb
-from zs_seg_ros.evaluation.truth import IGNORED, Truth, TruthFrame
+from zs_seg_ros.evaluation.truth import IGNORED, Truth, TruthFrame, errors_as_evaluation_errors
 from zs_seg_ros.files import read_regular_file
+from zs_seg_ros.images.image_files import SUFFIXES, read_image, read_label_image
 from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.user_yaml import MOST_BYTES, parse_user_yaml
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
+from zs_seg_ros.vocabulary.vocabulary_file import class_of_entry
 
 _ENTRIES = {"images", "labels", "image_suffix", "label_suffix", "ignore", "classes"}
 _CLASS_ENTRIES = {"name", "prompts", "threshold"}
@@ -66,12 +67,12 @@ class ClassIdImages(Truth):
     def __len__(self) -> int:
         return len(self._files)
 
-    def frames(self) -> Iterator[TruthFrame]:
-        for image, label in self._files:
-            values = read_pixels(self._labels / label)
-            yield TruthFrame(
-                image, read_rgb(self._images / image), numbers(_single(values), self._values)
-            )
+    def frames(self, every: int = 1) -> Iterator[TruthFrame]:
+        for name, label in self._files[::every]:
+            with errors_as_evaluation_errors():
+                values = read_label_image(self._labels / label)
+                image = read_image(self._images / name)
+            yield TruthFrame(name, image, numbers(_single(values), self._values))
 
     # --- the YAML file ---
 
@@ -119,21 +120,12 @@ class ClassIdImages(Truth):
         return channels[0] if len(parts) == 1 else _colour(*channels)
 
     def _target(self, entry: Any) -> TargetClass:
-        if isinstance(entry, str):
-            return TargetClass(entry)
-        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-            raise self._wrong(f"{quoted(entry)} is neither a name nor a mapping with a name")
-        if unknown := [key for key in entry if key not in _CLASS_ENTRIES]:
-            raise self._wrong(f"{quoted(entry['name'])} has the unknown entry {quoted(unknown[0])}")
-        prompts, threshold = entry.get("prompts", []), entry.get("threshold", 0.0)
-        if not isinstance(prompts, list) or not all(isinstance(p, str) for p in prompts):
-            raise self._wrong(f"the prompts of {quoted(entry['name'])} are not a list of texts")
-        if isinstance(threshold, bool) or not isinstance(threshold, int | float):
-            raise self._wrong(f"the threshold of {quoted(entry['name'])} is not a number")
+        if isinstance(entry, dict) and (left := [k for k in entry if k not in _CLASS_ENTRIES]):
+            raise self._wrong(f"{quoted(entry)} has the unknown entry {quoted(left[0])}")
         try:
-            return TargetClass(entry["name"], tuple(prompts), float(threshold))
+            return class_of_entry(entry, self._where)
         except VocabularyError as error:
-            raise self._wrong(str(error)) from error
+            raise EvaluationError(str(error)) from error
 
     # --- the folders ---
 
@@ -165,7 +157,7 @@ class ClassIdImages(Truth):
         for folder, _, files in os.walk(self._images):
             for file in files:
                 path = Path(folder) / file
-                if path.suffix.lower() in IMAGE_SUFFIXES and file.endswith(self._image_suffix):
+                if path.suffix.lower() in SUFFIXES and file.endswith(self._image_suffix):
                     yield path.relative_to(self._images).as_posix()
 
 

@@ -17,9 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.errors import EvaluationError
-from zs_seg_ros.evaluation.image_files import read_rgb
-from zs_seg_ros.evaluation.truth import IGNORED, Truth, TruthFrame, TruthObject
+from zs_seg_ros.evaluation.truth import (
+    IGNORED,
+    Truth,
+    TruthFrame,
+    TruthObject,
+    errors_as_evaluation_errors,
+)
 from zs_seg_ros.files import read_regular_file
+from zs_seg_ros.images.image_files import read_image
 from zs_seg_ros.shown import described, quoted, shown
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
@@ -70,9 +76,10 @@ class CocoTruth(Truth):
     def __len__(self) -> int:
         return len(self._images)
 
-    def frames(self) -> Iterator[TruthFrame]:
-        for image_id, name, height, width in self._images:
-            image = read_rgb(self._folder / name)
+    def frames(self, every: int = 1) -> Iterator[TruthFrame]:
+        for image_id, name, height, width in self._images[::every]:
+            with errors_as_evaluation_errors():
+                image = read_image(self._folder / name)
             objects = tuple(
                 self._object(annotation, name, (height, width))
                 for annotation in self._annotations[image_id]

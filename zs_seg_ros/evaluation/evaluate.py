@@ -7,7 +7,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from zs_seg_ros.errors import EvaluationError
 from zs_seg_ros.evaluation.object_scores import ObjectResults, ObjectScores
 from zs_seg_ros.evaluation.pixel_scores import ClassScores, PixelScores, ReliabilityBin, mean_iou
-from zs_seg_ros.evaluation.truth import Truth, TruthFrame, numbers_of
+from zs_seg_ros.evaluation.truth import Truth, TruthFrame, TruthObject, numbers_of, numbers_of_ids
 from zs_seg_ros.perception.masks import extract_objects
 from zs_seg_ros.perception.pipeline import Settings
-from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.segmenters.loaded_model import LoadedModel
 from zs_seg_ros.segmenters.recovery import recovering
 from zs_seg_ros.types import Batch, RgbImage, size_of
 
@@ -58,34 +58,34 @@ class Evaluation:
     worst: tuple[WorstImage, ...] = ()
 
 
-@dataclass
 class ModelUnderTest:
     """A loaded model with its encoded vocabulary, and what is accumulated for it."""
 
-    segmenter: Segmenter[Any]
-    encoded: EncodedVocabulary[Any]
-    threshold: float
-    worst_kept: int = 0
-    _latency_ms: list[float] = field(default_factory=list)
-    _worst: list[tuple[float, int, WorstImage]] = field(default_factory=list)
-    _order: itertools.count[int] = field(default_factory=itertools.count)
+    def __init__(
+        self, loaded: LoadedModel, threshold: float, truth: Truth, worst_kept: int = 0
+    ) -> None:
+        """Prepare for the frames of a ground truth. Raises EvaluationError where a class has none.
 
-    def start(self, truth: Truth) -> None:
-        """Prepare for the frames of a ground truth. Raises EvaluationError where a class has none."""
-        vocabulary = self.encoded.vocabulary
+        worst_kept: how many images with the lowest mean IoU are kept.
+        """
+        self._segmenter, self._encoded = loaded.segmenter, loaded.encoded
+        vocabulary = self._encoded.vocabulary
+        self._limits = vocabulary.thresholds(threshold)
         self._true_numbers = numbers_of(vocabulary.names, truth)
-        self._numbers = np.zeros(65536, np.uint16)
-        self._numbers[list(vocabulary.ids)] = np.arange(1, len(vocabulary.ids) + 1)
+        self._numbers = numbers_of_ids(vocabulary)
         self._pixels = PixelScores(len(vocabulary.ids))
         self._objects = ObjectScores(len(vocabulary.ids)) if truth.separates_objects else None
+        self._latency_ms: list[float] = []
+        self._worst_kept = worst_kept
+        self._worst: list[tuple[float, int, WorstImage]] = []
+        self._order = itertools.count()
 
     def add(self, frame: TruthFrame) -> None:
         """Segment a frame and compare."""
-        vocabulary = self.encoded.vocabulary
-        batch = Batch((frame.image,), vocabulary.thresholds(self.threshold))
+        batch = Batch((frame.image,), self._limits)
         began = time.perf_counter()
-        with recovering(self.segmenter):
-            [segmentation] = self.segmenter.segment(batch, self.encoded)
+        with recovering(self._segmenter):
+            [segmentation] = self._segmenter.segment(batch, self._encoded)
         self._latency_ms.append(1000 * (time.perf_counter() - began))
         truth, label = self._true_numbers[frame.label], self._numbers[segmentation.label]
         own = self._pixels.add(truth, label, segmentation.confidence)
@@ -98,17 +98,17 @@ class ModelUnderTest:
     def _known(self, frame: TruthFrame, label: NDArray[np.uint16]) -> TruthFrame:
         """Return the frame with the classes of the vocabulary alone, numbered as there."""
         renumbered = [
-            type(o)(int(self._true_numbers[o.number]), o.mask, o.crowd)
+            TruthObject(int(self._true_numbers[o.number]), o.mask, o.crowd)
             for o in frame.objects or ()
             if self._true_numbers[o.number]
         ]
         return TruthFrame(frame.name, frame.image, label, tuple(renumbered))
 
     def _keep(self, image: WorstImage) -> None:
-        if math.isnan(image.mean_iou) or not self.worst_kept:
+        if math.isnan(image.mean_iou) or not self._worst_kept:
             return
         heapq.heappush(self._worst, (-image.mean_iou, next(self._order), image))
-        if len(self._worst) > self.worst_kept:
+        if len(self._worst) > self._worst_kept:
             heapq.heappop(self._worst)  # the best of them
 
     def evaluation(self) -> Evaluation:
@@ -117,11 +117,11 @@ class ModelUnderTest:
             raise EvaluationError(
                 "the ground truth has no image to compare with: check that images and label images belong together"
             )
-        names = self.encoded.vocabulary.names
+        names = self._encoded.vocabulary.names
         return Evaluation(
-            self.segmenter.model,
-            self.segmenter.device,
-            self.segmenter.precision,
+            self._segmenter.model,
+            self._segmenter.device,
+            self._segmenter.precision,
             len(self._latency_ms),
             self._pixels.mean_iou,
             self._pixels.frequency_weighted_iou,
@@ -146,10 +146,8 @@ def evaluate(
     limit: the number of frames, evenly spread, that are used; 0 for all. progress: wraps the iterator of frames.
     Raises EvaluationError.
     """
-    for model in models:
-        model.start(truth)
     step = max(1, math.ceil(len(truth) / limit)) if limit else 1
-    for frame in progress(itertools.islice(truth.frames(), 0, None, step)):
+    for frame in progress(truth.frames(step)):
         for model in models:
             model.add(frame)
     return tuple(model.evaluation() for model in models)

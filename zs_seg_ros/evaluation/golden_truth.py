@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 from zs_seg_ros.bags.bag import Bag
 from zs_seg_ros.bags.bag_cameras import require_camera
-from zs_seg_ros.errors import EvaluationError, ImageError
-from zs_seg_ros.evaluation.truth import Truth, TruthFrame, TruthObject
+from zs_seg_ros.evaluation.truth import (
+    Truth,
+    TruthFrame,
+    TruthObject,
+    errors_as_evaluation_errors,
+)
 from zs_seg_ros.images.compressed_images import CompressedImageReader
 from zs_seg_ros.images.message_images import image_from_message
 from zs_seg_ros.perception.masks import full_mask
@@ -32,7 +37,7 @@ class GoldenTruth(Truth):
     def __len__(self) -> int:
         return self._length
 
-    def frames(self) -> Iterator[TruthFrame]:
+    def frames(self, every: int = 1) -> Iterator[TruthFrame]:
         with Golden(self._path) as golden, Bag(self._recording) as bag:
             cameras = [
                 require_camera(bag, camera.name, camera.transport, None)
@@ -40,19 +45,20 @@ class GoldenTruth(Truth):
             ]
             readers = {c.name: CompressedImageReader() for c in cameras if c.transport != "raw"}
             numbers = {name: n for n, name in enumerate(golden.settings.names, 1)}
+            count = itertools.count()
             for frame in bag_frames(bag, cameras, golden.settings.every):
-                result = golden.frame(frame.camera.name, frame.index)
-                reader = readers.get(frame.camera.name)
                 name = f"{frame.camera.name} {frame.index}"
-                try:
-                    content = frame.image.content
-                    image = reader(content) if reader else image_from_message(content)
-                except ImageError as error:
-                    raise EvaluationError(
-                        f"the image {name} of {self._recording} cannot be read: {error}"
-                    ) from error
-                if result is None:
-                    continue
+                reader = readers.get(frame.camera.name)
+                with errors_as_evaluation_errors(
+                    f"the image {name} of {self._recording} cannot be read"
+                ):
+                    # A stream of video is decoded image by image.
+                    image = reader(frame.image.content) if reader else None
+                    result = golden.frame(frame.camera.name, frame.index)
+                    if result is None or next(count) % every:
+                        continue
+                    if image is None:
+                        image = image_from_message(frame.image.content)
                 objects = tuple(
                     TruthObject(numbers[o.class_name], full_mask(o.mask, o.box, size_of(image)))
                     for o in result.objects

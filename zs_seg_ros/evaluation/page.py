@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Sequence
-from html import escape
-from typing import Any
 
 import cv2
 import numpy as np
@@ -14,8 +12,9 @@ from numpy.typing import NDArray
 from zs_seg_ros.evaluation.evaluate import Evaluation, WorstImage
 from zs_seg_ros.evaluation.report import findings, latency, share
 from zs_seg_ros.evaluation.truth import IGNORED
-from zs_seg_ros.perception.overlay import class_colour
-from zs_seg_ros.shown import shown
+from zs_seg_ros.perception.overlay import as_bytes, class_colour
+from zs_seg_ros.replay.report_html import escape
+from zs_seg_ros.replay.report_images import jpeg
 
 _SIDE_PX = 480
 _IGNORED_RGB = (96, 96, 96)
@@ -37,21 +36,21 @@ figure { margin: 1rem 0 2rem; } .panels { display: flex; flex-wrap: wrap; gap: 8
 
 def page(evaluations: Sequence[Evaluation], title: str) -> str:
     """Return the page: for each model its scores, its confusion matrix and its worst images, the worst first."""
-    parts = [f"<h1>{_text(title)}</h1>", *(part for e in evaluations for part in _model(e))]
+    parts = [f"<h1>{escape(title)}</h1>", *(part for e in evaluations for part in _model(e))]
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width"><title>{_text(title)}</title>'
+        f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
 
 
 def _model(evaluation: Evaluation) -> Iterable[str]:
-    yield f"<h2>{_text(evaluation.model)}</h2>"
+    yield f"<h2>{escape(evaluation.model)}</h2>"
     yield (
         f"<p>Mean IoU <b>{share(evaluation.mean_iou)}</b>, weighted by frequency "
         f"{share(evaluation.frequency_weighted_iou)}; expected calibration error "
         f"{share(evaluation.calibration_error)}; {latency(evaluation, 50):.1f} ms an image (95 % below "
-        f"{latency(evaluation, 95):.1f} ms), {evaluation.images} images on {_text(evaluation.device)}.</p>"
+        f"{latency(evaluation, 95):.1f} ms), {evaluation.images} images on {escape(evaluation.device)}.</p>"
     )
     if (objects := evaluation.objects) is not None:
         yield (
@@ -59,7 +58,7 @@ def _model(evaluation: Evaluation) -> Iterable[str]:
             f"quality {share(objects.panoptic_quality)}.</p>"
         )
     if sentences := findings(evaluation):
-        yield f"<ul>{''.join(f'<li>{_text(s, 600)}</li>' for s in sentences)}</ul>"
+        yield f"<ul>{''.join(f'<li>{escape(s)}</li>' for s in sentences)}</ul>"
     yield _classes(evaluation)
     if evaluation.worst:
         yield "<h3>The worst images</h3>"
@@ -95,14 +94,16 @@ def _classes(evaluation: Evaluation) -> str:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{_text(column)}</th>" for column in columns)
-    body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+    )
     return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def _confusion(evaluation: Evaluation) -> str:
     names = ["(none)", *(c.name for c in evaluation.classes)]
-    head = "".join(f"<th>{_text(name)}</th>" for name in ("", *names))
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("", *names))
     rows = []
     for name, counts in zip(names, evaluation.confusion, strict=True):
         total = counts.sum()
@@ -112,13 +113,13 @@ def _confusion(evaluation: Evaluation) -> str:
             f'<td style="background: rgb(var(--bar) / {value:.2f})">{100 * value:.0f}</td>'
             for value in (counts / total).tolist()
         )
-        rows.append(f"<tr><td>{_text(name)}</td>{cells}</tr>")
+        rows.append(f"<tr><td>{escape(name)}</td>{cells}</tr>")
     return f'<div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
 
 
 def _legend(evaluation: Evaluation) -> str:
     keys = (
-        f'<span class="key" style="background: rgb{class_colour(n)}"></span>{_text(c.name)}'
+        f'<span class="key" style="background: rgb{class_colour(n)}"></span>{escape(c.name)}'
         for n, c in enumerate(evaluation.classes, 1)
     )
     return (
@@ -127,18 +128,14 @@ def _legend(evaluation: Evaluation) -> str:
 
 
 def _figure(worst: WorstImage) -> str:
-    caption = f"{_text(worst.name, 300)}: mean IoU {share(worst.mean_iou)}"
-    grey = _eight_bits(worst.image)
+    caption = f"{escape(worst.name)}: mean IoU {share(worst.mean_iou)}"
+    grey = as_bytes(worst.image)
     panels = (grey, _painted(grey, worst.truth), _painted(grey, worst.label))
     titles = ("image", "ground truth", "model")
     images = "".join(
         _image(pixels, f"{t} of {worst.name}") for pixels, t in zip(panels, titles, strict=True)
     )
     return f'<figure><figcaption>{caption}</figcaption><div class="panels">{images}</div></figure>'
-
-
-def _eight_bits(image: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.asarray(image >> 8 if image.dtype.itemsize == 2 else image, np.uint8)
 
 
 def _painted(image: NDArray[np.uint8], label: NDArray[np.uint16]) -> NDArray[np.uint8]:
@@ -155,11 +152,6 @@ def _image(pixels: NDArray[np.uint8], description: str) -> str:
     scale = min(1.0, _SIDE_PX / max(pixels.shape[:2]))
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     resized = cv2.resize(np.ascontiguousarray(pixels), size, interpolation=cv2.INTER_AREA)
-    _, jpeg = cv2.imencode(".jpg", resized[..., ::-1])
-    data = base64.b64encode(jpeg.tobytes()).decode()
+    data = base64.b64encode(jpeg(np.asarray(resized, np.uint8))).decode()
     sides = f'width="{size[0]}" height="{size[1]}"'
-    return f'<img alt="{_text(description, 300)}" {sides} src="data:image/jpeg;base64,{data}">'
-
-
-def _text(text: str, limit: int = 200) -> str:
-    return escape(shown(text, limit))
+    return f'<img alt="{escape(description)}" {sides} src="data:image/jpeg;base64,{data}">'

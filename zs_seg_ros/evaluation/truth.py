@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zs_seg_ros.errors import EvaluationError
+from zs_seg_ros.errors import EvaluationError, ImageError
 from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.types import RgbImage, size_of
-from zs_seg_ros.vocabulary.vocabulary import TargetClass
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 IGNORED = 65535
 """The value in `TruthFrame.label` of pixels that are not judged."""
@@ -62,8 +63,24 @@ class Truth(ABC):
         """Return the number of frames."""
 
     @abstractmethod
-    def frames(self) -> Iterator[TruthFrame]:
-        """Yield the frames. Raises EvaluationError for one that cannot be read."""
+    def frames(self, every: int = 1) -> Iterator[TruthFrame]:
+        """Yield every N-th frame, from the first on. Raises EvaluationError for one that cannot be read."""
+
+
+def numbers_of_ids(vocabulary: Vocabulary) -> NDArray[np.uint16]:
+    """Return a table, with 65536 entries, from the ids of a vocabulary's classes to their numbers, from 1; else 0."""
+    table = np.zeros(65536, np.uint16)
+    table[list(vocabulary.ids)] = np.arange(1, len(vocabulary.ids) + 1)
+    return table
+
+
+@contextmanager
+def errors_as_evaluation_errors(what: str = "") -> Iterator[None]:
+    """Turn an ImageError into an EvaluationError. what: a clause that comes before its sentence; empty for none."""
+    try:
+        yield
+    except ImageError as error:
+        raise EvaluationError(f"{what}: {error}" if what else str(error)) from error
 
 
 def numbers_of(names: tuple[str, ...], truth: Truth) -> NDArray[np.uint16]:

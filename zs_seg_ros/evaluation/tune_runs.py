@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from zs_seg_ros.errors import FileError
-from zs_seg_ros.evaluation.truth import Truth, TruthFrame, numbers_of
+from zs_seg_ros.evaluation.truth import Truth, TruthFrame, numbers_of, numbers_of_ids
 from zs_seg_ros.evaluation.tuning import LOWEST, Counts, frame_counts
 from zs_seg_ros.files import open_regular_file, write_atomically
 from zs_seg_ros.segmenters.base import Segmenter
@@ -63,8 +63,7 @@ class Runs:
         with recovering(self._segmenter):
             encoded = self._segmenter.encode(vocabulary)
         true_numbers = numbers_of(vocabulary.names, self._truth)
-        numbers = np.zeros(65536, np.uint16)
-        numbers[list(vocabulary.ids)] = np.arange(1, len(vocabulary.ids) + 1)
+        numbers = numbers_of_ids(vocabulary)
         limits = np.full(len(vocabulary.ids), LOWEST, np.float32)
         parts = []
         for frame in self._progress(self._truth.frames(), what):

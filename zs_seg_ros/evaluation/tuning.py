@@ -39,10 +39,17 @@ class Counts:
 
     def iou(self, frames: NDArray[np.int64], number: int, threshold: float) -> float:
         """Return the IoU of a class (from 0) at a threshold over these frames; 0 where it occurs nowhere."""
+        right, union = self.right_and_union(frames, number, threshold)
+        return right / union if union else 0.0
+
+    def right_and_union(
+        self, frames: NDArray[np.int64], number: int, threshold: float
+    ) -> tuple[int, int]:
+        """Return the pixels of a class that are right, and those of it in the ground truth or in the labels."""
         first = int(np.ceil(round(threshold * 255, 6)))
-        right = self.right[frames, number, first:].sum()
-        union = self.expected[frames, number].sum() + self.wrong[frames, number, first:].sum()
-        return float(right / union) if union else 0.0
+        right = int(self.right[frames, number, first:].sum())
+        expected = int(self.expected[frames, number].sum())
+        return right, expected + int(self.wrong[frames, number, first:].sum())
 
 
 @dataclass(frozen=True)
@@ -146,8 +153,6 @@ def _held_out(
     right = union = 0
     for fold, choice in zip(folds, choices, strict=True):
         counts = runs[choice.candidate]
-        first = int(np.ceil(round(choice.threshold * 255, 6)))
-        right += int(counts.right[fold, number, first:].sum())
-        union += int(counts.expected[fold, number].sum())
-        union += int(counts.wrong[fold, number, first:].sum())
+        of_fold = counts.right_and_union(fold, number, choice.threshold)
+        right, union = right + of_fold[0], union + of_fold[1]
     return right / union if union else 0.0

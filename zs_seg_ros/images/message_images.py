@@ -18,6 +18,8 @@ from zs_seg_ros.images.image_limits import DEFAULT_IMAGE_LIMITS, ImageLimits
 from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.types import RgbImage
 
+_VALUES = {"mono8": "u1", "8UC1": "u1", "mono16": "u2", "16UC1": "u2"}
+
 
 def stamp_ns(stamp: Any) -> int:
     """Return nanoseconds since the epoch. Raises ImageError for more nanoseconds than a second has."""
@@ -61,6 +63,21 @@ def depth_from_image(message: Any, limits: ImageLimits = DEFAULT_IMAGE_LIMITS) -
             "32FC1 (metres)"
         )
     return _view(message, DEPTH[message.encoding], 1)[..., 0]
+
+
+def values_from_image(
+    message: Any, limits: ImageLimits = DEFAULT_IMAGE_LIMITS
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Return (H, W) of a label image: a view on its bytes, uint8 (mono8, 8UC1) or uint16 (mono16, 16UC1).
+
+    Raises ImageError as `image_from_message` does, and for another encoding.
+    """
+    _check_size(message, limits)
+    if message.encoding not in _VALUES:
+        raise ImageError(
+            f"a label image with the encoding {quoted(message.encoding)} is dropped; publish mono8 or mono16"
+        )
+    return _view(message, _VALUES[message.encoding], 1)[..., 0]
 
 
 def _check_size(message: Any, limits: ImageLimits) -> None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from zs_seg_ros.bags.bag import Bag, BagMessage
 from zs_seg_ros.images.compressed_images import image_from_compressed
-from zs_seg_ros.images.message_images import image_from_message, stamp_ns
+from zs_seg_ros.images.message_images import image_from_message, stamp_ns, values_from_image
 from zs_seg_ros.labelling.messages import IMAGE, detected_objects, message_types
 from zs_seg_ros.labelling.plan import LabelledCamera
 from zs_seg_ros.labelling.results import LabelledFrame
@@ -90,7 +90,7 @@ class _DataSetWriter:
         label = message_types().deserialize_cdr(result.label, IMAGE)
         name = f"{result.camera.name}/{number:06}"
         image = self._write_image(result.camera, name, message)
-        _write_png(self._folder / "labels" / f"{name}.png", _pixels(label))
+        _write_png(self._folder / "labels" / f"{name}.png", values_from_image(label))
         self._images.add(
             {
                 "id": number,
@@ -173,13 +173,6 @@ def coco_runs(detected: DetectedObject, height: int, width: int) -> dict[str, An
     """Return COCO's uncompressed RLE of the mask: run lengths in the whole image, column by column."""
     mask = full_mask(detected.mask, detected.box, (height, width))
     return {"size": [height, width], "counts": encode_runs(mask.T).tolist()}
-
-
-def _pixels(message: Any) -> NDArray[Any]:
-    """Return the pixels of a label image written by this package, without padding: (H, W) uint8 or uint16."""
-    item = np.uint8 if message.encoding == "mono8" else np.uint16
-    pixels: NDArray[Any] = message.data.view(item).reshape(message.height, message.width)
-    return pixels
 
 
 def _bgr(image: RgbImage) -> NDArray[Any]:

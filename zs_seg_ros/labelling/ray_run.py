@@ -12,8 +12,9 @@ from zs_seg_ros.bags.bag import Bag
 from zs_seg_ros.errors import LabellingError, ZeroShotSegmentationError
 from zs_seg_ros.labelling.plan import LabelRequest
 from zs_seg_ros.labelling.run import OnFrames, Task, warn
-from zs_seg_ros.labelling.slice_results import LoadedModel, label_slice, load_model
+from zs_seg_ros.labelling.slice_results import label_slice
 from zs_seg_ros.labelling.work_folder import write_errors_as_labelling_errors
+from zs_seg_ros.segmenters.loaded_model import LoadedModel, load_model
 from zs_seg_ros.shown import described, shown
 
 _MAX_LOST_WORKERS = 5
@@ -120,5 +121,5 @@ _models: dict[str, LoadedModel] = {}
 def _model(request: LabelRequest) -> LoadedModel:
     """Return the model, which is loaded once per worker: a worker labels slices of one job only."""
     if not _models:
-        _models["only"] = load_model(request)
+        _models["only"] = load_model(request.model, request.options, request.vocabulary)
     return _models["only"]

@@ -16,8 +16,9 @@ from zs_seg_ros.labelling.bag_output import copied_topics, replaced_topics, writ
 from zs_seg_ros.labelling.coco_output import write_coco
 from zs_seg_ros.labelling.plan import LabelRequest, Plan, Slice, make_plans
 from zs_seg_ros.labelling.results import LabelledFrame, read_results
-from zs_seg_ros.labelling.slice_results import label_slice, load_model, read_summary
+from zs_seg_ros.labelling.slice_results import label_slice, read_summary
 from zs_seg_ros.labelling.work_folder import WorkFolder, open_work_folder
+from zs_seg_ros.segmenters.loaded_model import load_model
 
 _MAX_REASONS = 3
 
@@ -91,7 +92,7 @@ def _tasks(plans: Sequence[Plan], work: WorkFolder) -> tuple[int, list[Task]]:
 
 def label_here(request: LabelRequest, tasks: Sequence[Task], on_frames: OnFrames) -> None:
     """Execute the tasks one after the other in this process."""
-    model = load_model(request)
+    model = load_model(request.model, request.options, request.vocabulary)
     warn(model.warnings)
     for plan in dict.fromkeys(task.plan for task in tasks):
         with Bag(plan.bag) as bag:

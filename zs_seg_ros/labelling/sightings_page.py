@@ -10,7 +10,6 @@ from html import escape
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from zs_seg_ros.bags.bag import Bag
 from zs_seg_ros.bags.bag_cameras import BagCamera, find_cameras
@@ -19,6 +18,7 @@ from zs_seg_ros.files import write_output
 from zs_seg_ros.images.compressed_images import CompressedImageReader
 from zs_seg_ros.images.message_images import image_from_message, stamp_ns
 from zs_seg_ros.labelling.sightings import Sighting
+from zs_seg_ros.perception.overlay import as_bytes
 from zs_seg_ros.types import RgbImage
 
 MOST_THUMBNAILS = 500
@@ -76,8 +76,7 @@ def _thumbnails(
 
 
 def _thumbnail(image: RgbImage, sighting: Sighting) -> str:
-    shift = 8 * (image.dtype.itemsize - 1)
-    pixels = np.ascontiguousarray((image >> shift).astype(np.uint8))
+    pixels = as_bytes(image)
     box = sighting.box
     low, high = (box.left, box.top), (box.left + box.width - 1, box.top + box.height - 1)
     cv2.rectangle(pixels, low, high, _FRAME_RGB, 1)

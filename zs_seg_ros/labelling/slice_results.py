@@ -24,8 +24,7 @@ from zs_seg_ros.labelling.messages import (
 from zs_seg_ros.labelling.plan import LabelRequest, Plan, Slice
 from zs_seg_ros.labelling.work_folder import atomic_folder
 from zs_seg_ros.perception.pipeline import Pipeline
-from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
-from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.segmenters.loaded_model import LoadedModel
 from zs_seg_ros.shown import described
 from zs_seg_ros.types import Frame, Scene
 
@@ -39,25 +38,6 @@ class Summary:
 
     frames: int
     problems: Counter[str]
-
-
-@dataclass(frozen=True, eq=False)
-class LoadedModel:
-    """A loaded model, and the vocabulary encoded by it."""
-
-    segmenter: Segmenter[Any]
-    encoded: EncodedVocabulary[Any]
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Warnings about the model and the vocabulary, for the user."""
-        return tuple(filter(None, (self.segmenter.caution, *self.encoded.all_warnings)))
-
-
-def load_model(request: LabelRequest) -> LoadedModel:
-    """Load the model and encode the vocabulary. Raises ModelError, or VocabularyError when the model refuses it."""
-    segmenter = load_segmenter(request.model, request.options)
-    return LoadedModel(segmenter, segmenter.encode(request.vocabulary))
 
 
 def label_slice(

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zs_seg_ros.perception.masks import extract_objects
-from zs_seg_ros.types import Box, DetectedObject, Label, Segmentation
+from zs_seg_ros.perception.masks import extract_objects, mask_iou
+from zs_seg_ros.segmenters.instance_labels import cut_out
+from zs_seg_ros.types import DetectedObject, Label, Segmentation
 
 _LEAST_IOU = 0.2
 """The least overlap of a detection with the predicted mask that makes it the kept object."""
@@ -29,27 +30,8 @@ def instance_of(
     mask: NDArray[np.bool_], class_id: int = 0, score: float = 1.0
 ) -> DetectedObject | None:
     """Return the object with a mask (H, W) of the whole image and its tight bounding box; None for an empty mask."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not rows.size:
-        return None
-    top, left = int(rows[0]), int(columns[0])
-    part = mask[top : rows[-1] + 1, left : columns[-1] + 1].copy()
-    return DetectedObject(class_id, score, Box(left, top, part.shape[1], part.shape[0]), part)
-
-
-def iou(one: DetectedObject, other: DetectedObject) -> float:
-    """Return the intersection over union of two masks, 0 to 1."""
-    a, b = one.box, other.box
-    left, top = max(a.left, b.left), max(a.top, b.top)
-    right = min(a.left + a.width, b.left + b.width)
-    bottom = min(a.top + a.height, b.top + b.height)
-    if left >= right or top >= bottom:
-        return 0.0
-    both = one.mask[top - a.top : bottom - a.top, left - a.left : right - a.left]
-    shared = int(
-        (both & other.mask[top - b.top : bottom - b.top, left - b.left : right - b.left]).sum()
-    )
-    return shared / max(1, one.area + other.area - shared)
+    detected = cut_out(mask, score, class_id)
+    return detected if detected.box.width else None
 
 
 def nearest(
@@ -66,7 +48,7 @@ def nearest(
     if not candidates:
         return None
     expected = [last] if predicted is None else [predicted, last]
-    overlaps = [iou(candidate, expected[0]) for candidate in candidates]
+    overlaps = [mask_iou(candidate, expected[0]) for candidate in candidates]
     best = int(np.argmax(overlaps))
     if overlaps[best] >= _LEAST_IOU:
         return candidates[best]
@@ -95,7 +77,7 @@ def without(
     objects: Iterable[DetectedObject], others: Sequence[DetectedObject]
 ) -> list[DetectedObject]:
     """Return the objects that are none of the others: that overlap each of them little."""
-    return [o for o in objects if all(iou(o, other) < _SAME_IOU for other in others)]
+    return [o for o in objects if all(mask_iou(o, other) < _SAME_IOU for other in others)]
 
 
 def objects_of(

@@ -11,7 +11,6 @@ from zs_seg_ros.errors import SelectionError
 from zs_seg_ros.perception.kept_matching import (
     Painted,
     instance_of,
-    iou,
     numbered,
     objects_of,
     painted,
@@ -19,6 +18,7 @@ from zs_seg_ros.perception.kept_matching import (
     without,
 )
 from zs_seg_ros.perception.kept_object import KeptObject, in_next_image
+from zs_seg_ros.perception.masks import mask_iou
 from zs_seg_ros.perception.propagation import Propagator
 from zs_seg_ros.perception.tracking import LONGEST_ABSENCE_S
 from zs_seg_ros.shown import quoted
@@ -234,7 +234,7 @@ class KeptObjects:
             candidates = [o for o in own if o.class_id == ids.get(kept.name)]
             candidates += [o for o in detections if o.class_id == kept.origin]
             expected = predicted.get(kept.name, kept.detected)
-            return max((iou(candidate, expected) for candidate in candidates), default=0.0)
+            return max((mask_iou(candidate, expected) for candidate in candidates), default=0.0)
 
         shown: dict[str, DetectedObject] = {}
         for kept in sorted(mine, key=overlap, reverse=True):  # none takes the detection of another

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.errors import SelectionError
-from zs_seg_ros.perception.kept_matching import instance_of, iou
+from zs_seg_ros.perception.kept_matching import instance_of
+from zs_seg_ros.perception.masks import full_mask, mask_iou
+from zs_seg_ros.perception.overlay import as_bytes
 from zs_seg_ros.perception.rotation import upright
 from zs_seg_ros.perception.target import SceneObjects, objects_in
-from zs_seg_ros.types import Box, DetectedObject, Frame, RgbImage
+from zs_seg_ros.types import Box, DetectedObject, Frame, RgbImage, size_of
 from zs_seg_ros.vocabulary.vocabulary import Exemplar
 
 _LEAST_IOU = 0.3
@@ -52,8 +54,12 @@ def marked_object(scene: SceneObjects, mark: Mark) -> DetectedObject:
             f"no object is detected at the pixel ({region.left}, {region.top}): mark it by a box or a mask, or add its "
             "class to the vocabulary"
         )
-    whole = DetectedObject(0, 1.0, region, np.ones((region.height, region.width), np.bool_))
-    return _detection_in(scene, region) or whole
+    return _detection_in(scene, region) or _filling(region)
+
+
+def _filling(region: Box) -> DetectedObject:
+    """Return an object that fills a box."""
+    return DetectedObject(0, 1.0, region, np.ones((region.height, region.width), np.bool_))
 
 
 def _check_inside(region: Box, size: tuple[int, int]) -> None:
@@ -76,18 +82,14 @@ def _by_mask(
             "image's size"
         )
     if region is not None:
-        inside = np.zeros(size, np.bool_)
-        inside[
-            region.top : region.top + region.height, region.left : region.left + region.width
-        ] = True
-        mask = mask & inside
+        mask = mask & full_mask(_filling(region).mask, region, size)
     marked = instance_of(mask)
     if marked is None:
         raise SelectionError(
             "mask marks no pixel of roi: give a mask that is not zero on the object"
         )
-    same = max(scene.objects, key=lambda o: iou(o, marked), default=None)
-    if same is None or iou(same, marked) < _LEAST_IOU:
+    same = max(scene.objects, key=lambda o: mask_iou(o, marked), default=None)
+    if same is None or mask_iou(same, marked) < _LEAST_IOU:
         return marked
     return replace(same, box=marked.box, mask=marked.mask, surface=None)
 
@@ -95,19 +97,15 @@ def _by_mask(
 def _detection_in(scene: SceneObjects, region: Box) -> DetectedObject | None:
     """Return the detection with most pixels in a box, if it fits: one that fills the box or is of its size."""
     for detected in objects_in(scene.objects, region)[:1]:
-        whole = DetectedObject(0, 1.0, region, np.ones((region.height, region.width), np.bool_))
-        around = replace(detected, mask=np.ones_like(detected.mask))
-        if iou(detected, whole) >= _LEAST_IOU or iou(around, whole) >= _LEAST_IOU:
+        whole, around = _filling(region), _filling(detected.box)
+        if mask_iou(detected, whole) >= _LEAST_IOU or mask_iou(around, whole) >= _LEAST_IOU:
             return detected
     return None
 
 
 def exemplar_of(frame: Frame, marked: DetectedObject) -> Exemplar:
     """Return the whole image with the object's mask, both upright as the model gets images."""
-    mask = np.zeros(frame.image.shape[:2], np.uint8)
-    box = marked.box
-    mask[box.top : box.top + box.height, box.left : box.left + box.width] = marked.mask
+    mask = full_mask(marked.mask, marked.box, size_of(frame.image))
     image: RgbImage = upright(frame.image, frame.rotation)
-    turned = np.rot90(mask, -frame.rotation // 90).astype(np.bool_)
-    shift = 8 * (image.dtype.itemsize - 1)
-    return Exemplar(np.ascontiguousarray(image >> shift, np.uint8), np.ascontiguousarray(turned))
+    turned = np.rot90(mask, -frame.rotation // 90)
+    return Exemplar(as_bytes(image), np.ascontiguousarray(turned))

@@ -36,7 +36,7 @@ def draw_overlay(
     """
     if image.shape[:2] != label.shape:
         raise ValueError(f"image {image.shape} and label {label.shape} differ in size")
-    drawn = _as_bytes(image)
+    drawn = as_bytes(image)
     if not label.any():
         return drawn
     colours = _colour_table(65536 if label.dtype == np.uint16 else 256).take(label, axis=0)
@@ -65,8 +65,8 @@ def _colour_table(size: int) -> NDArray[np.uint8]:
     return np.array([class_colour(class_id) for class_id in range(size)], dtype=np.uint8)
 
 
-def _as_bytes(image: RgbImage) -> NDArray[np.uint8]:
-    """Return a contiguous uint8 copy that may be drawn on."""
+def as_bytes(image: RgbImage) -> NDArray[np.uint8]:
+    """Return a contiguous uint8 copy of an image, (H, W, 3) RGB, that may be drawn on."""
     if image.dtype.itemsize == 2:
         return (image >> 8).astype(np.uint8, order="C")
     bgr = image[..., ::-1]

@@ -44,12 +44,12 @@ class PassedTrials:
         most = self._most_prompts
         if self.segmenter.device == "cpu":
             most = max(most, _FEW_PROMPTS)
-        return len(rows) <= most and all(key in self._passed for key in self._keys(rows))
+        return _cost(rows) <= most and all(key in self._passed for key in self._keys(rows))
 
     def add(self, vocabulary: Vocabulary) -> None:
         """Remember a vocabulary that has passed its trial."""
         rows = [row for row in _rows(vocabulary.classes) if not row.exemplars]
-        self._most_prompts = max(self._most_prompts, len(rows))
+        self._most_prompts = max(self._most_prompts, _cost(rows))
         for key in self._keys(rows):
             self._passed[key] = None
             self._passed.move_to_end(key)
@@ -58,6 +58,11 @@ class PassedTrials:
 
     def _keys(self, rows: list[TargetClass]) -> Iterable[Hashable]:
         return rows if self.segmenter.prompts_are_independent else [tuple(rows)]
+
+
+def _cost(rows: list[TargetClass]) -> int:
+    """Return how many prompts and negatives there are, the negatives of a class once for each of its prompts."""
+    return len(rows) + sum(len(row.negatives) for row in rows)
 
 
 def _rows(classes: Iterable[TargetClass]) -> list[TargetClass]:

@@ -4,24 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
+from zs_seg_ros.perception.masks import mask_iou
 from zs_seg_ros.replay.results import ObjectResult
-
-
-def mask_iou(one: ObjectResult, other: ObjectResult) -> float:
-    """Return the intersection over union of two masks, 0..1."""
-    a, b = one.box, other.box
-    left, right = max(a.left, b.left), min(a.left + a.width, b.left + b.width)
-    top, bottom = max(a.top, b.top), min(a.top + a.height, b.top + b.height)
-    if left >= right or top >= bottom:
-        return 0.0
-    common = (
-        one.mask[top - a.top : bottom - a.top, left - a.left : right - a.left]
-        & other.mask[top - b.top : bottom - b.top, left - b.left : right - b.left]
-    )
-    intersection = int(np.count_nonzero(common))
-    return intersection / (one.area + other.area - intersection)
 
 
 def match_objects(

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zs_seg_ros.perception.overlay import draw_overlay
+from zs_seg_ros.perception.overlay import as_bytes, draw_overlay
 from zs_seg_ros.replay.results import FrameResult
 from zs_seg_ros.types import DetectedObject, RgbImage
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
@@ -30,7 +30,7 @@ def comparison_panels(
     classes: the names of the numbers in both label images, from 1. Raises ValueError when sizes differ.
     """
     vocabulary = Vocabulary().changed_to(TargetClass(name) for name in classes)
-    plain = _as_bytes(image)
+    plain = as_bytes(image)
     panels = [
         plain,
         _overlay(plain, golden, vocabulary),
@@ -76,8 +76,3 @@ def _overlay(
         for o in result.objects
     ]
     return draw_overlay(image, label, objects, vocabulary)
-
-
-def _as_bytes(image: RgbImage) -> NDArray[np.uint8]:
-    shift = 8 * (image.dtype.itemsize - 1)
-    return np.ascontiguousarray((image >> shift).astype(np.uint8))

@@ -1,14 +1,15 @@
-"""Label images of instances that may overlap."""
+"""Instances cut out of masks, and label images of those that may overlap."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zs_seg_ros.types import DetectedObject, Label
+from zs_seg_ros.types import Box, DetectedObject, Label
 
 
 def label_instances(
@@ -27,3 +28,10 @@ def label_instances(
         np.copyto(label[inside_box], detected.class_id, where=detected.mask)
         np.copyto(confidence[inside_box], max(1, round(detected.score * 255)), where=detected.mask)
     return label, confidence
+
+
+def cut_out(mask: NDArray[np.bool_], score: float, class_id: int = 0) -> DetectedObject:
+    """Cut a mask (H, W) to its bounding box; that of an empty mask is empty."""
+    left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
+    inside_box = mask[top : top + height, left : left + width].copy()
+    return DetectedObject(class_id, score, Box(left, top, width, height), inside_box)

@@ -64,7 +64,7 @@ def parse_vocabulary(text: str, where: str, limits: Limits = DEFAULT_LIMITS) -> 
     if not (isinstance(ids, dict) and all(map(_is_id, ids.items())) and _is_whole(version)):
         raise VocabularyError(f"in {where}, ids or version are not what the node writes there")
     exemplars = ExemplarReader(limits.exemplar_pixels)
-    classes = tuple(_target(entry, where, exemplars) for entry in content["classes"])
+    classes = tuple(class_of_entry(entry, where, exemplars) for entry in content["classes"])
     try:
         return Vocabulary.restored(classes, ids, version, limits)
     except VocabularyError as error:
@@ -144,7 +144,11 @@ def vocabulary_text(vocabulary: Vocabulary) -> str:
     return text
 
 
-def _target(entry: Any, where: str, exemplars: ExemplarReader) -> TargetClass:
+def class_of_entry(entry: Any, where: str, exemplars: ExemplarReader | None = None) -> TargetClass:
+    """Return the class of a YAML entry: a name, or a mapping with a name. where: names the file in errors.
+
+    exemplars: reads its example images. Raises VocabularyError for another entry.
+    """
     if isinstance(entry, str):
         return TargetClass(entry)
     if not (isinstance(entry, dict) and isinstance(entry.get("name"), str)):
@@ -164,7 +168,8 @@ def _target(entry: Any, where: str, exemplars: ExemplarReader) -> TargetClass:
     if not _is_whole(number := entry.get("id", 0)):
         raise VocabularyError(f"in {where}, the id of {name} is not a whole number")
     try:
-        images = exemplars.read(entry.get("exemplars", []))
+        reader = exemplars or ExemplarReader(DEFAULT_LIMITS.exemplar_pixels)
+        images = reader.read(entry.get("exemplars", []))
     except (ValueError, VocabularyError) as error:
         raise VocabularyError(
             f"in {where}, an exemplar of {name} cannot be read: {shown(error)}"

@@ -107,7 +107,7 @@ class Sam2BoxSegmenter(BoxSegmenter, PromptedNetwork[list[Tensor]]):
             for row, i in enumerate(batch):
                 with stage("decode"):
                     of_image = [level[row : row + 1] for level in levels]
-                    masks[i] = self._decode(of_image, boxes[i], size_of(images[i]))
+                    masks[i] = self.decode_boxes(of_image, size_of(images[i]), boxes[i])
         return masks
 
     @torch.inference_mode()
@@ -119,16 +119,6 @@ class Sam2BoxSegmenter(BoxSegmenter, PromptedNetwork[list[Tensor]]):
             pixels = prepare(images, size, self._mean, self._std, self._dtype, resample)
         with stage("encode"):
             return self._encode(pixels)
-
-    def _decode(self, levels: list[Tensor], corners: Tensor, size: tuple[int, int]) -> Tensor:
-        """Decode the masks of boxes (N, 4) in one image of `size` (H, W): logits (N, h, w) float32."""
-        masks = []
-        for batch in torch.split(corners.float(), self.prompts_per_batch):
-            prompts = PromptBatch(None, None, batch)
-            # A box is an unambiguous prompt.
-            logits, _ = self.decode_prompts(levels, size, prompts, several=False)
-            masks.append(logits[:, 0])
-        return torch.cat(masks)
 
     def encode_image(self, image: RgbImage) -> list[Tensor]:
         """Encode one image to a feature pyramid."""

@@ -64,14 +64,8 @@ class SamHqBoxSegmenter(BoxSegmenter, PromptedNetwork[tuple[Tensor, list[Tensor]
     def _masks(self, image: RgbImage, corners: Tensor) -> Tensor:
         """Encode one image and decode the masks of its boxes (N, 4): logits (N, h, w) float32."""
         features = self.encode_image(image)
-        masks = []
         with stage("decode"):
-            for batch in torch.split(corners.float(), self.prompts_per_batch):
-                prompts = PromptBatch(None, None, batch)
-                # A box is an unambiguous prompt.
-                logits, _ = self.decode_prompts(features, size_of(image), prompts, several=False)
-                masks.append(logits[:, 0])
-        return torch.cat(masks)
+            return self.decode_boxes(features, size_of(image), corners)
 
     @torch.inference_mode()
     def encode_image(self, image: RgbImage) -> tuple[Tensor, list[Tensor]]:

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from zs_seg_ros.segmenters.finite import check_finite
-from zs_seg_ros.segmenters.instance_labels import label_instances
-from zs_seg_ros.types import Box, DetectedObject, Segmentation
+from zs_seg_ros.segmenters.instance_labels import cut_out, label_instances
+from zs_seg_ros.types import Segmentation
 from zs_seg_ros.vocabulary.class_ids import LabelIds
 
 _SAME_OBJECT = 0.7
@@ -145,10 +145,3 @@ def _full_resolution(
         resized = functional.interpolate(chunk, size, mode="bilinear")[:, 0]
         full += list((resized > inside).cpu().numpy())
     return full
-
-
-def cut_out(mask: NDArray[np.bool_], score: float, class_id: int = 0) -> DetectedObject:
-    """Cut a mask (H, W) to its bounding box; that of an empty mask is empty."""
-    left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
-    inside_box = mask[top : top + height, left : left + width].copy()
-    return DetectedObject(class_id, score, Box(left, top, width, height), inside_box)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from zs_seg_ros.segmenters.instance_labels import cut_out
 from zs_seg_ros.segmenters.mask_prompts import MaskPrompt, check_mask_prompts
-from zs_seg_ros.segmenters.shared.instances import cut_out
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.types import DetectedObject, RgbImage, size_of
 
@@ -101,6 +101,17 @@ class PromptedNetwork(ABC, Generic[Features]):
         logits (N, M, h, w) float32, above 0 on the object, covering the image; and the predicted IoU of each, (N, M)
         float32.
         """
+
+    def decode_boxes(self, features: Features, size: tuple[int, int], corners: Tensor) -> Tensor:
+        """Decode the masks of boxes (N, 4) in an image of `size` (H, W): logits (N, h, w) float32."""
+        masks = []
+        for boxes in torch.split(corners.float(), self.prompts_per_batch):
+            # A box is an unambiguous prompt.
+            logits, _ = self.decode_prompts(
+                features, size, PromptBatch(None, None, boxes), several=False
+            )
+            masks.append(logits[:, 0])
+        return torch.cat(masks)
 
 
 @torch.inference_mode()
