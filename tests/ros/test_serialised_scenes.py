@@ -29,7 +29,8 @@ STAMPS = st.builds(
 )
 TEXTS = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=12)
 HEADERS = st.builds(Header, stamp=STAMPS, frame_id=TEXTS)
-METRES = st.tuples(*[st.floats(allow_nan=False)] * 3)
+# Measured depths are finite, so that the sums and differences of a surface's corners are never NaN, which equals nothing.
+METRES = st.tuples(*[st.floats(-1e6, 1e6)] * 3)
 SURFACES = st.builds(VisibleSurface, centre=METRES, low=METRES, high=METRES)
 NAMES = ("mug", "a red mug", "чашка", "x" * 37)
 VOCABULARY = Vocabulary().changed_to([TargetClass(name) for name in NAMES])
