@@ -43,6 +43,10 @@ setup(
         "tqdm>=4.60",
         "transformers>=5.15,<6",
     ],
-    extras_require={"evaluation": ["pycocotools>=2.0.8,<3"], "ray": ["ray>=2.9,<3"]},
+    extras_require={
+        "evaluation": ["pycocotools>=2.0.8,<3"],
+        "ray": ["ray>=2.9,<3"],
+        "studio": ["starlette>=1,<2", "uvicorn>=0.30,<1", "websockets>=13"],
+    },
     entry_points={"console_scripts": ["zs-seg = zs_seg_ros.cli.main:main"]},
 )
