@@ -1,4 +1,4 @@
-"""OWLv2: phrases to boxes (Minderer et al. 2023, arXiv 2306.09683).
+"""OWLv2: phrases and example images to boxes (Minderer et al. 2023, arXiv 2306.09683).
 
 It loads any checkpoint of transformers' `Owlv2ForObjectDetection`, such as google/owlv2-base-patch16-ensemble.
 """
@@ -19,8 +19,10 @@ from transformers.models.owlv2.image_processing_pil_owlv2 import Owlv2ImageProce
 from transformers.models.owlv2.modeling_owlv2 import Owlv2MLP
 
 from zs_seg_ros.errors import ModelError
-from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes, Detector
+from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes
 from zs_seg_ros.segmenters.boxes_then_masks.detr_images import to_corners
+from zs_seg_ros.segmenters.boxes_then_masks.examples import ExampleDetector, digest
+from zs_seg_ros.segmenters.boxes_then_masks.owlv2_examples import query_embedding
 from zs_seg_ros.segmenters.boxes_then_masks.owlv2_images import prepare_square
 from zs_seg_ros.segmenters.boxes_then_masks.owlv2_network import encode_images, resize_positions
 from zs_seg_ros.segmenters.finite import check_finite
@@ -38,6 +40,9 @@ from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompt_tokenizer import load_clip_tokenizer
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.types import RgbImage, size_of
+from zs_seg_ros.vocabulary.vocabulary import Exemplar
+
+_EXAMPLES_KEPT = 256
 
 # CLIP's mean and standard deviation (openai/CLIP, clip.py), the defaults of OWLv2's processor.
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -53,7 +58,7 @@ class _Images(Owlv2ImageProcessorPil):  # type: ignore[misc]
                 raise UnsupportedPreprocessingError(key, getattr(self, key), "true is")
 
 
-class Owlv2Detector(Detector[Tensor]):
+class Owlv2Detector(ExampleDetector):
     """OWLv2 from a checkpoint folder in the format of transformers.
 
     A box is reported for each phrase whose threshold it reaches, where transformers' post-processing keeps the arg-max
@@ -72,6 +77,7 @@ class Owlv2Detector(Detector[Tensor]):
         loaded = load_model(Owlv2ForObjectDetection, model, folder, self._dtype)
         self._tokenizer = load_clip_tokenizer(model, folder, loaded.config.text_config)
         self._prompts = PromptCache[str, Tensor]()
+        self._examples = PromptCache[bytes, Tensor](_EXAMPLES_KEPT)
         side: int = loaded.config.vision_config.image_size
         default = ImageFormat((side, side), _MEAN, _STD)
         self._format = load_image_format(_Images, model, folder, default)
@@ -117,6 +123,16 @@ class Owlv2Detector(Detector[Tensor]):
         return rows
 
     @torch.inference_mode()
+    def encode_example(self, example: Exemplar) -> Tensor:
+        """Encode an example image to a unit vector, (1, D), and cache it."""
+        [row] = self._examples.get([digest(example)], lambda _: [self._encode_example(example)])
+        return row
+
+    def _encode_example(self, example: Exemplar) -> Tensor:
+        features, boxes = self._encode_images(self._prepare([example.image]))
+        return query_embedding(self._network, features[0], boxes[0], example)
+
+    @torch.inference_mode()
     def detect(
         self, images: Sequence[RgbImage], encoded: Tensor, thresholds: NDArray[np.float32]
     ) -> list[Boxes]:
@@ -141,13 +157,16 @@ class Owlv2Detector(Detector[Tensor]):
         A box is its centre, width and height, as shares of the longer side of the image.
         """
         with stage("prepare"):
-            pixels = prepare_square(images, self._side, self._mean, self._std, self._dtype)
+            pixels = self._prepare(images)
         with stage("encode"):
             features, boxes = self._encode_images(pixels)
         with stage("decode"):
             logits, _ = self._network.class_predictor(features, encoded)
             check_finite(logits)
             return logits.float().sigmoid(), boxes.float()
+
+    def _prepare(self, images: Sequence[RgbImage]) -> Tensor:
+        return prepare_square(images, self._side, self._mean, self._std, self._dtype)
 
     def _features_and_boxes(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return features (B, N, D) of all patches and their boxes (B, N, 4); neither depends on the phrases."""

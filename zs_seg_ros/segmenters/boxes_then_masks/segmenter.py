@@ -16,9 +16,10 @@ from torch import Tensor
 
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes, BoxSegmenter, Detector
+from zs_seg_ros.segmenters.boxes_then_masks.examples import ExampleDetector, one_box_per_object
 from zs_seg_ros.segmenters.mask_prompts import MaskPrompt, MaskPrompter, no_mask_prompts
 from zs_seg_ros.segmenters.shared.all_masks import all_masks
-from zs_seg_ros.segmenters.shared.exemplars import refuse_exemplars
+from zs_seg_ros.segmenters.shared.exemplars import refuse_exemplars, rows_by_class
 from zs_seg_ros.segmenters.shared.instances import (
     Instances,
     decode_instances,
@@ -39,15 +40,17 @@ of queries of Deformable DETR and its like, so that only a detector without quer
 
 @dataclass(frozen=True, eq=False)
 class BoxFeatures:
-    """The encoded phrases of a vocabulary.
+    """The encoded phrases and example images of a vocabulary.
 
-    prompts: the detector's encoding, None for a vocabulary without classes. class_of_prompt: for each of P phrases the
-    index of its class. is_negative: for each whether it wins against its class.
+    prompts: the detector's encoding, None for a vocabulary without classes. class_of_prompt: for each of P phrases and
+    examples the index of its class. is_negative: for each whether it wins against its class. is_exemplar: whether it is
+    an example image.
     """
 
     prompts: Any
     class_of_prompt: tuple[int, ...]
     is_negative: tuple[bool, ...]
+    is_exemplar: tuple[bool, ...]
 
 
 class BoxesThenMasks(TorchSegmenter[BoxFeatures], MaskPrompter):
@@ -66,16 +69,19 @@ class BoxesThenMasks(TorchSegmenter[BoxFeatures], MaskPrompter):
         self.box_segmenter = box_segmenter
 
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[BoxFeatures]:
-        """Encode the phrases of a vocabulary.
+        """Encode the phrases and example images of a vocabulary.
 
-        Raises VocabularyError for an exemplar, or a phrase that the detector cannot encode.
+        Raises VocabularyError for a phrase that the detector cannot encode, and for an example image where it takes
+        words only.
         """
-        refuse_exemplars(vocabulary, self.model)
         flat = flat_prompts(vocabulary)
+        if isinstance(self.detector, ExampleDetector):
+            return EncodedVocabulary(vocabulary, _encoded(self.detector, vocabulary, flat.prompts))
+        refuse_exemplars(vocabulary, self.model)
         prompts = self.detector.encode(flat.prompts) if flat.prompts else None
-        return EncodedVocabulary(
-            vocabulary, BoxFeatures(prompts, flat.class_of_prompt, flat.is_negative)
-        )
+        words_only = (False,) * len(flat.prompts)
+        features = BoxFeatures(prompts, flat.class_of_prompt, flat.is_negative, words_only)
+        return EncodedVocabulary(vocabulary, features)
 
     def _segment(self, batch: Batch, encoded: EncodedVocabulary[BoxFeatures]) -> list[Segmentation]:
         features = encoded.features
@@ -112,6 +118,16 @@ class BoxesThenMasks(TorchSegmenter[BoxFeatures], MaskPrompter):
         raise no_mask_prompts(self.model)  # a mask model of another package may take boxes alone
 
 
+def _encoded(
+    detector: ExampleDetector, vocabulary: Vocabulary, prompts: Sequence[str]
+) -> BoxFeatures:
+    """Encode the phrases of a vocabulary and its example images."""
+    words = torch.split(detector.encode(prompts), 1) if prompts else ()
+    by_class = rows_by_class(vocabulary, words, detector.encode_example)
+    rows = torch.cat(by_class.rows) if by_class.rows else None
+    return BoxFeatures(rows, by_class.class_of_row, by_class.is_negative, by_class.is_exemplar)
+
+
 def _decode(
     masks: Tensor,
     boxes: Boxes,
@@ -132,14 +148,14 @@ def _boxes_to_segment(boxes: Boxes, features: BoxFeatures, size: tuple[int, int]
     `_MAX_BOXES` are dropped.
     """
     class_of_prompt = features.class_of_prompt
+    boxes = _chosen(boxes, boxes.scores.argsort(descending=True, stable=True))
+    if any(features.is_exemplar):
+        boxes = _one_box_per_object(boxes, features)
     height, width = size
     limits = boxes.corners.new_tensor([width, height, width, height])
     corners = torch.minimum(boxes.corners.clamp(min=0), limits)
-    boxes = Boxes(corners, boxes.scores, boxes.prompt_index)
-    extent = corners[:, 2:] - corners[:, :2]
-    inside = (extent > 0).all(dim=1).nonzero()[:, 0]
-    order = boxes.scores[inside].argsort(descending=True, stable=True)
-    boxes = _chosen(boxes, inside[order])
+    inside = (corners[:, 2:] > corners[:, :2]).all(dim=1).nonzero()[:, 0]
+    boxes = _chosen(Boxes(corners, boxes.scores, boxes.prompt_index), inside)
     if any(features.is_negative):
         boxes = _without_negatives(boxes, features)
     boxes = _chosen(boxes, torch.arange(min(len(boxes.scores), _MAX_BOXES)))
@@ -153,6 +169,17 @@ def _boxes_to_segment(boxes: Boxes, features: BoxFeatures, size: tuple[int, int]
         prompts,
     )
     return _chosen(boxes, torch.tensor(kept, dtype=torch.int64, device=boxes.scores.device))
+
+
+def _one_box_per_object(boxes: Boxes, features: BoxFeatures) -> Boxes:
+    """Suppress overlapping boxes of the same example. boxes: in falling order of score."""
+    kept = torch.ones_like(boxes.prompt_index, dtype=torch.bool)
+    for row, is_exemplar in enumerate(features.is_exemplar):
+        if is_exemplar:
+            own = (boxes.prompt_index == row).nonzero()[:, 0]
+            kept[own] = False
+            kept[own[one_box_per_object(boxes.corners[own].cpu().numpy(), _MAX_BOXES)]] = True
+    return _chosen(boxes, kept.nonzero()[:, 0])
 
 
 def _without_negatives(boxes: Boxes, features: BoxFeatures) -> Boxes:
