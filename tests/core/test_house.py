@@ -24,7 +24,7 @@ LAYERS = (
     ("perception",),
     ("bags",),
     ("labelling", "replay"),
-    ("evaluation",),
+    ("doctor", "evaluation"),
     ("testing", "zs_seg_ros"),
     ("cli",),
     ("ros",),

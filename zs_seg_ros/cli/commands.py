@@ -193,3 +193,10 @@ def convert(arguments: argparse.Namespace) -> int:
     for path in convert_weights(arguments.folder):
         print(path)
     return DONE
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Check the machine, print the checks, and return the exit code."""
+    from zs_seg_ros.cli.doctor import print_examination
+
+    return print_examination(arguments.model, arguments.revision, arguments.json)

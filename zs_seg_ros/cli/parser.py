@@ -24,6 +24,7 @@ from zs_seg_ros.cli.shared_options import (
     add_vocabulary_options,
 )
 from zs_seg_ros.cli.tune_arguments import add_tune
+from zs_seg_ros.segmenters.load_options import DEFAULT_MODEL
 from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS
 
 _SEGMENT_HELP = """\
@@ -66,6 +67,15 @@ _CONVERT_HELP = (
     "read; a file that holds anything else is refused."
 )
 
+_DOCTOR_HELP = """\
+Check this machine before the node runs on it: versions, GPU, ROS 2, the profile of DDS and the buffers of sockets, QoS
+and types of all topics on the graph, the model on the disk, and free space. Each line is OK, WARNING or ERROR, with a
+remedy. Where no ROS 2 is sourced, DDS and the graph are left out.
+
+--json prints a list of objects with name, status, text and remedy.
+
+Exit code: 0 without errors, 1 when a check is an ERROR.
+"""
 
 _BENCH_HELP = """\
 Measure the time and memory of a frame with a model, for several numbers of classes, and compare with the pipeline of
@@ -94,6 +104,7 @@ def zs_seg_parser() -> argparse.ArgumentParser:
     _add_bench(subparsers)
     _add_fetch(subparsers)
     _add_convert(subparsers)
+    _add_doctor(subparsers)
     return parser
 
 
@@ -226,3 +237,14 @@ def _add_convert(subparsers: Subparsers) -> None:
     convert.add_argument(
         "folder", metavar="FOLDER", type=Path, help="a model's, with config.json and weights"
     )
+
+
+def _add_doctor(subparsers: Subparsers) -> None:
+    doctor = add_command(subparsers, "doctor", commands.doctor, "check this machine", _DOCTOR_HELP)
+    doctor.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        help=f"the node's model: a built-in name, a folder, a Hugging Face id, or a pair (default: {DEFAULT_MODEL})",
+    )
+    doctor.add_argument("--revision", default="", help="of the model (default: the newest on disk)")
+    doctor.add_argument("--json", action="store_true", help="print JSON and nothing else on stdout")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+DEFAULT_MODEL = "CIDAS/clipseg-rd64-refined"
+"""The model of the node where none is named."""
+
 
 @dataclass(frozen=True)
 class LoadOptions:

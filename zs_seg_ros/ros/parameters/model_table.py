@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zs_seg_ros.ros.parameters.spec import Changeable, ParameterGroup, ParameterSpec
-from zs_seg_ros.segmenters.load_options import DEFAULT_OPTIONS
+from zs_seg_ros.segmenters.load_options import DEFAULT_MODEL, DEFAULT_OPTIONS
 from zs_seg_ros.vocabulary.vocabulary import MAX_SIDE_PX
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
@@ -13,7 +13,7 @@ MODEL = ParameterGroup(
     (
         ParameterSpec(
             "model",
-            "CIDAS/clipseg-rd64-refined",
+            DEFAULT_MODEL,
             "Segmentation model: tabletop (built in), a folder, a Hugging Face id or DETECTOR + MASK_MODEL.",
             "A Hugging Face id must be on the disk, where `zs-seg fetch` stores it: the node never downloads.",
             Changeable.UNCONFIGURED,

@@ -1,0 +1,60 @@
+"""A machine on which every check is OK, to be changed in one place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from zs_seg_ros.doctor.graph import Endpoint, Graph
+from zs_seg_ros.doctor.machine import Machine, TorchGpus
+
+VERSIONS = {"torch": "2.13.0+cpu", "transformers": "5.23.0", "numpy": "2.2.6", "cv2": "4.11.0"}
+PROFILE = "/profile.xml"
+TEXTS = {
+    "/proc/sys/net/core/rmem_max": "4194304\n",
+    "/proc/sys/net/core/wmem_max": "8388608\n",
+    PROFILE: "<dds/>",
+}
+ENVIRONMENT = {
+    "ROS_DISTRO": "jazzy",
+    "FASTRTPS_DEFAULT_PROFILES_FILE": PROFILE,
+    "HOME": "/home/robot",
+}
+
+
+def endpoint(topic: str = "/camera/image_raw", **changes: Any) -> Endpoint:
+    fields: dict[str, Any] = {
+        "type": "sensor_msgs/msg/Image",
+        "node": "/driver",
+        "publishes": True,
+        "reliable": True,
+        "latched": False,
+    }
+    return Endpoint(topic, **(fields | changes))
+
+
+def graph(*endpoints: Endpoint) -> Graph:
+    return Graph("", "rmw_fastrtps_cpp", "0", endpoints or (endpoint(),))
+
+
+def machine(folder: Path, **changes: Any) -> Machine:
+    """A machine with ROS 2 Jazzy, whose models are in the folder. changes: other functions or values."""
+
+    def read(path: str) -> str:
+        if path not in TEXTS:
+            raise FileNotFoundError(2, "No such file or directory")
+        return TEXTS[path]
+
+    fields: dict[str, Any] = {
+        "has_ros": lambda: True,
+        "environment": ENVIRONMENT,
+        "python": (3, 12, 3),
+        "module_version": VERSIONS.__getitem__,
+        "torch_gpus": lambda: TorchGpus(""),
+        "has_gpu_files": lambda: False,
+        "read_text": read,
+        "free_bytes": lambda _: 100_000_000_000,
+        "find_model": lambda model, revision: folder,
+        "read_graph": graph,
+    }
+    return Machine(**(fields | changes))

@@ -1,0 +1,1 @@
+"""Checks of a machine before the node runs on it: `zs-seg doctor`."""

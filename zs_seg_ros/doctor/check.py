@@ -1,0 +1,46 @@
+"""The result of one check of the machine."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+
+class Status(enum.IntEnum):
+    """How a check ended; the largest is the worst."""
+
+    OK = 0
+    WARNING = 1
+    ERROR = 2
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check. text: the state, without a full stop; remedy: one sentence, empty where nothing is to be done."""
+
+    name: str
+    status: Status
+    text: str
+    remedy: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """Return the check as texts: name, status, text, remedy."""
+        return asdict(self) | {"status": self.status.name}
+
+
+def ok(name: str, text: str) -> Check:
+    return Check(name, Status.OK, text)
+
+
+def warning(name: str, text: str, remedy: str) -> Check:
+    return Check(name, Status.WARNING, text, remedy)
+
+
+def error(name: str, text: str, remedy: str) -> Check:
+    return Check(name, Status.ERROR, text, remedy)
+
+
+def worst(checks: Iterable[Check]) -> Status:
+    """Return the worst status; OK for none."""
+    return max((check.status for check in checks), default=Status.OK)

@@ -1,0 +1,99 @@
+"""What the checks read from the machine. Tests give other functions."""
+
+from __future__ import annotations
+
+import glob
+import importlib
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from zs_seg_ros.doctor.graph import Graph, read_graph
+from zs_seg_ros.files import read_regular_file
+from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint
+
+_TEXT_BYTES = 1 << 20
+_GPU_FILES = ("/dev/nvidia[0-9]*", "/dev/nvhost-gpu", "/dev/nvgpu")
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU that torch can use. capability: of CUDA, (8, 7) for Orin. kernels: that torch has, such as sm_80."""
+
+    name: str
+    bytes: int
+    capability: tuple[int, int]
+    kernels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TorchGpus:
+    """What torch reports of GPUs. cuda: the version that torch was built with; empty for the build for CPUs."""
+
+    cuda: str
+    gpus: tuple[Gpu, ...] = ()
+
+
+def module_version(name: str) -> str:
+    """Import a module and return its version. Raises whatever the import raises."""
+    return str(importlib.import_module(name).__version__)
+
+
+def torch_gpus() -> TorchGpus:
+    """Ask torch for its GPUs. Raises whatever the import of torch or the driver raises."""
+    import torch
+
+    gpus = []
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        properties = torch.cuda.get_device_properties(index)
+        gpus.append(
+            Gpu(
+                properties.name,
+                properties.total_memory,
+                (properties.major, properties.minor),
+                tuple(torch.cuda.get_arch_list()),
+            )
+        )
+    return TorchGpus(torch.version.cuda or "", tuple(gpus))
+
+
+def has_gpu_files() -> bool:
+    """Return whether the kernel offers an NVIDIA GPU."""
+    return any(glob.glob(pattern) for pattern in _GPU_FILES)
+
+
+def read_text(path: str) -> str:
+    """Read a text of at most 1 MiB. Raises OSError and FileError."""
+    return read_regular_file(path, _TEXT_BYTES).decode(errors="replace")
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the free space of the file system on which the folder is, or will be."""
+    while not os.path.exists(folder) and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def has_ros() -> bool:
+    """Return whether the ROS 2 that is sourced, if any, has rclpy for this Python."""
+    return importlib.util.find_spec("rclpy") is not None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine, by the functions that read it."""
+
+    has_ros: Callable[[], bool] = has_ros
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    python: tuple[int, int, int] = sys.version_info[:3]
+    module_version: Callable[[str], str] = module_version
+    torch_gpus: Callable[[], TorchGpus] = torch_gpus
+    has_gpu_files: Callable[[], bool] = has_gpu_files
+    read_text: Callable[[str], str] = read_text
+    free_bytes: Callable[[Path], int] = free_bytes
+    find_model: Callable[[str, str], Path] = find_checkpoint
+    read_graph: Callable[[], Graph] = read_graph
