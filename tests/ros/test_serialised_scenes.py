@@ -29,7 +29,7 @@ STAMPS = st.builds(
 )
 TEXTS = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=12)
 HEADERS = st.builds(Header, stamp=STAMPS, frame_id=TEXTS)
-# Measured depths are finite, so that the sums and differences of a surface's corners are never NaN, which equals nothing.
+# Measured depths are finite, so that sums and differences of a surface's corners are never NaN, which equals nothing.
 METRES = st.tuples(*[st.floats(-1e6, 1e6)] * 3)
 SURFACES = st.builds(VisibleSurface, centre=METRES, low=METRES, high=METRES)
 NAMES = ("mug", "a red mug", "чашка", "x" * 37)
