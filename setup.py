@@ -45,6 +45,7 @@ setup(
     ],
     extras_require={
         "evaluation": ["pycocotools>=2.0.8,<3"],
+        "onnx": ["onnx>=1.19,<2", "onnxruntime>=1.23,<2"],
         "ray": ["ray>=2.9,<3"],
         "studio": ["starlette>=1,<2", "uvicorn>=0.30,<1", "websockets>=13"],
     },
