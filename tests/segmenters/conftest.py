@@ -1,12 +1,23 @@
-"""Lets the tests import `families`, which lies beside them, and gives torch one thread.
+"""Lets the tests import `families`, which lies beside them, gives torch one thread, and has the stand-in accelerator.
 
-Networks as small as the tests' are many times slower with two, as soon as something else runs.
+Networks as small as the tests' are many times slower with two threads, as soon as something else runs.
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import torch
+
+from zs_seg_ros.testing.accelerator import Accelerator, stand_in_accelerator
 
 sys.path.insert(0, str(Path(__file__).parent))
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def accelerator() -> Iterator[Accelerator]:
+    """Make the device cuda a stand-in for the test, which counts what crosses between it and the CPU."""
+    with stand_in_accelerator() as stand_in:
+        yield stand_in

@@ -16,6 +16,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.detr_images import DetrFormat
 from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.shared.constants import constant_floats
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.types import RgbImage, size_of
@@ -86,7 +87,7 @@ class DetrDetector(Detector[tuple[Text, ...]], Generic[Text]):
         thresholds: NDArray[np.float32],
     ) -> list[Boxes]:
         """Return for each image the boxes whose score reaches the threshold of their phrase."""
-        limits = torch.from_numpy(thresholds).to(self._device)
+        limits = constant_floats(tuple(thresholds.tolist()), self._device)
         detections: dict[int, Boxes] = {}
         for size, indices in self._format.by_size(images, self._images_per_batch):
             same_size = [images[index] for index in indices]

@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.image_transforms import get_size_with_aspect_ratio
 
+from zs_seg_ros.segmenters.shared.constants import constant_floats
 from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
 from zs_seg_ros.segmenters.shared.preprocessing import (
     Resample,
@@ -69,7 +70,7 @@ class DetrFormat:
         dtype: torch.dtype,
     ) -> Tensor:
         """Resize images to `size` and normalise them, to (B, 3, height, width) of `dtype`."""
-        mean, std = (torch.tensor(values, device=device) for values in (self.mean, self.std))
+        mean, std = (constant_floats(values, device) for values in (self.mean, self.std))
         return prepare(images, size, mean, std, dtype, self.resample)
 
 
@@ -103,5 +104,5 @@ def to_corners(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     size: (height, width) of the image. Boxes may reach over its edges.
     """
     centre, extent = boxes[:, :2], boxes[:, 2:]
-    edges = torch.tensor((size[1], size[0]) * 2, device=boxes.device)
+    edges = constant_floats((size[1], size[0]) * 2, boxes.device)
     return torch.cat([centre - extent / 2, centre + extent / 2], dim=1) * edges

@@ -28,6 +28,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.owlv2_network import encode_images, 
 from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.chunked import chunked_feed_forward
+from zs_seg_ros.segmenters.shared.constants import constant_floats
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.preprocessing import UnsupportedPreprocessingError
@@ -179,7 +180,7 @@ def _postprocess(
     scores: Tensor, boxes: Tensor, size: tuple[int, int], thresholds: NDArray[np.float32]
 ) -> Boxes:
     """Apply the thresholds (P,) to scores (N, P) and boxes (N, 4) of one image of `size` (H, W)."""
-    limits = torch.from_numpy(thresholds).to(scores.device)
+    limits = constant_floats(tuple(thresholds.tolist()), scores.device)
     box, prompt = (scores >= limits).nonzero(as_tuple=True)
     longest = max(size)
     return Boxes(to_corners(boxes[box], (longest, longest)), scores[box, prompt], prompt)

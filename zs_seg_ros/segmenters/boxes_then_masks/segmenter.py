@@ -19,6 +19,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes, BoxSegmenter, De
 from zs_seg_ros.segmenters.boxes_then_masks.examples import ExampleDetector, one_box_per_object
 from zs_seg_ros.segmenters.mask_prompts import MaskPrompt, MaskPrompter, no_mask_prompts
 from zs_seg_ros.segmenters.shared.all_masks import all_masks
+from zs_seg_ros.segmenters.shared.constants import constant_floats, constant_integers
 from zs_seg_ros.segmenters.shared.exemplars import refuse_exemplars, rows_by_class
 from zs_seg_ros.segmenters.shared.instances import (
     Instances,
@@ -136,7 +137,7 @@ def _decode(
     encoded: EncodedVocabulary[BoxFeatures],
 ) -> Segmentation:
     vocabulary = encoded.vocabulary
-    classes = torch.tensor(encoded.features.class_of_prompt, device=boxes.prompt_index.device)
+    classes = constant_integers(encoded.features.class_of_prompt, boxes.prompt_index.device)
     instances = Instances(masks, boxes.scores, classes[boxes.prompt_index])
     return decode_instances(instances, size, thresholds, vocabulary.label_ids)
 
@@ -152,13 +153,14 @@ def _boxes_to_segment(boxes: Boxes, features: BoxFeatures, size: tuple[int, int]
     if any(features.is_exemplar):
         boxes = _one_box_per_object(boxes, features)
     height, width = size
-    limits = boxes.corners.new_tensor([width, height, width, height])
+    limits = constant_floats((width, height, width, height), boxes.corners.device)
     corners = torch.minimum(boxes.corners.clamp(min=0), limits)
     inside = (corners[:, 2:] > corners[:, :2]).all(dim=1).nonzero()[:, 0]
     boxes = _chosen(Boxes(corners, boxes.scores, boxes.prompt_index), inside)
     if any(features.is_negative):
         boxes = _without_negatives(boxes, features)
-    boxes = _chosen(boxes, torch.arange(min(len(boxes.scores), _MAX_BOXES)))
+    first = slice(_MAX_BOXES)
+    boxes = Boxes(boxes.corners[first], boxes.scores[first], boxes.prompt_index[first])
     if len(set(class_of_prompt)) == len(class_of_prompt):
         return boxes
     prompts = boxes.prompt_index.tolist()

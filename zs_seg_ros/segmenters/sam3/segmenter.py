@@ -31,6 +31,7 @@ from zs_seg_ros.segmenters.sam3.network import (
     TextFeatures,
     resize_positions,
 )
+from zs_seg_ros.segmenters.shared.constants import constant_integers
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.exemplars import refuse_exemplars
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
@@ -223,7 +224,7 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         """Detect and cut out the objects of one batch of phrases, which begins with the index `start`."""
         batch = slice(start, start + self.network.prompts_per_batch)
         candidates = self.network.detect(image, TextFeatures.joined(text.prompts[batch]))
-        classes = torch.tensor(text.class_of_prompt[batch], device=candidates.scores.device)
+        classes = constant_integers(tuple(text.class_of_prompt[batch]), candidates.scores.device)
         class_of_query = classes[:, None].expand_as(candidates.scores).flatten()
         chosen = confident(candidates.scores.flatten(), class_of_query, thresholds)
         queries = candidates.scores.shape[1]

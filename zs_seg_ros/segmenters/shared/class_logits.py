@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from zs_seg_ros.segmenters.shared.constants import constant_integers
+
 
 @dataclass(frozen=True, eq=False)
 class ClassLogits:
@@ -42,16 +44,21 @@ def class_logits(
         if negative:
             negatives.setdefault(channel_of[class_of_row[row]], []).append(row)
     return ClassLogits(
-        max_over_prompts(logits[positives], channels, len(classes)),
+        max_over_prompts(_rows(logits, positives), channels, len(classes)),
         classes,
-        {channel: logits[rows].amax(dim=0) for channel, rows in negatives.items()},
+        {channel: _rows(logits, rows).amax(dim=0) for channel, rows in negatives.items()},
     )
+
+
+def _rows(logits: Tensor, rows: list[int]) -> Tensor:
+    """Return some rows (p, h, w) of logits (P, h, w); a list as an index would be uploaded for every image."""
+    return logits.index_select(0, constant_integers(tuple(rows), logits.device))
 
 
 def max_over_prompts(logits: Tensor, class_of_prompt: Sequence[int], class_count: int) -> Tensor:
     """Reduce logits (P, h, w) of prompts to (K, h, w) of classes, each the maximum over the prompts of the class."""
     if tuple(class_of_prompt) == tuple(range(class_count)):
         return logits
-    index = torch.tensor(class_of_prompt, dtype=torch.int64, device=logits.device)
+    index = constant_integers(tuple(class_of_prompt), logits.device)
     start = logits.new_full((class_count, *logits.shape[1:]), -torch.inf)
     return start.scatter_reduce(0, index[:, None, None].expand_as(logits), logits, "amax")

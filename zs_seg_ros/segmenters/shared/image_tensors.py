@@ -62,9 +62,23 @@ def _resized(
     tensor = upload(image, device)[None]
     if tuple(tensor.shape[-2:]) != size:
         # On a CPU torch resizes bytes several times faster than floats.
-        if not (tensor.dtype == torch.uint8 and device.type == "cpu"):
-            tensor = tensor.float()
-        tensor = functional.interpolate(tensor, size, mode=resample, antialias=True)
-        if resample == "bicubic" and tensor.is_floating_point():
-            tensor = tensor.clamp(0, full_scale)  # it overshoots at edges, where bytes saturate
+        if tensor.dtype == torch.uint8 and device.type != "cpu":
+            tensor = _resized_bytes(tensor.float(), size, resample)
+        else:
+            tensor = tensor if tensor.dtype == torch.uint8 else tensor.float()
+            tensor = functional.interpolate(tensor, size, mode=resample, antialias=True)
+            if resample == "bicubic" and tensor.is_floating_point():
+                tensor = tensor.clamp(0, full_scale)  # it overshoots at edges, where bytes saturate
     return tensor[0] / full_scale
+
+
+def _resized_bytes(tensor: Tensor, size: tuple[int, int], resample: Resample) -> Tensor:
+    """Resize (1, 3, H, W) floats that are bytes as Pillow, and torch on a CPU, do: rows, then columns.
+
+    Each of them rounds and saturates to bytes after both passes; without that, bicubic results differ by several.
+    """
+    for target in ((tensor.shape[-2], size[1]), size):
+        if tuple(tensor.shape[-2:]) != target:
+            tensor = functional.interpolate(tensor, target, mode=resample, antialias=True)
+            tensor = tensor.add_(0.5).floor_().clamp_(0, 255)  # halves up, as they do
+    return tensor

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.instance_labels import cut_out, label_instances
+from zs_seg_ros.segmenters.shared.constants import constant_floats
 from zs_seg_ros.types import Segmentation
 from zs_seg_ros.vocabulary.class_ids import LabelIds
 
@@ -46,7 +47,7 @@ def confident(scores: Tensor, class_index: Tensor, thresholds: NDArray[np.float3
     scores, class_index: (N,). thresholds: (K,), 0..1.
     """
     check_finite(scores)
-    limits = torch.from_numpy(thresholds).to(scores.device)[class_index]
+    limits = constant_floats(tuple(thresholds.tolist()), scores.device)[class_index]
     return (scores.float() >= limits).nonzero()[:, 0]
 
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.shared.class_logits import ClassLogits
+from zs_seg_ros.segmenters.shared.constants import constant_floats, constant_integers
 from zs_seg_ros.segmenters.shared.label_layers import argmax_over_classes
 from zs_seg_ros.types import Label, Segmentation
 from zs_seg_ros.vocabulary.class_ids import LabelIds
@@ -57,7 +58,11 @@ def decode_chunks(
             label, best = chunk_label, chunk_best
             continue
         better = (chunk_label > 0) & ((label == 0) | (chunk_best > best))
-        label[better], best[better] = chunk_label[better], chunk_best[better]
+        if isinstance(better, np.ndarray):
+            label[better], best[better] = chunk_label[better], chunk_best[better]
+        else:  # a boolean index would wait for the device
+            label = torch.where(better, chunk_label, label)
+            best = torch.where(better, chunk_best, best)
     assert label is not None and best is not None, "a vocabulary with classes has logits"
     if isinstance(label, np.ndarray):
         return Segmentation(label, _confidence(best, label))
@@ -74,21 +79,20 @@ def _argmax_chunk(
     """Compute label and best logit (H, W) of a chunk, as arrays on a CPU and as tensors on another device."""
     check_finite(chunk.logits)
     logits = chunk.logits.float()
-    limits = torch.from_numpy(thresholds[list(chunk.classes)]).to(logits.device).logit()
+    of_classes = thresholds[list(chunk.classes)]
     ids = ids.of_classes(chunk.classes)
     against = {channel: _finite(of_class.float()) for channel, of_class in chunk.against.items()}
     if logits.device.type == "cpu":
+        limits = torch.from_numpy(of_classes).logit()
         if not math.isfinite(float(logits.sum())):
             logits = _finite(logits)
         arrays = {channel: of_class.numpy() for channel, of_class in against.items()}
         return argmax_over_classes(logits.numpy(), limits.tolist(), size, ids, arrays)
+    limits = constant_floats(tuple(of_classes.tolist()), logits.device).logit()
     best, winner = _argmax(_finite(logits), limits, size, against)
     small_type = torch.uint8 if ids.dtype == np.uint8 else torch.int16
-    values = torch.tensor([0, *ids.values], dtype=torch.int32)
-    labels = torch.index_select(
-        values.to(logits.device, small_type), 0, winner.flatten().int()
-    ).view(size)
-    return labels, best
+    values = constant_integers((0, *ids.values), logits.device, small_type)
+    return torch.index_select(values, 0, winner.flatten().int()).view(size), best
 
 
 def _finite(logits: Tensor) -> Tensor:

@@ -1,0 +1,83 @@
+"""The tensors of the stand-in accelerator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
+
+from zs_seg_ros.testing.accelerator_transfers import Transfers
+
+DEVICE = torch.device("cuda", 0)
+"""The device that the stand-in takes the place of: code then takes the branches that it takes on a GPU."""
+
+
+class DeviceTensor(torch.Tensor):
+    """A tensor that says that it is on `DEVICE`. value: what it holds, on the CPU.
+
+    Every call with one, and every attribute, passes through `__torch_function__`, so that the size and the type of the
+    wrapper itself have no meaning.
+    """
+
+    value: Tensor
+    transfers: Transfers
+
+    @staticmethod
+    def __new__(cls, value: Tensor, transfers: Transfers) -> DeviceTensor:
+        with torch._C.DisableTorchFunction():
+            made: DeviceTensor = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+                cls, value.shape, dtype=value.dtype, device="meta"
+            )
+        made.value = value
+        made.transfers = transfers
+        return made
+
+    def __init__(self, value: Tensor, transfers: Transfers) -> None:
+        pass
+
+    @classmethod
+    def __torch_function__(  # type: ignore[override]
+        cls,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call a function of torch as a GPU would, also in threads without the stand-in's mode."""
+        from zs_seg_ros.testing.accelerator_calls import call_on_device
+
+        given = dict(kwargs or {})
+        first = next(leaf for leaf in tree_leaves((args, given)) if isinstance(leaf, DeviceTensor))
+        return call_on_device(func, args, given, first.transfers)
+
+    @classmethod
+    def __torch_dispatch__(
+        cls,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Refuse what does not pass through `__torch_function__`: it would not be counted."""
+        raise NotImplementedError(f"{func} reached a tensor of the stand-in accelerator directly")
+
+
+def plain(tree: Any) -> Any:
+    """Replace tensors of the stand-in by the values that they hold, in nested containers."""
+    return tree_map(lambda leaf: leaf.value if isinstance(leaf, DeviceTensor) else leaf, tree)
+
+
+def on_device(tree: Any, transfers: Transfers, inputs: list[DeviceTensor]) -> Any:
+    """Put tensors in nested containers on the device. inputs: kept where a result is one of them, as in-place ones."""
+    by_value = {id(tensor.value): tensor for tensor in inputs}
+
+    def put(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor) or isinstance(leaf, DeviceTensor):
+            return leaf
+        known = by_value.get(id(leaf))
+        return DeviceTensor(leaf, transfers) if known is None else known
+
+    return tree_map(put, tree)
