@@ -95,6 +95,10 @@ def _is_device(device: Any) -> bool:
     return torch.device(device).type == DEVICE.type
 
 
+def _for_cpu(argument: Any) -> Any:
+    return "cpu" if _is_device(argument) else plain(argument)
+
+
 def _size_of(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
@@ -128,8 +132,9 @@ def _moved(
                 there = _is_device(target)
             elif isinstance(target, Tensor):
                 there = isinstance(target, DeviceTensor)
-        swap = lambda x: "cpu" if _is_device(x) else plain(x)  # noqa: E731
-        value = func(plain(source), *map(swap, rest), **{k: swap(v) for k, v in kwargs.items()})
+        value = func(
+            plain(source), *map(_for_cpu, rest), **{k: _for_cpu(v) for k, v in kwargs.items()}
+        )
     if there == was_there:
         return on_device(value, transfers, [source]) if there else value
     transfers.add("upload" if there else "download", _size_of(value))

@@ -28,8 +28,8 @@ class DeviceTensor(torch.Tensor):
     @staticmethod
     def __new__(cls, value: Tensor, transfers: Transfers) -> DeviceTensor:
         with torch._C.DisableTorchFunction():
-            made: DeviceTensor = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
-                cls, value.shape, dtype=value.dtype, device="meta"
+            made: DeviceTensor = torch.Tensor._make_wrapper_subclass(
+                cls, value.shape, dtype=value.dtype, device=torch.device("meta")
             )
         made.value = value
         made.transfers = transfers
@@ -39,7 +39,7 @@ class DeviceTensor(torch.Tensor):
         pass
 
     @classmethod
-    def __torch_function__(  # type: ignore[override]
+    def __torch_function__(
         cls,
         func: Callable[..., Any],
         types: object,
@@ -54,7 +54,7 @@ class DeviceTensor(torch.Tensor):
         return call_on_device(func, args, given, first.transfers)
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls,
         func: Callable[..., Any],
         types: object,

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from zs_seg_ros.segmenters.instance_labels import cut_out
 from zs_seg_ros.segmenters.mask_prompts import MaskPrompt, check_mask_prompts
+from zs_seg_ros.segmenters.shared.constants import constant_floats
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.types import DetectedObject, RgbImage, size_of
 
@@ -64,7 +65,7 @@ class PromptBatch:
 
         The scales turn pixels of the image into pixels of the network's input.
         """
-        scale = torch.tensor([scale_x, scale_y], device=device)
+        scale = constant_floats((scale_x, scale_y), device)
         return PromptBatch(
             None if self.points is None else (self.points.to(device) - 0.5) * scale,
             None if self.labels is None else self.labels.to(device),
