@@ -236,3 +236,6 @@ def _count_waits(
     )
     if waits:
         transfers.add("synchronisation")
+
+
+DeviceTensor.call = staticmethod(call_on_device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,8 +19,10 @@ class DeviceTensor(torch.Tensor):
     """A tensor that says that it is on `DEVICE`. value: what it holds, on the CPU.
 
     Every call with one, and every attribute, passes through `__torch_function__`, so that the size and the type of the
-    wrapper itself have no meaning.
+    wrapper itself have no meaning. call: does a call by the rules of the stand-in, which `accelerator_calls` sets.
     """
+
+    call: ClassVar[Callable[..., Any]]
 
     value: Tensor
     transfers: Transfers
@@ -47,11 +49,9 @@ class DeviceTensor(torch.Tensor):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Call a function of torch as a GPU would, also in threads without the stand-in's mode."""
-        from zs_seg_ros.testing.accelerator_calls import call_on_device
-
         given = dict(kwargs or {})
         first = next(leaf for leaf in tree_leaves((args, given)) if isinstance(leaf, DeviceTensor))
-        return call_on_device(func, args, given, first.transfers)
+        return cls.call(func, args, given, first.transfers)
 
     @classmethod
     def __torch_dispatch__(  # type: ignore[override]
