@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from zs_seg_ros.types import DetectedObject, Label
 
-_INSTANCE_BITS = 16
-MOST_INSTANCES = 2**_INSTANCE_BITS - 1
+MOST_INSTANCES = 2**16 - 1
 """The largest number of an instance in an instance image."""
 
 
@@ -25,16 +24,16 @@ def instance_image(label: Label, objects: Sequence[DetectedObject]) -> NDArray[n
     Spatio-Temporal Metric-Semantic SLAM in Dynamic Environments", RSS 2024). Ids from 32768 on make negative numbers;
     the bits are the same.
     """
-    image = label.astype(np.uint32)
-    image <<= _INSTANCE_BITS
+    instance = np.zeros(label.shape, np.uint16)
     most = min(len(objects), MOST_INSTANCES)
     for number in range(most, 0, -1):  # a more confident object overwrites the others
         detected = objects[number - 1]
         box = detected.box
         region = (slice(box.top, box.top + box.height), slice(box.left, box.left + box.width))
         mine = detected.mask & (label[region] == detected.class_id)
-        np.copyto(image[region], (detected.class_id << _INSTANCE_BITS) | number, where=mine)
-    return image.view(np.int32)
+        np.copyto(instance[region], number, where=mine)
+    halves = np.asarray(cv2.merge((instance, label.astype(np.uint16))))
+    return halves.view("<i4")[..., 0]
 
 
 def class_mask(label: Label, ids: Iterable[int]) -> NDArray[np.uint8]:

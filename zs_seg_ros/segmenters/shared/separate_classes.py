@@ -78,10 +78,9 @@ def winners_of_separate_classes(
     region = Place.around(number, size)
     best = np.zeros(size, np.float32)
     label = np.zeros(size, ids.dtype)
-    label_here = label[region.full]
+    label_here, full = label[region.full], best[region.full]
     shape = label_here.shape[::-1]
-    full = cv2.resize(merged[region.small], shape)
-    best[region.full] = full
+    cv2.resize(merged[region.small], shape, dst=full)
     # The nearest pixel is one of the four that are interpolated, so within the reach of the same class.
     nearest = cv2.resize(
         cv2.LUT(number[region.small], table), shape, interpolation=cv2.INTER_NEAREST_EXACT
