@@ -8,7 +8,7 @@ export ROS
 
 RUN := scripts/run.sh
 .DEFAULT_GOAL := help
-.PHONY: help workspace demo test test-fast lint format parameters attacks clean
+.PHONY: help workspace demo test test-fast lint format parameters docs attacks clean
 
 help:
 	@echo "make demo       build, run camera and node as two processes, write demo_out/"
@@ -19,6 +19,7 @@ help:
 	@echo "make lint       check format, lint and types"
 	@echo "make format     format the code and put lint's own corrections in"
 	@echo "make parameters  write docs/parameters.md and config/segmentation.yaml from the table of parameters"
+	@echo "make docs       build the page of the Python interface in docs/api/_build"
 	@echo "make clean      remove environments, builds and demo_out/"
 	@echo
 	@echo "ROS=kilted      use Kilted's wheels, not Jazzy's; a ROS 2 that is sourced goes first"
@@ -52,8 +53,11 @@ format: workspace
 parameters: workspace
 	@$(RUN) python scripts/write_parameter_docs.py
 
+docs: workspace
+	@$(RUN) python -m sphinx -W --keep-going -q -b html docs/api docs/api/_build
+
 attacks: workspace
 	@$(RUN) python tests/attacks/run.py
 
 clean:
-	rm -rf .work demo_out
+	rm -rf .work demo_out docs/api/_build

@@ -26,7 +26,7 @@ from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.types import Batch, Frame, RgbImage, Scene, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Batch",

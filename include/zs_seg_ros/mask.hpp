@@ -1,5 +1,5 @@
-#ifndef ZS_SEG_ROS_MASK_HPP_
-#define ZS_SEG_ROS_MASK_HPP_
+#ifndef ZS_SEG_ROS__MASK_HPP_
+#define ZS_SEG_ROS__MASK_HPP_
 
 /// \file
 /// The pixels of a zs_seg_ros/msg/ObjectMask, for planners in C++17.
@@ -31,24 +31,24 @@ namespace zs_seg_ros
 ///
 /// The box may still be larger than any image: compare it with the height and width of the
 /// ObjectMaskArray, as paint() does.
-template <class Object>
+template<class Object>
 void check_counts(const Object & object)
 {
-  const std::uint64_t area = std::uint64_t{object.roi.height} * object.roi.width;
+  const std::uint64_t area = std::uint64_t{object.roi.height} *object.roi.width;
   std::uint64_t missing = area;
   for (const auto count : object.counts) {
     if (count > missing) {
       throw std::invalid_argument(
-        "the run lengths of the mask add up to more than the " + std::to_string(area) +
-        " pixels of its box: drop the message, it is damaged");
+              "the run lengths of the mask add up to more than the " + std::to_string(area) +
+              " pixels of its box: drop the message, it is damaged");
     }
     missing -= count;
   }
   if (missing > 0) {
     throw std::invalid_argument(
-      "the run lengths of the mask add up to " + std::to_string(area - missing) +
-      " pixels instead of the " + std::to_string(area) +
-      " of its box: drop the message, it is damaged");
+            "the run lengths of the mask add up to " + std::to_string(area - missing) +
+            " pixels instead of the " + std::to_string(area) +
+            " of its box: drop the message, it is damaged");
   }
 }
 
@@ -59,7 +59,7 @@ void check_counts(const Object & object)
 /// row and from left to right. This is the fastest way to iterate over all pixels.
 ///
 /// \throws std::invalid_argument as check_counts(), before the first visit.
-template <class Object, class Visit>
+template<class Object, class Visit>
 void for_each_run(const Object & object, Visit && visit)
 {
   check_counts(object);
@@ -87,21 +87,23 @@ void for_each_run(const Object & object, Visit && visit)
 /// first where the sender is not trusted.
 ///
 /// \throws std::invalid_argument as check_counts(), and for a box too large to be addressed.
-template <class Object>
+template<class Object>
 std::vector<std::uint8_t> decode(const Object & object)
 {
   check_counts(object);
   const std::size_t width = object.roi.width;
-  const std::uint64_t area = std::uint64_t{object.roi.height} * width;
+  const std::uint64_t area = std::uint64_t{object.roi.height} *width;
   std::vector<std::uint8_t> mask;
   if (area > mask.max_size()) {
     throw std::invalid_argument(
-      "a box of " + std::to_string(area) + " pixels is too large: drop the message, it is damaged");
+            "a box of " + std::to_string(
+              area) + " pixels is too large: drop the message, it is damaged");
   }
   mask.resize(static_cast<std::size_t>(area), 0);
-  for_each_run(object, [&](std::size_t row, std::size_t column, std::size_t length) {
-    std::fill_n(mask.data() + row * width + column, length, std::uint8_t{1});
-  });
+  for_each_run(
+    object, [&](std::size_t row, std::size_t column, std::size_t length) {
+      std::fill_n(mask.data() + row * width + column, length, std::uint8_t{1});
+    });
   return mask;
 }
 
@@ -111,7 +113,7 @@ std::vector<std::uint8_t> decode(const Object & object)
 ///   padding. The two are the height and width of the ObjectMaskArray.
 /// \throws std::invalid_argument as check_counts(), and for a box that does not lie in the image.
 ///   The image is then unchanged.
-template <class Object, class Pixel>
+template<class Object, class Pixel>
 void paint(
   const Object & object, Pixel * image, std::uint32_t image_height, std::uint32_t image_width,
   std::common_type_t<Pixel> value)
@@ -121,32 +123,35 @@ void paint(
   const std::uint64_t top = object.roi.y_offset;
   if (left + object.roi.width > image_width || top + object.roi.height > image_height) {
     throw std::invalid_argument(
-      "the box of " + std::to_string(object.roi.width) + "x" + std::to_string(object.roi.height) +
-      " pixels at x " + std::to_string(left) + ", y " + std::to_string(top) +
-      " does not lie in the image of " + std::to_string(image_width) + "x" +
-      std::to_string(image_height) + ": give the height and width of the same ObjectMaskArray");
+            "the box of " + std::to_string(object.roi.width) + "x" +
+            std::to_string(object.roi.height) +
+            " pixels at x " + std::to_string(left) + ", y " + std::to_string(top) +
+            " does not lie in the image of " + std::to_string(image_width) + "x" +
+            std::to_string(image_height) +
+            ": give the height and width of the same ObjectMaskArray");
   }
-  for_each_run(object, [&](std::size_t row, std::size_t column, std::size_t length) {
-    const std::uint64_t first = (top + row) * image_width + left + column;
-    std::fill_n(image + static_cast<std::size_t>(first), length, value);
-  });
+  for_each_run(
+    object, [&](std::size_t row, std::size_t column, std::size_t length) {
+      const std::uint64_t first = (top + row) * image_width + left + column;
+      std::fill_n(image + static_cast<std::size_t>(first), length, value);
+    });
 }
 
 /// The same for a std::vector, which must have image_height x image_width pixels.
-template <class Object, class Pixel>
+template<class Object, class Pixel>
 void paint(
   const Object & object, std::vector<Pixel> & image, std::uint32_t image_height,
   std::uint32_t image_width, std::common_type_t<Pixel> value)
 {
-  if (image.size() != std::uint64_t{image_height} * image_width) {
+  if (image.size() != std::uint64_t{image_height} *image_width) {
     throw std::invalid_argument(
-      "the vector has " + std::to_string(image.size()) + " pixels, not the " +
-      std::to_string(std::uint64_t{image_height} * image_width) + " of an image of " +
-      std::to_string(image_width) + "x" + std::to_string(image_height) + ": resize it first");
+            "the vector has " + std::to_string(image.size()) + " pixels, not the " +
+            std::to_string(std::uint64_t{image_height} *image_width) + " of an image of " +
+            std::to_string(image_width) + "x" + std::to_string(image_height) + ": resize it first");
   }
   paint(object, image.data(), image_height, image_width, value);
 }
 
 }  // namespace zs_seg_ros
 
-#endif  // ZS_SEG_ROS_MASK_HPP_
+#endif  // ZS_SEG_ROS__MASK_HPP_

@@ -12,6 +12,8 @@ from words import ALLOWED, RULES, Finding, Rule
 ROOT = Path(__file__).resolve().parents[2]
 CHECKED = (
     "*.md",
+    "CHANGELOG.rst",
+    "docs/api/*.*",
     "docs/**/*.md",
     "benchmarks/*.*",
     "config/**/*.*",
