@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zs_seg_ros.types import Box, DetectedObject, Label, RgbImage
+from zs_seg_ros.perception.label_layout import Point, lay_out
+from zs_seg_ros.types import Box, DetectedObject, Label, RgbImage, size_of
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 # Hershey's strokes come with OpenCV, need no font file and take 0.1 ms a name. They are ASCII only,
@@ -20,9 +21,13 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GOLDEN_RATIO = (1 + 5**0.5) / 2
 _SHADES = ((0.85, 1.0), (0.45, 1.0), (0.6, 0.8), (0.95, 0.65), (1.0, 0.85))
 """(saturation, value) in 0..1, in the order in which the first 40 ids are furthest apart in CIELAB."""
-_SMALLEST_TAGGED_SHARE = 0.0005
-"""Objects that cover a smaller share of the image get no tag: 38 pixels at 320x240."""
-_TAKEN = np.iinfo(np.int64).max
+_SMALLEST_LABELLED_SHARE = 0.0005
+"""Objects that cover a smaller share of the image get no label: 38 pixels at 320x240."""
+_LONGEST_LABEL_SHARE = 0.6
+"""Of the image's width; longer names are cut."""
+
+Colour = tuple[int, int, int]
+"""RGB, 0..255."""
 
 
 def draw_overlay(
@@ -30,9 +35,10 @@ def draw_overlay(
 ) -> NDArray[np.uint8]:
     """Return a new (H, W, 3) uint8 RGB image: `image` with the label image and the detections drawn on it.
 
-    label: (H, W), as in `Segmentation`. Each class is tinted with `class_colour` and outlined. A tag beside each object
-    has its name, its score and, when it is tracked, its track id; the first objects get the best places, and a tag
-    without a free place is left out. The inputs are not changed. Raises ValueError when the sizes differ.
+    label: (H, W), as in `Segmentation`. Each class is tinted with `class_colour` and outlined. A label with its name,
+    its score and, when it is tracked, its track id is beside each object, connected to it by a line, or an entry of a
+    legend with a letter on the object (`lay_out`). The inputs are not changed.
+    Raises ValueError when the sizes differ.
     """
     if image.shape[:2] != label.shape:
         raise ValueError(f"image {image.shape} and label {label.shape} differ in size")
@@ -42,11 +48,11 @@ def draw_overlay(
     colours = _colour_table(65536 if label.dtype == np.uint16 else 256).take(label, axis=0)
     _tint(drawn, label, colours)
     _outline(drawn, label, colours)
-    _write_tags(drawn, objects, vocabulary)
+    _write_labels(drawn, objects, vocabulary)
     return drawn
 
 
-def class_colour(class_id: int) -> tuple[int, int, int]:
+def class_colour(class_id: int) -> Colour:
     """Return the RGB colour, 0..255, of a class. It depends on the id alone; 0 is black.
 
     Multiples of the golden ratio spread over the hues without repetition; five shades distinguish
@@ -89,60 +95,74 @@ def _outline(drawn: NDArray[np.uint8], label: Label, colours: NDArray[np.uint8])
     cv2.copyTo(colours, border.view(np.uint8), drawn)  # the colour of 0 is black
 
 
-def _write_tags(
+def _write_labels(
     drawn: NDArray[np.uint8], objects: Sequence[DetectedObject], vocabulary: Vocabulary
 ) -> None:
-    image_height, image_width = drawn.shape[:2]
+    """Write the labels. All lines are below all labels."""
+    font = _Font(drawn.shape[0])
     names = dict(zip(vocabulary.ids, vocabulary.names, strict=True))
-    scale = max(0.36, image_height / 900)
-    thickness = 1 if scale < 0.7 else 2
-    smallest = image_height * image_width * _SMALLEST_TAGGED_SHARE
-    taken: list[Box] = []
-    for detected in objects:
-        if detected.area < smallest:
-            continue
-        track = f" #{detected.track_id}" if detected.track_id else ""
-        text = f"{_as_ascii(names[detected.class_id])} {detected.score:.2f}{track}"
-        (text_width, text_height), below = cv2.getTextSize(text, _FONT, scale, thickness)
-        margin = 1 + text_height // 4
-        width, height = text_width + 2 * margin, text_height + below + margin
-        left = detected.box.left + (detected.box.width - width) // 2
-        above = Box(left, detected.box.top - height - 1, width, height)
-        place = _free_place(above, taken, (image_width, image_height))
-        if place is None:
-            continue
-        taken.append(place)
-        colour = class_colour(detected.class_id)
-        cv2.rectangle(drawn, (place.left, place.top, width, height), colour, cv2.FILLED)
+    smallest = drawn.shape[0] * drawn.shape[1] * _SMALLEST_LABELLED_SHARE
+    large = [detected for detected in objects if detected.area >= smallest]
+    longest = int(_LONGEST_LABEL_SHARE * drawn.shape[1])
+    plain = [_as_ascii(names[detected.class_id]) for detected in large]
+    texts = [font.shortened(n, _numbers_of(d), longest) for n, d in zip(plain, large, strict=True)]
+    short = [font.shortened(name, "", longest) for name in plain]
+    labels = lay_out(large, texts, short, size_of(drawn), font.label_size)
+    colours = [class_colour(large[label.index].class_id) for label in labels]
+    for label, colour in zip(labels, colours, strict=True):
+        if label.line:
+            _draw_line(drawn, *label.line, colour)
+    for label, colour in zip(labels, colours, strict=True):
+        font.write(drawn, label.text, label.box, colour)
+
+
+def _numbers_of(detected: DetectedObject) -> str:
+    track = f" #{detected.track_id}" if detected.track_id else ""
+    return f" {detected.score:.2f}{track}"
+
+
+def _draw_line(drawn: NDArray[np.uint8], start: Point, end: Point, colour: Colour) -> None:
+    width = 1 if drawn.shape[0] < 480 else 2
+    cv2.line(drawn, start, end, (0, 0, 0), width + 2, cv2.LINE_AA)
+    cv2.circle(drawn, end, width + 2, (0, 0, 0), cv2.FILLED, cv2.LINE_AA)
+    cv2.line(drawn, start, end, colour, width, cv2.LINE_AA)
+    cv2.circle(drawn, end, width + 1, colour, cv2.FILLED, cv2.LINE_AA)
+
+
+class _Font:
+    """Measures and writes labels that are readable on an image of a height."""
+
+    def __init__(self, image_height: int) -> None:
+        self._scale = max(0.36, image_height / 900)
+        self._thickness = 1 if self._scale < 0.7 else 2
+        (_, self._height), self._below = self._extent("X")
+        self._margin = 1 + self._height // 4
+
+    def _extent(self, text: str) -> tuple[tuple[int, int], int]:
+        (width, height), below = cv2.getTextSize(text, _FONT, self._scale, self._thickness)
+        return (width, height), below
+
+    def label_size(self, text: str) -> tuple[int, int]:
+        """Return width and height, in pixels, of a label with a text."""
+        (width, _), _ = self._extent(text)
+        return width + 2 * self._margin, self._height + self._below + self._margin
+
+    def shortened(self, name: str, rest: str, longest: int) -> str:
+        """Return name and rest; a name that makes the label wider than `longest` pixels is cut."""
+        if self.label_size(name + rest)[0] <= longest:
+            return name + rest
+        end = len(name)
+        while end and self.label_size(f"{name[:end]}..{rest}")[0] > longest:
+            end -= 1 + end // 8
+        return f"{name[:end]}..{rest}"
+
+    def write(self, drawn: NDArray[np.uint8], text: str, box: Box, colour: Colour) -> None:
+        """Write a label: the text in black or white on the colour."""
+        corner = (box.left, box.top, box.width, box.height)
+        cv2.rectangle(drawn, corner, colour, cv2.FILLED)
         ink = (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 110 else (255, 255, 255)
-        start = (place.left + margin, place.top + margin + text_height - 1)
-        cv2.putText(drawn, text, start, _FONT, scale, ink, thickness, cv2.LINE_AA)
-
-
-def _free_place(requested: Box, taken: list[Box], image_size: tuple[int, int]) -> Box | None:
-    """Return the nearest place for a tag that lies inside the image and over no other tag; None without one."""
-    width, height = requested.width, requested.height
-    last_left, last_top = max(0, image_size[0] - width), max(0, image_size[1] - height)
-    nearest_left, nearest_top = (
-        min(max(0, requested.left), last_left),
-        min(max(0, requested.top), last_top),
-    )
-    rows = np.arange(nearest_top % (height // 2), last_top + 1, height // 2)
-    columns = np.clip(nearest_left + width // 6 * np.arange(-12, 13), 0, last_left)
-    squared_distance = np.add.outer((rows - nearest_top) ** 2, (columns - nearest_left) ** 2)
-    if taken:
-        tags = np.array([(tag.left, tag.top, tag.width, tag.height) for tag in taken])
-        first = np.searchsorted(rows, tags[:, 1] - height, side="right").tolist()
-        last = np.searchsorted(rows, tags[:, 1] + tags[:, 3]).tolist()
-        leftmost = np.searchsorted(columns, tags[:, 0] - width, side="right").tolist()
-        rightmost = np.searchsorted(columns, tags[:, 0] + tags[:, 2]).tolist()
-        for top, bottom, left, right in zip(first, last, leftmost, rightmost, strict=True):
-            squared_distance[top:bottom, left:right] = _TAKEN
-    nearest = int(squared_distance.argmin())
-    if squared_distance.flat[nearest] == _TAKEN:
-        return None
-    row, column = divmod(nearest, columns.size)
-    return Box(int(columns[column]), int(rows[row]), width, height)
+        start = (box.left + self._margin, box.top + self._margin + self._height - 1)
+        cv2.putText(drawn, text, start, _FONT, self._scale, ink, self._thickness, cv2.LINE_AA)
 
 
 def _as_ascii(text: str) -> str:
