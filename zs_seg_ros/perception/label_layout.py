@@ -67,31 +67,34 @@ def lay_out(
 ) -> list[PlacedLabel]:
     """Place the labels of objects on an image of `size` (H, W); the first objects get the best places.
 
-    A label without a place near its object becomes a letter on the object and an entry of the legend, which grows
-    upwards from the lower left corner. Once the legend is full, the object's short text is written on it instead; what
-    has no place there either is left out.
+    A label without a place near its object is replaced by its short text. Where that has none, a letter is on the object
+    and the text in an entry of the legend, which grows upwards from the lower left corner. When the legend is full, the
+    others are left out.
     """
     layout = _Layout(objects, size)
     labels: list[PlacedLabel] = []
     without: list[int] = []
-    for index, text in enumerate(texts):
-        if label := layout.beside(index, text, measure(text)):
+    for index, (text, short) in enumerate(zip(texts, short_texts, strict=True)):
+        label = layout.beside(index, text, measure(text))
+        label = label or layout.beside(index, short, measure(short))
+        if label:
             labels.append(label)
         else:
             without.append(index)
-    bottom, letters, full = size[0], 0, False
+    bottom, letters = size[0], 0
     for index in without:
         letter = _letter(letters)
-        pair = None if full else layout.lettered(index, letter, texts[index], measure, bottom)
-        if pair:
-            labels += pair
-            bottom = pair[1].box.top
-            letters += 1
-        else:
-            full = True
-            short = short_texts[index]
-            if label := layout.on(index, short, measure(short)):
-                labels.append(label)
+        on_object = layout.on(index, letter, measure(letter))
+        if on_object is None:
+            continue
+        entry = f"{letter} {texts[index]}"
+        in_legend = layout.in_legend(index, entry, measure(entry), bottom)
+        if in_legend is None:
+            layout.free(on_object)
+            break
+        labels += (on_object, in_legend)
+        bottom = in_legend.box.top
+        letters += 1
     return labels
 
 
@@ -144,23 +147,6 @@ class _Layout:
                 return self._take(PlacedLabel(index, text, label, line))
         return None
 
-    def lettered(
-        self, index: int, letter: str, text: str, measure: Measure, bottom: int
-    ) -> tuple[PlacedLabel, PlacedLabel] | None:
-        """Take places for a letter on an object, and for its entry in the legend, best above `bottom`, in pixels."""
-        on = self.on(index, letter, measure(letter))
-        if on is None:
-            return None
-        entry = f"{letter} {text}"
-        size_px = measure(entry)
-        places = self._places(size_px, (0, bottom - size_px[1]), None)
-        if places is not None:
-            cost = places.distances() + self._cost_of_hiding(places, None, 0.0)
-            for box in places.cheapest(cost, 1):
-                return on, self._take(PlacedLabel(index, entry, box, in_legend=True))
-        self._free(on.box)
-        return None
-
     def on(self, index: int, text: str, size_px: tuple[int, int]) -> PlacedLabel | None:
         """Take a place on an object, best at its innermost pixel."""
         (x, y), (width, height) = self._anchor(index), size_px
@@ -173,6 +159,22 @@ class _Layout:
             if self._touches(index, label):
                 return self._take(PlacedLabel(index, text, label))
         return None
+
+    def in_legend(
+        self, index: int, text: str, size_px: tuple[int, int], bottom: int
+    ) -> PlacedLabel | None:
+        """Take a place for an entry of the legend, best in the left corner above `bottom`, in pixels."""
+        places = self._places(size_px, (0, bottom - size_px[1]), None)
+        if places is None:
+            return None
+        cost = places.distances() + self._cost_of_hiding(places, None, 0.0)
+        for box in places.cheapest(cost, 1):
+            return self._take(PlacedLabel(index, text, box, in_legend=True))
+        return None
+
+    def free(self, label: PlacedLabel) -> None:
+        """Give the place of a label without a line back."""
+        self._block(label.box, -_TAKEN)
 
     # --- their parts ---
 
@@ -265,9 +267,6 @@ class _Layout:
             cells = rows.clip(0, self._rows - 1), columns.clip(0, self._columns - 1)
             self._blocked[cells] += _TAKEN
         return label
-
-    def _free(self, box: Box) -> None:
-        self._block(box, -_TAKEN)
 
     def _block(self, box: Box, value: float) -> None:
         cell = self._cell

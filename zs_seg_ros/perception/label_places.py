@@ -12,22 +12,25 @@ from numpy.typing import NDArray
 
 from zs_seg_ros.types import Box
 
-_ROW_STEP, _COLUMN_STEP = 2, 3
+_STEPS = (2, 3)
+"""Rows and columns from one place to the next, for labels of more than `_SHORT` columns; 1 for shorter ones."""
+_SHORT = 10
 
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Places of a label's upper left corner, every 2nd row and 3rd column of cells.
+    """Places of a label's upper left corner, in a regular grid of cells.
 
     cell: its side in pixels. size_px: (width, height) of the label. size: its rows and columns. first: the first row
-    and column of a place. shape: the number of rows and columns of places. requested: the row and column of the place
-    that is best by itself.
+    and column of a place. steps: rows and columns from one to the next. shape: numbers of rows and columns of places.
+    requested: the row and column of the place that is best by itself.
     """
 
     cell: int
     size_px: tuple[int, int]
     size: tuple[int, int]
     first: tuple[int, int]
+    steps: tuple[int, int]
     shape: tuple[int, int]
     requested: tuple[int, int]
 
@@ -45,9 +48,11 @@ class Places:
 
         requested: (x, y) in pixels; the nearest place to it is one of them.
         """
-        sides = (near.top, near.height, requested[1], size_px[1], cells[0], _ROW_STEP), (
-            near.left, near.width, requested[0], size_px[0], cells[1], _COLUMN_STEP,
-        )  # fmt: skip
+        steps = _STEPS if size_px[0] > _SHORT * cell else (1, 1)
+        sides = (
+            (near.top, near.height, requested[1], size_px[1], cells[0], steps[0]),
+            (near.left, near.width, requested[0], size_px[0], cells[1], steps[1]),
+        )
         axes = []
         for start, length, wish, label, count, step in sides:
             extent = -(-label // cell)
@@ -60,12 +65,12 @@ class Places:
             axes.append((extent, first, (last - first) // step + 1, best))
         rows, columns = axes
         size, first_place, shape, best_place = zip(rows, columns, strict=True)
-        return cls(cell, size_px, size, first_place, shape, best_place)
+        return cls(cell, size_px, size, first_place, steps, shape, best_place)
 
     def _offsets(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the rows and the columns of the places."""
-        rows = self.first[0] + _ROW_STEP * np.arange(self.shape[0], dtype=np.float64)
-        columns = self.first[1] + _COLUMN_STEP * np.arange(self.shape[1], dtype=np.float64)
+        rows = self.first[0] + self.steps[0] * np.arange(self.shape[0], dtype=np.float64)
+        columns = self.first[1] + self.steps[1] * np.arange(self.shape[1], dtype=np.float64)
         return rows, columns
 
     @property
@@ -105,8 +110,8 @@ class Places:
 
         origin: the row and column of the first value.
         """
-        rows = (self.shape[0] - 1) * _ROW_STEP + self.size[0]
-        columns = (self.shape[1] - 1) * _COLUMN_STEP + self.size[1]
+        rows = (self.shape[0] - 1) * self.steps[0] + self.size[0]
+        columns = (self.shape[1] - 1) * self.steps[1] + self.size[1]
         top, left = self.first[0] - origin[0], self.first[1] - origin[1]
         if min(top, left) >= 0 and top + rows <= len(values) and left + columns <= values.shape[1]:
             return values[top : top + rows, left : left + columns]
@@ -117,11 +122,9 @@ class Places:
     def sums(self, window: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum the values of a window under the label at each place."""
         total = cv2.integral(window)
-        height, width = self.size
-        between = total[height::_ROW_STEP] - total[:-height:_ROW_STEP]
-        sums: NDArray[np.float64] = (
-            between[:, width::_COLUMN_STEP] - between[:, :-width:_COLUMN_STEP]
-        )
+        (height, width), (down, across) = self.size, self.steps
+        between = total[height::down] - total[:-height:down]
+        sums: NDArray[np.float64] = between[:, width::across] - between[:, :-width:across]
         return sums
 
     def cheapest(self, cost: NDArray[np.float64], most: int) -> Iterator[Box]:
@@ -131,8 +134,8 @@ class Places:
             row, column = divmod(int(cost.argmin()), cost.shape[1])
             if not math.isfinite(cost[row, column]):
                 return
-            left = (self.first[1] + _COLUMN_STEP * column) * self.cell
-            top = (self.first[0] + _ROW_STEP * row) * self.cell
+            left = (self.first[1] + self.steps[1] * column) * self.cell
+            top = (self.first[0] + self.steps[0] * row) * self.cell
             yield Box(left, top, *self.size_px)
             cost[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = np.inf
 
