@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zs_seg_ros.perception.masks import extract_objects, mask_iou
-from zs_seg_ros.segmenters.instance_labels import cut_out
+from zs_seg_ros.perception.masks import extract_objects
+from zs_seg_ros.segmenters.instance_labels import cut_out, mask_iou
 from zs_seg_ros.types import DetectedObject, Label, Segmentation
 
 _LEAST_IOU = 0.2

@@ -18,9 +18,9 @@ from zs_seg_ros.perception.kept_matching import (
     without,
 )
 from zs_seg_ros.perception.kept_object import KeptObject, in_next_image
-from zs_seg_ros.perception.masks import mask_iou
 from zs_seg_ros.perception.propagation import Propagator
 from zs_seg_ros.perception.tracking import LONGEST_ABSENCE_S
+from zs_seg_ros.segmenters.instance_labels import mask_iou
 from zs_seg_ros.shown import quoted
 from zs_seg_ros.types import DetectedObject, Frame, Scene, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from zs_seg_ros.errors import SelectionError
 from zs_seg_ros.perception.kept_matching import instance_of
-from zs_seg_ros.perception.masks import full_mask, mask_iou
+from zs_seg_ros.perception.masks import full_mask
 from zs_seg_ros.perception.overlay import as_bytes
 from zs_seg_ros.perception.rotation import upright
 from zs_seg_ros.perception.target import SceneObjects, objects_in
+from zs_seg_ros.segmenters.instance_labels import mask_iou
 from zs_seg_ros.types import Box, DetectedObject, Frame, RgbImage, size_of
 from zs_seg_ros.vocabulary.vocabulary import Exemplar
 

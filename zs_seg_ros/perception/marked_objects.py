@@ -40,7 +40,7 @@ def segment_marked(
     )
     named = [instance for instance in instances if instance.class_id]
     named.sort(key=lambda instance: -instance.score)
-    label, confidence = label_instances(named, size_of(image), vocabulary.label_ids.dtype)
+    label, confidence = label_instances(named, size_of(image), vocabulary.label_ids)
     return Segmentation(label, confidence, instances), vocabulary
 
 

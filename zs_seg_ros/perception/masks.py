@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,40 +72,6 @@ def full_mask(mask: NDArray[np.bool_], box: Box, size: tuple[int, int]) -> NDArr
     whole = np.zeros(size, np.bool_)
     whole[box.top : box.top + box.height, box.left : box.left + box.width] = mask
     return whole
-
-
-class Masked(Protocol):
-    """What has a mask in a bounding box: (box.height, box.width) bool."""
-
-    @property
-    def box(self) -> Box:
-        """The bounding box."""
-        ...
-
-    @property
-    def mask(self) -> NDArray[np.bool_]:
-        """The mask in the box."""
-        ...
-
-    @property
-    def area(self) -> int:
-        """The number of pixels in the mask."""
-        ...
-
-
-def mask_iou(one: Masked, other: Masked) -> float:
-    """Return the intersection over union of two masks, 0 to 1."""
-    a, b = one.box, other.box
-    left, right = max(a.left, b.left), min(a.left + a.width, b.left + b.width)
-    top, bottom = max(a.top, b.top), min(a.top + a.height, b.top + b.height)
-    if left >= right or top >= bottom:
-        return 0.0
-    common = (
-        one.mask[top - a.top : bottom - a.top, left - a.left : right - a.left]
-        & other.mask[top - b.top : bottom - b.top, left - b.left : right - b.left]
-    )
-    intersection = int(np.count_nonzero(common))
-    return intersection / max(1, one.area + other.area - intersection)
 
 
 def extract_objects(

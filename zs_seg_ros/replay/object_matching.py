@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zs_seg_ros.perception.masks import mask_iou
 from zs_seg_ros.replay.results import ObjectResult
+from zs_seg_ros.segmenters.instance_labels import mask_iou
 
 
 def match_objects(

@@ -46,7 +46,8 @@ class FakeSegmenter(Segmenter[ColoursOfClasses]):
     """A segmenter that labels with a class the pixels whose nearest palette colour is named in one of its prompts.
 
     A colour that one of its negatives names is not of a class. The confidence falls from 1 at the palette colour to 0
-    at an RGB distance of 255. Among classes of the same colour the first one whose threshold is reached gets the pixel.
+    at an RGB distance of 255. Among classes of the same colour the first one whose threshold is reached gets the pixel,
+    those before the others that are more specific by their words.
     delay_s: how long `segment` sleeps, in seconds, to simulate a slow model.
     """
 
@@ -112,6 +113,12 @@ def _segment(
             if threshold < lowest_threshold[colour]:
                 lowest_threshold[colour] = threshold
                 label[(nearest == colour) & (confidence >= threshold) & (label == 0)] = class_id
+    for general, specific in vocabulary.precedence.specific.items():
+        of_general = label == vocabulary.ids[general]
+        for index in specific:
+            shared = np.isin(nearest, list(encoded.features[index]))
+            wins = of_general & shared & (confidence >= thresholds[index])
+            label[wins & (label == vocabulary.ids[general])] = vocabulary.ids[index]
     confidence_bytes = np.rint(confidence * 255).clip(min=1).astype(np.uint8) * (label > 0)
     return Segmentation(label, confidence_bytes)
 

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from zs_seg_ros.errors import VocabularyError
 from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.vocabulary.class_ids import LAST_ID, NEVER_GIVEN, LabelIds, all_ids
+from zs_seg_ros.vocabulary.precedence import Precedence, precedence_of
 from zs_seg_ros.vocabulary.text import (
     compared,
     entries_of,
@@ -146,6 +148,11 @@ class Vocabulary:
     def label_ids(self) -> LabelIds:
         """The ids with the dtype of a label image: np.uint8 while none is above 254."""
         return LabelIds.of(self.ids)
+
+    @cached_property
+    def precedence(self) -> Precedence:
+        """Which classes win against others by their words, computed once."""
+        return precedence_of([target.effective_prompts for target in self.classes])
 
     def thresholds(self, default: float) -> NDArray[np.float32]:
         """Return (K,) float32: the threshold of each class, `default` where it is 0."""

@@ -27,8 +27,12 @@ _MOST_PAIRS = 50
 
 
 def word_warnings(vocabulary: Vocabulary) -> list[str]:
-    """Warn of classes that seem to be a list of several, and of prompts that two classes share."""
-    return [*_lists_as_names(vocabulary), *_shared_prompts(vocabulary)]
+    """Warn of classes that seem to be a list of several, share a prompt, or are kinds of each other by their words."""
+    return [
+        *_lists_as_names(vocabulary),
+        *_shared_prompts(vocabulary),
+        *_specific_classes(vocabulary),
+    ]
 
 
 def _lists_as_names(vocabulary: Vocabulary) -> list[str]:
@@ -95,4 +99,18 @@ def _shared_prompts(vocabulary: Vocabulary) -> list[str]:
         f"{quoted(first)} and {quoted(second)} have the same prompt, {quoted(prompt)}: the model cannot tell them "
         "apart, and one of them may get no pixels; give each prompt to one class"
         for first, second, prompt in pairs[:_MOST_PAIRS]
+    ]
+
+
+def _specific_classes(vocabulary: Vocabulary) -> list[str]:
+    names = vocabulary.names
+    pairs = [
+        (names[index], names[general])
+        for general, specific in vocabulary.precedence.specific.items()
+        for index in specific
+    ]
+    return [
+        f"{quoted(specific)} is a kind of {quoted(general)} by its words, and gets its pixels wherever it reaches its "
+        f"threshold; raise the threshold of {quoted(specific)} if it gets too many"
+        for specific, general in pairs[:_MOST_PAIRS]
     ]

@@ -139,7 +139,9 @@ def _decode(
     vocabulary = encoded.vocabulary
     classes = constant_integers(encoded.features.class_of_prompt, boxes.prompt_index.device)
     instances = Instances(masks, boxes.scores, classes[boxes.prompt_index])
-    return decode_instances(instances, size, thresholds, vocabulary.label_ids)
+    return decode_instances(
+        instances, size, thresholds, vocabulary.label_ids, vocabulary.precedence
+    )
 
 
 def _boxes_to_segment(boxes: Boxes, features: BoxFeatures, size: tuple[int, int]) -> Boxes:

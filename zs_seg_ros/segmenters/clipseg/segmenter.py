@@ -181,9 +181,11 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures], SharedSpace):
         encoded: EncodedVocabulary[ClipSegFeatures],
     ) -> Segmentation:
         chunks = self._logits_of_classes(encoded_image, encoded.features)
-        ids = encoded.vocabulary.label_ids
+        vocabulary = encoded.vocabulary
         with stage("finish"):
-            return decode_chunks(chunks, size, batch.thresholds, ids)
+            return decode_chunks(
+                chunks, size, batch.thresholds, vocabulary.label_ids, vocabulary.precedence
+            )
 
     def _logits_of_classes(
         self, encoded_image: Tensor, features: ClipSegFeatures

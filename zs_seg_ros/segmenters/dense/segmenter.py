@@ -165,10 +165,14 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace):
             images = [batch.images[i] for i in indices]
             for index, embedded in zip(indices, self._embed(images, size), strict=True):
                 chunks = self._logits_of_classes(embedded, encoded.features)
-                ids = encoded.vocabulary.label_ids
+                vocabulary = encoded.vocabulary
                 with stage("finish"):
                     results[index] = decode_chunks(
-                        chunks, batch.sizes[index], batch.thresholds, ids
+                        chunks,
+                        batch.sizes[index],
+                        batch.thresholds,
+                        vocabulary.label_ids,
+                        vocabulary.precedence,
                     )
                     if batch.features:
                         grid = feature_grid(self.model, embedded.permute(1, 2, 0))

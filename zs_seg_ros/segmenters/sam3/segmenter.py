@@ -197,7 +197,10 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         with stage("decode"):
             instances = self._instances(features, encoded.features, batch.thresholds)
         with stage("finish"):
-            return decode_instances(instances, size, batch.thresholds, encoded.vocabulary.label_ids)
+            vocabulary = encoded.vocabulary
+            return decode_instances(
+                instances, size, batch.thresholds, vocabulary.label_ids, vocabulary.precedence
+            )
 
     def _instances(
         self, image: ImageFeatures, text: Sam3Features, thresholds: NDArray[np.float32]

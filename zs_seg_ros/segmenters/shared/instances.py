@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from zs_seg_ros.segmenters.finite import check_finite
-from zs_seg_ros.segmenters.instance_labels import cut_out, label_instances
+from zs_seg_ros.segmenters.instance_labels import cut_out, label_instances, without_general
 from zs_seg_ros.segmenters.shared.constants import constant_floats
 from zs_seg_ros.types import Segmentation
 from zs_seg_ros.vocabulary.class_ids import LabelIds
+from zs_seg_ros.vocabulary.precedence import CONFIDENCE_ALONE, Precedence
 
 _SAME_OBJECT = 0.7
 """Boxes of two prompts of one class with a higher IoU are one object: the duplicates of one prompt that DETR-like
@@ -109,11 +110,13 @@ def decode_instances(
     size: tuple[int, int],
     thresholds: NDArray[np.float32],
     ids: LabelIds,
+    precedence: Precedence = CONFIDENCE_ALONE,
 ) -> Segmentation:
     """Post-process instances: those that reach the threshold of their class, most confident first.
 
-    size: (H, W) of the image; thresholds (K,): 0..1; ids: of K classes. Empty masks are left out. In the label
-    image the most confident instance that covers a pixel has it, and the pixel's confidence is that instance's score.
+    size: (H, W) of the image; thresholds (K,): 0..1; ids: of K classes. Empty masks are left out, and so are instances
+    that one of a more specific class by `precedence` covers, too. In the label image the most confident instance that
+    covers a pixel has it, those of more specific classes first; the pixel's confidence is that instance's score.
     """
     chosen = confident(instances.scores, instances.class_index, thresholds)
     scores = instances.scores[chosen].float()
@@ -127,7 +130,8 @@ def decode_instances(
         for mask, score, class_id in zip(masks, ordered_scores, class_ids, strict=True)
         if (detected := cut_out(mask, score, class_id)).box.width
     ]
-    label, confidence = label_instances(objects, size, ids.dtype)
+    objects = without_general(objects, ids, precedence)
+    label, confidence = label_instances(objects, size, ids, precedence)
     return Segmentation(label, confidence, tuple(objects))
 
 

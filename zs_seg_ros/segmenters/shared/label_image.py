@@ -17,8 +17,10 @@ from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.shared.class_logits import ClassLogits
 from zs_seg_ros.segmenters.shared.constants import constant_floats, constant_integers
 from zs_seg_ros.segmenters.shared.label_layers import argmax_over_classes
+from zs_seg_ros.segmenters.shared.specific_classes import SpecificClasses
 from zs_seg_ros.types import Label, Segmentation
 from zs_seg_ros.vocabulary.class_ids import LabelIds
+from zs_seg_ros.vocabulary.precedence import CONFIDENCE_ALONE, Precedence
 
 _FINITE = 1e4
 """Replaces infinity, and its negative replaces NaN: interpolation would spread those to their neighbours."""
@@ -45,15 +47,18 @@ def decode_chunks(
     size: tuple[int, int],
     thresholds: NDArray[np.float32],
     ids: LabelIds,
+    precedence: Precedence = CONFIDENCE_ALONE,
 ) -> Segmentation:
     """Decode as `decode` does, with the classes in chunks, of which one at a time is in memory.
 
     thresholds (K,) and `ids` are those of the vocabulary that the classes of chunks are indices of. A class with
-    negatives has no pixel where one of them, resized like the class, fits better.
+    negatives has no pixel where one of them, resized like the class, fits better. A pixel of a general class is of the
+    most confident of its more specific classes by `precedence` that reach their own thresholds there.
     """
     label = best = None
+    specific = SpecificClasses(precedence, ids)
     for chunk in chunks:
-        chunk_label, chunk_best = _argmax_chunk(chunk, size, thresholds, ids)
+        chunk_label, chunk_best = _argmax_chunk(chunk, size, thresholds, ids, specific)
         if label is None or best is None:
             label, best = chunk_label, chunk_best
             continue
@@ -64,6 +69,7 @@ def decode_chunks(
             label = torch.where(better, chunk_label, label)
             best = torch.where(better, chunk_best, best)
     assert label is not None and best is not None, "a vocabulary with classes has logits"
+    label, best = specific.relabel(label, best)
     if isinstance(label, np.ndarray):
         return Segmentation(label, _confidence(best, label))
     confidence_bytes = best.sigmoid_().mul_(255).round_().clamp_(min=1).to(label.dtype)
@@ -75,6 +81,7 @@ def _argmax_chunk(
     size: tuple[int, int],
     thresholds: NDArray[np.float32],
     ids: LabelIds,
+    specific: SpecificClasses,
 ) -> tuple[Any, Any]:
     """Compute label and best logit (H, W) of a chunk, as arrays on a CPU and as tensors on another device."""
     check_finite(chunk.logits)
@@ -82,14 +89,16 @@ def _argmax_chunk(
     of_classes = thresholds[list(chunk.classes)]
     ids = ids.of_classes(chunk.classes)
     against = {channel: _finite(of_class.float()) for channel, of_class in chunk.against.items()}
-    if logits.device.type == "cpu":
-        limits = torch.from_numpy(of_classes).logit()
-        if not math.isfinite(float(logits.sum())):
-            logits = _finite(logits)
+    on_cpu = logits.device.type == "cpu"
+    limits = torch.from_numpy(of_classes).logit()
+    if not on_cpu or not math.isfinite(float(logits.sum())):
+        logits = _finite(logits)
+    specific.keep(ClassLogits(logits, chunk.classes, against), limits.tolist())
+    if on_cpu:
         arrays = {channel: of_class.numpy() for channel, of_class in against.items()}
         return argmax_over_classes(logits.numpy(), limits.tolist(), size, ids, arrays)
-    limits = constant_floats(tuple(of_classes.tolist()), logits.device).logit()
-    best, winner = _argmax(_finite(logits), limits, size, against)
+    limits = constant_floats(tuple(limits.tolist()), logits.device)
+    best, winner = _argmax(logits, limits, size, against)
     small_type = torch.uint8 if ids.dtype == np.uint8 else torch.int16
     values = constant_integers((0, *ids.values), logits.device, small_type)
     return torch.index_select(values, 0, winner.flatten().int()).view(size), best
