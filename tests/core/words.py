@@ -175,6 +175,12 @@ class Allowed:
 
 ALLOWED = (
     Allowed("docs/vocabulary.md", "thing", "examples of prompts that are too vague"),
+    Allowed(
+        "docs/decisions/0010-the-more-specific-class-wins.md",
+        "blue thing",
+        "an example of such a prompt",
+    ),
+    Allowed("zs_seg_ros/vocabulary/precedence.py", "thing", "a word that describes every object"),
     Allowed("training/names.py", "thing", "a word of the training prompts"),
     Allowed("training/prompts.py", "thing", "as above"),
     Allowed("training/record.py", "things", "a key of ground_truth.json"),

@@ -131,3 +131,13 @@ def test_a_delay_makes_it_slow() -> None:
     start = time.monotonic()
     model.segment(Batch((), np.zeros(0, np.float32)), encoded)
     assert time.monotonic() - start >= 0.05
+
+
+def test_of_classes_of_one_colour_the_more_specific_one_has_it() -> None:
+    image = stripes("blue", "red")
+    for classes in (("blue", "blue teddy bear"), ("blue teddy bear", "blue")):
+        result = segmented(image, *classes)
+        assert (result.label[0, :4] == 1 + classes.index("blue teddy bear")).all()
+    high = TargetClass("blue teddy bear", threshold=0.9)
+    image[:, :4] = (30, 60, 140)
+    assert (segmented(image, "blue", high).label[0, :4] == 1).all()

@@ -64,7 +64,7 @@ def content_words(prompt: str) -> Words | None:
     """Return the words of a prompt in the singular, without articles and words that describe every object.
 
     Words are runs of letters, marks and numbers: in scripts without spaces a whole phrase is one. A prompt of words
-    that describe every object alone, "the thing", has no content, so that every other one is more specific. None for a
+    that describe every object alone, "an object", has no content, so that every other one is more specific. None for a
     prompt without words.
     """
     text = compared(prompt)

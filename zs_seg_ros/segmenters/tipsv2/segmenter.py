@@ -189,15 +189,8 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace):
         with stage("finish"):
             for image_logits, size in zip(logits, batch.sizes, strict=True):
                 chunk = class_logits(image_logits, features.class_of_row, features.is_negative)
-                results.append(
-                    decode_chunks(
-                        [chunk],
-                        size,
-                        batch.thresholds,
-                        vocabulary.label_ids,
-                        vocabulary.precedence,
-                    )
-                )
+                ids, precedence = vocabulary.label_ids, vocabulary.precedence
+                results.append(decode_chunks([chunk], size, batch.thresholds, ids, precedence))
             if batch.features:
                 grids = (feature_grid(self.model, grid) for grid in patches)
                 results = [replace(r, features=g) for r, g in zip(results, grids, strict=True)]
