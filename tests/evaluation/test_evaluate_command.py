@@ -83,6 +83,18 @@ def test_confused_classes_are_reported(tmp_path: Path) -> None:
     assert finding.startswith("40% of the pixels of 'red' are labelled 'blue'")
 
 
+def test_a_class_inside_another_one_is_reported_with_the_words_to_give_it(tmp_path: Path) -> None:
+    truth = write_class_id_images(tmp_path, {"a": image()})
+    [scores] = evaluated(truth, "--classes", "red=red|blue", "blue")
+    [finding] = [text for text in scores["findings"] if "'blue'" in text]
+    assert finding.startswith(
+        "100% of the pixels of 'blue' are labelled 'red', and alone 100% of its area lies inside that of 'red'"
+    )
+    assert "all words of the other's and more" in finding
+    [scores] = evaluated(truth, "--classes", "red=red|blue", "blue=big blue ball")
+    assert scores["mean_iou"] == 1.0 and scores["findings"] == []
+
+
 def test_the_page_shows_the_worst_images_first(tmp_path: Path) -> None:
     images = {"good": image(), "bad": image(red=9), "fair": image(red=2)}
     page = tmp_path / "page.html"

@@ -6,16 +6,24 @@ import heapq
 import itertools
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zs_seg_ros.errors import EvaluationError
+from zs_seg_ros.evaluation.containment import ConfusedImages, share_inside
 from zs_seg_ros.evaluation.object_scores import ObjectResults, ObjectScores
-from zs_seg_ros.evaluation.pixel_scores import ClassScores, PixelScores, ReliabilityBin, mean_iou
+from zs_seg_ros.evaluation.pixel_scores import (
+    CONFUSED_SHARE,
+    ClassScores,
+    PixelScores,
+    ReliabilityBin,
+    mean_iou,
+)
 from zs_seg_ros.evaluation.truth import Truth, TruthFrame, TruthObject, numbers_of, numbers_of_ids
 from zs_seg_ros.perception.masks import extract_objects
 from zs_seg_ros.perception.pipeline import Settings
@@ -40,7 +48,8 @@ class Evaluation:
     """The scores of one model. Shares are 0 to 1, NaN where nothing is judged.
 
     confusion: rows of ground truth, columns of labels; the first is none of the classes. objects: None where the ground
-    truth does not separate objects. latency_ms: of each image. worst: the lowest mean IoU first.
+    truth does not separate objects. latency_ms: of each image. worst: the lowest mean IoU first. inside: for the name
+    of a class that is often labelled as another, the share of its area, segmented alone, inside that of the other.
     """
 
     model: str
@@ -56,6 +65,7 @@ class Evaluation:
     objects: ObjectResults | None
     latency_ms: tuple[float, ...]
     worst: tuple[WorstImage, ...] = ()
+    inside: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class ModelUnderTest:
@@ -70,7 +80,9 @@ class ModelUnderTest:
         """
         self._segmenter, self._encoded = loaded.segmenter, loaded.encoded
         vocabulary = self._encoded.vocabulary
+        self._threshold = threshold
         self._limits = vocabulary.thresholds(threshold)
+        self._confused = ConfusedImages()
         self._true_numbers = numbers_of(vocabulary.names, truth)
         self._numbers = numbers_of_ids(vocabulary)
         self._pixels = PixelScores(len(vocabulary.ids))
@@ -89,6 +101,7 @@ class ModelUnderTest:
         self._latency_ms.append(1000 * (time.perf_counter() - began))
         truth, label = self._true_numbers[frame.label], self._numbers[segmentation.label]
         own = self._pixels.add(truth, label, segmentation.confidence)
+        self._confused.add(frame.image, own)
         if self._objects is not None:
             objects = extract_objects(segmentation, Settings.min_area, Settings.max_objects)
             numbered = [(int(self._numbers[o.class_id]), o) for o in objects]
@@ -117,7 +130,7 @@ class ModelUnderTest:
             raise EvaluationError(
                 "the ground truth has no image to compare with: check that images and label images belong together"
             )
-        names = self._encoded.vocabulary.names
+        classes = self._pixels.classes(self._encoded.vocabulary.names)
         return Evaluation(
             self._segmenter.model,
             self._segmenter.device,
@@ -125,14 +138,29 @@ class ModelUnderTest:
             len(self._latency_ms),
             self._pixels.mean_iou,
             self._pixels.frequency_weighted_iou,
-            self._pixels.classes(names),
+            classes,
             self._pixels.confusion,
             self._pixels.reliability,
             self._pixels.calibration_error,
             None if self._objects is None else self._objects.results(),
             tuple(self._latency_ms),
             tuple(image for _, _, image in sorted(self._worst, key=lambda w: (-w[0], w[1]))),
+            self._inside(classes),
         )
+
+    def _inside(self, classes: Sequence[ClassScores]) -> dict[str, float]:
+        shares = {}
+        for number, scores in enumerate(classes, 1):
+            image, other = self._confused.get(number), scores.confused_with
+            if image is not None and other is not None and scores.confused_share >= CONFUSED_SHARE:
+                shares[scores.name] = share_inside(
+                    self._segmenter,
+                    self._encoded.vocabulary,
+                    self._threshold,
+                    image,
+                    (scores.name, other),
+                )
+        return shares
 
 
 def evaluate(

@@ -13,6 +13,8 @@ from zs_seg_ros.evaluation.truth import IGNORED
 
 BINS = 10
 """Of confidence, in the reliability table."""
+CONFUSED_SHARE = 0.2
+"""A class is reported as confused with another one from this share of its pixels on."""
 _BOUNDARY = 0.02
 """Width of a boundary as a share of the image's diagonal (Cheng et al. 2021, "Boundary IoU", their default)."""
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from zs_seg_ros.evaluation.evaluate import Evaluation
+from zs_seg_ros.evaluation.pixel_scores import CONFUSED_SHARE, ClassScores
 from zs_seg_ros.shown import quoted, shown
 
-CONFUSED_SHARE = 0.2
-"""A class is reported as confused with another from this share of its pixels on."""
+_INSIDE = 0.8
+"""A class is reported as inside another one from this share of its area on."""
 _RARELY_FOUND = 0.1
 _OFTEN_WRONG = 0.5
 
@@ -60,10 +61,7 @@ def findings(evaluation: Evaluation) -> tuple[str, ...]:
         if not scores.pixels:
             texts.append(f"{name} does not occur in the ground truth, so nothing is known about it")
         elif scores.confused_with is not None and scores.confused_share >= CONFUSED_SHARE:
-            texts.append(
-                f"{scores.confused_share:.0%} of the pixels of {name} are labelled {quoted(scores.confused_with)}: "
-                "describe how the two differ, or merge them into one class"
-            )
+            texts.append(_confused(scores, quoted(scores.confused_with), evaluation))
         elif scores.recall < _RARELY_FOUND:
             texts.append(
                 f"{scores.recall:.0%} of the pixels of {name} are found: use other words or examples, or lower its "
@@ -75,6 +73,19 @@ def findings(evaluation: Evaluation) -> tuple[str, ...]:
                 "higher threshold"
             )
     return tuple(texts)
+
+
+def _confused(scores: ClassScores, other: str, evaluation: Evaluation) -> str:
+    text = (
+        f"{scores.confused_share:.0%} of the pixels of {quoted(scores.name)} are labelled {other}"
+    )
+    inside = evaluation.inside.get(scores.name, 0.0)
+    if inside < _INSIDE:
+        return f"{text}: describe how the two differ, or merge them into one class"
+    return (
+        f"{text}, and alone {inside:.0%} of its area lies inside that of {other}: if it is a kind of it, give it "
+        "a prompt that has all words of the other's and more, which then wins"
+    )
 
 
 def text_report(evaluations: Sequence[Evaluation]) -> str:
