@@ -13,11 +13,17 @@ _MOST_DIGITS = 18
 
 
 def target_class(text: str) -> TargetClass:
-    """Parse a class: "red mug", or a name with its prompts, "mug=red mug|red cup"."""
-    name, equals, prompts = text.partition("=")
+    """Parse a class: "red mug", or a name with its prompts and, after a -, negatives: "mug=red mug|red cup|-jug"."""
+    name, equals, phrases = text.partition("=")
     if not equals:
         return TargetClass(text)
-    return TargetClass(name, tuple(prompts.split("|")))
+    prompts, negatives = [], []
+    for phrase in phrases.split("|"):
+        if phrase.lstrip().startswith("-"):
+            negatives.append(phrase.lstrip()[1:])
+        else:
+            prompts.append(phrase)
+    return TargetClass(name, tuple(prompts), negatives=tuple(negatives))
 
 
 def share(text: str) -> float:

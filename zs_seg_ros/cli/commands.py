@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zs_seg_ros.errors import VocabularyError
+from zs_seg_ros.errors import VocabularyError, ZeroShotSegmentationError
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
@@ -21,15 +21,37 @@ _MEASURED_CLASSES, _COMPARED_CLASSES = (1, 2, 4, 8, 16, 32), (8,)
 
 
 def segment(arguments: argparse.Namespace) -> int:
-    """Segment images, and return the exit code."""
+    """Segment images by words, examples or marks, and return the exit code."""
+    from zs_seg_ros.cli.examples import with_examples
+    from zs_seg_ros.cli.marks import mask_prompts
     from zs_seg_ros.cli.segment import SegmentRequest, segment_images
+    from zs_seg_ros.cli.segment_marked import MarkedRequest, segment_marked_images
 
+    by_words = bool(arguments.classes or arguments.example)
+    if by_words + bool(arguments.marks) + arguments.everything != 1:
+        raise ZeroShotSegmentationError(
+            "name what to segment in one way: --classes and --example, --point and --box, or --everything"
+        )
+    images, options = tuple(arguments.images), _options(arguments)
+    if not by_words:
+        return segment_marked_images(
+            MarkedRequest(
+                images=images,
+                prompts=mask_prompts(arguments.marks),
+                model=arguments.model,
+                options=options,
+                overlay=arguments.output,
+                label=arguments.label,
+                as_json=arguments.json,
+                most_pixels=arguments.max_image_pixels,
+            )
+        )
     return segment_images(
         SegmentRequest(
-            images=tuple(arguments.images),
-            classes=tuple(arguments.classes),
+            images=images,
+            classes=with_examples(arguments.classes, arguments.example),
             model=arguments.model,
-            options=_options(arguments),
+            options=options,
             threshold=arguments.threshold,
             overlay=arguments.output,
             label=arguments.label,

@@ -11,11 +11,11 @@ from zs_seg_ros.cli.argument_types import (
     count,
     share,
     size,
-    target_class,
     whole,
 )
 from zs_seg_ros.cli.evaluate_arguments import add_evaluate
 from zs_seg_ros.cli.find_arguments import add_find
+from zs_seg_ros.cli.segment_arguments import add_segment
 from zs_seg_ros.cli.shared_options import (
     Subparsers,
     add_command,
@@ -25,24 +25,7 @@ from zs_seg_ros.cli.shared_options import (
 )
 from zs_seg_ros.cli.tune_arguments import add_tune
 from zs_seg_ros.segmenters.load_options import DEFAULT_MODEL
-from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS
 
-_SEGMENT_HELP = """\
-Segment images by class names, and print a table: id, name, area, mean confidence.
-
-A class is a name, "red mug", or a name with the prompts that describe it, "mug=red mug|red cup".
-Put the images before --classes. With several images, or a folder, --output and --label name
-folders, and the files written there keep the images' stems.
-
---json prints one object for one image, and a list of such objects for several or a folder:
-  {"picture": "a.png", "width": 320, "height": 240, "model": "tabletop", "classes":
-   [{"id": 1, "name": "duck", "area": 812, "area_percent": 1.06, "confidence": 0.91}]}
-area is in pixels; confidence, 0 to 1, is null for a class without pixels. An image that cannot be
-read is left out.
-
-Exit code: 0 when all went well, 1 when some of several images could not be read, 2 when nothing
-could be done.
-"""
 _LABEL_HELP = """\
 Label recordings without a running node. OUT is a copy of the recording with these topics added, equal to those that
 the node publishes for the same images; with several recordings it is a folder with one such copy each:
@@ -96,7 +79,7 @@ def zs_seg_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"zs-seg {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_segment(subparsers)
+    add_segment(subparsers)
     _add_label(subparsers)
     add_find(subparsers)
     add_evaluate(subparsers)
@@ -106,35 +89,6 @@ def zs_seg_parser() -> argparse.ArgumentParser:
     _add_convert(subparsers)
     _add_doctor(subparsers)
     return parser
-
-
-def _add_segment(subparsers: Subparsers) -> None:
-    segment = add_command(subparsers, "segment", commands.segment, "segment images", _SEGMENT_HELP)
-    add = segment.add_argument
-    add(
-        "images",
-        nargs="+",
-        type=Path,
-        metavar="IMAGE",
-        help="an image, or a folder of images",
-    )
-    add("--classes", nargs="+", required=True, type=target_class, metavar="CLASS", help="see above")
-    add_model_options(add)
-    add("-o", "--output", type=Path, metavar="PNG", help="write the overlay (default: none)")
-    add(
-        "--label",
-        type=Path,
-        metavar="PNG",
-        help="write the ids as pixels: 0 = nothing, 1 = the first class (8 bits; 16 if needed)",
-    )
-    add("--json", action="store_true", help="print the table as JSON, and nothing else on stdout")
-    add(
-        "--max-image-pixels",
-        type=count,
-        default=MAX_PIXELS,
-        metavar="N",
-        help=f"width times height of the largest image that is read (default: {MAX_PIXELS})",
-    )
 
 
 def _add_label(subparsers: Subparsers) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.loaded_model import LoadedModel, load_model
 from zs_seg_ros.segmenters.recovery import recovering
 from zs_seg_ros.shown import shown
-from zs_seg_ros.types import Batch, Segmentation
+from zs_seg_ros.types import Batch, DetectedObject, Label, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS, TargetClass, Vocabulary
 
 _ALL_READ, _SOME_UNREADABLE, _NONE_READ = 0, 1, 2
@@ -66,67 +66,106 @@ class Row:
     confidence: float | None
 
 
+@dataclass(frozen=True)
+class ImageResult:
+    """The results of one image. values: for JSON, beside those that all kinds have. rows: of the table."""
+
+    width: int
+    height: int
+    values: dict[str, Any]
+    rows: Sequence[Row]
+
+
 def segment_images(request: SegmentRequest) -> int:
-    """Segment all images, and return the exit code.
+    """Segment all images by words and examples, and return the exit code.
 
     Raises ZeroShotSegmentationError for wrong classes, a wrong model, or outputs that cannot be written.
     """
     vocabulary = Vocabulary().changed_to(request.classes)
     jobs = plan_jobs(request.images, request.overlay, request.label)
-    several = are_several(request.images)
     with contextlib.redirect_stdout(sys.stderr):  # stdout is for results; a library may print
         model = load_model(request.model, request.options, vocabulary)
     for warning in model.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    code = run_jobs(
+        jobs,
+        model.segmenter.model,
+        lambda job: _segment_image(job, request, model),
+        several=are_several(request.images),
+        as_json=request.as_json,
+    )
+    model.segmenter.close()
+    return code
+
+
+def run_jobs(
+    jobs: Sequence[ImageJob],
+    model: str,
+    segment_one: Callable[[ImageJob], ImageResult],
+    *,
+    several: bool,
+    as_json: bool,
+) -> int:
+    """Segment each image, print the results, and return the exit code. Images that cannot be read are left out."""
     results: list[dict[str, Any]] = []
     # disable=None: no bar where stderr is not a terminal
     for job in tqdm(jobs, unit="image", disable=None if several else True):
         try:
-            size, rows = _segment_image(job, request, model)
+            result = segment_one(job)
         except ImageError as error:
             tqdm.write(f"zs-seg: {error}", file=sys.stderr)
             continue
-        width, height = size
         results.append(
             {
                 "picture": str(job.image),
-                "width": width,
-                "height": height,
-                "model": model.segmenter.model,
-                "classes": [asdict(row) for row in rows],
+                "width": result.width,
+                "height": result.height,
+                "model": model,
+                **result.values,
             }
         )
-        if not request.as_json:
+        if not as_json:
             title = f"{shown(job.image, 300)}\n" if several else ""
-            tqdm.write(title + table(rows), file=sys.stdout)
-    model.segmenter.close()
-    if request.as_json and (several or results):
+            tqdm.write(title + table(result.rows), file=sys.stdout)
+    if as_json and (several or results):
         print(json.dumps(results if several else results[0], indent=1))
     if not results:
         return _NONE_READ
     return _ALL_READ if len(results) == len(jobs) else _SOME_UNREADABLE
 
 
-def _segment_image(
-    job: ImageJob, request: SegmentRequest, model: LoadedModel
-) -> tuple[tuple[int, int], list[Row]]:
-    """Read and segment an image, and write its outputs. Return its (width, height) and one row per class."""
+def read_job(job: ImageJob, most_pixels: int) -> RgbImage:
+    """Read the image of a job. Raises ImageError."""
+    return read_image(job.image, most_pixels, "make it smaller, or raise --max-image-pixels")
+
+
+def _segment_image(job: ImageJob, request: SegmentRequest, model: LoadedModel) -> ImageResult:
+    """Read and segment an image, and write its outputs."""
     segmenter, encoded = model.segmenter, model.encoded
     vocabulary = encoded.vocabulary
-    image = read_image(
-        job.image, request.most_pixels, "make it smaller, or raise --max-image-pixels"
-    )
+    image = read_job(job, request.most_pixels)
     batch = Batch((image,), vocabulary.thresholds(request.threshold))
     with contextlib.redirect_stdout(sys.stderr), recovering(segmenter):
         [segmentation] = segmenter.segment(batch, encoded)
-    label = segmentation.label
+    objects = extract_objects(segmentation, Settings.min_area, Settings.max_objects)
+    write_outputs(job, image, segmentation.label, objects, vocabulary)
+    rows = measure(segmentation, vocabulary)
+    height, width = segmentation.label.shape
+    return ImageResult(width, height, {"classes": [asdict(row) for row in rows]}, rows)
+
+
+def write_outputs(
+    job: ImageJob,
+    image: RgbImage,
+    label: Label,
+    objects: Sequence[DetectedObject],
+    vocabulary: Vocabulary,
+) -> None:
+    """Write the overlay and the label image of a job, where they are requested."""
     if job.overlay:
-        objects = extract_objects(segmentation, Settings.min_area, Settings.max_objects)
         write_png(job.overlay, draw_overlay(image, label, objects, vocabulary))
     if job.label:
         write_png(job.label, label)
-    height, width = label.shape
-    return (width, height), measure(segmentation, vocabulary)
 
 
 def measure(segmentation: Segmentation, vocabulary: Vocabulary) -> list[Row]:
@@ -152,7 +191,7 @@ def measure(segmentation: Segmentation, vocabulary: Vocabulary) -> list[Row]:
 def table(rows: Sequence[Row]) -> str:
     """Format the rows as text, in columns."""
     names = [shown(row.name) for row in rows]
-    name_width = max(len(name) for name in names)
+    name_width = max(map(len, ("name", *names)))
     lines = [f"{'id':>5}  {'name':<{name_width}}  {'area px':>9}  {'area %':>6}  confidence"]
     for row, name in zip(rows, names, strict=True):
         confidence = "-" if row.confidence is None else f"{row.confidence:.2f}"

@@ -1,0 +1,31 @@
+"""The files of example images on the command line: "bracket=photo.png" and "bracket=photo.png:mask.png"."""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+from dataclasses import dataclass
+from pathlib import Path
+
+from zs_seg_ros.shown import quoted
+
+
+@dataclass(frozen=True)
+class ExampleFiles:
+    """The files of an example image of the class `name`. mask: None for the whole image."""
+
+    name: str
+    image: Path
+    mask: Path | None = None
+
+
+def example_files(text: str) -> ExampleFiles:
+    """Parse "NAME=IMAGE" or "NAME=IMAGE:MASK". A file whose own name has a colon is the image."""
+    name, _, files = text.partition("=")
+    if not name or not files:
+        raise ArgumentTypeError(
+            f"{quoted(text)} is not an example: write NAME=IMAGE or NAME=IMAGE:MASK"
+        )
+    image, _, mask = files.rpartition(":")
+    if not (image and mask) or Path(files).exists():
+        return ExampleFiles(name, Path(files))
+    return ExampleFiles(name, Path(image), Path(mask))
