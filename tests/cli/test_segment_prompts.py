@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from families import FAMILIES
-from inputs import blots
 from PIL import Image
 
 from zs_seg_ros.cli.argument_types import target_class
@@ -23,24 +21,30 @@ from zs_seg_ros.segmenters.fake import PALETTE
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.mask_prompts import MarkedPoint, MaskPrompt, mask_prompter_of
 from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.testing.owlv2 import small_owlv2_config, write_owlv2
+from zs_seg_ros.testing.sam2 import small_sam2_video_config, write_sam2
 from zs_seg_ros.types import Box
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 SIZE = (48, 64)
+SQUARES = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+PIXELS = SQUARES.repeat(8, axis=0).repeat(8, axis=1)
 
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     path = tmp_path / "image.png"
-    Image.fromarray(blots(*SIZE)).save(path)
+    Image.fromarray(PIXELS).save(path)
     return path
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A small pair of a detector and a mask model that takes points and boxes."""
-    [family] = [family for family in FAMILIES if family.name == "owlv2+sam2"]
-    return family.write(tmp_path_factory.mktemp("pair"))
+    folder = tmp_path_factory.mktemp("pair")
+    write_owlv2(folder / "owlv2", small_owlv2_config(), words=("mug",), seed=1)
+    write_sam2(folder / "sam2", small_sam2_video_config(), seed=3)
+    return f"{folder / 'owlv2'} + {folder / 'sam2'}"
 
 
 def segmented(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> Any:
@@ -151,7 +155,7 @@ def test_examples_join_the_class_of_their_name_and_others_are_classes_of_their_o
     assert (mug.name, mug.effective_prompts) == ("mug", ("mug",))
     [example] = mug.exemplars
     assert example.mask is not None and np.array_equal(example.mask, mask > 0)
-    assert np.array_equal(example.image, blots(*SIZE))
+    assert np.array_equal(example.image, PIXELS)
     assert duck == classes[1]
     assert bracket.effective_prompts == () and len(bracket.exemplars) == 2
     assert all(each.mask is None for each in bracket.exemplars)
@@ -220,7 +224,7 @@ def test_each_marked_object_has_a_row_and_the_masks_of_the_model(
         MaskPrompt((MarkedPoint(20.5, 20.5), MarkedPoint(50, 40, outside=True))),
         MaskPrompt(box=Box(8, 4, 32, 26)),
     )
-    expected = prompter.masks_of_prompts(blots(*SIZE), prompts)
+    expected = prompter.masks_of_prompts(PIXELS, prompts)
     assert [each["area"] for each in result["objects"]] == [each.area for each in expected]
     assert [each["score"] for each in result["objects"]] == [round(e.score, 3) for e in expected]
     box = expected[1].box

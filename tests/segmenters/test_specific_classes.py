@@ -110,7 +110,6 @@ def test_the_code_for_gpus_gives_what_the_code_for_cpus_gives(
     first_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logits = torch.randn(4, 6, 8, generator=torch.Generator().manual_seed(1)) * 2
-    limits = torch.zeros(4)
     ids = LabelIds.of(range(first_id, first_id + 4))
     size = 12, 16
     winner = np.random.default_rng(2).integers(0, 5, size)
@@ -119,19 +118,19 @@ def test_the_code_for_gpus_gives_what_the_code_for_cpus_gives(
 
     def specific() -> SpecificClasses:
         classes = SpecificClasses(CHAIN, ids)
-        classes.keep(ClassLogits(logits, (0, 1, 2, 3)), limits)
+        classes.keep(ClassLogits(logits, (0, 1, 2, 3)), [0.0] * 4)
         return classes
 
     signed = label.view(np.int16) if label.dtype == np.uint16 else label
-    label_tensor, best_tensor = torch.from_numpy(signed.copy()), torch.from_numpy(best.copy())
-    before = label.copy()
-    specific().relabel(label, best)
+    expected, expected_best = specific().relabel(label, best)
     monkeypatch.setattr(specific_classes, "_resized", interpolated)
-    specific().relabel(label_tensor, best_tensor)
-    assert (label != before).any()
-    assert (label_tensor.numpy().view(label.dtype) == label).mean() > 0.98
-    same = label_tensor.numpy().view(label.dtype) == label
-    assert np.allclose(best_tensor.numpy()[same], best[same], atol=1e-4)
+    on_device = torch.from_numpy(signed), torch.from_numpy(best)
+    label_tensor, best_tensor = specific().relabel(*on_device)
+    assert (expected != label).any() and expected.dtype == label.dtype
+    assert label_tensor.dtype == on_device[0].dtype and best_tensor.dtype == torch.float32
+    same = label_tensor.numpy().view(label.dtype) == expected
+    assert same.mean() > 0.98
+    assert np.allclose(best_tensor.numpy()[same], expected_best[same], atol=1e-4)
 
 
 def detected(class_id: int, score: float, left: int, width: int) -> DetectedObject:

@@ -69,7 +69,9 @@ class SpecificClasses:
         value_of, where = values.tolist(), torch.where if is_tensor else np.where
         for general, specific in self._precedence.specific.items():
             kept = [(i, self._kept[i]) for i in specific if i in self._kept]
-            of_general = label == value_of[general] if kept else None
+            of_general = label == value_of[general]
+            if not kept or (not is_tensor and not of_general.any()):
+                continue
             for index, of_class in kept:
                 full, reaches = of_class.resized(tuple(label.shape))
                 wins = of_general & reaches & ((label == value_of[general]) | (full > best))
