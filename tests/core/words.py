@@ -184,7 +184,11 @@ ALLOWED = (
     Allowed("training/names.py", "thing", "a word of the training prompts"),
     Allowed("training/prompts.py", "thing", "as above"),
     Allowed("training/record.py", "things", "a key of ground_truth.json"),
-    Allowed("zs_seg_ros/cli/segment_arguments.py", '{"picture":', "a key of the JSON of `zs-seg segment`"),
+    Allowed(
+        "zs_seg_ros/cli/segment_arguments.py",
+        '{"picture":',
+        "a key of the JSON of `zs-seg segment`",
+    ),
     Allowed("zs_seg_ros/cli/segment.py", "picture", "as above"),
     Allowed("zs_seg_ros/cli/replay_arguments.py", "--pictures", "an alias of --images"),
     Allowed("zs_seg_ros/segmenters/tipsv2", "things", "a prompt for anything, as LERF has it"),

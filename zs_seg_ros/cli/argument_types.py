@@ -14,15 +14,15 @@ _MOST_DIGITS = 18
 
 def target_class(text: str) -> TargetClass:
     """Parse a class: "red mug", or a name with its prompts and, after a -, negatives: "mug=red mug|red cup|-jug"."""
-    name, equals, phrases = text.partition("=")
+    name, equals, entries = text.partition("=")
     if not equals:
         return TargetClass(text)
     prompts, negatives = [], []
-    for phrase in phrases.split("|"):
-        if phrase.lstrip().startswith("-"):
-            negatives.append(phrase.lstrip()[1:])
+    for entry in entries.split("|"):
+        if entry.lstrip().startswith("-"):
+            negatives.append(entry.lstrip()[1:])
         else:
-            prompts.append(phrase)
+            prompts.append(entry)
     return TargetClass(name, tuple(prompts), negatives=tuple(negatives))
 
 
