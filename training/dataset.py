@@ -7,13 +7,14 @@ A shard is one .npz with `rgb` (N, H, W, 3) uint8 and `pair` (N, H, W) uint8: 0 
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.names import ALL_PAIRS
+from training.names import ALL_PAIRS, Pair
 from training.scene import Renderer, Rendering, Scene, SceneSampler
 from zs_seg_ros.files import NewFile, any_file
 
@@ -25,17 +26,22 @@ VIEWS_PER_SCENE = 2
 
 def pair_image(scene: Scene, rendering: Rendering) -> NDArray[np.uint8]:
     """Return (H, W) uint8: the pair of each pixel; objects under 12 pixels long become IGNORE."""
-    lookup = np.zeros(len(scene.objects) + 1, np.uint8)
-    for index, placement in enumerate(scene.objects):
-        if placement.pair is None:
+    return pair_image_of([placement.pair for placement in scene.objects], rendering.instance)
+
+
+def pair_image_of(pairs: Sequence[Pair | None], instance: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return (H, W) uint8: the pair of each pixel, `pairs[i]` for instance i + 1; short objects become IGNORE."""
+    lookup = np.zeros(len(pairs) + 1, np.uint8)
+    for index, pair in enumerate(pairs):
+        if pair is None:
             continue
-        rows, columns = np.nonzero(rendering.instance == index + 1)
+        rows, columns = np.nonzero(instance == index + 1)
         if rows.size == 0:
             continue
         longer_side = max(np.ptp(rows), np.ptp(columns)) + 1
         visible = longer_side >= MIN_VISIBLE_SIDE_PX
-        lookup[index + 1] = 1 + ALL_PAIRS.index(placement.pair) if visible else IGNORE
-    return lookup[rendering.instance]
+        lookup[index + 1] = 1 + ALL_PAIRS.index(pair) if visible else IGNORE
+    return lookup[instance]
 
 
 def render_shard(job: tuple[Path, int]) -> Path:
@@ -61,12 +67,12 @@ def render_shard(job: tuple[Path, int]) -> Path:
     return path
 
 
-def render_dataset(folder: Path, images: int, processes: int) -> list[Path]:
-    """Render `images` images (rounded up to whole shards) of pairs that training may see."""
+def render_dataset(
+    folder: Path, render: Callable[[tuple[Path, int]], Path], images: int, processes: int
+) -> list[Path]:
+    """Render `images` images (rounded up to whole shards) of pairs that training may see, with `render` by shard."""
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(folder, number) for number in range(-(-images // IMAGES_PER_SHARD))]
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes) as pool:
-        return list(
-            tqdm(pool.imap(render_shard, jobs), total=len(jobs), desc="rendering", unit="shard")
-        )
+        return list(tqdm(pool.imap(render, jobs), total=len(jobs), desc="rendering", unit="shard"))

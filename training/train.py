@@ -25,7 +25,7 @@ from torch import Tensor, distributed
 from torch.nn import functional
 from tqdm import tqdm
 
-from training.dataset import IGNORE, render_dataset
+from training.dataset import IGNORE, render_dataset, render_shard
 from training.names import ALL_PAIRS, COLOURS, HELD_OUT_PAIRS, KINDS, known_words
 from training.prompts import sample_prompts
 from zs_seg_ros.files import NewFile, any_file, write_output
@@ -55,21 +55,26 @@ _COLOUR_HELD_OUT = torch.tensor(
 )
 
 
-@dataclass(frozen=True)
 class TrainingData:
-    """All images in memory: rgb (N, H, W, 3) uint8 and pair (N, H, W) uint8."""
+    """All images in memory, in shards: rgb (N, H, W, 3) uint8 and pair (N, H, W) uint8."""
 
-    rgb: NDArray[np.uint8]
-    pair: NDArray[np.uint8]
+    def __init__(self, shards: list[Path]) -> None:
+        self._read: set[Path] = set()
+        self._shards: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
+        self.read(shards)
 
-    @classmethod
-    def load(cls, shards: list[Path]) -> TrainingData:
-        rgb, pair = [], []
-        for path in tqdm(shards, desc="loading", unit="shard"):
+    def read(self, shards: list[Path]) -> None:
+        """Read the shards that were not read before."""
+        for path in tqdm([p for p in shards if p not in self._read], desc="loading", unit="shard"):
             with np.load(path) as shard:
-                rgb.append(shard["rgb"])
-                pair.append(shard["pair"])
-        return cls(np.concatenate(rgb), np.concatenate(pair))
+                self._shards.append((shard["rgb"], shard["pair"]))
+            self._read.add(path)
+
+    def random(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return an image and its pair image."""
+        rgb, pair = self._shards[int(rng.integers(len(self._shards)))]
+        index = int(rng.integers(len(rgb)))
+        return rgb[index], pair[index]
 
 
 def sample_crops(
@@ -79,9 +84,8 @@ def sample_crops(
     size = (CLOSE_CROP_PX, CLOSE_CROP_PX) if close else (WIDE_CROP_PX, WIDE_CROP_PX)
     images, pairs = [], []
     for _ in range(count):
-        index = int(rng.integers(len(data.rgb)))
-        rgb, pair = data.rgb[index], data.pair[index]
-        window = _close_window(pair, rng) if close else _wide_window(pair, rng)
+        rgb, pair = data.random(rng)
+        window = close_window(pair, rng) if close else wide_window(pair, rng)
         rgb, pair = rgb[window], pair[window]
         if rng.random() < 0.5:
             rgb, pair = rgb[:, ::-1], pair[:, ::-1]
@@ -89,21 +93,21 @@ def sample_crops(
         target = torch.from_numpy(pair.astype(np.float32))[None, None]
         images.append(functional.interpolate(image, size, mode="bilinear"))
         pairs.append(functional.interpolate(target, size, mode="nearest")[:, 0])
-    return _relight(torch.cat(images), rng), torch.cat(pairs).long()
+    return relight(torch.cat(images), rng), torch.cat(pairs).long()
 
 
-def _wide_window(pair: NDArray[np.uint8], rng: np.random.Generator) -> tuple[slice, slice]:
+def wide_window(pair: NDArray[np.uint8], rng: np.random.Generator) -> tuple[slice, slice]:
     height, width = pair.shape
     side = min(int(WIDE_CROP_PX * np.exp(rng.uniform(-0.35, 0.35))), height)
     top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
     return slice(top, top + side), slice(left, left + side)
 
 
-def _close_window(pair: NDArray[np.uint8], rng: np.random.Generator) -> tuple[slice, slice]:
+def close_window(pair: NDArray[np.uint8], rng: np.random.Generator) -> tuple[slice, slice]:
     """Return a window around a random object, 1.4 to 5 times as wide as it."""
     present = [value for value in np.unique(pair) if value not in (0, IGNORE)]
     if not present:
-        return _wide_window(pair, rng)
+        return wide_window(pair, rng)
     rows, columns = np.nonzero(pair == present[int(rng.integers(len(present)))])
     object_side = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1
     side = int(np.clip(object_side * np.exp(rng.uniform(np.log(1.4), np.log(5))), 40, len(pair)))
@@ -119,22 +123,24 @@ def _middle(positions: NDArray[np.int64]) -> int:
     return int(positions.min() + positions.max()) // 2
 
 
-def _relight(images: Tensor, rng: np.random.Generator) -> Tensor:
+def relight(images: Tensor, rng: np.random.Generator) -> Tensor:
     """Exposure, gamma, white balance, blur and noise as a camera varies them; colours keep their names."""
     count = len(images)
 
     def factor(spread: float, *shape: int) -> Tensor:
         return torch.from_numpy(np.exp(rng.uniform(-spread, spread, shape)).astype(np.float32))
 
-    images = images.clamp(0.001, 1) ** factor(0.2, count, 1, 1, 1)
-    images = images * factor(0.18, count, 1, 1, 1) * factor(0.05, count, 3, 1, 1)
+    images = images.clamp(0.001, 1) ** factor(0.22, count, 1, 1, 1)
+    images = images * factor(0.25, count, 1, 1, 1) * factor(0.05, count, 3, 1, 1)
     for i in np.nonzero(rng.random(count) < 0.2)[0]:
         images[i] = functional.avg_pool2d(images[i : i + 1], 3, 1, 1)[0]
-    noise = torch.randn_like(images) * float(rng.uniform(0, 0.025))
+    noise = torch.randn_like(images) * float(rng.uniform(0, 0.035))
     return (images + noise).clamp(0, 1)
 
 
-def sample_pixels(pixels: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
+def sample_pixels(
+    pixels: Tensor, pairs: Tensor, per_crop: int = SAMPLED_PIXELS
+) -> tuple[Tensor, Tensor]:
     """Embeddings (N, D) and pairs (N) of random pixels at half resolution.
 
     Half of them lie on objects, and there every object has the same weight, whatever its size: otherwise a
@@ -146,7 +152,7 @@ def sample_pixels(pixels: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
     instance = (crop * 256 + half).flatten()
     weight = uniform / torch.bincount(instance)[instance]
     half = half.flatten()
-    requested = len(pairs) * SAMPLED_PIXELS // 2
+    requested = len(pairs) * per_crop // 2
     weights = (weight * (half > 0), (uniform & (half == 0)).to(weight.dtype))
     index = torch.cat(
         [torch.multinomial(w, requested, replacement=True) for w in weights if w.any()]
@@ -235,9 +241,11 @@ def save_checkpoint(network: DenseNetwork, folder: Path) -> None:
     write_output(folder / "model.safetensors", save(weights))
 
 
-def update_average(average: DenseNetwork, network: DenseNetwork, step: int) -> None:
+def update_average(
+    average: DenseNetwork, network: DenseNetwork, step: int, longest: float = 0.999
+) -> None:
     """Exponential moving average of the weights, short at first."""
-    decay = min(0.999, (1 + step) / (10 + step))
+    decay = min(longest, (1 + step) / (10 + step))
     with torch.no_grad():
         torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
         for mean, value in zip(average.buffers(), network.buffers(), strict=True):
@@ -293,7 +301,7 @@ class Training:
             torch.from_numpy(prompts.matches).float(), torch.from_numpy(prompts.judged).float()
         )
         self.set_learning_rate()
-        pixels = self.network.image_message(images.to(memory_format=torch.channels_last))
+        pixels = self.network.image(images.to(memory_format=torch.channels_last))
         text = self.network.text(self.network.tokenize(prompts.prompts))
         embeddings, pairs_there = sample_pixels(pixels, pairs)
         loss = 2 * naming_loss(embeddings, pairs_there, self.heads)
@@ -356,7 +364,7 @@ def train(rank: int, arguments: argparse.Namespace, shards: list[Path], meeting_
     distributed.init_process_group(
         "gloo", f"file://{meeting_point}", rank=rank, world_size=arguments.processes
     )
-    data = TrainingData.load(shards)
+    data = TrainingData(shards)
     run = Training(arguments.minutes, arguments.close_share, arguments.learning_rate, arguments.run)
     if arguments.start_from:
         run.start_from(arguments.start_from)
@@ -414,7 +422,7 @@ def main() -> None:
     )
     parser.add_argument("--processes", type=int, default=2, help="one for each core")
     arguments = parser.parse_args()
-    shards = render_dataset(arguments.data, arguments.images, arguments.processes)
+    shards = render_dataset(arguments.data, render_shard, arguments.images, arguments.processes)
     with tempfile.TemporaryDirectory() as folder:
         torch.multiprocessing.spawn(  # type: ignore[no-untyped-call, attr-defined]
             train, (arguments, shards, f"{folder}/meeting_point"), nprocs=arguments.processes

@@ -1,0 +1,244 @@
+"""Trains the shape encoder of a finished model further, on varied scenes; colours and words stay as they are.
+
+    python -m training.shapes --start-from models/tabletop --minutes 60 --output models/tabletop
+
+The shape encoder sees brightness alone. Of images in which details, patterns and parts go with every kind alike, it
+learns outlines and shading, because nothing else tells kinds apart there. One process with one thread; an interrupted
+run goes on from its last checkpoint, and images that are rendered meanwhile are used from the next checkpoint on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional
+
+from training.dataset import IGNORE, render_dataset, render_shard
+from training.names import ALL_PAIRS, HELD_OUT_PAIRS, KINDS
+from training.prompts import sample_prompts
+from training.train import (
+    CLOSE_CROP_PX,
+    PromptTensors,
+    TrainingData,
+    close_window,
+    prompt_loss,
+    relight,
+    sample_pixels,
+    save_checkpoint,
+    update_average,
+    wide_window,
+)
+from training.varied.dataset import render_varied_shard
+from zs_seg_ros.files import NewFile, any_file
+from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
+from zs_seg_ros.segmenters.shared.checkpoint import read_config
+
+WIDE_CROP_PX = 144
+CROPS = {CLOSE_CROP_PX: 16, WIDE_CROP_PX: 9}
+PIXELS_PER_CROP = 500
+CLOSE_SHARE = 0.55
+CHECKPOINT_S = 150
+AVERAGE_DECAY = 0.995
+WARM_STEPS = 40
+MASKS_PER_CROP = 5
+
+_KIND_OF_PAIR = torch.tensor([0, *(1 + KINDS.index(kind) for _, kind in ALL_PAIRS)])
+_KIND_HELD_OUT = torch.tensor(
+    [[False] * (1 + len(KINDS))]
+    + [[False, *((colour, k) in HELD_OUT_PAIRS for k in KINDS)] for colour, _ in ALL_PAIRS]
+)
+
+
+def sample_crops(data: TrainingData, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Return crops of one size, close ones or wide ones: (B, 3, S, S) in 0..1 and pair images (B, S, S)."""
+    close = rng.random() < CLOSE_SHARE
+    side = CLOSE_CROP_PX if close else WIDE_CROP_PX
+    images, pairs = [], []
+    for _ in range(CROPS[side]):
+        rgb, pair = data.random(rng)
+        window = close_window(pair, rng) if close else wide_window(pair, rng)
+        rgb, pair = rgb[window], pair[window]
+        if rng.random() < 0.5:
+            rgb, pair = rgb[:, ::-1], pair[:, ::-1]
+        image = torch.from_numpy(rgb.astype(np.float32)).permute(2, 0, 1)[None] / 255
+        target = torch.from_numpy(pair.astype(np.float32))[None, None]
+        images.append(functional.interpolate(image, (side, side), mode="bilinear"))
+        pairs.append(functional.interpolate(target, (side, side), mode="nearest")[:, 0])
+    return relight(torch.cat(images), rng), torch.cat(pairs).long()
+
+
+def kind_loss(embeddings: Tensor, pairs: Tensor, network: DenseNetwork, text: Tensor) -> Tensor:
+    """Return the cross entropy of the kinds and the background, whose logit is 0; text: one row for each kind."""
+    shape_dim = network.config.embedding_dim - network.config.colour_dim
+    offsets = text[:, -2] + network.bias[0]
+    kinds = embeddings[:, :shape_dim] @ text[:, :shape_dim].T + offsets
+    logits = functional.pad(kinds, (1, 0)).masked_fill(_KIND_HELD_OUT[pairs], -torch.inf)
+    return functional.cross_entropy(logits, _KIND_OF_PAIR[pairs])
+
+
+def mask_loss(
+    pixels: Tensor,
+    pairs: Tensor,
+    prompts: PromptTensors,
+    network: DenseNetwork,
+    text: Tensor,
+    rng: np.random.Generator,
+) -> Tensor:
+    """Return binary cross entropy and Dice of masks at the logits' resolution, for present and absent prompts."""
+    half = pairs[:, ::2, ::2]
+    losses = []
+    for embedded, pair in zip(pixels, half, strict=True):
+        present = torch.unique(pair)
+        present = present[(present > 0) & (present != IGNORE)]
+        matching = (prompts.matches[:, present] > 0).any(dim=1).numpy()
+        found = rng.permutation(np.nonzero(matching)[0])[: MASKS_PER_CROP - 2]
+        others = rng.permutation(np.nonzero(~matching)[0])[: MASKS_PER_CROP - len(found)]
+        chosen = torch.from_numpy(np.concatenate([found, others]))
+        logits = network.logits(embedded[None], text[chosen])[0]
+        column = torch.where(pair == IGNORE, 0, pair)
+        judged = prompts.judged[chosen][:, column] * (pair != IGNORE)
+        target = prompts.matches[chosen][:, column] * judged
+        entropy = functional.binary_cross_entropy_with_logits(logits, target, judged)
+        probability = logits.sigmoid() * judged
+        overlap = (probability * target).sum((-1, -2))
+        total = probability.sum((-1, -2)) + target.sum((-1, -2))
+        there = (target.sum((-1, -2)) > 0).float()
+        dice = ((1 - (2 * overlap + 1) / (total + 1)) * there).sum() / there.sum().clamp(min=1)
+        losses.append(8 * entropy + dice)
+    return torch.stack(losses).mean()
+
+
+class ShapeTraining:
+    """The run: the network, its moving average, the optimiser, and how much time is used up."""
+
+    def __init__(self, model: Path, minutes: float, learning_rate: float, folder: Path) -> None:
+        torch.manual_seed(0)
+        self.network = DenseNetwork(DenseConfig.of(read_config("tabletop", model)))
+        self.network.load_state_dict(load_file(model / "model.safetensors"))
+        self.network.requires_grad_(False).eval()
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.shape = self.network.image.shape.requires_grad_(True).train()
+        self.average = deepcopy(self.network)
+        self.parameters = list(self.shape.parameters())
+        decayed = [p for p in self.parameters if p.ndim > 1]
+        others = [p for p in self.parameters if p.ndim <= 1]
+        self.optimiser = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}]
+        )
+        self.minutes, self.learning_rate, self.folder = minutes, learning_rate, folder
+        self.step, self.used_s = 0, 0.0
+        self.state_path = folder / "shape_state.pt"
+
+    @property
+    def progress(self) -> float:
+        return min(1.0, self.used_s / (60 * self.minutes))
+
+    def train_step(self, data: TrainingData, rng: np.random.Generator) -> float:
+        """Take one step; returns the loss."""
+        images, pairs = sample_crops(data, rng)
+        prompts = sample_prompts(rng)
+        targets = PromptTensors(
+            torch.from_numpy(prompts.matches).float(), torch.from_numpy(prompts.judged).float()
+        )
+        rate = self.learning_rate * 0.5 * (1 + math.cos(math.pi * self.progress))
+        for group in self.optimiser.param_groups:
+            group["lr"] = max(rate, 0.01 * self.learning_rate) * min(1, (self.step + 1) / WARM_STEPS)
+        image = self.network.image
+        centred = ((images - 0.5) * 4.0).to(memory_format=torch.channels_last)
+        brightness = (centred * image.brightness).sum(dim=1, keepdim=True)
+        with torch.no_grad():
+            text = self.network.text(self.network.tokenize(prompts.prompts))
+            kinds = self.network.text(self.network.tokenize(KINDS))
+            colour = image.colour(centred)
+        pixels = torch.cat([self.shape(brightness), colour], dim=1)
+        embeddings, pairs_there = sample_pixels(pixels, pairs, PIXELS_PER_CROP)
+        loss = 2 * kind_loss(embeddings, pairs_there, self.network, kinds)
+        loss = loss + 0.5 * prompt_loss(embeddings, pairs_there, targets, self.network, text)
+        loss = loss + mask_loss(pixels, pairs, targets, self.network, text, rng)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.parameters, 5.0)
+        self.optimiser.step()
+        update_average(self.average, self.network, self.step, AVERAGE_DECAY)
+        self.step += 1
+        return float(loss.detach())
+
+    def save(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "used_s": self.used_s,
+        }
+        with NewFile(self.state_path, any_file) as new:
+            torch.save(state, new.stream)
+            new.finish()
+        save_checkpoint(self.average, self.folder)
+
+    def resume(self) -> None:
+        if self.state_path.exists():
+            state = torch.load(self.state_path, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step, self.used_s = state["step"], state["used_s"]
+
+
+def train(run: ShapeTraining, folder: Path, output: Path) -> None:
+    """Train until the time is used up, with checkpoints, and write the model."""
+    data = TrainingData(sorted(folder.glob("*.npz")))
+    rng = np.random.default_rng([12, run.step])
+    last = saved = time.monotonic()
+    loss = 0.0
+    while run.progress < 1:
+        step_loss = run.train_step(data, rng)
+        loss = step_loss if loss == 0 else 0.98 * loss + 0.02 * step_loss
+        now = time.monotonic()
+        run.used_s, last = run.used_s + now - last, now
+        if run.step % 20 == 0:
+            print(f"{run.used_s:.0f} s, step {run.step}, loss {loss:.3f}", flush=True)
+        if now - saved > CHECKPOINT_S:
+            run.save()
+            data.read(sorted(folder.glob("*.npz")))
+            saved = now
+    run.save()
+    save_checkpoint(run.average, output)
+    print(f"{run.step} steps; wrote {output / 'model.safetensors'}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--start-from", type=Path, required=True, help="the folder of a model")
+    parser.add_argument("--minutes", type=float, default=60.0, help="training time")
+    parser.add_argument("--images", type=int, default=1200, help="images like the recording's to render")
+    parser.add_argument("--varied", type=int, default=4800, help="images of varied scenes to render")
+    parser.add_argument("--learning-rate", type=float, default=1.5e-3)
+    parser.add_argument("--data", type=Path, default=Path("training_data"), help="rendered images")
+    parser.add_argument("--run", type=Path, default=Path("training_run"), help="checkpoints")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--processes", type=int, default=2, help="that render, one for each core")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    render_dataset(arguments.data, render_shard, arguments.images, arguments.processes)
+    render_dataset(arguments.data, render_varied_shard, arguments.varied, arguments.processes)
+    run = ShapeTraining(
+        arguments.start_from, arguments.minutes, arguments.learning_rate, arguments.run
+    )
+    run.resume()
+    train(run, arguments.data, arguments.output)
+
+
+if __name__ == "__main__":
+    main()
