@@ -125,10 +125,10 @@ class Evaluation:
         label = self.label(image, self.encode(present))
         for number, pair in enumerate(present, start=1):
             self.scores.together[pair].add((label == number) & judged, truth[pair])
-        for pair in self._absent(present):
+        for pair in self.absent(present):
             self.scores.absent_area.append(float((self.mask_of(image, pair) & judged).mean()))
 
-    def _absent(self, present: list[Pair]) -> list[Pair]:
+    def absent(self, present: list[Pair]) -> list[Pair]:
         """Return absent pairs; half of them share their kind or colour with a present object."""
         absent = [pair for pair in ALL_PAIRS if pair not in present]
         near = [p for p in absent if any(p[0] == q[0] or p[1] == q[1] for q in present)]
@@ -176,11 +176,12 @@ def table(figures: dict[str, float]) -> str:
     return "\n".join(["| measure | value |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)])
 
 
-def update_card(card: Path, text: str) -> None:
+def update_card(card: Path, text: str, marks: tuple[str, str] = (CARD_START, CARD_END)) -> None:
     """Replace the text between the two marks of a model card."""
-    before, rest = card.read_text().split(CARD_START)
-    after = rest.split(CARD_END)[1]
-    write_output(card, f"{before}{CARD_START}\n{text}\n{CARD_END}{after}".encode())
+    start, end = marks
+    before, rest = card.read_text().split(start)
+    after = rest.split(end)[1]
+    write_output(card, f"{before}{start}\n{text}\n{end}{after}".encode())
 
 
 def evaluate(model: str, scenes: int, seed: int) -> dict[str, float]:

@@ -1,0 +1,148 @@
+"""Measures a model on the four held-out sets and prints the tables of the model card.
+
+    python -m training.heldout.evaluate --images heldout_images --card models/tabletop/README.md
+
+Each prompt is segmented alone. IoU is summed for each prompt over the images that show it, and averaged over the prompts
+of pairs that training images show, over those of pairs that they never show, and over the prompts of each kind. Areas
+of absent prompts: a connected area of at least 0.2 % of the image counts as an object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from training.evaluate import Evaluation, Overlap, update_card
+from training.heldout.scenes import SETS
+from training.names import ALL_PAIRS, HELD_OUT_PAIRS, KINDS, Pair
+from zs_seg_ros.files import write_output
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
+
+COUNTS = {"plain": 30, "meshes": 30, "large": 16, "crowded": 24}
+IGNORED = 255
+OBJECT_SIZED = 0.002
+START, END = "<!-- held-out figures: start -->", "<!-- held-out figures: end -->"
+
+
+@dataclass
+class SetScores:
+    """Sums over the images of one set."""
+
+    overlaps: dict[Pair, Overlap] = field(default_factory=lambda: defaultdict(Overlap))
+    largest_absent: list[float] = field(default_factory=list)
+
+    def mean(self, pairs: list[Pair]) -> float | None:
+        """Return the mean IoU over those of the pairs that an image shows; None without any."""
+        values = [self.overlaps[pair].iou for pair in pairs if pair in self.overlaps]
+        return statistics.mean(values) if values else None
+
+    def summary(self) -> dict[str, float | None]:
+        """Return the figures: IoU in 0..1, areas in percent."""
+        figures = {
+            "seen": self.mean([p for p in ALL_PAIRS if p not in HELD_OUT_PAIRS]),
+            "never seen": self.mean([p for p in ALL_PAIRS if p in HELD_OUT_PAIRS]),
+            "absent prompts with an object-sized area": 100
+            * statistics.mean(area >= OBJECT_SIZED for area in self.largest_absent),
+            "largest area of an absent prompt": 100 * max(self.largest_absent),
+        }
+        return figures | {kind: self.mean([p for p in ALL_PAIRS if p[1] == kind]) for kind in KINDS}
+
+
+def largest_area(mask: NDArray[np.bool_]) -> float:
+    """Return the share of the image that the largest connected area of a mask takes."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    return float(stats[1:, cv2.CC_STAT_AREA].max(initial=0)) / mask.size
+
+
+def image_of(folder: Path, name: str, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return an image and its pairs, rendered once to the folder."""
+    path = folder / f"{name}_{number:03d}.npz"
+    if not path.exists():
+        from training.heldout.path_tracing import render
+
+        image, pairs = render(name, number)
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(path, rgb=image, pair=pairs)
+    with np.load(path) as stored:
+        return stored["rgb"], stored["pair"]
+
+
+def add(
+    scores: SetScores, evaluation: Evaluation, image: NDArray[np.uint8], pairs: NDArray[np.uint8]
+) -> None:
+    """Score the prompts of the objects in an image, and some absent ones, half of them near to present ones."""
+    judged = pairs != IGNORED
+    present = [ALL_PAIRS[i - 1] for i in np.unique(pairs[judged]) if i > 0]
+    for pair in present:
+        truth = pairs == ALL_PAIRS.index(pair) + 1
+        scores.overlaps[pair].add(evaluation.mask_of(image, pair) & judged, truth)
+    for pair in evaluation.absent(present):
+        scores.largest_absent.append(largest_area(evaluation.mask_of(image, pair) & judged))
+
+
+def evaluate(model: str, folder: Path, counts: dict[str, int]) -> dict[str, dict[str, Any]]:
+    """Return the figures of each set."""
+    evaluation = Evaluation(load_segmenter(model, LoadOptions(device="cpu")), seed=2031)
+    figures = {}
+    for name, count in counts.items():
+        scores = SetScores()
+        for number in tqdm(range(count), desc=name, unit="image"):
+            add(scores, evaluation, *image_of(folder, name, number))
+        figures[name] = scores.summary()
+    return figures
+
+
+def table(figures: dict[str, dict[str, Any]], counts: dict[str, int]) -> str:
+    """Return the figures as a Markdown table, a column for each set."""
+
+    def shown(value: float | None, row: str) -> str:
+        if value is None:
+            return "none there"
+        return f"{value:.1f} %" if "absent" in row else f"{value:.3f}"
+
+    names = list(figures)
+    lines = ["| | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+    titles = {"seen": "mIoU, pairs seen in training", "never seen": "mIoU, pairs never seen"}
+    for row in figures[names[0]]:
+        values = [shown(figures[name][row], row) for name in names]
+        lines.append(f"| {titles.get(row, row)} | " + " | ".join(values) + " |")
+    lines.append("| images | " + " | ".join(str(counts[name]) for name in names) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--model", default="tabletop", help="a built-in name or a folder")
+    parser.add_argument(
+        "--images", type=Path, default=Path("heldout_images"), help="rendered once, then read"
+    )
+    parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
+    parser.add_argument("--scale", type=float, default=1.0, help="of the number of images")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--card", type=Path, help="write the table into this model card")
+    arguments = parser.parse_args()
+    counts = {name: max(1, round(arguments.scale * COUNTS[name])) for name in arguments.sets}
+    figures = evaluate(arguments.model, arguments.images, counts)
+    text = table(figures, counts)
+    print(text)
+    if arguments.json:
+        write_output(arguments.json, (json.dumps(figures, indent=1) + "\n").encode())
+    if arguments.card:
+        update_card(arguments.card, text, (START, END))
+
+
+if __name__ == "__main__":
+    main()
