@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.names import ALL_PAIRS, Pair
+from training.names import ALL_PAIRS, IGNORE, Pair
 from training.scene import Renderer, Rendering, Scene, SceneSampler
 from zs_seg_ros.files import NewFile, any_file
 
-IGNORE = 255
 MIN_VISIBLE_SIDE_PX = 12
 IMAGES_PER_SHARD = 200
 VIEWS_PER_SCENE = 2

@@ -53,6 +53,26 @@ COLOUR_SYNONYMS: dict[str, tuple[str, ...]] = {
 
 Pair = tuple[str, str]
 """(colour, kind)"""
+IGNORE = 255
+"""In an image of pairs: too little of an object is visible to name it."""
+
+# Words that the model leaves out of a prompt: articles without a word, attributes with a warning.
+SILENT_WORDS = ("a", "an", "some", "the", "thing")
+IGNORED_WORDS = (
+    "big",
+    "ceramic",
+    "coffee",
+    "large",
+    "little",
+    "metal",
+    "plastic",
+    "rubber",
+    "small",
+    "tiny",
+    "toy",
+    "traffic",
+    "wooden",
+)
 
 # Two colours of every kind, a fifth of all pairs. Written out, so that the list can be read without running code.
 HELD_OUT_PAIRS: frozenset[Pair] = frozenset(
@@ -97,3 +117,8 @@ def known_words() -> tuple[str, ...]:
     return tuple(
         sorted({word for prompt in prompts for word in prompt.split()} | {"thing", "a", "the"})
     )
+
+
+def colour_words() -> tuple[str, ...]:
+    """Return every word for a colour, sorted; prompts are embedded with the colour first."""
+    return tuple(sorted({word for words in COLOUR_SYNONYMS.values() for word in words}))

@@ -21,8 +21,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from training.dataset import IGNORE, render_dataset, render_shard
-from training.names import ALL_PAIRS, HELD_OUT_PAIRS, KINDS
+from training.dataset import render_dataset, render_shard
+from training.names import ALL_PAIRS, HELD_OUT_PAIRS, IGNORE, KINDS
 from training.prompts import sample_prompts
 from training.train import (
     CLOSE_CROP_PX,

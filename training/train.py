@@ -25,8 +25,18 @@ from torch import Tensor, distributed
 from torch.nn import functional
 from tqdm import tqdm
 
-from training.dataset import IGNORE, render_dataset, render_shard
-from training.names import ALL_PAIRS, COLOURS, HELD_OUT_PAIRS, KINDS, known_words
+from training.dataset import render_dataset, render_shard
+from training.names import (
+    ALL_PAIRS,
+    COLOURS,
+    HELD_OUT_PAIRS,
+    IGNORE,
+    IGNORED_WORDS,
+    KINDS,
+    SILENT_WORDS,
+    colour_words,
+    known_words,
+)
 from training.prompts import sample_prompts
 from zs_seg_ros.files import NewFile, any_file, write_output
 from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
@@ -266,7 +276,14 @@ class Training:
         self, minutes: float, close_share: float, learning_rate: float, folder: Path
     ) -> None:
         torch.manual_seed(0)
-        self.network = DenseNetwork(DenseConfig(known_words(), caution=CAUTION))
+        config = DenseConfig(
+            known_words(),
+            caution=CAUTION,
+            silent_words=SILENT_WORDS,
+            ignored_words=IGNORED_WORDS,
+            leading_words=colour_words(),
+        )
+        self.network = DenseNetwork(config)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = deepcopy(self.network)
         width = self.network.config.embedding_dim

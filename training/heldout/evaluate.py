@@ -22,15 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.evaluate import Evaluation, Overlap, update_card
 from training.heldout.scenes import SETS
-from training.names import ALL_PAIRS, HELD_OUT_PAIRS, KINDS, Pair
+from training.names import ALL_PAIRS, HELD_OUT_PAIRS, IGNORE, KINDS, Pair
+from training.scores import Evaluation, Overlap, update_card
 from zs_seg_ros.files import write_output
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
 
 COUNTS = {"plain": 30, "meshes": 30, "large": 16, "crowded": 24}
-IGNORED = 255
 OBJECT_SIZED = 0.002
 START, END = "<!-- held-out figures: start -->", "<!-- held-out figures: end -->"
 
@@ -82,7 +81,7 @@ def add(
     scores: SetScores, evaluation: Evaluation, image: NDArray[np.uint8], pairs: NDArray[np.uint8]
 ) -> None:
     """Score the prompts of the objects in an image, and some absent ones, half of them near to present ones."""
-    judged = pairs != IGNORED
+    judged = pairs != IGNORE
     present = [ALL_PAIRS[i - 1] for i in np.unique(pairs[judged]) if i > 0]
     for pair in present:
         truth = pairs == ALL_PAIRS.index(pair) + 1

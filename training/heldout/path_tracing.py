@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.heldout.scenes import SETS, Standing, TestScene, draw
-from training.names import ALL_PAIRS
+from training.names import ALL_PAIRS, IGNORE
 
 mitsuba.set_variant("scalar_rgb")
 
-IGNORED = 255
 SHORTEST_SIDE = 12 / 320
 """Objects whose visible part is shorter, as a share of the image's width, are ignored."""
 EXPOSURE = 0.9
-FARTHEST_M = 40.0
 
 
 def _linear(colours: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -105,32 +103,34 @@ def _instances(scene: Any, size: tuple[int, int]) -> NDArray[np.int64]:
             "sampler": {"type": "stratified", "sample_count": 1, "jitter": False},
         }
     )
-    integrator = mitsuba.load_dict({"type": "aov", "aovs": "depth:depth,index:shape_index"})
-    values = np.array(mitsuba.render(scene, sensor=centre, integrator=integrator))
-    depth, image = values[..., -2], values[..., -1]
+    integrator = mitsuba.load_dict({"type": "aov", "aovs": "index:shape_index"})
+    image = np.array(mitsuba.render(scene, sensor=centre, integrator=integrator))[..., -1]
     names = [shape.id() for shape in scene.shapes()]
     lookup = np.array([int(n.split("_")[1]) if n.startswith("object_") else -1 for n in names])
-    index = np.round(image).astype(np.int64)
-    hit = (depth > 0) & (depth < FARTHEST_M) & (index >= 0) & (index < len(names))
+    index = np.round(image).astype(np.int64) - 1  # 0 stands for no shape
+    hit = (index >= 0) & (index < len(names))
     return np.where(hit, lookup[np.clip(index, 0, len(names) - 1)], -1)
 
 
 def render(name: str, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return an image (H, W, 3) of a set, and the pair of each pixel: 0, 1 + its index in ALL_PAIRS, or IGNORED."""
+    """Return an image (H, W, 3) of a set, and the pair of each pixel: 0, 1 + its index in ALL_PAIRS, or IGNORE."""
     chosen, scene = SETS[name], draw(name, number)
     built = _scene(scene, chosen.size, chosen.samples)
     radiance = np.array(mitsuba.render(built, seed=number))[..., :3]
     rgb = np.clip(EXPOSURE * radiance, 0, 1) ** (1 / 2.2)
     image = np.asarray(np.round(255 * rgb), np.uint8)
     image = np.asarray(cv2.medianBlur(image, 3), np.uint8)  # few paths leave grain
-    instance = _instances(built, chosen.size)
-    pairs = np.zeros(chosen.size, np.uint8)
+    return image, _pairs(scene, _instances(built, chosen.size))
+
+
+def _pairs(scene: TestScene, instance: NDArray[np.int64]) -> NDArray[np.uint8]:
+    pairs = np.zeros(instance.shape, np.uint8)
     for index, standing in enumerate(scene.objects):
         mask = instance == index
         if standing.pair is None or not mask.any():
             continue
         rows, columns = np.nonzero(mask)
         side = max(np.ptp(rows), np.ptp(columns)) + 1
-        visible = side >= SHORTEST_SIDE * chosen.size[1]
-        pairs[mask] = 1 + ALL_PAIRS.index(standing.pair) if visible else IGNORED
-    return image, pairs
+        visible = side >= SHORTEST_SIDE * instance.shape[1]
+        pairs[mask] = 1 + ALL_PAIRS.index(standing.pair) if visible else IGNORE
+    return pairs

@@ -19,6 +19,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from zs_seg_ros.files import write_output
+from zs_seg_ros.segmenters.dense.words import WordRules, split_words
 from zs_seg_ros.shown import quoted
 
 PADDING, UNKNOWN = 0, 1
@@ -27,6 +28,7 @@ _CONTEXT_DIM = 8
 _MOST = {"embedding_dim": 1024, "colour_dim": 1024, "max_words": 1000, "image_pixels": 4096 * 3072}
 _LEAST = {"image_pixels": 256}
 _MOST_WIDTH, _MOST_WORDS = 1024, 100_000
+_WORD_LISTS = ("words", "silent_words", "ignored_words", "leading_words")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class DenseConfig:
 
     image_pixels: images are resized to about this many pixels, as in training.
     caution: one sentence that every user of the checkpoint must read; may be empty.
+    silent_words, ignored_words, leading_words: see WordRules; words of `words` or others.
     """
 
     words: tuple[str, ...]
@@ -44,6 +47,9 @@ class DenseConfig:
     max_words: int = 12
     image_pixels: int = 320 * 240
     caution: str = ""
+    silent_words: tuple[str, ...] = ()
+    ignored_words: tuple[str, ...] = ()
+    leading_words: tuple[str, ...] = ()
     model_type: str = "zs_seg_dense"
 
     def __post_init__(self) -> None:
@@ -60,8 +66,10 @@ class DenseConfig:
             raise ValueError("widths must be four numbers, the first of them 2 or more")
         if self.colour_dim >= self.embedding_dim:
             raise ValueError("colour_dim must be less than embedding_dim")
-        if len(self.words) > _MOST_WORDS or not all(isinstance(word, str) for word in self.words):
-            raise ValueError(f"words must be at most {_MOST_WORDS} texts")
+        for name in _WORD_LISTS:
+            words = getattr(self, name)
+            if len(words) > _MOST_WORDS or not all(isinstance(word, str) for word in words):
+                raise ValueError(f"{name} must be at most {_MOST_WORDS} texts")
         if not isinstance(self.caution, str):
             raise ValueError(f"caution is {quoted(self.caution)}; it must be text")
 
@@ -69,6 +77,7 @@ class DenseConfig:
     def of(cls, fields: dict[str, Any]) -> DenseConfig:
         """Make a configuration of the content of a config.json. Raises KeyError, TypeError or ValueError."""
         lists = {name: fields[name] for name in ("words", "widths")}
+        lists |= {name: fields[name] for name in _WORD_LISTS if name in fields}
         for name, value in lists.items():
             if not isinstance(value, list):
                 raise ValueError(f"{name} is {quoted(value)}; it must be a list")
@@ -77,11 +86,6 @@ class DenseConfig:
     def write(self, path: Path) -> None:
         """Write config.json."""
         write_output(path, (json.dumps(asdict(self), indent=1) + "\n").encode())
-
-
-def split_words(prompt: str) -> list[str]:
-    """Split a prompt into lower-case words; everything that is neither letter nor digit separates them."""
-    return "".join(c if c.isalnum() else " " for c in prompt.lower()).split()
 
 
 class _Convolution(nn.Sequential):
@@ -222,20 +226,28 @@ class DenseNetwork(nn.Module):
         # Added to a prompt's offsets: most pixels show no object, and a prompt without a colour fits every colour.
         self.bias = nn.Parameter(torch.tensor([-4.0, 4.0]))
         self._token = {word: i + 2 for i, word in enumerate(config.words)}
+        self.rules = WordRules(
+            frozenset(config.words),
+            *(frozenset(getattr(config, name)) for name in _WORD_LISTS[1:]),
+        )
 
     def tokenize(self, prompts: Sequence[str]) -> Tensor:
-        """Tokenize prompts to ids (K, L) int64; unknown words become UNKNOWN, words beyond `max_words` are left out."""
-        limit = self.config.max_words
+        """Tokenize prompts to ids (K, L) int64, by `rules`; unknown words become UNKNOWN, words beyond `max_words` go."""
         rows = [
-            [self._token.get(w, UNKNOWN) for w in split_words(p)[:limit]] or [UNKNOWN]
+            [self._token.get(word, UNKNOWN) for word in self.rules.normalised(self.words_of(p))]
+            or [UNKNOWN]
             for p in prompts
         ]
         length = max(len(row) for row in rows)
         return torch.tensor([row + [PADDING] * (length - len(row)) for row in rows])
 
+    def words_of(self, prompt: str) -> list[str]:
+        """List the words of a prompt that the model reads."""
+        return split_words(prompt)[: self.config.max_words]
+
     def unknown_words(self, prompt: str) -> list[str]:
-        """List the words of a prompt that are missing from the training data, in order."""
-        return [word for word in split_words(prompt) if word not in self._token]
+        """List the words of a prompt that have no meaning to the model, in order."""
+        return self.rules.unknown_in(split_words(prompt))
 
     def logits(self, pixels: Tensor, prompts: Tensor) -> Tensor:
         """Compute logits (B, K, h, w) of pixel embeddings (B, D, h, w) and text embeddings (K, D + 2).

@@ -25,8 +25,8 @@ from zs_seg_ros.segmenters.dense.network import (
     DenseConfig,
     DenseNetwork,
     fold_batch_norm,
-    split_words,
 )
+from zs_seg_ros.segmenters.dense.words import split_words
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import read_config
 from zs_seg_ros.segmenters.shared.class_logits import ClassLogits, class_logits
@@ -149,6 +149,13 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace):
             words = ", ".join(quoted(word) for word in unknown) or "a single word"
             warnings.append(
                 f"the model {self.model} does not know {words} in {quoted(prompt)}; expect no mask or a wrong one"
+            )
+        ignored = self._network.rules.ignored_in(split_words(prompt))
+        if ignored:
+            words = ", ".join(quoted(word) for word in ignored)
+            warnings.append(
+                f"the model {self.model} does not distinguish {words} in {quoted(prompt)}; "
+                f"expect the same mask as without"
             )
         limit = self._network.config.max_words
         if len(split_words(prompt)) > limit:
