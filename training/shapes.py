@@ -150,7 +150,9 @@ class ShapeTraining:
         )
         rate = self.learning_rate * 0.5 * (1 + math.cos(math.pi * self.progress))
         for group in self.optimiser.param_groups:
-            group["lr"] = max(rate, 0.01 * self.learning_rate) * min(1, (self.step + 1) / WARM_STEPS)
+            group["lr"] = max(rate, 0.01 * self.learning_rate) * min(
+                1, (self.step + 1) / WARM_STEPS
+            )
         image = self.network.image
         centred = ((images - 0.5) * 4.0).to(memory_format=torch.channels_last)
         brightness = (centred * image.brightness).sum(dim=1, keepdim=True)
@@ -222,8 +224,12 @@ def main() -> None:
     )
     parser.add_argument("--start-from", type=Path, required=True, help="the folder of a model")
     parser.add_argument("--minutes", type=float, default=60.0, help="training time")
-    parser.add_argument("--images", type=int, default=1200, help="images like the recording's to render")
-    parser.add_argument("--varied", type=int, default=4800, help="images of varied scenes to render")
+    parser.add_argument(
+        "--images", type=int, default=1200, help="images like the recording's to render"
+    )
+    parser.add_argument(
+        "--varied", type=int, default=4800, help="images of varied scenes to render"
+    )
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
     parser.add_argument("--data", type=Path, default=Path("training_data"), help="rendered images")
     parser.add_argument("--run", type=Path, default=Path("training_run"), help="checkpoints")

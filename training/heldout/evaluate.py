@@ -2,9 +2,9 @@
 
     python -m training.heldout.evaluate --images heldout_images --card models/tabletop/README.md
 
-Each prompt is segmented alone. IoU is summed for each prompt over the images that show it, and averaged over the prompts
-of pairs that training images show, over those of pairs that they never show, and over the prompts of each kind. Areas
-of absent prompts: a connected area of at least 0.2 % of the image counts as an object.
+Each prompt is segmented alone. IoU is summed for each prompt over the images that show it, and averaged over the
+prompts of pairs that training images show, over those of pairs that they never show, and over those of each kind. A
+connected area of an absent prompt that takes at least 0.2 % of the image counts as object-sized.
 """
 
 from __future__ import annotations

@@ -61,7 +61,12 @@ def _scene(scene: TestScene, size: tuple[int, int], samples: int) -> Any:
             "fov": scene.fov_deg,
             "fov_axis": "y",
             "to_world": transform().look_at(scene.eye, scene.target, [0, 0, 1]),
-            "film": {"type": "hdrfilm", "width": width, "height": height, "rfilter": {"type": "box"}},
+            "film": {
+                "type": "hdrfilm",
+                "width": width,
+                "height": height,
+                "rfilter": {"type": "box"},
+            },
             "sampler": {"type": "multijitter", "sample_count": samples},
         },
         "sky": {"type": "constant", "radiance": 1.05 * (1 - scene.lamp_share)},
@@ -69,7 +74,10 @@ def _scene(scene: TestScene, size: tuple[int, int], samples: int) -> Any:
             "type": "sphere",
             "center": scene.lamp,
             "radius": 0.22,
-            "emitter": {"type": "area", "radiance": {"type": "rgb", "value": [lamp, lamp, 0.95 * lamp]}},
+            "emitter": {
+                "type": "area",
+                "radiance": {"type": "rgb", "value": [lamp, lamp, 0.95 * lamp]},
+            },
         },
         "table": {
             "type": "rectangle",

@@ -79,12 +79,18 @@ class TestScene:
 
 
 def shade(name: str, rng: Rng) -> NDArray[np.float64]:
-    hue, saturation, value = (c + s * rng.uniform(-1, 1) for c, s in zip(SHADES[name], SPREAD, strict=True))
+    hue, saturation, value = (
+        c + s * rng.uniform(-1, 1) for c, s in zip(SHADES[name], SPREAD, strict=True)
+    )
     value = max(value, 0.04)
-    return np.array(colorsys.hsv_to_rgb((hue % 360) / 360, float(np.clip(saturation, 0, 1)), min(value, 1.0)))
+    return np.array(
+        colorsys.hsv_to_rgb((hue % 360) / 360, float(np.clip(saturation, 0, 1)), min(value, 1.0))
+    )
 
 
-def _patterned(surface: Surface, colour: NDArray[np.float64], kind: str, share: float, rng: Rng) -> NDArray[np.float64]:
+def _patterned(
+    surface: Surface, colour: NDArray[np.float64], kind: str, share: float, rng: Rng
+) -> NDArray[np.float64]:
     """Return colours by vertex: of one colour, or with bands, spots, a half, or patches of another."""
     points = surface.vertices - (surface.vertices.max(axis=0) + surface.vertices.min(axis=0)) / 2
     colours = np.tile(colour, (len(points), 1))
@@ -120,7 +126,11 @@ def _table(busy: bool, rng: Rng) -> NDArray[np.float64]:
     if rng.random() < 0.33:
         tone = shade(str(rng.choice(COLOURS)), rng)
     else:
-        tone = np.array(colorsys.hsv_to_rgb(rng.uniform(0.03, 0.15), rng.uniform(0.05, 0.5), rng.uniform(0.4, 0.9)))
+        tone = np.array(
+            colorsys.hsv_to_rgb(
+                rng.uniform(0.03, 0.15), rng.uniform(0.05, 0.5), rng.uniform(0.4, 0.9)
+            )
+        )
     cells = np.tile(tone, (128, 128, 1))
     if busy:
         row, column = np.mgrid[0:128, 0:128]
@@ -159,12 +169,20 @@ def draw(name: str, number: int) -> TestScene:
         yaw = rng.uniform(0, 2 * np.pi)
         c, s = np.cos(yaw), np.sin(yaw)
         turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-        standing = Surface(surface.vertices @ turn.T * size + np.array([*place, 0]), surface.triangles)
+        standing = Surface(
+            surface.vertices @ turn.T * size + np.array([*place, 0]), surface.triangles
+        )
         objects.append(Standing(pair, standing, colours, float(rng.choice([0.0, 0.3, 0.5]))))
     azimuth, elevation = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(22, 60))
     distance = rng.uniform(0.75, 1.25)
     target = (float(rng.uniform(-0.1, 0.1)), float(rng.uniform(-0.1, 0.1)), 0.03)
-    away = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
+    away = np.array(
+        [
+            np.cos(elevation) * np.cos(azimuth),
+            np.cos(elevation) * np.sin(azimuth),
+            np.sin(elevation),
+        ]
+    )
     eye = np.array(target) + distance * away
     lamp_at = rng.uniform(0, 2 * np.pi)
     return TestScene(

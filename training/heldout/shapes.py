@@ -62,7 +62,9 @@ def _power(values: Points, exponent: float) -> Points:
     return np.sign(values) * np.abs(values) ** exponent
 
 
-def superquadric(x: float, y: float, z: float, upright: float = 1.0, around: float = 1.0) -> Surface:
+def superquadric(
+    x: float, y: float, z: float, upright: float = 1.0, around: float = 1.0
+) -> Surface:
     """Return a superquadric of these diameters; exponents of 1 give an ellipsoid, small ones a box."""
     v = np.linspace(-np.pi / 2, np.pi / 2, 41)[:, None]
     u = np.linspace(-np.pi, np.pi, 64, endpoint=False)[None]
@@ -123,7 +125,15 @@ def mug(rng: Rng) -> Surface:
     top, foot = rng.uniform(0.36, 0.5), rng.uniform(0.3, 0.44)
     height, wall = rng.uniform(0.85, 1.05), 0.05
     cup = turned(
-        [(0, 0), (foot, 0), (foot * 1.04, 0.06), (top, height), (top - wall, height), (foot - wall, 0.1), (0, 0.1)]
+        [
+            (0, 0),
+            (foot, 0),
+            (foot * 1.04, 0.06),
+            (top, height),
+            (top - wall, height),
+            (foot - wall, 0.1),
+            (0, 0.1),
+        ]
     )
     handle = bow(rng.uniform(0.24, 0.34), rng.uniform(0.24, 0.32), 0.055, rng.uniform(0.5, 0.95))
     return together(cup, handle.at((top + foot) / 2 - 0.02, 0, height * 0.52)).unit()
@@ -185,7 +195,9 @@ def ring(rng: Rng) -> Surface:
     t = np.linspace(0, 2 * np.pi, 21)
     exponent = rng.uniform(0.6, 1.0)
     section = zip(
-        0.5 - tube + tube * _power(np.cos(t), exponent), tube * squash * _power(np.sin(t), exponent), strict=True
+        0.5 - tube + tube * _power(np.cos(t), exponent),
+        tube * squash * _power(np.sin(t), exponent),
+        strict=True,
     )
     return turned([(float(r), float(z)) for r, z in section], 1).unit()
 
@@ -204,7 +216,9 @@ def star(rng: Rng) -> Surface:
     t = np.linspace(-np.pi / 2, np.pi / 2, 25)[:, None]
     scale, z = _power(np.cos(t), 0.4), height / 2 * _power(np.sin(t), 0.6)
     scale[[0, -1]] = 0
-    points = np.stack([scale * outline * np.cos(u), scale * outline * np.sin(u), z + 0 * u], axis=-1)
+    points = np.stack(
+        [scale * outline * np.cos(u), scale * outline * np.sin(u), z + 0 * u], axis=-1
+    )
     return _grid(points).unit()
 
 
@@ -228,7 +242,9 @@ def stranger(rng: Rng) -> Surface:
     """Draw an object of no kind: a vase, a plate, an octahedron, a cross, or a spool."""
     choice = int(rng.integers(5))
     if choice == 0:
-        return turned([(0, 0), (0.2, 0), (0.34, 0.35), (0.1, 0.75), (0.18, 1), (0.14, 1), (0, 0.5)]).unit()
+        return turned(
+            [(0, 0), (0.2, 0), (0.34, 0.35), (0.1, 0.75), (0.18, 1), (0.14, 1), (0, 0.5)]
+        ).unit()
     if choice == 1:
         return turned([(0, 0), (0.3, 0), (0.5, 0.1), (0.48, 0.12), (0.29, 0.03), (0, 0.03)]).unit()
     if choice == 2:
@@ -236,4 +252,6 @@ def stranger(rng: Rng) -> Surface:
     if choice == 3:
         long, short = superquadric(1, 0.24, 0.24, 0.1, 0.1), superquadric(0.24, 0.8, 0.24, 0.1, 0.1)
         return together(long, short).unit()
-    return turned([(0, 0), (0.4, 0), (0.4, 0.12), (0.16, 0.16), (0.16, 0.84), (0.4, 0.88), (0.4, 1), (0, 1)]).unit()
+    return turned(
+        [(0, 0), (0.4, 0), (0.4, 0.12), (0.16, 0.16), (0.16, 0.84), (0.4, 0.88), (0.4, 1), (0, 1)]
+    ).unit()

@@ -184,7 +184,10 @@ def _teddy_bear(rng: Rng) -> Body:
     head = rng.uniform(0.45, 0.6)
     head_z = height * 0.5 + head * rng.uniform(0.32, 0.42)
     sits = rng.random() < 0.6
-    base = [ellipsoid(depth, width, height), ellipsoid(head * 0.95, head, head * 0.92).moved(0, 0, head_z)]
+    base = [
+        ellipsoid(depth, width, height),
+        ellipsoid(head * 0.95, head, head * 0.92).moved(0, 0, head_z),
+    ]
     parts = [ellipsoid(0.2, 0.24, 0.18).moved(head * 0.45, 0, head_z - 0.06)]
     ear, arm = rng.uniform(0.16, 0.26), rng.uniform(0.16, 0.22)
     raised, spread = rng.uniform(-60, 40), rng.uniform(0.16, 0.3)
@@ -236,7 +239,14 @@ def _cylinder(rng: Rng) -> Body:
     height, rim = 1.0, rng.choice([0.0, 0.0, 0.02, 0.04])
     radius = rng.uniform(0.22, 0.46)
     inner = radius - rim
-    profile = [(0, 0), (inner, 0), (radius, rim), (radius, height - rim), (inner, height), (0, height)]
+    profile = [
+        (0, 0),
+        (inner, 0),
+        (radius, rim),
+        (radius, height - rim),
+        (inner, height),
+        (0, height),
+    ]
     return body_of(lathe([(float(r), float(z)) for r, z in profile]))
 
 
@@ -311,7 +321,9 @@ def unknown_shape(rng: Rng) -> Body:
         )
     if choice == 6:
         depth, rim = rng.uniform(0.08, 0.5), rng.uniform(0.2, 0.35)
-        return body_of(lathe([(0, 0), (rim, 0), (0.5, depth), (0.46, depth), (rim, 0.04), (0, 0.04)]))
+        return body_of(
+            lathe([(0, 0), (rim, 0), (0.5, depth), (0.46, depth), (rim, 0.04), (0, 0.04)])
+        )
     if choice == 7:
         t = np.linspace(0, np.pi / 2, 9)
         height = rng.uniform(0.4, 0.8)

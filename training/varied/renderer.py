@@ -69,9 +69,13 @@ class VariedScene:
     discs: tuple[Vector, ...] = field(default=())
 
 
-def corner_normals(body: Body) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def corner_normals(
+    body: Body,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return corners (3 F, 3), their normals, smooth except across creases, and their part flags (3 F)."""
-    triangles = np.array([(f[0], f[i], f[i + 1]) for f in body.mesh.faces for i in range(1, len(f) - 1)])
+    triangles = np.array(
+        [(f[0], f[i], f[i + 1]) for f in body.mesh.faces for i in range(1, len(f) - 1)]
+    )
     parts = np.repeat(body.is_part, [len(f) - 2 for f in body.mesh.faces])
     corners = body.mesh.vertices[triangles]
     face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -84,7 +88,9 @@ def corner_normals(body: Body) -> tuple[NDArray[np.float64], NDArray[np.float64]
     pairs = (at @ at.T).tocoo()
     own = np.repeat(unit, 3, axis=0)
     close = (own[pairs.row] * own[pairs.col]).sum(axis=1) > CREASE
-    mixed = csr_matrix((np.ones(int(close.sum())), (pairs.row[close], pairs.col[close])), (count, count))
+    mixed = csr_matrix(
+        (np.ones(int(close.sum())), (pairs.row[close], pairs.col[close])), (count, count)
+    )
     normals = mixed @ np.repeat(face, 3, axis=0)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
     return corners.reshape(-1, 3), normals, np.repeat(parts, 3).astype(np.float64)
@@ -160,7 +166,11 @@ class VariedRenderer:
         return rgba[::-1, :, :3].copy(), ids[::-1].copy()
 
     def _set_scene(
-        self, scene: VariedScene, camera: NDArray[np.float64], light: NDArray[np.float64], eye: Vector
+        self,
+        scene: VariedScene,
+        camera: NDArray[np.float64],
+        light: NDArray[np.float64],
+        eye: Vector,
     ) -> None:
         lighting, draw = scene.lighting, self._draw
         draw["camera_matrix"].write(_column_major(camera))
@@ -188,7 +198,17 @@ class VariedRenderer:
     def _set_item(self, item: Item) -> None:
         draw, look = self._draw, item.look
         draw["model"].write(_column_major(item.model))
-        for name in ("colour", "second", "of_parts", "pattern", "shape", "axis", "offset", "gloss", "shine"):
+        for name in (
+            "colour",
+            "second",
+            "of_parts",
+            "pattern",
+            "shape",
+            "axis",
+            "offset",
+            "gloss",
+            "shine",
+        ):
             draw[name].value = getattr(look, name)
         draw["object_id"].value = item.number
 

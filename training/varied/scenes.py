@@ -20,7 +20,14 @@ from training.varied.renderer import Item, Lighting, Look, VariedScene, Vector
 VARIANTS = 10
 """Shapes of each kind in one library."""
 UNKNOWN_VARIANTS = 30
-TIPPED_SHARE = {"cylinder": 0.3, "cone": 0.12, "mug": 0.15, "block": 0.35, "ring": 0.2, "star": 0.15}
+TIPPED_SHARE = {
+    "cylinder": 0.3,
+    "cone": 0.12,
+    "mug": 0.15,
+    "block": 0.35,
+    "ring": 0.2,
+    "star": 0.15,
+}
 TIPPED_SHARE |= {"teddy bear": 0.15, "lego brick": 0.1, "duck": 0.03}
 TABLE_HEIGHT_M = 0.7
 Rng = np.random.Generator
@@ -39,7 +46,9 @@ class Library:
         of_kind: dict[str, list[int]] = {}
         for kind in [*KINDS, ""]:
             count = VARIANTS if kind else UNKNOWN_VARIANTS
-            numbers = range(len(bodies) + 1, len(bodies) + 1 + count)  # body 0 is the renderer's plane
+            numbers = range(
+                len(bodies) + 1, len(bodies) + 1 + count
+            )  # body 0 is the renderer's plane
             bodies += [SHAPES[kind](rng) if kind else unknown_shape(rng) for _ in numbers]
             of_kind[kind] = list(numbers)
         return cls(bodies, of_kind)
@@ -54,7 +63,9 @@ def _u(rng: Rng, low: float, high: float) -> float:
 
 
 def _hsv(hue_deg: float, saturation: float, value: float) -> Vector:
-    return colorsys.hsv_to_rgb((hue_deg % 360) / 360, min(max(saturation, 0), 1), min(max(value, 0), 1))
+    return colorsys.hsv_to_rgb(
+        (hue_deg % 360) / 360, min(max(saturation, 0), 1), min(max(value, 0), 1)
+    )
 
 
 def named_colour(name: str, rng: Rng) -> Vector:
@@ -147,7 +158,9 @@ def surface_look(rng: Rng, tiles_m: float) -> Look:
     axis = _unit(rng) if rng.random() < 0.3 else (1.0, 0.0, 0.0)
     offset = (_u(rng, 0, 9), _u(rng, 0, 9), 0.03)
     gloss = _u(rng, 0, 0.15) if rng.random() < 0.4 else 0.0
-    return Look(colour, second, colour, pattern, (frequency, share, spare, 0), axis, offset, gloss, 40)
+    return Look(
+        colour, second, colour, pattern, (frequency, share, spare, 0), axis, offset, gloss, 40
+    )
 
 
 def lighting(rng: Rng) -> Lighting:
@@ -204,7 +217,9 @@ def _turn(axis: int, radians: float) -> NDArray[np.float64]:
     return matrix
 
 
-def placed(body: Body, rotation: NDArray[np.float64], size_m: float, x: float, y: float) -> NDArray[np.float64]:
+def placed(
+    body: Body, rotation: NDArray[np.float64], size_m: float, x: float, y: float
+) -> NDArray[np.float64]:
     """Return the matrix (4, 4) that puts a turned body onto the table."""
     lowest = float((body.mesh.vertices @ rotation.T)[:, 2].min())
     model = np.eye(4)
@@ -228,7 +243,9 @@ class VariedSampler:
     def scene(self, rng: Rng) -> tuple[VariedScene, tuple[Pair | None, ...]]:
         crowded = rng.random() < 0.3
         count = int(rng.integers(14, 22)) if crowded else int(rng.integers(7, 16))
-        half, gap = (_u(rng, 0.24, 0.36), _u(rng, 0.6, 0.95)) if crowded else (0.48, _u(rng, 0.8, 0.98))
+        half, gap = (
+            (_u(rng, 0.24, 0.36), _u(rng, 0.6, 0.95)) if crowded else (0.48, _u(rng, 0.8, 0.98))
+        )
         plain, known = rng.random() < 0.25, rng.random() < 0.9
         items, pairs, taken = self._ground(rng), list[Pair](), list[Vector]()
         for index in range(count + int(rng.integers(0, 6))):
@@ -289,7 +306,9 @@ class VariedSampler:
             wall = surface_look(rng, 0.3)
             x = _u(rng, 0.7, 1.5) * (1 if rng.random() < 0.5 else -1)
             items.append(Item(BOX, _slab((0.05, 5, 3), (x, 0, -0.8)), wall, 0, cast=False))
-        for _ in range(int(rng.integers(0, 4)) if rng.random() < 0.35 else 0):  # cards, cloths, books
+        for _ in range(
+            int(rng.integers(0, 4)) if rng.random() < 0.35 else 0
+        ):  # cards, cloths, books
             size = (_u(rng, 0.08, 0.45), _u(rng, 0.08, 0.45), _u(rng, 0.001, 0.01))
             model = _slab(size, (_u(rng, -0.4, 0.4), _u(rng, -0.4, 0.4), 0))
             model[:3, :3] = _turn(2, _u(rng, 0, 6.3)) @ model[:3, :3]

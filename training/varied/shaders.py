@@ -44,10 +44,13 @@ layout(location = 0) out vec4 shaded; layout(location = 1) out float id;
 float hash(vec3 p) { return fract(sin(dot(p, vec3(127.1, 311.7, 74.7))) * 43758.5453); }
 float noise(vec3 p) {
     vec3 i = floor(p), f = fract(p); f = f * f * (3.0 - 2.0 * f);
-    float a = mix(mix(hash(i), hash(i + vec3(1,0,0)), f.x), mix(hash(i + vec3(0,1,0)), hash(i + vec3(1,1,0)), f.x), f.y);
-    vec3 j = i + vec3(0,0,1);
-    float b = mix(mix(hash(j), hash(j + vec3(1,0,0)), f.x), mix(hash(j + vec3(0,1,0)), hash(j + vec3(1,1,0)), f.x), f.y);
-    return mix(a, b, f.z);
+    vec2 level;
+    for (int k = 0; k < 2; k++) {
+        vec3 j = i + vec3(0, 0, k);
+        float front = mix(hash(j), hash(j + vec3(1, 0, 0)), f.x);
+        level[k] = mix(front, mix(hash(j + vec3(0, 1, 0)), hash(j + vec3(1, 1, 0)), f.x), f.y);
+    }
+    return mix(level.x, level.y, f.z);
 }
 // How much of the second colour a point has; shape: frequency, share of the second colour, sharpness, spare.
 float mark(vec3 p) {
@@ -74,7 +77,10 @@ float mark(vec3 p) {
     }
     if (pattern == 8) return step(abs(t - shape.x), shape.y);
     if (pattern == 9) return step(fract(length(p - axis * t) * shape.x), shape.y);
-    if (pattern == 10) { vec3 c = fract(p * shape.x * vec3(1.0, 1.0 / shape.z, 1.0)); return step(min(c.x, c.y), shape.y); }
+    if (pattern == 10) {
+        vec3 c = fract(p * shape.x * vec3(1.0, 1.0 / shape.z, 1.0));
+        return step(min(c.x, c.y), shape.y);
+    }
     return 0.0;
 }
 float lit() {

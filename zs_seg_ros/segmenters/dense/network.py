@@ -232,7 +232,7 @@ class DenseNetwork(nn.Module):
         )
 
     def tokenize(self, prompts: Sequence[str]) -> Tensor:
-        """Tokenize prompts to ids (K, L) int64, by `rules`; unknown words become UNKNOWN, words beyond `max_words` go."""
+        """Tokenize prompts to ids (K, L) int64, by `rules`: UNKNOWN for unknown words, none beyond `max_words`."""
         rows = [
             [self._token.get(word, UNKNOWN) for word in self.rules.normalised(self.words_of(p))]
             or [UNKNOWN]
