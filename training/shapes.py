@@ -99,9 +99,9 @@ def mask_loss(
         present = torch.unique(pair)
         present = present[(present > 0) & (present != IGNORE)]
         matching = (prompts.matches[:, present] > 0).any(dim=1).numpy()
-        found = rng.permutation(np.nonzero(matching)[0])[: MASKS_PER_CROP - 2]
-        others = rng.permutation(np.nonzero(~matching)[0])[: MASKS_PER_CROP - len(found)]
-        chosen = torch.from_numpy(np.concatenate([found, others]))
+        shown = rng.permutation(np.nonzero(matching)[0])[: MASKS_PER_CROP - 2]
+        others = rng.permutation(np.nonzero(~matching)[0])[: MASKS_PER_CROP - len(shown)]
+        chosen = torch.from_numpy(np.concatenate([shown, others]))
         logits = network.logits(embedded[None], text[chosen])[0]
         column = torch.where(pair == IGNORE, 0, pair)
         judged = prompts.judged[chosen][:, column] * (pair != IGNORE)
