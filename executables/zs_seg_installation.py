@@ -18,6 +18,10 @@ from pathlib import Path
 from zs_seg_environment import COMPLETE
 
 STARTED = "zs_seg_ros_environment.partial"
+OPTIONAL = "zs_seg_ros_environment.optional"
+"""A file in the environment with the names of the optional packages in it, one a line."""
+WITHOUT_DEPENDENCIES = ("timm",)
+"""Optional packages whose dependencies, torchvision for example, are not needed and would replace torch."""
 KEPT = {
     "numpy": ("numpy", (1, 26), (3,)),
     "opencv-python-headless": ("cv2", (4, 8), (5,)),
@@ -54,6 +58,7 @@ class Installation:
         if complete.is_file() and complete.read_text() == fingerprint:
             print(f"{self.folder} is up to date.")
             return
+        optional = self._optional()
         self.remove(missing_ok=True)
         self._make_virtual_environment()
         with tempfile.TemporaryDirectory() as temporary:
@@ -66,8 +71,36 @@ class Installation:
                 raise InstallationError(
                     "pip could not install the packages, for the reason above; then run the same command again"
                 )
+        if optional:
+            self._install_optional(optional)
         complete.write_text(fingerprint)
         print(f"Installed in {self.folder}. The executables of zs_seg_ros use it from now on.")
+
+    def add(self, packages: list[str]) -> None:
+        """Install optional packages into the environment, which is made first where it is not there."""
+        self.make()
+        self._install_optional(sorted({*self._optional(), *packages}))
+
+    def _optional(self) -> list[str]:
+        file = self.folder / OPTIONAL
+        return file.read_text().split() if file.is_file() else []
+
+    def _install_optional(self, packages: list[str]) -> None:
+        with tempfile.TemporaryDirectory() as temporary:
+            options = self._options(requirements_folder(), Path(temporary))
+            limits = options[options.index("--constraint") :]
+            alone = [name for name in packages if _name(name) in WITHOUT_DEPENDENCIES]
+            others = [name for name in packages if name not in alone]
+            for names, more in ((others, []), (alone, ["--no-deps"])):
+                if (
+                    names
+                    and self._pip([*limits, "--progress-bar", "off", *more, *names]).returncode
+                ):
+                    raise InstallationError(
+                        f"pip could not install {' '.join(names)}, for the reason above; "
+                        "then run the same command again"
+                    )
+        (self.folder / OPTIONAL).write_text("\n".join(packages) + "\n")
 
     def remove(self, *, missing_ok: bool = False) -> None:
         """Remove the environment, and its parent folder if that is empty then. Only one made here is removed."""

@@ -5,6 +5,7 @@ ros2 launch zs_seg_ros segmentation.launch.py cameras:="[front, rear]" classes:=
 
 import difflib
 import os
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -46,6 +47,8 @@ OVERRIDES = (
     ("autostart", bool, "Configure and activate the node at its start"),
     ("use_sim_time", bool, "true follows /clock, for simulations and recordings"),
 )
+# launch files that take the arguments of this one and no others
+STARTED_ALONE = ("segmentation.launch.py", "demo.launch.py")
 # parameters of a single camera
 CAMERA_OVERRIDES = (
     ("image_topic", "Name of the image topic"),
@@ -70,6 +73,12 @@ ARGUMENTS = (
         default_value="",
         description="Namespace of the node, for example robot1: /robot1/zs_seg. The topics of the "
         "cameras stay /CAM/image_raw; empty: none",
+    ),
+    DeclareLaunchArgument(
+        "remap",
+        default_value="",
+        description="Other names for topics and services, for example /zs_seg/camera/label:=/labels; several with "
+        "commas. Inputs have parameters: image_topic and the others; empty: none",
     ),
     DeclareLaunchArgument(
         "fastdds_profile",
@@ -130,16 +139,41 @@ def check_profile(path: str) -> None:
         ) from error
 
 
-def misspelt(context: LaunchContext) -> list[Action]:
-    """Return a warning for each given argument that this file lacks but that resembles one of its own."""
+def without_effect(context: LaunchContext) -> list[Action]:
+    """Return a warning for each given argument that this file lacks.
+
+    Where another file includes this one, the others are that file's own: only those that resemble one of this file's.
+    """
     own = [argument.name for argument in ARGUMENTS]
+    alone = any(Path(word).name in STARTED_ALONE for word in sys.argv)
     warnings = []
     for given in context.launch_configurations:
-        meant = [] if given in own else difflib.get_close_matches(given, own, 1, 0.8)
+        if given in own:
+            continue
+        meant = difflib.get_close_matches(given, own, 1, 0.8)
         if meant:
             text = f"the launch argument {quoted(given)} has no effect; {meant[0]} may be meant"
+        else:
+            text = (
+                f"the launch argument {quoted(given)} has no effect; --show-args lists the arguments, and parameters "
+                "of the node belong into params_file"
+            )
+        if meant or alone:
             warnings.append(LogInfo(msg=text))
     return warnings
+
+
+def remappings_of(text: str) -> list[tuple[str, str]]:
+    """Return pairs of names for FROM:=TO, several with commas. Raises RuntimeError for another form."""
+    pairs = []
+    for part in filter(None, (part.strip() for part in text.strip(" []").split(","))):
+        old, separator, new = (word.strip() for word in part.partition(":="))
+        if not (old and separator and new):
+            raise RuntimeError(
+                f"remap has {quoted(part, 200)}: write FROM:=TO, several with commas between them"
+            )
+        pairs.append((old, new))
+    return pairs
 
 
 def start(context: LaunchContext) -> list[Action]:
@@ -188,6 +222,7 @@ def start(context: LaunchContext) -> list[Action]:
         name="zs_seg",
         namespace=LaunchConfiguration("namespace"),
         parameters=[*files, given],
+        remappings=remappings_of(value("remap")),
         output="screen",
         emulate_tty=True,
     )
@@ -198,7 +233,7 @@ def start(context: LaunchContext) -> list[Action]:
         condition=IfCondition(LaunchConfiguration("rviz")),
     )
     return [
-        *misspelt(context),
+        *without_effect(context),
         *environment,
         rviz,
         node,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -146,6 +147,36 @@ def test_a_misspelt_argument_is_reported_with_the_one_that_is_meant() -> None:
     actions = started_by(SEGMENTATION, clases="[red mug]", recording="/data", unrelated="x")
     [warning] = [a.kwargs["msg"] for a in actions if a.kind == "LogInfo"]
     assert "'clases' has no effect; classes may be meant" in warning
+
+
+@pytest.mark.parametrize("file", ["segmentation.launch.py", "demo.launch.py"])
+def test_every_argument_without_effect_is_reported_where_no_other_file_has_it(
+    file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ros2", "launch", "zs_seg_ros", file])
+    actions = started_by(SEGMENTATION, default_threshold="0.3", clases="[a]")
+    warnings = [a.kwargs["msg"] for a in actions if a.kind == "LogInfo"]
+    assert len(warnings) == 2
+    assert "'default_threshold' has no effect; --show-args lists" in warnings[0]
+    assert "'clases' has no effect; classes may be meant" in warnings[1]
+
+
+def test_topics_and_services_can_be_remapped() -> None:
+    def remappings(text: str) -> object:
+        return node_of(started_by(SEGMENTATION, remap=text)).kwargs["remappings"]
+
+    assert remappings("") == []
+    assert remappings("/zs_seg/camera/label:=/labels") == [("/zs_seg/camera/label", "/labels")]
+    assert remappings("[~/vocabulary:=/words, tf := /robot/tf]") == [
+        ("~/vocabulary", "/words"),
+        ("tf", "/robot/tf"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["/labels", "a:=", ":=b", "a=b", "a:=b,c"])
+def test_a_remapping_of_another_form_ends_the_launch(text: str) -> None:
+    with pytest.raises(RuntimeError, match="write FROM:=TO, several with commas"):
+        started_by(SEGMENTATION, remap=text)
 
 
 def test_a_player_that_fails_ends_the_launch_and_one_that_is_done_does_not() -> None:

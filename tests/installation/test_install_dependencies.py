@@ -21,13 +21,16 @@ VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 EXTERNALLY_MANAGED = "[externally-managed]\nError=use apt\n"
 
 
-def write_wheel(folder: Path, name: str, version: str, modules: dict[str, str]) -> None:
-    """Write a wheel of modules into the folder."""
+def write_wheel(
+    folder: Path, name: str, version: str, modules: dict[str, str], requires: str = ""
+) -> None:
+    """Write a wheel of modules into the folder. requires: a package that it needs."""
+    needs = f"Requires-Dist: {requires}\n" if requires else ""
     stem = f"{name.replace('-', '_')}-{version}"
     info = f"{stem}.dist-info"
     files = {
         **modules,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = "".join(f"{file},,\n" for file in [*files, f"{info}/RECORD"])
@@ -154,6 +157,24 @@ def test_torch_for_cpus_is_taken_where_it_is_offered(
     made = robot.run(INSTALL)
     assert made.returncode == 0, made.stdout + made.stderr
     assert f" {torch}+cpu 1.26.0 " in robot.run(robot.write_executable()).stdout
+
+
+def test_optional_packages_are_added_and_stay_when_the_environment_is_made_again(
+    robot: Robot, wheels: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "with_optional"
+    shutil.copytree(wheels, own)
+    write_wheel(own, "av", "17.1.0", {"av.py": ""})
+    write_wheel(own, "timm", "1.0.0", {"timm.py": ""}, requires="torchvision")
+    robot.variables["PIP_FIND_LINKS"] = str(own)
+    added = robot.run(INSTALL, "--also", "timm", "av")
+    assert added.returncode == 0, added.stdout + added.stderr
+    packages = robot.environment / "lib" / VERSION / "site-packages"
+    assert (packages / "av.py").is_file() and (packages / "timm.py").is_file()
+    assert robot.run(INSTALL, "--torch-index", str(own)).returncode == 0  # another environment
+    assert (packages / "av.py").is_file() and (packages / "timm.py").is_file()
+    refused = robot.run(INSTALL, "--torch-index", str(own), "--also", "nothing-like-this")
+    assert refused.returncode == 2 and "could not install av nothing-like-this" in refused.stderr
 
 
 def test_the_size_alone_leaves_nothing(robot: Robot) -> None:
