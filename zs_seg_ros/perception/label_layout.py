@@ -67,7 +67,7 @@ def lay_out(
 ) -> list[PlacedLabel]:
     """Place the labels of objects on an image of `size` (H, W); the first objects get the best places.
 
-    A label without a place near its object is replaced by its short text. Where that has none, a letter is on the object
+    A label without a place near its object gets its short text. Where that has none, a letter is on the object
     and the text in an entry of the legend, which grows upwards from the lower left corner. When the legend is full, the
     others are left out.
     """
