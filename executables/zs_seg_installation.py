@@ -44,10 +44,14 @@ def requirements_folder() -> Path:
 
 
 class Installation:
-    """One environment in `folder`. torch_index: the address of an index with torch for CPUs, or empty."""
+    """One environment in `folder`.
 
-    def __init__(self, folder: Path, torch_index: str = "") -> None:
-        self.folder, self.torch_index = folder, torch_index
+    torch_index: the address of an index with torch for CPUs, or empty. gpu: whether torch gets the libraries for GPUs
+    though this machine may have none, as in the build of a container.
+    """
+
+    def __init__(self, folder: Path, torch_index: str = "", *, gpu: bool = False) -> None:
+        self.folder, self.torch_index, self.gpu = folder, torch_index, gpu
         self.python = folder / "bin" / "python"
 
     def make(self, *, only_size: bool = False) -> None:
@@ -120,6 +124,8 @@ class Installation:
 
     def _fingerprint(self, requirements: Path) -> str:
         digest = hashlib.sha256(f"{sys.version}\0{self.folder}\0{self.torch_index}".encode())
+        if self.gpu:
+            digest.update(b"gpu")
         for name in ("runtime.txt", "constraints.txt"):
             digest.update((requirements / name).read_bytes())
         return digest.hexdigest()
@@ -150,7 +156,7 @@ class Installation:
                 print(f"Keeping the system's {name} {version}.")
         if not any(_name(line) == "setuptools" for line in constraints):
             constraints.append("setuptools<80")  # colcon's limit
-        if not has_nvidia_gpu():
+        if not (self.gpu or has_nvidia_gpu()):
             lines = self._with_torch_for_cpus(lines)
         chosen, limits = temporary / "requirements.txt", temporary / "constraints.txt"
         chosen.write_text("\n".join(lines) + "\n")

@@ -36,6 +36,7 @@ NOT_RUN = {
     "export": "sets variables; paths in it are checked",
     "python3 -m pip install": "changes the environment",
     "pip install": "changes the environment",
+    "docker": "there is no container engine in the tests; tests/release checks the files",
     "cp demo_out/": "`make demo` writes these files; tests/ros/test_demo.py checks that",
     "for enclave in": "SROS 2's command is not on PyPI; tests/ros/test_security.py checks the policy",
     "do ros2 security": "as above",

@@ -157,6 +157,9 @@ def test_torch_for_cpus_is_taken_where_it_is_offered(
     made = robot.run(INSTALL)
     assert made.returncode == 0, made.stdout + made.stderr
     assert f" {torch}+cpu 1.26.0 " in robot.run(robot.write_executable()).stdout
+    for_gpus = robot.run(INSTALL, "--gpu")
+    assert for_gpus.returncode == 0, for_gpus.stdout + for_gpus.stderr
+    assert f" {torch} 1.26.0 " in robot.run(robot.write_executable()).stdout
 
 
 def test_optional_packages_are_added_and_stay_when_the_environment_is_made_again(
