@@ -8,6 +8,7 @@
     │   └── NotTrackedError      the object that fits has no track id yet
     ├── ModelError               a model cannot be used
     │   ├── ModelNotFoundError   a model is not on disk
+    │   ├── NoMaskPromptsError   a model takes neither points nor boxes
     │   └── DeviceError          the requested device or precision is not available
     ├── BagError                 a recording, or a topic of it, cannot be read
     ├── LabellingError           a labelled recording cannot be written
@@ -59,6 +60,10 @@ class ModelError(ZeroShotSegmentationError):
 
 class ModelNotFoundError(ModelError):
     """A model is not on disk."""
+
+
+class NoMaskPromptsError(ModelError):
+    """A model takes neither points nor boxes."""
 
 
 class DeviceError(ModelError):

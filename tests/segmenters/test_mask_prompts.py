@@ -14,6 +14,7 @@ from inputs import blots, noise
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.modules.module import register_module_forward_hook
 from torchvision_stand_in import torchvision_stand_in
 from transformers import EdgeTamModel, Sam2Model, SamHQModel, SamHQProcessor
 
@@ -24,6 +25,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
 from zs_seg_ros.segmenters.boxes_then_masks.sam2 import EdgeTamBoxSegmenter, Sam2BoxSegmenter
 from zs_seg_ros.segmenters.boxes_then_masks.sam_hq import SamHqBoxSegmenter
 from zs_seg_ros.segmenters.boxes_then_masks.segmenter import BoxesThenMasks
+from zs_seg_ros.segmenters.deadline import masks_too_late, time_limit
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.mask_prompts import MarkedPoint, MaskPrompt, mask_prompter_of
 from zs_seg_ros.segmenters.registry import load_segmenter
@@ -428,3 +430,31 @@ def test_everything_has_no_classes() -> None:
     segmentation, vocabulary = segment_everything(Prompter(), blots(*SIZE), 1, 9)  # type: ignore[arg-type]
     assert not segmentation.label.any() and vocabulary.version == 0 and not vocabulary.classes
     assert [each.class_id for each in segmentation.instances or ()] == [0]
+
+
+# -- the time limit --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_mask_decoder_does_not_run_when_the_time_is_over(kind: str, tmp_path: Path) -> None:
+    """It is checked before each run of the decoder: once for each batch of points."""
+    [family] = [f for f in FAMILIES if f.name == f"owlv2+{kind}"]
+    prompter = mask_prompter_of(load_segmenter(family.write(tmp_path), CPU))
+    runs: list[str] = []
+    hook = register_module_forward_hook(
+        lambda layer, *_: (
+            runs.append(type(layer).__name__) if "MaskDecoder" in type(layer).__name__ else None
+        )
+    )
+    try:
+        for call in (
+            lambda: prompter.all_masks(blots(), 1, 5),
+            lambda: prompter.masks_of_prompts(blots(), [POINT]),
+        ):
+            with time_limit(1e-9, masks_too_late), pytest.raises(MaskPromptError, match="longer"):
+                call()
+            assert runs == []
+        prompter.masks_of_prompts(blots(), [POINT])
+    finally:
+        hook.remove()
+    assert runs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.perception.kept_objects import KeptObjects
 from zs_seg_ros.perception.passed_trials import PassedTrials
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter, shared_space_of
-from zs_seg_ros.segmenters.deadline import check_time, time_limit
+from zs_seg_ros.segmenters.deadline import check_time, masks_too_late, time_limit
 from zs_seg_ros.segmenters.finite import finite_outputs_required
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.mask_prompts import MaskPrompter, mask_prompter_of
@@ -30,6 +30,8 @@ from zs_seg_ros.vocabulary.vocabulary import (
     Vocabulary,
     checked_prompts,
 )
+
+Answer = TypeVar("Answer")
 
 _WARM_UP_SIZE = (480, 640)
 _MAX_WARNINGS = 100
@@ -169,13 +171,15 @@ class LiveModel:
                 return self.segmenter.segment(batch, encoded)[0], encoded.vocabulary
 
     def segment_without_words(
-        self, segment: Callable[[MaskPrompter], tuple[Segmentation, Vocabulary]]
-    ) -> tuple[Segmentation, Vocabulary]:
+        self, segment: Callable[[MaskPrompter], Answer], timeout_s: float = 0.0
+    ) -> Answer:
         """Call `segment` with the model's part that takes points and boxes; the vocabulary in force does not change.
 
-        Raises ModelError without a model or for one that takes none, and what `segment` raises.
+        timeout_s: how long it may take, checked between runs of the mask decoder; 0: no limit. Raises MaskPromptError
+        when the time is over, ModelError without a model, NoMaskPromptsError for one that takes none, and what
+        `segment` raises.
         """
-        with self._change:
+        with self._change, time_limit(timeout_s, masks_too_late):
             if self.segmenter is None:
                 raise ModelError("no model is loaded; configure the node first")
             prompter = mask_prompter_of(self.segmenter)

@@ -11,9 +11,10 @@ from zs_seg_ros.errors import SelectionError
 from zs_seg_ros.perception.kept_matching import instance_of
 from zs_seg_ros.perception.masks import full_mask
 from zs_seg_ros.perception.overlay import as_bytes
-from zs_seg_ros.perception.rotation import upright
+from zs_seg_ros.perception.rotation import turned, upright
 from zs_seg_ros.perception.target import SceneObjects, objects_in
 from zs_seg_ros.segmenters.instance_labels import mask_iou
+from zs_seg_ros.segmenters.mask_prompts import MarkedPoint, MaskPrompt, MaskPrompter
 from zs_seg_ros.types import Box, DetectedObject, Frame, RgbImage, size_of
 from zs_seg_ros.vocabulary.vocabulary import Exemplar
 
@@ -48,7 +49,7 @@ def marked_object(scene: SceneObjects, mark: Mark) -> DetectedObject:
     if mark.mask is not None:
         return _by_mask(scene, size, mark.mask, region)
     assert region is not None
-    if (region.width, region.height) == (1, 1):
+    if _is_pixel(region):
         if objects := objects_in(scene.objects, region):
             return objects[0]
         raise SelectionError(
@@ -56,6 +57,36 @@ def marked_object(scene: SceneObjects, mark: Mark) -> DetectedObject:
             "class to the vocabulary"
         )
     return _detection_in(scene, region) or _filling(region)
+
+
+def has_detection(scene: SceneObjects, mark: Mark) -> bool:
+    """Whether a mask is given, or an object is detected at the mark. Raises SelectionError for one outside."""
+    if mark.mask is not None or mark.region is None:
+        return True
+    _check_inside(mark.region, scene.size)
+    if _is_pixel(mark.region):
+        return bool(objects_in(scene.objects, mark.region))
+    return _detection_in(scene, mark.region) is not None
+
+
+def mask_of_region(prompter: MaskPrompter, frame: Frame, region: Box) -> NDArray[np.bool_] | None:
+    """Return the mask (H, W) that a mask model gives for a pixel or a box of an image; None for an empty one.
+
+    region: in pixels of the image as it was received; the model gets the upright image. Raises what the model raises.
+    """
+    image, turns = upright(frame.image, frame.rotation), frame.rotation // 90
+    box = turned(_filling(region), -turns % 4, size_of(frame.image)).box
+    pixel = MarkedPoint(box.left + 0.5, box.top + 0.5)
+    prompt = MaskPrompt(points=(pixel,)) if _is_pixel(region) else MaskPrompt(box=box)
+    [detected] = prompter.masks_of_prompts(image, [prompt])
+    if not detected.area:
+        return None
+    as_received = turned(detected, turns, size_of(image))
+    return full_mask(as_received.mask, as_received.box, size_of(frame.image))
+
+
+def _is_pixel(region: Box) -> bool:
+    return (region.width, region.height) == (1, 1)
 
 
 def _filling(region: Box) -> DetectedObject:
@@ -108,5 +139,5 @@ def exemplar_of(frame: Frame, marked: DetectedObject) -> Exemplar:
     """Return the whole image with the object's mask, both upright as the model gets images."""
     mask = full_mask(marked.mask, marked.box, size_of(frame.image))
     image: RgbImage = upright(frame.image, frame.rotation)
-    turned = np.rot90(mask, -frame.rotation // 90)
-    return Exemplar(as_bytes(image), np.ascontiguousarray(turned))
+    of_upright = np.rot90(mask, -frame.rotation // 90)
+    return Exemplar(as_bytes(image), np.ascontiguousarray(of_upright))

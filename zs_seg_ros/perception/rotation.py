@@ -24,12 +24,12 @@ def as_received(segmentation: Segmentation, rotation: int) -> Segmentation:
     if rotation == 0:
         return segmentation
     turns = rotation // 90
-    size = segmentation.label.shape
+    height, width = segmentation.label.shape
     instances = segmentation.instances
     return Segmentation(
         cast(Label, np.ascontiguousarray(np.rot90(segmentation.label, turns))),
         np.ascontiguousarray(np.rot90(segmentation.confidence, turns)),
-        None if instances is None else tuple(_turned(i, turns, size) for i in instances),
+        None if instances is None else tuple(turned(i, turns, (height, width)) for i in instances),
         _turned_grid(segmentation.features, turns),
     )
 
@@ -38,10 +38,10 @@ def _turned_grid(grid: FeatureGrid | None, turns: int) -> FeatureGrid | None:
     return None if grid is None else replace(grid, values=np.rot90(grid.values, turns))
 
 
-def _turned(instance: DetectedObject, turns: int, size: tuple[int, ...]) -> DetectedObject:
+def turned(instance: DetectedObject, turns: int, size: tuple[int, int]) -> DetectedObject:
     """Turn an instance of an image of `size` (H, W) counterclockwise by `turns` quarters."""
     box = instance.box
-    height, width = size[:2]
+    height, width = size
     for _ in range(turns):
         box = Box(box.top, width - box.left - box.width, box.height, box.width)
         height, width = width, height

@@ -12,6 +12,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from zs_seg_ros.errors import (
     ImageError,
+    NoMaskPromptsError,
     SelectionError,
     VocabularyError,
     ZeroShotSegmentationError,
@@ -19,7 +20,13 @@ from zs_seg_ros.errors import (
 from zs_seg_ros.images.message_images import image_from_message
 from zs_seg_ros.perception.kept_object import KeptObject
 from zs_seg_ros.perception.live_model import LiveModel
-from zs_seg_ros.perception.marked_object import Mark, exemplar_of, marked_object
+from zs_seg_ros.perception.marked_object import (
+    Mark,
+    exemplar_of,
+    has_detection,
+    marked_object,
+    mask_of_region,
+)
 from zs_seg_ros.perception.target import SceneObjects
 from zs_seg_ros.perception.tracking import new_track_id
 from zs_seg_ros.requested_outputs import RequestedOutputs
@@ -28,6 +35,7 @@ from zs_seg_ros.ros.qos import SERVICE
 from zs_seg_ros.ros.recent_results import RecentResults
 from zs_seg_ros.ros.scene_messages import object_message
 from zs_seg_ros.ros.target_selection import region_of
+from zs_seg_ros.segmenters.mask_prompts import MaskPrompter
 from zs_seg_ros.shown import described, quoted, traced
 from zs_seg_ros.srv import ForgetObject, KeepObject
 from zs_seg_ros.types import DetectedObject, Frame
@@ -93,6 +101,7 @@ class KeepService:
         mark = Mark(region_of(request.roi), self._mask_of(request, parameters))
         name = self._free_name(request.class_name)
         stamp_ns = request.stamp.sec * 10**9 + request.stamp.nanosec
+        mark, stamp_ns = self._with_mask(camera, mark, stamp_ns, parameters.vocabulary_timeout_s)
 
         def kept_in(scene: SceneObjects) -> KeptObject:
             newest = self._recent.newest(camera)
@@ -129,6 +138,29 @@ class KeepService:
             )
         self._changed(parameters)
         return new, vocabulary.ids[vocabulary.names.index(name)], vocabulary.version
+
+    def _with_mask(
+        self, camera: str, mark: Mark, stamp_ns: int, timeout_s: float
+    ) -> tuple[Mark, int]:
+        """Return a mark where nothing is detected with the mask that a mask model gives for it, and its image's stamp.
+
+        Any other mark, and each one without such a model, is returned as it is. The model runs without the lock, so
+        that results go on.
+        """
+        if not isinstance(self._model.segmenter, MaskPrompter):
+            return mark, stamp_ns
+        with self._recent.changed:
+            scene = self._recent.first_that_fits(camera, stamp_ns, lambda scene: scene)
+        frame, region = scene.frame, mark.region
+        if frame is None or region is None or has_detection(scene, mark):
+            return mark, scene.stamp_ns
+        try:
+            mask = self._model.segment_without_words(
+                lambda prompter: mask_of_region(prompter, frame, region), timeout_s
+            )
+        except NoMaskPromptsError:
+            return mark, stamp_ns
+        return (mark if mask is None else Mark(mask=mask)), scene.stamp_ns
 
     def _free_name(self, given: str) -> str:
         """Return the name of the new class. Raises SelectionError when another class has it."""

@@ -69,13 +69,14 @@ def _segment_without_words(
     image: RgbImage, prompts: Sequence[MaskPrompt], model: LiveModel, parameters: Parameters
 ) -> tuple[Segmentation, Vocabulary]:
     """Segment the marked objects or, without any, everything."""
+    timeout_s = parameters.vocabulary_timeout_s
     if prompts:
         return model.segment_without_words(
-            lambda prompter: segment_marked(prompter, image, prompts, parameters.limits)
+            lambda prompter: segment_marked(prompter, image, prompts, parameters.limits), timeout_s
         )
     least, most = parameters.settings.min_area, parameters.settings.max_objects
     return model.segment_without_words(
-        lambda prompter: segment_everything(prompter, image, least, most)
+        lambda prompter: segment_everything(prompter, image, least, most), timeout_s
     )
 
 

@@ -1,22 +1,41 @@
-"""A limit on how long a new vocabulary may take, checked between the steps of encoding and of its trial."""
+"""A limit on how long a call of a model may take, checked between its steps."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from zs_seg_ros.errors import VocabularyError
+from zs_seg_ros.errors import MaskPromptError, VocabularyError
 
-_limit: ContextVar[tuple[float, float] | None] = ContextVar("limit", default=None)
-"""The monotonic time at which it ends, and the seconds that were given."""
+TooLate = Callable[[float], Exception]
+"""The error of a limit of so many seconds that has passed."""
+
+_limit: ContextVar[tuple[float, Exception] | None] = ContextVar("limit", default=None)
+"""The monotonic time at which it ends, and what is raised then."""
+
+
+def vocabulary_too_late(seconds: float) -> VocabularyError:
+    """Return the error of a vocabulary whose preparation takes longer than `vocabulary_timeout`."""
+    return VocabularyError(
+        f"preparing this vocabulary takes longer than vocabulary_timeout ({seconds:g} s); give fewer classes or "
+        "prompts, or raise vocabulary_timeout"
+    )
+
+
+def masks_too_late(seconds: float) -> MaskPromptError:
+    """Return the error of points, boxes or everything that take longer than `vocabulary_timeout`."""
+    return MaskPromptError(
+        f"segmenting without words takes longer than vocabulary_timeout ({seconds:g} s); mark fewer objects, use a GPU "
+        "or a smaller mask model, or raise vocabulary_timeout"
+    )
 
 
 @contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
+def time_limit(seconds: float, too_late: TooLate = vocabulary_too_late) -> Iterator[None]:
     """Make `check_time` raise in this thread and within the block after `seconds`; 0 means no limit."""
-    token = _limit.set((time.monotonic() + seconds, seconds) if seconds else None)
+    token = _limit.set((time.monotonic() + seconds, too_late(seconds)) if seconds else None)
     try:
         yield
     finally:
@@ -24,13 +43,10 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 def check_time() -> None:
-    """Raise VocabularyError when the time limit of this thread has passed; without a limit do nothing.
+    """Raise the error of this thread's time limit when it has passed; without a limit do nothing.
 
-    Called by segmenters before each step whose number grows with the vocabulary.
+    Called by segmenters before each step whose number grows with the vocabulary, or with the marked objects.
     """
     limit = _limit.get()
     if limit is not None and time.monotonic() > limit[0]:
-        raise VocabularyError(
-            f"preparing this vocabulary takes longer than vocabulary_timeout ({limit[1]:g} s); give fewer classes or "
-            "prompts, or raise vocabulary_timeout"
-        )
+        raise limit[1]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zs_seg_ros.errors import MaskPromptError, ModelError
+from zs_seg_ros.errors import MaskPromptError, NoMaskPromptsError
 from zs_seg_ros.segmenters.base import Segmenter
 from zs_seg_ros.shown import quoted
 from zs_seg_ros.types import Box, DetectedObject, RgbImage, size_of
@@ -57,8 +57,8 @@ class MaskPrompter(ABC):
     ) -> tuple[DetectedObject, ...]:
         """Return one object per prompt, in order; that of an empty mask has an empty box.
 
-        Raises ModelError where the loaded model takes no points and boxes, and MaskPromptError for a prompt that
-        `check_mask_prompts` refuses.
+        Raises NoMaskPromptsError where the loaded model takes no points and boxes, and MaskPromptError for a prompt
+        that `check_mask_prompts` refuses.
         """
 
     @abstractmethod
@@ -67,21 +67,21 @@ class MaskPrompter(ABC):
     ) -> tuple[DetectedObject, ...]:
         """Return the masks that a grid of points gives, most confident first.
 
-        min_area: pixels of the smallest mask. max_objects: the most masks that are returned. Raises ModelError where
-        the loaded model takes no points.
+        min_area: pixels of the smallest mask. max_objects: the most masks that are returned. Raises
+        NoMaskPromptsError where the loaded model takes no points.
         """
 
 
 def mask_prompter_of(segmenter: Segmenter[Any]) -> MaskPrompter:
-    """Return the part of a segmenter that takes points and boxes. Raises ModelError when it takes none."""
+    """Return the part of a segmenter that takes points and boxes. Raises NoMaskPromptsError when it takes none."""
     if isinstance(segmenter, MaskPrompter):
         return segmenter
     raise no_mask_prompts(segmenter.model)
 
 
-def no_mask_prompts(model: str) -> ModelError:
+def no_mask_prompts(model: str) -> NoMaskPromptsError:
     """Return the error of a model that takes neither points nor boxes."""
-    return ModelError(
+    return NoMaskPromptsError(
         f"the model {model} takes no points and boxes; load a detector with a mask model that takes them, SAM 2, "
         "EdgeTAM or SAM-HQ, for example google/owlv2-base-patch16-ensemble + facebook/sam2.1-hiera-tiny"
     )

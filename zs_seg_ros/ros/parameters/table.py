@@ -112,8 +112,8 @@ _LIMITS = ParameterGroup(
             "vocabulary_timeout",
             60.0,
             "Seconds after which the preparation of a new vocabulary is abandoned.",
-            "The vocabulary is refused and the last one stays in force; frames are processed meanwhile. With 0 there "
-            "is no limit.",
+            "The vocabulary is refused and the last one stays in force; frames are processed meanwhile. Calls of "
+            "~/segment with points, boxes or everything have the same limit. With 0 there is no limit.",
             range=(0.0, 86_400.0),
             unit="s",
         ),

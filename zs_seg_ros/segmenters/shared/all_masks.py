@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.segmenters.shared.instances import box_iou
 from zs_seg_ros.segmenters.shared.prompted_masks import (
     PromptBatch,
@@ -60,6 +61,7 @@ def all_masks(
     points = _grid(size)
     candidates: list[_Candidate] = []
     for start in range(0, len(points), network.prompts_per_batch):
+        check_time()
         batch = PromptBatch.of_points(points[start : start + network.prompts_per_batch])
         with stage("decode"):
             logits, scores = network.decode_prompts(features, size, batch, several=True)
@@ -68,6 +70,7 @@ def all_masks(
     chosen = _without_overlap(candidates)[:max_objects]
     objects: list[DetectedObject] = []
     for start in range(0, len(chosen), network.prompts_per_batch):
+        check_time()
         part = chosen[start : start + network.prompts_per_batch]
         batch = PromptBatch.of_points(points[[each.point for each in part]])
         with stage("decode"):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.segmenters.instance_labels import cut_out
 from zs_seg_ros.segmenters.mask_prompts import MaskPrompt, check_mask_prompts
 from zs_seg_ros.segmenters.shared.constants import constant_floats
@@ -135,6 +136,7 @@ def masks_of_prompts(
     objects: dict[int, DetectedObject] = {}
     for shape, indices in by_shape.items():
         for start in range(0, len(indices), network.prompts_per_batch):
+            check_time()
             batch = indices[start : start + network.prompts_per_batch]
             with stage("decode"):
                 logits, scores = network.decode_prompts(
