@@ -21,6 +21,7 @@ from zs_seg_ros.segmenters.fake import PALETTE
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.mask_prompts import MarkedPoint, MaskPrompt, mask_prompter_of
 from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.segmenters.shared import all_masks
 from zs_seg_ros.testing.owlv2 import small_owlv2_config, write_owlv2
 from zs_seg_ros.testing.sam2 import small_sam2_video_config, write_sam2
 from zs_seg_ros.types import Box
@@ -244,9 +245,10 @@ def test_the_table_has_the_marked_objects(
 
 
 def test_everything_may_be_nothing(
-    pair: str, image: Path, capsys: pytest.CaptureFixture[str]
+    pair: str, image: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Random masks are neither confident nor stable."""
+    monkeypatch.setattr(all_masks, "POINTS_PER_SIDE", 2)
     assert segmented(capsys, image, "--everything", "--model", pair)["objects"] == []
     assert main(["segment", str(image), "--everything", "--model", pair]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,14 +15,17 @@ from inputs import assert_same_segmentation, blots, segment, words
 from numpy.typing import NDArray
 from torch.nn.modules.module import register_module_forward_hook
 
-from zs_seg_ros.errors import ModelError, VocabularyError
+from zs_seg_ros.errors import ModelError, NoMaskPromptsError, VocabularyError
 from zs_seg_ros.perception.live_model import LiveModel
+from zs_seg_ros.perception.marked_objects import segment_everything, segment_marked
 from zs_seg_ros.perception.output_size import pixel_grid
 from zs_seg_ros.segmenters.base import Segmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.mask_prompts import MarkedPoint, MaskPrompt, mask_prompter_of
 from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.segmenters.shared import all_masks
 from zs_seg_ros.segmenters.shared.per_image_threads import PerImageThreads
-from zs_seg_ros.types import Batch, DetectedObject, Segmentation
+from zs_seg_ros.types import Batch, Box, DetectedObject, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 SIZES = [(48, 64), (1, 1), (1, 200), (200, 1), (37, 90), (130, 61)]
@@ -338,6 +342,121 @@ def test_example_images_are_used_or_refused_in_one_sentence(loaded: Loaded) -> N
         reason = str(refused.value)
         assert "\n" not in reason and repr(name) in reason
         assert all(family in reason for family in ("CLIPSeg", "TIPSv2", "tabletop"))
+
+
+Kind = Callable[[Loaded], tuple[Segmentation, tuple[int, ...]]]
+"""Segments an image by one kind of prompt. Returns the segmentation and the ids that it may have."""
+
+
+def by_classes(loaded: Loaded, *targets: TargetClass) -> tuple[Segmentation, tuple[int, ...]]:
+    vocabulary = Vocabulary().changed_to(targets)
+    return loaded.segment(vocabulary, blots())[0], vocabulary.ids
+
+
+def by_negatives(loaded: Loaded) -> tuple[Segmentation, tuple[int, ...]]:
+    first, second, third = loaded.family.names(3)
+    return by_classes(loaded, TargetClass(first, negatives=(second,)), TargetClass(third))
+
+
+def by_example(loaded: Loaded) -> tuple[Segmentation, tuple[int, ...]]:
+    first, second = loaded.family.names(2)
+    return by_classes(loaded, TargetClass(first), example_of(second))
+
+
+def by_words_example_and_negatives(loaded: Loaded) -> tuple[Segmentation, tuple[int, ...]]:
+    first, second = loaded.family.names(2)
+    return by_classes(loaded, replace(example_of(first, first), negatives=(second,)))
+
+
+def by_marks(loaded: Loaded, *prompts: MaskPrompt) -> tuple[Segmentation, tuple[int, ...]]:
+    prompter = mask_prompter_of(loaded.segmenter)
+    segmentation, vocabulary = segment_marked(prompter, blots(), prompts)
+    assert segmentation.instances is not None and len(segmentation.instances) == len(prompts)
+    with_pixels = tuple(each for each in segmentation.instances if each.area)
+    return replace(segmentation, instances=with_pixels), vocabulary.ids
+
+
+def by_point(loaded: Loaded) -> tuple[Segmentation, tuple[int, ...]]:
+    return by_marks(loaded, MaskPrompt((MarkedPoint(30.5, 20.5),), class_name="part"))
+
+
+def by_points_on_all_edges(loaded: Loaded) -> tuple[Segmentation, tuple[int, ...]]:
+    edges = ((0, 0), (63.99, 0), (0, 47.99), (63.99, 47.99), (32, 0), (0, 24))
+    return by_marks(
+        loaded, *(MaskPrompt((MarkedPoint(x, y),), class_name="edge") for x, y in edges)
+    )
+
+
+def by_points_and_a_point_outside(loaded: Loaded) -> tuple[Segmentation, tuple[int, ...]]:
+    points = MarkedPoint(30.5, 20.5), MarkedPoint(5, 5, outside=True)
+    return by_marks(loaded, MaskPrompt(points, class_name="part"))
+
+
+def by_box(loaded: Loaded) -> tuple[Segmentation, tuple[int, ...]]:
+    boxes = Box(10, 5, 40, 30), Box(0, 0, 64, 48), Box(63, 47, 1, 1)
+    return by_marks(loaded, *(MaskPrompt(box=box, class_name="part") for box in boxes))
+
+
+def by_point_and_box(loaded: Loaded) -> tuple[Segmentation, tuple[int, ...]]:
+    prompt = MaskPrompt((MarkedPoint(30, 20),), Box(10, 5, 40, 30), "part")
+    return by_marks(loaded, prompt)
+
+
+def by_everything(loaded: Loaded) -> tuple[Segmentation, tuple[int, ...]]:
+    """The instances have no class and are not in the label image, so that each is checked by itself."""
+    prompter = mask_prompter_of(loaded.segmenter)
+    segmentation, _ = segment_everything(prompter, blots(), min_area=1, max_objects=5)
+    instances = segmentation.instances
+    assert instances is not None and len(instances) <= 5 and not segmentation.label.any()
+    assert all(instance.class_id == 0 and instance.area for instance in instances)
+    scores = [instance.score for instance in instances]
+    assert scores == sorted(scores, reverse=True)
+    return replace(segmentation, instances=None), ()
+
+
+KINDS: dict[str, tuple[Kind, Callable[[Family], bool], str]] = {
+    "negatives": (by_negatives, lambda family: not family.classes, "take the negatives out"),
+    "an example": (by_example, lambda family: family.exemplars, "CLIPSeg, TIPSv2"),
+    "words, an example and negatives": (
+        by_words_example_and_negatives,
+        lambda family: family.exemplars,
+        "CLIPSeg, TIPSv2",
+    ),
+    **{
+        kind.__name__.removeprefix("by_"): (
+            kind,
+            lambda family: family.mask_prompts,
+            "SAM 2, EdgeTAM or SAM-HQ",
+        )
+        for kind in (
+            by_point,
+            by_points_on_all_edges,
+            by_points_and_a_point_outside,
+            by_box,
+            by_point_and_box,
+            by_everything,
+        )
+    },
+}
+"""For each kind of prompt: the call, which families take it, and what a refusal names: who can, or what to do."""
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_each_kind_of_prompt_works_or_is_refused_with_what_to_do(
+    loaded: Loaded, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(all_masks, "POINTS_PER_SIDE", 4)
+    by_kind, takes, remedy = KINDS[name]
+    if takes(loaded.family):
+        segmentation, ids = by_kind(loaded)
+        if segmentation.instances is None or ids:
+            check(segmentation, (48, 64), ids)
+        again, _ = by_kind(loaded)
+        assert same_label(segmentation, again) == 1
+        return
+    with pytest.raises((VocabularyError, NoMaskPromptsError)) as refused:
+        by_kind(loaded)
+    assert remedy in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_words_and_examples_of_a_class_label_at_least_what_either_labels(loaded: Loaded) -> None:
