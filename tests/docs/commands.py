@@ -133,7 +133,8 @@ def _check_zs_seg(command: Command, ros2: Ros2Commands, folder: Path) -> None:
         assert all(word in helped for word in arguments[1:] if word.startswith("--")), command
         return
     if arguments[0] == "segment" and parsed.model == "tabletop":
-        for image in parsed.images:
+        examples = [file for e in parsed.example for file in (e.image, e.mask) if file is not None]
+        for image in (*parsed.images, *examples):
             Image.new("RGB", (64, 48), "red").save(folder / image)
         assert main(arguments) == 0, command
 
