@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,6 +14,8 @@ from edgetam_checkpoint import write_edgetam
 from safetensors.torch import save_file
 
 from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
+from zs_seg_ros.segmenters.engines.export import export_model
+from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.testing.clipseg import small_clipseg_config, write_clipseg
 from zs_seg_ros.testing.grounding_dino import small_grounding_dino_config, write_grounding_dino
 from zs_seg_ros.testing.omdet_turbo import small_omdet_turbo_config, write_omdet_turbo
@@ -40,7 +42,7 @@ class Family:
     classes, so that a class may depend on the others, as the page on models says. classes: the names of a closed-set
     model, empty for any words. half_agreement: the least share of pixels whose label is the same in half precision.
     exemplars: whether it takes example images. shared_space: whether words and images have one space.
-    mask_prompts: whether it takes points and boxes.
+    mask_prompts: whether it takes points and boxes. engine: for `LoadOptions`.
     """
 
     name: str
@@ -52,6 +54,17 @@ class Family:
     exemplars: bool = False
     shared_space: bool = False
     mask_prompts: bool = False
+    engine: str = "torch"
+
+    def exported(self) -> Family:
+        """Return the family computed by ONNX Runtime."""
+
+        def write(folder: Path) -> str:
+            model = self.write(folder)
+            list(export_model(model, LoadOptions(), int8=False))
+            return model
+
+        return replace(self, name=f"{self.name} by onnxruntime", write=write, engine="onnxruntime")
 
     def names(self, count: int) -> list[str]:
         """Return different class names that the family accepts."""
@@ -183,3 +196,6 @@ FAMILIES = (
         "omdet-turbo+sam2", write_small_omdet_turbo_and_sam2, 0.9, fused=True, mask_prompts=True
     ),
 )
+
+EXPORTED = tuple(family.exported() for family in FAMILIES if family.name in ("dense", "clipseg"))
+"""The families that ONNX Runtime computes, too."""

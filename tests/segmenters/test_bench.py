@@ -11,6 +11,8 @@ from families import write_small_clipseg, write_small_owlv2_and_sam2
 
 from zs_seg_ros.cli.main import main
 from zs_seg_ros.cli.peak_memory import peak_memory_mb
+from zs_seg_ros.segmenters.engines.export import export_model
+from zs_seg_ros.segmenters.load_options import LoadOptions
 
 SMALL = ("--size", "64x48", "--repeats", "2", "--classes")
 
@@ -74,6 +76,24 @@ def test_precisions_are_compared_with_their_labels(clipseg: str, tmp_path: Path)
     single, half = json.loads(file.read_text())["rows"]
     assert (single["precision"], single["same_labels"]) == ("fp32", None)
     assert half["precision"] == "bf16" and 0.9 < half["same_labels"] <= 1
+
+
+def test_engines_are_compared_in_one_table(
+    clipseg: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    list(export_model(clipseg, LoadOptions(export_folder=str(tmp_path / "onnx")), int8=True))
+    file = tmp_path / "figures.json"
+    options = ["--engine", "torch,onnxruntime", "--precision", "fp32,int8", "--device", "cpu"]
+    command = ["bench", clipseg, *SMALL, "2", "--json", str(file)]
+    assert main([*command, *options, "--export-folder", str(tmp_path / "onnx")]) == 0
+    rows = json.loads(file.read_text())["rows"]
+    assert [(row["engine"], row["precision"]) for row in rows] == [
+        ("torch", "fp32"),
+        ("onnxruntime", "fp32"),
+        ("onnxruntime", "int8"),
+    ]
+    assert rows[1]["same_labels"] > 0.99 and 0.9 < rows[2]["same_labels"] <= 1
+    assert "onnxruntime" in capsys.readouterr().out
 
 
 def test_one_input_size_is_measured_without_a_reference(

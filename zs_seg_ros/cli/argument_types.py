@@ -75,6 +75,11 @@ def input_sizes(text: str) -> tuple[tuple[int, int], ...]:
     return tuple(input_size(part) for part in text.split(","))
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Parse names with commas between them; empty ones are left out."""
+    return tuple(name for part in text.split(",") if (name := part.strip()))
+
+
 def size(text: str) -> tuple[int, int]:
     """Parse "640x480": (width, height)."""
     width, _, height = text.partition("x")

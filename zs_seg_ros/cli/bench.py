@@ -30,6 +30,7 @@ from zs_seg_ros.cli.bench_measure import (
 from zs_seg_ros.cli.bench_output import check_plot, plot, print_comparison, print_table
 from zs_seg_ros.errors import ModelError, ZeroShotSegmentationError
 from zs_seg_ros.files import write_output
+from zs_seg_ros.segmenters.engines.export import export_model
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint
@@ -38,13 +39,16 @@ from zs_seg_ros.testing.reference_steps import Reference
 from zs_seg_ros.testing.references import load_reference
 from zs_seg_ros.types import RgbImage
 
+IMPOSSIBLE = {"torch": ("int8",), "onnxruntime": ("fp16", "bf16")}
+"""Precisions that an engine does not have, and that are left out where several of both are compared."""
+
 
 @dataclass(frozen=True)
 class BenchRequest:
     """The arguments of the command line.
 
     counts: numbers of classes. size: (width, height) of the image. input_sizes: the sizes for `LoadOptions`, of a model
-    and of the mask model of a pair. precisions: names for `LoadOptions`. plot, json: where to write.
+    and of the mask model of a pair. precisions, engines: names for `LoadOptions`. plot, json: where to write.
     """
 
     model: str
@@ -58,11 +62,12 @@ class BenchRequest:
     plot: Path | None
     input_sizes: tuple[tuple[int, int], ...] = ((0, 0),)
     precisions: tuple[str, ...] = ("auto",)
+    engines: tuple[str, ...] = ("torch",)
 
     @property
     def compares(self) -> bool:
-        """Return whether several input sizes or precisions are measured."""
-        return len(self.input_sizes) * len(self.precisions) > 1
+        """Return whether several input sizes, engines or precisions are measured."""
+        return len(self.input_sizes) * len(self.engines) * len(self.precisions) > 1
 
 
 def measure_model(request: BenchRequest) -> int:
@@ -80,6 +85,13 @@ def measure_random_model(request: BenchRequest) -> int:
     with tempfile.TemporaryDirectory() as folder:
         model = write_published(request.model, Path(folder), (NEW, *COLOURS, *OBJECTS))
         title = f"{request.model} with random weights"
+        if set(request.engines) - {"torch"}:
+            int8 = bool({"int8", "auto"} & set(request.precisions))
+            for size, mask_size in request.input_sizes[:1]:
+                options = replace(
+                    request.options, inference_size=size, mask_inference_size=mask_size
+                )
+                list(export_model(model, options, int8))
         return _bench(replace(request, model=model), title, random=True)
 
 
@@ -124,7 +136,7 @@ def _measure_one(
 
 
 def _compare(request: BenchRequest, title: str, image: RgbImage, random: bool) -> dict[str, Any]:
-    """Measure input sizes one after the other and, alternating, the precisions of each. Return the figures."""
+    """Measure input sizes one after the other and, alternating, engines and precisions of each. Return the figures."""
     rows: list[Row] = []
     device, threshold = "", request.threshold
     for input_size in request.input_sizes:
@@ -144,14 +156,17 @@ def _compare(request: BenchRequest, title: str, image: RgbImage, random: bool) -
 
 
 def _load(request: BenchRequest, input_size: tuple[int, int]) -> list[Variant]:
-    """Load the model once for each precision."""
+    """Load the model once for each engine and each of its precisions."""
     size, mask_size = input_size
     names = [str(side) if side else "own" for side in input_size]
     name = "+".join(names) if mask_size else names[0]
     variants = []
-    for precision in request.precisions:
+    pairs = [(e, p) for e in request.engines for p in request.precisions]
+    possible = [(e, p) for e, p in pairs if p not in IMPOSSIBLE.get(e, ())]
+    for engine, precision in possible or pairs:
         options = replace(
             request.options,
+            engine=engine,
             precision=precision,
             inference_size=size,
             mask_inference_size=mask_size,

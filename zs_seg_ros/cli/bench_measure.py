@@ -54,6 +54,7 @@ class Row:
     reference_memory_mb: float | None = None
     input_size: str = "own"
     precision: str = ""
+    engine: str = ""
     same_labels: float | None = None
 
     @property
@@ -160,6 +161,7 @@ class _Run:
             reference_memory_mb,
             self._variant.input_size,
             self._segmenter.precision,
+            self._segmenter.engine.partition(" ")[0],
             None
             if same_labels_as is None
             else float((self._label == same_labels_as._label).mean()),

@@ -52,17 +52,30 @@ def print_comparison(
     repeats: int,
     weights_mb: float,
 ) -> None:
-    """Print the rows of all input sizes and precisions of a model.
+    """Print the rows of all input sizes, engines and precisions of a model.
 
-    faster: in comparison with the first row of as many classes. same labels: with those of the first precision.
+    faster: in comparison with the first row of as many classes. same labels: with those of the first engine
+    and precision.
     """
     print(_heading(title, device, size, repeats, weights_mb))
-    names = ("input", "precision", "classes", *STAGES, "total", "MB", "faster", "same labels")
-    widths = (10, 13, 8, *(9 for _ in STAGES), 9, 9, 8, 12)
+    names = (
+        "input",
+        "engine",
+        "precision",
+        "classes",
+        *STAGES,
+        "total",
+        "MB",
+        "faster",
+        "same labels",
+    )
+    widths = (10, 13, 13, 8, *(9 for _ in STAGES), 9, 9, 8, 12)
     print("".join(name.rjust(width) for name, width in zip(names, widths, strict=True)))
     for row in rows:
         first = next(other for other in rows if other.classes == row.classes)
-        line = f"{row.input_size:>10}{row.precision:>13}{row.classes:8}" + _figures(row)
+        line = f"{row.input_size:>10}{row.engine:>13}{row.precision:>13}{row.classes:8}" + _figures(
+            row
+        )
         line += f"{first.total_ms / row.total_ms:7.2f}x"
         line += "" if row.same_labels is None else f"{100 * row.same_labels:11.2f}%"
         print(line)

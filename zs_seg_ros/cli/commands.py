@@ -98,6 +98,9 @@ def _options(arguments: argparse.Namespace) -> LoadOptions:
         arguments.revision,
         inference_size=size,
         mask_inference_size=mask_size,
+        engine=arguments.engine,
+        providers=arguments.providers,
+        export_folder=arguments.export_folder,
     )
 
 
@@ -129,12 +132,17 @@ def bench(arguments: argparse.Namespace) -> int:
     from zs_seg_ros.cli.bench import BenchRequest, measure_model, measure_random_model
 
     precisions = tuple(arguments.precision.split(","))
-    compared = len(arguments.input_size) * len(precisions) > 1
+    engines = tuple(arguments.engine.split(","))
+    compared = len(arguments.input_size) * len(engines) * len(precisions) > 1
     default = _COMPARED_CLASSES if compared else _MEASURED_CLASSES
     request = BenchRequest(
         model=arguments.model,
         options=LoadOptions(
-            arguments.device, revision=arguments.revision, compile=arguments.compile
+            arguments.device,
+            revision=arguments.revision,
+            compile=arguments.compile,
+            providers=arguments.providers,
+            export_folder=arguments.export_folder,
         ),
         counts=tuple(sorted(set(arguments.classes or default))),
         size=arguments.size,
@@ -145,6 +153,7 @@ def bench(arguments: argparse.Namespace) -> int:
         plot=arguments.plot,
         input_sizes=arguments.input_size,
         precisions=precisions,
+        engines=engines,
     )
     return measure_random_model(request) if arguments.random else measure_model(request)
 
@@ -187,6 +196,29 @@ def tune(arguments: argparse.Namespace) -> int:
             options=_options(arguments),
             threshold=arguments.threshold,
             output=arguments.output,
+        )
+    )
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Export a model as ONNX files, print them, and return the exit code."""
+    from zs_seg_ros.cli.export import ExportRequest, export_to_onnx
+
+    size, mask_size = arguments.input_size
+    options = LoadOptions(
+        revision=arguments.revision,
+        inference_size=size,
+        mask_inference_size=mask_size,
+        export_folder=arguments.output,
+    )
+    return export_to_onnx(
+        ExportRequest(
+            arguments.model,
+            options,
+            int8=arguments.int8,
+            images=arguments.images,
+            vocabulary=_given_vocabulary(arguments),
+            threshold=arguments.threshold,
         )
     )
 

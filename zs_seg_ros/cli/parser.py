@@ -14,6 +14,7 @@ from zs_seg_ros.cli.argument_types import (
     whole,
 )
 from zs_seg_ros.cli.evaluate_arguments import add_evaluate
+from zs_seg_ros.cli.export_arguments import add_export
 from zs_seg_ros.cli.find_arguments import add_find
 from zs_seg_ros.cli.segment_arguments import add_segment
 from zs_seg_ros.cli.shared_options import (
@@ -64,8 +65,8 @@ _BENCH_HELP = """\
 Measure the time and memory of a frame with a model, for several numbers of classes, and compare with the pipeline of
 transformers for that model: the two alternate in one run, and medians are compared.
 
-Several input sizes, --input-size 224,352,512, or precisions, --precision fp32,bf16, are compared with each other
-instead.
+Several input sizes, --input-size 224,352,512, precisions, --precision fp32,bf16, or engines, --engine
+torch,onnxruntime, are compared with each other instead. With --random the model is exported for the engine first.
 
 prepare: image to tensors. encode: the image encoder. decode: text embeddings or boxes to logits. finish: post-process
 to a label image and masks. memory: at the peak, above what was in use before.
@@ -85,6 +86,7 @@ def zs_seg_parser() -> argparse.ArgumentParser:
     add_evaluate(subparsers)
     add_tune(subparsers)
     _add_bench(subparsers)
+    add_export(subparsers)
     _add_fetch(subparsers)
     _add_convert(subparsers)
     _add_doctor(subparsers)
@@ -160,7 +162,7 @@ def _add_bench(subparsers: Subparsers) -> None:
         nargs="+",
         type=count,
         metavar="N",
-        help="numbers of classes (default: 1 2 4 8 16 32; 8 for several input sizes or precisions)",
+        help="numbers of classes (default: 1 2 4 8 16 32; 8 where several are compared)",
     )
     add("--size", type=size, default=(640, 480), help="of the image (default: 640x480)")
     add("--repeats", type=count, default=3, help="measurements of each (default: 3)")

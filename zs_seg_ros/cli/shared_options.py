@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TypeAlias
 
-from zs_seg_ros.cli.argument_types import input_size, input_sizes, share, target_class
+from zs_seg_ros.cli.argument_types import input_size, input_sizes, names, share, target_class
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -67,7 +67,27 @@ def add_loading_options(add: Callable[..., object], *, several: bool = False) ->
     add(
         "--precision",
         default="auto",
-        help=f"auto, fp32, fp16 or bf16{lists} (default: auto)",
+        help=f"auto, fp32, fp16, bf16, or int8 of an export{lists} (default: auto)",
+    )
+    engines = ", or both with a comma, which are compared" if several else ""
+    add(
+        "--engine",
+        default="torch",
+        help="what computes the network: torch, onnxruntime for a model that zs-seg export has written, or auto, which "
+        f"is onnxruntime where it was exported{engines} (default: torch)",
+    )
+    add(
+        "--providers",
+        type=names,
+        default=(),
+        metavar="NAMES",
+        help="ONNX Runtime's, in order, with commas: cpu, cuda, tensorrt, openvino (default: cpu)",
+    )
+    add(
+        "--export-folder",
+        default="",
+        metavar="FOLDER",
+        help="of the exported files (default: the one beside the checkpoint)",
     )
     add(
         "--input-size",

@@ -42,6 +42,7 @@ def describe(request: LabelRequest) -> dict[str, str]:
         "--revision": request.options.revision,
         "--device": request.options.device,
         "--precision": request.options.precision,
+        "--engine": " ".join((request.options.engine, *request.options.providers)),
         "--input-size": f"{request.options.inference_size}+{request.options.mask_inference_size}",
         "--threshold": str(settings.default_threshold),
         "--min-area": str(settings.min_area),

@@ -156,6 +156,7 @@ def model_status(
         "model": segmenter.model if segmenter else requested_model,
         "device": segmenter.device if segmenter else "",
         "precision": segmenter.precision if segmenter else "",
+        "engine": segmenter.engine if segmenter else "",
         "vocabulary version": vocabulary.version,
         "classes": ", ".join(vocabulary.names),
         "kept objects": len(kept),

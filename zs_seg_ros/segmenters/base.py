@@ -58,6 +58,8 @@ class Segmenter(ABC, Generic[Features]):
     """The device that it runs on, for example 'cpu' or 'cuda:0'."""
     precision: str = ""
     """The precision of its floating-point numbers, for example 'fp32', of a pair both; empty where it is not known."""
+    engine: str = ""
+    """What computes its network: 'torch', or 'onnxruntime' with its providers; empty where it is not known."""
     caution: str = ""
     """A limitation that every user of this model must know, in one sentence; shown in the log and in diagnostics."""
 

@@ -34,7 +34,8 @@ def load_segmenter(model: str, options: LoadOptions = DEFAULT_OPTIONS) -> Segmen
         _check_takes_input_size(FakeSegmenter, model, options)
         return FakeSegmenter()
     segmenter = _load_pair(model, options) if _is_pair(model) else _load_whole(model, options)
-    if segmenter.device == "cpu" and not options.compile:  # compiled code uses all cores at once
+    # Compiled code and ONNX Runtime use all cores at once.
+    if segmenter.device == "cpu" and not options.compile and segmenter.engine in ("torch", ""):
         segmenter.use_per_image_threads()
     return segmenter
 
@@ -46,7 +47,7 @@ def _load_whole(model: str, options: LoadOptions) -> Segmenter[Any]:
             "give the size as inference_size"
         )
     folder = find_checkpoint(model, options.revision)
-    family = _find_family(model, folder)
+    family = family_of(model, folder)
     if family.group == "zs_seg_ros.detectors":
         raise ModelError(
             f"{model} finds boxes only and needs a mask model behind it; write {model} + {_MASK_MODEL}"
@@ -90,7 +91,7 @@ def _load_pair(model: str, options: LoadOptions) -> Segmenter[Any]:
         find_checkpoint(name, revision)
         for name, revision in zip(names, _revisions(options.revision), strict=True)
     ]
-    first, second = (_find_family(name, path) for name, path in zip(names, folders, strict=True))
+    first, second = (family_of(name, path) for name, path in zip(names, folders, strict=True))
     _check_pair(names, first.group, second.group)
     from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter, Detector
     from zs_seg_ros.segmenters.boxes_then_masks.segmenter import BoxesThenMasks
@@ -129,7 +130,7 @@ def _check_pair(names: list[str], first: str, second: str) -> None:
         raise ModelError(f"the detector comes first; write {names[1]} + {names[0]}")
 
 
-def _find_family(model: str, folder: Path) -> EntryPoint:
+def family_of(model: str, folder: Path) -> EntryPoint:
     """Find the family of the checkpoint in `folder`. Raises ModelError when there is none, or more than one."""
     kind = model_type(model, folder)
     family = find_family(kind)
@@ -151,10 +152,12 @@ def _load(
     Raises ModelError when the family's class does not implement `interface`, cannot load the checkpoint, or segments at
     its own size only and `options` have another one.
     """
+    from zs_seg_ros.segmenters.engines.choice import construct
+
     kind = load_class(family)
     _check_takes_input_size(kind, model, options)
     try:
-        loaded = kind(model, folder, options)
+        loaded = construct(kind, model, folder, options)
     except ZeroShotSegmentationError:
         raise
     except Exception as error:  # a network of a damaged configuration may raise anything

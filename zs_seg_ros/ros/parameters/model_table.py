@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from zs_seg_ros.ros.parameters.spec import Changeable, ParameterGroup, ParameterSpec
-from zs_seg_ros.segmenters.load_options import DEFAULT_MODEL, DEFAULT_OPTIONS
+from zs_seg_ros.segmenters.load_options import DEFAULT_MODEL, DEFAULT_OPTIONS, ENGINES
 from zs_seg_ros.vocabulary.vocabulary import MAX_SIDE_PX
 
-PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
 
 MODEL = ParameterGroup(
     "Model",
@@ -35,8 +35,9 @@ MODEL = ParameterGroup(
         ParameterSpec(
             "precision",
             DEFAULT_OPTIONS.precision,
-            "Floating-point precision of the model: auto, fp32, fp16 or bf16.",
-            "With auto it is 16 bits on a GPU; on a CPU fp32, but bf16 where the processor and the model gain from it.",
+            "Precision of the model: auto, fp32, fp16, bf16, or int8 of an export.",
+            "With auto it is 16 bits on a GPU; on a CPU fp32, but bf16 where the processor and the model gain from it. "
+            "With engine onnxruntime it is fp32 or int8; auto: int8 where the model was exported with `--int8`.",
             Changeable.UNCONFIGURED,
             choices=PRECISIONS,
         ),
@@ -45,6 +46,29 @@ MODEL = ParameterGroup(
             DEFAULT_OPTIONS.compile,
             "Compile the model with torch.compile.",
             "Inference becomes faster, and the start takes minutes longer.",
+            Changeable.UNCONFIGURED,
+        ),
+        ParameterSpec(
+            "engine",
+            DEFAULT_OPTIONS.engine,
+            "Engine that computes the network: torch, onnxruntime or auto.",
+            "onnxruntime computes what `zs-seg export` has written, and configure fails where it has not. auto is "
+            "onnxruntime on a CPU where the model was exported, and torch otherwise.",
+            Changeable.UNCONFIGURED,
+            choices=ENGINES,
+        ),
+        ParameterSpec(
+            "providers",
+            ("",),
+            "Execution providers of ONNX Runtime, in order: cpu, cuda, tensorrt, openvino.",
+            "['']: cpu. With one that the installed onnxruntime lacks, configure fails and names those that it has.",
+            Changeable.UNCONFIGURED,
+        ),
+        ParameterSpec(
+            "export_folder",
+            DEFAULT_OPTIONS.export_folder,
+            "Folder of the model's ONNX files, as `zs-seg export -o` wrote them.",
+            "Empty: the one beside the checkpoint.",
             Changeable.UNCONFIGURED,
         ),
         ParameterSpec(

@@ -39,6 +39,8 @@ class Detector(ABC, Generic[Prompts]):
     """The device as torch names it, for example 'cpu' or 'cuda:0'."""
     precision: str = ""
     """The same as `Segmenter.precision`."""
+    engine: str = "torch"
+    """The same as `Segmenter.engine`."""
     caution: str = ""
     """The sentence that `Segmenter.caution` shows for this detector."""
     takes_input_size: ClassVar[bool] = False
@@ -70,6 +72,8 @@ class BoxSegmenter(ABC):
     """The checkpoint as the user named it."""
     precision: str = ""
     """The same as `Segmenter.precision`."""
+    engine: str = "torch"
+    """The same as `Segmenter.engine`."""
     takes_input_size: ClassVar[bool] = False
     """The same as `Segmenter.takes_input_size`."""
 

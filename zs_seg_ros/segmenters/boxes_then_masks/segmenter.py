@@ -64,6 +64,7 @@ class BoxesThenMasks(TorchSegmenter[BoxFeatures], MaskPrompter):
         self.model = model
         self.device = detector.device
         self.precision = " + ".join(dict.fromkeys([detector.precision, box_segmenter.precision]))
+        self.engine = " + ".join(dict.fromkeys([detector.engine, box_segmenter.engine]))
         self.caution = detector.caution
         self.prompts_are_independent = detector.prompts_are_independent
         self.detector = detector

@@ -19,9 +19,13 @@ from torch.nn import functional
 from transformers import CLIPSegForImageSegmentation
 from transformers.models.clipseg.modeling_clipseg import CLIPSegDecoderLayer
 
+from zs_seg_ros.segmenters.engines.parts import NetworkPart, Run
+
 _CHUNK = {"cpu": 1, "cuda": 64}
 """How many images, and how many prompts of an image, are computed at a time. The tensors of one prompt stay in a CPU's
 cache. A GPU needs many to be used fully; 64 prompts take 0.3 GB in half precision."""
+_PROMPTS_OF_ENGINE = 8
+"""How many prompts another engine than torch decodes at a time."""
 
 
 class ClipSegNetwork:
@@ -38,6 +42,7 @@ class ClipSegNetwork:
         self._head = _Head(decoder.transposed_convolution)
         self._prompts_per_batch = self._images_per_batch = _CHUNK[model.device.type]
         self._encode: Callable[[Tensor], tuple[Tensor, Tensor]] = self._encode_images
+        self._decode: Callable[[Tensor, Tensor], Tensor] = self._decode_prompts
         if compiled:
             # One shape only: for another number of images torch would compile again, for seconds, while frames wait.
             self._images_per_batch = 1
@@ -88,13 +93,62 @@ class ClipSegNetwork:
 
         features: conditional embeddings, of text or of exemplars. Returns (P, h, w) float32.
         """
+        return self._decode(image, features)
+
+    def parts(self, side: int) -> tuple[NetworkPart, NetworkPart]:
+        """Return the image encoder for one image (1, 3, side, side), and the decoder for any number of prompts."""
+        with torch.inference_mode(False), torch.no_grad():
+            pixels = torch.zeros(1, 3, side, side, device=self.model.device)
+            image = self._encode_images(pixels)[0][0]
+            prompts = torch.zeros(3, self.model.config.projection_dim, device=pixels.device)
+        blocks = [tensor for weight, bias, _ in self._head.blocks for tensor in (weight, bias)]
+        joined = [tensor for layer in self._layers for tensor in layer.joined]
+        decoder = tuple(self._decoder.parameters())
+        return (
+            NetworkPart(
+                "clipseg_image_encoder",
+                self._encode_images,
+                weights=(*self._vision.parameters(), *decoder),
+                inputs={"pixels": pixels},
+                outputs=("image", "hidden"),
+                replace=self._encode_with,
+                matrix_products=True,
+            ),
+            NetworkPart(
+                "clipseg_decoder",
+                lambda image, features: (self._decode_prompts(image, features, chunk=0),),
+                weights=(*decoder, *joined, *blocks),
+                inputs={"image": image, "prompts": prompts},
+                outputs=("logits",),
+                replace=self._decode_with,
+                free={"prompts": {0: "prompts"}, "logits": {0: "prompts"}},
+            ),
+        )
+
+    def _encode_with(self, run: Run) -> None:
+        def encode(pixels: Tensor) -> tuple[Tensor, Tensor]:
+            image, hidden = run(pixels)
+            return image, hidden
+
+        self._images_per_batch, self._encode = 1, encode
+
+    def _decode_with(self, run: Run) -> None:
+        def decode(image: Tensor, features: Tensor) -> Tensor:
+            chunks = torch.split(features, _PROMPTS_OF_ENGINE)
+            return torch.cat([run(image, prompts)[0] for prompts in chunks])
+
+        self._decode = decode
+
+    def _decode_prompts(self, image: Tensor, features: Tensor, chunk: int | None = None) -> Tensor:
+        """Decode as `decode` does, `chunk` prompts at a time; None: as many as suit the device, 0: all."""
         first = self._condition_at
         common = image[0][None]
         for index in range(first):
             common = self._layers[index](common) + image[index + 1]
         mul, add = self._decoder.film_mul(features), self._decoder.film_add(features)
         logits = []
-        chunks = (torch.split(t, self._prompts_per_batch) for t in (mul, add))
+        size = self._prompts_per_batch if chunk is None else chunk
+        chunks = (torch.split(t, size) if size else (t,) for t in (mul, add))
         for m, a in zip(*chunks, strict=True):
             x = self._layers[first](m[:, None] * common + a[:, None])
             for index in range(first + 1, len(self._layers)):
@@ -113,6 +167,7 @@ class _DecoderLayer:
         self._qkv_bias = torch.cat([p.bias for p in projections])
         self._heads: int = attention.num_heads
         self._out = attention.out_proj
+        self.joined = (self._qkv_weight, self._qkv_bias)
         self._norm1, self._norm2 = layer.layer_norm1, layer.layer_norm2
         self._fc1, self._fc2 = layer.mlp.fc1, layer.mlp.fc2
 
@@ -140,7 +195,7 @@ class _Head:
         # Only the "refined" checkpoints have a convolution, and two transposed convolutions instead of one.
         self._convolution = next((layer for layer in layers if isinstance(layer, nn.Conv2d)), None)
         transposed = [layer for layer in layers if isinstance(layer, nn.ConvTranspose2d)]
-        self._blocks = [_block_weights(t) for t in transposed]
+        self.blocks = [_block_weights(t) for t in transposed]
 
     def __call__(self, tokens: Tensor, single: bool) -> Tensor:
         """Decode (n, side * side, reduce_dim) to (n, height, width). single: whether there is one prompt only."""
@@ -153,7 +208,7 @@ class _Head:
             # prompt and the permuted one for several; the same choice keeps the difference of the logits smallest.
             grid = grid.contiguous() if single else grid
             cells = self._convolution(grid).permute(0, 2, 3, 1).relu_()
-        for index, (weight, bias, size) in enumerate(self._blocks):
+        for index, (weight, bias, size) in enumerate(self.blocks):
             if index:
                 cells = cells.relu_()
             blocks = functional.linear(cells, weight, bias)

@@ -21,6 +21,7 @@ from zs_seg_ros.segmenters.base import EncodedVocabulary, SharedSpace
 from zs_seg_ros.segmenters.clipseg.network import ClipSegNetwork
 from zs_seg_ros.segmenters.clipseg.visual_prompt import visual_prompt
 from zs_seg_ros.segmenters.deadline import check_time
+from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.class_logits import ClassLogits, class_logits
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
@@ -64,7 +65,7 @@ class ClipSegFeatures:
     is_negative: tuple[bool, ...]
 
 
-class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures], SharedSpace):
+class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures], SharedSpace, Exportable):
     """Segments images with a CLIPSeg checkpoint in the format of transformers.
 
     Its shared space is CLIP's own: the text embeddings that condition the decoder, and the image encoder's patches.
@@ -166,6 +167,10 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures], SharedSpace):
         pixels = self._prepare([image], self._input_size)
         _, hidden = self.network.encode_images_further(pixels)
         return feature_grid(self.model, self.network.patches(hidden)[0])
+
+    def network_parts(self) -> Sequence[NetworkPart]:
+        """Return the image encoder, at the model's input size, and the decoder."""
+        return self.network.parts(self._input_size[0])
 
     @torch.inference_mode()
     def logits(self, pixel_values: Tensor, features: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ The built-in model `tabletop` is of this family. The duration hardly depends on 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +26,12 @@ from zs_seg_ros.segmenters.dense.network import (
     DenseNetwork,
     fold_batch_norm,
 )
+<<<<<<< HEAD
 from zs_seg_ros.segmenters.dense.words import split_words
+=======
+from zs_seg_ros.segmenters.dense.parts import dense_parts
+from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run
+>>>>>>> 50a975c (A second engine, ONNX Runtime: zs-seg export writes the image encoder and decoder of CLIPSeg and dense models, compared with torch and tied to the weights, --int8 the encoder in 8 bits)
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import read_config
 from zs_seg_ros.segmenters.shared.class_logits import ClassLogits, class_logits
@@ -71,7 +76,7 @@ class DenseFeatures:
     is_negative: tuple[bool, ...]
 
 
-class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace):
+class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
     """Segments images with a dense embedding model from a folder with config.json and model.safetensors.
 
     Its shared space is that of the vectors whose products are its logits, shape and colour in one, without the
@@ -91,12 +96,25 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace):
         self.caution = self._network.config.caution
         self._short_side = options.inference_size and self._choose_short_side(options)
         fold_batch_norm(self._network.image)
-        self._image = self._network.image.to(self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._image: Callable[[Tensor], Tensor] = self._network.image.to(
+            self._dtype, memory_format=torch.channels_last
+        )  # type: ignore[call-overload]
         if options.compile:
             self._image = torch.compile(self._image)
+        self._logits: Callable[[Tensor, Tensor], Tensor] = self._network.logits
         self._prompts = PromptCache[str, Tensor]()
         self._mean = torch.zeros(3, device=self._device)
         self._std = torch.ones(3, device=self._device)
+
+    def network_parts(self) -> Sequence[NetworkPart]:
+        """Return the image encoder and the decoder, for images of any size and any number of prompts."""
+        return dense_parts(self._network, self._encode_with, self._decode_with)
+
+    def _encode_with(self, run: Run) -> None:
+        self._image = lambda pixels: run(pixels)[0]
+
+    def _decode_with(self, run: Run) -> None:
+        self._logits = lambda pixels, prompts: run(pixels, prompts)[0]
 
     def _choose_short_side(self, options: LoadOptions) -> int:
         """Raise ModelError unless images can have the requested short side. 4:3 images are `image_pixels` large."""
@@ -191,7 +209,7 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace):
         with stage("prepare"):
             prepared = prepare(images, size, self._mean, self._std, self._dtype)
         with stage("encode"):
-            pixels: Tensor = self._image(prepared.to(memory_format=torch.channels_last))
+            pixels = self._image(prepared.to(memory_format=torch.channels_last))
             return pixels.float()
 
     @torch.inference_mode()
@@ -211,7 +229,7 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace):
         """Compare pixel embeddings (D, h, w) with some classes at a time: logits (k, h, w) of all fill the memory."""
         for rows in class_chunks(features.class_of_row):
             with stage("decode"):
-                logits = self._network.logits(pixels[None], features.rows[rows])[0]
+                logits = self._logits(pixels[None], features.rows[rows])[0]
                 examples = [i for i, example in enumerate(features.is_exemplar[rows]) if example]
                 if examples:
                     vectors = features.rows[rows][examples, :-2]

@@ -17,6 +17,7 @@ _CPU_ALLOCATOR = "DefaultCPUAllocator"
 class TorchSegmenter(Segmenter[Features]):
     """Runs inference mode and per-image threads, and handles GPU memory that has run out or is to be freed."""
 
+    engine = "torch"
     _per_image_threads: PerImageThreads | None = None
 
     def use_per_image_threads(self) -> None:

@@ -1,0 +1,426 @@
+"""Export as ONNX, and the engine onnxruntime: equal to torch, and refused in one sentence where it cannot be."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from families import FAMILIES, Family
+from inputs import blots, segment, words
+from safetensors.torch import load_file, save_file
+
+from zs_seg_ros.cli.image_files import write_png
+from zs_seg_ros.cli.main import main
+from zs_seg_ros.errors import DeviceError, FileError, ModelError, ZeroShotSegmentationError
+from zs_seg_ros.segmenters.engines import runtime
+from zs_seg_ros.segmenters.engines.export import Exported, export_model
+from zs_seg_ros.segmenters.engines.exports import fingerprint, is_export
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.types import Batch
+from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
+
+BY_NAME = {family.name: family for family in FAMILIES}
+EXPORTING = ("clipseg", "dense")
+TORCH = LoadOptions(device="cpu", precision="fp32")
+RUNTIME = LoadOptions(device="cpu", engine="onnxruntime")
+AUTO = LoadOptions(device="cpu", engine="auto")
+
+
+def export(model: str, **options: Any) -> list[Exported]:
+    int8 = options.pop("int8", False)
+    return list(export_model(model, LoadOptions(**options), int8))
+
+
+@pytest.fixture(scope="module", params=EXPORTING)
+def family(request: pytest.FixtureRequest) -> Family:
+    return BY_NAME[request.param]
+
+
+@pytest.fixture(scope="module")
+def model(family: Family, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An exported model, which no test changes."""
+    model = family.write(tmp_path_factory.mktemp(family.name))
+    export(model)
+    return model
+
+
+@pytest.fixture
+def clipseg(tmp_path: Path) -> Path:
+    """A model that is not exported."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    BY_NAME["clipseg"].write(folder)
+    return folder
+
+
+def refusal(kind: type[ZeroShotSegmentationError], model: object, options: LoadOptions) -> str:
+    with pytest.raises(kind) as refused:
+        load_segmenter(str(model), options)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def change_weights(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    name = sorted(weights)[0]
+    weights[name] = weights[name] + 0.01
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+# --- equal to torch ---
+
+
+@pytest.mark.parametrize("size", [(48, 64), (90, 40), (1, 200)], ids=str)
+@pytest.mark.parametrize("count", [1, 2, 9, 20])
+def test_both_engines_label_alike(
+    family: Family, model: str, size: tuple[int, int], count: int
+) -> None:
+    vocabulary = words(*family.names(count))
+    by_torch, by_runtime = load_segmenter(model, TORCH), load_segmenter(model, RUNTIME)
+    [expected] = segment(by_torch, vocabulary, blots(*size), threshold=family.threshold)
+    [result] = segment(by_runtime, vocabulary, blots(*size), threshold=family.threshold)
+    assert (result.label == expected.label).mean() > 0.995
+    same = result.label == expected.label
+    difference = result.confidence[same].astype(int) - expected.confidence[same].astype(int)
+    assert np.abs(difference).max(initial=0) <= 1
+
+
+def test_features_and_example_images_are_alike(family: Family, model: str) -> None:
+    mask = np.zeros((40, 40), np.bool_)
+    mask[:20, :20] = True
+    example = TargetClass(family.names(1)[0], exemplars=(Exemplar(blots(40, 40), mask),))
+    vocabulary = Vocabulary().changed_to([example])
+    results = []
+    for options in (TORCH, RUNTIME):
+        segmenter = load_segmenter(model, options)
+        batch = Batch((blots(), blots(90, 40)), vocabulary.thresholds(0.3), features=True)
+        results.append(segmenter.segment(batch, segmenter.encode(vocabulary)))
+    for expected, result in zip(*results, strict=True):
+        assert (result.label == expected.label).mean() > 0.99
+        assert expected.features is not None and result.features is not None
+        first, second = expected.features.values, result.features.values
+        np.testing.assert_allclose(
+            np.asarray(first, np.float32), np.asarray(second, np.float32), atol=2e-3
+        )
+
+
+def test_the_engine_and_its_provider_are_named(model: str) -> None:
+    segmenter = load_segmenter(model, RUNTIME)
+    assert segmenter.engine == "onnxruntime (CPUExecutionProvider)"
+    assert segmenter.precision == "fp32"
+    assert load_segmenter(model, TORCH).engine == "torch"
+
+
+def test_the_network_of_torch_is_not_run(family: Family, model: str) -> None:
+    """Otherwise both engines would agree because they are one."""
+    vocabulary = words(*family.names(2))
+    segmenter = load_segmenter(model, RUNTIME)
+    encoded = segmenter.encode(vocabulary)
+    ran: list[str] = []
+    hook = torch.nn.modules.module.register_module_forward_hook(
+        lambda layer, *_: ran.append(type(layer).__name__)
+    )
+    try:
+        segmenter.segment(Batch((blots(),), vocabulary.thresholds(0.3)), encoded)
+    finally:
+        hook.remove()
+    assert ran == []
+
+
+def test_another_input_size_is_exported_and_loaded(clipseg: Path, tmp_path: Path) -> None:
+    vocabulary = words(*BY_NAME["clipseg"].names(3))
+    export(str(clipseg), inference_size=96, export_folder=str(tmp_path / "at 96"))
+    results = []
+    for engine in ("torch", "onnxruntime"):
+        options = LoadOptions(
+            "cpu", engine=engine, inference_size=96, export_folder=str(tmp_path / "at 96")
+        )
+        results.append(segment(load_segmenter(str(clipseg), options), vocabulary, blots()))
+    assert (results[0][0].label == results[1][0].label).mean() > 0.99
+    options = LoadOptions("cpu", engine="onnxruntime", export_folder=str(tmp_path / "at 96"))
+    reason = refusal(ModelError, clipseg, options)
+    assert "1x3x96x96" in reason and "1x3x64x64" in reason and "--input-size" in reason
+
+
+# --- export ---
+
+
+def test_each_file_says_what_it_is_and_how_far_it_is_from_torch(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", model, "-o", str(tmp_path / "new" / "folder")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    files = sorted((tmp_path / "new" / "folder").iterdir())
+    assert len(lines) == len(files) == 2
+    for file in files:
+        [line] = [line for line in lines if line.startswith(f"{file}:")]
+        assert " in fp32, " in line and "difference from torch is " in line
+        assert is_export(file)
+    exported = export(model, export_folder=str(tmp_path))
+    assert all(0 <= each.difference < 1e-5 for each in exported)
+
+
+def test_an_export_that_differs_from_torch_is_not_written(
+    clipseg: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(session: Any, part: Any, model: str) -> Any:
+        right = runtime_function(session, part, model)
+        return lambda *tensors: tuple(output + 0.01 for output in right(*tensors))
+
+    runtime_function = runtime.run_function
+    monkeypatch.setattr(runtime, "run_function", wrong)
+    with pytest.raises(ModelError, match=r"differs from torch by .* is not written"):
+        export(str(clipseg))
+    assert list((clipseg / "zs_seg_onnx").iterdir()) == []
+
+
+def test_a_file_of_another_program_is_kept(clipseg: Path, tmp_path: Path) -> None:
+    (tmp_path / "clipseg_image_encoder.onnx").write_bytes(b"\x08\x08\x12\x07pytorch")
+    with pytest.raises(FileError, match="was not written by this program"):
+        export(str(clipseg), export_folder=str(tmp_path))
+    assert (tmp_path / "clipseg_image_encoder.onnx").read_bytes() == b"\x08\x08\x12\x07pytorch"
+
+
+def test_an_own_file_is_replaced(clipseg: Path, tmp_path: Path) -> None:
+    export(str(clipseg), export_folder=str(tmp_path))
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*.onnx")}
+    change_weights(clipseg)
+    export(str(clipseg), export_folder=str(tmp_path))
+    after = {path.name: path.read_bytes() for path in tmp_path.glob("*.onnx")}
+    assert before.keys() == after.keys() and all(before[name] != after[name] for name in before)
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(clipseg: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match=r"cannot be made: .*; name another with -o"):
+        export(str(clipseg), export_folder=str(tmp_path / "file" / "onnx"))
+
+
+@pytest.mark.parametrize("name", ["sam3", "owlv2+sam_hq"])
+def test_a_family_that_does_not_export_is_refused_in_one_sentence(
+    name: str, tmp_path: Path
+) -> None:
+    model = BY_NAME[name].write(tmp_path)
+    with pytest.raises(ModelError, match="does not export; use engine torch") as refused:
+        export(model)
+    assert "\n" not in str(refused.value)
+    assert "does not export" in refusal(ModelError, model, RUNTIME)
+    assert load_segmenter(model, AUTO).engine == "torch"
+
+
+def test_an_unknown_model_is_refused_as_by_other_commands(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["export", "fake"]) == 2
+    assert "there is no model 'fake'" in capsys.readouterr().err
+
+
+# --- 8 bits ---
+
+
+def test_int8_is_written_beside_fp32_and_taken_where_it_is_there(clipseg: Path) -> None:
+    written = {each.path.name: each for each in export(str(clipseg), int8=True)}
+    fp32 = written["clipseg_image_encoder.onnx"]
+    int8 = written["clipseg_image_encoder.int8.onnx"]
+    assert int8.precision == "int8" and fp32.difference < int8.difference < 0.1
+    assert int8.path.stat().st_size < 0.6 * fp32.path.stat().st_size
+    vocabulary, labels = words(*BY_NAME["clipseg"].names(4)), {}
+    for precision in ("fp32", "int8", "auto"):
+        options = LoadOptions("cpu", precision, engine="onnxruntime")
+        segmenter = load_segmenter(str(clipseg), options)
+        assert segmenter.precision == ("int8" if precision == "auto" else precision)
+        [result] = segment(segmenter, vocabulary, blots(), threshold=0.3)
+        labels[precision] = result.label
+    assert (labels["auto"] == labels["int8"]).all()
+    assert 0.9 < (labels["int8"] == labels["fp32"]).mean() < 1
+
+
+def test_int8_of_other_weights_is_refused(clipseg: Path) -> None:
+    export(str(clipseg), int8=True)
+    change_weights(clipseg)
+    export(str(clipseg))
+    reason = refusal(ModelError, clipseg, LoadOptions("cpu", "int8", engine="onnxruntime"))
+    assert "clipseg_image_encoder.int8.onnx was exported from other weights" in reason
+
+
+def test_a_model_of_convolutions_has_no_int8(tmp_path: Path) -> None:
+    model = BY_NAME["dense"].write(tmp_path)
+    with pytest.raises(ModelError, match="consists of convolutions"):
+        export(model, int8=True)
+    export(model)
+    reason = refusal(ModelError, model, LoadOptions("cpu", "int8", engine="onnxruntime"))
+    assert "has not been exported" in reason
+
+
+def test_the_loss_of_int8_is_printed_for_given_images(
+    clipseg: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(2):
+        write_png(tmp_path / "images" / f"{number}.png", blots(seed=number))
+    (tmp_path / "images" / "broken.png").write_bytes(b"no image")
+    command = ["export", str(clipseg), "--images", str(tmp_path / "images")]
+    assert main(command) == 2
+    assert "give --int8 and --classes" in capsys.readouterr().err
+    names = BY_NAME["clipseg"].names(3)
+    assert main([*command, "--int8", "--threshold", "0.3", "--classes", *names]) == 0
+    captured = capsys.readouterr()
+    assert "broken.png" in captured.err
+    [line] = [line for line in captured.out.splitlines() if line.startswith("int8 against fp32")]
+    found = re.fullmatch(
+        r"int8 against fp32 on 2 images: mean IoU (\S+), a loss of (\S+); (\S+) % of the pixels have the same label",
+        line,
+    )
+    assert found is not None
+    iou, loss, same = map(float, found.groups())
+    expected_iou, expected_same = agreement(str(clipseg), words(*names))
+    assert iou == pytest.approx(expected_iou, abs=1e-4) and iou + loss == pytest.approx(1)
+    assert same == pytest.approx(100 * expected_same, abs=0.01)
+    (tmp_path / "images" / "0.png").unlink()
+    (tmp_path / "images" / "1.png").unlink()
+    assert main([*command, "--int8", "--classes", *names]) == 2
+    assert "no image in" in capsys.readouterr().err
+
+
+def agreement(model: str, vocabulary: Vocabulary) -> tuple[float, float]:
+    """Compute the mean IoU of the classes of fp32, and the share of equal labels, pixel by pixel."""
+    labels = []
+    for options in (TORCH, LoadOptions("cpu", "int8", engine="onnxruntime")):
+        segmenter = load_segmenter(model, options)
+        images = [segment(segmenter, vocabulary, blots(seed=i), threshold=0.3)[0] for i in range(2)]
+        labels.append(np.stack([each.label for each in images]))
+    expected, result = labels
+    ious = [
+        ((expected == i) & (result == i)).sum() / ((expected == i) | (result == i)).sum()
+        for i in vocabulary.ids
+        if (expected == i).any()
+    ]
+    return float(np.mean(ious)), float((expected == result).mean())
+
+
+# --- loading ---
+
+
+def test_without_an_export_the_command_that_writes_it_is_named(clipseg: Path) -> None:
+    reason = refusal(ModelError, clipseg, RUNTIME)
+    assert reason.endswith(f"run: zs-seg export {clipseg}")
+    reason = refusal(ModelError, clipseg, LoadOptions("cpu", "int8", engine="onnxruntime"))
+    assert reason.endswith(f"run: zs-seg export {clipseg} --int8")
+    elsewhere = LoadOptions("cpu", engine="onnxruntime", export_folder=str(clipseg / "x"))
+    assert refusal(ModelError, clipseg, elsewhere).endswith(f" -o {clipseg / 'x'}")
+
+
+def test_auto_is_torch_until_the_model_is_exported(clipseg: Path) -> None:
+    assert load_segmenter(str(clipseg), AUTO).engine == "torch"
+    export(str(clipseg))
+    assert "onnxruntime" in load_segmenter(str(clipseg), AUTO).engine
+    for other in ({"precision": "bf16"}, {"compile": True}):
+        assert (
+            load_segmenter(str(clipseg), LoadOptions("cpu", engine="auto", **other)).engine
+            == "torch"
+        )
+
+
+def test_an_export_of_other_weights_is_refused(clipseg: Path) -> None:
+    export(str(clipseg))
+    change_weights(clipseg)
+    for options in (RUNTIME, AUTO):
+        reason = refusal(ModelError, clipseg, options)
+        assert "was exported from other weights" in reason and "zs-seg export" in reason
+    export(str(clipseg))
+    assert "onnxruntime" in load_segmenter(str(clipseg), RUNTIME).engine
+
+
+def test_the_fingerprint_is_of_weights_and_configuration(clipseg: Path) -> None:
+    before = fingerprint("m", clipseg)
+    assert len(before) == 64 and fingerprint("m", clipseg) == before
+    (clipseg / "README.md").write_text("text")
+    assert fingerprint("m", clipseg) == before
+    config = json.loads((clipseg / "config.json").read_text())
+    (clipseg / "config.json").write_text(json.dumps(config | {"other": 1}))
+    assert fingerprint("m", clipseg) != before
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[: len(data) // 2], lambda _: b"", lambda _: b"zs_seg_ros"]
+)
+def test_a_damaged_export_is_one_sentence(clipseg: Path, damage: Any) -> None:
+    export(str(clipseg))
+    for path in sorted((clipseg / "zs_seg_onnx").iterdir()):
+        before = path.read_bytes()
+        path.write_bytes(damage(before))
+        reason = refusal(ModelError, clipseg, RUNTIME)
+        assert path.name in reason and "zs-seg export" in reason
+        path.write_bytes(before)
+
+
+def test_a_missing_package_is_one_sentence_with_the_remedy(
+    clipseg: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(str(clipseg))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    reason = refusal(ModelError, clipseg, RUNTIME)
+    assert reason.endswith("is not installed; run: python3 -m pip install onnxruntime")
+    assert load_segmenter(str(clipseg), AUTO).engine == "torch"
+    with pytest.raises(ModelError, match="pip install onnxruntime"):
+        export(str(clipseg))
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert "onnxruntime" in load_segmenter(str(clipseg), RUNTIME).engine
+    with pytest.raises(ModelError, match=r"pip install onnx$"):
+        export(str(clipseg))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"engine": "tensorrt"}, "'tensorrt' is not one of torch, onnxruntime, auto"),
+        ({"engine": "onnxruntime", "precision": "fp16"}, "'fp16' is not one of engine onnxruntime"),
+        ({"engine": "torch", "precision": "int8"}, "zs-seg export --int8"),
+        ({"engine": "onnxruntime", "providers": ("nowhere",)}, "no provider 'nowhere', only"),
+        ({"engine": "onnxruntime", "providers": ("cuda",)}, "onnxruntime-gpu"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    model: str, options: dict[str, Any], words: str
+) -> None:
+    assert words in refusal(DeviceError, model, LoadOptions("cpu", **options))
+
+
+def test_compile_is_an_option_of_torch(model: str) -> None:
+    options = LoadOptions("cpu", engine="onnxruntime", compile=True)
+    assert "compile is an option of torch" in refusal(ModelError, model, options)
+
+
+def test_providers_have_short_names(model: str) -> None:
+    for name in ("cpu", "CPU", "CPUExecutionProvider"):
+        options = LoadOptions("cpu", engine="onnxruntime", providers=(name,))
+        assert load_segmenter(model, options).engine == "onnxruntime (CPUExecutionProvider)"
+
+
+def test_a_failure_of_the_session_is_a_model_error(clipseg: Path) -> None:
+    export(str(clipseg))
+    segmenter: Any = load_segmenter(str(clipseg), RUNTIME)
+    with pytest.raises(ModelError, match="onnxruntime cannot compute clipseg_image_encoder of"):
+        segmenter.network.encode_images(torch.zeros(1, 3, 32, 32))
+
+
+def test_commands_take_the_engine(
+    model: str, family: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_png(tmp_path / "a.png", blots())
+    name = family.names(1)[0]
+    outputs = []
+    for engine in ("torch", "onnxruntime", "auto"):
+        command = ["segment", str(tmp_path / "a.png"), "--model", model, "--engine", engine]
+        assert main([*command, "--classes", name]) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1] == outputs[2]
+    assert main([*command[:-1], "onnxruntime", "--providers", "tpu", "--classes", name]) == 2
+    assert "no provider 'tpu'" in capsys.readouterr().err

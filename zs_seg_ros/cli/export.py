@@ -1,0 +1,112 @@
+"""`zs-seg export`: writes a model as ONNX files, and prints how far each differs from torch."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from zs_seg_ros.cli.image_files import plan_jobs
+from zs_seg_ros.errors import EvaluationError, ImageError
+from zs_seg_ros.evaluation.pixel_scores import PixelScores
+from zs_seg_ros.evaluation.truth import numbers_of_ids
+from zs_seg_ros.images.image_files import read_image
+from zs_seg_ros.segmenters.engines.export import export_model
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.loaded_model import load_model
+from zs_seg_ros.segmenters.recovery import recovering
+from zs_seg_ros.types import Batch, RgbImage
+from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS, Vocabulary
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """The arguments of the command line.
+
+    int8: whether to write 8 bits, too. images: a folder, or one image, on which the labels of int8 are compared with
+    those of fp32 for the classes of `vocabulary`; None: none.
+    """
+
+    model: str
+    options: LoadOptions
+    int8: bool = False
+    images: Path | None = None
+    vocabulary: Vocabulary | None = None
+    threshold: float = 0.5
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Labels of int8 against those of fp32. mean_iou: 0 to 1, NaN where fp32 labels nothing; same: share of pixels."""
+
+    images: int
+    mean_iou: float
+    same: float
+
+
+def export_to_onnx(request: ExportRequest) -> int:
+    """Export a model, print each file, and return the exit code. Raises ZeroShotSegmentationError."""
+    if request.images is not None and not (request.int8 and request.vocabulary):
+        raise EvaluationError(
+            "--images compares the labels of int8 with those of fp32; give --int8 and --classes or --vocabulary with it"
+        )
+    output = sys.stdout
+    with contextlib.redirect_stdout(sys.stderr):  # stdout is for results; a library may print
+        for exported in export_model(request.model, request.options, request.int8):
+            size_mb = exported.path.stat().st_size / 1e6
+            print(
+                f"{exported.path}: {exported.part} in {exported.precision}, {size_mb:.1f} MB; the largest difference "
+                f"from torch is {exported.difference:.1e} of the largest value",
+                file=output,
+            )
+        if request.images is not None and request.vocabulary is not None:
+            agreement = _agreement(request, request.images, request.vocabulary)
+            print(
+                f"int8 against fp32 on {agreement.images} images: mean IoU {agreement.mean_iou:.4f}, a loss of "
+                f"{1 - agreement.mean_iou:.4f}; {100 * agreement.same:.2f} % of the pixels have the same label",
+                file=output,
+            )
+    return 0
+
+
+def _agreement(request: ExportRequest, images: Path, vocabulary: Vocabulary) -> Agreement:
+    """Compare the labels of int8 with those of torch in fp32. Raises EvaluationError where no image can be read."""
+    options = replace(request.options, device="cpu")
+    loaded = [
+        load_model(request.model, replace(options, precision="fp32"), vocabulary),
+        load_model(
+            request.model, replace(options, precision="int8", engine="onnxruntime"), vocabulary
+        ),
+    ]
+    numbers = numbers_of_ids(vocabulary)
+    scores, count = PixelScores(len(vocabulary.ids)), 0
+    for image in _images(images):
+        batch = Batch((image,), vocabulary.thresholds(request.threshold))
+        labels = []
+        for each in loaded:
+            with recovering(each.segmenter):
+                labels += each.segmenter.segment(batch, each.encoded)
+        expected, result = labels
+        scores.add(numbers[expected.label], numbers[result.label], result.confidence)
+        count += 1
+    for each in loaded:
+        each.segmenter.close()
+    if not count:
+        raise EvaluationError(f"no image in {images} can be read; give others with --images")
+    same = float(np.trace(scores.confusion) / scores.confusion.sum())
+    return Agreement(count, scores.mean_iou, same)
+
+
+def _images(path: Path) -> Iterator[RgbImage]:
+    """Yield the images that can be read, and print a message for each of the others."""
+    # disable=None: no bar where stderr is not a terminal
+    for job in tqdm(plan_jobs([path], None, None), unit="image", disable=None):
+        try:
+            yield read_image(job.image, MAX_PIXELS, "make it smaller")
+        except ImageError as error:
+            tqdm.write(f"zs-seg: {error}", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Engines besides torch that compute parts of a network."""

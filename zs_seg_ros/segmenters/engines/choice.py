@@ -1,0 +1,135 @@
+"""The engine that a model is loaded with: torch, or ONNX Runtime for the parts that were exported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from zs_seg_ros.errors import DeviceError, ModelError
+from zs_seg_ros.segmenters.engines import runtime
+from zs_seg_ros.segmenters.engines.exports import (
+    CHECKPOINT_KEY,
+    export_folder,
+    export_path,
+    fingerprint,
+)
+from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart
+from zs_seg_ros.segmenters.load_options import ENGINES, LoadOptions
+from zs_seg_ros.shown import quoted, shown
+
+_PRECISIONS = {"auto": ("int8", "fp32"), "int8": ("int8",), "fp32": ("fp32",)}
+"""What exports a precision stands for, the first that is there."""
+
+
+def construct(kind: Any, model: str, folder: Path, options: LoadOptions) -> Any:
+    """Construct the class of a family with the engine that the options name.
+
+    Raises ModelError when ONNX Runtime is requested and the family does not export, the package or the export is
+    missing, or the export is of other weights or another size; DeviceError for an engine, a provider or a precision
+    that there is not.
+    """
+    if options.engine not in ENGINES:
+        raise DeviceError(f"the engine {quoted(options.engine)} is not one of {', '.join(ENGINES)}")
+    folder_of_exports = export_folder(folder, options.export_folder)
+    if options.engine == "torch" or (
+        options.engine == "auto" and not _has_export(kind, folder_of_exports, options)
+    ):
+        return _with_torch(kind, model, folder, options)
+    _check(kind, model, options)
+    providers = runtime.provider_names(options.providers)
+    # The network in float32, whatever torch would prefer: the parts around those of the engine stay torch's.
+    loaded = kind(model, folder, replace(options, precision="fp32", compile=False))
+    precision = _use(loaded, model, folder, folder_of_exports, options, providers)
+    loaded.precision = precision
+    loaded.engine = f"onnxruntime ({', '.join(providers)})"
+    return loaded
+
+
+def _with_torch(kind: Any, model: str, folder: Path, options: LoadOptions) -> Any:
+    if options.precision == "int8":
+        raise DeviceError(
+            "precision int8 is one of exported models; run zs-seg export --int8 and set engine to onnxruntime"
+        )
+    return kind(model, folder, options)
+
+
+def _has_export(kind: Any, folder: Path, options: LoadOptions) -> bool:
+    """Return whether engine auto is ONNX Runtime: on a CPU, where it is installed and the model was exported."""
+    import torch
+
+    on_cpu = options.device == "cpu" or (options.device == "auto" and not torch.cuda.is_available())
+    possible = options.precision in _PRECISIONS and not options.compile and on_cpu
+    return (
+        possible and is_exportable(kind) and runtime.is_installed() and any(folder.glob("*.onnx"))
+    )
+
+
+def is_exportable(kind: Any) -> bool:
+    """Return whether models of the class of a family can be exported."""
+    return isinstance(kind, type) and issubclass(kind, Exportable)
+
+
+def _check(kind: Any, model: str, options: LoadOptions) -> None:
+    """Raise ModelError or DeviceError unless a model can be loaded with ONNX Runtime."""
+    if not is_exportable(kind):
+        raise ModelError(
+            f"{model} is of a family that does not export, so that only torch computes it; set engine to torch or auto"
+        )
+    if options.compile:
+        raise ModelError("compile is an option of torch; set it to false, or engine to torch")
+    if options.precision not in _PRECISIONS:
+        raise DeviceError(
+            f"the precision {quoted(options.precision)} is not one of engine onnxruntime: {', '.join(_PRECISIONS)}"
+        )
+    runtime.runtime("engine onnxruntime")
+
+
+def _use(
+    loaded: Exportable,
+    model: str,
+    folder: Path,
+    exports: Path,
+    options: LoadOptions,
+    providers: Sequence[str],
+) -> str:
+    """Let ONNX Runtime compute the parts of a model, and return their precision."""
+    parts = loaded.network_parts()
+    precision = _precision(parts, exports, options)
+    if precision is None:
+        flag = " --int8" if options.precision == "int8" else ""
+        revision = f" --revision {options.revision}" if options.revision else ""
+        output = f" -o {shown(exports, 300)}" if options.export_folder else ""
+        raise ModelError(
+            f"{model} has not been exported: {shown(exports, 300)} does not hold its parts; run: "
+            f"zs-seg export {shown(model, 300)}{flag}{revision}{output}"
+        )
+    expected = fingerprint(model, folder)
+    runs = []
+    for part in parts:
+        path = export_path(exports, part.name, precision if part.matrix_products else "fp32")
+        session = runtime.open_session(path, providers, model)
+        if runtime.metadata_of(session).get(CHECKPOINT_KEY) != expected:
+            raise ModelError(
+                f"{shown(path, 300)} was exported from other weights than those of {shown(model, 300)} in "
+                f"{shown(folder, 300)}; run: zs-seg export {shown(model, 300)}"
+            )
+        runtime.check_inputs(session, part, path, model)
+        runs.append(runtime.run_function(session, part, model))
+    for part, run in zip(parts, runs, strict=True):
+        part.replace(run)
+    return precision
+
+
+def _precision(parts: Sequence[NetworkPart], exports: Path, options: LoadOptions) -> str | None:
+    """Return the first precision in which all parts were exported, int8 only that of matrix products; None without."""
+    for precision in _PRECISIONS[options.precision]:
+        if precision == "int8" and not any(part.matrix_products for part in parts):
+            continue
+        paths = [
+            export_path(exports, p.name, precision if p.matrix_products else "fp32") for p in parts
+        ]
+        if all(path.exists() for path in paths):
+            return precision
+    return None

@@ -1,0 +1,217 @@
+"""Export of the parts of a model as ONNX files, each compared with torch before it is written."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zs_seg_ros.errors import ModelError
+from zs_seg_ros.files import write_atomically
+from zs_seg_ros.segmenters.engines import runtime
+from zs_seg_ros.segmenters.engines.choice import construct, is_exportable
+from zs_seg_ros.segmenters.engines.exports import (
+    CHECKPOINT_KEY,
+    MOST_BYTES,
+    PRECISION_KEY,
+    PRODUCER,
+    export_folder,
+    export_path,
+    fingerprint,
+    is_export,
+    make_folder,
+)
+from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart
+from zs_seg_ros.segmenters.engines.quantised import quantised
+from zs_seg_ros.segmenters.families import load_class
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import family_of, parts_of
+from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint
+from zs_seg_ros.shown import described, shown
+
+OPSET = 17
+"""Of ONNX: the first with LayerNormalization, which TensorRT has from release 8.6 and OpenVINO from 2022.3."""
+TOLERANCE = 1e-4
+"""The largest difference of an output from torch's, in units of the largest absolute value of torch's."""
+_SIZES_OF_FREE_AXES = (1, 5)
+"""How much larger than in the example the free axes are when a part is compared: also a size that was not traced."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A written file: the part, its precision, and the largest difference from torch in units of torch's largest."""
+
+    path: Path
+    part: str
+    precision: str
+    difference: float
+
+
+def export_model(model: str, options: LoadOptions, int8: bool) -> Iterator[Exported]:
+    """Export the parts of a model, or of both of a pair, and yield each after it was written.
+
+    options: export_folder is where to write; the engine, the device and the precision are not used. int8: whether parts
+    of matrix products are written in 8 bits, too. Raises ModelError when no part can be exported, or none in 8 bits, a
+    package is missing, or outputs differ from torch by more than `TOLERANCE`; FileError when a file cannot be written.
+    """
+    runtime.runtime("an export")
+    _onnx()
+    sizes = (options.inference_size, options.mask_inference_size)
+    halves = []
+    for (name, revision), size in zip(parts_of(model, options.revision), sizes, strict=False):
+        folder = find_checkpoint(name, revision)
+        kind = load_class(family_of(name, folder))
+        own = replace(options, revision=revision, inference_size=size, device="cpu")
+        halves.append((kind, name, folder, replace(own, precision="fp32", engine="torch")))
+    exportable = [half for half in halves if is_exportable(half[0])]
+    if not exportable:
+        raise ModelError(
+            f"{shown(model, 300)} is of a family that does not export; use engine torch. CLIPSeg and dense embedding "
+            "models such as tabletop export"
+        )
+    for kind, name, folder, own in exportable:
+        yield from _export_parts(construct(kind, name, folder, own), name, folder, own, int8)
+
+
+def _export_parts(
+    loaded: Exportable, model: str, folder: Path, options: LoadOptions, int8: bool
+) -> Iterator[Exported]:
+    parts = loaded.network_parts()
+    if int8 and not any(part.matrix_products for part in parts):
+        raise ModelError(
+            f"{shown(model, 300)} consists of convolutions, which are not written in 8 bits; leave --int8 out"
+        )
+    target = export_folder(folder, options.export_folder)
+    checkpoint = fingerprint(model, folder)
+    make_folder(target)
+    for part in parts:
+        content = _exported(part, model)
+        difference = _difference(part, content, model)
+        if not difference <= TOLERANCE:
+            raise ModelError(
+                f"the export of {part.name} of {shown(model, 300)} differs from torch by {difference:.1e} of its "
+                f"largest value, more than {TOLERANCE:.0e}, and is not written; use engine torch"
+            )
+        yield _written(target, part, content, checkpoint, "fp32", difference)
+        if int8 and part.matrix_products:
+            small = quantised(content)
+            yield _written(target, part, small, checkpoint, "int8", _difference(part, small, model))
+
+
+def _onnx() -> Any:
+    try:
+        return importlib.import_module("onnx")
+    except ImportError as error:
+        raise ModelError(
+            "an export needs the package onnx, which is not installed; run: python3 -m pip install onnx"
+        ) from error
+
+
+class _Part(nn.Module):
+    """A part as a module whose parameters are the tensors that its function reads: the exporter stores those once."""
+
+    def __init__(self, part: NetworkPart) -> None:
+        super().__init__()
+        self.weights = nn.ParameterList(
+            w if isinstance(w, nn.Parameter) else nn.Parameter(w, requires_grad=False)
+            for w in part.weights
+        )
+        self._compute = part.compute
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return self._compute(*inputs)
+
+
+def _logaddexp(graph: Any, first: Any, second: Any) -> Any:
+    """Write torch.logaddexp, which ONNX lacks, as the larger one plus softplus(-|difference|), without overflow."""
+    difference = graph.op("Abs", graph.op("Sub", first, second))
+    rest = graph.op("Softplus", graph.op("Neg", difference))
+    return graph.op("Add", graph.op("Max", first, second), rest)
+
+
+def _exported(part: NetworkPart, model: str) -> bytes:
+    """Export a part, and return the serialised ONNX model."""
+    stream = io.BytesIO()
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            # The exporter that follows torch's own graphs needs onnxscript; this one needs onnx alone.
+            warnings.simplefilter("ignore")
+            torch.onnx.register_custom_op_symbolic(  # type: ignore[attr-defined]
+                "aten::logaddexp", _logaddexp, OPSET
+            )
+            torch.onnx.export(
+                _Part(part),
+                tuple(part.inputs.values()),
+                stream,  # type: ignore[arg-type]
+                input_names=list(part.inputs),
+                output_names=list(part.outputs),
+                dynamic_axes={name: dict(axes) for name, axes in part.free.items()},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+    except Exception as error:  # the exporter raises many types
+        raise ModelError(
+            f"{part.name} of {shown(model, 300)} cannot be exported ({described(error)}); use engine torch"
+        ) from error
+    content = stream.getvalue()
+    if len(content) > MOST_BYTES:
+        raise ModelError(
+            f"{part.name} of {shown(model, 300)} has {len(content)} bytes, and an ONNX file at most {MOST_BYTES}; use "
+            "a smaller model, or engine torch"
+        )
+    return content
+
+
+def _difference(part: NetworkPart, content: bytes, model: str) -> float:
+    """Return the largest difference of an export from torch, in units of the largest absolute value of torch's."""
+    session = runtime.session_of(content, [runtime.PROVIDERS["cpu"]])
+    run = runtime.run_function(session, part, model)
+    return max(_differences(part, run))
+
+
+def _differences(part: NetworkPart, run: Any) -> Iterator[float]:
+    generator = torch.Generator().manual_seed(0)
+    for larger in _SIZES_OF_FREE_AXES if part.free else (0,):
+        inputs = [
+            torch.randn(_larger(part, name, larger), generator=generator).to(example.device)
+            for name, example in part.inputs.items()
+        ]
+        with torch.inference_mode():
+            expected, outputs = part.compute(*inputs), run(*inputs)
+        for wanted, output in zip(expected, outputs, strict=True):
+            if wanted.shape != output.shape:
+                yield float("inf")
+            largest = wanted.abs().max().clamp_min(1e-6)
+            yield float((output - wanted).abs().max() / largest)
+
+
+def _larger(part: NetworkPart, name: str, factor: int) -> list[int]:
+    free = part.free.get(name, {})
+    shape = part.inputs[name].shape
+    return [size * factor if axis in free else size for axis, size in enumerate(shape)]
+
+
+def _written(
+    folder: Path,
+    part: NetworkPart,
+    content: bytes,
+    checkpoint: str,
+    precision: str,
+    difference: float,
+) -> Exported:
+    """Write an export with its metadata. Only a file that this package exported is replaced."""
+    onnx = _onnx()
+    graph = onnx.load_from_string(content)
+    graph.producer_name = PRODUCER
+    metadata = {CHECKPOINT_KEY: checkpoint, PRECISION_KEY: precision}
+    onnx.helper.set_model_props(graph, metadata)
+    path = export_path(folder, part.name, precision)
+    write_atomically(path, graph.SerializeToString(), is_export)
+    return Exported(path, part.name, precision, difference)

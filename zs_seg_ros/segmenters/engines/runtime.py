@@ -1,0 +1,154 @@
+"""ONNX Runtime: its providers, and sessions that compute exported parts."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zs_seg_ros.errors import DeviceError, FileError, ModelError
+from zs_seg_ros.files import read_regular_file
+from zs_seg_ros.segmenters.engines.exports import MOST_BYTES
+from zs_seg_ros.segmenters.engines.parts import NetworkPart, Run
+from zs_seg_ros.shown import described, quoted, shown
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+"""The short names of ONNX Runtime's execution providers, and its own."""
+_OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "out of memory")
+
+
+def is_installed() -> bool:
+    """Return whether the package onnxruntime is there."""
+    return importlib.util.find_spec("onnxruntime") is not None
+
+
+def runtime(purpose: str) -> Any:
+    """Import onnxruntime. purpose: what needs it. Raises ModelError where it is not installed or fails."""
+    try:
+        return importlib.import_module("onnxruntime")
+    except Exception as error:  # a wheel for another processor or Python may raise anything
+        reason = (
+            "is not installed"
+            if isinstance(error, ModuleNotFoundError)
+            else f"cannot be imported ({described(error)})"
+        )
+        raise ModelError(
+            f"{purpose} needs the package onnxruntime, which {reason}; run: python3 -m pip install onnxruntime"
+        ) from error
+
+
+def provider_names(requested: Sequence[str]) -> list[str]:
+    """Return ONNX Runtime's names of the requested providers, in order; that of the CPU where none is requested.
+
+    requested: short names, or ONNX Runtime's own. Raises DeviceError for one that this onnxruntime does not have.
+    """
+    available = runtime("engine onnxruntime").get_available_providers()
+    names = [PROVIDERS.get(name.lower(), name) for name in requested] or [PROVIDERS["cpu"]]
+    for name, wish in zip(names, requested or ["cpu"], strict=True):
+        if name not in available:
+            own = {provider: short for short, provider in PROVIDERS.items()}
+            there = ", ".join(own.get(provider, provider) for provider in available)
+            raise DeviceError(
+                f"the installed onnxruntime has no provider {quoted(wish, 100)}, only {shown(there, 300)}; choose from "
+                "these, or install the build of onnxruntime that has it: onnxruntime-gpu, onnxruntime-openvino, or "
+                "NVIDIA's wheel for Jetson"
+            )
+    return names
+
+
+def open_session(path: Path, providers: Sequence[str], model: str) -> Any:
+    """Load an ONNX file into a session. Raises ModelError when it is damaged or cannot be read."""
+    try:
+        content = read_regular_file(path, MOST_BYTES)
+        return session_of(content, providers)
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"the export {shown(path, 300)} is missing; run: zs-seg export {shown(model, 300)}"
+        ) from error
+    except FileError as error:
+        raise ModelError(f"the export of {shown(model, 300)} cannot be used: {error}") from error
+    except ModelError:
+        raise
+    except Exception as error:  # onnxruntime raises types of its own for damaged files
+        raise ModelError(
+            f"the export {shown(path, 300)} cannot be loaded ({described(error)}); run: "
+            f"zs-seg export {shown(model, 300)}"
+        ) from error
+
+
+def session_of(content: bytes, providers: Sequence[str]) -> Any:
+    """Load a serialised ONNX model into a session, which uses as many cores as torch does."""
+    module = runtime("engine onnxruntime")
+    options = module.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    # Threads that wait in a loop take the cores from the rest of a frame's work, and from a robot's other programs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors: warnings name optimisations that a provider leaves out
+    return module.InferenceSession(content, options, providers=list(providers))
+
+
+def metadata_of(session: Any) -> Mapping[str, str]:
+    """Return the metadata of the file that a session was loaded from."""
+    metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
+    return metadata
+
+
+def check_inputs(session: Any, part: NetworkPart, path: Path, model: str) -> None:
+    """Raise ModelError unless the inputs and outputs of a session are those of the part, at its size."""
+    shapes = {
+        each.name: tuple(size if isinstance(size, int) else None for size in each.shape)
+        for each in session.get_inputs()
+    }
+    expected = {name: part.fixed_shape(name) for name in part.inputs}
+    outputs = tuple(each.name for each in session.get_outputs())
+    if shapes.keys() != expected.keys() or outputs != part.outputs:
+        raise ModelError(
+            f"{shown(path, 300)} was exported by another version of this package; run: "
+            f"zs-seg export {shown(model, 300)}"
+        )
+    for name, shape in expected.items():
+        if shapes[name] != shape:
+            raise ModelError(
+                f"{shown(path, 300)} was exported for {name} of {_size(shapes[name])} and {_size(shape)} is needed; "
+                f"run zs-seg export {shown(model, 300)} with the --input-size that is used here, or "
+                "use that of the export"
+            )
+
+
+def _size(shape: tuple[int | None, ...]) -> str:
+    return "x".join("any" if size is None else str(size) for size in shape)
+
+
+def run_function(session: Any, part: NetworkPart, model: str) -> Run:
+    """Return a function that computes a part with a session.
+
+    The function raises ModelError when the session fails, and MemoryError when memory ran out.
+    """
+    names = list(part.inputs)
+    outputs = list(part.outputs)
+
+    def run(*tensors: Tensor) -> tuple[Tensor, ...]:
+        arrays = [np.ascontiguousarray(tensor.float().cpu().numpy()) for tensor in tensors]
+        try:
+            results = session.run(outputs, dict(zip(names, arrays, strict=True)))
+        except Exception as error:
+            if any(sign in shown(error, 2000) for sign in _OUT_OF_MEMORY):
+                raise MemoryError from error
+            raise ModelError(
+                f"onnxruntime cannot compute {part.name} of {shown(model, 300)} ({described(error)})"
+            ) from error
+        device = tensors[0].device
+        return tuple(torch.from_numpy(result).to(device) for result in results)
+
+    return run
