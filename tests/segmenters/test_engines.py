@@ -149,6 +149,41 @@ def test_another_input_size_is_exported_and_loaded(clipseg: Path, tmp_path: Path
     assert "1x3x96x96" in reason and "1x3x64x64" in reason and "--input-size" in reason
 
 
+@pytest.mark.parametrize("name", ["segformer", "tipsv2", "owlv2+sam2", "owlv2+edgetam"])
+def test_image_encoders_of_other_families_label_alike(name: str, tmp_path: Path) -> None:
+    """Of a pair the mask model is exported, so that auto takes it and onnxruntime is refused."""
+    family = BY_NAME[name]
+    model = family.write(tmp_path)
+    [exported] = export(model)
+    assert exported.difference < 1e-5
+    is_pair = " + " in model
+    by_torch, by_runtime = load_segmenter(model, TORCH), load_segmenter(model, AUTO)
+    of_runtime = "onnxruntime (CPUExecutionProvider)"
+    assert by_runtime.engine == (f"torch + {of_runtime}" if is_pair else of_runtime)
+    if is_pair:
+        assert "owlv2 is of a family that does not export" in refusal(ModelError, model, RUNTIME)
+    vocabulary = words(*family.names(3))
+    images = blots(), blots(90, 40), blots(1, 200)
+    expected = segment(by_torch, vocabulary, *images, threshold=family.threshold)
+    results = segment(by_runtime, vocabulary, *images, threshold=family.threshold)
+    assert any(each.label.any() for each in expected)
+    for first, second in zip(expected, results, strict=True):
+        assert (first.label == second.label).mean() > 0.99
+
+
+def test_the_image_encoder_of_tipsv2_has_the_positions_of_another_size(tmp_path: Path) -> None:
+    family = BY_NAME["tipsv2"]
+    model = family.write(tmp_path)
+    options = LoadOptions("cpu", engine="onnxruntime", inference_size=84)
+    [exported] = export(model, inference_size=84)
+    assert exported.difference < 1e-5
+    vocabulary = words(*family.names(3))
+    at_84 = LoadOptions("cpu", "fp32", inference_size=84)
+    [expected] = segment(load_segmenter(model, at_84), vocabulary, blots(), threshold=0.5)
+    [result] = segment(load_segmenter(model, options), vocabulary, blots(), threshold=0.5)
+    assert (expected.label == result.label).mean() > 0.99
+
+
 # --- export ---
 
 
@@ -316,7 +351,10 @@ def test_without_an_export_the_command_that_writes_it_is_named(clipseg: Path) ->
     assert refusal(ModelError, clipseg, elsewhere).endswith(f" -o {clipseg / 'x'}")
 
 
-def test_auto_is_torch_until_the_model_is_exported(clipseg: Path) -> None:
+def test_auto_is_torch_until_the_model_is_exported(
+    clipseg: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     assert load_segmenter(str(clipseg), AUTO).engine == "torch"
     export(str(clipseg))
     assert "onnxruntime" in load_segmenter(str(clipseg), AUTO).engine

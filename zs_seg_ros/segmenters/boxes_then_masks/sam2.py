@@ -18,6 +18,7 @@ from transformers.models.sam2.modeling_sam2 import Sam2FeedForward
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
+from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run, image_encoder
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.chunked import chunked_feed_forward
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
@@ -40,7 +41,7 @@ class _Images(ViTImageProcessorPil):  # type: ignore[misc]
     size: ClassVar[dict[str, int]] = {"height": 1024, "width": 1024}
 
 
-class Sam2BoxSegmenter(BoxSegmenter, PromptedNetwork[list[Tensor]]):
+class Sam2BoxSegmenter(BoxSegmenter, PromptedNetwork[list[Tensor]], Exportable):
     """SAM 2 from a checkpoint folder in the format of transformers."""
 
     takes_input_size = True
@@ -74,6 +75,24 @@ class Sam2BoxSegmenter(BoxSegmenter, PromptedNetwork[list[Tensor]]):
             self._encode = torch.compile(self._network.get_image_embeddings, dynamic=False)
         self._mean = torch.tensor(self._format.mean, device=device)
         self._std = torch.tensor(self._format.std, device=device)
+
+    def network_parts(self) -> tuple[NetworkPart, ...]:
+        """Return the image encoder, at the model's input size."""
+        network, levels = self._network, len(self._network.backbone_feature_sizes)
+        return (
+            image_encoder(
+                f"{self._family}_image_encoder",
+                lambda pixels: tuple(network.get_image_embeddings(pixels)),
+                network,
+                (self._side, self._side),
+                tuple(f"level{level}" for level in range(levels)),
+                self._encode_with,
+                matrix_products=self._family == "sam2",  # EdgeTAM's consists of convolutions
+            ),
+        )
+
+    def _encode_with(self, run: Run) -> None:
+        self._encode = lambda pixels: list(run(pixels))
 
     def _resize(self, loaded: PreTrainedModel, requested: int) -> int:
         """Make the model ready for images of the requested side, and return the side.

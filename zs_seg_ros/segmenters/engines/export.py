@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import warnings
@@ -73,8 +74,8 @@ def export_model(model: str, options: LoadOptions, int8: bool) -> Iterator[Expor
     exportable = [half for half in halves if is_exportable(half[0])]
     if not exportable:
         raise ModelError(
-            f"{shown(model, 300)} is of a family that does not export; use engine torch. CLIPSeg and dense embedding "
-            "models such as tabletop export"
+            f"{shown(model, 300)} is of a family that does not export; use engine torch. CLIPSeg, TIPSv2, "
+            "SegFormer, SAM 2, EdgeTAM and dense embedding models such as tabletop export"
         )
     for kind, name, folder, own in exportable:
         yield from _export_parts(construct(kind, name, folder, own), name, folder, own, int8)
@@ -140,7 +141,12 @@ def _exported(part: NetworkPart, model: str) -> bytes:
     """Export a part, and return the serialised ONNX model."""
     stream = io.BytesIO()
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        # It prints the whole graph where it fails.
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            torch.no_grad(),
+        ):
             # The exporter that follows torch's own graphs needs onnxscript; this one needs onnx alone.
             warnings.simplefilter("ignore")
             torch.onnx.register_custom_op_symbolic(  # type: ignore[attr-defined]
@@ -171,7 +177,13 @@ def _exported(part: NetworkPart, model: str) -> bytes:
 
 def _difference(part: NetworkPart, content: bytes, model: str) -> float:
     """Return the largest difference of an export from torch, in units of the largest absolute value of torch's."""
-    session = runtime.session_of(content, [runtime.PROVIDERS["cpu"]])
+    try:
+        session = runtime.session_of(content, [runtime.PROVIDERS["cpu"]])
+    except Exception as error:  # onnxruntime raises types of its own
+        raise ModelError(
+            f"onnxruntime cannot load the export of {part.name} of {shown(model, 300)} ({described(error)}), which is "
+            "not written; use engine torch"
+        ) from error
     run = runtime.run_function(session, part, model)
     return max(_differences(part, run))
 
@@ -185,11 +197,11 @@ def _differences(part: NetworkPart, run: Any) -> Iterator[float]:
         ]
         with torch.inference_mode():
             expected, outputs = part.compute(*inputs), run(*inputs)
-        for wanted, output in zip(expected, outputs, strict=True):
-            if wanted.shape != output.shape:
+        for reference, output in zip(expected, outputs, strict=True):
+            if reference.shape != output.shape:
                 yield float("inf")
-            largest = wanted.abs().max().clamp_min(1e-6)
-            yield float((output - wanted).abs().max() / largest)
+            largest = reference.abs().max().clamp_min(1e-6)
+            yield float((output - reference).abs().max() / largest)
 
 
 def _larger(part: NetworkPart, name: str, factor: int) -> list[int]:

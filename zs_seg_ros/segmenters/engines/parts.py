@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 Run = Callable[..., tuple[Tensor, ...]]
 """A function of tensors, on the device of the model and in float32, to tensors on that device and in float32."""
@@ -44,3 +45,38 @@ class Exportable(ABC):
     @abstractmethod
     def network_parts(self) -> Sequence[NetworkPart]:
         """Return the parts, at the input size that the model was loaded with, and in float32."""
+
+
+def image_encoder(
+    name: str,
+    compute: Run,
+    network: nn.Module,
+    size: tuple[int, int],
+    outputs: tuple[str, ...],
+    replace: Callable[[Run], None],
+    matrix_products: bool = True,
+) -> NetworkPart:
+    """Return the image encoder of a network for single images of a fixed size (H, W).
+
+    outputs: names of what `compute` returns for (B, 3, H, W), each with B in front. replace: takes a function of any B.
+    """
+    device = next(network.parameters()).device
+    return NetworkPart(
+        name,
+        compute,
+        weights=tuple(network.parameters()),
+        inputs={"pixels": torch.zeros(1, 3, *size, device=device)},
+        outputs=outputs,
+        replace=lambda run: replace(_one_by_one(run)),
+        matrix_products=matrix_products,
+    )
+
+
+def _one_by_one(run: Run) -> Run:
+    """Return a function of several images of one that takes one at a time."""
+
+    def run_all(pixels: Tensor) -> tuple[Tensor, ...]:
+        of_images = [run(image) for image in torch.split(pixels, 1)]
+        return tuple(torch.cat(tensors) for tensors in zip(*of_images, strict=True))
+
+    return run_all

@@ -28,6 +28,7 @@ from transformers.models.segformer.image_processing_pil_segformer import Segform
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import EncodedVocabulary
+from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run, image_encoder
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.segformer.label_names import LabelNames
 from zs_seg_ros.segmenters.segformer.network import SegFormerNetwork
@@ -60,7 +61,7 @@ class SegFormerFeatures:
     class_of_label: tuple[int, ...]
 
 
-class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
+class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures], Exportable):
     """Segments images with a SegFormer checkpoint in the format of transformers."""
 
     takes_input_size = True
@@ -85,9 +86,27 @@ class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
             model, options.inference_size, self._format.size, least=_least_side(loaded.config)
         )
         self.network = SegFormerNetwork(loaded).to(device)
+        self._forward: Callable[[Tensor], Tensor]
         self._forward = torch.compile(self.network) if options.compile else self.network
         self._mean = torch.tensor(self._format.mean, device=device)
         self._std = torch.tensor(self._format.std, device=device)
+
+    def network_parts(self) -> tuple[NetworkPart, ...]:
+        """Return the whole network, at the model's input size."""
+        network, size = self.network, self._input_size
+        return (
+            image_encoder(
+                "segformer",
+                lambda pixels: (network(pixels),),
+                network,
+                size,
+                ("logits",),
+                self._forward_with,
+            ),
+        )
+
+    def _forward_with(self, run: Run) -> None:
+        self._forward = lambda pixels: run(pixels)[0]
 
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[SegFormerFeatures]:
         """Look up the labels of each class. Raises VocabularyError, which lists labels, for a prompt that is none."""
@@ -134,8 +153,7 @@ class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures]):
     @torch.inference_mode()
     def logits(self, pixel_values: Tensor) -> Tensor:
         """Compute logits (B, L, H / 4, W / 4) float32 of all labels of prepared images (B, 3, H, W)."""
-        logits: Tensor = self._forward(pixel_values)
-        return logits.float()
+        return self._forward(pixel_values).float()
 
 
 def _least_side(config: SegformerConfig) -> int:

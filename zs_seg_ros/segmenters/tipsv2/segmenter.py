@@ -15,7 +15,7 @@ much is detected take 0.9, which is a cosine 0.011 higher at the published tempe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,10 +26,10 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import Tipsv2Model
 from transformers.models.tipsv2.image_processing_tipsv2 import Tipsv2ImageProcessor
-from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
 
 from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, SharedSpace
+from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.class_logits import class_logits
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
@@ -39,19 +39,14 @@ from zs_seg_ros.segmenters.shared.features import feature_grid, unit_rows
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.label_image import decode_chunks
-from zs_seg_ros.segmenters.shared.pretrained import (
-    ImageFormat,
-    load_image_format,
-    load_model,
-    load_tokenizer,
-    quiet,
-)
+from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
 from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompt_tokenizer import PromptTokenizer, padded
 from zs_seg_ros.segmenters.shared.prompts import flat_prompts, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
-from zs_seg_ros.segmenters.shared.tokenizer_readers import missing_readers
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
+from zs_seg_ros.segmenters.tipsv2.parts import tipsv2_part
+from zs_seg_ros.segmenters.tipsv2.tokenizer import load_tipsv2_tokenizer
 from zs_seg_ros.shared_space import FeatureGrid
 from zs_seg_ros.shown import quoted
 from zs_seg_ros.types import Batch, RgbImage, Segmentation
@@ -105,7 +100,7 @@ class Tipsv2Features:
     background: Tensor
 
 
-class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace):
+class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace, Exportable):
     """Segments images with a TIPSv2 checkpoint in the format of transformers.
 
     Its shared space is that of the vectors whose cosines are its logits: patches, and prompts in nine templates.
@@ -123,7 +118,10 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace):
         loaded = load_model(Tipsv2Model, model, folder, self._dtype)
         text = loaded.config.text_config
         self._tokenizer = PromptTokenizer(
-            _load_tokenizer(model, folder), model, text.vocab_size, text.max_position_embeddings
+            load_tipsv2_tokenizer(model, folder),
+            model,
+            text.vocab_size,
+            text.max_position_embeddings,
         )
         self._prompts = PromptCache[str, Tensor]()
         self._format = load_image_format(Tipsv2ImageProcessor, model, folder, _DEFAULT_FORMAT)
@@ -134,9 +132,18 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace):
         )
         self.network = loaded.to(device)
         self._temperature = float(loaded.temperature)
+        self._patches: Callable[[Tensor], Tensor]
         self._patches = torch.compile(self._encode) if options.compile else self._encode
         self._mean = torch.tensor(self._format.mean, device=device)
         self._std = torch.tensor(self._format.std, device=device)
+
+    def network_parts(self) -> tuple[NetworkPart, ...]:
+        """Return the image encoder, at the model's input size."""
+        vision = self.network.vision_model
+        return (tipsv2_part(vision, self._encode_hidden, self._input_size, self._encode_with),)
+
+    def _encode_with(self, run: Run) -> None:
+        self._patches = lambda pixels: run(pixels)[0]
 
     def _check(self, loaded: Tipsv2Model) -> None:
         """Raise ModelError when the files of the checkpoint do not fit together."""
@@ -240,10 +247,13 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace):
         return torch.from_numpy(marked).to(self.device), torch.from_numpy(beside).to(self.device)
 
     def _encode(self, pixel_values: Tensor) -> Tensor:
-        """Encode images (B, 3, H, W) to patches (B, N, D); in the last layer a patch attends only to itself."""
+        """Encode images (B, 3, H, W) to patches (B, N, D)."""
+        return self._encode_hidden(self.network.vision_model.embeddings(pixel_values))
+
+    def _encode_hidden(self, hidden: Tensor) -> Tensor:
+        """Encode embeddings (B, 1 + registers + N, D) to patches; in the last layer a patch attends only to itself."""
         vision = self.network.vision_model
         *earlier, last = vision.encoder.layer
-        hidden = vision.embeddings(pixel_values)
         for layer in earlier:
             hidden = layer(hidden)
         patches = hidden[:, 1 + vision.config.num_register_tokens :]
@@ -275,26 +285,3 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace):
                 f"at most {limit}; say it in fewer words"
             )
         return tokens
-
-
-def _load_tokenizer(model: str, folder: Path) -> Tipsv2Tokenizer:
-    """Load tokenizer.json or, where only that exists, the authors' own tokenizer.model.
-
-    Raises ModelError when there is neither, one is damaged, or packages that the second needs are missing.
-    """
-    path = folder / "tokenizer.model"
-    if (folder / "tokenizer.json").is_file() or not path.is_file():
-        return load_tokenizer(Tipsv2Tokenizer, model, folder)
-    missing = missing_readers()
-    if missing:
-        raise ModelError(
-            f"the tokenizer of {model} exists as {path} only, which needs {' and '.join(missing)}; "
-            f"run: python3 -m pip install {' '.join(missing)}"
-        )
-    try:
-        with quiet():
-            return Tipsv2Tokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # sentencepiece and protobuf raise many types; each means damage
-        raise ModelError(
-            f"the tokenizer of {model} in {path} cannot be read ({type(error).__name__}); fetch it again"
-        ) from error

@@ -1,0 +1,34 @@
+"""The tokenizer of a TIPSv2 checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
+
+from zs_seg_ros.errors import ModelError
+from zs_seg_ros.segmenters.shared.pretrained import load_tokenizer, quiet
+from zs_seg_ros.segmenters.shared.tokenizer_readers import missing_readers
+
+
+def load_tipsv2_tokenizer(model: str, folder: Path) -> Tipsv2Tokenizer:
+    """Load tokenizer.json or, where only that exists, the authors' own tokenizer.model.
+
+    Raises ModelError when there is neither, one is damaged, or packages that the second needs are missing.
+    """
+    path = folder / "tokenizer.model"
+    if (folder / "tokenizer.json").is_file() or not path.is_file():
+        return load_tokenizer(Tipsv2Tokenizer, model, folder)
+    missing = missing_readers()
+    if missing:
+        raise ModelError(
+            f"the tokenizer of {model} exists as {path} only, which needs {' and '.join(missing)}; "
+            f"run: python3 -m pip install {' '.join(missing)}"
+        )
+    try:
+        with quiet():
+            return Tipsv2Tokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # sentencepiece and protobuf raise many types; each means damage
+        raise ModelError(
+            f"the tokenizer of {model} in {path} cannot be read ({type(error).__name__}); fetch it again"
+        ) from error
