@@ -26,12 +26,9 @@ from zs_seg_ros.segmenters.dense.network import (
     DenseNetwork,
     fold_batch_norm,
 )
-<<<<<<< HEAD
-from zs_seg_ros.segmenters.dense.words import split_words
-=======
 from zs_seg_ros.segmenters.dense.parts import dense_parts
+from zs_seg_ros.segmenters.dense.words import split_words
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run
->>>>>>> 50a975c (A second engine, ONNX Runtime: zs-seg export writes the image encoder and decoder of CLIPSeg and dense models, compared with torch and tied to the weights, --int8 the encoder in 8 bits)
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import read_config
 from zs_seg_ros.segmenters.shared.class_logits import ClassLogits, class_logits
