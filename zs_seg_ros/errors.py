@@ -14,6 +14,7 @@
     ├── LabellingError           a labelled recording cannot be written
     ├── EvaluationError          ground truth cannot be read, or does not fit what is compared with it
     ├── ReplayError              a replay cannot run, or its golden file cannot be used
+    ├── StudioError              the studio cannot start, or a request of its page is refused
     ├── FileError                a file cannot be read or written, or is of a kind that is refused
     └── YamlError                a YAML text is damaged, or has content that is refused
 
@@ -88,6 +89,10 @@ class EvaluationError(ZeroShotSegmentationError):
 
 class ReplayError(ZeroShotSegmentationError):
     """A replay cannot run, or its golden file cannot be used."""
+
+
+class StudioError(ZeroShotSegmentationError):
+    """The studio cannot start, or a request of its page is refused."""
 
 
 class FileError(ZeroShotSegmentationError):

@@ -127,11 +127,12 @@ def vocabulary_message(vocabulary: Vocabulary) -> messages.Vocabulary:
         header=Header(stamp=time_message(vocabulary.stamp_ns)),
         version=vocabulary.version,
         ids=list(vocabulary.ids),
-        classes=[_target_message(target) for target in vocabulary.classes],
+        classes=[target_message(target) for target in vocabulary.classes],
     )
 
 
-def _target_message(target: TargetClass) -> messages.TargetClass:
+def target_message(target: TargetClass) -> messages.TargetClass:
+    """Make the message of a class."""
     return messages.TargetClass(
         name=target.name,
         id=target.id,

@@ -1,0 +1,83 @@
+"""The options of the executable `studio`, and those that `zs-seg studio` shares with it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import secrets
+from collections.abc import Sequence
+
+from zs_seg_ros.shown import quoted
+from zs_seg_ros.studio.access import Access, is_loopback
+
+DEFAULT_PORT = 8642
+_LAST_PORT = 65535
+_TOKEN_BYTES = 24
+_NODE_NAME = r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*"
+_HELP = """\
+Serve a page for the browser beside a running node: images with masks, the vocabulary to edit, diagnostics.
+
+Only this machine can open the page. To open it from another one, forward the port:
+  ssh -L 8642:127.0.0.1:8642 ROBOT
+or give --host, which needs a token: the link that is printed has it.
+
+Exit code: 0 after ctrl-C, 2 when an argument is wrong or the address is in use.
+"""
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse the studio's own arguments. Wrong ones raise SystemExit(2) (argparse)."""
+    parser = argparse.ArgumentParser(
+        prog="studio",
+        usage="studio [OPTION ...] [--ros-args ...]",
+        description=_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--node",
+        type=_node_name,
+        default="/zs_seg",
+        metavar="NAME",
+        help="full name of the node to show (default: /zs_seg)",
+    )
+    add_address_options(parser)
+    return parser.parse_args(arguments)
+
+
+def add_address_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the address that the page is served on."""
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: 127.0.0.1); any other machine's way to it needs the token",
+    )
+    parser.add_argument(
+        "--port", type=_port, default=DEFAULT_PORT, help=f"port (default: {DEFAULT_PORT})"
+    )
+    parser.add_argument(
+        "--token",
+        default="",
+        help="token that browsers must have, at least 16 characters (default: a new one where --host is not loopback)",
+    )
+
+
+def access_of(arguments: argparse.Namespace) -> Access:
+    """Return the address and the token of parsed arguments. Raises StudioError for a token that is too short."""
+    token = arguments.token
+    if not token and not is_loopback(arguments.host):
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+    return Access(arguments.host, arguments.port, token)
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is out of range: 1 to {_LAST_PORT}")
+    return number
+
+
+def _node_name(text: str) -> str:
+    if not re.fullmatch(_NODE_NAME, text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not the name of a node")
+    return text if text.startswith("/") else f"/{text}"

@@ -1,0 +1,101 @@
+"""The node that the studio shows: its services and the parameters that say where its cameras publish."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rcl_interfaces.srv import GetParameters
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.node import Node
+from rclpy.parameter import parameter_value_to_python
+
+import zs_seg_ros.srv as services
+from zs_seg_ros.errors import StudioError
+from zs_seg_ros.images.camera_topics import image_topic
+from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD
+
+_DISCOVERY_S = 2.0
+_PARAMETERS_S = 3.0
+_MOST_CAMERAS = 64
+
+
+@dataclass(frozen=True)
+class RemoteCamera:
+    """A camera of the node. topic: of its images. transport: raw, compressed or ffmpeg."""
+
+    name: str
+    topic: str
+    transport: str
+
+
+class RemoteNode:
+    """Calls the services of a node by its full name, such as /zs_seg. Thread-safe."""
+
+    def __init__(self, node: Node, name: str) -> None:
+        self.name = name
+        group = ReentrantCallbackGroup()  # callers wait in callbacks of the node
+        self._parameters = node.create_client(
+            GetParameters, f"{name}/get_parameters", callback_group=group
+        )
+        self._clients = {
+            kind: node.create_client(kind, f"{name}/{service}", callback_group=group)
+            for kind, service in (
+                (services.SetVocabulary, "set_vocabulary"),
+                (services.SegmentImage, "segment"),
+            )
+        }
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the node has been discovered."""
+        return bool(self._parameters.service_is_ready())
+
+    def call(self, request: Any, kind: Any, timeout_s: float) -> Any:
+        """Return the response to a request of a service type. Raises StudioError without one."""
+        return self._answer(self._clients[kind], request, timeout_s)
+
+    def parameters(self, names: Sequence[str]) -> list[Any]:
+        """Return the values of parameters; None for one that is not set. Raises StudioError without an answer."""
+        request = GetParameters.Request(names=list(names))
+        values = self._answer(self._parameters, request, _PARAMETERS_S).values
+        return [parameter_value_to_python(value) for value in values] or [None] * len(names)
+
+    def cameras(self) -> tuple[RemoteCamera, ...]:
+        """Return the cameras of the node. Raises StudioError without an answer."""
+        names = list(self.parameters(["cameras"])[0] or [])[:_MOST_CAMERAS]
+        topics = self.parameters([f"{name}.image_topic" for name in names]) if names else []
+        transports = self.parameters([f"{name}.transport" for name in names]) if names else []
+        return tuple(
+            RemoteCamera(
+                name, self._resolved(topic or image_topic(name, transport)), transport or "raw"
+            )
+            for name, topic, transport in zip(names, topics, transports, strict=True)
+        )
+
+    def default_threshold(self) -> float:
+        """Return the threshold of classes without one. Raises StudioError without an answer."""
+        value = self.parameters(["default_threshold"])[0]
+        return DEFAULT_THRESHOLD if value is None else float(value)
+
+    def _resolved(self, topic: str) -> str:
+        """Return a name as the node resolves it: without a slash in front it is relative to its namespace."""
+        namespace = self.name.rpartition("/")[0]
+        return topic if topic.startswith("/") else f"{namespace}/{topic}"
+
+    def _answer(self, client: Any, request: Any, timeout_s: float) -> Any:
+        if not client.wait_for_service(_DISCOVERY_S):
+            raise StudioError(
+                f"the service {client.srv_name} is not there: start the node {self.name}, or name another with --node"
+            )
+        answered = threading.Event()
+        future = client.call_async(request)
+        future.add_done_callback(lambda _: answered.set())
+        if not answered.wait(timeout_s):
+            client.remove_pending_request(future)
+            raise StudioError(
+                f"{client.srv_name} did not answer within {timeout_s:g} s: see the log of the node, and try again"
+            )
+        return future.result()

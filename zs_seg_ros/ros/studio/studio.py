@@ -1,0 +1,48 @@
+"""The node `studio`: a client of a running node that serves a page for the browser."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rclpy.node import Node
+
+from zs_seg_ros.cli.bag_player import without_ros_arguments
+from zs_seg_ros.cli.studio_arguments import access_of, parse
+from zs_seg_ros.errors import StudioError
+from zs_seg_ros.ros.process import run
+from zs_seg_ros.ros.rclpy_services import answer_every_request
+from zs_seg_ros.ros.studio.node_source import NodeSource
+from zs_seg_ros.studio.access import Access
+from zs_seg_ros.studio.server import StudioServer
+
+_FAILED = 2
+
+
+class Studio(Node):
+    """Serves the page from construction until it is destroyed. Raises StudioError when the address is in use."""
+
+    def __init__(self, of: str, access: Access, **arguments: Any) -> None:
+        """of: the full name of the node to show, such as /zs_seg."""
+        super().__init__("studio", **arguments)
+        answer_every_request(self)
+        self._source = NodeSource(self, of)
+        self._server = StudioServer(self._source, access)
+        self.get_logger().info(f"showing {of}: open {access.link} in a browser")
+
+    def destroy_node(self) -> None:
+        """End the server, and destroy the node."""
+        self._server.stop()
+        super().destroy_node()
+
+
+def main() -> None:
+    """Run the executable `studio`."""
+    own, sys.argv[1:] = without_ros_arguments(sys.argv[1:])
+    arguments = parse(own)
+    try:
+        access = access_of(arguments)
+        run(lambda: Studio(arguments.node, access))
+    except StudioError as error:
+        print(f"studio: {error}", file=sys.stderr)
+        sys.exit(_FAILED)

@@ -1,0 +1,85 @@
+"""One browser: what it looks at, and what it is sent at its own pace."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from starlette.websockets import WebSocket
+
+from zs_seg_ros.studio.frames import ShownFrame
+
+_MOST_REQUESTS = 4
+
+
+class Client:
+    """One WebSocket connection. All methods run in the server's event loop.
+
+    looks: the cameras whose frames it gets. confidence: whether with the confidence of each pixel. Of each camera one
+    frame is under way at a time, and the next one is the newest: a slow browser gets fewer frames and holds nothing up.
+    requests: taken by each request until its answer is sent, so that a browser that reads nothing can ask for no more.
+    """
+
+    def __init__(self) -> None:
+        self.looks: frozenset[str] = frozenset()
+        self.confidence = False
+        self.requests = asyncio.Semaphore(_MOST_REQUESTS)
+        self._wake = asyncio.Event()
+        self._newest_texts: dict[str, str] = {}
+        self._answers: deque[str | bytes] = deque()
+        self._ready: set[str] = set()
+        self._frames: dict[str, ShownFrame] = {}
+
+    def look(self, cameras: frozenset[str], confidence: bool) -> None:
+        """Look at these cameras; the first frame of each new one is sent without being asked for."""
+        self._ready |= cameras - self.looks
+        self._ready &= cameras
+        self._frames = {name: frame for name, frame in self._frames.items() if name in cameras}
+        self.looks, self.confidence = cameras, confidence
+        self._wake.set()
+
+    def ready(self, camera: Any) -> None:
+        """Allow the next frame of a camera."""
+        if camera in self.looks:
+            self._ready.add(camera)
+            self._wake.set()
+
+    def offer(self, frame: ShownFrame) -> None:
+        """Have a frame sent as soon as its camera is ready, unless a newer one comes first."""
+        if frame.camera in self.looks:
+            self._frames[frame.camera] = frame
+            self._wake.set()
+
+    def post(self, kind: str, text: str) -> None:
+        """Have a text sent; a newer one of its kind replaces it."""
+        self._newest_texts[kind] = text
+        self._wake.set()
+
+    def answer(self, message: str | bytes) -> None:
+        """Have the answer to a request sent."""
+        self._answers.append(message)
+        self._wake.set()
+
+    async def send(self, websocket: WebSocket) -> None:
+        """Send what there is, until cancelled or the connection ends."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            for kind in list(self._newest_texts):
+                await websocket.send_text(self._newest_texts.pop(kind))
+            while self._answers:
+                message = self._answers.popleft()
+                if isinstance(message, str):
+                    await websocket.send_text(message)
+                else:
+                    await websocket.send_bytes(message)
+                self.requests.release()
+            for camera in sorted(self._ready & self._frames.keys()):
+                frame = self._frames.pop(camera)
+                self._ready.discard(camera)
+                await websocket.send_bytes(await asyncio.to_thread(_packet_of, frame))
+
+
+def _packet_of(frame: ShownFrame) -> bytes:
+    return frame.packet

@@ -1,0 +1,158 @@
+"""Joins one source with any number of clients, in the server's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from zs_seg_ros.errors import StudioError
+from zs_seg_ros.shown import described, traced
+from zs_seg_ros.studio.client import Client
+from zs_seg_ros.studio.frames import ShownFrame
+from zs_seg_ros.studio.history import History
+from zs_seg_ros.studio.source import Events, Source, Status, Watched
+from zs_seg_ros.studio.vocabularies import Exemplars, vocabulary_json, warnings_json
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
+
+MOST_CLIENTS = 32
+_LINGER_S = 1.0
+"""How long a camera is watched after the last client: a page that is loaded again should not interrupt it."""
+LOG = logging.getLogger("zs_seg_ros.studio")
+
+
+class Hub:
+    """The newest state of a source, and its clients. All methods run in the event loop; the source has threads."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.exemplars = Exemplars()
+        self.history = History()
+        self.status = Status("")
+        self._clients: set[Client] = set()
+        self._watched = Watched()
+        self._watch_due = asyncio.Event()
+        self._changing = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Start the source, and have it follow what clients look at until cancelled."""
+        loop = asyncio.get_running_loop()
+
+        def in_loop(method: Callable[[Any], None]) -> Callable[[Any], None]:
+            def report(value: Any) -> None:
+                if not loop.is_closed():
+                    loop.call_soon_threadsafe(method, value)
+
+            return report
+
+        events = Events(
+            in_loop(self._on_frame), in_loop(self._on_vocabulary), in_loop(self._on_status)
+        )
+        await asyncio.to_thread(self.source.start, events)
+        try:
+            while True:
+                await self._watch_due.wait()
+                self._watch_due.clear()
+                await self._follow()
+        finally:
+            self.source.stop()
+
+    # --- clients ---
+
+    def join(self, client: Client) -> None:
+        """Add a client. Raises StudioError when there are too many."""
+        if len(self._clients) >= MOST_CLIENTS:
+            raise StudioError(f"{MOST_CLIENTS} pages are open already: close one of them")
+        self._clients.add(client)
+        client.post("status", json.dumps(self.status.as_json()))
+        if self.history.newest is not None:
+            client.post("vocabulary", self._vocabulary_text())
+        self._watch_due.set()
+
+    def leave(self, client: Client) -> None:
+        """Remove a client."""
+        self._clients.discard(client)
+        self._watch_due.set()
+
+    def look(self, client: Client, cameras: frozenset[str], confidence: bool) -> None:
+        """Have a client look at cameras."""
+        client.look(cameras, confidence)
+        self._watch_due.set()
+
+    async def _follow(self) -> None:
+        """Have the source watch what clients look at; less only after a moment."""
+        if self._less_than(self._watched):
+            await asyncio.sleep(_LINGER_S)
+        watched = self._looked_at()
+        if watched != self._watched:
+            self._watched = watched
+            try:
+                await asyncio.to_thread(self.source.watch, watched)
+            except Exception as error:  # the next change is tried again
+                LOG.error("%s\n%s", described(error), traced(error))
+
+    def _looked_at(self) -> Watched:
+        return Watched(
+            bool(self._clients),
+            frozenset(name for client in self._clients for name in client.looks),
+            frozenset(name for c in self._clients if c.confidence for name in c.looks),
+        )
+
+    def _less_than(self, watched: Watched) -> bool:
+        new = self._looked_at()
+        return new.clients < watched.clients or not watched.cameras <= new.cameras
+
+    # --- reports of the source ---
+
+    def _on_frame(self, frame: ShownFrame) -> None:
+        for client in self._clients:
+            client.offer(frame)
+
+    def _on_status(self, status: Status) -> None:
+        self.status = status
+        self._post("status", json.dumps(status.as_json()))
+
+    def _on_vocabulary(self, vocabulary: Vocabulary) -> None:
+        if self.history.add(vocabulary):
+            self._post("vocabulary", self._vocabulary_text())
+
+    def _post(self, kind: str, text: str) -> None:
+        for client in self._clients:
+            client.post(kind, text)
+
+    def _vocabulary_text(self) -> str:
+        return json.dumps({"is": "vocabulary", **self.vocabulary_json()})
+
+    def vocabulary_json(self) -> dict[str, Any]:
+        """Return the vocabulary in force, its warnings and the history, for the page."""
+        newest = self.history.newest
+        if newest is None:
+            raise StudioError("no vocabulary was received yet: start the node, or wait for it")
+        return {
+            "edition": newest.number,
+            **vocabulary_json(newest.vocabulary, self.exemplars),
+            "warnings": warnings_json(newest.warnings, newest.vocabulary),
+            "by_studio": newest.by_studio,
+            "history": self.history.as_json(),
+        }
+
+    # --- changes ---
+
+    async def change_vocabulary(self, base: Any, classes: Sequence[TargetClass]) -> dict[str, Any]:
+        """Put classes in force that were edited from the edition `base`; a conflict when another one is in force.
+
+        Raises VocabularyError when they are refused. Another client of the node may still set a vocabulary between the
+        check and the call, since the node's service has no such check: the answer then says so, and the history has it.
+        """
+        async with self._changing:
+            newest = self.history.newest
+            if newest is not None and base != newest.number:
+                return {"conflict": True, "vocabulary": self.vocabulary_json()}
+            changed = await asyncio.to_thread(self.source.change_vocabulary, classes)
+            before = 0 if newest is None else newest.vocabulary.version
+            self.history.add(changed.vocabulary, changed.warnings, by_studio=True)
+            self._post("vocabulary", self._vocabulary_text())
+        expected = changed.vocabulary.version in (before + 1, 1)
+        return {"conflict": False, "replaced_another": not expected}

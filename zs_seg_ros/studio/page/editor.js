@@ -1,0 +1,206 @@
+// The vocabulary: a draft that is edited, and the one in force that it came from.
+
+import { ask, byId, make, show } from "./dom.js";
+import { ClassRow } from "./class_row.js";
+
+export class Editor {
+  // onPreview: thresholds that are not in force are shown, or no longer. onShown: classes were hidden or shown.
+  constructor(connection, { onPreview, onShown }) {
+    this.connection = connection;
+    this.onPreview = onPreview;
+    this.onShown = onShown;
+    this.inForce = null;
+    this.base = null;
+    this.rows = [];
+    this.hidden = new Set();
+    this.previewed = new Map();
+    this.defaultThreshold = 0.5;
+    this.isDirty = false;
+    byId("add").addEventListener("submit", (event) => { event.preventDefault(); this.add(); });
+    byId("apply").addEventListener("click", () => this.apply());
+    byId("revert").addEventListener("click", () => this.take(this.inForce));
+    byId("undo").addEventListener("click", () => this.undo());
+    byId("redo").addEventListener("click", () => this.redo());
+    this.showState();
+  }
+
+  isShown(label) { return !this.hidden.has(label); }
+
+  setDefaultThreshold(value) {
+    if (value === this.defaultThreshold) return;
+    this.defaultThreshold = value;
+    for (const row of this.rows) row.showThreshold();
+  }
+
+  // --- what is in force ---
+
+  receive(vocabulary) {
+    const mine = vocabulary.edition === this.base;
+    this.inForce = vocabulary;
+    if (!this.isDirty || this.base === null) this.take(vocabulary);
+    else if (!mine) {
+      show(byId("banner"), `Another client has set version ${vocabulary.version}: ${namesOf(vocabulary)}. `
+        + "Your edits are kept. Revert takes the new vocabulary; Apply asks what to do.");
+    }
+    this.showHistory();
+    this.showState();
+  }
+
+  // Makes a vocabulary the draft.
+  take(vocabulary) {
+    if (!vocabulary) return;
+    this.base = vocabulary.edition;
+    this.isDirty = false;
+    show(byId("banner"), "");
+    this.setRows(vocabulary.classes);
+    this.showWarnings(vocabulary.warnings);
+    this.clearPreview();
+    this.showState();
+  }
+
+  setRows(classes) {
+    const focus = this.rows.findIndex((row) => row.element.contains(document.activeElement));
+    const field = focus < 0 ? null : document.activeElement.dataset.field;
+    const name = focus < 0 ? null : this.rows[focus].name;
+    const open = new Set(this.rows.filter((row) => row.isOpen).map((row) => row.name));
+    this.rows = classes.map((entry) => new ClassRow(entry, this));
+    for (const row of this.rows) if (open.has(row.name)) row.open();
+    byId("classes").replaceChildren(...this.rows.map((row) => row.element));
+    this.rows.find((row) => row.name === name)?.focus(field);
+  }
+
+  showWarnings(warnings) {
+    for (const row of this.rows) row.showWarnings(warnings.filter((each) => each.classes.includes(row.name)));
+    const general = warnings.filter((each) => !each.classes.length);
+    byId("general").textContent = general.map((each) => each.text).join(" ");
+  }
+
+  // --- edits ---
+
+  touched() {
+    this.isDirty = true;
+    this.showState();
+  }
+
+  add() {
+    const input = byId("new-name");
+    const name = input.value.trim();
+    if (!name) return;
+    input.value = "";
+    this.addClass({ name });
+    this.apply();
+  }
+
+  addClass(entry) {
+    const row = new ClassRow({
+      id: 0, label: 0, colour: "#888888", prompts: [], negatives: [], threshold: 0, exemplars: [], ...entry,
+    }, this);
+    this.rows.push(row);
+    byId("classes").append(row.element);
+    this.touched();
+    return row;
+  }
+
+  remove(row) {
+    this.rows = this.rows.filter((each) => each !== row);
+    row.element.remove();
+    this.touched();
+  }
+
+  get classes() { return this.rows.map((row) => row.entry()); }
+
+  async apply(base = this.base) {
+    await this.change({ do: "set_vocabulary", base, classes: this.classes }, () => this.apply(this.inForce.edition));
+  }
+
+  // Sends a change, and asks when another client has set a vocabulary meanwhile. again: sends it all the same.
+  async change(request, again) {
+    this.say("Applying…");
+    try {
+      const answer = await this.connection.ask(request);
+      if (answer.conflict) { await this.resolveConflict(answer.vocabulary, again); return; }
+      this.isDirty = false;
+      this.take(this.inForce);
+      this.say(answer.replaced_another
+        ? "Applied. Another client had set a vocabulary just before, which this replaced: it is in the history."
+        : "Applied.");
+    } catch (error) { this.say(error.message, true); }
+  }
+
+  async resolveConflict(vocabulary, again) {
+    this.say("");
+    this.inForce = vocabulary;
+    const missing = vocabulary.classes.filter((entry) => !this.rows.some((row) => row.name === entry.name));
+    const choice = await ask(
+      `Another client has set version ${vocabulary.version} meanwhile: ${namesOf(vocabulary)}. What should be in force?`,
+      [["Mine, in place of it", "mine"], ["Both: mine and its other classes", "both"], ["Its, without my edits", "its"], ["Edit on", null]]);
+    if (choice === "its") this.take(vocabulary);
+    if (choice === "both") for (const entry of missing) this.addClass(entry);
+    if (choice === "mine" || choice === "both") await again();
+  }
+
+  // --- history ---
+
+  // The history begins with the newest edition. Undoing puts the edition before the last one that was not undone in force.
+  undo() { return this.restore(this.undone() + 1, this.undone() + 1); }
+
+  redo() { return this.undone() ? this.restore(this.undone() - 1, this.undone() - 1) : undefined; }
+
+  undone() { return this.undoing?.edition === this.inForce?.edition ? this.undoing?.steps ?? 0 : 0; }
+
+  async restore(steps, undone) {
+    const trail = this.undone() ? this.undoing.trail : this.inForce?.history.map((each) => each.edition) ?? [];
+    if (!trail[steps]) return;
+    await this.change({ do: "restore", base: this.inForce.edition, edition: trail[steps] }, () => this.restore(steps, undone));
+    this.undoing = { edition: this.inForce.edition, steps: undone, trail };
+    this.showState();
+  }
+
+  showHistory() {
+    byId("history").replaceChildren(...this.inForce.history.map((each, place) => make("li", { value: each.edition },
+      `version ${each.version}, ${new Date(each.stamp_ms).toLocaleTimeString()}${each.by_studio ? "" : ", by another client"}: `,
+      make("span", { text: `${each.names.join(", ")}${each.classes > each.names.length ? ", …" : ""}` || "no classes" }),
+      " ",
+      place === 0 ? make("em", { text: "in force" }) : make("button", {
+        type: "button", text: "Restore",
+        onclick: () => this.change({ do: "restore", base: this.inForce.edition, edition: each.edition }, () => {}),
+      }))));
+  }
+
+  // --- thresholds that are not in force yet ---
+
+  preview(row) {
+    this.touched();
+    if (row.label) this.previewed.set(row.label, row.effectiveThreshold);
+    this.onPreview();
+  }
+
+  clearPreview() {
+    if (!this.previewed.size) return;
+    this.previewed.clear();
+    this.onPreview();
+  }
+
+  setShown(label, isShown) {
+    if (isShown) this.hidden.delete(label); else this.hidden.add(label);
+    this.onShown();
+  }
+
+  // --- state ---
+
+  say(text, isBad = false) {
+    byId("message").textContent = text;
+    byId("message").className = isBad ? "bad" : "";
+  }
+
+  showState() {
+    byId("version").textContent = this.inForce ? `version ${this.inForce.version}` : "none received";
+    byId("dirty").hidden = !this.isDirty;
+    byId("apply").disabled = !this.isDirty;
+    byId("revert").disabled = !this.isDirty;
+    byId("undo").disabled = !((this.undone() ? this.undoing.trail : this.inForce?.history ?? []).length > this.undone() + 1);
+    byId("redo").disabled = !this.undone();
+  }
+}
+
+const namesOf = (vocabulary) => vocabulary.classes.map((entry) => entry.name).slice(0, 12).join(", ") || "no classes";

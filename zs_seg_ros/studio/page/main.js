@@ -1,0 +1,106 @@
+// The page: the view of the cameras, and the vocabulary beside it.
+
+import { Connection } from "./connection.js";
+import { ask, byId, make, show } from "./dom.js";
+import { Editor } from "./editor.js";
+import { showHealth, skippedOf } from "./health.js";
+import { Tile } from "./tile.js";
+
+const OPTIONS = ["opacity", "outlines", "names", "positions", "heat"];
+const tiles = new Map();
+const chosen = new Set();
+let status = null;
+let editor = null;
+
+const options = () => Object.fromEntries(OPTIONS.map((name) => {
+  const input = byId(name);
+  return [name, input.type === "checkbox" ? input.checked : Number(input.value)];
+}));
+const shared = {
+  options: options(),
+  isShown: (id) => editor.isShown(id),
+  thresholds: () => editor.previewed,
+};
+
+function redraw() {
+  shared.options = options();
+  for (const tile of tiles.values()) tile.draw();
+}
+
+// Looks at the chosen cameras while the page is visible, with confidence where something shows it.
+function look() {
+  const cameras = document.hidden ? [] : [...chosen];
+  const confidence = byId("heat").checked || editor.previewed.size > 0;
+  connection.ask({ do: "look", cameras, confidence }).catch(() => {});
+}
+
+const connection = new Connection({
+  state(state) {
+    const badge = byId("connection");
+    badge.textContent = state === "open" ? "connected" : "no connection, trying again";
+    badge.className = `badge ${state === "open" ? "good" : "bad"}`;
+    if (state === "open") look();
+  },
+  status(message) {
+    status = message;
+    byId("title").textContent = message.title;
+    byId("state").textContent = message.state;
+    byId("state").hidden = !message.state;
+    byId("state").className = `badge ${message.state === "active" ? "good" : ""}`;
+    show(byId("problem"), message.problem);
+    showHealth(message);
+    showCameras(message.cameras);
+    for (const tile of tiles.values()) tile.skipped = skippedOf(message, tile.camera);
+    editor.setDefaultThreshold(message.default_threshold);
+  },
+  vocabulary(message) { editor.receive(message); redraw(); },
+  frame(header, parts) { tiles.get(header.camera)?.receive(header, parts); },
+});
+
+editor = new Editor(connection, { onPreview: () => { look(); redraw(); }, onShown: redraw });
+
+function showCameras(cameras) {
+  const boxes = byId("cameras");
+  if (boxes.dataset.names === JSON.stringify(cameras)) return;
+  boxes.dataset.names = JSON.stringify(cameras);
+  const legend = boxes.querySelector("legend");
+  for (const name of [...chosen]) if (!cameras.includes(name)) choose(name, false);
+  if (!chosen.size && cameras.length) choose(cameras[0], true);
+  boxes.replaceChildren(legend, ...cameras.map((name) => make("label", {},
+    make("input", { type: "checkbox", checked: chosen.has(name), onchange: (event) => choose(name, event.target.checked) }),
+    name)));
+}
+
+function choose(camera, isChosen) {
+  if (isChosen) {
+    chosen.add(camera);
+    const tile = new Tile(camera, shared, {
+      onReady: () => connection.tell({ do: "ready", camera }),
+    });
+    tiles.set(camera, tile);
+    byId("tiles").append(tile.element);
+  } else {
+    chosen.delete(camera);
+    tiles.get(camera)?.element.remove();
+    tiles.delete(camera);
+  }
+  look();
+}
+
+for (const name of OPTIONS) byId(name).addEventListener("input", () => { redraw(); if (name === "heat") look(); });
+document.addEventListener("visibilitychange", look);
+byId("theme").addEventListener("click", () => {
+  const dark = getComputedStyle(document.documentElement).colorScheme === "dark"
+    || (document.documentElement.dataset.theme ?? "") === "" && matchMedia("(prefers-color-scheme: dark)").matches;
+  document.documentElement.dataset.theme = dark ? "light" : "dark";
+});
+const KEYS = "On an image: space pauses, ← and → step through the last 30 seconds. Elsewhere: / goes to the name of a new "
+  + "class, Enter in a field of a class applies the vocabulary, Alt+Z undoes it, ? shows this.";
+byId("keys").addEventListener("click", () => ask(KEYS, [["Close", null]]));
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.matches("input, textarea, select");
+  if (event.altKey && event.key === "z") { event.preventDefault(); editor.undo(); }
+  if (typing) return;
+  if (event.key === "/") { event.preventDefault(); byId("new-name").focus(); }
+  if (event.key === "?") ask(KEYS, [["Close", null]]);
+});

@@ -1,0 +1,99 @@
+// Masks from run lengths: which object each pixel belongs to, and colours for them.
+
+const HEAT = [[20, 12, 60], [84, 20, 120], [180, 50, 100], [240, 120, 40], [250, 220, 110]];
+
+// Returns the objects of a frame with their run lengths.
+export function objectsOf(header, runs) {
+  const lengths = new Uint32Array(runs.slice().buffer);
+  let begin = 0;
+  return header.objects.map((entry) => {
+    const object = { ...entry, lengths: lengths.subarray(begin, begin + entry.runs) };
+    begin += entry.runs;
+    return object;
+  });
+}
+
+// Calls visit(first, last) for each piece of a row that belongs to a mask, as indices of pixels of the whole image.
+function eachRun(object, width, visit) {
+  const [left, top, boxWidth] = object.box;
+  let place = 0;
+  let inside = false;
+  for (const length of object.lengths) {
+    if (inside) {
+      let begin = place;
+      const end = place + length;
+      while (begin < end) {
+        const row = Math.floor(begin / boxWidth);
+        const last = Math.min(end, (row + 1) * boxWidth);
+        const first = (top + row) * width + left + begin - row * boxWidth;
+        visit(first, first + last - begin);
+        begin = last;
+      }
+    }
+    place += length;
+    inside = !inside;
+  }
+}
+
+// Returns for each pixel the number of its object, from 1; 0 for none. Objects come with the best score first.
+// isShown: of a class id. thresholds: by class id, for pixels whose confidence is known. areas: pixels of each object.
+export function owners(frame, isShown, thresholds) {
+  const { width, height, objects, confidence } = frame;
+  const owner = new Uint16Array(width * height);
+  const areas = new Uint32Array(objects.length);
+  for (let index = objects.length - 1; index >= 0; index--) {
+    const object = objects[index];
+    if (!isShown(object.id)) continue;
+    const least = confidence && thresholds.has(object.id) ? Math.max(1, Math.ceil(thresholds.get(object.id) * 255)) : 0;
+    let area = 0;
+    eachRun(object, width, (first, last) => {
+      if (!least) { owner.fill(index + 1, first, last); area += last - first; return; }
+      for (let pixel = first; pixel < last; pixel++) {
+        if (confidence[pixel] >= least) { owner[pixel] = index + 1; area++; }
+      }
+    });
+    areas[index] = area;
+  }
+  return { owner, areas };
+}
+
+function packed(colour, alpha) {
+  const value = Number.parseInt(colour.slice(1), 16);
+  return ((alpha << 24) | ((value & 255) << 16) | (value & 0xff00) | (value >> 16)) >>> 0;
+}
+
+// Returns the layer that is drawn over the image: ImageData. options: opacity 0 to 1, outlines, heat.
+export function layerOf(frame, owner, options) {
+  const { width, height, objects } = frame;
+  const layer = new ImageData(width, height);
+  const pixels = new Uint32Array(layer.data.buffer);
+  if (options.heat && frame.confidence) { paintHeat(pixels, frame.confidence, options.opacity); return layer; }
+  const inner = [0, ...objects.map((object) => packed(object.colour, Math.round(255 * options.opacity)))];
+  const edge = [0, ...objects.map((object) => packed(object.colour, 255))];
+  for (const [index, { box }] of objects.entries()) {
+    const [left, top, boxWidth, boxHeight] = box;
+    for (let y = top; y < top + boxHeight; y++) {
+      for (let x = left, pixel = y * width + left; x < left + boxWidth; x++, pixel++) {
+        const own = owner[pixel];
+        if (own !== index + 1) continue;
+        const isEdge = options.outlines && (x === 0 || x === width - 1 || y === 0 || y === height - 1
+          || owner[pixel - 1] !== own || owner[pixel + 1] !== own
+          || owner[pixel - width] !== own || owner[pixel + width] !== own);
+        pixels[pixel] = isEdge ? edge[own] : inner[own];
+      }
+    }
+  }
+  return layer;
+}
+
+function paintHeat(pixels, confidence, opacity) {
+  const alpha = Math.round(255 * Math.max(0.2, opacity));
+  const table = new Uint32Array(256);
+  for (let value = 1; value < 256; value++) {
+    const place = (value / 255) * (HEAT.length - 1);
+    const low = Math.min(HEAT.length - 2, Math.floor(place));
+    const mixed = HEAT[low].map((part, i) => Math.round(part + (HEAT[low + 1][i] - part) * (place - low)));
+    table[value] = ((alpha << 24) | (mixed[2] << 16) | (mixed[1] << 8) | mixed[0]) >>> 0;
+  }
+  for (let pixel = 0; pixel < pixels.length; pixel++) pixels[pixel] = table[confidence[pixel]];
+}

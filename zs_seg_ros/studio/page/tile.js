@@ -1,0 +1,234 @@
+// One camera: its image with masks, its numbers, its last 30 seconds, and the list of its objects.
+
+import { make } from "./dom.js";
+import { layerOf, objectsOf, owners } from "./masks.js";
+import { drawNames, nameOf } from "./names.js";
+
+const HISTORY_MS = 30_000;
+const MOST_HISTORY_BYTES = 192 << 20;
+const LIST_EVERY_MS = 400;
+const RATE_FRAMES = 15;
+
+export class Tile {
+  // shared: options of the view, isShown and thresholds of the editor. onPoint(tile, region): a place was marked.
+  // onPause(tile): it was paused or not. onReady(tile): a frame was drawn and the next one may come.
+  constructor(camera, shared, { onPoint, onReady }) {
+    this.camera = camera;
+    this.shared = shared;
+    this.onReady = onReady;
+    this.history = [];
+    this.bytes = 0;
+    this.times = [];
+    this.shown = null;
+    this.paused = false;
+    this.busy = false;
+    this.listed = 0;
+    this.build();
+    this.listenToPointer(onPoint);
+  }
+
+  build() {
+    this.canvas = make("canvas", {
+      width: 640, height: 480, tabIndex: 0, role: "img", aria: { label: `${this.camera}: no image yet` },
+      onkeydown: (event) => this.onKey(event),
+    });
+    this.layer = document.createElement("canvas");
+    this.pause = make("button", { type: "button", text: "Pause", onclick: () => this.setPaused(!this.paused) });
+    this.back = make("button", { type: "button", text: "◀", aria: { label: "One image back" }, onclick: () => this.step(-1) });
+    this.forth = make("button", { type: "button", text: "▶", aria: { label: "One image on" }, onclick: () => this.step(1) });
+    this.time = make("input", {
+      type: "range", className: "time", min: 0, max: 0, value: 0, aria: { label: "Image of the last 30 seconds" },
+      oninput: () => { this.setPaused(true); this.show(this.history[Number(this.time.value)]); },
+    });
+    this.numbers = make("span", { class: "numbers" });
+    this.rows = make("tbody");
+    this.element = make("figure", { class: "tile", aria: { label: `Camera ${this.camera}` } },
+      this.canvas,
+      make("figcaption", {},
+        make("div", { class: "bar" }, make("strong", { text: this.camera }), this.numbers),
+        make("div", { class: "bar" }, this.pause, this.back, this.forth, this.time),
+        make("div", { class: "scroll" }, make("table", {},
+          make("thead", {}, make("tr", {}, ...["object", "pixels", "place (m)"].map((text) => make("th", { text, scope: "col" })))),
+          this.rows))));
+    this.element.dataset.camera = this.camera;
+  }
+
+  // --- frames ---
+
+  async receive(header, parts) {
+    const frame = { ...header, parts, objects: objectsOf(header, parts.runs), received: performance.now() };
+    this.remember(frame);
+    this.countRate(frame);
+    if (this.paused || this.busy) { this.describe(); this.onReady(this); return; }
+    this.busy = true;
+    try { await this.show(frame); } finally { this.busy = false; this.onReady(this); }
+  }
+
+  remember(frame) {
+    const size = (f) => Object.values(f.parts).reduce((sum, part) => sum + part.byteLength, 0);
+    this.history.push(frame);
+    this.bytes += size(frame);
+    while (this.history.length > 1 && this.history[0] !== this.shown
+      && (frame.received - this.history[0].received > HISTORY_MS || this.bytes > MOST_HISTORY_BYTES)) {
+      this.bytes -= size(this.history.shift());
+    }
+    this.time.max = this.history.length - 1;
+    this.time.value = this.paused ? this.history.indexOf(this.shown) : this.history.length - 1;
+  }
+
+  countRate(frame) {
+    this.times.push(frame.received);
+    if (this.times.length > RATE_FRAMES) this.times.shift();
+  }
+
+  async show(frame) {
+    if (!frame) return;
+    if (!frame.bitmap) {
+      frame.bitmap = await createImageBitmap(new Blob([frame.parts.image], { type: "image/jpeg" }), { imageOrientation: "none" });
+      if (frame.parts.confidence) frame.confidence = await values(frame.parts.confidence, frame.width, frame.height);
+    }
+    if (this.shown && this.shown !== frame) { this.shown.bitmap?.close(); this.shown.bitmap = null; }
+    this.shown = frame;
+    this.draw();
+  }
+
+  // Draws what is shown again, after a change of options or thresholds.
+  draw() {
+    const frame = this.shown;
+    if (!frame?.bitmap) return;
+    const { options, isShown, thresholds } = this.shared;
+    const { owner, areas } = owners(frame, isShown, thresholds());
+    const { canvas, layer } = this;
+    for (const each of [canvas, layer]) {
+      if (each.width !== frame.width || each.height !== frame.height) { each.width = frame.width; each.height = frame.height; }
+    }
+    layer.getContext("2d").putImageData(layerOf(frame, owner, options), 0, 0);
+    const context = canvas.getContext("2d");
+    context.drawImage(frame.bitmap, 0, 0, frame.width, frame.height);
+    context.drawImage(layer, 0, 0);
+    const scale = frame.width / (canvas.clientWidth || frame.width);
+    if (options.names) drawNames(context, frame, areas, scale, options.positions);
+    if (this.region) this.drawRegion(context, scale);
+    this.owner = owner;
+    this.element.dataset.stamp = frame.stamp;
+    this.element.dataset.version = frame.version ?? "";
+    this.element.dataset.frames = Number(this.element.dataset.frames ?? 0) + 1;
+    this.describe();
+    this.list(areas);
+  }
+
+  drawRegion(context, scale) {
+    const { x, y, width, height } = this.region;
+    context.lineWidth = 2 * scale;
+    context.strokeStyle = "#fff";
+    context.strokeRect(x, y, Math.max(width, 1), Math.max(height, 1));
+    context.setLineDash([4 * scale, 4 * scale]);
+    context.strokeStyle = "#d6007a";
+    context.strokeRect(x, y, Math.max(width, 1), Math.max(height, 1));
+    context.setLineDash([]);
+  }
+
+  describe() {
+    const frame = this.shown;
+    if (!frame) return;
+    const gaps = this.times.length - 1;
+    const rate = gaps > 0 ? (1000 * gaps) / (this.times[gaps] - this.times[0]) : 0;
+    const parts = [`${frame.width}×${frame.height}`, `${rate.toFixed(1)} Hz`];
+    if (frame.age_ms !== null) parts.push(`latency ${frame.age_ms.toFixed(0)} ms`);
+    const carried = (BigInt(frame.stamp) - BigInt(frame.inferred)) / 1_000_000n;
+    if (carried > 0n) parts.push(`carried from ${carried} ms before`);
+    parts.push(frame.version === null ? "no results" : `vocabulary ${frame.version}`);
+    if (this.skipped) parts.push(`${this.skipped} skipped`);
+    if (this.paused) parts.push(`paused, ${((performance.now() - frame.received) / 1000).toFixed(1)} s ago`);
+    this.numbers.textContent = parts.join(" · ");
+  }
+
+  // Lists the objects for people who do not see the image, and their pixels. Not at every frame: nobody could read it.
+  list(areas) {
+    const now = performance.now();
+    if (!this.paused && now - this.listed < LIST_EVERY_MS) return;
+    this.listed = now;
+    const frame = this.shown;
+    const rows = frame.objects.map((object, index) => [object, areas[index]]).filter(([, area]) => area);
+    this.rows.replaceChildren(...rows.map(([object, area]) => make("tr", {},
+      make("td", { text: nameOf(object, false) }), make("td", { text: area }),
+      make("td", { text: object.position ? object.position.map((value) => value.toFixed(2)).join(", ") : "" }))));
+    const names = rows.map(([object]) => object.name).join(", ") || "no objects";
+    this.canvas.setAttribute("aria-label", `${this.camera}: ${names}`);
+  }
+
+  // --- time ---
+
+  setPaused(paused) {
+    this.paused = paused;
+    this.pause.textContent = paused ? "Live" : "Pause";
+    if (!paused) { this.region = null; this.show(this.history.at(-1)); } else { this.listed = 0; this.draw(); }
+  }
+
+  step(by) {
+    this.setPaused(true);
+    const place = Math.max(0, Math.min(this.history.length - 1, this.history.indexOf(this.shown) + by));
+    this.time.value = place;
+    return this.show(this.history[place]);
+  }
+
+  onKey(event) {
+    const action = { " ": () => this.setPaused(!this.paused), ArrowLeft: () => this.step(-1), ArrowRight: () => this.step(1) }[event.key];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  }
+
+  // --- pointing ---
+
+  listenToPointer(onPoint) {
+    let start = null;
+    const place = (event) => {
+      const box = this.canvas.getBoundingClientRect();
+      const clamp = (value, most) => Math.max(0, Math.min(most - 1, value));
+      return {
+        x: clamp(((event.clientX - box.left) / box.width) * this.canvas.width, this.canvas.width),
+        y: clamp(((event.clientY - box.top) / box.height) * this.canvas.height, this.canvas.height),
+      };
+    };
+    const region = (event) => {
+      const end = place(event);
+      return {
+        x: Math.min(start.x, end.x), y: Math.min(start.y, end.y),
+        width: Math.abs(end.x - start.x), height: Math.abs(end.y - start.y),
+      };
+    };
+    this.canvas.addEventListener("pointerdown", (event) => {
+      if (!this.shown || event.button !== 0) return;
+      this.canvas.setPointerCapture(event.pointerId);
+      this.setPaused(true);
+      start = place(event);
+    });
+    this.canvas.addEventListener("pointermove", (event) => {
+      if (!start) return;
+      this.region = region(event);
+      this.draw();
+    });
+    this.canvas.addEventListener("pointerup", (event) => {
+      if (!start) return;
+      this.region = region(event);
+      start = null;
+      this.draw();
+      onPoint?.(this, this.region);
+    });
+    this.canvas.addEventListener("pointercancel", () => { start = null; });
+  }
+}
+
+// Returns the grey values of a PNG, as they are.
+async function values(png, width, height) {
+  const bitmap = await createImageBitmap(new Blob([png], { type: "image/png" }), { colorSpaceConversion: "none" });
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  const rgba = context.getImageData(0, 0, width, height).data;
+  const grey = new Uint8Array(width * height);
+  for (let pixel = 0; pixel < grey.length; pixel++) grey[pixel] = rgba[4 * pixel];
+  return grey;
+}

@@ -1,0 +1,70 @@
+"""Runs the studio's server in a thread of its own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import uvicorn
+
+from zs_seg_ros.errors import StudioError
+from zs_seg_ros.shown import quoted
+from zs_seg_ros.studio.access import Access
+from zs_seg_ros.studio.app import application
+from zs_seg_ros.studio.hub import Hub
+from zs_seg_ros.studio.source import Source
+
+MOST_MESSAGE_BYTES = 16 << 20
+"""Of one message of a browser: 16 MiB."""
+_MOST_WAITING_MESSAGES = 4
+_STOP_TIMEOUT_S = 3.0
+
+
+class StudioServer:
+    """Serves a source from construction to `stop`."""
+
+    def __init__(self, source: Source, access: Access) -> None:
+        """Listen and start. Raises StudioError when the address cannot be used."""
+        self.access = access
+        listening = _listening(access)
+        config = uvicorn.Config(
+            application(Hub(source), access),
+            ws="websockets-sansio",
+            ws_max_size=MOST_MESSAGE_BYTES,
+            ws_max_queue=_MOST_WAITING_MESSAGES,
+            ws_per_message_deflate=False,  # images are compressed already
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=1,
+            h11_max_incomplete_event_size=1 << 14,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([listening],), name="studio", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End all connections and the thread."""
+        self._server.should_exit = True
+        self._thread.join(_STOP_TIMEOUT_S)
+
+
+def _listening(access: Access) -> socket.socket:
+    name = access.host.strip("[]")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            name, access.port, type=socket.SOCK_STREAM
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen()
+    except OSError as error:
+        raise StudioError(
+            f"the address {quoted(access.host)}, port {access.port}, cannot be used "
+            f"({error.strerror or 'unknown name'}): end what uses it, or give another one"
+        ) from error
+    return listening

@@ -1,0 +1,101 @@
+"""What the page shows and changes: a running node, or a model in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from zs_seg_ros.studio.frames import ShownFrame
+from zs_seg_ros.types import RgbImage
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
+
+
+@dataclass(frozen=True)
+class Events:
+    """What a source reports, from any of its threads.
+
+    frame: a new frame of a camera that is watched. vocabulary: another vocabulary is in force. status: a new status.
+    """
+
+    frame: Callable[[ShownFrame], None]
+    vocabulary: Callable[[Vocabulary], None]
+    status: Callable[[Status], None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of the diagnostics. level: 0 OK, 1 warning, 2 error, 3 stale. message: with the remedy."""
+
+    name: str
+    level: int
+    message: str
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of a source. problem: why nothing can be shown, and what to do; empty without one."""
+
+    title: str
+    state: str = ""
+    problem: str = ""
+    cameras: tuple[str, ...] = ()
+    default_threshold: float = 0.5
+    entries: tuple[Entry, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the message to the page."""
+        return {
+            "is": "status",
+            "title": self.title,
+            "state": self.state,
+            "problem": self.problem,
+            "cameras": list(self.cameras),
+            "default_threshold": self.default_threshold,
+            "entries": [{**vars(entry), "values": dict(entry.values)} for entry in self.entries],
+        }
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What clients look at. clients: whether there are any. confidence: cameras whose confidence is requested."""
+
+    clients: bool = False
+    cameras: frozenset[str] = field(default_factory=frozenset)
+    confidence: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """The answer to a change of the vocabulary: the one in force after it, and warnings."""
+
+    vocabulary: Vocabulary
+    warnings: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """A node, or a model in this process. Its methods may block; they are called in threads."""
+
+    def start(self, events: Events) -> None:
+        """Report to `events` from now on."""
+        ...
+
+    def stop(self) -> None:
+        """End it."""
+        ...
+
+    def watch(self, watched: Watched) -> None:
+        """Deliver frames of these cameras, and of no others. Without clients nothing is subscribed to."""
+        ...
+
+    def change_vocabulary(self, classes: Sequence[TargetClass]) -> Changed:
+        """Put these classes in force. Raises VocabularyError when they are refused, StudioError without an answer."""
+        ...
+
+    def segment(self, image: RgbImage, classes: Sequence[TargetClass]) -> ShownFrame:
+        """Segment an image with these classes for this call alone; the result has its confidence.
+
+        Raises StudioError when it is refused.
+        """
+        ...
