@@ -29,6 +29,7 @@ setup(
     },
     package_data={
         "zs_seg_ros": ["py.typed"],
+        "zs_seg_ros.studio": ["page/*"],
         "zs_seg_ros.builtin_models": ["*/*"],
         "zs_seg_ros.message_definitions": ["*.msg"],
     },

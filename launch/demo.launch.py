@@ -20,6 +20,11 @@ def generate_launch_description() -> LaunchDescription:
     rviz = DeclareLaunchArgument(
         "rviz", default_value="false", description="true starts RViz (needs rviz2)"
     )
+    studio = DeclareLaunchArgument(
+        "studio",
+        default_value="false",
+        description="true serves the studio, a page for the browser, on http://127.0.0.1:8642",
+    )
     params_file = DeclareLaunchArgument(
         "params_file",
         default_value=str(SHARE / "config" / "demo.yaml"),
@@ -31,7 +36,8 @@ def generate_launch_description() -> LaunchDescription:
         launch_arguments={
             "params_file": LaunchConfiguration("params_file"),
             "rviz": LaunchConfiguration("rviz"),
+            "studio": LaunchConfiguration("studio"),
         }.items(),
     )
     camera = Node(package="zs_seg_ros", executable="tabletop_camera", output="screen")
-    return LaunchDescription([rviz, params_file, segmentation, camera])
+    return LaunchDescription([rviz, studio, params_file, segmentation, camera])

@@ -90,6 +90,11 @@ ARGUMENTS = (
         "rviz", default_value="false", description="true starts RViz (needs rviz2)"
     ),
     DeclareLaunchArgument(
+        "studio",
+        default_value="false",
+        description="true serves the studio, a page for the browser, on http://127.0.0.1:8642",
+    ),
+    DeclareLaunchArgument(
         "rviz_config",
         default_value=str(CONFIG / "zs_seg.rviz"),
         description="Configuration file of RViz; the default shows the camera named camera in the frame map",
@@ -176,6 +181,18 @@ def remappings_of(text: str) -> list[tuple[str, str]]:
     return pairs
 
 
+def studio_on_request(requested: str, namespace: str) -> list[Node]:
+    """Return the studio of the node, if it is requested."""
+    if requested.lower() not in ("true", "1"):
+        return []
+    name = "/".join(("", *filter(None, namespace.split("/")), "zs_seg"))
+    return [
+        Node(
+            package="zs_seg_ros", executable="studio", arguments=["--node", name], output="screen"
+        )
+    ]
+
+
 def start(context: LaunchContext) -> list[Action]:
     """Return the node and, if requested, RViz. Arguments override the parameter files."""
 
@@ -236,6 +253,7 @@ def start(context: LaunchContext) -> list[Action]:
         *without_effect(context),
         *environment,
         rviz,
+        *studio_on_request(value("studio"), value("namespace")),
         node,
     ]  # without rviz2, the launch fails before the node starts
 

@@ -25,6 +25,7 @@ LAYERS = (
     ("bags",),
     ("labelling", "replay"),
     ("doctor", "evaluation"),
+    ("studio",),
     ("testing", "zs_seg_ros"),
     ("cli",),
     ("ros",),

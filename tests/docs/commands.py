@@ -22,7 +22,7 @@ from pages import ROOT, SHELL, blocks_of, inline_code_of, runs_in_ci
 from PIL import Image
 from ros2_commands import Ros2Commands
 
-from zs_seg_ros.cli import bag_player, replay_arguments
+from zs_seg_ros.cli import bag_player, replay_arguments, studio_arguments
 from zs_seg_ros.cli.main import main
 from zs_seg_ros.cli.parser import zs_seg_parser
 
@@ -173,9 +173,11 @@ def _check_ros2(command: Command, ros2: Ros2Commands, folder: Path) -> None:
         package, executable, *given = arguments
         assert package == "zs_seg_ros", f"{command}: no check for executables of {package}"
         assert (PREFIX / "lib/zs_seg_ros" / executable).is_file(), f"{command}: no {executable}"
-        parse = {"bag_player": bag_player.parse, "replay_test": replay_arguments.parse}.get(
-            executable
-        )
+        parse = {
+            "bag_player": bag_player.parse,
+            "replay_test": replay_arguments.parse,
+            "studio": studio_arguments.parse,
+        }.get(executable)
         if parse is not None and given:
             try:
                 parse(given)

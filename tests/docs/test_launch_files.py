@@ -128,6 +128,14 @@ def test_rviz_is_started_on_request() -> None:
     assert rviz.kwargs["arguments"][1].args[0] == "rviz_config"
 
 
+def test_the_studio_of_the_node_is_started_on_request() -> None:
+    actions = [a for a in started_by(SEGMENTATION, studio="true", namespace="robot1") if a.kind == "Node"]
+    [studio] = [a for a in actions if a.kwargs["executable"] == "studio"]
+    assert studio.kwargs["arguments"] == ["--node", "/robot1/zs_seg"]
+    executables = [a.kwargs["executable"] for a in started_by(SEGMENTATION) if a.kind == "Node"]
+    assert "studio" not in executables
+
+
 def test_a_profile_that_is_no_xml_ends_the_launch(tmp_path: Path) -> None:
     profile = tmp_path / "profile.xml"
     for content in (b"", b"profiles: yes", b"<profiles>", b"\xff\xfe\x00"):

@@ -20,7 +20,7 @@ LAUNCH_FILE = ROOT / "launch" / "segmentation.launch.py"
 SCRIPT = ROOT / "scripts" / "write_parameter_docs.py"
 NOT_IN_THE_TABLE = {"use_sim_time"}  # rclpy declares it
 OF_THE_LAUNCH = {
-    "params_file", "preset", "namespace", "fastdds_profile", "rviz", "rviz_config", "remap",
+    "params_file", "preset", "namespace", "fastdds_profile", "rviz", "rviz_config", "remap", "studio",
 }  # fmt: skip
 """Arguments that stand for no parameter."""
 NO_ARGUMENT = {

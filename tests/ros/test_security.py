@@ -72,15 +72,17 @@ def test_the_node_has_the_rights_that_it_uses_and_no_others() -> None:
 def test_planners_and_viewers_may_read_what_the_node_publishes_and_ask_what_it_answers() -> None:
     offered = allowed("/zs_seg/node", "topics", "publish")
     answered = allowed("/zs_seg/node", "services", "reply")
-    for enclave in ("/zs_seg/planner", "/zs_seg/viewer"):
-        assert allowed(enclave, "topics", "subscribe") - {"/clock"} <= offered
+    images = {"/*/image_raw", "/*/image_raw/compressed"}  # of the cameras
+    for enclave in ("/zs_seg/planner", "/zs_seg/viewer", "/zs_seg/studio"):
+        assert allowed(enclave, "topics", "subscribe") - {"/clock"} - images <= offered
         assert allowed(enclave, "services", "request") <= answered
         assert allowed(enclave, "topics", "publish") == {"/parameter_events", "/rosout"}
 
 
-def test_only_planners_may_change_the_vocabulary_and_nobody_the_parameters() -> None:
+def test_only_planners_and_the_studio_may_change_the_vocabulary_and_nobody_the_parameters() -> None:
+    assert "/zs_seg/set_vocabulary" in allowed("/zs_seg/studio", "services", "request")
     assert "/zs_seg/set_vocabulary" in allowed("/zs_seg/planner", "services", "request")
     assert "/zs_seg/set_vocabulary" not in allowed("/zs_seg/viewer", "services", "request")
-    for enclave in ("/zs_seg/planner", "/zs_seg/viewer"):
+    for enclave in ("/zs_seg/planner", "/zs_seg/viewer", "/zs_seg/studio"):
         requests = allowed(enclave, "services", "request")
         assert not [n for n in requests if "set_parameters" in n or "change_state" in n]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -58,13 +60,22 @@ def _listening(access: Access) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             name, access.port, type=socket.SOCK_STREAM
         )[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen()
+        with _closing_on_error(socket.socket(family, kind, protocol)) as listening:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen()
+            return listening
     except OSError as error:
         raise StudioError(
             f"the address {quoted(access.host)}, port {access.port}, cannot be used "
             f"({error.strerror or 'unknown name'}): end what uses it, or give another one"
         ) from error
-    return listening
+
+
+@contextmanager
+def _closing_on_error(opened: socket.socket) -> Iterator[socket.socket]:
+    try:
+        yield opened
+    except BaseException:
+        opened.close()
+        raise

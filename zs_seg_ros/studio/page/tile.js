@@ -8,6 +8,7 @@ const HISTORY_MS = 30_000;
 const MOST_HISTORY_BYTES = 192 << 20;
 const LIST_EVERY_MS = 400;
 const RATE_FRAMES = 15;
+const MOST_ZOOM = 4;
 
 export class Tile {
   // shared: options of the view, isShown and thresholds of the editor. onPoint(tile, region): a place was marked.
@@ -99,14 +100,18 @@ export class Tile {
     const { options, isShown, thresholds } = this.shared;
     const { owner, areas } = owners(frame, isShown, thresholds());
     const { canvas, layer } = this;
-    for (const each of [canvas, layer]) {
-      if (each.width !== frame.width || each.height !== frame.height) { each.width = frame.width; each.height = frame.height; }
-    }
+    resize(layer, frame.width, frame.height);
     layer.getContext("2d").putImageData(layerOf(frame, owner, options), 0, 0);
+    // Names are written in pixels of the screen, which a small image has more than its own of.
+    const seen = (canvas.clientWidth || frame.width) * devicePixelRatio;
+    const zoom = Math.max(1, Math.min(MOST_ZOOM, Math.round(seen / frame.width)));
+    resize(canvas, frame.width * zoom, frame.height * zoom);
     const context = canvas.getContext("2d");
+    context.setTransform(zoom, 0, 0, zoom, 0, 0);
+    context.imageSmoothingEnabled = false;
     context.drawImage(frame.bitmap, 0, 0, frame.width, frame.height);
     context.drawImage(layer, 0, 0);
-    const scale = frame.width / (canvas.clientWidth || frame.width);
+    const scale = (frame.width * devicePixelRatio) / seen;
     if (options.names) drawNames(context, frame, areas, scale, options.positions);
     if (this.region) this.drawRegion(context, scale);
     this.owner = owner;
@@ -187,8 +192,8 @@ export class Tile {
       const box = this.canvas.getBoundingClientRect();
       const clamp = (value, most) => Math.max(0, Math.min(most - 1, value));
       return {
-        x: clamp(((event.clientX - box.left) / box.width) * this.canvas.width, this.canvas.width),
-        y: clamp(((event.clientY - box.top) / box.height) * this.canvas.height, this.canvas.height),
+        x: clamp(((event.clientX - box.left) / box.width) * this.shown.width, this.shown.width),
+        y: clamp(((event.clientY - box.top) / box.height) * this.shown.height, this.shown.height),
       };
     };
     const region = (event) => {
@@ -218,6 +223,12 @@ export class Tile {
     });
     this.canvas.addEventListener("pointercancel", () => { start = null; });
   }
+}
+
+function resize(canvas, width, height) {
+  if (canvas.width === width && canvas.height === height) return;
+  canvas.width = width;
+  canvas.height = height;
 }
 
 // Returns the grey values of a PNG, as they are.

@@ -1,0 +1,39 @@
+"""The studio's node in this process, beside the node under test."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from rclpy.executors import MultiThreadedExecutor
+from studio_clients import free_port
+
+from zs_seg_ros.ros.rclpy_private import InvalidHandle
+from zs_seg_ros.ros.studio.studio import Studio
+from zs_seg_ros.studio.access import Access
+
+
+@contextmanager
+def running_studio(of: str = "/zs_seg", token: str = "") -> Iterator[Access]:
+    """A studio of a node. Yields the address of its page."""
+    access = Access("127.0.0.1", free_port(), token)
+    studio = Studio(of, access)
+    executor = MultiThreadedExecutor(num_threads=4)
+    executor.add_node(studio)
+    stop = threading.Event()
+
+    def spin() -> None:
+        while not stop.is_set():
+            with suppress(InvalidHandle):  # a subscription was destroyed during the wait
+                executor.spin_once(timeout_sec=0.1)
+
+    thread = threading.Thread(target=spin, daemon=True)
+    thread.start()
+    try:
+        yield access
+    finally:
+        studio.destroy_node()
+        stop.set()
+        thread.join()
+        executor.shutdown(timeout_sec=5.0)
