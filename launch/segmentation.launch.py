@@ -187,9 +187,7 @@ def studio_on_request(requested: str, namespace: str) -> list[Node]:
         return []
     name = "/".join(("", *filter(None, namespace.split("/")), "zs_seg"))
     return [
-        Node(
-            package="zs_seg_ros", executable="studio", arguments=["--node", name], output="screen"
-        )
+        Node(package="zs_seg_ros", executable="studio", arguments=["--node", name], output="screen")
     ]
 
 

@@ -1,4 +1,7 @@
-"""Settings of all tests. `bag_messages`, `browser`, `small_bags` and `studio_clients`, beside this file, are for tests of several folders."""
+"""Settings of all tests.
+
+`bag_messages`, `browser`, `small_bags` and `studio_clients`, beside this file, are for tests of several folders.
+"""
 
 import sys
 from pathlib import Path

@@ -12,14 +12,18 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from websockets.sync.client import ClientConnection, connect
 
+from zs_seg_ros.errors import StudioError
+from zs_seg_ros.perception.masks import extract_objects
 from zs_seg_ros.segmenters.fake import PALETTE, FakeSegmenter
+from zs_seg_ros.segmenters.mask_prompts import MaskPrompt
 from zs_seg_ros.studio.access import Access
-from zs_seg_ros.studio.frames import ShownFrame, ShownObject
+from zs_seg_ros.studio.frames import ShownFrame, ShownObject, shown_objects
 from zs_seg_ros.studio.packet import decoded, encoded
 from zs_seg_ros.studio.source import Changed, Events, Status, Watched
-from zs_seg_ros.types import Batch, Box, RgbImage
+from zs_seg_ros.types import Batch, Box, RgbImage, size_of
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 TIMEOUT_S = 30.0
@@ -79,8 +83,22 @@ class StandIn:
         encoding = model.encode(Vocabulary().changed_to(classes))
         batch = Batch((image,), encoding.vocabulary.thresholds(0.5))
         [segmentation] = model.segment(batch, encoding)
+        objects = shown_objects(extract_objects(segmentation, 1, 50), encoding.vocabulary)
         confidence = segmentation.confidence
-        return ShownFrame("", 0, image, image.shape[:2], confidence=confidence)
+        return ShownFrame("", 0, image, size_of(image), objects, confidence=confidence)
+
+    def point(self, image: RgbImage, prompt: MaskPrompt) -> ShownFrame:
+        """Answer as a model whose mask is the box; it takes no points."""
+        if prompt.box is None:
+            raise StudioError("the model takes no points")
+        box = prompt.box
+        runs = np.array([0, box.width * box.height], np.uint32)
+        marked = ShownObject(0, "", 0.8, box, runs, box.width * box.height)
+        return ShownFrame("", 0, image, size_of(image), (marked,))
+
+    def keep(self, camera: str, stamp_ns: int, name: str, mask: NDArray[np.bool_]) -> str:
+        self.kept = camera, stamp_ns, name, mask
+        return name or "kept 1"
 
     def show(self, stamp_ns: int, image: RgbImage = RED) -> None:
         """Publish a frame with one object, the right half of the image."""
@@ -150,7 +168,9 @@ class Page:
 
 
 @contextmanager
-def page(access: Access, headers: Mapping[str, str] | None = None, **options: Any) -> Iterator[Page]:
+def page(
+    access: Access, headers: Mapping[str, str] | None = None, **options: Any
+) -> Iterator[Page]:
     address = f"ws://127.0.0.1:{access.port}/live"
     with connect(
         address, additional_headers=headers, open_timeout=TIMEOUT_S, compression=None, **options

@@ -129,7 +129,9 @@ def test_rviz_is_started_on_request() -> None:
 
 
 def test_the_studio_of_the_node_is_started_on_request() -> None:
-    actions = [a for a in started_by(SEGMENTATION, studio="true", namespace="robot1") if a.kind == "Node"]
+    actions = [
+        a for a in started_by(SEGMENTATION, studio="true", namespace="robot1") if a.kind == "Node"
+    ]
     [studio] = [a for a in actions if a.kwargs["executable"] == "studio"]
     assert studio.kwargs["arguments"] == ["--node", "/robot1/zs_seg"]
     executables = [a.kwargs["executable"] for a in started_by(SEGMENTATION) if a.kind == "Node"]

@@ -15,9 +15,9 @@ from zs_seg_ros.studio.access import Access
 
 
 @contextmanager
-def running_studio(of: str = "/zs_seg", token: str = "") -> Iterator[Access]:
-    """A studio of a node. Yields the address of its page."""
-    access = Access("127.0.0.1", free_port(), token)
+def running_studio(of: str = "/zs_seg", port: int = 0) -> Iterator[Access]:
+    """A studio of a node, on a free port or the given one. Yields the address of its page."""
+    access = Access("127.0.0.1", port or free_port())
     studio = Studio(of, access)
     executor = MultiThreadedExecutor(num_threads=4)
     executor.add_node(studio)

@@ -120,7 +120,9 @@ def test_a_change_by_a_planner_is_seen_at_once(planner: Planner, access: Access)
     with page(access) as own:
         own.wait_for("vocabulary")
         planner.set_vocabulary("green")
-        seen, _ = own.wait_for("vocabulary", lambda v: [c["name"] for c in v["classes"]] == ["green"])
+        seen, _ = own.wait_for(
+            "vocabulary", lambda v: [c["name"] for c in v["classes"]] == ["green"]
+        )
         assert not seen["by_studio"]
 
 

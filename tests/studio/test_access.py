@@ -120,7 +120,7 @@ def test_a_short_token_is_refused_without_being_shown() -> None:
 
 
 def test_an_address_in_use_is_refused_in_one_sentence(studio: StudioServer) -> None:
-    with pytest.raises(StudioError, match="cannot be used .*: end what uses it"):
+    with pytest.raises(StudioError, match=r"cannot be used .*: end what uses it"):
         StudioServer(StandIn(), studio.access)
 
 

@@ -20,9 +20,10 @@ from zs_seg_ros.errors import StudioError, ZeroShotSegmentationError
 from zs_seg_ros.shown import described, traced
 from zs_seg_ros.studio.access import Access, Guard
 from zs_seg_ros.studio.client import Client
-from zs_seg_ros.studio.commands import Request, answer
+from zs_seg_ros.studio.commands import answer
 from zs_seg_ros.studio.hub import LOG, Hub
 from zs_seg_ros.studio.packet import decoded, encoded, parsed
+from zs_seg_ros.studio.request import Request
 
 PAGE = Path(__file__).parent / "page"
 _TYPES = {

@@ -1,4 +1,4 @@
-"""One browser: what it looks at, and what it is sent at its own pace."""
+"""One browser: the cameras that it shows, and what it is sent at its own pace."""
 
 from __future__ import annotations
 

@@ -1,33 +1,16 @@
-"""The requests of the page, each a function of the hub, the client, the message and its parts."""
+"""The requests of the page by their names."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from zs_seg_ros.errors import StudioError
 from zs_seg_ros.shown import quoted
-from zs_seg_ros.studio.client import Client
-from zs_seg_ros.studio.hub import Hub
-from zs_seg_ros.studio.vocabularies import classes_from_json
+from zs_seg_ros.studio import image_commands, words_commands
+from zs_seg_ros.studio.request import Answer, Request
 
 _MOST_CAMERAS = 64
 _LONGEST_NAME = 300
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request. message: its JSON object. parts: the bytes behind it."""
-
-    hub: Hub
-    client: Client
-    message: Mapping[str, Any]
-    parts: Mapping[str, bytes]
-
-
-Answer = dict[str, Any] | tuple[dict[str, Any], dict[str, bytes]]
-"""The fields of the answer and, for a binary one, its parts."""
 Command = Callable[[Request], Awaitable[Answer]]
 
 
@@ -42,22 +25,18 @@ async def _look(request: Request) -> Answer:
     return {}
 
 
-async def _set_vocabulary(request: Request) -> Answer:
-    classes = classes_from_json(request.message.get("classes"), request.hub.exemplars)
-    return await request.hub.change_vocabulary(request.message.get("base"), classes)
-
-
-async def _restore(request: Request) -> Answer:
-    edition = request.hub.history.edition(request.message.get("edition"))
-    return await request.hub.change_vocabulary(
-        request.message.get("base"), edition.vocabulary.classes
-    )
-
-
 COMMANDS: dict[str, Command] = {
     "look": _look,
-    "set_vocabulary": _set_vocabulary,
-    "restore": _restore,
+    "set_vocabulary": words_commands.set_vocabulary,
+    "restore": words_commands.restore,
+    "export": words_commands.export_text,
+    "import": words_commands.import_text,
+    "presets": words_commands.presets,
+    "preset": words_commands.preset,
+    "segment": image_commands.segment,
+    "point": image_commands.point,
+    "example": image_commands.example,
+    "keep": image_commands.keep,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from zs_seg_ros.errors import StudioError
@@ -26,8 +26,10 @@ LOG = logging.getLogger("zs_seg_ros.studio")
 class Hub:
     """The newest state of a source, and its clients. All methods run in the event loop; the source has threads."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, presets: Mapping[str, str] | None = None) -> None:
+        """presets: texts of vocabulary files by name."""
         self.source = source
+        self.presets = dict(presets or {})
         self.exemplars = Exemplars()
         self.history = History()
         self.status = Status("")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import uvicorn
@@ -25,12 +25,17 @@ _STOP_TIMEOUT_S = 3.0
 class StudioServer:
     """Serves a source from construction to `stop`."""
 
-    def __init__(self, source: Source, access: Access) -> None:
-        """Listen and start. Raises StudioError when the address cannot be used."""
+    def __init__(
+        self, source: Source, access: Access, presets: Mapping[str, str] | None = None
+    ) -> None:
+        """Listen and start. presets: texts of vocabulary files by name.
+
+        Raises StudioError when the address cannot be used.
+        """
         self.access = access
         listening = _listening(access)
         config = uvicorn.Config(
-            application(Hub(source), access),
+            application(Hub(source, presets), access),
             ws="websockets-sansio",
             ws_max_size=MOST_MESSAGE_BYTES,
             ws_max_queue=_MOST_WAITING_MESSAGES,

@@ -6,6 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from zs_seg_ros.segmenters.mask_prompts import MaskPrompt
 from zs_seg_ros.studio.frames import ShownFrame
 from zs_seg_ros.types import RgbImage
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
@@ -97,5 +101,19 @@ class Source(Protocol):
         """Segment an image with these classes for this call alone; the result has its confidence.
 
         Raises StudioError when it is refused.
+        """
+        ...
+
+    def point(self, image: RgbImage, prompt: MaskPrompt) -> ShownFrame:
+        """Segment the marked object: the result has it as its only object, or none where the mask is empty.
+
+        Raises StudioError when it is refused, also by a model that takes no points and boxes.
+        """
+        ...
+
+    def keep(self, camera: str, stamp_ns: int, name: str, mask: NDArray[np.bool_]) -> str:
+        """Follow the object of a mask (H, W) in the image of a stamp, and return the name of its class.
+
+        name: empty for one that is chosen. Raises StudioError when it is refused.
         """
         ...

@@ -47,7 +47,7 @@ class Exemplars:
         return self._by_key[key][0]
 
     def _key(self, exemplar: Exemplar) -> str:
-        digest = hashlib.sha256(repr(exemplar.image.shape).encode())
+        digest = hashlib.sha256(np.array(exemplar.image.shape).tobytes())
         digest.update(np.ascontiguousarray(exemplar.image).data)
         if exemplar.mask is not None:
             digest.update(np.ascontiguousarray(exemplar.mask).data)
@@ -60,18 +60,23 @@ def vocabulary_json(vocabulary: Vocabulary, exemplars: Exemplars) -> dict[str, A
         "version": vocabulary.version,
         "stamp_ms": vocabulary.stamp_ns // 1_000_000,
         "classes": [
-            {
-                "name": target.name,
-                "id": target.id,
-                "label": given,
-                "colour": colour_text(given),
-                "prompts": list(target.prompts),
-                "negatives": list(target.negatives),
-                "threshold": round(target.threshold, 6),
-                "exemplars": [exemplars.entry(exemplar) for exemplar in target.exemplars],
-            }
+            class_json(target, given, exemplars)
             for target, given in zip(vocabulary.classes, vocabulary.ids, strict=True)
         ],
+    }
+
+
+def class_json(target: TargetClass, label: int, exemplars: Exemplars) -> dict[str, Any]:
+    """Return a class for the page. label: its value in label images; 0 while it is not in force."""
+    return {
+        "name": target.name,
+        "id": target.id,
+        "label": label,
+        "colour": colour_text(label) if label else "#888888",
+        "prompts": list(target.prompts),
+        "negatives": list(target.negatives),
+        "threshold": round(target.threshold, 6),
+        "exemplars": [exemplars.entry(exemplar) for exemplar in target.exemplars],
     }
 
 

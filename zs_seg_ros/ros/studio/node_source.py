@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from numpy.typing import NDArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
+from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
 
 import zs_seg_ros.msg as messages
@@ -22,10 +24,12 @@ from zs_seg_ros.ros.conversions import (
     classes_from_messages,
     image_message,
     target_message,
+    time_message,
 )
 from zs_seg_ros.ros.qos import LATCHED
 from zs_seg_ros.ros.studio.camera_feed import CameraFeed, shown_objects_of
 from zs_seg_ros.ros.studio.remote_node import RemoteCamera, RemoteNode
+from zs_seg_ros.segmenters.mask_prompts import MaskPrompt
 from zs_seg_ros.shown import shown
 from zs_seg_ros.studio.frames import ShownFrame
 from zs_seg_ros.studio.source import Changed, Entry, Events, Status, Watched
@@ -96,6 +100,37 @@ class NodeSource:
             image=image_message(image, "rgb8", Header()),
             classes=[target_message(c) for c in classes],
         )
+        return self._segmented(image, request)
+
+    def point(self, image: RgbImage, prompt: MaskPrompt) -> ShownFrame:
+        """Call segment with a marked object. Raises StudioError when the node refuses, or without an answer."""
+        marked = messages.MaskPrompt(
+            points=[messages.PointPrompt(x=p.x, y=p.y, outside=p.outside) for p in prompt.points]
+        )
+        if prompt.box is not None:
+            box = prompt.box
+            marked.box = RegionOfInterest(
+                x_offset=box.left, y_offset=box.top, width=box.width, height=box.height
+            )
+        request = services.SegmentImage.Request(
+            image=image_message(image, "rgb8", Header()), prompts=[marked]
+        )
+        return self._segmented(image, request)
+
+    def keep(self, camera: str, stamp_ns: int, name: str, mask: NDArray[np.bool_]) -> str:
+        """Call keep with a mask. Raises StudioError when the node refuses, or without an answer."""
+        request = services.KeepObject.Request(
+            camera=camera,
+            class_name=name,
+            mask=image_message(mask.astype(np.uint8) * 255, "mono8", Header()),
+            stamp=time_message(stamp_ns),
+        )
+        response = self._remote.call(request, services.KeepObject, _CHANGE_TIMEOUT_S)
+        if not response.success:
+            raise StudioError(response.message)
+        return str(response.class_name)
+
+    def _segmented(self, image: RgbImage, request: services.SegmentImage.Request) -> ShownFrame:
         response = self._remote.call(request, services.SegmentImage, _SEGMENT_TIMEOUT_S)
         if not response.success:
             raise StudioError(response.message)

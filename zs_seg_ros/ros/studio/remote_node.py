@@ -45,6 +45,7 @@ class RemoteNode:
             for kind, service in (
                 (services.SetVocabulary, "set_vocabulary"),
                 (services.SegmentImage, "segment"),
+                (services.KeepObject, "keep"),
             )
         }
 

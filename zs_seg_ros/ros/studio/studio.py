@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
+import yaml
+from ament_index_python.packages import get_package_share_directory
 from rclpy.node import Node
 
 from zs_seg_ros.cli.bag_player import without_ros_arguments
@@ -27,13 +30,23 @@ class Studio(Node):
         super().__init__("studio", **arguments)
         answer_every_request(self)
         self._source = NodeSource(self, of)
-        self._server = StudioServer(self._source, access)
+        self._server = StudioServer(self._source, access, _presets())
         self.get_logger().info(f"showing {of}: open {access.link} in a browser")
 
     def destroy_node(self) -> None:
         """End the server, and destroy the node."""
         self._server.stop()
         super().destroy_node()
+
+
+def _presets() -> dict[str, str]:
+    """Return the vocabularies of the installed presets, as texts of vocabulary files."""
+    folder = Path(get_package_share_directory("zs_seg_ros")) / "config" / "presets"
+    presets = {}
+    for file in sorted(folder.glob("*.yaml")):
+        parameters = yaml.safe_load(file.read_text(encoding="utf-8"))["/**"]["ros__parameters"]
+        presets[file.stem] = str(parameters.get("initial_vocabulary", ""))
+    return {name: text for name, text in presets.items() if text}
 
 
 def main() -> None:

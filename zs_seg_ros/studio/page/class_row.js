@@ -17,7 +17,8 @@ export class ClassRow {
 
   get name() { return this.nameInput.value.trim(); }
 
-  get label() { return this.given.label; }
+  // The name under which results of the vocabulary in force have this class, also while another one is typed.
+  get givenName() { return this.given.name; }
 
   get effectiveThreshold() { return this.threshold || this.editor.defaultThreshold; }
 
@@ -39,8 +40,8 @@ export class ClassRow {
     const swatch = make("span", { class: "swatch" });
     swatch.style.backgroundColor = this.given.colour;
     this.visible = make("input", {
-      type: "checkbox", checked: this.editor.isShown(this.label), title: "Show its masks", aria: { label: `Show masks of ${name}` },
-      onchange: () => this.editor.setShown(this.label, this.visible.checked),
+      type: "checkbox", checked: this.editor.isShown(this.givenName), title: "Show its masks", aria: { label: `Show masks of ${name}` },
+      onchange: () => this.editor.setShown(this.givenName, this.visible.checked),
     });
     this.slider = make("input", {
       type: "range", min: 0.01, max: 1, step: 0.01, aria: { label: `Threshold of ${name}` }, onkeydown: enter,
@@ -92,6 +93,17 @@ export class ClassRow {
         type: "button", text: "×", aria: { label: `Remove example ${place + 1}` },
         onclick: () => { this.exemplars.splice(place, 1); this.showExamples(); this.editor.touched(); },
       }))));
+  }
+
+  addExample(exemplar) {
+    this.exemplars.push(exemplar);
+    this.showExamples();
+    this.editor.touched();
+  }
+
+  addNegative(text) {
+    this.negatives.value = [...lines(this.negatives.value), text].join("\n");
+    this.editor.touched();
   }
 
   showWarnings(warnings) { this.warnings.replaceChildren(...warnings.map(({ text }) => make("li", { text }))); }

@@ -2,6 +2,9 @@
 
 import { ask, byId, make, show } from "./dom.js";
 import { ClassRow } from "./class_row.js";
+import { listenToFiles } from "./files.js";
+
+const PROBED_THRESHOLD = 0.01;
 
 export class Editor {
   // onPreview: thresholds that are not in force are shown, or no longer. onShown: classes were hidden or shown.
@@ -21,10 +24,22 @@ export class Editor {
     byId("revert").addEventListener("click", () => this.take(this.inForce));
     byId("undo").addEventListener("click", () => this.undo());
     byId("redo").addEventListener("click", () => this.redo());
+    listenToFiles(this);
     this.showState();
   }
 
-  isShown(label) { return !this.hidden.has(label); }
+  isShown(name) { return !this.hidden.has(name); }
+
+  // Whether a threshold is below the one in force, so that published results lack pixels that it would show.
+  get isLowered() {
+    const inForce = new Map(this.inForce?.classes.map((each) => [each.name, each.threshold || this.defaultThreshold]));
+    return this.rows.some((row) => row.effectiveThreshold < (inForce.get(row.givenName) ?? 1) - 1e-6);
+  }
+
+  // The classes with hardly any threshold: their confidences serve every threshold.
+  get probed() { return this.classes.map((entry, place) => ({ ...entry, name: this.rows[place].givenName, threshold: PROBED_THRESHOLD })); }
+
+  colourOf(name) { return this.rows.find((row) => row.givenName === name)?.given.colour; }
 
   setDefaultThreshold(value) {
     if (value === this.defaultThreshold) return;
@@ -171,7 +186,7 @@ export class Editor {
 
   preview(row) {
     this.touched();
-    if (row.label) this.previewed.set(row.label, row.effectiveThreshold);
+    for (const each of this.rows) this.previewed.set(each.givenName, each.effectiveThreshold);
     this.onPreview();
   }
 
@@ -181,8 +196,8 @@ export class Editor {
     this.onPreview();
   }
 
-  setShown(label, isShown) {
-    if (isShown) this.hidden.delete(label); else this.hidden.add(label);
+  setShown(name, isShown) {
+    if (isShown) this.hidden.delete(name); else this.hidden.add(name);
     this.onShown();
   }
 

@@ -4,6 +4,7 @@ import { Connection } from "./connection.js";
 import { ask, byId, make, show } from "./dom.js";
 import { Editor } from "./editor.js";
 import { showHealth, skippedOf } from "./health.js";
+import { Pointing } from "./pointing.js";
 import { Tile } from "./tile.js";
 
 const OPTIONS = ["opacity", "outlines", "names", "positions", "heat"];
@@ -18,7 +19,7 @@ const options = () => Object.fromEntries(OPTIONS.map((name) => {
 }));
 const shared = {
   options: options(),
-  isShown: (id) => editor.isShown(id),
+  isShown: (name) => editor.isShown(name),
   thresholds: () => editor.previewed,
 };
 
@@ -57,7 +58,26 @@ const connection = new Connection({
   frame(header, parts) { tiles.get(header.camera)?.receive(header, parts); },
 });
 
-editor = new Editor(connection, { onPreview: () => { look(); redraw(); }, onShown: redraw });
+editor = new Editor(connection, { onPreview: preview, onShown: redraw });
+const pointing = new Pointing(connection, editor);
+
+// Shows thresholds that are not in force. Higher ones act on the published confidences; lower ones, and paused images
+// without confidences, take one run of the model for the image.
+function preview() {
+  look();
+  for (const tile of tiles.values()) {
+    if (!editor.previewed.size) tile.endProbe();
+    else if (editor.isLowered || (tile.paused && !tile.shown?.confidence)) {
+      tile.probe(segmentProbed, (name) => editor.colourOf(name)).catch((error) => editor.say(error.message, true));
+    }
+  }
+  redraw();
+}
+
+function segmentProbed(frame) {
+  const { width, height } = frame;
+  return connection.ask({ do: "segment", width, height, classes: editor.probed }, { image: frame.parts.image });
+}
 
 function showCameras(cameras) {
   const boxes = byId("cameras");
@@ -76,6 +96,7 @@ function choose(camera, isChosen) {
     chosen.add(camera);
     const tile = new Tile(camera, shared, {
       onReady: () => connection.tell({ do: "ready", camera }),
+      onPoint: (marked, region) => pointing.mark(marked, region),
     });
     tiles.set(camera, tile);
     byId("tiles").append(tile.element);

@@ -15,7 +15,7 @@ export function objectsOf(header, runs) {
 
 // Calls visit(first, last) for each piece of a row that belongs to a mask, as indices of pixels of the whole image.
 function eachRun(object, width, visit) {
-  const [left, top, boxWidth] = object.box;
+  const [left, top, boxWidth] = object.given?.box ?? object.box;
   let place = 0;
   let inside = false;
   for (const length of object.lengths) {
@@ -36,26 +36,56 @@ function eachRun(object, width, visit) {
 }
 
 // Returns for each pixel the number of its object, from 1; 0 for none. Objects come with the best score first.
-// isShown: of a class id. thresholds: by class id, for pixels whose confidence is known. areas: pixels of each object.
+// isShown: of the name of a class. thresholds: by name, for pixels whose confidence is known. areas: pixels of each
+// object. Score and box of an object that a threshold makes smaller are those of what is left of it.
 export function owners(frame, isShown, thresholds) {
   const { width, height, objects, confidence } = frame;
   const owner = new Uint16Array(width * height);
   const areas = new Uint32Array(objects.length);
   for (let index = objects.length - 1; index >= 0; index--) {
     const object = objects[index];
-    if (!isShown(object.id)) continue;
-    const least = confidence && thresholds.has(object.id) ? Math.max(1, Math.ceil(thresholds.get(object.id) * 255)) : 0;
-    let area = 0;
-    eachRun(object, width, (first, last) => {
-      if (!least) { owner.fill(index + 1, first, last); area += last - first; return; }
-      for (let pixel = first; pixel < last; pixel++) {
-        if (confidence[pixel] >= least) { owner[pixel] = index + 1; area++; }
-      }
-    });
-    areas[index] = area;
+    if (!isShown(object.name)) continue;
+    const isPreviewed = confidence && thresholds.has(object.name);
+    object.given ??= { box: object.box, score: object.score };
+    [object.box, object.score] = [object.given.box, object.given.score];
+    if (isPreviewed) areas[index] = confidentPixels(frame, index, thresholds.get(object.name), owner);
+    else {
+      eachRun(object, width, (first, last) => {
+        owner.fill(index + 1, first, last);
+        areas[index] += last - first;
+      });
+    }
   }
   return { owner, areas };
 }
+
+function confidentPixels({ width, objects, confidence }, index, threshold, owner) {
+  const object = objects[index];
+  const least = Math.max(1, Math.ceil(threshold * 255 - 0.5));
+  let [area, sum, left, right, top, bottom] = [0, 0, width, -1, Infinity, -1];
+  eachRun(object, width, (first, last) => {
+    const y = Math.floor(first / width);
+    for (let pixel = first; pixel < last; pixel++) {
+      if (confidence[pixel] < least) continue;
+      owner[pixel] = index + 1;
+      area++;
+      sum += confidence[pixel];
+      const x = pixel - y * width;
+      if (x < left) left = x;
+      if (x > right) right = x;
+      if (y < top) top = y;
+      if (y > bottom) bottom = y;
+    }
+  });
+  if (area) {
+    object.box = [left, top, right - left + 1, bottom - top + 1];
+    object.score = sum / area / 255;
+  }
+  return area;
+}
+
+// Returns the run lengths of an object's mask as they were received, and the box that they are in.
+export const maskOf = (object) => ({ box: object.given?.box ?? object.box, runs: object.lengths });
 
 function packed(colour, alpha) {
   const value = Number.parseInt(colour.slice(1), 16);

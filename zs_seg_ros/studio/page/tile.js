@@ -88,9 +88,16 @@ export class Tile {
       frame.bitmap = await createImageBitmap(new Blob([frame.parts.image], { type: "image/jpeg" }), { imageOrientation: "none" });
       if (frame.parts.confidence) frame.confidence = await values(frame.parts.confidence, frame.width, frame.height);
     }
-    if (this.shown && this.shown !== frame) { this.shown.bitmap?.close(); this.shown.bitmap = null; }
+    if (this.shown && this.shown !== frame) this.free(this.shown);
     this.shown = frame;
     this.draw();
+  }
+
+  // Frees what is decoded again when a frame is shown again.
+  free(frame) {
+    frame.bitmap?.close();
+    frame.bitmap = null;
+    if (!frame.probed) frame.confidence = null;
   }
 
   // Draws what is shown again, after a change of options or thresholds.
@@ -113,6 +120,7 @@ export class Tile {
     context.drawImage(layer, 0, 0);
     const scale = (frame.width * devicePixelRatio) / seen;
     if (options.names) drawNames(context, frame, areas, scale, options.positions);
+    if (this.marked?.lengths) this.drawMarked(context);
     if (this.region) this.drawRegion(context, scale);
     this.owner = owner;
     this.element.dataset.stamp = frame.stamp;
@@ -120,6 +128,14 @@ export class Tile {
     this.element.dataset.frames = Number(this.element.dataset.frames ?? 0) + 1;
     this.describe();
     this.list(areas);
+  }
+
+  drawMarked(context) {
+    const { width, height } = this.shown;
+    const frame = { width, height, objects: [{ id: 0, name: "", colour: "#d6007a", score: 1, ...this.marked }] };
+    const { owner } = owners(frame, () => true, new Map());
+    this.layer.getContext("2d").putImageData(layerOf(frame, owner, { opacity: 0.5, outlines: true }), 0, 0);
+    context.drawImage(this.layer, 0, 0);
   }
 
   drawRegion(context, scale) {
@@ -162,12 +178,46 @@ export class Tile {
     this.canvas.setAttribute("aria-label", `${this.camera}: ${names}`);
   }
 
+  // --- thresholds below those in force ---
+
+  // Has the shown image segmented once with hardly any threshold: after that every threshold is drawn from its
+  // confidences. segment(frame): the answer of the studio. colourOf: of the name of a class.
+  async probe(segment, colourOf) {
+    const frame = this.shown;
+    if (!frame || frame.probed) return;
+    frame.probed = true;
+    this.wasLive ??= !this.paused;
+    this.setPaused(true);
+    try {
+      const answer = await segment(frame);
+      frame.unprobed = { objects: frame.objects, confidence: frame.confidence };
+      frame.objects = objectsOf(answer, answer.parts.runs);
+      for (const object of frame.objects) object.colour = colourOf(object.name) ?? object.colour;
+      frame.confidence = await values(answer.parts.confidence, frame.width, frame.height);
+      this.draw();
+    } catch (error) {
+      frame.probed = false;
+      throw error;
+    }
+  }
+
+  // Shows the published results again, and live ones if the image was not paused before.
+  endProbe() {
+    for (const frame of this.history) {
+      if (!frame.probed) continue;
+      if (frame.unprobed) Object.assign(frame, frame.unprobed);
+      frame.probed = false;
+    }
+    if (this.wasLive) this.setPaused(false);
+    this.wasLive = null;
+  }
+
   // --- time ---
 
   setPaused(paused) {
     this.paused = paused;
     this.pause.textContent = paused ? "Live" : "Pause";
-    if (!paused) { this.region = null; this.show(this.history.at(-1)); } else { this.listed = 0; this.draw(); }
+    if (!paused) { this.region = this.marked = null; this.show(this.history.at(-1)); } else { this.listed = 0; this.draw(); }
   }
 
   step(by) {

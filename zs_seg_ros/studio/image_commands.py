@@ -1,0 +1,96 @@
+"""Requests about one image: segment it, mark an object in it, make it an example, keep the object."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zs_seg_ros.errors import StudioError
+from zs_seg_ros.segmenters.mask_prompts import MarkedPoint, MaskPrompt
+from zs_seg_ros.studio.frames import ShownFrame
+from zs_seg_ros.studio.request import Answer, Request
+from zs_seg_ros.studio.uploads import box_of, image_of, mask_of
+from zs_seg_ros.studio.vocabularies import classes_from_json
+from zs_seg_ros.vocabulary.vocabulary import Exemplar
+
+_MOST_POINTS = 64
+
+
+def _image(request: Request) -> NDArray[np.uint8]:
+    message = request.message
+    return image_of(request.parts.get("image"), message.get("width"), message.get("height"))
+
+
+def _answer(frame: ShownFrame) -> Answer:
+    parts = frame.parts
+    del parts["image"]  # the page has it
+    return frame.header, parts
+
+
+async def segment(request: Request) -> Answer:
+    """Segment the image of a request with its classes, for this request alone."""
+    classes = classes_from_json(request.message.get("classes"), request.hub.exemplars)
+
+    def work() -> Answer:
+        return _answer(request.hub.source.segment(_image(request), classes))
+
+    return await asyncio.to_thread(work)
+
+
+async def point(request: Request) -> Answer:
+    """Segment the object that points and a box mark, with a model that can."""
+
+    def work() -> Answer:
+        image = _image(request)
+        box = box_of(request.message.get("box"), image)
+        prompt = MaskPrompt(_points_of(request.message.get("points", [])), box)
+        return _answer(request.hub.source.point(image, prompt))
+
+    return await asyncio.to_thread(work)
+
+
+async def example(request: Request) -> Answer:
+    """Remember an object of an image as an example image, and return its key and thumbnail."""
+
+    def work() -> Exemplar:
+        image = _image(request)
+        return Exemplar(image, mask_of(request.message, request.parts.get("runs"), image))
+
+    return dict(request.hub.exemplars.entry(await asyncio.to_thread(work)))
+
+
+async def keep(request: Request) -> Answer:
+    """Have an object of a camera's image followed under a class of its own."""
+    message = request.message
+    match message:
+        case {"camera": str(camera), "name": str(name), "stamp": str(stamp)} if _is_number(stamp):
+            pass
+        case _:
+            raise StudioError("the request has no camera, name and stamp: load the page again")
+
+    def work() -> str:
+        image = _image(request)
+        mask = mask_of(message, request.parts.get("runs"), image)
+        return request.hub.source.keep(camera, int(stamp), name, mask)
+
+    return {"name": await asyncio.to_thread(work)}
+
+
+def _is_number(stamp: str) -> bool:
+    return stamp.isascii() and stamp.isdigit() and len(stamp) < 20
+
+
+def _points_of(entries: Any) -> tuple[MarkedPoint, ...]:
+    if not isinstance(entries, list) or len(entries) > _MOST_POINTS:
+        raise StudioError(f"points must be a list of at most {_MOST_POINTS}")
+    points = []
+    for entry in entries:
+        match entry:
+            case [int() | float() as x, int() | float() as y, bool(outside)]:
+                points.append(MarkedPoint(float(x), float(y), outside))
+            case _:
+                raise StudioError("a point must be x, y and whether it is outside the object")
+    return tuple(points)
