@@ -67,6 +67,9 @@ class StandIn:
     def watch(self, watched: Watched) -> None:
         self.watched = watched
 
+    def choose(self, camera: str, index: int) -> None:
+        raise StudioError("this camera is live")
+
     def change_vocabulary(self, classes: Sequence[TargetClass]) -> Changed:
         self.before_change()
         with self._lock:

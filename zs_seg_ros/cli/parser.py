@@ -24,6 +24,7 @@ from zs_seg_ros.cli.shared_options import (
     add_model_options,
     add_vocabulary_options,
 )
+from zs_seg_ros.cli.studio_command import add_studio
 from zs_seg_ros.cli.tune_arguments import add_tune
 from zs_seg_ros.segmenters.load_options import DEFAULT_MODEL
 
@@ -85,6 +86,7 @@ def zs_seg_parser() -> argparse.ArgumentParser:
     add_find(subparsers)
     add_evaluate(subparsers)
     add_tune(subparsers)
+    add_studio(subparsers)
     _add_bench(subparsers)
     add_export(subparsers)
     _add_fetch(subparsers)

@@ -6,9 +6,13 @@ import argparse
 import re
 import secrets
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from zs_seg_ros.shown import quoted
-from zs_seg_ros.studio.access import Access, is_loopback
+from zs_seg_ros.errors import StudioError
+from zs_seg_ros.shown import quoted, shown
+
+if TYPE_CHECKING:
+    from zs_seg_ros.studio.access import Access
 
 DEFAULT_PORT = 8642
 _LAST_PORT = 65535
@@ -63,7 +67,17 @@ def add_address_options(parser: argparse.ArgumentParser) -> None:
 
 
 def access_of(arguments: argparse.Namespace) -> Access:
-    """Return the address and the token of parsed arguments. Raises StudioError for a token that is too short."""
+    """Return the address and the token of parsed arguments.
+
+    Raises StudioError for a token that is too short, and where the packages of the server are not installed.
+    """
+    try:
+        from zs_seg_ros.studio.access import Access, is_loopback
+    except ImportError as error:
+        raise StudioError(
+            "the studio needs starlette, uvicorn and websockets, which are not installed: pip install "
+            f"'zs_seg_ros[studio]' ({shown(error)})"
+        ) from error
     token = arguments.token
     if not token and not is_loopback(arguments.host):
         token = secrets.token_urlsafe(_TOKEN_BYTES)

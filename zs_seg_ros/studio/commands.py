@@ -33,6 +33,7 @@ COMMANDS: dict[str, Command] = {
     "import": words_commands.import_text,
     "presets": words_commands.presets,
     "preset": words_commands.preset,
+    "choose": image_commands.choose,
     "segment": image_commands.segment,
     "point": image_commands.point,
     "example": image_commands.example,

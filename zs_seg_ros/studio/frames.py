@@ -46,6 +46,7 @@ class ShownFrame:
     image: (H, W, 3) RGB, or the bytes of a JPEG of the size (H, W). version: of the vocabulary of the results; None
     without results. age_ms: of the image when the results were received; None where it is not known. confidence:
     (H, W) uint8, 0 where no class is; None where it is not requested.
+    title: the name of an image that is not live.
     """
 
     camera: str
@@ -57,6 +58,7 @@ class ShownFrame:
     age_ms: float | None = None
     inferred_stamp_ns: int = 0
     confidence: NDArray[np.uint8] | None = None
+    title: str = ""
 
     @cached_property
     def packet(self) -> bytes:
@@ -75,6 +77,7 @@ class ShownFrame:
             "height": height,
             "version": self.version,
             "age_ms": None if self.age_ms is None else round(self.age_ms, 1),
+            "title": self.title,
             "objects": [_entry(shown) for shown in self.objects],
         }
 

@@ -35,6 +35,7 @@ class Hub:
         self.status = Status("")
         self._clients: set[Client] = set()
         self._watched = Watched()
+        self._newest: dict[str, ShownFrame] = {}
         self._watch_due = asyncio.Event()
         self._changing = asyncio.Lock()
 
@@ -80,7 +81,10 @@ class Hub:
 
     def look(self, client: Client, cameras: frozenset[str], confidence: bool) -> None:
         """Have a client look at cameras."""
+        new = cameras - client.looks
         client.look(cameras, confidence)
+        for camera in new & self._newest.keys():
+            client.offer(self._newest[camera])
         self._watch_due.set()
 
     async def _follow(self) -> None:
@@ -90,6 +94,8 @@ class Hub:
         watched = self._looked_at()
         if watched != self._watched:
             self._watched = watched
+            for camera in self._newest.keys() - watched.cameras:
+                del self._newest[camera]
             try:
                 await asyncio.to_thread(self.source.watch, watched)
             except Exception as error:  # the next change is tried again
@@ -109,6 +115,8 @@ class Hub:
     # --- reports of the source ---
 
     def _on_frame(self, frame: ShownFrame) -> None:
+        if frame.camera in self._watched.cameras:
+            self._newest[frame.camera] = frame
         for client in self._clients:
             client.offer(frame)
 

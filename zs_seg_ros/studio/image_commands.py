@@ -30,6 +30,15 @@ def _answer(frame: ShownFrame) -> Answer:
     return frame.header, parts
 
 
+async def choose(request: Request) -> Answer:
+    """Show another image of a camera that is not live."""
+    match request.message:
+        case {"camera": str(camera), "index": int(index)}:
+            await asyncio.to_thread(request.hub.source.choose, camera, index)
+            return {}
+    raise StudioError("the request has no camera and index: load the page again")
+
+
 async def segment(request: Request) -> Answer:
     """Segment the image of a request with its classes, for this request alone."""
     classes = classes_from_json(request.message.get("classes"), request.hub.exemplars)

@@ -39,7 +39,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Status:
-    """The state of a source. problem: why nothing can be shown, and what to do; empty without one."""
+    """The state of a source. problem: why nothing can be shown, and what to do; empty without one.
+
+    lengths: the number of images of each camera, to choose from; None where cameras are live.
+    """
 
     title: str
     state: str = ""
@@ -47,6 +50,7 @@ class Status:
     cameras: tuple[str, ...] = ()
     default_threshold: float = 0.5
     entries: tuple[Entry, ...] = ()
+    lengths: Mapping[str, int] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the message to the page."""
@@ -57,6 +61,7 @@ class Status:
             "problem": self.problem,
             "cameras": list(self.cameras),
             "default_threshold": self.default_threshold,
+            "lengths": self.lengths and dict(self.lengths),
             "entries": [{**vars(entry), "values": dict(entry.values)} for entry in self.entries],
         }
 
@@ -91,6 +96,10 @@ class Source(Protocol):
 
     def watch(self, watched: Watched) -> None:
         """Deliver frames of these cameras, and of no others. Without clients nothing is subscribed to."""
+        ...
+
+    def choose(self, camera: str, index: int) -> None:
+        """Show another image of a camera that is not live. Raises StudioError when there is none."""
         ...
 
     def change_vocabulary(self, classes: Sequence[TargetClass]) -> Changed:

@@ -86,6 +86,10 @@ class NodeSource:
                 self._unsubscribe()
         self._poll()
 
+    def choose(self, camera: str, index: int) -> None:
+        """Refuse: cameras are live."""
+        raise StudioError("the cameras of a node are live: step through their last 30 seconds")
+
     def change_vocabulary(self, classes: Sequence[TargetClass]) -> Changed:
         """Call set_vocabulary. Raises VocabularyError when the node refuses, StudioError without an answer."""
         request = services.SetVocabulary.Request(classes=[target_message(c) for c in classes])

@@ -101,6 +101,11 @@ export class ClassRow {
     this.editor.touched();
   }
 
+  removeExample(key) {
+    this.exemplars = this.exemplars.filter((each) => each.key !== key);
+    this.showExamples();
+  }
+
   addNegative(text) {
     this.negatives.value = [...lines(this.negatives.value), text].join("\n");
     this.editor.touched();

@@ -53,7 +53,7 @@ export class Editor {
     const mine = vocabulary.edition === this.base;
     this.inForce = vocabulary;
     if (!this.isDirty || this.base === null) this.take(vocabulary);
-    else if (!mine) {
+    else if (!mine && !this.isChanging) {
       show(byId("banner"), `Another client has set version ${vocabulary.version}: ${namesOf(vocabulary)}. `
         + "Your edits are kept. Revert takes the new vocabulary; Apply asks what to do.");
     }
@@ -125,21 +125,27 @@ export class Editor {
   get classes() { return this.rows.map((row) => row.entry()); }
 
   async apply(base = this.base) {
-    await this.change({ do: "set_vocabulary", base, classes: this.classes }, () => this.apply(this.inForce.edition));
+    return this.change({ do: "set_vocabulary", base, classes: this.classes }, () => this.apply(this.inForce.edition));
   }
 
-  // Sends a change, and asks when another client has set a vocabulary meanwhile. again: sends it all the same.
+  // Sends a change, and asks when another client has set a vocabulary meanwhile. again: sends it all the same. Resolves
+  // to whether it is in force.
   async change(request, again) {
     this.say("Applying…");
+    this.isChanging = true;
     try {
       const answer = await this.connection.ask(request);
-      if (answer.conflict) { await this.resolveConflict(answer.vocabulary, again); return; }
+      if (answer.conflict) return await this.resolveConflict(answer.vocabulary, again);
       this.isDirty = false;
       this.take(this.inForce);
       this.say(answer.replaced_another
         ? "Applied. Another client had set a vocabulary just before, which this replaced: it is in the history."
         : "Applied.");
-    } catch (error) { this.say(error.message, true); }
+      return true;
+    } catch (error) {
+      this.say(error.message, true);
+      return false;
+    } finally { this.isChanging = false; }
   }
 
   async resolveConflict(vocabulary, again) {
@@ -151,7 +157,7 @@ export class Editor {
       [["Mine, in place of it", "mine"], ["Both: mine and its other classes", "both"], ["Its, without my edits", "its"], ["Edit on", null]]);
     if (choice === "its") this.take(vocabulary);
     if (choice === "both") for (const entry of missing) this.addClass(entry);
-    if (choice === "mine" || choice === "both") await again();
+    return choice === "mine" || choice === "both" ? again() : false;
   }
 
   // --- history ---

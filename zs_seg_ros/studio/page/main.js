@@ -51,11 +51,18 @@ const connection = new Connection({
     show(byId("problem"), message.problem);
     showHealth(message);
     showCameras(message.cameras);
-    for (const tile of tiles.values()) tile.skipped = skippedOf(message, tile.camera);
+    for (const tile of tiles.values()) {
+      tile.skipped = skippedOf(message, tile.camera);
+      if (message.lengths) tile.setLength(message.lengths[tile.camera], (index) => chooseImage(tile.camera, index));
+    }
     editor.setDefaultThreshold(message.default_threshold);
   },
   vocabulary(message) { editor.receive(message); redraw(); },
-  frame(header, parts) { tiles.get(header.camera)?.receive(header, parts); },
+  async frame(header, parts) {
+    const tile = tiles.get(header.camera);
+    await tile?.receive(header, parts);
+    if (tile?.length && editor.previewed.size) preview();
+  },
 });
 
 editor = new Editor(connection, { onPreview: preview, onShown: redraw });
@@ -77,6 +84,10 @@ function preview() {
 function segmentProbed(frame) {
   const { width, height } = frame;
   return connection.ask({ do: "segment", width, height, classes: editor.probed }, { image: frame.parts.image });
+}
+
+function chooseImage(camera, index) {
+  connection.ask({ do: "choose", camera, index }).catch((error) => editor.say(error.message, true));
 }
 
 function showCameras(cameras) {

@@ -101,9 +101,11 @@ export class Pointing {
     const name = this.name.value.trim();
     if (!name) { this.editor.say("Type the name of its class first.", true); this.name.focus(); return false; }
     const { key, thumbnail } = await this.connection.ask({ do: "example", ...this.fields }, this.parts);
-    this.rowOf(name).addExample({ key, thumbnail });
-    await this.editor.apply();
-    return true;
+    const row = this.rowOf(name);
+    row.addExample({ key, thumbnail });
+    const isInForce = await this.editor.apply();
+    if (!isInForce) row.removeExample(key);
+    return isInForce;
   }
 
   async keep() {
@@ -124,8 +126,7 @@ export class Pointing {
       return false;
     }
     row.addNegative(text);
-    await this.editor.apply();
-    return true;
+    return this.editor.apply();
   }
 }
 

@@ -39,7 +39,7 @@ export class Tile {
     this.forth = make("button", { type: "button", text: "▶", aria: { label: "One image on" }, onclick: () => this.step(1) });
     this.time = make("input", {
       type: "range", className: "time", min: 0, max: 0, value: 0, aria: { label: "Image of the last 30 seconds" },
-      oninput: () => { this.setPaused(true); this.show(this.history[Number(this.time.value)]); },
+      oninput: () => this.go(Number(this.time.value)),
     });
     this.numbers = make("span", { class: "numbers" });
     this.rows = make("tbody");
@@ -58,11 +58,15 @@ export class Tile {
 
   async receive(header, parts) {
     const frame = { ...header, parts, objects: objectsOf(header, parts.runs), received: performance.now() };
+    if (this.length) this.history = [];
     this.remember(frame);
     this.countRate(frame);
-    if (this.paused || this.busy) { this.describe(); this.onReady(this); return; }
+    if ((this.paused && !this.length) || this.busy) { this.describe(); this.onReady(this); return; }
     this.busy = true;
-    try { await this.show(frame); } finally { this.busy = false; this.onReady(this); }
+    try {
+      await this.show(frame);
+      while (!this.paused && this.shown !== this.history.at(-1)) await this.show(this.history.at(-1));
+    } finally { this.busy = false; this.onReady(this); }
   }
 
   remember(frame) {
@@ -73,6 +77,7 @@ export class Tile {
       && (frame.received - this.history[0].received > HISTORY_MS || this.bytes > MOST_HISTORY_BYTES)) {
       this.bytes -= size(this.history.shift());
     }
+    if (this.length) return;
     this.time.max = this.history.length - 1;
     this.time.value = this.paused ? this.history.indexOf(this.shown) : this.history.length - 1;
   }
@@ -123,6 +128,7 @@ export class Tile {
     if (this.marked?.lengths) this.drawMarked(context);
     if (this.region) this.drawRegion(context, scale);
     this.owner = owner;
+    this.areas = areas;
     this.element.dataset.stamp = frame.stamp;
     this.element.dataset.version = frame.version ?? "";
     this.element.dataset.frames = Number(this.element.dataset.frames ?? 0) + 1;
@@ -154,20 +160,26 @@ export class Tile {
     if (!frame) return;
     const gaps = this.times.length - 1;
     const rate = gaps > 0 ? (1000 * gaps) / (this.times[gaps] - this.times[0]) : 0;
-    const parts = [`${frame.width}×${frame.height}`, `${rate.toFixed(1)} Hz`];
+    const parts = this.length
+      ? [frame.title, `${Number(this.time.value) + 1} of ${this.length}`, `${frame.width}×${frame.height}`]
+      : [`${frame.width}×${frame.height}`, `${rate.toFixed(1)} Hz`];
     if (frame.age_ms !== null) parts.push(`latency ${frame.age_ms.toFixed(0)} ms`);
     const carried = (BigInt(frame.stamp) - BigInt(frame.inferred)) / 1_000_000n;
     if (carried > 0n) parts.push(`carried from ${carried} ms before`);
     parts.push(frame.version === null ? "no results" : `vocabulary ${frame.version}`);
     if (this.skipped) parts.push(`${this.skipped} skipped`);
-    if (this.paused) parts.push(`paused, ${((performance.now() - frame.received) / 1000).toFixed(1)} s ago`);
+    if (this.paused && !this.length) parts.push(`paused, ${((performance.now() - frame.received) / 1000).toFixed(1)} s ago`);
     this.numbers.textContent = parts.join(" · ");
   }
 
   // Lists the objects for people who do not see the image, and their pixels. Not at every frame: nobody could read it.
   list(areas) {
     const now = performance.now();
-    if (!this.paused && now - this.listed < LIST_EVERY_MS) return;
+    clearTimeout(this.listLater);
+    if (!this.paused && now - this.listed < LIST_EVERY_MS) {
+      this.listLater = setTimeout(() => { if (this.areas) this.list(this.areas); }, LIST_EVERY_MS);
+      return;
+    }
     this.listed = now;
     const frame = this.shown;
     const rows = frame.objects.map((object, index) => [object, areas[index]]).filter(([, area]) => area);
@@ -220,7 +232,25 @@ export class Tile {
     if (!paused) { this.region = this.marked = null; this.show(this.history.at(-1)); } else { this.listed = 0; this.draw(); }
   }
 
+  // Makes the tile one of images that are chosen, not live. choose(index): has the studio show one.
+  setLength(length, choose) {
+    if (this.length === length) return;
+    this.length = length;
+    this.choose = choose;
+    this.time.max = length - 1;
+    this.time.value = 0;
+    this.pause.hidden = true;
+    this.time.setAttribute("aria-label", "Image");
+  }
+
+  go(place) {
+    if (this.length) { this.time.value = place; this.choose(place); return; }
+    this.setPaused(true);
+    this.show(this.history[place]);
+  }
+
   step(by) {
+    if (this.length) { this.go(Math.max(0, Math.min(this.length - 1, Number(this.time.value) + by))); return; }
     this.setPaused(true);
     const place = Math.max(0, Math.min(this.history.length - 1, this.history.indexOf(this.shown) + by));
     this.time.value = place;

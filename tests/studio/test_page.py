@@ -1,0 +1,181 @@
+"""The page in a real browser, on images that a model of this process segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import opened_browser, opened_page
+from PIL import Image
+from studio_clients import free_port, wait_until
+
+from zs_seg_ros.perception.pipeline import Settings
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.studio.access import Access
+from zs_seg_ros.studio.model_source import ModelSource, loaded_model
+from zs_seg_ros.studio.server import StudioServer
+from zs_seg_ros.studio.stills import stills_of
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary_file import read_vocabulary_file
+
+WIDTH, HEIGHT = 240, 120
+PRESETS = {"arm": "classes:\n- {name: blue, prompts: [blue cup]}\n- green\n"}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with opened_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> ModelSource:
+    """The left half fades from red to white, the right half is blue."""
+    fading = np.linspace(0, 1, WIDTH // 2)[None, :, None]
+    left = (1 - fading) * (220, 30, 30) + fading * (220, 130, 130)
+    right = np.broadcast_to((30, 60, 220), left.shape)
+    row = np.concatenate([left, right], axis=1).astype(np.uint8)
+    Image.fromarray(np.repeat(row, HEIGHT, axis=0)).save(tmp_path / "a.png")
+    first = Vocabulary().changed_to([TargetClass("red"), TargetClass("blue")])
+    settings = Settings(min_area=1)
+    return ModelSource(loaded_model("fake", LoadOptions(), first), stills_of([tmp_path]), settings)
+
+
+@pytest.fixture
+def page(browser: Any, source: ModelSource) -> Iterator[Any]:
+    server = StudioServer(source, Access("127.0.0.1", free_port()), PRESETS)
+    with opened_page(browser, server.access.link, viewport={"width": 1280, "height": 900}) as page:
+        expect(page.locator(".tile tbody")).to_contain_text("blue")
+        yield page
+    server.stop()
+
+
+def expect(target: Any) -> Any:
+    from playwright.sync_api import expect
+
+    return expect(target)
+
+
+def pixels_of(page: Any, name: str) -> int:
+    """The pixels of the only object of a class, as the page lists them; 0 without one."""
+    for row in page.locator(".tile tbody tr").all():
+        cells = row.locator("td").all_text_contents()
+        if cells[0].startswith(f"{name} "):
+            return int(cells[1])
+    return 0
+
+
+def message(page: Any) -> Any:
+    return expect(page.locator("#message"))
+
+
+def click_image(page: Any, x: float, y: float) -> None:
+    """Click on a place of the image, in shares of its sides."""
+    box = page.locator("canvas").first.bounding_box()
+    page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+
+
+def test_a_slider_moves_pixels_before_it_is_applied_and_agrees_with_the_model(
+    page: Any, source: ModelSource
+) -> None:
+    slider = page.get_by_label("Threshold of red")
+    before = pixels_of(page, "red")
+    slider.fill("0.9")
+    wait_until(lambda: 0 < pixels_of(page, "red") < before, "fewer pixels")
+    fewer = pixels_of(page, "red")
+    assert source._model.vocabulary.version == 1  # nothing is in force yet
+    slider.fill("0.05")
+    wait_until(lambda: pixels_of(page, "red") >= before, "more pixels")
+    slider.fill("0.9")
+    wait_until(lambda: pixels_of(page, "red") == fewer, "the same pixels again")
+    slider.press("Enter")
+    message(page).to_have_text("Applied.")
+    wait_until(lambda: abs(pixels_of(page, "red") - fewer) <= HEIGHT, "the model's own pixels")
+    assert source._model.vocabulary.classes[0].threshold == pytest.approx(0.9)
+
+
+def test_a_threshold_below_the_one_in_force_shows_pixels_that_were_not_published(
+    page: Any, source: ModelSource
+) -> None:
+    slider = page.get_by_label("Threshold of red")
+    slider.fill("0.95")
+    slider.press("Enter")
+    message(page).to_have_text("Applied.")
+    wait_until(lambda: source._model.vocabulary.version == 2, "the new threshold")
+    wait_until(lambda: 0 < pixels_of(page, "red") < WIDTH * HEIGHT // 8, "few pixels")
+    few = pixels_of(page, "red")
+    page.get_by_label("Threshold of red").fill("0.6")
+    wait_until(lambda: pixels_of(page, "red") > 2 * few, "more pixels")
+    page.get_by_role("button", name="Revert").click()
+    wait_until(lambda: pixels_of(page, "red") == few, "the published pixels")
+
+
+def test_a_click_marks_the_detection_and_offers_what_to_do(page: Any, source: ModelSource) -> None:
+    click_image(page, 0.75, 0.5)
+    panel = page.get_by_role("group", name="The marked object")
+    expect(panel).to_contain_text("so the mask of the detection is used")
+    expect(panel.get_by_label("Class of the marked object")).to_have_value("blue")
+    panel.get_by_role("button", name="Use as example").click()
+    message(page).to_contain_text("which the model fake cannot use")  # the model's own refusal
+    panel.get_by_label("What it is instead").fill("blue jacket")
+
+
+def test_not_this_adds_a_negative_to_the_class(page: Any, source: ModelSource) -> None:
+    click_image(page, 0.75, 0.5)
+    panel = page.get_by_role("group", name="The marked object")
+    panel.get_by_label("What it is instead").fill("a jacket")
+    panel.get_by_role("button", name="Not this").click()
+    message(page).to_have_text("Applied.")
+    assert source._model.vocabulary.classes[1].negatives == ("a jacket",)
+    expect(panel).to_be_hidden()
+
+
+def test_a_drag_marks_a_region(page: Any) -> None:
+    box = page.locator("canvas").first.bounding_box()
+    page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + 0.2 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.7 * box["height"], steps=4)
+    page.mouse.up()
+    panel = page.get_by_role("group", name="The marked object")
+    expect(panel).to_contain_text("so the region is used")
+    panel.get_by_role("button", name="Keep this one").click()
+    message(page).to_contain_text("start the studio beside a running node")
+    panel.get_by_role("button", name="Close").click()
+    expect(panel).to_be_hidden()
+
+
+def test_a_vocabulary_is_exported_and_imported(
+    page: Any, source: ModelSource, tmp_path: Path
+) -> None:
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export").click()
+    file = tmp_path / "exported.yaml"
+    download.value.save_as(file)
+    assert read_vocabulary_file(file).names == ("red", "blue")
+    file.write_text("classes: [green]")
+    page.locator("#import").set_input_files(file)
+    message(page).to_contain_text("1 classes of exported.yaml")
+    assert source._model.vocabulary.names == ("red", "blue")
+    page.get_by_role("button", name="Apply").click()
+    message(page).to_have_text("Applied.")
+    assert source._model.vocabulary.names == ("green",)
+
+
+def test_a_preset_is_a_draft(page: Any, source: ModelSource) -> None:
+    page.get_by_label("Presets").focus()
+    expect(page.get_by_label("Presets").locator("option")).to_have_count(2)
+    page.get_by_label("Presets").select_option("arm")
+    message(page).to_contain_text("2 classes of the preset arm")
+    expect(page.locator(".class")).to_have_count(2)
+    assert source._model.vocabulary.version == 1
+
+
+def test_a_damaged_file_is_refused_in_one_sentence(page: Any, tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text("classes: 7")
+    page.locator("#import").set_input_files(file)
+    message(page).to_contain_text("the imported file has no list named 'classes'")
+    expect(page.locator(".class")).to_have_count(2)

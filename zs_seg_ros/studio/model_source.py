@@ -1,0 +1,203 @@
+"""A model in this process as the source of the studio: it segments images that wait to be chosen."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zs_seg_ros.errors import StudioError, VocabularyError, ZeroShotSegmentationError
+from zs_seg_ros.perception.live_model import LiveModel
+from zs_seg_ros.perception.marked_objects import segment_marked
+from zs_seg_ros.perception.masks import extract_objects
+from zs_seg_ros.perception.pipeline import Settings
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.mask_prompts import MaskPrompt
+from zs_seg_ros.shown import described, shown, traced
+from zs_seg_ros.studio.frames import ShownFrame, shown_objects
+from zs_seg_ros.studio.hub import LOG
+from zs_seg_ros.studio.source import Changed, Entry, Events, Status, Watched
+from zs_seg_ros.studio.stills import Stills
+from zs_seg_ros.types import RgbImage, size_of
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
+
+_STOP_TIMEOUT_S = 2.0
+
+
+class ModelSource:
+    """Shows images, segmented by a model. Implements `Source`.
+
+    One thread segments the chosen image of each camera that is watched, again after each change of the vocabulary.
+    """
+
+    def __init__(self, model: LiveModel, stills: Stills, settings: Settings) -> None:
+        """model: loaded."""
+        self._model = model
+        self._stills = stills
+        self._settings = settings
+        self._lengths = stills.lengths
+        self._chosen = dict.fromkeys(self._lengths, 0)
+        self._watched: frozenset[str] = frozenset()
+        self._due: set[str] = set()
+        self._problem = ""
+        self._changed = threading.Condition()
+        self._ended = False
+        self._thread = threading.Thread(target=self._work, name="studio_model", daemon=True)
+
+    # --- Source ---
+
+    def start(self, events: Events) -> None:
+        """Report to `events` from now on."""
+        self._events = events
+        self._thread.start()
+        self._report()
+        if self._model.vocabulary.version:
+            events.vocabulary(self._model.vocabulary)
+
+    def stop(self) -> None:
+        """End the thread, and free the model."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(_STOP_TIMEOUT_S)
+        self._model.free(_STOP_TIMEOUT_S)
+
+    def watch(self, watched: Watched) -> None:
+        """Show the chosen images of these cameras."""
+        with self._changed:
+            before, self._watched = self._watched, watched.cameras & self._lengths.keys()
+            self._ask(self._watched - before)
+
+    def choose(self, camera: str, index: int) -> None:
+        """Show another image of a camera. Raises StudioError when there is none."""
+        with self._changed:
+            if not 0 <= index < self._lengths.get(camera, 0):
+                raise StudioError(f"there is no image {index + 1} of {shown(camera)}")
+            self._chosen[camera] = index
+            self._ask({camera})
+
+    def change_vocabulary(self, classes: Sequence[TargetClass]) -> Changed:
+        """Put these classes in force, and segment the chosen images again. Raises VocabularyError."""
+        try:
+            warnings = self._model.change_vocabulary(classes)
+        except ZeroShotSegmentationError:
+            raise
+        except Exception as error:  # of the model
+            LOG.error("%s", traced(error))
+            raise VocabularyError(f"the model fails on it: {described(error)}") from error
+        with self._changed:
+            self._ask(self._watched)
+        return Changed(self._model.vocabulary, tuple(warnings))
+
+    def segment(self, image: RgbImage, classes: Sequence[TargetClass]) -> ShownFrame:
+        """Segment an image with these classes for this call alone."""
+        return self._segmented(image, classes, "", 0, "")
+
+    def point(self, image: RgbImage, prompt: MaskPrompt) -> ShownFrame:
+        """Segment the marked object. Raises ModelError for a model that takes no points and boxes."""
+        segmentation, vocabulary = self._model.segment_without_words(
+            lambda prompter: segment_marked(prompter, image, [prompt])
+        )
+        objects = tuple(each for each in segmentation.instances or () if each.area)
+        return ShownFrame("", 0, image, size_of(image), shown_objects(objects, vocabulary))
+
+    def keep(self, camera: str, stamp_ns: int, name: str, mask: NDArray[np.bool_]) -> str:
+        """Refuse: objects are followed in live images."""
+        raise StudioError(
+            "objects are followed in live images: start the studio beside a running node"
+        )
+
+    # --- in the thread ---
+
+    def _ask(self, cameras: set[str] | frozenset[str]) -> None:
+        """Have cameras shown. With the lock."""
+        self._due |= cameras
+        self._changed.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._ended or self._due & self._watched)
+                if self._ended:
+                    return
+                camera = sorted(self._due & self._watched)[0]
+                self._due.discard(camera)
+                index = self._chosen[camera]
+            self._show(camera, index)
+
+    def _show(self, camera: str, index: int) -> None:
+        problem = ""
+        try:
+            frame, title = self._stills.read(camera, index)
+            image = frame.image
+            if self._model.encoded is None:
+                result = ShownFrame(camera, frame.stamp_ns, image, size_of(image), title=title)
+            else:
+                result = self._segmented(image, (), camera, frame.stamp_ns, title)
+            self._events.frame(result)
+        except ZeroShotSegmentationError as error:
+            problem = str(error)
+        except Exception as error:  # of the model: the next image is tried
+            LOG.error("%s", traced(error))
+            problem = f"the model fails on this image: {described(error)}"
+        self._problem = problem
+        self._report()
+
+    def _segmented(
+        self,
+        image: RgbImage,
+        classes: Sequence[TargetClass],
+        camera: str,
+        stamp_ns: int,
+        title: str,
+    ) -> ShownFrame:
+        settings, start_s = self._settings, time.monotonic()
+        segmentation, vocabulary = self._model.segment_once(
+            image, classes, settings.default_threshold
+        )
+        objects = extract_objects(segmentation, settings.min_area, settings.max_objects)
+        return ShownFrame(
+            camera,
+            stamp_ns,
+            image,
+            size_of(image),
+            shown_objects(objects, vocabulary),
+            vocabulary.version,
+            (time.monotonic() - start_s) * 1000,
+            confidence=segmentation.confidence,
+            title=title,
+        )
+
+    # --- status ---
+
+    def _report(self) -> None:
+        segmenter = self._model.segmenter
+        entries: tuple[Entry, ...] = ()
+        if segmenter is not None:
+            values = {
+                "model": segmenter.model,
+                "device": segmenter.device,
+                "precision": segmenter.precision,
+            }
+            entries = (Entry("model", 0, segmenter.caution or "ready", values),)
+        self._events.status(
+            Status(
+                "without a node",
+                problem=self._problem,
+                cameras=tuple(self._lengths),
+                default_threshold=self._settings.default_threshold,
+                entries=entries,
+                lengths=dict(self._lengths),
+            )
+        )
+
+
+def loaded_model(model: str, options: LoadOptions, first: Vocabulary | None) -> LiveModel:
+    """Return a loaded model, with a first vocabulary if there is one. Raises ModelError or VocabularyError."""
+    live = LiveModel(time.time_ns)
+    live.load(model, options, first)
+    return live
