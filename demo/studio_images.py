@@ -1,0 +1,114 @@
+"""Takes the images of docs/studio.md. It needs Chromium and Playwright, and no ROS.
+
+The studio shows the shipped recording with the built-in model; the page is driven as a person would.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+_TIMEOUT_MS = 120_000
+_NAMES = ("red duck", "yellow soccer ball", "orange cylinder")
+
+
+def free_port() -> int:
+    """Return a port that no program uses at present."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def type_vocabulary(page: Page) -> None:
+    """Type each name, and wait for its masks."""
+    for name in _NAMES:
+        page.get_by_label("Name of a new class").fill(name)
+        page.get_by_label("Name of a new class").press("Enter")
+        page.locator(f".class[data-name='{name}']").wait_for()
+        page.locator("#message").get_by_text("Applied.").wait_for()
+    page.locator(".tile tbody").get_by_text("red duck").first.wait_for()
+    page.wait_for_timeout(1500)
+
+
+def take(page: Page, folder: Path) -> None:
+    """Drive the page, and write one image of each view."""
+
+    def shoot(name: str, target: Any = page) -> None:
+        path = folder / f"studio_{name}.png"
+        target.screenshot(path=path)
+        print(path)
+
+    page.locator(".tile canvas").wait_for()
+    page.get_by_label("Image", exact=True).fill("30")
+    page.wait_for_timeout(1000)
+    type_vocabulary(page)
+    shoot("live")
+    page.locator("label", has_text="confidence").click()
+    page.wait_for_timeout(800)
+    shoot("confidence", page.locator("#view"))
+    page.locator("label", has_text="confidence").click()
+    page.get_by_label("Threshold of red duck").fill("0.97")
+    page.wait_for_timeout(1000)
+    shoot("threshold")
+    page.get_by_role("button", name="Revert").click()
+    box = page.locator("canvas").first.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 0.7 * box["width"], box["y"] + 0.6 * box["height"])
+    page.get_by_role("group", name="The marked object").get_by_text("so ").wait_for()
+    shoot("pointing")
+    page.get_by_role("button", name="Close").click()
+    page.get_by_label("Name of a new class").fill("red duck and white mug")
+    page.get_by_label("Name of a new class").press("Enter")
+    page.get_by_role("list", name="Warnings about red duck and white mug").locator("li").wait_for()
+    page.locator("summary", has_text="History").click()
+    shoot("warnings", page.locator("#vocabulary"))
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(800)
+    shoot("phone")
+
+
+def main() -> int:
+    """Write the images and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "images")
+    folder = parser.parse_args().output
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        print("studio_images: Chromium is not installed: apt-get install chromium", file=sys.stderr)
+        return 1
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    studio = subprocess.Popen(
+        ["zs-seg", "studio", str(ROOT / "recordings" / "tabletop"), "--port", str(port)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert studio.stdout is not None
+        studio.stdout.readline()  # the link, once the model is loaded
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=chromium, args=["--no-sandbox"]
+            )
+            page = browser.new_page(viewport={"width": 1280, "height": 860}, color_scheme="light")
+            page.set_default_timeout(_TIMEOUT_MS)
+            page.goto(f"http://127.0.0.1:{port}/")
+            take(page, folder)
+            browser.close()
+    finally:
+        studio.terminate()
+        studio.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
