@@ -96,9 +96,7 @@ def main() -> int:
         assert studio.stdout is not None
         studio.stdout.readline()  # the link, once the model is loaded
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=chromium, args=["--no-sandbox"]
-            )
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 1280, "height": 860}, color_scheme="light")
             page.set_default_timeout(_TIMEOUT_MS)
             page.goto(f"http://127.0.0.1:{port}/")

@@ -12,9 +12,11 @@ from browser import opened_browser, opened_page
 from PIL import Image
 from studio_clients import free_port, wait_until
 
+from zs_seg_ros.evaluation.coco_truth import CocoTruth
 from zs_seg_ros.perception.pipeline import Settings
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.studio.access import Access
+from zs_seg_ros.studio.labelled_frames import LabelledFrames
 from zs_seg_ros.studio.model_source import ModelSource, loaded_model
 from zs_seg_ros.studio.server import StudioServer
 from zs_seg_ros.studio.stills import stills_of
@@ -45,8 +47,9 @@ def source(tmp_path: Path) -> ModelSource:
 
 
 @pytest.fixture
-def page(browser: Any, source: ModelSource) -> Iterator[Any]:
-    server = StudioServer(source, Access("127.0.0.1", free_port()), PRESETS)
+def page(browser: Any, source: ModelSource, tmp_path: Path) -> Iterator[Any]:
+    labelled = LabelledFrames(tmp_path / "truth")
+    server = StudioServer(source, Access("127.0.0.1", free_port()), PRESETS, labelled)
     with opened_page(browser, server.access.link, viewport={"width": 1280, "height": 900}) as page:
         expect(page.locator(".tile tbody")).to_contain_text("blue")
         yield page
@@ -179,3 +182,37 @@ def test_a_damaged_file_is_refused_in_one_sentence(page: Any, tmp_path: Path) ->
     page.locator("#import").set_input_files(file)
     message(page).to_contain_text("the imported file has no list named 'classes'")
     expect(page.locator(".class")).to_have_count(2)
+
+
+def test_a_warning_stands_beside_its_class(page: Any) -> None:
+    page.get_by_label("Name of a new class").fill("unicorn")
+    page.get_by_label("Name of a new class").press("Enter")
+    warnings = page.get_by_role("list", name="Warnings about unicorn")
+    expect(warnings).to_contain_text("has no colour word that the model fake knows")
+    expect(page.locator(".class").nth(1).locator(".warnings li")).to_have_count(0)
+
+
+def test_two_vocabularies_are_compared_on_the_shown_image(page: Any, source: ModelSource) -> None:
+    page.locator(".class").nth(1).get_by_role("button", name="Remove blue").click()
+    page.get_by_label("First vocabulary").select_option(label="version 1, in force: red, blue")
+    page.get_by_label("Second vocabulary").select_option("draft")
+    page.get_by_role("button", name="Compare on this image").click()
+    first, second = (page.locator(".compared figure").nth(place) for place in range(2))
+    expect(first).to_contain_text("blue 1.00: 14400 pixels")
+    expect(second).to_contain_text("red")
+    expect(second).not_to_contain_text("blue")
+    assert source._model.vocabulary.names == ("red", "blue")
+
+
+def test_an_accepted_frame_is_ground_truth_of_what_is_drawn(
+    page: Any, source: ModelSource, tmp_path: Path
+) -> None:
+    page.get_by_label("Threshold of red").fill("0.9")
+    wait_until(lambda: 0 < pixels_of(page, "red") < 6000, "fewer pixels")
+    page.get_by_role("button", name="Save as a labelled frame").click()
+    expect(page.locator("#tools")).to_contain_text("1 frames in")
+    truth = CocoTruth(tmp_path / "truth" / "annotations.json", tmp_path / "truth" / "images")
+    [frame] = truth.frames()
+    assert [target.name for target in truth.classes] == ["red", "blue"]
+    assert int((frame.label == 1).sum()) == pixels_of(page, "red")
+    assert (frame.label[:, WIDTH // 2 :] == 2).all()

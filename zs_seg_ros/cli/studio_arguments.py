@@ -6,6 +6,7 @@ import argparse
 import re
 import secrets
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zs_seg_ros.errors import StudioError
@@ -45,6 +46,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="NAME",
         help="full name of the node to show (default: /zs_seg)",
     )
+    add_save_option(parser)
     add_address_options(parser)
     return parser.parse_args(arguments)
 
@@ -63,6 +65,16 @@ def add_address_options(parser: argparse.ArgumentParser) -> None:
         "--token",
         default="",
         help="token that browsers must have, at least 16 characters (default: a new one where --host is not loopback)",
+    )
+
+
+def add_save_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option of the folder of labelled frames."""
+    parser.add_argument(
+        "--save",
+        type=Path,
+        metavar="FOLDER",
+        help="folder for frames that are accepted in the page, with COCO annotations (default: none are saved)",
     )
 
 

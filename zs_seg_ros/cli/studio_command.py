@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from zs_seg_ros.cli.shared_options import Subparsers, add_command, add_model_options
-from zs_seg_ros.cli.studio_arguments import access_of, add_address_options
+from zs_seg_ros.cli.studio_arguments import access_of, add_address_options, add_save_option
 from zs_seg_ros.perception.pipeline import Settings
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
@@ -48,12 +48,14 @@ def add_studio(subparsers: Subparsers) -> None:
     )
     studio.add_argument("--vocabulary", metavar="FILE", help="the vocabulary to begin with")
     add_model_options(studio.add_argument)
+    add_save_option(studio)
     add_address_options(studio)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve the page until a signal ends it, and return the exit code. Raises ZeroShotSegmentationError."""
     # Imported here: the other commands need no server.
+    from zs_seg_ros.studio.labelled_frames import LabelledFrames
     from zs_seg_ros.studio.model_source import ModelSource, loaded_model
     from zs_seg_ros.studio.server import StudioServer
     from zs_seg_ros.studio.stills import stills_of
@@ -71,7 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
     with contextlib.redirect_stdout(sys.stderr):  # stdout is for results; a library may print
         model = loaded_model(arguments.model, options, _vocabulary(arguments.vocabulary))
     settings = Settings(default_threshold=arguments.threshold)
-    server = StudioServer(ModelSource(model, stills, settings), access)
+    labelled = None if arguments.save is None else LabelledFrames(arguments.save)
+    server = StudioServer(ModelSource(model, stills, settings), access, {}, labelled)
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())

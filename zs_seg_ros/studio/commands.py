@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from zs_seg_ros.errors import StudioError
 from zs_seg_ros.shown import quoted
-from zs_seg_ros.studio import image_commands, words_commands
+from zs_seg_ros.studio import image_commands, save_command, words_commands
 from zs_seg_ros.studio.request import Answer, Request
 
 _MOST_CAMERAS = 64
@@ -38,6 +38,7 @@ COMMANDS: dict[str, Command] = {
     "point": image_commands.point,
     "example": image_commands.example,
     "keep": image_commands.keep,
+    "save": save_command.save,
 }
 
 

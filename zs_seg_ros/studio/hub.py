@@ -13,6 +13,7 @@ from zs_seg_ros.shown import described, traced
 from zs_seg_ros.studio.client import Client
 from zs_seg_ros.studio.frames import ShownFrame
 from zs_seg_ros.studio.history import History
+from zs_seg_ros.studio.labelled_frames import LabelledFrames
 from zs_seg_ros.studio.source import Events, Source, Status, Watched
 from zs_seg_ros.studio.vocabularies import Exemplars, vocabulary_json, warnings_json
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
@@ -26,10 +27,16 @@ LOG = logging.getLogger("zs_seg_ros.studio")
 class Hub:
     """The newest state of a source, and its clients. All methods run in the event loop; the source has threads."""
 
-    def __init__(self, source: Source, presets: Mapping[str, str] | None = None) -> None:
-        """presets: texts of vocabulary files by name."""
+    def __init__(
+        self,
+        source: Source,
+        presets: Mapping[str, str] | None = None,
+        labelled: LabelledFrames | None = None,
+    ) -> None:
+        """presets: texts of vocabulary files by name. labelled: where accepted frames are saved; None: nowhere."""
         self.source = source
         self.presets = dict(presets or {})
+        self.labelled = labelled
         self.exemplars = Exemplars()
         self.history = History()
         self.status = Status("")

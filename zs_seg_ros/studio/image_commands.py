@@ -19,7 +19,8 @@ from zs_seg_ros.vocabulary.vocabulary import Exemplar
 _MOST_POINTS = 64
 
 
-def _image(request: Request) -> NDArray[np.uint8]:
+def image_in(request: Request) -> NDArray[np.uint8]:
+    """Return the image of a request, in pixels of the camera. Raises StudioError."""
     message = request.message
     return image_of(request.parts.get("image"), message.get("width"), message.get("height"))
 
@@ -40,11 +41,16 @@ async def choose(request: Request) -> Answer:
 
 
 async def segment(request: Request) -> Answer:
-    """Segment the image of a request with its classes, for this request alone."""
-    classes = classes_from_json(request.message.get("classes"), request.hub.exemplars)
+    """Segment the image of a request with its classes, or those of an edition, for this request alone."""
+    if "edition" in request.message:
+        classes = request.hub.history.edition(request.message["edition"]).vocabulary.classes
+    else:
+        classes = classes_from_json(request.message.get("classes"), request.hub.exemplars)
+    if not classes:
+        raise StudioError("this vocabulary has no class: there is nothing to segment")
 
     def work() -> Answer:
-        return _answer(request.hub.source.segment(_image(request), classes))
+        return _answer(request.hub.source.segment(image_in(request), classes))
 
     return await asyncio.to_thread(work)
 
@@ -53,7 +59,7 @@ async def point(request: Request) -> Answer:
     """Segment the object that points and a box mark, with a model that can."""
 
     def work() -> Answer:
-        image = _image(request)
+        image = image_in(request)
         box = box_of(request.message.get("box"), image)
         prompt = MaskPrompt(_points_of(request.message.get("points", [])), box)
         return _answer(request.hub.source.point(image, prompt))
@@ -65,7 +71,7 @@ async def example(request: Request) -> Answer:
     """Remember an object of an image as an example image, and return its key and thumbnail."""
 
     def work() -> Exemplar:
-        image = _image(request)
+        image = image_in(request)
         return Exemplar(image, mask_of(request.message, request.parts.get("runs"), image))
 
     return dict(request.hub.exemplars.entry(await asyncio.to_thread(work)))
@@ -81,7 +87,7 @@ async def keep(request: Request) -> Answer:
             raise StudioError("the request has no camera, name and stamp: load the page again")
 
     def work() -> str:
-        image = _image(request)
+        image = image_in(request)
         mask = mask_of(message, request.parts.get("runs"), image)
         return request.hub.source.keep(camera, int(stamp), name, mask)
 

@@ -14,6 +14,7 @@ from zs_seg_ros.shown import quoted
 from zs_seg_ros.studio.access import Access
 from zs_seg_ros.studio.app import application
 from zs_seg_ros.studio.hub import Hub
+from zs_seg_ros.studio.labelled_frames import LabelledFrames
 from zs_seg_ros.studio.source import Source
 
 MOST_MESSAGE_BYTES = 16 << 20
@@ -26,16 +27,20 @@ class StudioServer:
     """Serves a source from construction to `stop`."""
 
     def __init__(
-        self, source: Source, access: Access, presets: Mapping[str, str] | None = None
+        self,
+        source: Source,
+        access: Access,
+        presets: Mapping[str, str] | None = None,
+        labelled: LabelledFrames | None = None,
     ) -> None:
-        """Listen and start. presets: texts of vocabulary files by name.
+        """Listen and start. presets: texts of vocabulary files by name. labelled: where accepted frames are saved.
 
         Raises StudioError when the address cannot be used.
         """
         self.access = access
         listening = _listening(access)
         config = uvicorn.Config(
-            application(Hub(source, presets), access),
+            application(Hub(source, presets, labelled), access),
             ws="websockets-sansio",
             ws_max_size=MOST_MESSAGE_BYTES,
             ws_max_queue=_MOST_WAITING_MESSAGES,

@@ -17,6 +17,7 @@ from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.rclpy_services import answer_every_request
 from zs_seg_ros.ros.studio.node_source import NodeSource
 from zs_seg_ros.studio.access import Access
+from zs_seg_ros.studio.labelled_frames import LabelledFrames
 from zs_seg_ros.studio.server import StudioServer
 
 _FAILED = 2
@@ -25,12 +26,14 @@ _FAILED = 2
 class Studio(Node):
     """Serves the page from construction until it is destroyed. Raises StudioError when the address is in use."""
 
-    def __init__(self, of: str, access: Access, **arguments: Any) -> None:
-        """of: the full name of the node to show, such as /zs_seg."""
+    def __init__(
+        self, of: str, access: Access, labelled: LabelledFrames | None = None, **arguments: Any
+    ) -> None:
+        """of: the full name of the node to show, such as /zs_seg. labelled: where accepted frames are saved."""
         super().__init__("studio", **arguments)
         answer_every_request(self)
         self._source = NodeSource(self, of)
-        self._server = StudioServer(self._source, access, _presets())
+        self._server = StudioServer(self._source, access, _presets(), labelled)
         self.get_logger().info(f"showing {of}: open {access.link} in a browser")
 
     def destroy_node(self) -> None:
@@ -55,7 +58,8 @@ def main() -> None:
     arguments = parse(own)
     try:
         access = access_of(arguments)
-        run(lambda: Studio(arguments.node, access))
+        labelled = None if arguments.save is None else LabelledFrames(arguments.save)
+        run(lambda: Studio(arguments.node, access, labelled))
     except StudioError as error:
         print(f"studio: {error}", file=sys.stderr)
         sys.exit(_FAILED)

@@ -94,6 +94,7 @@ export class Editor {
 
   touched() {
     this.isDirty = true;
+    this.say("");
     this.showState();
   }
 

@@ -1,5 +1,6 @@
 // The page: the view of the cameras, and the vocabulary beside it.
 
+import { Comparison } from "./compare.js";
 import { Connection } from "./connection.js";
 import { ask, byId, make, show } from "./dom.js";
 import { Editor } from "./editor.js";
@@ -57,7 +58,7 @@ const connection = new Connection({
     }
     editor.setDefaultThreshold(message.default_threshold);
   },
-  vocabulary(message) { editor.receive(message); redraw(); },
+  vocabulary(message) { editor.receive(message); comparison.fill(); redraw(); },
   async frame(header, parts) {
     const tile = tiles.get(header.camera);
     await tile?.receive(header, parts);
@@ -67,6 +68,9 @@ const connection = new Connection({
 
 editor = new Editor(connection, { onPreview: preview, onShown: redraw });
 const pointing = new Pointing(connection, editor);
+const comparison = new Comparison(connection, editor, {
+  shownTile: () => [...tiles.values()].find((tile) => tile.shown), options: () => shared.options,
+});
 
 // Shows thresholds that are not in force. Higher ones act on the published confidences; lower ones, and paused images
 // without confidences, take one run of the model for the image.

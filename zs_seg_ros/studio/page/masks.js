@@ -127,3 +127,20 @@ function paintHeat(pixels, confidence, opacity) {
   }
   for (let pixel = 0; pixel < pixels.length; pixel++) pixels[pixel] = table[confidence[pixel]];
 }
+
+// Returns box and run lengths of the pixels in a box that belong to the object with this number.
+export function drawnMask(owner, width, number, box) {
+  const [left, top, boxWidth, boxHeight] = box;
+  const runs = [];
+  let inside = false;
+  let length = 0;
+  for (let y = top; y < top + boxHeight; y++) {
+    for (let x = left; x < left + boxWidth; x++) {
+      if ((owner[y * width + x] === number) === inside) { length++; continue; }
+      runs.push(length);
+      length = 1;
+      inside = !inside;
+    }
+  }
+  return { box, runs: new Uint32Array([...runs, length]) };
+}

@@ -1,7 +1,7 @@
 // One camera: its image with masks, its numbers, its last 30 seconds, and the list of its objects.
 
 import { make } from "./dom.js";
-import { layerOf, objectsOf, owners } from "./masks.js";
+import { drawnMask, layerOf, objectsOf, owners } from "./masks.js";
 import { drawNames, nameOf } from "./names.js";
 
 const HISTORY_MS = 30_000;
@@ -134,6 +134,13 @@ export class Tile {
     this.element.dataset.frames = Number(this.element.dataset.frames ?? 0) + 1;
     this.describe();
     this.list(areas);
+  }
+
+  // Returns the shown frame and its masks as they are drawn: names, boxes and run lengths.
+  drawn() {
+    const { shown: frame, owner } = this;
+    const masks = frame.objects.map((object, index) => ({ name: object.name, ...drawnMask(owner, frame.width, index + 1, object.box) }));
+    return { frame, masks: masks.filter((mask, index) => this.areas[index]) };
   }
 
   drawMarked(context) {
