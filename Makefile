@@ -8,7 +8,7 @@ export ROS
 
 RUN := scripts/run.sh
 .DEFAULT_GOAL := help
-.PHONY: help workspace demo test test-fast lint format parameters docs attacks clean
+.PHONY: help workspace demo pictures test test-fast lint format parameters docs attacks clean
 
 help:
 	@echo "make demo       build, run camera and node as two processes, write demo_out/"
@@ -20,6 +20,7 @@ help:
 	@echo "make format     format the code and put lint's own corrections in"
 	@echo "make parameters  write docs/parameters.md and config/segmentation.yaml from the table of parameters"
 	@echo "make docs       build the page of the Python interface in docs/api/_build"
+	@echo "make pictures   take the images of docs/studio.md in Chromium"
 	@echo "make clean      remove environments, builds and demo_out/"
 	@echo
 	@echo "ROS=kilted      use Kilted's wheels, not Jazzy's; a ROS 2 that is sourced goes first"
@@ -34,6 +35,9 @@ workspace:
 
 demo: workspace
 	@$(RUN) python demo/run_demo.py --output demo_out
+
+pictures: workspace
+	@$(RUN) python demo/studio_images.py
 
 lint: workspace
 	$(RUN) ruff format --check

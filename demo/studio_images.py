@@ -42,6 +42,9 @@ def take(page: Page, folder: Path) -> None:
     """Drive the page, and write one image of each view."""
 
     def shoot(name: str, target: Any = page) -> None:
+        if target is page:
+            page.evaluate("scrollTo(0, 0)")
+            page.wait_for_timeout(300)
         path = folder / f"studio_{name}.png"
         target.screenshot(path=path)
         print(path)
@@ -61,15 +64,25 @@ def take(page: Page, folder: Path) -> None:
     page.get_by_role("button", name="Revert").click()
     box = page.locator("canvas").first.bounding_box()
     assert box is not None
-    page.mouse.click(box["x"] + 0.7 * box["width"], box["y"] + 0.6 * box["height"])
-    page.get_by_role("group", name="The marked object").get_by_text("so ").wait_for()
+    page.mouse.move(box["x"] + 0.69 * box["width"], box["y"] + 0.53 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.94 * box["width"], box["y"] + 0.75 * box["height"], steps=5)
+    page.mouse.up()
+    panel = page.get_by_role("group", name="The marked object")
+    panel.get_by_text("so ").wait_for()
+    panel.get_by_label("Class of the marked object").fill("my bear")
     shoot("pointing")
     page.get_by_role("button", name="Close").click()
-    page.get_by_label("Name of a new class").fill("red duck and white mug")
+    page.get_by_label("Name of a new class").fill("fork")
     page.get_by_label("Name of a new class").press("Enter")
-    page.get_by_role("list", name="Warnings about red duck and white mug").locator("li").wait_for()
+    page.locator("#message").get_by_text("Applied.").wait_for()
     page.locator("summary", has_text="History").click()
+    page.wait_for_timeout(1000)
     shoot("warnings", page.locator("#vocabulary"))
+    page.get_by_label("Second vocabulary").select_option(index=0)
+    page.get_by_role("button", name="Compare on this image").click()
+    page.locator(".compared figure").nth(1).wait_for()
+    shoot("compare", page.locator("#tools"))
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_timeout(800)

@@ -151,8 +151,10 @@ class Page:
         for place, (header, _) in enumerate(self.received):
             if header["is"] == kind and where(header):
                 return self.received.pop(place)
+        end = time.monotonic() + TIMEOUT_S
         while True:
             message = self.next()
+            assert time.monotonic() < end, f"waited {TIMEOUT_S:.0f} s in vain for a {kind}"
             if message[0]["is"] == kind and where(message[0]):
                 return message
             self.received.append(message)

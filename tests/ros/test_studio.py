@@ -48,12 +48,18 @@ def looking(own: Page, *cameras: str, **options: Any) -> None:
     own.ask("look", cameras=list(cameras), **options)
 
 
-def frame_with_results(own: Page, where: Any = lambda _: True) -> Any:
-    while True:
+def frame(own: Page, where: Any, count: int = 500) -> Any:
+    """The next frame that fulfils a condition, of at most so many."""
+    for _ in range(count):
         header, parts = own.wait_for("frame")
-        if header["version"] and where(header):
+        if where(header):
             return header, parts
         own.tell("ready", camera=header["camera"])
+    raise AssertionError(f"none of {count} frames fulfilled the condition")
+
+
+def frame_with_results(own: Page, where: Any = lambda _: True) -> Any:
+    return frame(own, lambda header: header["version"] and where(header))
 
 
 def test_a_page_sees_each_result_on_the_image_of_its_stamp(
@@ -94,7 +100,7 @@ def test_images_are_shown_without_a_vocabulary(planner: Planner, access: Access)
     planner.set_vocabulary()
     with camera(planner), page(access) as own:
         looking(own, "camera")
-        header, _ = own.wait_for("frame", lambda frame: not frame["objects"])
+        header, _ = frame(own, lambda header: not header["objects"])
     assert (header["width"], header["height"]) == (32, 24)
 
 
