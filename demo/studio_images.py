@@ -6,6 +6,7 @@ The studio shows the shipped recording with the built-in model; the page is driv
 from __future__ import annotations
 
 import argparse
+import io
 import shutil
 import socket
 import subprocess
@@ -13,11 +14,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 _TIMEOUT_MS = 120_000
-_NAMES = ("red duck", "yellow soccer ball", "orange cylinder")
+_NAMES = ("red duck", "blue teddy bear", "yellow cube")
 
 
 def free_port() -> int:
@@ -45,8 +47,9 @@ def take(page: Page, folder: Path) -> None:
         if target is page:
             page.evaluate("scrollTo(0, 0)")
             page.wait_for_timeout(300)
-        path = folder / f"studio_{name}.png"
-        target.screenshot(path=path)
+        path = folder / f"studio_{name}.webp"
+        with Image.open(io.BytesIO(target.screenshot())) as image:
+            image.convert("RGB").save(path, quality=85)
         print(path)
 
     page.locator(".tile canvas").wait_for()
@@ -64,13 +67,13 @@ def take(page: Page, folder: Path) -> None:
     page.get_by_role("button", name="Revert").click()
     box = page.locator("canvas").first.bounding_box()
     assert box is not None
-    page.mouse.move(box["x"] + 0.69 * box["width"], box["y"] + 0.53 * box["height"])
+    page.mouse.move(box["x"] + 0.65 * box["width"], box["y"] + 0.74 * box["height"])
     page.mouse.down()
-    page.mouse.move(box["x"] + 0.94 * box["width"], box["y"] + 0.75 * box["height"], steps=5)
+    page.mouse.move(box["x"] + 0.84 * box["width"], box["y"] + 0.96 * box["height"], steps=5)
     page.mouse.up()
     panel = page.get_by_role("group", name="The marked object")
     panel.get_by_text("so ").wait_for()
-    panel.get_by_label("Class of the marked object").fill("my bear")
+    panel.get_by_label("Class of the marked object").fill("my drill")
     shoot("pointing")
     page.get_by_role("button", name="Close").click()
     page.get_by_label("Name of a new class").fill("fork")
@@ -79,7 +82,7 @@ def take(page: Page, folder: Path) -> None:
     page.locator("summary", has_text="History").click()
     page.wait_for_timeout(1000)
     shoot("warnings", page.locator("#vocabulary"))
-    page.get_by_label("Second vocabulary").select_option(index=0)
+    page.get_by_label("First vocabulary").select_option(index=3)
     page.get_by_role("button", name="Compare on this image").click()
     page.locator(".compared figure").nth(1).wait_for()
     shoot("compare", page.locator("#tools"))

@@ -26,7 +26,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def planner(browser: Any) -> Iterator[Planner]:
-    with running_node({"classes": []}) as planner:
+    with running_node() as planner:
         yield planner
 
 

@@ -8,8 +8,9 @@ export class Comparison {
   // shownTile(): the tile whose image is compared. options(): of the view.
   constructor(connection, editor, { shownTile, options }) {
     Object.assign(this, { connection, editor, shownTile, options });
-    this.left = make("select", { aria: { label: "First vocabulary" } });
-    this.right = make("select", { aria: { label: "Second vocabulary" } });
+    const onchange = (event) => { event.target.dataset.isChosen = "yes"; };
+    this.left = make("select", { aria: { label: "First vocabulary" }, onchange });
+    this.right = make("select", { aria: { label: "Second vocabulary" }, onchange });
     this.result = make("div", { class: "compared" });
     byId("tools").append(
       make("div", { class: "bar" }, make("strong", { text: "Compare" }), this.left, "with", this.right,
@@ -31,7 +32,8 @@ export class Comparison {
         [`${each.edition}`, `version ${each.version}${place ? "" : ", in force"}: ${each.names.join(", ").slice(0, 40)}`]);
       const all = [["draft", "the draft"], ...texts];
       select.replaceChildren(...all.map(([value, text]) => make("option", { value, text })));
-      select.value = all.some(([value]) => value === before) && before ? before : all[Math.min(first, all.length - 1)][0];
+      const isThere = select.dataset.isChosen && all.some(([value]) => value === before);
+      select.value = isThere ? before : all[Math.min(first, all.length - 1)][0];
     }
   }
 

@@ -125,6 +125,7 @@ function choose(camera, isChosen) {
 
 for (const name of OPTIONS) byId(name).addEventListener("input", () => { redraw(); if (name === "heat") look(); });
 document.addEventListener("visibilitychange", look);
+window.addEventListener("resize", redraw);
 byId("theme").addEventListener("click", () => {
   const dark = getComputedStyle(document.documentElement).colorScheme === "dark"
     || (document.documentElement.dataset.theme ?? "") === "" && matchMedia("(prefers-color-scheme: dark)").matches;
