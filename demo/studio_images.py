@@ -17,6 +17,8 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from zs_seg_ros.files import write_output
+
 ROOT = Path(__file__).resolve().parents[1]
 _TIMEOUT_MS = 120_000
 _NAMES = ("red duck", "blue teddy bear", "yellow cube")
@@ -48,8 +50,10 @@ def take(page: Page, folder: Path) -> None:
             page.evaluate("scrollTo(0, 0)")
             page.wait_for_timeout(300)
         path = folder / f"studio_{name}.webp"
+        file = io.BytesIO()
         with Image.open(io.BytesIO(target.screenshot())) as image:
-            image.convert("RGB").save(path, quality=85)
+            image.convert("RGB").save(file, format="WEBP", quality=85)
+        write_output(path, file.getvalue())
         print(path)
 
     page.locator(".tile canvas").wait_for()

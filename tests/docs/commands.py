@@ -42,6 +42,7 @@ NOT_RUN = {
     "do ros2 security": "as above",
     "done": "end of a loop",
     "ros2 security": "as above",
+    "ssh -L": "needs another machine",
     "ros2 bag": "rosbag2 is not on PyPI",
     "ros2 run rmw_zenoh_cpp": "of another package",
     "ros2 action send_goal /follow_object": "Nav2's following server is not on PyPI",
