@@ -174,8 +174,8 @@ FAMILIES = (
         exemplars=True,
         mask_prompts=True,
     ),
-    Family("sam3", write_small_sam3, threshold=0.5),
-    Family("sam3_lite_text", write_small_sam3_lite_text, threshold=0.5),
+    Family("sam3", write_small_sam3, threshold=0.5, exemplars=True),
+    Family("sam3_lite_text", write_small_sam3_lite_text, threshold=0.5, exemplars=True),
     Family("segformer", write_small_segformer, threshold=0.5, classes=SMALL_LABELS),
     Family("tipsv2", write_small_tipsv2, threshold=0.5, exemplars=True, shared_space=True),
     Family(

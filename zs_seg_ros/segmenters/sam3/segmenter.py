@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -25,6 +26,9 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.sam3.canvas import ExampleStrip, example_strip
+from zs_seg_ros.segmenters.sam3.detections import Detections
+from zs_seg_ros.segmenters.sam3.examples import below_strip, detect_like, masks_below_strip
 from zs_seg_ros.segmenters.sam3.network import (
     ImageFeatures,
     Sam3Network,
@@ -33,15 +37,12 @@ from zs_seg_ros.segmenters.sam3.network import (
 )
 from zs_seg_ros.segmenters.shared.constants import constant_integers
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
-from zs_seg_ros.segmenters.shared.exemplars import refuse_exemplars
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.instances import (
     Instances,
     confident,
     decode_instances,
-    not_negative,
-    without_duplicates,
 )
 from zs_seg_ros.segmenters.shared.pretrained import (
     ImageFormat,
@@ -53,14 +54,17 @@ from zs_seg_ros.segmenters.shared.prompt_tokenizer import load_clip_tokenizer, p
 from zs_seg_ros.segmenters.shared.prompts import flat_prompts, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
-from zs_seg_ros.types import Batch, Segmentation
-from zs_seg_ros.vocabulary.vocabulary import Vocabulary
+from zs_seg_ros.types import Batch, RgbImage, Segmentation
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 # The values of the authors' training and of the published processor_config.json.
 _MEAN = _STD = (0.5, 0.5, 0.5)
 
 _TOKENS = 32
 """Tokens per phrase, start and end included; shorter phrases are padded to it, as by transformers' Sam3Processor."""
+
+_VISUAL = "visual"
+"""The text that goes with boxes around examples, as in transformers' Sam3Processor."""
 
 _PROMPTS_KEPT = 512  # 32 KB each
 
@@ -74,32 +78,18 @@ _MAX_INSTANCES = 300
 
 @dataclass(frozen=True, eq=False)
 class Sam3Features:
-    """The text embeddings of a vocabulary.
+    """The text embeddings of a vocabulary, and its example images.
 
-    prompts: one entry per phrase. class_of_prompt: for each phrase the index of its class in the vocabulary.
-    is_negative: for each whether it wins against its class.
+    prompts: one entry per phrase (P). strips: one per class with example images (E), and visual: the text embeddings
+    that go with them. class_of_prompt: for each phrase, and then each strip, the index of its class in the vocabulary.
+    is_negative: for each of these whether it wins against its class.
     """
 
     prompts: tuple[TextFeatures, ...]
+    strips: tuple[ExampleStrip, ...]
+    visual: TextFeatures | None
     class_of_prompt: tuple[int, ...]
     is_negative: tuple[bool, ...]
-
-
-class _Detections(NamedTuple):
-    """N instances whose score reaches the threshold of their class.
-
-    masks: (N, h, w), 0..1. boxes: (N, 4), left, top, right, bottom, as shares 0..1 of the image. The others: (N,).
-    """
-
-    masks: Tensor
-    boxes: Tensor
-    scores: Tensor
-    prompt_index: Tensor
-    class_index: Tensor
-
-    def chosen(self, index: Tensor) -> _Detections:
-        """Return the instances with the indices `index` (M,), in that order."""
-        return _Detections(*(column[index] for column in self))
 
 
 class _Images(ViTImageProcessorPil):  # type: ignore[misc]
@@ -148,18 +138,33 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[Sam3Features]:
         """Encode each phrase of a vocabulary that the cache does not hold yet.
 
-        Raises VocabularyError for a phrase that is longer than the model accepts, and for exemplars.
+        Raises VocabularyError for a phrase that is longer than the model accepts.
         """
-        refuse_exemplars(vocabulary, self.model)
         flat = flat_prompts(vocabulary)
         prompts = tuple(self._prompts.get(flat.prompts, self._encode_prompts))
-        features = Sam3Features(prompts, flat.class_of_prompt, flat.is_negative)
+        shown = [index for index, target in enumerate(vocabulary.classes) if target.exemplars]
+        strips = tuple(self._strip(vocabulary.classes[index]) for index in shown)
+        features = Sam3Features(
+            prompts,
+            strips,
+            self._prompts.get([_VISUAL], self._encode_prompts)[0] if strips else None,
+            (*flat.class_of_prompt, *shown),
+            flat.is_negative + (False,) * len(strips),
+        )
         if not prompts:
             return EncodedVocabulary(vocabulary, features)
         embeddings = TextFeatures.joined(prompts).mean()[flat.positives]
         classes = tuple(flat.class_of_prompt[row] for row in flat.positives)
         warnings = similarity_warnings(vocabulary, classes, embeddings, _SAME_MEANING)
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
+
+    def _strip(self, target: TargetClass) -> ExampleStrip:
+        patch: int = self.network.model.config.vision_config.backbone_config.patch_size
+        return example_strip(target.exemplars, self._input_size[0], patch, self._prepare)
+
+    def _prepare(self, image: RgbImage, size: tuple[int, int]) -> Tensor:
+        pixels = prepare([image], size, self._mean, self._std, self._dtype, self._format.resample)
+        return pixels[0]
 
     def _encode_prompts(self, prompts: Sequence[str]) -> list[TextFeatures]:
         tokens = [self._tokenizer.prompt(prompt) for prompt in prompts]
@@ -183,47 +188,54 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         with stage("encode"):
             features = self.network.encode_images(pixels)
         return [
-            self._decode(features_of_image, size, batch, encoded)
-            for features_of_image, size in zip(features, batch.sizes, strict=True)
+            self._decode(features[i], batch.images[i], size, batch.thresholds, encoded)
+            for i, size in enumerate(batch.sizes)
         ]
 
     def _decode(
         self,
         features: ImageFeatures,
+        image: RgbImage,
         size: tuple[int, int],
-        batch: Batch,
+        thresholds: NDArray[np.float32],
         encoded: EncodedVocabulary[Sam3Features],
     ) -> Segmentation:
         with stage("decode"):
-            instances = self._instances(features, encoded.features, batch.thresholds)
+            instances = self._instances(features, image, encoded.features, thresholds)
         with stage("finish"):
             vocabulary = encoded.vocabulary
             return decode_instances(
-                instances, size, batch.thresholds, vocabulary.label_ids, vocabulary.precedence
+                instances, size, thresholds, vocabulary.label_ids, vocabulary.precedence
             )
 
     def _instances(
-        self, image: ImageFeatures, text: Sam3Features, thresholds: NDArray[np.float32]
+        self,
+        features: ImageFeatures,
+        image: RgbImage,
+        text: Sam3Features,
+        thresholds: NDArray[np.float32],
     ) -> Instances:
         """Detect and cut out the objects of all classes; several phrases of a class yield an object once."""
-        detections: _Detections | None = None
-        for start in range(0, len(text.prompts), self.network.prompts_per_batch):
+        detections: Detections | None = None
+        steps = range(0, len(text.prompts), self.network.prompts_per_batch)
+        batches = [partial(self._detect, features, text, start, thresholds) for start in steps]
+        strips = range(len(text.strips))
+        batches += [partial(self._detect_like, image, text, index, thresholds) for index in strips]
+        for detect in batches:
             check_time()
-            batch = self._detect(image, text, start, thresholds)
-            if detections is not None:
-                batch = _Detections(*map(torch.cat, zip(detections, batch, strict=True)))
-            order = batch.scores.argsort(descending=True, stable=True)
-            detections = batch.chosen(_most_confident(batch.prompt_index[order], order, text))
-        assert detections is not None, "a vocabulary with classes has phrases"
+            batch = detect()
+            detections = batch if detections is None else detections.joined(batch)
+            detections = detections.most_confident(_MAX_INSTANCES, text.is_negative)
+        assert detections is not None, "a vocabulary with classes has phrases or examples"
         if any(text.is_negative):
-            detections = _without_negatives(detections, text)
+            detections = detections.without_negatives(text.is_negative)
         if len(set(text.class_of_prompt)) < len(text.class_of_prompt):
-            detections = _without_duplicates(detections)
+            detections = detections.without_duplicates()
         return Instances(detections.masks, detections.scores, detections.class_index, inside=0.5)
 
     def _detect(
         self, image: ImageFeatures, text: Sam3Features, start: int, thresholds: NDArray[np.float32]
-    ) -> _Detections:
+    ) -> Detections:
         """Detect and cut out the objects of one batch of phrases, which begins with the index `start`."""
         batch = slice(start, start + self.network.prompts_per_batch)
         candidates = self.network.detect(image, TextFeatures.joined(text.prompts[batch]))
@@ -232,7 +244,7 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         chosen = confident(candidates.scores.flatten(), class_of_query, thresholds)
         queries = candidates.scores.shape[1]
         prompt, query = chosen // queries, chosen % queries
-        return _Detections(
+        return Detections(
             masks=self.network.masks(image, candidates, prompt, query),
             boxes=candidates.boxes[prompt, query],
             scores=candidates.scores[prompt, query],
@@ -240,35 +252,28 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
             class_index=classes[prompt],
         )
 
-
-def _most_confident(prompt_index: Tensor, order: Tensor, text: Sam3Features) -> Tensor:
-    """Return the first of `order` (N,), at most `_MAX_INSTANCES`, and as many of negatives."""
-    if not any(text.is_negative):
-        return order[:_MAX_INSTANCES]
-    negative = torch.tensor(text.is_negative, device=order.device)[prompt_index]
-    return torch.cat([order[kind][:_MAX_INSTANCES] for kind in (~negative, negative)])
-
-
-def _without_negatives(detections: _Detections, text: Sam3Features) -> _Detections:
-    kept = not_negative(
-        detections.boxes.cpu().numpy(),
-        detections.scores.cpu().numpy(),
-        detections.class_index.tolist(),
-        [text.is_negative[prompt] for prompt in detections.prompt_index.tolist()],
-    )
-    index = torch.tensor(kept, dtype=torch.int64, device=detections.scores.device)
-    return detections.chosen(index)
-
-
-def _without_duplicates(detections: _Detections) -> _Detections:
-    kept = without_duplicates(
-        detections.boxes.cpu().numpy(),
-        detections.scores.cpu().numpy(),
-        detections.class_index.tolist(),
-        detections.prompt_index.tolist(),
-    )
-    index = torch.tensor(kept, dtype=torch.int64, device=detections.scores.device)
-    return detections.chosen(index)
+    def _detect_like(
+        self, image: RgbImage, text: Sam3Features, index: int, thresholds: NDArray[np.float32]
+    ) -> Detections:
+        """Detect and cut out the objects that are like the examples of one class, those of `text.strips[index]`."""
+        strip, prompt = text.strips[index], len(text.prompts) + index
+        assert text.visual is not None
+        [canvas] = self.network.encode_images(strip.above(image, self._prepare)[None])
+        candidates = detect_like(self.network, canvas, strip.boxes, text.visual)
+        below, boxes = below_strip(candidates, strip.share)
+        scores = candidates.scores[0, below]
+        class_index = torch.full_like(below, text.class_of_prompt[prompt])
+        chosen = confident(scores, class_index, thresholds)
+        masks = self.network.masks(
+            canvas, candidates, torch.zeros_like(below[chosen]), below[chosen]
+        )
+        return Detections(
+            masks=masks_below_strip(masks, strip.share),
+            boxes=boxes[chosen],
+            scores=scores[chosen],
+            prompt_index=torch.full_like(chosen, prompt),
+            class_index=class_index[chosen],
+        )
 
 
 class Sam3LiteTextSegmenter(Sam3Segmenter):

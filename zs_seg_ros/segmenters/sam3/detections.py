@@ -1,0 +1,59 @@
+"""The detections of SAM 3 in one image, before they become instances of classes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from zs_seg_ros.segmenters.shared.instances import not_negative, without_duplicates
+
+
+class Detections(NamedTuple):
+    """N instances whose score reaches the threshold of their class.
+
+    masks: (N, h, w), 0..1. boxes: (N, 4), left, top, right, bottom, as shares 0..1 of the image. The others: (N,).
+    """
+
+    masks: Tensor
+    boxes: Tensor
+    scores: Tensor
+    prompt_index: Tensor
+    class_index: Tensor
+
+    def chosen(self, index: Tensor) -> Detections:
+        """Return the instances with the indices `index` (M,), in that order."""
+        return Detections(*(column[index] for column in self))
+
+    def joined(self, others: Detections) -> Detections:
+        """Return these and, behind them, the others."""
+        return Detections(*map(torch.cat, zip(self, others, strict=True)))
+
+    def most_confident(self, most: int, is_negative: tuple[bool, ...]) -> Detections:
+        """Return at most `most` in falling order of score, and behind them as many of negatives."""
+        order = self.scores.argsort(descending=True, stable=True)
+        if not any(is_negative):
+            return self.chosen(order[:most])
+        negative = torch.tensor(is_negative, device=order.device)[self.prompt_index[order]]
+        return self.chosen(torch.cat([order[kind][:most] for kind in (~negative, negative)]))
+
+    def without_negatives(self, is_negative: tuple[bool, ...]) -> Detections:
+        """Return those that no negative of their class beats."""
+        kept = not_negative(
+            self.boxes.cpu().numpy(),
+            self.scores.cpu().numpy(),
+            self.class_index.tolist(),
+            [is_negative[prompt] for prompt in self.prompt_index.tolist()],
+        )
+        return self.chosen(torch.tensor(kept, dtype=torch.int64, device=self.scores.device))
+
+    def without_duplicates(self) -> Detections:
+        """Return the most confident where several prompts of one class detected the same object."""
+        kept = without_duplicates(
+            self.boxes.cpu().numpy(),
+            self.scores.cpu().numpy(),
+            self.class_index.tolist(),
+            self.prompt_index.tolist(),
+        )
+        return self.chosen(torch.tensor(kept, dtype=torch.int64, device=self.scores.device))
