@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -93,9 +92,7 @@ class Pair:
     @torch.inference_mode()
     def reference(self, canvas: Tensor, boxes: Tensor) -> Any:
         """Return transformers' outputs for a canvas (3, S, S) with boxes (N, 4) around what is meant."""
-        words = self.tokenizer(
-            ["visual"], padding="max_length", max_length=32, return_tensors="pt"
-        )
+        words = self.tokenizer(["visual"], padding="max_length", max_length=32, return_tensors="pt")
         return self.model(pixel_values=canvas[None], input_boxes=boxes[None], **words)
 
 
@@ -239,7 +236,7 @@ def test_an_example_is_cut_out_with_its_surroundings_and_its_box_lies_around_it(
         columns = slice(round(x - width / 2) + 1, round(x + width / 2) - 1)
         rows = slice(round(y - height / 2) + 1, round(y + height / 2) - 1)
         assert (strip.pixels[0, rows, columns] > 0.9).all()
-        assert strip.pixels[2, rows, round(x + width / 2) + 1] .min() > 0.9
+        assert strip.pixels[2, rows, round(x + width / 2) + 1].min() > 0.9
     red = float((strip.pixels[0] > 0.5).sum())
     areas = (strip.boxes[:, 2] * strip.boxes[:, 3]).sum() * 112 * 112
     assert red == pytest.approx(float(areas), rel=0.15)

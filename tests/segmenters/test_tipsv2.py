@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 from torchvision_stand_in import torchvision_stand_in
-from transformers import Tipsv2Model, Tipsv2Processor
+from transformers import Tipsv2Config, Tipsv2Model, Tipsv2Processor
 from transformers.models.tipsv2.image_processing_tipsv2 import Tipsv2ImageProcessor
 from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
 
@@ -29,6 +29,7 @@ from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.segmenters.tipsv2.segmenter import ANYTHING, TEMPLATES, Tipsv2Segmenter
 from zs_seg_ros.testing.tipsv2 import (
     published_tipsv2_config,
+    published_tipsv2_l14_config,
     small_tipsv2_config,
     write_tipsv2,
     write_tipsv2_tokenizer,
@@ -104,13 +105,21 @@ def reference_text(folder: Path, prompts: Sequence[str]) -> Tensor:
 # -- equal to transformers ---------------------------------------------------------------------------------
 
 
-def test_embeddings_of_the_published_width_equal_the_reference(tmp_path: Path) -> None:
-    write_tipsv2(
-        tmp_path, published_tipsv2_config(layers=2), words=WORDS
-    )  # two of twelve, for speed
+@pytest.mark.parametrize(
+    ("config", "width"),
+    [
+        # Fewer layers than published, for speed; those of the large model differ between image and text.
+        pytest.param(published_tipsv2_config(layers=2), 768, id="b14"),
+        pytest.param(published_tipsv2_l14_config(vision_layers=3, text_layers=1), 1024, id="l14"),
+    ],
+)
+def test_embeddings_of_the_published_width_equal_the_reference(
+    tmp_path: Path, config: Tipsv2Config, width: int
+) -> None:
+    write_tipsv2(tmp_path, config, words=WORDS)
     segmenter, pixels = load(tmp_path), prepared(tmp_path, noise(448, 448))
     patches = segmenter.patches(pixels)
-    assert patches.shape == (1, 32, 32, 768)
+    assert patches.shape == (1, 32, 32, width)
     expected = reference_patches(tmp_path, pixels)
     torch.testing.assert_close(patches.flatten(0, 2), expected, rtol=0, atol=1e-4)
     text = segmenter.encode(words("red mug", "duck")).features.rows

@@ -26,6 +26,11 @@ from transformers.models.grounding_dino.image_processing_pil_grounding_dino impo
 _FIXED = {"[PAD]": 0, "[UNK]": 100, "[MASK]": 103, "[CLS]": 101, "[SEP]": 102, ".": 1012, "?": 1029}
 _CHARACTERS = string.ascii_lowercase + string.digits
 _SMALL_TEXT = 1100
+_SETTINGS: dict[str, dict[str, bool]] = {
+    "grounding-dino": {},
+    # Published checkpoints have a head for each layer of the decoder, unlike transformers' defaults.
+    "mm-grounding-dino": {"decoder_bbox_embed_share": False, "decoder_cls_embed_share": False},
+}
 _MODELS: dict[str, tuple[type[PreTrainedConfig], type[PreTrainedModel]]] = {
     "grounding-dino": (GroundingDinoConfig, GroundingDinoForObjectDetection),
     "mm-grounding-dino": (MMGroundingDinoConfig, MMGroundingDinoForObjectDetection),
@@ -34,10 +39,10 @@ _MODELS: dict[str, tuple[type[PreTrainedConfig], type[PreTrainedModel]]] = {
 
 def published_grounding_dino_config(kind: str = "grounding-dino") -> PreTrainedConfig:
     """The shape of IDEA-Research/grounding-dino-tiny, or, for kind mm-grounding-dino, of
-    openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_v3det: transformers' defaults, with Swin-T and BERT base."""
+    openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_v3det: with Swin-T and BERT base."""
     config, _ = _MODELS[kind]
     swin = SwinConfig(image_size=224, window_size=7, depths=[2, 2, 6, 2], out_indices=[2, 3, 4])
-    return config(backbone_config=swin)
+    return config(backbone_config=swin, **_SETTINGS[kind])
 
 
 def small_grounding_dino_config(
@@ -70,7 +75,7 @@ def small_grounding_dino_config(
         "decoder_attention_heads": 4,
         "num_queries": 30,
     }
-    return _MODELS[kind][0](**{**settings, **changes})
+    return _MODELS[kind][0](**{**settings, **_SETTINGS[kind], **changes})
 
 
 def write_grounding_dino(

@@ -17,6 +17,7 @@ from zs_seg_ros.shown import quoted
 _PUBLISHED = (
     "clipseg",
     "grounding-dino",
+    "mm-grounding-dino",
     "omdet-turbo",
     "owlv2",
     "sam2",
@@ -24,6 +25,7 @@ _PUBLISHED = (
     "sam_hq",
     "segformer",
     "tipsv2",
+    "tipsv2-l14",
 )
 
 

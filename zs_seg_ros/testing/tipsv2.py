@@ -24,6 +24,15 @@ def published_tipsv2_config(layers: int = 12) -> Tipsv2Config:
     return Tipsv2Config(text_config=depth, vision_config=depth)
 
 
+def published_tipsv2_l14_config(vision_layers: int = 24, text_layers: int = 12) -> Tipsv2Config:
+    """The shape of google/tipsv2-l14. With fewer layers a test takes less time."""
+    wide = {"hidden_size": 1024, "num_attention_heads": 16}
+    return Tipsv2Config(
+        text_config={**wide, "num_hidden_layers": text_layers, "intermediate_size": 4096},
+        vision_config={**wide, "num_hidden_layers": vision_layers},
+    )
+
+
 def small_tipsv2_config(**vision_changes: object) -> Tipsv2Config:
     """The same architecture, small enough for a test to run in milliseconds; images of 56x56."""
     small = {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2}
@@ -68,10 +77,15 @@ def write_tipsv2(
 
 def write_published(folder: Path, words: Sequence[str]) -> None:
     """Write google/tipsv2-b14 with random weights; the words of its templates are one token each, too."""
+    write_tipsv2(folder, published_tipsv2_config(), words=with_templates(words))
+
+
+def with_templates(words: Sequence[str]) -> list[str]:
+    """List words and those of the templates."""
     of_templates = {
         word.strip(".") for template in TEMPLATES for word in template.split() if "{" not in word
     }
-    write_tipsv2(folder, published_tipsv2_config(), words=sorted(of_templates.union(words)))
+    return sorted(of_templates.union(words))
 
 
 def write_tipsv2_tokenizer(folder: Path, vocabulary_size: int, words: Sequence[str] = ()) -> None:

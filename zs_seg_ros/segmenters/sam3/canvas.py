@@ -69,9 +69,7 @@ def example_strip(
     return ExampleStrip(strip, torch.tensor(boxes) / side)
 
 
-def _fill(
-    cell: Tensor, example: Exemplar, prepare: Prepare
-) -> tuple[float, float, float, float]:
+def _fill(cell: Tensor, example: Exemplar, prepare: Prepare) -> tuple[float, float, float, float]:
     """Fit an example into a cell (3, H, W), and return its box there: centre x and y, width and height in pixels."""
     height, width = example.image.shape[:2]
     mask = np.ones((height, width), np.bool_) if example.mask is None else example.mask

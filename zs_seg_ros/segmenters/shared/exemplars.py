@@ -14,7 +14,9 @@ from zs_seg_ros.vocabulary.vocabulary import Exemplar, Vocabulary
 
 Row = TypeVar("Row")
 
-_TAKERS = "CLIPSeg, TIPSv2, SAM 3, OWLv2 with a mask model, or dense embedding models such as tabletop"
+_TAKERS = (
+    "CLIPSeg, TIPSv2, SAM 3, OWLv2 with a mask model, or dense embedding models such as tabletop"
+)
 
 
 @dataclass(frozen=True, eq=False)
