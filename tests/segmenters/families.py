@@ -24,6 +24,7 @@ from zs_seg_ros.testing.sam2 import small_sam2_video_config, write_sam2
 from zs_seg_ros.testing.sam3 import (
     small_sam3_config,
     small_sam3_lite_text_config,
+    small_sam3_video_config,
     write_sam3,
 )
 from zs_seg_ros.testing.sam_hq import small_sam_hq_config, write_sam_hq
@@ -124,6 +125,11 @@ def write_small_sam3_lite_text(folder: Path) -> str:
     return str(folder)
 
 
+def write_small_sam3_video(folder: Path) -> str:
+    write_sam3(folder, small_sam3_video_config(), words=WORDS)
+    return str(folder)
+
+
 def write_small_segformer(folder: Path) -> str:
     write_segformer(folder, small_segformer_config(), 64)
     return str(folder)
@@ -175,6 +181,7 @@ FAMILIES = (
         mask_prompts=True,
     ),
     Family("sam3", write_small_sam3, threshold=0.5, exemplars=True),
+    Family("sam3_video", write_small_sam3_video, exemplars=True, mask_prompts=True),
     Family("sam3_lite_text", write_small_sam3_lite_text, threshold=0.5, exemplars=True),
     Family("segformer", write_small_segformer, threshold=0.5, classes=SMALL_LABELS),
     Family("tipsv2", write_small_tipsv2, threshold=0.5, exemplars=True, shared_space=True),
@@ -188,7 +195,7 @@ FAMILIES = (
     Family(
         "mm-grounding-dino+sam2",
         write_small_mm_grounding_dino_and_sam2,
-        0.4,
+        0.2,
         fused=True,
         mask_prompts=True,
     ),

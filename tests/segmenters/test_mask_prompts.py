@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from torch.nn import functional
 from torch.nn.modules.module import register_module_forward_hook
 from torchvision_stand_in import torchvision_stand_in
 from transformers import EdgeTamModel, Sam2Model, SamHQModel, SamHQProcessor
+from transformers.models.sam3_tracker.modeling_sam3_tracker import Sam3TrackerModel
+from transformers.models.sam3_video.modeling_sam3_video import Sam3VideoModel
 
 from zs_seg_ros.errors import MaskPromptError, ModelError
 from zs_seg_ros.perception.marked_objects import segment_everything, segment_marked
@@ -29,6 +32,7 @@ from zs_seg_ros.segmenters.deadline import masks_too_late, time_limit
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.mask_prompts import MarkedPoint, MaskPrompt, mask_prompter_of
 from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.segmenters.sam3.tracker import Sam3VideoSegmenter
 from zs_seg_ros.segmenters.shared import all_masks as everything
 from zs_seg_ros.segmenters.shared.prompted_masks import (
     PromptBatch,
@@ -37,6 +41,7 @@ from zs_seg_ros.segmenters.shared.prompted_masks import (
     masks_of_prompts,
 )
 from zs_seg_ros.testing.sam2 import small_sam2_config, write_sam2
+from zs_seg_ros.testing.sam3 import small_sam3_video_config, write_sam3
 from zs_seg_ros.testing.sam_hq import small_sam_hq_config, write_sam_hq
 from zs_seg_ros.types import Box, DetectedObject
 
@@ -50,7 +55,7 @@ CORNERS = tuple(
     MaskPrompt((MarkedPoint(x, y),)) for x, y in ((0, 0), (79.99, 0), (0, 47.99), (79.5, 47.5))
 )
 PROMPTS = (POINT, BOX, TWO_POINTS, BOTH, MaskPrompt((MarkedPoint(70, 40),)), *CORNERS)
-KINDS = ("sam2", "edgetam", "sam_hq")
+KINDS = ("sam2", "edgetam", "sam_hq", "sam3")
 
 
 def whole_mask(detected: DetectedObject, size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -135,6 +140,10 @@ class Loaded:
             write_edgetam(folder)
             self.network = EdgeTamBoxSegmenter("x", folder, CPU)
             self.model = EdgeTamModel.from_pretrained(folder).eval()
+        elif kind == "sam3":
+            write_sam3(folder, small_sam3_video_config())
+            self.network = Sam3VideoSegmenter("x", folder, CPU)._prompted_network()
+            self.model = Sam3TrackerModel.from_pretrained(folder).eval()
         else:
             write_sam2(folder, small_sam2_config(), seed=1)
             self.network = Sam2BoxSegmenter("x", folder, CPU)
@@ -158,7 +167,9 @@ class Loaded:
             from transformers.models.sam2.image_processing_sam2 import Sam2ImageProcessor
             from transformers.models.sam2.processing_sam2 import Sam2Processor
 
-            if self.kind == "sam_hq":
+            if self.kind == "sam3":
+                processor = self._processor_of_sam3()
+            elif self.kind == "sam_hq":
                 processor = SamHQProcessor(SamImageProcessor.from_pretrained(self.folder))
             else:
                 processor = Sam2Processor(Sam2ImageProcessor.from_pretrained(self.folder))
@@ -171,9 +182,29 @@ class Loaded:
             for name in ("input_points", "input_boxes"):
                 if name in inputs:
                     inputs[name] = inputs[name].float()
+            if self.kind == "sam3":
+                inputs["image_embeddings"] = self._levels_of_sam3(inputs.pop("pixel_values"))
             outputs = self.model(**inputs, multimask_output=several)
             [logits] = processor.post_process_masks(outputs.pred_masks, *sizes, binarize=False)
         return logits[0], outputs.iou_scores[0, 0]
+
+    def _processor_of_sam3(self) -> Any:
+        from transformers.models.sam3.image_processing_sam3 import Sam3ImageProcessor
+        from transformers.models.sam3_tracker.processing_sam3_tracker import Sam3TrackerProcessor
+
+        return Sam3TrackerProcessor(Sam3ImageProcessor.from_pretrained(self.folder))
+
+    def _levels_of_sam3(self, pixels: Tensor) -> list[Tensor]:
+        """Return the feature pyramid as transformers' video model makes it, for an image without memory."""
+        video = Sam3VideoModel.from_pretrained(self.folder).eval()
+        vision = video.detector_model.get_vision_features(pixel_values=pixels)
+        levels, _ = video.get_vision_features_for_tracker(vision)
+        levels[-1] = levels[-1] + video.tracker_model.no_memory_embedding
+        assert video.tracker_model.no_memory_embedding.abs().mean() > 0.1
+        return [
+            level.permute(1, 2, 0).view(1, -1, *size)
+            for level, size in zip(levels, self.model.backbone_feature_sizes, strict=True)
+        ]
 
 
 @pytest.fixture(scope="module", params=KINDS)

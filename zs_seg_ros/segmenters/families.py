@@ -21,7 +21,7 @@ FAMILIES = {
     "zs_seg_dense": f"{_ROOM}.dense.segmenter:DenseSegmenter",
     "clipseg": f"{_ROOM}.clipseg.segmenter:ClipSegSegmenter",
     "sam3": f"{_ROOM}.sam3.segmenter:Sam3Segmenter",
-    "sam3_video": f"{_ROOM}.sam3.segmenter:Sam3Segmenter",  # facebook/sam3
+    "sam3_video": f"{_ROOM}.sam3.tracker:Sam3VideoSegmenter",  # facebook/sam3
     "sam3_lite_text": f"{_ROOM}.sam3.segmenter:Sam3LiteTextSegmenter",
     "segformer": f"{_ROOM}.segformer.segmenter:SegFormerSegmenter",
     "tipsv2": f"{_ROOM}.tipsv2.segmenter:Tipsv2Segmenter",

@@ -82,8 +82,8 @@ def mask_prompter_of(segmenter: Segmenter[Any]) -> MaskPrompter:
 def no_mask_prompts(model: str) -> NoMaskPromptsError:
     """Return the error of a model that takes neither points nor boxes."""
     return NoMaskPromptsError(
-        f"the model {model} takes no points and boxes; load a detector with a mask model that takes them, SAM 2, "
-        "EdgeTAM or SAM-HQ, for example google/owlv2-base-patch16-ensemble + facebook/sam2.1-hiera-tiny"
+        f"the model {model} takes no points and boxes; load facebook/sam3, or a detector with a mask model that takes "
+        "them, SAM 2, EdgeTAM or SAM-HQ, for example google/owlv2-base-patch16-ensemble + facebook/sam2.1-hiera-tiny"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, Sam3Config, Sam3LiteTextConfig, Sam3VideoConfig
 from transformers.models.sam3.modeling_sam3 import Sam3Model
@@ -15,6 +16,7 @@ from transformers.models.sam3_lite_text.modeling_sam3_lite_text import Sam3LiteT
 from transformers.models.sam3_video.modeling_sam3_video import Sam3VideoModel
 
 from zs_seg_ros.testing.clipseg import write_tokenizer
+from zs_seg_ros.testing.sam2 import scale_masks
 
 _LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 _SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
@@ -55,6 +57,14 @@ def small_sam3_video_config() -> Sam3VideoConfig:
     tracker = {
         "model_type": "sam3_tracker_video",
         "vision_config": detector.vision_config.to_dict(),
+        "image_size": 112,
+        "prompt_encoder_config": {"image_size": 112, "patch_size": 14, "hidden_size": 32},
+        "mask_decoder_config": {
+            "hidden_size": 32,
+            "num_attention_heads": 2,
+            "mlp_dim": 64,
+            "iou_head_hidden_dim": 32,
+        },
         "memory_attention_num_layers": 1,
     }
     return Sam3VideoConfig(detector_config=detector.to_dict(), tracker_config=tracker)
@@ -75,10 +85,24 @@ def write_sam3(
         model = _KINDS[type(config)](config).eval()
         detector: PreTrainedModel = getattr(model, "detector_model", model)
         _scale_outputs(detector)
+        if isinstance(model, Sam3VideoModel):
+            model.tracker_model.no_memory_embedding.data.normal_(std=0.5)
+            scale_masks(model.tracker_model)
     model.save_pretrained(folder)
+    if isinstance(model, Sam3VideoModel):
+        _name_as_published(folder / "model.safetensors")
     write_tokenizer(folder, detector.config.text_config.vocab_size, words)
     _write_processor(folder, detector.config.image_size)
     return detector
+
+
+def _name_as_published(path: Path) -> None:
+    """Take the prefix out that transformers writes twice, which a checkpoint of facebook/sam3 has once."""
+    tensors = {
+        name.replace("tracker_model.tracker_model.", "tracker_model."): tensor
+        for name, tensor in load_file(path).items()
+    }
+    save_file(tensors, path, metadata={"format": "pt"})
 
 
 def write_published(folder: Path, words: Sequence[str]) -> None:

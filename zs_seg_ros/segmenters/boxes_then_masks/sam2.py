@@ -26,6 +26,7 @@ from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_S
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
 from zs_seg_ros.segmenters.shared.prompted_masks import PromptBatch, PromptedNetwork
+from zs_seg_ros.segmenters.shared.sam2_prompts import decode_prompts
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.types import RgbImage, size_of
 
@@ -148,18 +149,8 @@ class Sam2BoxSegmenter(BoxSegmenter, PromptedNetwork[list[Tensor]], Exportable):
         self, features: list[Tensor], size: tuple[int, int], prompts: PromptBatch, several: bool
     ) -> tuple[Tensor, Tensor]:
         """Decode masks of prompts: logits (N, M, h, w) and predicted IoUs (N, M)."""
-        height, width = size
-        inputs = prompts.scaled(self._side / width, self._side / height, self._mean.device)
-        sparse, dense = self._network.prompt_encoder(*inputs.as_one_image(), None)
-        logits, predicted_iou, *_ = self._network.mask_decoder(
-            image_embeddings=features[-1],
-            image_positional_embeddings=self._positions,
-            sparse_prompt_embeddings=sparse.to(self._dtype),
-            dense_prompt_embeddings=dense.to(self._dtype),
-            multimask_output=several,
-            high_resolution_features=features[:-1],
-        )
-        return logits[0].float(), predicted_iou[0].float()
+        scale = self._side / size[1], self._side / size[0]
+        return decode_prompts(self._network, features, self._positions, scale, prompts, several)
 
 
 def _multiple_of_windows(loaded: PreTrainedModel) -> int:

@@ -1,0 +1,132 @@
+"""SAM 3 with its tracker's prompt encoder and mask decoder, which take points and boxes as SAM 2 does.
+
+facebook/sam3 holds both: a detector, and a tracker that shares its image encoder and has a feature pyramid of its own.
+transformers' `Sam3TrackerModel` adds the embedding of "no memory" to a level of the pyramid that it does not use; here
+it is added to the coarsest level that is used, as in transformers' `Sam3TrackerVideoModel` and the authors' code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+from transformers.models.sam3_tracker.modeling_sam3_tracker import Sam3TrackerModel
+
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.mask_prompts import MaskPrompt, MaskPrompter, no_mask_prompts
+from zs_seg_ros.segmenters.sam3.canvas import Prepare
+from zs_seg_ros.segmenters.sam3.network import Sam3Network
+from zs_seg_ros.segmenters.sam3.segmenter import Sam3Segmenter
+from zs_seg_ros.segmenters.shared.all_masks import all_masks
+from zs_seg_ros.segmenters.shared.pretrained import load_model
+from zs_seg_ros.segmenters.shared.prompted_masks import (
+    PromptBatch,
+    PromptedNetwork,
+    masks_of_prompts,
+)
+from zs_seg_ros.segmenters.shared.sam2_prompts import decode_prompts
+from zs_seg_ros.segmenters.shared.stages import stage
+from zs_seg_ros.types import DetectedObject, RgbImage
+
+_PREFIX = "tracker_model."
+_PROMPTS_PER_BATCH = {"cpu": 4, "cuda": 32}
+
+
+class Sam3VideoSegmenter(Sam3Segmenter, MaskPrompter):
+    """SAM 3 from a checkpoint with a detector and a tracker, such as facebook/sam3.
+
+    Words and example images go to the detector, points and boxes to the tracker.
+    """
+
+    def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
+        super().__init__(model, folder, options)
+        self._tracker: Sam3Prompted | None = None
+        if holds_tracker(folder):
+            loaded = load_model(Sam3TrackerModel, model, folder, torch.float32)
+            side = self._input_size[0]
+            self._tracker = Sam3Prompted(loaded, self.network, side, self._prepare, self._dtype)
+
+    def masks_of_prompts(
+        self, image: RgbImage, prompts: Sequence[MaskPrompt]
+    ) -> tuple[DetectedObject, ...]:
+        """Return one object per prompt, in order."""
+        return masks_of_prompts(self._prompted_network(), image, prompts)
+
+    def all_masks(
+        self, image: RgbImage, min_area: int, max_objects: int
+    ) -> tuple[DetectedObject, ...]:
+        """Return the masks that a grid of points gives, most confident first."""
+        return all_masks(self._prompted_network(), image, min_area, max_objects)
+
+    def _prompted_network(self) -> Sam3Prompted:
+        if self._tracker is None:
+            raise no_mask_prompts(self.model)  # the weights of the tracker were left out
+        return self._tracker
+
+
+class Sam3Prompted(PromptedNetwork[list[Tensor]]):
+    """The prompt encoder and mask decoder of SAM 3's tracker, on the detector's image encoder."""
+
+    def __init__(
+        self,
+        loaded: Sam3TrackerModel,
+        detector: Sam3Network,
+        side: int,
+        prepare: Prepare,
+        dtype: torch.dtype,
+    ) -> None:
+        """Take over a loaded model, and replace its image encoder by the detector's.
+
+        side: of the square that images are resized to. dtype: of the image encoder and of the mask decoder.
+        """
+        device = detector.model.device
+        loaded.vision_encoder.backbone = detector.model.vision_encoder.backbone
+        self._side, self._prepare = side, prepare
+        self._network = loaded.to(device)
+        cells = side // loaded.config.prompt_encoder_config.patch_size
+        loaded.prompt_encoder.image_embedding_size = cells, cells
+        loaded.prompt_encoder.input_image_size = side
+        with torch.inference_mode():
+            self._positions = loaded.get_image_wide_positional_embeddings().to(dtype)
+        # The prompt encoder stays in 32 bits: in 16, the coordinates of boxes would be off by pixels.
+        loaded.vision_encoder.to(dtype)
+        loaded.mask_decoder.to(dtype)
+        self._no_memory = loaded.no_memory_embedding.detach().to(dtype).view(1, -1, 1, 1)
+        self._levels = len(loaded.backbone_feature_sizes)
+        self.prompts_per_batch = _PROMPTS_PER_BATCH[device.type]
+
+    @torch.inference_mode()
+    def encode_image(self, image: RgbImage) -> list[Tensor]:
+        """Encode one image to a feature pyramid: (1, C, h, w) for each level, the finest first."""
+        with stage("prepare"):
+            pixels = self._prepare(image, (self._side, self._side))[None]
+        with stage("encode"):
+            vision = self._network.vision_encoder(pixels)
+            first, second, *others = vision.fpn_hidden_states[: self._levels]
+            decoder = self._network.mask_decoder
+            levels = [decoder.conv_s0(first), decoder.conv_s1(second), *others]
+            levels[-1] = levels[-1] + self._no_memory
+        return levels
+
+    @torch.inference_mode()
+    def decode_prompts(
+        self, features: list[Tensor], size: tuple[int, int], prompts: PromptBatch, several: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Decode masks of prompts: logits (N, M, h, w) and predicted IoUs (N, M)."""
+        scale = self._side / size[1], self._side / size[0]
+        return decode_prompts(self._network, features, self._positions, scale, prompts, several)
+
+
+def holds_tracker(folder: Path) -> bool:
+    """Return whether a checkpoint holds weights of a tracker; many copies have the detector alone."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        names = json.loads(index.read_text()).get("weight_map", {})
+    else:
+        with safe_open(folder / "model.safetensors", framework="pt") as weights:
+            names = weights.keys()
+    return any(name.startswith(_PREFIX) for name in names)
