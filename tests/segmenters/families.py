@@ -17,6 +17,7 @@ from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
 from zs_seg_ros.segmenters.engines.export import export_model
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.testing.clipseg import small_clipseg_config, write_clipseg
+from zs_seg_ros.testing.eomt import small_eomt_config, write_eomt
 from zs_seg_ros.testing.grounding_dino import small_grounding_dino_config, write_grounding_dino
 from zs_seg_ros.testing.omdet_turbo import small_omdet_turbo_config, write_omdet_turbo
 from zs_seg_ros.testing.owlv2 import small_owlv2_config, write_owlv2
@@ -135,6 +136,11 @@ def write_small_segformer(folder: Path) -> str:
     return str(folder)
 
 
+def write_small_eomt(folder: Path) -> str:
+    write_eomt(folder, small_eomt_config())
+    return str(folder)
+
+
 def write_small_grounding_dino_and_sam2(folder: Path, kind: str = "grounding-dino") -> str:
     write_grounding_dino(folder / kind, small_grounding_dino_config(kind), (64, 96), words=WORDS)
     write_sam2(folder / "sam2", small_sam2_video_config(), seed=3)
@@ -184,6 +190,7 @@ FAMILIES = (
     Family("sam3_video", write_small_sam3_video, exemplars=True, mask_prompts=True),
     Family("sam3_lite_text", write_small_sam3_lite_text, threshold=0.5, exemplars=True),
     Family("segformer", write_small_segformer, threshold=0.5, classes=SMALL_LABELS),
+    Family("eomt", write_small_eomt, threshold=0.4, classes=SMALL_LABELS),
     Family("tipsv2", write_small_tipsv2, threshold=0.5, exemplars=True, shared_space=True),
     Family(
         "grounding-dino+sam2",

@@ -32,6 +32,7 @@ COUNTS = {
     "clipseg": Counts(2, 2, 0),
     "tipsv2": Counts(2, 2, 0),
     "segformer": Counts(6, 4, 4),
+    "eomt": Counts(6, 4, 4),
     "owlv2+sam2": Counts(4, 2, 12),
     "owlv2+edgetam": Counts(4, 2, 12),
     "owlv2+sam_hq": Counts(16, 2, 24),

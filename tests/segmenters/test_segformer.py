@@ -151,7 +151,7 @@ def test_logits_of_the_published_shape_equal_the_reference(tmp_path: Path) -> No
 
 
 def test_only_labels_that_cannot_win_are_left_out() -> None:
-    from zs_seg_ros.segmenters.segformer.segmenter import _labels_that_can_win
+    from zs_seg_ros.segmenters.shared.closed_set import _labels_that_can_win
 
     smooth = functional.interpolate(
         torch.randn(1, 40, 5, 6, generator=torch.Generator().manual_seed(0)),

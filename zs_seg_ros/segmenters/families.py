@@ -24,6 +24,7 @@ FAMILIES = {
     "sam3_video": f"{_ROOM}.sam3.tracker:Sam3VideoSegmenter",  # facebook/sam3
     "sam3_lite_text": f"{_ROOM}.sam3.segmenter:Sam3LiteTextSegmenter",
     "segformer": f"{_ROOM}.segformer.segmenter:SegFormerSegmenter",
+    "eomt": f"{_ROOM}.eomt.segmenter:EomtSegmenter",
     "tipsv2": f"{_ROOM}.tipsv2.segmenter:Tipsv2Segmenter",
 }
 """Whole segmenters that are built in: `model_type` -> `module:Class`."""

@@ -142,8 +142,25 @@ def _segformer(folder: Path, device: torch.device, dtype: torch.dtype) -> Refere
     return run
 
 
+def _eomt(folder: Path, device: torch.device, dtype: torch.dtype) -> Reference:
+    from transformers import EomtForUniversalSegmentation
+    from transformers.models.eomt.image_processing_pil_eomt import EomtImageProcessorPil
+
+    processor = EomtImageProcessorPil.from_pretrained(folder)
+    model = load_model(EomtForUniversalSegmentation, folder, device, dtype)
+
+    @torch.inference_mode()
+    def run(image: RgbImage, _prompts: Sequence[str], _threshold: float) -> Any:
+        inputs = processor(images=image, return_tensors="pt")
+        output = model(**to_device(inputs, device, dtype))
+        return processor.post_process_semantic_segmentation(output, [size_of(image)])[0].cpu()
+
+    return run
+
+
 _REFERENCES: dict[str, Callable[[Path, torch.device, torch.dtype], Reference]] = {
     "clipseg": _clipseg,
+    "eomt": _eomt,
     "sam3": _sam3,
     "sam3_video": _sam3,
     "sam3_lite_text": _sam3,

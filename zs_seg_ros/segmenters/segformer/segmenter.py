@@ -5,7 +5,7 @@ nvidia/segformer-b0-finetuned-ade-512-512. It takes no prompts but its own label
 
 transformers resizes the logits of all labels to the image, bilinearly, and gives each pixel the arg-max. Here a pixel
 belongs to a class when that same label is one of the class's and its probability among all labels of the model
-reaches the threshold. So a class never depends on which others are listed. The probability is that of the softmax,
+reaches the threshold. The probability is that of the softmax,
 computed as log odds at the logits' resolution and resized like the logits: between two labels that equals the softmax
 of the resized logits; where more labels meet it is lower, never higher.
 """
@@ -15,14 +15,11 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 from transformers.models.segformer.image_processing_pil_segformer import SegformerImageProcessorPil
 
@@ -30,38 +27,27 @@ from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run, image_encoder
 from zs_seg_ros.segmenters.load_options import LoadOptions
-from zs_seg_ros.segmenters.segformer.label_names import LabelNames
 from zs_seg_ros.segmenters.segformer.network import SegFormerNetwork
+from zs_seg_ros.segmenters.shared.closed_set import (
+    ClosedSetSegmenter,
+    LabelFeatures,
+    segment_labels,
+)
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
-from zs_seg_ros.segmenters.shared.exemplars import refuse_exemplars
 from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
-from zs_seg_ros.segmenters.shared.label_image import decode
+from zs_seg_ros.segmenters.shared.label_names import LabelNames
 from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
-from zs_seg_ros.segmenters.shared.prompts import refuse_negatives
 from zs_seg_ros.segmenters.shared.stages import stage
-from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
-from zs_seg_ros.shown import quoted
 from zs_seg_ros.types import Batch, Segmentation
-from zs_seg_ros.vocabulary.class_ids import LabelIds
-from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 # ImageNet's mean and standard deviation, as in the published preprocessor_config.json.
 _DEFAULT_FORMAT = ImageFormat((512, 512), IMAGENET_MEAN, IMAGENET_STD)
 
 _MAX_LOG_PROBABILITY = -1e-7  # at 0 the log odds would be infinite, and spread when resized
-_LEAST_THRESHOLD = 1e-6  # at 0 a class would get the pixels of all other labels, too
 
 
-@dataclass(frozen=True)
-class SegFormerFeatures:
-    """The labels of all classes: labels[i] is of the class with index class_of_label[i]; a class may have several."""
-
-    labels: tuple[int, ...]
-    class_of_label: tuple[int, ...]
-
-
-class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures], Exportable):
+class SegFormerSegmenter(ClosedSetSegmenter, Exportable):
     """Segments images with a SegFormer checkpoint in the format of transformers."""
 
     takes_input_size = True
@@ -108,30 +94,8 @@ class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures], Exportable):
     def _forward_with(self, run: Run) -> None:
         self._forward = lambda pixels: run(pixels)[0]
 
-    def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[SegFormerFeatures]:
-        """Look up the labels of each class. Raises VocabularyError, which lists labels, for a prompt that is none."""
-        refuse_exemplars(vocabulary, self.model)
-        refuse_negatives(vocabulary, self.model)
-        numbers = self._names.numbers_of(vocabulary)
-        pairs = [(label, index) for index, labels in enumerate(numbers) for label in labels]
-        features = SegFormerFeatures(tuple(n for n, _ in pairs), tuple(i for _, i in pairs))
-        return EncodedVocabulary(vocabulary, features, tuple(self._warnings(vocabulary, pairs)))
-
-    def _warnings(self, vocabulary: Vocabulary, pairs: list[tuple[int, int]]) -> list[str]:
-        warnings = []
-        first: dict[int, int] = {}
-        for label, index in pairs:
-            owner = first.setdefault(label, index)
-            if owner != index:
-                warnings.append(
-                    f"{quoted(vocabulary.names[owner])} and {quoted(vocabulary.names[index])} are one label to "
-                    f"{self.model}, {quoted(self._names.labels[label])}; the first gets it where it "
-                    "reaches its threshold"
-                )
-        return warnings
-
     def _segment(
-        self, batch: Batch, encoded: EncodedVocabulary[SegFormerFeatures]
+        self, batch: Batch, encoded: EncodedVocabulary[LabelFeatures]
     ) -> list[Segmentation]:
         with stage("prepare"):
             pixels = prepare(
@@ -146,7 +110,7 @@ class SegFormerSegmenter(TorchSegmenter[SegFormerFeatures], Exportable):
             logits = self.logits(pixels)
         with stage("finish"):
             return [
-                _post_process(image_logits, size, batch, encoded)
+                segment_labels(image_logits, partial(_log_odds, image_logits), size, batch, encoded)
                 for image_logits, size in zip(logits, batch.sizes, strict=True)
             ]
 
@@ -160,58 +124,6 @@ def _least_side(config: SegformerConfig) -> int:
     """Return the side of an image of which each stage's attention, which reduces its resolution, sees a pixel."""
     strides = itertools.accumulate(config.strides, operator.mul)
     return max(int(a * b) for a, b in zip(strides, config.sr_ratios, strict=True))
-
-
-def _post_process(
-    logits: Tensor,
-    size: tuple[int, int],
-    batch: Batch,
-    encoded: EncodedVocabulary[SegFormerFeatures],
-) -> Segmentation:
-    vocabulary, features = encoded.vocabulary, encoded.features
-    best = _best_label(logits, size)
-    winners = set(np.flatnonzero(np.bincount(best.ravel())).tolist())
-    # `decode` needs at least one channel, which may be empty.
-    present = [i for i, label in enumerate(features.labels) if label + 1 in winners] or [0]
-    labels = torch.tensor([features.labels[i] for i in present], device=logits.device)
-    classes = [features.class_of_label[i] for i in present]
-    odds = functional.interpolate(_log_odds(logits, labels)[None], size, mode="bilinear")[0]
-    is_best = torch.from_numpy(best).to(logits.device) == labels[:, None, None] + 1
-    odds.masked_fill_(~is_best, -torch.inf)
-    thresholds = batch.thresholds[classes].clip(min=_LEAST_THRESHOLD)
-    return decode(odds, size, thresholds, vocabulary.label_ids.of_classes(classes))
-
-
-def _best_label(logits: Tensor, size: tuple[int, int]) -> NDArray[np.int16]:
-    """Compute the arg-max label (H, W) of logits (L, h, w) resized to `size`, bilinearly.
-
-    Labels are counted from 1 here; 0 is none, where logits are NaN.
-    """
-    labels = _labels_that_can_win(logits)
-    numbers = (labels + 1).tolist()
-    no_thresholds = np.zeros(len(numbers), np.float32)
-    winner = decode(logits[labels], size, no_thresholds, LabelIds.of(numbers))
-    return winner.label.astype(np.int16)
-
-
-def _labels_that_can_win(logits: Tensor) -> Tensor:
-    """List the labels (C,) that can have the highest of logits (L, h, w) at any pixel of any resized image.
-
-    A resized logit lies between the lowest and the highest of its four neighbours, so that a label whose highest is
-    below another's lowest cannot win there. Labels that win nowhere need not be resized, which saves most of the time.
-    """
-    highest = _over_neighbours(torch.maximum, logits)
-    lowest = _over_neighbours(torch.minimum, logits)
-    return (highest >= lowest.amax(dim=0)).flatten(1).any(dim=1).nonzero()[:, 0]
-
-
-def _over_neighbours(extreme: Callable[[Tensor, Tensor], Tensor], logits: Tensor) -> Tensor:
-    """Reduce each four neighbours of (L, h, w) to (L, h - 1, w - 1), at least 1; far faster than pooling on a CPU."""
-    for dim in (1, 2):
-        count = max(1, logits.shape[dim] - 1)
-        first = logits.narrow(dim, 0, count)
-        logits = extreme(first, logits.narrow(dim, logits.shape[dim] - count, count))
-    return logits
 
 
 def _log_odds(logits: Tensor, labels: Tensor) -> Tensor:

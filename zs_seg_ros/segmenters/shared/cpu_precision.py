@@ -22,6 +22,7 @@ CPU_PRECISIONS = {
     "sam2": CpuPrecision("bf16", "behind OWLv2 1.4 times as fast; 99.7 % of labels the same"),
     "dense": CpuPrecision("fp32", _NOT_MEASURED),
     "edgetam": CpuPrecision("fp32", _NOT_MEASURED),
+    "eomt": CpuPrecision("fp32", _NOT_MEASURED),
     "grounding-dino": CpuPrecision("fp32", _NOT_MEASURED),
     "omdet-turbo": CpuPrecision("fp32", _NOT_MEASURED),
     "sam3": CpuPrecision("fp32", _NOT_MEASURED),

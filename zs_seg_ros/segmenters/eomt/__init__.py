@@ -1,0 +1,1 @@
+"""EoMT, a closed-set yardstick."""

@@ -1,0 +1,123 @@
+"""Closed-set models: fixed labels looked up by name, and scores of all labels to the segmentation of some classes.
+
+A pixel belongs to a class when the arg-max over all labels of the model is one of the class's, and its probability
+reaches the threshold. So a class never depends on which others are listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from zs_seg_ros.segmenters.base import EncodedVocabulary
+from zs_seg_ros.segmenters.shared.exemplars import refuse_exemplars
+from zs_seg_ros.segmenters.shared.label_image import decode
+from zs_seg_ros.segmenters.shared.label_names import LabelNames
+from zs_seg_ros.segmenters.shared.prompts import refuse_negatives
+from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
+from zs_seg_ros.shown import quoted
+from zs_seg_ros.types import Batch, Segmentation
+from zs_seg_ros.vocabulary.class_ids import LabelIds
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
+
+_LEAST_THRESHOLD = 1e-6  # at 0 a class would get the pixels of all other labels, too
+
+
+@dataclass(frozen=True)
+class LabelFeatures:
+    """The labels of all classes: labels[i] is of the class with index class_of_label[i]; a class may have several."""
+
+    labels: tuple[int, ...]
+    class_of_label: tuple[int, ...]
+
+
+class ClosedSetSegmenter(TorchSegmenter[LabelFeatures]):
+    """The base of models with fixed labels, which take no prompts but these."""
+
+    _names: LabelNames
+
+    def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[LabelFeatures]:
+        """Look up the labels of each class. Raises VocabularyError, which lists labels, for a prompt that is none."""
+        refuse_exemplars(vocabulary, self.model)
+        refuse_negatives(vocabulary, self.model)
+        numbers = self._names.numbers_of(vocabulary)
+        pairs = [(label, index) for index, labels in enumerate(numbers) for label in labels]
+        features = LabelFeatures(tuple(n for n, _ in pairs), tuple(i for _, i in pairs))
+        return EncodedVocabulary(vocabulary, features, tuple(self._warnings(vocabulary, pairs)))
+
+    def _warnings(self, vocabulary: Vocabulary, pairs: list[tuple[int, int]]) -> list[str]:
+        warnings = []
+        first: dict[int, int] = {}
+        for label, index in pairs:
+            owner = first.setdefault(label, index)
+            if owner != index:
+                warnings.append(
+                    f"{quoted(vocabulary.names[owner])} and {quoted(vocabulary.names[index])} are one label to "
+                    f"{self.model}, {quoted(self._names.labels[label])}; the first gets it where it "
+                    "reaches its threshold"
+                )
+        return warnings
+
+
+def segment_labels(
+    scores: Tensor,
+    log_odds: Callable[[Tensor], Tensor],
+    size: tuple[int, int],
+    batch: Batch,
+    encoded: EncodedVocabulary[LabelFeatures],
+) -> Segmentation:
+    """Return the segmentation of an image of `size` (H, W).
+
+    scores: (L, h, w) of all labels, whose arg-max is taken after resizing them bilinearly. log_odds: returns log p /
+    (1 - p), (P, h, w), of the probabilities p of P labels.
+    """
+    vocabulary, features = encoded.vocabulary, encoded.features
+    best = _best_label(scores, size)
+    winners = set(np.flatnonzero(np.bincount(best.ravel())).tolist())
+    # `decode` needs at least one channel, which may be empty.
+    present = [i for i, label in enumerate(features.labels) if label + 1 in winners] or [0]
+    labels = torch.tensor([features.labels[i] for i in present], device=scores.device)
+    classes = [features.class_of_label[i] for i in present]
+    odds = functional.interpolate(log_odds(labels)[None], size, mode="bilinear")[0]
+    is_best = torch.from_numpy(best).to(scores.device) == labels[:, None, None] + 1
+    odds.masked_fill_(~is_best, -torch.inf)
+    thresholds = batch.thresholds[classes].clip(min=_LEAST_THRESHOLD)
+    return decode(odds, size, thresholds, vocabulary.label_ids.of_classes(classes))
+
+
+def _best_label(logits: Tensor, size: tuple[int, int]) -> NDArray[np.int16]:
+    """Compute the arg-max label (H, W) of logits (L, h, w) resized to `size`, bilinearly.
+
+    Labels are counted from 1 here; 0 is none, where logits are NaN.
+    """
+    labels = _labels_that_can_win(logits)
+    numbers = (labels + 1).tolist()
+    no_thresholds = np.zeros(len(numbers), np.float32)
+    winner = decode(logits[labels], size, no_thresholds, LabelIds.of(numbers))
+    return winner.label.astype(np.int16)
+
+
+def _labels_that_can_win(logits: Tensor) -> Tensor:
+    """List the labels (C,) that can have the highest of logits (L, h, w) at any pixel of any resized image.
+
+    A resized logit lies between the lowest and the highest of its four neighbours, so that a label whose highest is
+    below another's lowest cannot win there. Labels that win nowhere need not be resized, which saves most of the time.
+    """
+    highest = _over_neighbours(torch.maximum, logits)
+    lowest = _over_neighbours(torch.minimum, logits)
+    return (highest >= lowest.amax(dim=0)).flatten(1).any(dim=1).nonzero()[:, 0]
+
+
+def _over_neighbours(extreme: Callable[[Tensor, Tensor], Tensor], logits: Tensor) -> Tensor:
+    """Reduce each four neighbours of (L, h, w) to (L, h - 1, w - 1), at least 1; far faster than pooling on a CPU."""
+    for dim in (1, 2):
+        count = max(1, logits.shape[dim] - 1)
+        first = logits.narrow(dim, 0, count)
+        logits = extreme(first, logits.narrow(dim, logits.shape[dim] - count, count))
+    return logits
