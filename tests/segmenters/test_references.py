@@ -29,7 +29,12 @@ def test_a_reference_detects_the_same_pixels(family: Family, tmp_path: Path) -> 
     batch = Batch((image,), vocabulary.thresholds(family.threshold))
     [segmentation] = segmenter.segment(batch, segmenter.encode(vocabulary))
     reference = load_reference(model, CPU)(image, [name], family.threshold)
-    if family.name in ("clipseg", "eomt", "segformer", "tipsv2"):  # a map of probabilities, or of labels
+    if family.name in (
+        "clipseg",
+        "eomt",
+        "segformer",
+        "tipsv2",
+    ):  # a map of probabilities, or of labels
         assert reference.shape[-2:] == ((64, 64) if family.name == "clipseg" else (48, 64))
         return
     assert (segmentation.label > 0).any()
