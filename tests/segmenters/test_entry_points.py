@@ -8,12 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from inputs import noise, segment, words
 
 from zs_seg_ros import LoadOptions, ModelError, load_segmenter
 
 CPU = LoadOptions(device="cpu")
+HALVES = np.array([0.5, 0.5, 0.5], np.float32)
 
 WHOLE_SEGMENTER = """
 import numpy as np
@@ -213,3 +215,73 @@ def test_a_class_without_the_interface_is_refused_in_one_sentence(
     install(site, "bare-models", entry_points, bare_models=source)
     with pytest.raises(ModelError, match=r"bare_models:Bare, .* does not implement Segmenter"):
         load_segmenter(checkpoint(tmp_path, "bare"), CPU)
+
+
+ULTRALYTICS = """
+import torch
+
+class Found:
+    def __init__(self, xyxy, conf, cls):
+        self.xyxy, self.conf, self.cls = xyxy, conf, cls
+
+    def __getitem__(self, index):
+        return Found(self.xyxy[index], self.conf[index], self.cls[index])
+
+    def cpu(self):
+        return self
+
+class Result:
+    def __init__(self, boxes):
+        self.boxes = boxes
+
+class YOLOE:
+    # Detects each class in a box around the blue pixels of a BGR image, the second with the score 0.3.
+    def __init__(self, path):
+        assert path.name == "yoloe-11s-seg.pt"
+
+    def get_text_pe(self, names):
+        return torch.ones(1, len(names), 4)
+
+    def set_classes(self, names, embeddings):
+        assert embeddings.shape == (1, len(names), 4)
+        self.names = names
+
+    def predict(self, images, conf, device, verbose):
+        results = []
+        for image in images:
+            rows, columns = (image[..., 0] > 128).nonzero()
+            box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+            count = len(self.names)
+            boxes = torch.tensor([list(map(float, box))]).repeat(count, 1)
+            scores = torch.tensor([0.6, 0.3, 0.6][:count])
+            reached = scores >= conf
+            classes = torch.arange(count).float()
+            results.append(Result(Found(boxes, scores, classes)[reached]))
+        return results
+"""
+
+
+def test_the_example_of_yoloe_in_the_page_on_the_architecture_segments(
+    tmp_path: Path, site: Path
+) -> None:
+    page = Path(__file__).parents[2] / "docs" / "architecture.md"
+    [source] = [
+        block.split("```")[0]
+        for block in page.read_text().split("```python\n")[1:]
+        if block.startswith("# my_yoloe.py")
+    ]
+    (site / "ultralytics.py").write_text(ULTRALYTICS)
+    entry_points = "[zs_seg_ros.detectors]\nyoloe = my_yoloe:YoloeDetector\n"
+    entry_points += "[zs_seg_ros.box_segmenters]\nupper = my_halves:UpperHalfSegmenter\n"
+    install(site, "my-yoloe", entry_points, my_yoloe=source, my_halves=PAIR)
+    yoloe = Path(checkpoint(tmp_path, "yoloe"))
+    (yoloe / "yoloe-11s-seg.pt").touch()
+    segmenter = load_segmenter(f"{yoloe} + {checkpoint(tmp_path, 'upper')}", CPU)
+    image = noise(20, 30) // 4
+    image[5:15, 10:22, 2] = 255
+    encoded = segmenter.encode(words("mug", "duck", "ball"))
+    corners = segmenter.detector.detect([image], encoded.features.prompts, HALVES)[0]  # type: ignore[attr-defined]
+    assert corners.prompt_index.tolist() == [0, 2]
+    assert corners.corners.tolist() == [[10, 5, 22, 15]] * 2
+    [result] = segment(segmenter, words("mug", "duck", "ball"), image, threshold=0.25)
+    assert result.instances is not None and len(result.instances) == 3
