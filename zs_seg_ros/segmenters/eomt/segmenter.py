@@ -65,6 +65,7 @@ class EomtSegmenter(ClosedSetSegmenter):
         self._names = LabelNames(model, folder, loaded.config.id2label)
         self.only_names = tuple(dict.fromkeys(self._names.labels.values()))
         self._format = _load_format(model, folder, loaded.config.image_size)
+        _keep_on_cpu(loaded)
         self.network = loaded.to(device)
         self._forward = torch.compile(self.network) if options.compile else self.network
         self._mean = torch.tensor(self._format.mean, device=device)
@@ -101,6 +102,13 @@ class EomtSegmenter(ClosedSetSegmenter):
         check_finite(logits)
         masks = functional.interpolate(logits, tuple(pixels.shape[-2:]), mode="bilinear")[0]
         return torch.einsum("qc,qhw->chw", labels, masks.sigmoid())
+
+
+def _keep_on_cpu(loaded: EomtForUniversalSegmentation) -> None:
+    """Turn numbers on which the forward pass branches into a list: as a tensor on a GPU it would wait for each."""
+    probabilities = loaded.attn_mask_probs.tolist()
+    del loaded.attn_mask_probs
+    loaded.attn_mask_probs = probabilities
 
 
 def _log_odds(scores: Tensor, labels: Tensor) -> Tensor:
