@@ -202,7 +202,7 @@ FAMILIES = (
     Family(
         "mm-grounding-dino+sam2",
         write_small_mm_grounding_dino_and_sam2,
-        0.2,
+        0.25,
         fused=True,
         mask_prompts=True,
     ),
