@@ -53,6 +53,9 @@ class Installation:
     def __init__(self, folder: Path, torch_index: str = "", *, gpu: bool = False) -> None:
         self.folder, self.torch_index, self.gpu = folder, torch_index, gpu
         self.python = folder / "bin" / "python"
+        self._cache = (
+            folder / "download_cache"
+        )  # an index without metadata of its own has them in the wheels alone
 
     def make(self, *, only_size: bool = False) -> None:
         """Make the environment unless it is up to date. only_size: print the download's size, and leave nothing."""
@@ -77,6 +80,7 @@ class Installation:
                 )
         if optional:
             self._install_optional(optional)
+        shutil.rmtree(self._cache, ignore_errors=True)
         complete.write_text(fingerprint)
         print(f"Installed in {self.folder}. The executables of zs_seg_ros use it from now on.")
 
@@ -104,6 +108,7 @@ class Installation:
                         f"pip could not install {' '.join(names)}, for the reason above; "
                         "then run the same command again"
                     )
+        shutil.rmtree(self._cache, ignore_errors=True)
         (self.folder / OPTIONAL).write_text("\n".join(packages) + "\n")
 
     def remove(self, *, missing_ok: bool = False) -> None:
@@ -193,19 +198,13 @@ class Installation:
         if self._pip(arguments, quiet=True).returncode or not report.is_file():
             print("The size of the download is not known: pip cannot report it in advance.")
             return
-        items = json.loads(report.read_text())["install"]
-        sizes = [size_of(item["download_info"]["url"]) for item in items]
-        unknown = sizes.count(None)
-        total = sum(size for size in sizes if size is not None) / 1e6
-        rest = f", and {unknown} of unknown size" if unknown else ""
-        print(
-            f"Downloading {len(items) - unknown} packages, {total:.1f} MB in all{rest}.", flush=True
-        )
+        print(f"Downloading {described_size(report)}.", flush=True)
 
     def _pip(
         self, arguments: list[str], *, quiet: bool = False
     ) -> subprocess.CompletedProcess[bytes]:
-        command = [str(self.python), "-m", "pip", "install", "--no-cache-dir", *arguments]
+        command = [str(self.python), "-m", "pip", "install", "--cache-dir", str(self._cache)]
+        command += arguments
         output = subprocess.DEVNULL if quiet else None
         return subprocess.run(command, env=_variables(), stdout=output, stderr=output, check=False)
 
@@ -220,6 +219,16 @@ def _variables() -> dict[str, str]:
 def has_nvidia_gpu() -> bool:
     """Return whether this machine has a GPU that torch's CUDA build can use."""
     return any(glob.glob(pattern) for pattern in GPU_FILES)
+
+
+def described_size(report: Path) -> str:
+    """Return number and size of the packages in a report of `pip install --dry-run --report`."""
+    items = json.loads(report.read_text())["install"]
+    sizes = [size_of(item["download_info"]["url"]) for item in items]
+    unknown = sizes.count(None)
+    total = sum(size for size in sizes if size is not None) / 1e6
+    rest = f", and {unknown} of unknown size" if unknown else ""
+    return f"{len(items) - unknown} packages, {total:.1f} MB in all{rest}"
 
 
 def size_of(url: str) -> int | None:

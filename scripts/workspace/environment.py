@@ -11,6 +11,9 @@ from pathlib import Path
 
 from .choice import ROOT, Workspace, WorkspaceError, has_ros_package
 
+sys.path.append(str(ROOT / "executables"))
+from zs_seg_installation import described_size
+
 REQUIREMENTS = ROOT / "requirements"
 LARGE_DOWNLOAD = re.compile(r"Downloading (\S+) \((\d{3,}[\d.]* MB|[\d.]+ GB)\)")  # pip's own words
 
@@ -94,10 +97,11 @@ def _make_virtual_environment(workspace: Workspace) -> None:
 def _install(workspace: Workspace) -> None:
     """One pip command for everything, so that nothing can pull in a numpy that another part excludes."""
     log = workspace.folder / "pip.log"
-    command = [str(workspace.python), "-m", "pip", "install", "--progress-bar", "off"]
-    command += ["--constraint", str(REQUIREMENTS / "constraints.txt")]
+    packages = ["--constraint", str(REQUIREMENTS / "constraints.txt")]
     for path in requirement_files(workspace):
-        command += ["--requirement", str(path)]
+        packages += ["--requirement", str(path)]
+    _print_size(workspace, packages)
+    command = [str(workspace.python), "-m", "pip", "install", "--progress-bar", "off", *packages]
     print(
         f"Installing packages: a few minutes the first time (details in {log.relative_to(ROOT)}).",
         flush=True,
@@ -132,6 +136,19 @@ def _install(workspace: Workspace) -> None:
             f"pip could not install the packages: the reason is at the end of {log.relative_to(ROOT)}; "
             "once it is cured, run the same command again."
         )
+
+
+def _print_size(workspace: Workspace, packages: list[str]) -> None:
+    """Print the size of the download, which pip finds out before it installs anything."""
+    report = workspace.folder / "pip_report.json"
+    command = [str(workspace.python), "-m", "pip", "install", "--dry-run", "--quiet"]
+    command += ["--report", str(report), *packages]
+    result = subprocess.run(
+        command, env=clean_variables(workspace), capture_output=True, check=False
+    )
+    if result.returncode == 0 and report.is_file():
+        print(f"Downloading {described_size(report)}, unless pip has them already.", flush=True)
+    report.unlink(missing_ok=True)
 
 
 def _correct_paths_in_cmake_files(workspace: Workspace) -> None:

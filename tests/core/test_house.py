@@ -181,6 +181,11 @@ def test_a_long_file_is_noticed(package: Path) -> None:
     ]
 
 
+def test_a_copyright_notice_does_not_count(package: Path) -> None:
+    write(package, "low/c.py", "# Copyright 2026\n# more\n\n" + "a = 1\n" * 10)
+    assert violations_of(package) == []
+
+
 @pytest.mark.parametrize("statement", ["x = 1", "def f(): ...", "print()", "if True: import os"])
 def test_code_in_an_init_is_noticed(package: Path, statement: str) -> None:
     write(package, "low/__init__.py", f'"""The component."""\n{statement}\n')

@@ -212,5 +212,6 @@ CHECKS: dict[str, Callable[[Command, Ros2Commands, Path], None]] = {
     "ros2": _check_ros2,
     "scripts/run.sh": _check_script,
     "scripts/run_tests.sh": _check_script,
+    "scripts/copyright_notices.py": _check_script,
     "python": _check_python,
 }

@@ -1,6 +1,7 @@
 """Every use of private API of rclpy, with its reason and its public replacement.
 
-Checked against Humble, Jazzy and Kilted. No other module uses a private name of rclpy.
+Checked against Humble, Jazzy and Kilted, and against the sources of rclpy after Kilted. No other module uses a private
+name of rclpy.
 """
 
 from __future__ import annotations

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""Put the copyright notice that ament_copyright accepts at the top of every source file, or check that it is there.
+
+scripts/copyright_notices.py          adds it where it is missing
+scripts/copyright_notices.py --check  names the files without it, and ends with exit code 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LINES = """\
+Copyright 2026 zs_seg_ros developers
+
+Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance
+with the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software distributed under the License is distributed
+on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
+the specific language governing permissions and limitations under the License.
+""".splitlines()
+SIGNS = {".py": "#", ".hpp": "//", ".cpp": "//"}
+"""What begins a comment in the files that ament_copyright reads, by their suffix."""
+_AT_TOP = re.compile(r"\A(#![^\n]*\n)?")
+
+
+def notice(sign: str) -> str:
+    """Return the notice as comments, with an empty line below it."""
+    return "".join(f"{sign} {line}".rstrip() + "\n" for line in LINES) + "\n"
+
+
+def sources(root: Path) -> list[Path]:
+    """Return the files of the repository that need a notice; setup.py and empty files need none."""
+    listed = subprocess.run(
+        ["git", "-C", str(root), "ls-files", "-z"], capture_output=True, text=True, check=True
+    )
+    paths = [root / name for name in listed.stdout.split("\0") if Path(name).suffix in SIGNS]
+    return [p for p in paths if p.is_file() and p.stat().st_size and p != root / "setup.py"]
+
+
+def has_notice(path: Path) -> bool:
+    """Return whether the notice is at the top of the file, below a first line for the shell."""
+    text = path.read_text(encoding="utf-8")
+    return _AT_TOP.sub("", text, count=1).startswith(notice(SIGNS[path.suffix]))
+
+
+def add_notice(path: Path) -> None:
+    """Put the notice at the top of the file, below a first line for the shell."""
+    text = path.read_text(encoding="utf-8")
+    first = _AT_TOP.match(text)
+    top = first[0] if first else ""
+    path.write_text(top + notice(SIGNS[path.suffix]) + text[len(top) :], encoding="utf-8")
+
+
+def main() -> int:
+    """Add the notices, or check them; return the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="change nothing")
+    check = parser.parse_args().check
+    missing = [path for path in sources(ROOT) if not has_notice(path)]
+    for path in missing:
+        print(path.relative_to(ROOT))
+        if not check:
+            add_notice(path)
+    return int(check and bool(missing))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
