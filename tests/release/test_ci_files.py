@@ -90,7 +90,7 @@ def test_every_executable_and_launch_file_exists() -> None:
     commands = [" ".join(service["command"]) for service in compose]
     texts = [*runs(), *commands, DOCKERFILE.read_text(), " ".join(commands)]
     names = {name for text in texts for name in executables_in(text)}
-    assert {"install_dependencies", "bag_player"} <= names
+    assert {"install_dependencies", "bag_player", "studio"} <= names
     assert all((ROOT / "executables" / name).is_file() for name in names)
     launched = {name for text in commands for name in re.findall(r"\w+\.launch\.py", text)}
     assert launched and all((ROOT / "launch" / name).is_file() for name in launched)
