@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from planner import Planner, image_message, repeating, running_node, stamp, stripes, wait_until
+from planner import (
+    Planner,
+    image_message,
+    repeating,
+    running_node,
+    stamp,
+    stripes,
+    values,
+    wait_until,
+)
 from studio_clients import Page, free_port, get, page
 from studio_node import running_studio
+from test_process import node_process
 
 from zs_seg_ros.perception.masks import decode_runs
 from zs_seg_ros.studio.access import Access
@@ -56,6 +66,14 @@ def frame(own: Page, where: Any, count: int = 500) -> Any:
             return header, parts
         own.tell("ready", camera=header["camera"])
     raise AssertionError(f"none of {count} frames fulfilled the condition")
+
+
+def names_in(header: Any) -> list[str]:
+    return [each["name"] for each in header["objects"]]
+
+
+def names_of(vocabulary: Any) -> list[str]:
+    return [each["name"] for each in vocabulary["classes"]]
 
 
 def frame_with_results(own: Page, where: Any = lambda _: True) -> Any:
@@ -204,6 +222,42 @@ def test_a_damaged_image_is_reported_and_the_next_one_is_shown(
         planner.node.destroy_publisher(publisher)
         with camera(planner):
             frame_with_results(own)
+
+
+def test_a_node_that_dies_is_reported_and_one_that_takes_its_name_is_shown() -> None:
+    of = "mortal"
+    observer = Planner(of=of)
+    try:
+        with running_studio(f"/{of}") as access, camera(observer), page(access) as own:
+            with node_process("-p", "classes:=[red]", name=of) as process:
+                looking(own, "camera")
+                assert frame_with_results(own)[0]["version"] == 1
+                process.kill()
+                own.wait_for("status", lambda status: status["problem"])
+            with node_process("-p", "classes:=[blue]", name=of):
+                own.wait_for("status", lambda status: not status["problem"])
+                own.tell("ready", camera="camera")
+                header, _ = frame_with_results(own, lambda header: names_in(header) == ["blue"])
+                seen, _ = own.wait_for("vocabulary", lambda v: names_of(v) == ["blue"])
+                assert seen["version"] == header["version"]
+    finally:
+        observer.close()
+
+
+def test_ten_slow_pages_do_not_slow_the_node_down(planner: Planner, access: Access) -> None:
+    planner.set_vocabulary("red")
+    with camera(planner), page(access) as own, ExitStack() as slow:
+        for _ in range(10):
+            reads_nothing = slow.enter_context(page(access))
+            reads_nothing.tell("look", cameras=["camera"], id=1)
+        looking(own, "camera")
+        stamps = set()
+        while len(stamps) < 30:
+            header, _ = frame_with_results(own)
+            stamps.add(header["stamp"])
+            own.tell("ready", camera="camera")
+        status = planner.diagnosis("camera", lambda status: status.name, "the camera's entry")
+    assert values(status)["frames failed"] == "0"
 
 
 def test_the_executable_serves_the_page_and_ends_on_a_signal() -> None:

@@ -201,8 +201,10 @@ class NodeSource:
             return
         try:
             cameras, threshold = self._remote.cameras(), self._remote.default_threshold()
-        except StudioError:
-            return  # asked again in a second
+        except StudioError:  # asked again in a second
+            with self._lock:
+                self._known = False
+            return
         with self._lock:
             self._cameras, self._default_threshold, self._known = cameras, threshold, True
 
