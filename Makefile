@@ -4,6 +4,8 @@
 ROS ?= jazzy
 # What the environment is made with: Python 3.10 to 3.13.
 PYTHON ?= python3
+# 1: `make demo` serves the studio instead.
+STUDIO ?=
 export ROS
 
 RUN := scripts/run.sh
@@ -12,6 +14,7 @@ RUN := scripts/run.sh
 
 help:
 	@echo "make demo       build, run camera and node as two processes, write demo_out/"
+	@echo "make demo STUDIO=1  camera, node and studio, a page in the browser, until ctrl-C"
 	@echo "make test       build, check format, lint and types, run all tests"
 	@echo "make test-fast  the same without the tests that start nodes or load models: about a minute"
 	@echo "make attacks    attack the package's own processes with 1,000 hostile inputs, and count faults"
@@ -34,7 +37,7 @@ workspace:
 	@$(PYTHON) scripts/prepare.py --ros "$(ROS)"
 
 demo: workspace
-	@$(RUN) python demo/run_demo.py --output demo_out
+	@$(RUN) python demo/run_demo.py --output demo_out $(if $(STUDIO),--studio)
 
 pictures: workspace
 	@$(RUN) python demo/studio_images.py

@@ -21,6 +21,7 @@ from robot import Received, Robot
 from scoring import check_ids, check_overlap, prompt_scores, sort_by_vocabulary, timing
 from session import FIRST_VOCABULARY, SECOND_VOCABULARY, Session, run_session
 from slow_model import record, write_film
+from studio_demo import serve_studio
 
 from zs_seg_ros.bags.bag import Bag, ground_truth_labels, shipped_bag
 from zs_seg_ros.errors import ZeroShotSegmentationError
@@ -95,6 +96,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("demo_out"), help="folder to write to")
     parser.add_argument("--model", default="tabletop", help="the node's parameter of this name")
     parser.add_argument("--device", default="auto", help="the node's parameter of this name")
+    parser.add_argument(
+        "--studio", action="store_true", help="serve the studio until ctrl-C, and measure nothing"
+    )
     options = parser.parse_args()
     output: Path = options.output
     log_folder = (output / "log").resolve()
@@ -102,8 +106,11 @@ def main() -> None:
     prepare_environment(log_folder)
     for name in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs ignore SIGINT
         signal.signal(name, signal.default_int_handler)
+    node_parameters = {"model": options.model, "device": options.device}
     try:
-        text = run(output, {"model": options.model, "device": options.device})
+        if options.studio:
+            serve_studio(log_folder, node_parameters)
+        text = run(output, node_parameters)
     except (DemoError, ZeroShotSegmentationError) as error:
         sys.exit(f"\nThe demo failed: {error}\nWhat the processes wrote is in {log_folder}.")
     except KeyboardInterrupt:

@@ -21,6 +21,7 @@ from zs_seg_ros.files import write_output
 
 ROOT = Path(__file__).resolve().parents[1]
 _TIMEOUT_MS = 120_000
+_FILM_WIDTH, _STEP_MS = 800, 900
 _NAMES = ("red duck", "blue teddy bear", "yellow cube")
 
 
@@ -31,13 +32,41 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def type_vocabulary(page: Page) -> None:
+class Film:
+    """An animation of the page, one image for each step."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._images: list[Image.Image] = []
+
+    def step(self, count: int = 1) -> None:
+        """Add what the page shows now, for so many steps."""
+        with Image.open(io.BytesIO(self._page.screenshot())) as image:
+            width, height = _FILM_WIDTH, image.height * _FILM_WIDTH // image.width
+            small = image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+        self._images += [small] * count
+
+    def write(self, path: Path) -> None:
+        """Write the animation."""
+        file = io.BytesIO()
+        first, *others = self._images
+        first.save(
+            file, "WEBP", save_all=True, append_images=others, duration=_STEP_MS, loop=0, quality=75
+        )
+        write_output(path, file.getvalue())
+        print(path)
+
+
+def type_vocabulary(page: Page, film: Film) -> None:
     """Type each name, and wait for its masks."""
     for name in _NAMES:
+        film.step()
         page.get_by_label("Name of a new class").fill(name)
         page.get_by_label("Name of a new class").press("Enter")
         page.locator(f".class[data-name='{name}']").wait_for()
         page.locator("#message").get_by_text("Applied.").wait_for()
+        page.wait_for_timeout(1000)
+    film.step(2)
     page.locator(".tile tbody").get_by_text("red duck").first.wait_for()
     page.wait_for_timeout(1500)
 
@@ -59,12 +88,17 @@ def take(page: Page, folder: Path) -> None:
     page.locator(".tile canvas").wait_for()
     page.get_by_label("Image", exact=True).fill("30")
     page.wait_for_timeout(1000)
-    type_vocabulary(page)
+    film = Film(page)
+    type_vocabulary(page, film)
     shoot("live")
     page.locator("label", has_text="confidence").click()
     page.wait_for_timeout(800)
     shoot("confidence", page.locator("#view"))
     page.locator("label", has_text="confidence").click()
+    for threshold in ("0.8", "0.9", "0.95", "0.99"):
+        page.get_by_label("Threshold of yellow cube").fill(threshold)
+        page.wait_for_timeout(1000)
+        film.step()
     page.get_by_label("Threshold of red duck").fill("0.97")
     page.wait_for_timeout(1000)
     shoot("threshold")
@@ -79,7 +113,9 @@ def take(page: Page, folder: Path) -> None:
     panel.get_by_text("so ").wait_for()
     panel.get_by_label("Class of the marked object").fill("my drill")
     shoot("pointing")
-    page.get_by_role("button", name="Close").click()
+    film.step(2)
+    film.write(folder / "studio.webp")
+    panel.get_by_role("button", name="Close").click()
     page.get_by_label("Name of a new class").fill("fork")
     page.get_by_label("Name of a new class").press("Enter")
     page.locator("#message").get_by_text("Applied.").wait_for()

@@ -12,6 +12,7 @@ from browser import opened_browser, opened_page
 from PIL import Image
 from studio_clients import free_port, wait_until
 
+from zs_seg_ros.bags.bag import shipped_bag
 from zs_seg_ros.evaluation.coco_truth import CocoTruth
 from zs_seg_ros.perception.pipeline import Settings
 from zs_seg_ros.segmenters.load_options import LoadOptions
@@ -216,3 +217,52 @@ def test_an_accepted_frame_is_ground_truth_of_what_is_drawn(
     assert [target.name for target in truth.classes] == ["red", "blue"]
     assert int((frame.label == 1).sum()) == pixels_of(page, "red")
     assert (frame.label[:, WIDTH // 2 :] == 2).all()
+
+
+# --- beside each other, and with a model that takes example images ---
+
+
+def test_two_browsers_see_each_others_changes(browser: Any, source: ModelSource) -> None:
+    server = StudioServer(source, Access("127.0.0.1", free_port()))
+    link = server.access.link
+    with opened_page(browser, link) as one, opened_page(browser, link) as other:
+        for page in (one, other):
+            expect(page.locator(".class")).to_have_count(2)
+        one.get_by_label("Name of a new class").fill("green")
+        one.get_by_label("Name of a new class").press("Enter")
+        for page in (one, other):
+            expect(page.locator(".class")).to_have_count(3)
+        other.get_by_role("button", name="Undo").click()
+        for page in (one, other):
+            expect(page.locator(".class")).to_have_count(2)
+    server.stop()
+
+
+def test_a_click_on_an_object_makes_it_an_example_that_is_then_detected(browser: Any) -> None:
+    first = Vocabulary().changed_to([TargetClass("red duck")])
+    model = loaded_model("tabletop", LoadOptions(), first)
+    server = StudioServer(
+        ModelSource(model, stills_of([shipped_bag()]), Settings()),
+        Access("127.0.0.1", free_port()),
+    )
+    with opened_page(browser, server.access.link, viewport={"width": 1280, "height": 900}) as page:
+        page.get_by_label("Image", exact=True).fill("30")
+        expect(page.locator(".tile .numbers")).to_contain_text("31 of 240")
+        expect(page.locator(".tile tbody")).to_contain_text("red duck")
+        click_image(page, 0.46, 0.5)
+        panel = page.get_by_role("group", name="The marked object")
+        expect(panel.get_by_label("Class of the marked object")).to_have_value("red duck")
+        expect(panel).to_contain_text("so the mask of the detection is used")
+        panel.get_by_label("Class of the marked object").fill("mine")
+        panel.get_by_role("button", name="Use as example").click()
+        message(page).to_have_text("Applied.")
+        row = page.locator(".class[data-name='mine']")
+        row.locator("summary").click()
+        expect(row.get_by_alt_text("Example 1 of mine")).to_be_visible()
+        page.locator(".class").first.get_by_role("button", name="Remove red duck").click()
+        page.get_by_role("button", name="Apply").click()
+        expect(page.locator(".tile tbody")).to_contain_text("mine")
+    [exemplar] = model.vocabulary.classes[0].exemplars
+    assert exemplar.mask is not None and exemplar.mask.shape == (240, 320)
+    assert 1000 < exemplar.mask.sum() < 2000
+    server.stop()

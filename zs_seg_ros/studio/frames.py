@@ -46,7 +46,7 @@ class ShownFrame:
     image: (H, W, 3) RGB, or the bytes of a JPEG of the size (H, W). version: of the vocabulary of the results; None
     without results. age_ms: of the image when the results were received; None where it is not known. confidence:
     (H, W) uint8, 0 where no class is; None where it is not requested.
-    title: the name of an image that is not live.
+    title, index: the name and the place, from 0, of an image that is not live.
     """
 
     camera: str
@@ -59,6 +59,7 @@ class ShownFrame:
     inferred_stamp_ns: int = 0
     confidence: NDArray[np.uint8] | None = None
     title: str = ""
+    index: int = 0
 
     @cached_property
     def packet(self) -> bytes:
@@ -78,6 +79,7 @@ class ShownFrame:
             "version": self.version,
             "age_ms": None if self.age_ms is None else round(self.age_ms, 1),
             "title": self.title,
+            "index": self.index,
             "objects": [_entry(shown) for shown in self.objects],
         }
 

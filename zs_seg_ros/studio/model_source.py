@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +96,7 @@ class ModelSource:
 
     def segment(self, image: RgbImage, classes: Sequence[TargetClass]) -> ShownFrame:
         """Segment an image with these classes for this call alone."""
-        return self._segmented(image, classes, "", 0, "")
+        return self._segmented(image, classes)
 
     def point(self, image: RgbImage, prompt: MaskPrompt) -> ShownFrame:
         """Segment the marked object. Raises ModelError for a model that takes no points and boxes."""
@@ -135,10 +136,10 @@ class ModelSource:
             frame, title = self._stills.read(camera, index)
             image = frame.image
             if self._model.encoded is None:
-                result = ShownFrame(camera, frame.stamp_ns, image, size_of(image), title=title)
+                result = ShownFrame(camera, frame.stamp_ns, image, size_of(image))
             else:
-                result = self._segmented(image, (), camera, frame.stamp_ns, title)
-            self._events.frame(result)
+                result = self._segmented(image, (), camera, frame.stamp_ns)
+            self._events.frame(replace(result, title=title, index=index))
         except ZeroShotSegmentationError as error:
             problem = str(error)
         except Exception as error:  # of the model: the next image is tried
@@ -151,9 +152,8 @@ class ModelSource:
         self,
         image: RgbImage,
         classes: Sequence[TargetClass],
-        camera: str,
-        stamp_ns: int,
-        title: str,
+        camera: str = "",
+        stamp_ns: int = 0,
     ) -> ShownFrame:
         settings, start_s = self._settings, time.monotonic()
         segmentation, vocabulary = self._model.segment_once(
@@ -169,7 +169,6 @@ class ModelSource:
             vocabulary.version,
             (time.monotonic() - start_s) * 1000,
             confidence=segmentation.confidence,
-            title=title,
         )
 
     # --- status ---

@@ -18,17 +18,21 @@ export class Pointing {
     const frame = tile.shown;
     const isClick = region.width < CLICK_PX && region.height < CLICK_PX;
     this.marked = { tile, frame, ...this.guess(tile, region, isClick) };
+    this.build();
     this.show("Looking for its mask…");
     const { width, height } = frame;
     const request = isClick
       ? { points: [[region.x + 0.5, region.y + 0.5, false]], box: null }
       : { points: [], box: boxOf(region, frame) };
+    const { marked } = this;
     try {
       const answer = await this.connection.ask({ do: "point", width, height, ...request }, { image: frame.parts.image });
+      if (this.marked !== marked) return; // another place was marked meanwhile
       const [object] = objectsOf(answer, answer.parts.runs);
       if (object) this.setMask(maskOf(object), "The model's mask of it.");
       else this.show("The model has no mask there: its detection or the region is used.");
     } catch (error) {
+      if (this.marked !== marked) return;
       const what = this.marked.runs ? "the mask of the detection is used" : "the region is used";
       this.show(`No mask by the model, so ${what} (${error.message}).`);
     }
@@ -52,12 +56,19 @@ export class Pointing {
     this.show(text);
   }
 
+  // Draws what is marked, and says how it was.
   show(text) {
-    const { tile, detected } = this.marked;
-    const [x, y, width, height] = this.marked.box;
+    const { tile, box, runs } = this.marked;
+    const [x, y, width, height] = box;
     tile.region = { x, y, width, height };
-    tile.marked = { box: this.marked.box, lengths: this.marked.runs };
+    tile.marked = { box, lengths: runs };
     tile.draw();
+    this.text.textContent = text;
+  }
+
+  // Builds the panel once for each mark, since people type in it while the model is asked.
+  build() {
+    const { detected } = this.marked;
     const names = this.editor.rows.map((row) => row.name);
     this.name = make("input", { value: detected?.name ?? "", aria: { label: "Class of the marked object" }, placeholder: "class name" });
     this.name.setAttribute("list", "class-names");
@@ -65,7 +76,7 @@ export class Pointing {
     this.negative = make("input", { aria: { label: "What it is instead" }, placeholder: "what it is: orange jacket" });
     const button = (text, action) => make("button", { type: "button", text, onclick: () => this.run(action) });
     this.panel.replaceChildren(
-      make("p", { text, role: "status" }),
+      this.text = make("p", { role: "status" }),
       make("div", { class: "bar" }, make("label", {}, "Class", this.name), list,
         button("Use as example", () => this.useAsExample()),
         button("Keep this one", () => this.keep()),
@@ -75,8 +86,10 @@ export class Pointing {
   }
 
   close() {
+    if (!this.marked) return;
     const { tile } = this.marked;
     tile.region = tile.marked = null;
+    this.marked = null;
     this.panel.hidden = true;
     tile.setPaused(false);
   }

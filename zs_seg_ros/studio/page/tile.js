@@ -168,7 +168,7 @@ export class Tile {
     const gaps = this.times.length - 1;
     const rate = gaps > 0 ? (1000 * gaps) / (this.times[gaps] - this.times[0]) : 0;
     const parts = this.length
-      ? [frame.title, `${Number(this.time.value) + 1} of ${this.length}`, `${frame.width}×${frame.height}`]
+      ? [frame.title, `${frame.index + 1} of ${this.length}`, `${frame.width}×${frame.height}`]
       : [`${frame.width}×${frame.height}`, `${rate.toFixed(1)} Hz`];
     if (frame.age_ms !== null) parts.push(`latency ${frame.age_ms.toFixed(0)} ms`);
     const carried = (BigInt(frame.stamp) - BigInt(frame.inferred)) / 1_000_000n;
