@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
-import psutil
+import psutil  # type: ignore[import-untyped]
 import rclpy
 from playwright.sync_api import Page, sync_playwright
 from rclpy.executors import SingleThreadedExecutor
