@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -152,12 +153,10 @@ def _load(
     Raises ModelError when the family's class does not implement `interface`, cannot load the checkpoint, or segments at
     its own size only and `options` have another one.
     """
-    from zs_seg_ros.segmenters.engines.choice import construct
-
     kind = load_class(family)
     _check_takes_input_size(kind, model, options)
     try:
-        loaded = construct(kind, model, folder, options)
+        loaded = _construct(kind, model, folder, options)
     except ZeroShotSegmentationError:
         raise
     except Exception as error:  # a network of a damaged configuration may raise anything
@@ -171,6 +170,18 @@ def _load(
             f"implement {interface.__name__} of zs_seg_ros; repair the package that it belongs to"
         )
     return loaded
+
+
+def _construct(kind: Any, model: str, folder: Path, options: LoadOptions) -> Any:
+    """Construct the class of a family, with the engine that the options name."""
+    without_torch = (
+        "torch" not in sys.modules
+    )  # then the class, which is imported, has no parts to export
+    if without_torch and options.engine in ("auto", "torch") and options.precision != "int8":
+        return kind(model, folder, options)
+    from zs_seg_ros.segmenters.engines.choice import construct
+
+    return construct(kind, model, folder, options)
 
 
 def _check_takes_input_size(kind: Any, model: str, options: LoadOptions) -> None:
