@@ -161,7 +161,9 @@ class Installation:
                 print(f"Keeping the system's {name} {version}.")
         if not any(_name(line) == "setuptools" for line in constraints):
             constraints.append("setuptools<80")  # colcon's limit
-        if not (self.gpu or has_nvidia_gpu()):
+        if self.gpu or has_nvidia_gpu():
+            lines = [_without_cpu_build(line) for line in lines]
+        else:
             lines = self._with_torch_for_cpus(lines)
         chosen, limits = temporary / "requirements.txt", temporary / "constraints.txt"
         chosen.write_text("\n".join(lines) + "\n")
@@ -242,6 +244,11 @@ def size_of(url: str) -> int | None:
             return int(response.headers["Content-Length"])
     except (OSError, TypeError, ValueError):
         return None
+
+
+def _without_cpu_build(line: str) -> str:
+    """Return torch's line so that pip does not take the build for CPUs, which it counts as the newer one."""
+    return f"{line},!={line.partition('==')[2]}+cpu" if _name(line) == "torch" else line
 
 
 def _name(line: str) -> str:
