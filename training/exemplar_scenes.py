@@ -44,8 +44,38 @@ def bracket() -> Mesh:
     return joined(box(1, 0.5, 0.12), box(0.12, 0.5, 0.9).moved(-0.44, 0, 0)).normalised()
 
 
-OBJECTS = {"arrow": (arrow, "red"), "bracket": (bracket, "blue")}
-"""Name: mesh and colour."""
+def tee() -> Mesh:
+    """Return a bar on a post."""
+    return joined(box(1, 0.25, 0.25), box(0.25, 0.25, 0.8).moved(0, 0, -0.45)).normalised()
+
+
+def girder() -> Mesh:
+    """Return two plates with a third one between them."""
+    flanges = (box(1, 0.2, 0.8).moved(0, side, 0) for side in (0.35, -0.35))
+    return joined(*flanges, box(1, 0.6, 0.2)).normalised()
+
+
+def angle() -> Mesh:
+    """Return a flat angle."""
+    corners = [(-0.5, -0.5), (0.5, -0.5), (0.5, -0.2), (-0.2, -0.2), (-0.2, 0.5), (-0.5, 0.5)]
+    return prism(np.array(corners), 0.3).normalised()
+
+
+def house() -> Mesh:
+    """Return a flat house with a roof."""
+    corners = [(-0.4, -0.5), (0.4, -0.5), (0.4, 0.1), (0, 0.5), (-0.4, 0.1)]
+    return prism(np.array(corners), 0.5).normalised()
+
+
+OBJECTS = {
+    "arrow": (arrow, "red"),
+    "bracket": (bracket, "blue"),
+    "tee": (tee, "pink"),
+    "girder": (girder, "white"),
+    "angle": (angle, "yellow"),
+    "house": (house, "red"),
+}
+"""Name: mesh and colour. The test has the first two."""
 
 
 def _with_object(scene: Scene, name: str, mesh: Mesh, rng: np.random.Generator) -> Scene:
@@ -94,12 +124,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--objects", nargs="+", choices=OBJECTS, default=["arrow", "bracket"])
     parser.add_argument("--seed", type=int, default=2027)
     parser.add_argument("--shown", type=int, default=5)
     parser.add_argument("--absent", type=int, default=5)
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    for name in OBJECTS:
+    for name in arguments.objects:
         images = render(name, arguments.seed, arguments.shown, arguments.absent)
         for number, image in enumerate(images):
             Image.fromarray(image, "RGBA").save(arguments.output / f"{name}_{number:02d}.png")

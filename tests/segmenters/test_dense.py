@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import Segmenter, shared_space_of
-from zs_seg_ros.segmenters.dense.examples import example_logits
+from zs_seg_ros.segmenters.dense.examples import KnownShapes, example_logits, shape_words
 from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
 from zs_seg_ros.segmenters.dense.segmenter import _working_size
 from zs_seg_ros.segmenters.load_options import LoadOptions
@@ -128,10 +128,52 @@ def test_the_vector_of_an_example_is_the_mean_of_its_marked_features(
         return grid.values[..., part] @ vector[part] / lengths / np.linalg.norm(vector[part])
 
     pixels = torch.from_numpy(grid.values).permute(2, 0, 1)
-    [logits] = example_logits(pixels, encoded.features.rows[:, :8], small_network().config)
+    config, none = small_network().config, torch.zeros(0, *pixels.shape[1:])
+    are_other = encoded.features.are_other
+    assert are_other.shape == (1, 0)  # the configuration does not say which words are colours
+    [logits] = example_logits(pixels, encoded.features.rows[:, :8], config, none, are_other)
     shape, colour = cosine(slice(0, 5)), cosine(slice(5, 8))
-    expected = np.minimum(10 * (shape - 0.5), 100 * (colour - 0.95))
+    expected = np.minimum(10 * (shape - 0.4), 100 * (colour - 0.95))
     assert logits.numpy() == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_known_shape_that_does_not_fit_the_example_competes_with_it() -> None:
+    """Words for colours and without meaning are no shapes. The probabilities are computed pixel by pixel."""
+    torch.manual_seed(2)
+    config = DenseConfig(
+        ("red", "mug", "the", "duck", "toy"),
+        widths=(8, 8, 8, 8),
+        embedding_dim=8,
+        colour_dim=3,
+        silent_words=("the",),
+        ignored_words=("toy",),
+        leading_words=("red",),
+    )
+    assert shape_words(config) == ("mug", "duck")
+    network = DenseNetwork(config).eval()
+    with torch.no_grad():
+        network.text.words.weight.mul_(40)
+        network.bias.zero_()
+    known, pixels = KnownShapes(network), torch.randn(8, 6, 9) * 3
+    with torch.inference_mode():
+        rows = network.text(network.tokenize(("mug", "duck")))
+        logits = known.logits(pixels)
+        expected = torch.einsum("kd,dhw->khw", rows[:, :5], pixels[:5]) + rows[:, 8, None, None]
+        torch.testing.assert_close(logits, expected)
+        mask = np.zeros((12, 18), np.bool_)
+        mask[2:8, 4:16] = True
+        inside = torch.sigmoid(expected[:, 1:4, 2:8]).mean(dim=(1, 2))
+        are_other = known.are_other(pixels, Exemplar(np.zeros((12, 18, 3), np.uint8), mask))
+        assert are_other.tolist() == [(inside < 0.5).tolist()]
+        whole = known.are_other(pixels, Exemplar(np.zeros((12, 18, 3), np.uint8)))
+        assert whole.tolist() == [(expected.sigmoid().mean(dim=(1, 2)) < 0.5).tolist()]
+        vectors = torch.randn(3, 8)
+        others = torch.tensor([[False, False], [True, False], [True, True]])
+        alone = example_logits(pixels, vectors, config, logits[:0], others[:, :0])
+        compared = example_logits(pixels, vectors, config, logits, others)
+    torch.testing.assert_close(compared[0], alone[0])
+    torch.testing.assert_close(compared[1], torch.minimum(alone[1], -logits[0]))
+    torch.testing.assert_close(compared[2], torch.minimum(alone[2], -logits.amax(dim=0)))
 
 
 def test_folding_the_batch_normalisation_does_not_change_the_embeddings(

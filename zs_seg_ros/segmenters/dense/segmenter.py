@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, SharedSpace
-from zs_seg_ros.segmenters.dense.examples import example_logits
+from zs_seg_ros.segmenters.dense.examples import KnownShapes, example_logits
 from zs_seg_ros.segmenters.dense.network import (
     DenseConfig,
     DenseNetwork,
@@ -50,7 +50,7 @@ from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.shared_space import FeatureGrid
 from zs_seg_ros.shown import described, quoted
-from zs_seg_ros.types import Batch, RgbImage, Segmentation
+from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, Vocabulary
 
 _SAME_MEANING = 0.9
@@ -64,10 +64,12 @@ class DenseFeatures:
     """Rows (P, D + 2), one per prompt or example image, the two last components of an example's without meaning.
 
     class_of_row[i]: the index of the class of row i. is_exemplar[i]: whether row i is of an example image.
-    is_negative[i]: whether row i wins against its class.
+    is_negative[i]: whether row i wins against its class. are_other: (P, W) bool, for the row of an example which of W
+    known shapes are others than its own.
     """
 
     rows: Tensor
+    are_other: Tensor
     class_of_row: tuple[int, ...]
     is_exemplar: tuple[bool, ...]
     is_negative: tuple[bool, ...]
@@ -99,6 +101,7 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
         if options.compile:
             self._image = torch.compile(self._image)
         self._logits: Callable[[Tensor, Tensor], Tensor] = self._network.logits
+        self._known_shapes = KnownShapes(self._network)
         self._prompts = PromptCache[str, Tensor]()
         self._mean = torch.zeros(3, device=self._device)
         self._std = torch.ones(3, device=self._device)
@@ -130,9 +133,11 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
         """Embed each prompt and each example image, with warnings about unknown words and synonyms."""
         flat = flat_prompts(vocabulary)
         texts = self._prompts.get(flat.prompts, self._encode_prompts)
-        by_class = rows_by_class(vocabulary, texts, self._encode_exemplar)
+        none = torch.zeros(1, self._known_shapes.count, dtype=torch.bool, device=self._device)
+        by_class = rows_by_class(vocabulary, [(t, none) for t in texts], self._encode_exemplar)
         if not by_class.rows:
-            return EncodedVocabulary(vocabulary, DenseFeatures(torch.zeros(0, 0), (), (), ()))
+            nothing = DenseFeatures(torch.zeros(0, 0), none[:0], (), (), ())
+            return EncodedVocabulary(vocabulary, nothing)
         warnings = [w for prompt in flat.prompts for w in self._warnings(prompt)]
         known = [i for i in flat.positives if not self._network.unknown_words(flat.prompts[i])]
         if known:
@@ -140,17 +145,23 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
             text = torch.cat([texts[i] for i in known])
             warnings += similarity_warnings(vocabulary, classes, text, _SAME_MEANING)
         features = DenseFeatures(
-            torch.cat(by_class.rows),
+            torch.cat([row for row, _ in by_class.rows]),
+            torch.cat([are_other for _, are_other in by_class.rows]),
             by_class.class_of_row,
             by_class.is_exemplar,
             by_class.is_negative,
         )
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
 
-    def _encode_exemplar(self, exemplar: Exemplar) -> Tensor:
-        """Pool the features of an example image over its mask, with the width of a prompt's embedding: (1, D + 2)."""
-        vector = pooled_example(self.embed_image(exemplar.image), exemplar)
-        return functional.pad(torch.from_numpy(vector).to(self._device), (0, 2))
+    def _encode_exemplar(self, exemplar: Exemplar) -> tuple[Tensor, Tensor]:
+        """Pool the features of an example image over its mask, with the width of a prompt's embedding: (1, D + 2).
+
+        Returns also which known shapes are others than the example's, (1, W) bool.
+        """
+        [pixels] = self._embed((exemplar.image,), self._size_for(*size_of(exemplar.image)))
+        vector = pooled_example(feature_grid(self.model, pixels.permute(1, 2, 0)), exemplar)
+        row = functional.pad(torch.from_numpy(vector).to(self._device), (0, 2))
+        return row, self._known_shapes.are_other(pixels, exemplar)
 
     def _encode_prompts(self, prompts: Sequence[str]) -> Sequence[Tensor]:
         """Embed each prompt as (1, D + 2)."""
@@ -230,7 +241,10 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
                 examples = [i for i, example in enumerate(features.is_exemplar[rows]) if example]
                 if examples:
                     vectors = features.rows[rows][examples, :-2]
-                    logits[examples] = example_logits(pixels, vectors, self._network.config)
+                    known, are_other = self._known_shapes.logits(pixels), features.are_other[rows]
+                    logits[examples] = example_logits(
+                        pixels, vectors, self._network.config, known, are_other[examples]
+                    )
             yield class_logits(logits, features.class_of_row[rows], features.is_negative[rows])
 
     def _size_for(self, height: int, width: int) -> tuple[int, int]:

@@ -1,0 +1,75 @@
+"""Measures how a model finds objects again that were shown once, in scenes of `training/exemplar_scenes.py`.
+
+    python -m training.exemplar_scenes --objects tee girder angle house --seed 77 --shown 8 --absent 8 --output FOLDER
+    python benchmarks/exemplars.py FOLDER [--model NAME_OR_FOLDER] [--threshold T]
+
+For each object: the mean IoU over the images that show it, and the mean share of the image that is labelled where it is
+absent. The first image of an object is its example.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from zs_seg_ros.cli.argument_types import share
+from zs_seg_ros.segmenters.base import Segmenter
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
+from zs_seg_ros.types import Batch
+from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
+
+GOAL_IOU, GOAL_AREA = 0.5, 0.005
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--model", default="tabletop")
+    parser.add_argument("--threshold", type=share, default=0.5)
+    arguments = parser.parse_args()
+    segmenter = load_segmenter(arguments.model, LoadOptions())
+    files = sorted(arguments.folder.glob("*_*.png"))
+    print(f"goals: mIoU {GOAL_IOU}, area where absent below {GOAL_AREA:.1%}")
+    for name, of_object in groupby(files, key=lambda file: file.stem.rpartition("_")[0]):
+        first, *others = map(_read, of_object)
+        overlap, area = _scores(segmenter, first, others, arguments.threshold)
+        print(f"{name}: mIoU {overlap:.3f}, area where absent {area:.2%}")
+
+
+def _read(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Read an image (H, W, 3) and the mask (H, W) of the object, which is its alpha channel."""
+    pixels = np.asarray(cv2.imread(str(file), cv2.IMREAD_UNCHANGED), np.uint8)
+    return np.ascontiguousarray(pixels[..., 2::-1]), pixels[..., 3] > 0
+
+
+def _scores(
+    segmenter: Segmenter[Any],
+    example: tuple[NDArray[np.uint8], NDArray[np.bool_]],
+    images: list[tuple[NDArray[np.uint8], NDArray[np.bool_]]],
+    threshold: float,
+) -> tuple[float, float]:
+    target = TargetClass("part", exemplars=(Exemplar(*example),))
+    encoded = segmenter.encode(Vocabulary().changed_to([target]))
+    limits = encoded.vocabulary.thresholds(threshold)
+    overlaps, areas = [], []
+    for image, mask in images:
+        [result] = segmenter.segment(Batch((image,), limits), encoded)
+        labelled = result.label > 0
+        if mask.any():
+            overlaps.append((labelled & mask).sum() / (labelled | mask).sum())
+        else:
+            areas.append(labelled.mean())
+    return float(np.mean(overlaps)), float(np.mean(areas))
+
+
+if __name__ == "__main__":
+    main()
