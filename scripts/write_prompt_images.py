@@ -47,7 +47,7 @@ def specific_classes() -> NDArray[np.uint8]:
 
 def example_image() -> NDArray[np.uint8]:
     """Draw an example image with the outline of its mask, and the object in another scene: (480, 1280, 3) RGB."""
-    (image, mask), (other, _) = (_scene(number) for number in (0, 2))
+    (image, mask), (other, _) = (_scene(number) for number in (0, 3))
     shown = np.ascontiguousarray(cv2.resize(image, _SHOWN, interpolation=cv2.INTER_NEAREST))
     large = cv2.resize(mask.astype(np.uint8), _SHOWN, interpolation=cv2.INTER_NEAREST)
     outlines, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
