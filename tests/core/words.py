@@ -181,6 +181,7 @@ ALLOWED = (
         "an example of such a prompt",
     ),
     Allowed("zs_seg_ros/vocabulary/precedence.py", "thing", "a word that describes every object"),
+    Allowed("scripts/write_prompt_images.py", "blue thing", "a prompt that is drawn"),
     Allowed("training/names.py", "thing", "a word of the training prompts"),
     Allowed("training/prompts.py", "thing", "as above"),
     Allowed("training/record.py", "things", "a key of ground_truth.json"),
