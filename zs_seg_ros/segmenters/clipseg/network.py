@@ -24,8 +24,6 @@ from zs_seg_ros.segmenters.engines.parts import NetworkPart, Run
 _CHUNK = {"cpu": 1, "cuda": 64}
 """How many images, and how many prompts of an image, are computed at a time. The tensors of one prompt stay in a CPU's
 cache. A GPU needs many to be used fully; 64 prompts take 0.3 GB in half precision."""
-_PROMPTS_OF_ENGINE = 8
-"""How many prompts another engine than torch decodes at a time."""
 
 
 class ClipSegNetwork:
@@ -134,7 +132,7 @@ class ClipSegNetwork:
 
     def _decode_with(self, run: Run) -> None:
         def decode(image: Tensor, features: Tensor) -> Tensor:
-            chunks = torch.split(features, _PROMPTS_OF_ENGINE)
+            chunks = torch.split(features, self._prompts_per_batch)
             return torch.cat([run(image, prompts)[0] for prompts in chunks])
 
         self._decode = decode
