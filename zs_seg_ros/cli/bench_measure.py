@@ -42,6 +42,7 @@ class Variant:
 class Row:
     """Medians for one number of classes, in ms; peak memory above what was in use before, in MB.
 
+    processor_ms: processor time of all threads of this process, which other programs hardly change.
     reference_ms, reference_memory_mb: None without a reference. same_labels: the share of pixels that have the label of
     the first variant; None for that one.
     """
@@ -56,6 +57,7 @@ class Row:
     precision: str = ""
     engine: str = ""
     same_labels: float | None = None
+    processor_ms: float = 0.0
 
     @property
     def times_faster(self) -> float | None:
@@ -136,14 +138,17 @@ class _Run:
         self._memory_mb = peak_memory_mb(self._segment, self._segmenter.device)
         self._stages: list[dict[str, float]] = []
         self._totals: list[float] = []
+        self._processor: list[float] = []
 
     def _segment(self) -> None:
         self._label = self._segmenter.segment(self._batch, self._encoded)[0].label
 
     def repeat(self) -> None:
         """Segment the image once more and measure it."""
+        start = time.process_time()
         with stage_times() as times:
             self._totals.append(_milliseconds(self._segment))
+        self._processor.append((time.process_time() - start) * 1000)
         self._stages.append(times)
 
     def row(
@@ -165,6 +170,7 @@ class _Run:
             None
             if same_labels_as is None
             else float((self._label == same_labels_as._label).mean()),
+            statistics.median(self._processor),
         )
 
 
