@@ -93,6 +93,7 @@ def test_engines_are_compared_in_one_table(
         ("onnxruntime", "int8"),
     ]
     assert rows[1]["same_labels"] > 0.99 and 0.9 < rows[2]["same_labels"] <= 1
+    assert all(row["processor_ms"] > 0 for row in rows)
     assert "onnxruntime" in capsys.readouterr().out
 
 
