@@ -54,7 +54,7 @@ def print_comparison(
 ) -> None:
     """Print the rows of all input sizes, engines and precisions of a model.
 
-    faster: in comparison with the first row of as many classes. processor: ms of all threads together. same labels:
+    processor: ms of all threads together. faster: in comparison with the first row of as many classes. same labels:
     with those of the first engine and precision.
     """
     print(_heading(title, device, size, repeats, weights_mb))
@@ -66,18 +66,18 @@ def print_comparison(
         *STAGES,
         "total",
         "MB",
-        "faster",
         "processor",
+        "faster",
         "same labels",
     )
-    widths = (10, 13, 13, 8, *(9 for _ in STAGES), 9, 9, 8, 11, 12)
+    widths = (10, 13, 13, 8, *(9 for _ in STAGES), 9, 9, 11, 8, 12)
     print("".join(name.rjust(width) for name, width in zip(names, widths, strict=True)))
     for row in rows:
         first = next(other for other in rows if other.classes == row.classes)
         line = f"{row.input_size:>10}{row.engine:>13}{row.precision:>13}{row.classes:8}" + _figures(
             row
         )
-        line += f"{first.total_ms / row.total_ms:7.2f}x{row.processor_ms:11.0f}"
+        line += f"{row.processor_ms:11.0f}{first.total_ms / row.total_ms:7.2f}x"
         line += "" if row.same_labels is None else f"{100 * row.same_labels:11.2f}%"
         print(line)
 
