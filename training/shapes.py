@@ -13,10 +13,12 @@ import argparse
 import math
 import time
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
@@ -57,7 +59,34 @@ _KIND_HELD_OUT = torch.tensor(
 )
 
 
-def sample_crops(data: TrainingData, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class ShapeData:
+    """Images like the recording's, so that their kinds stay known, and varied ones."""
+
+    own: TrainingData
+    varied: TrainingData
+    own_share: float
+
+    @classmethod
+    def of(cls, folder: Path, own_share: float) -> ShapeData:
+        own, varied = _shards(folder)
+        return cls(TrainingData(own), TrainingData(varied), own_share)
+
+    def read(self, folder: Path) -> None:
+        """Read the shards that were rendered meanwhile."""
+        for data, shards in zip((self.own, self.varied), _shards(folder), strict=True):
+            data.read(shards)
+
+    def random(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return an image and its pair image."""
+        return (self.own if rng.random() < self.own_share else self.varied).random(rng)
+
+
+def _shards(folder: Path) -> tuple[list[Path], list[Path]]:
+    return sorted(folder.glob("shard_*.npz")), sorted(folder.glob("varied_*.npz"))
+
+
+def sample_crops(data: ShapeData, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Return crops of one size, close ones or wide ones: (B, 3, S, S) in 0..1 and pair images (B, S, S)."""
     close = rng.random() < CLOSE_SHARE
     side = CLOSE_CROP_PX if close else WIDE_CROP_PX
@@ -121,8 +150,9 @@ class ShapeTraining:
 
     def __init__(self, model: Path, minutes: float, learning_rate: float, folder: Path) -> None:
         torch.manual_seed(0)
-        self.network = DenseNetwork(DenseConfig.of(read_config("tabletop", model)))
-        self.network.load_state_dict(load_file(model / "model.safetensors"))
+        self.start = DenseNetwork(DenseConfig.of(read_config("tabletop", model)))
+        self.start.load_state_dict(load_file(model / "model.safetensors"))
+        self.network = deepcopy(self.start)
         self.network.requires_grad_(False).eval()
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.shape = self.network.image.shape.requires_grad_(True).train()
@@ -141,7 +171,7 @@ class ShapeTraining:
     def progress(self) -> float:
         return min(1.0, self.used_s / (60 * self.minutes))
 
-    def train_step(self, data: TrainingData, rng: np.random.Generator) -> float:
+    def train_step(self, data: ShapeData, rng: np.random.Generator) -> float:
         """Take one step; returns the loss."""
         images, pairs = sample_crops(data, rng)
         prompts = sample_prompts(rng)
@@ -196,9 +226,26 @@ class ShapeTraining:
             self.step, self.used_s = state["step"], state["used_s"]
 
 
-def train(run: ShapeTraining, folder: Path, output: Path) -> None:
-    """Train until the time is used up, with checkpoints, and write the model."""
-    data = TrainingData(sorted(folder.glob("*.npz")))
+def blended(start: DenseNetwork, trained: DenseNetwork, share: float) -> DenseNetwork:
+    """Return the network whose weights lie between both, `share` of the way from the start to the trained one.
+
+    It keeps most of what the start knows and has most of what training added (Wortsman et al. 2022, "Robust fine-tuning
+    of zero-shot models").
+    """
+    network = deepcopy(trained)
+    first, second = start.state_dict(), trained.state_dict()
+    network.load_state_dict(
+        {
+            name: torch.lerp(first[name], value, share) if value.is_floating_point() else value
+            for name, value in second.items()
+        }
+    )
+    return network
+
+
+def train(run: ShapeTraining, folder: Path, own_share: float) -> None:
+    """Train until the time is used up, with checkpoints."""
+    data = ShapeData.of(folder, own_share)
     rng = np.random.default_rng([12, run.step])
     last = saved = time.monotonic()
     loss = 0.0
@@ -211,11 +258,9 @@ def train(run: ShapeTraining, folder: Path, output: Path) -> None:
             print(f"{run.used_s:.0f} s, step {run.step}, loss {loss:.3f}", flush=True)
         if now - saved > CHECKPOINT_S:
             run.save()
-            data.read(sorted(folder.glob("*.npz")))
+            data.read(folder)
             saved = now
     run.save()
-    save_checkpoint(run.average, output)
-    print(f"{run.step} steps; wrote {output / 'model.safetensors'}")
 
 
 def main() -> None:
@@ -231,6 +276,18 @@ def main() -> None:
         "--varied", type=int, default=4800, help="images of varied scenes to render"
     )
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
+    parser.add_argument(
+        "--own-share",
+        type=float,
+        default=0.45,
+        help="of the crops: from images like the recording's",
+    )
+    parser.add_argument(
+        "--blend",
+        type=float,
+        default=0.8,
+        help="where the weights lie: 0 those at the start, 1 the trained ones",
+    )
     parser.add_argument("--data", type=Path, default=Path("training_data"), help="rendered images")
     parser.add_argument("--run", type=Path, default=Path("training_run"), help="checkpoints")
     parser.add_argument("--output", type=Path, required=True)
@@ -243,7 +300,9 @@ def main() -> None:
         arguments.start_from, arguments.minutes, arguments.learning_rate, arguments.run
     )
     run.resume()
-    train(run, arguments.data, arguments.output)
+    train(run, arguments.data, arguments.own_share)
+    save_checkpoint(blended(run.start, run.average, arguments.blend), arguments.output)
+    print(f"{run.step} steps; wrote {arguments.output / 'model.safetensors'}")
 
 
 if __name__ == "__main__":
