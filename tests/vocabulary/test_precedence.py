@@ -156,3 +156,8 @@ def test_negatives_have_no_part_in_it() -> None:
         [TargetClass("cone", negatives=("jacket",)), TargetClass("orange jacket")]
     )
     assert word_warnings(vocabulary) == []
+
+
+def test_an_article_alone_has_no_content() -> None:
+    assert content_words("A") is None and content_words("the") is None
+    assert content_words("an object") == frozenset()

@@ -65,12 +65,12 @@ def content_words(prompt: str) -> Words | None:
 
     Words are runs of letters, marks and numbers: in scripts without spaces a whole phrase is one. A prompt of words
     that describe every object alone, "an object", has no content, so that every other one is more specific. None for a
-    prompt without words.
+    prompt without words, and for an article alone, such as the letter A.
     """
     text = compared(prompt)
     spaced = (c if unicodedata.category(c)[0] in _CHARACTERS_OF_WORDS else " " for c in text)
-    words = "".join(spaced).split()
-    return frozenset(map(_singular, words)) - _ARTICLES - _VAGUE if words else None
+    words = frozenset(map(_singular, "".join(spaced).split())) - _ARTICLES
+    return words - _VAGUE if words else None
 
 
 def _singular(word: str) -> str:
