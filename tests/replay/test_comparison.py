@@ -178,7 +178,7 @@ def test_the_differences_of_a_frame_are_returned_as_texts() -> None:
     comparison = Comparison(NAMES, NAMES, Tolerances())
     golden = frame(square(10, 10), square(60, 60, name="mug", track_id=2))
     now = frame(square(10, 10, z_m=1.5), square(10, 60, track_id=3))
-    assert comparison.add(golden, now) == (
+    assert comparison.add(golden, now).reasons == (
         "duck: IoU 0.50",
         "mug: IoU 0.00",
         "mug missed",

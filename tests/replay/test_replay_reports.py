@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 
 import zs_seg_ros
 from zs_seg_ros.replay.comparison import Comparison
+from zs_seg_ros.replay.frame_difference import DifferingFrame, FrameDifference, WorstFrames
 from zs_seg_ros.replay.latency import Latencies, latency_text
-from zs_seg_ros.replay.report import DifferingFrame, Report
+from zs_seg_ros.replay.report import Report
 from zs_seg_ros.replay.report_html import html_report
 from zs_seg_ros.replay.report_images import (
     ADDED_RGB,
@@ -47,9 +49,10 @@ def frame(size: int, number: int = 1, name: str = HOSTILE) -> FrameResult:
 def report(*, differs: bool, rate: float | None = None, hostile: str = HOSTILE) -> Report:
     names = (hostile, "duck")
     comparison = Comparison(names, names, Tolerances())
-    reasons = comparison.add(frame(20, name=hostile), frame(10 if differs else 20, name=hostile))
+    difference = comparison.add(frame(20, name=hostile), frame(10 if differs else 20, name=hostile))
     settings = RunSettings("bag", "fake", tuple(TargetClass(name) for name in names), ())
-    differing = (DifferingFrame("camera", 3, 10**9 + 5, reasons, b"jpeg"),) if differs else ()
+    difference = replace(difference, index=3, stamp_ns=10**9 + 5)
+    differing = (DifferingFrame(difference, b"jpeg"),) if differs else ()
     return Report(
         "golden",
         settings,
@@ -59,6 +62,7 @@ def report(*, differs: bool, rate: float | None = None, hostile: str = HOSTILE) 
         Latencies((10.0, 12.0, 40.0), 5),
         1.5,
         rate,
+        (difference,),
     )
 
 
@@ -69,10 +73,12 @@ class _Reader(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.sources: list[str] = []
+        self.ids: set[str] = set()
         self.feed(page)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        self.ids |= {value or "" for name, value in attributes if name == "id"}
         self.sources += [value or "" for name, value in attributes if name in ("src", "href")]
 
 
@@ -82,13 +88,17 @@ def test_the_page_is_self_contained_and_escapes_class_names(differs: bool) -> No
     assert "script" not in page.tags
     assert "svg" in page.tags
     assert page.tags.count("img") == differs
-    assert all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
+    images = [source for source in page.sources if not source.startswith("#")]
+    assert all(source.startswith("data:image/jpeg;base64,") for source in images)
+    anchors = {source[1:] for source in page.sources if source.startswith("#")}
+    assert anchors <= page.ids
 
 
 def test_the_page_starts_with_the_verdict() -> None:
     page = html_report(report(differs=True))
-    assert page.index("Different results") < page.index("<table>") < page.index("<figure>")
+    assert page.index("Different results") < page.index("<table>") < page.index("<figure ")
     assert "camera, image 3, stamp 1.000000005" in page
+    assert "numbers of tracks (#3) may differ" in page
 
 
 def test_junit_has_a_case_for_each_class_and_each_check(tmp_path: Path) -> None:
@@ -99,6 +109,16 @@ def test_junit_has_a_case_for_each_class_and_each_check(tmp_path: Path) -> None:
     assert suite.get("failures") == "3"
     assert suite.get("tests") == str(len(suite))
     assert {"duck", "identities", "frames answered"} <= {case.get("name") for case in suite}
+    worst = "camera, image 0, stamp 1700000000.000000001"
+    messages = {case.get("name"): case.find("failure") for case in suite}
+    for name, limit in (
+        (HOSTILE, f"at least {Tolerances().iou:g} is allowed"),
+        ("objects new", "allowed: 1.0%"),
+    ):
+        failure = messages[name]
+        assert failure is not None
+        assert limit in failure.get("message", "")
+        assert failure.get("message", "").endswith(f"; most in {worst}")
 
 
 def test_the_text_report_has_a_line_per_class_and_a_summary() -> None:
@@ -117,16 +137,88 @@ def test_every_latency_is_in_one_bar(values_ms: list[float]) -> None:
     assert latency_text(latencies)
 
 
+def drawn_difference(golden: np.ndarray, now: np.ndarray, shrink: float = 1.0) -> np.ndarray:
+    return difference(np.full((*golden.shape, 3), 200, np.uint8), golden, now, shrink)
+
+
 def test_the_difference_colours_missing_new_and_confused_pixels() -> None:
-    golden, now = np.array([[0, 1, 1, 0, 1]], np.uint16), np.array([[0, 1, 0, 2, 2]], np.uint16)
-    drawn = difference(np.full((1, 5, 3), 200, np.uint8), golden, now)
-    assert [tuple(pixel) for pixel in drawn[0].tolist()] == [
-        (100, 100, 100),
-        (100, 100, 100),
-        MISSING_RGB,
-        ADDED_RGB,
-        OTHER_RGB,
-    ]
+    golden, now = np.zeros((2, 60, 100), np.uint16)
+    golden[20:40, 10:60], now[20:40, 40:90] = 1, 1
+    golden[45:58, 10:90], now[45:58, 10:90] = 1, 2
+    drawn = drawn_difference(golden, now)
+    assert tuple(drawn[30, 20]) == MISSING_RGB
+    assert tuple(drawn[30, 80]) == ADDED_RGB
+    assert tuple(drawn[50, 50]) == OTHER_RGB
+    assert tuple(drawn[30, 50]) == tuple(drawn[5, 5]) == (100, 100, 100)
+
+
+@given(st.integers(0, 59), st.integers(0, 79), st.sampled_from([1.0, 0.5, 0.3]))
+def test_a_single_differing_pixel_is_wide_and_has_a_ring(
+    row: int, column: int, shrink: float
+) -> None:
+    golden = np.zeros((60, 80), np.uint16)
+    now = golden.copy()
+    now[row, column] = 1
+    drawn = drawn_difference(golden, now, shrink)
+    coloured = (drawn == ADDED_RGB).all(axis=2)
+    top, left = max(0, row - 1), max(0, column - 1)
+    assert coloured[top : row + 2, left : column + 2].all()
+    assert coloured.sum() <= (2 / shrink + 3) ** 2
+    assert ((drawn == 255).all(axis=2) | (drawn > 180).all(axis=2)).sum() > 5
+
+
+def test_equal_results_have_no_marks() -> None:
+    same = np.ones((30, 40), np.uint16)
+    assert (drawn_difference(same, same) == 100).all()
+
+
+def differing(index: int, share: float, pixels: dict[str, int] | None = None) -> FrameDifference:
+    return FrameDifference("camera", index, index, ("a reason",), share, pixels or {})
+
+
+def indices(worst: WorstFrames, classes: tuple[str, ...] = ()) -> list[int]:
+    return [frame.difference.index for frame in worst.chosen(classes)]
+
+
+@given(st.lists(st.floats(0, 1), max_size=30), st.integers(0, 6))
+def test_the_worst_frames_are_chosen_in_their_order(shares: list[float], most: int) -> None:
+    worst = WorstFrames(most)
+    for index, share in enumerate(shares):
+        worst.offer(differing(index, share), lambda: b"image")
+    expected = sorted(range(len(shares)), key=lambda index: (-shares[index], index))[:most]
+    assert [shares[index] for index in indices(worst)] == [shares[index] for index in expected]
+
+
+def test_the_worst_frame_of_the_worst_class_is_among_the_chosen() -> None:
+    worst = WorstFrames(3)
+    for index in range(10):
+        pixels = {"duck": 500} | ({"mug": 3 + index % 5} if index > 3 else {})
+        worst.offer(differing(index, 0.5 - 0.01 * index, pixels), lambda: b"image")
+    assert indices(worst, ("mug",)) == [0, 1, 4]
+    assert indices(worst, ("mug", "duck")) == [0, 1, 4]
+    assert indices(worst) == [0, 1, 2]
+
+
+def test_frames_within_the_tolerances_are_not_drawn() -> None:
+    def fail() -> bytes:
+        raise AssertionError("an image was drawn")
+
+    worst = WorstFrames(5)
+    worst.offer(replace(differing(0, 0.1), reasons=()), fail)
+    WorstFrames(0).offer(differing(0, 0.1), fail)
+    assert indices(worst) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 600, 601, 5000])
+def test_the_timeline_has_a_bar_for_each_frame_or_for_the_worst_of_some(count: int) -> None:
+    frames = tuple(
+        replace(differing(index, 0.001), reasons=("late",) if index == count - 1 else ())
+        for index in range(count)
+    )
+    page = html_report(replace(report(differs=False), timeline=frames))
+    bars = page.count("<rect")
+    assert bars == -(-count // -(-count // 600))
+    assert page.count('<rect class="bad"') == 1
 
 
 @pytest.mark.parametrize(("side", "drawn_side"), [(40, 40), (1600, 640)])

@@ -165,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
         type=whole,
         default=5,
         metavar="N",
-        help="differing frames to draw there (default: 5)",
+        help="differing frames to draw there, the worst ones (default: 5)",
     )
     return parser
 

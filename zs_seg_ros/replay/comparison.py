@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zs_seg_ros.replay.frame_difference import FrameDifference
 from zs_seg_ros.replay.object_matching import IdentityMap, match_objects
 from zs_seg_ros.replay.results import FrameResult, ObjectResult, are_identical
 from zs_seg_ros.replay.verdict import Check, ClassVerdict, Tolerances, Verdict
@@ -45,27 +47,42 @@ class Comparison:
         self._tracked = self._switches = 0
         self._distances_m: list[float] = []
         self._frames = self._differing = self._without_result = self._not_exact = 0
+        self._worst: dict[str, tuple[float, str]] = {}
 
     def add_without_result(self) -> None:
         """Count a frame for which the node gave no results."""
         self._without_result += 1
 
-    def add(self, golden: FrameResult, now: FrameResult) -> tuple[str, ...]:
-        """Add a frame. Return its differences beyond the tolerances, one text each.
+    def add(self, golden: FrameResult, now: FrameResult) -> FrameDifference:
+        """Add a frame. Return its differences; its reasons are those beyond the tolerances.
 
         Raises ValueError when the label images differ in size.
         """
         if golden.label.shape != now.label.shape:
             raise ValueError(f"label images of {golden.label.shape} and {now.label.shape}")
         self._frames += 1
-        reasons = [*self._add_labels(golden.label, now.label), *self._add_objects(golden, now)]
+        worst: dict[str, float] = {}
+        reasons, pixels = self._add_labels(golden.label, now.label, worst)
+        reasons += self._add_objects(golden, now, worst)
         if self._tolerances.exact and not are_identical(golden, now):
             self._not_exact += 1
             reasons = reasons or ["not exactly the same"]
+            worst["exactness"] = 1.0
         self._differing += bool(reasons)
-        return tuple(reasons)
+        labelled = np.count_nonzero(golden.label | now.label)
+        share = np.count_nonzero(golden.label != now.label) / max(1, labelled)
+        difference = FrameDifference(
+            golden.camera, golden.index, golden.stamp_ns, tuple(reasons), float(share), pixels
+        )
+        for name, amount in worst.items():
+            if amount > self._worst.get(name, (0.0, ""))[0]:
+                self._worst[name] = amount, difference.title
+        return difference
 
-    def _add_labels(self, golden: NDArray[np.uint16], now: NDArray[np.uint16]) -> list[str]:
+    def _add_labels(
+        self, golden: NDArray[np.uint16], now: NDArray[np.uint16], worst: dict[str, float]
+    ) -> tuple[list[str], dict[str, int]]:
+        """Return the reasons, and the differing pixels of each class."""
         length = len(self._names) + 1
         common = np.bincount(golden[golden == now], minlength=length)
         golden_areas = np.bincount(golden.ravel(), minlength=length)
@@ -75,32 +92,44 @@ class Comparison:
         self._golden += golden_areas
         self._now += now_areas
         union = golden_areas + now_areas - common
-        return [
-            f"{self._names[number - 1]}: IoU {common[number] / union[number]:.2f}"
-            for number in range(1, length)
-            if union[number] and common[number] < self._tolerances.iou * union[number]
-        ]
+        differing = union - common
+        reasons = []
+        pixels = {}
+        for number in np.flatnonzero(differing[1:]) + 1:
+            name = self._names[number - 1]
+            pixels[name] = int(differing[number])
+            worst[_class_key(name)] = float(differing[number])
+            if common[number] < self._tolerances.iou * union[number]:
+                reasons.append(f"{name}: IoU {common[number] / union[number]:.2f}")
+        return reasons, pixels
 
-    def _add_objects(self, golden: FrameResult, now: FrameResult) -> list[str]:
+    def _add_objects(
+        self, golden: FrameResult, now: FrameResult, worst: dict[str, float]
+    ) -> list[str]:
         pairs = match_objects(golden.objects, now.objects, self._tolerances.match_iou)
         reasons = []
         for i in sorted(set(range(len(golden.objects))) - {i for i, _ in pairs}):
             self._missed[golden.objects[i].class_name] += 1
+            worst["objects missed"] = worst.get("objects missed", 0) + 1
             reasons.append(f"{golden.objects[i].class_name} missed")
         for k in sorted(set(range(len(now.objects))) - {k for _, k in pairs}):
             self._new[now.objects[k].class_name] += 1
+            worst["objects new"] = worst.get("objects new", 0) + 1
             reasons.append(f"{now.objects[k].class_name} new")
         for i, k in sorted(pairs):
             self._matched[golden.objects[i].class_name] += 1
-            reasons += self._add_pair(golden.camera, golden.objects[i], now.objects[k])
+            reasons += self._add_pair(golden.camera, golden.objects[i], now.objects[k], worst)
         return reasons
 
-    def _add_pair(self, camera: str, golden: ObjectResult, now: ObjectResult) -> list[str]:
+    def _add_pair(
+        self, camera: str, golden: ObjectResult, now: ObjectResult, worst: dict[str, float]
+    ) -> list[str]:
         reasons = []
         self._tracked += bool(golden.track_id or now.track_id)
         identities = self._identities.setdefault(camera, IdentityMap())
         if identities.is_switch(golden.track_id, now.track_id):
             self._switches += 1
+            worst["identities"] = worst.get("identities", 0) + 1
             reasons.append(f"{golden.class_name}: identity {golden.track_id} is {now.track_id} now")
         if golden.position_m is not None or now.position_m is not None:
             if golden.position_m is None or now.position_m is None:
@@ -108,6 +137,7 @@ class Comparison:
             else:
                 distance_m = math.dist(golden.position_m, now.position_m)
             self._distances_m.append(distance_m)
+            worst["positions"] = max(distance_m, worst.get("positions", 0.0))
             if distance_m > self._tolerances.position_m:
                 one_sided = "position lost" if now.position_m is None else "position new"
                 text = f"{distance_m:.3f} m off" if math.isfinite(distance_m) else one_sided
@@ -140,6 +170,8 @@ class Comparison:
                     self._missed[name],
                     self._new[name],
                     note,
+                    self._tolerances.iou,
+                    self._worst_frame(_class_key(name)),
                 )
             )
         return tuple(verdicts)
@@ -173,7 +205,15 @@ class Comparison:
         if limits.exact:
             text = f"{self._not_exact} of {self._frames} frames differ"
             checks.append(Check("exactness", self._not_exact == 0, text, "none"))
-        return tuple(checks)
+        return tuple(replace(c, worst_frame=self._worst_frame(c.name)) for c in checks)
+
+    def _worst_frame(self, key: str) -> str:
+        return self._worst.get(key, (0.0, ""))[1]
+
+
+def _class_key(name: str) -> str:
+    """Return a key that no check has."""
+    return f"class {name}"
 
 
 def _share_check(name: str, count: int, of: int, limit: float, what: str) -> Check:

@@ -4,31 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from zs_seg_ros.replay.frame_difference import DifferingFrame, FrameDifference
 from zs_seg_ros.replay.latency import Latencies
 from zs_seg_ros.replay.results import RunSettings
 from zs_seg_ros.replay.verdict import Verdict
 
 
 @dataclass(frozen=True, eq=False)
-class DifferingFrame:
-    """A frame that differs. jpeg: image, golden result, result now and difference, from left to right."""
-
-    camera: str
-    index: int
-    stamp_ns: int
-    reasons: tuple[str, ...]
-    jpeg: bytes
-
-    @property
-    def title(self) -> str:
-        """The camera, index and stamp of the frame in one line."""
-        seconds, nanoseconds = divmod(self.stamp_ns, 10**9)
-        return f"{self.camera}, image {self.index}, stamp {seconds}.{nanoseconds:09d}"
-
-
-@dataclass(frozen=True, eq=False)
 class Report:
-    """golden, now: the configurations behind the golden file and behind today's results. rate: None in lockstep."""
+    """The content of a report.
+
+    golden, now: the configurations behind the golden file and behind today's results. differing: the worst frames,
+    with images. timeline: all frames with results, in the order of the recording. rate: None in lockstep.
+    """
 
     golden_file: str
     golden: RunSettings
@@ -38,6 +26,7 @@ class Report:
     latencies: Latencies
     seconds: float
     rate: float | None = None
+    timeline: tuple[FrameDifference, ...] = ()
 
     @property
     def mode(self) -> str:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from zs_seg_ros.errors import FileError, ReplayError
 from zs_seg_ros.files import write_output
+from zs_seg_ros.replay.frame_difference import DifferingFrame
 from zs_seg_ros.replay.latency import Latencies, latency_summary
-from zs_seg_ros.replay.report import DifferingFrame, Report
+from zs_seg_ros.replay.report import Report
 from zs_seg_ros.replay.report_images import ADDED_RGB, MISSING_RGB, OTHER_RGB
 from zs_seg_ros.replay.report_text import summary
+from zs_seg_ros.replay.report_timeline import anchor_of, timeline
 from zs_seg_ros.shown import shown
 
 _LONGEST = 4000
@@ -36,6 +38,12 @@ th:first-child, td:first-child, .text { text-align: left; } tr.differs { backgro
 td { font-variant-numeric: tabular-nums; }
 figure { margin: 1.2rem 0 2rem; } figcaption { margin-bottom: .3rem; } figure img { width: 100%; display: block; }
 .panels { display: grid; grid-template-columns: repeat(4, 1fr); color: var(--soft); font-size: .9rem; }
+figure .close { display: none; }
+figure:target { position: fixed; inset: 0; margin: 0; padding: 1rem; overflow: auto; z-index: 1;
+  background: var(--page); }
+figure:target .close { display: inline; margin-left: 1rem; } figure:target img, figure:target .panels { width: 400%; }
+figure:target img { image-rendering: pixelated; }
+svg .bad { fill: var(--bad); }
 .key { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 .9em; }
 svg text { fill: var(--soft); font: 12px system-ui, sans-serif; } svg rect { fill: var(--bar); }
 svg line { stroke: var(--line); }
@@ -94,8 +102,10 @@ def html_report(report: Report) -> str:
     ]
     if report.rate is not None:
         parts += ["<h2>Latency</h2>", _histogram(report.latencies)]
+    if report.timeline:
+        parts += ["<h2>Timeline</h2>", timeline(report)]
     if report.differing:
-        parts += [f"<h2>The first frames that differ</h2>{_legend()}"]
+        parts += [f'<h2 id="frames">The worst frames, the worst first</h2>{_legend()}']
         parts += [_figure(frame) for frame in report.differing]
     title = f"Replay of {escape(report.now.recording)}: {heading.lower()}"
     return (
@@ -153,18 +163,29 @@ def _table(
 
 def _legend() -> str:
     keys = (("missing now", MISSING_RGB), ("new now", ADDED_RGB), ("another class", OTHER_RGB))
-    return '<p class="soft">Difference:' + "".join(
-        f'<span class="key" style="background: rgb{colour}"></span>{name}' for name, colour in keys
-    ) + "</p>"  # fmt: skip
+    return (
+        '<p class="soft">Difference:'
+        + "".join(
+            f'<span class="key" style="background: rgb{colour}"></span>{name}'
+            for name, colour in keys
+        )
+        + ". Differing pixels are drawn wider than they are, and small groups have a white ring. "
+        "Click an image to enlarge it.</p>"
+        '<p class="soft">The numbers of tracks (#3) may differ between golden and now, since they depend on what the '
+        "node tracked before. An object whose number changes during the run is a difference, and is named.</p>"
+    )
 
 
 def _figure(frame: DifferingFrame) -> str:
     data = base64.b64encode(frame.jpeg).decode()
-    reasons = escape("; ".join(frame.reasons))
+    reasons = escape("; ".join(frame.difference.reasons))
+    anchor = anchor_of(frame.difference)
     return (
-        f"<figure><figcaption><strong>{escape(frame.title)}</strong><br>{reasons}</figcaption>"
+        f'<figure id="{anchor}"><figcaption><strong>{escape(frame.difference.title)}</strong><br>{reasons}'
+        ' <a class="close" href="#frames">back to the page</a></figcaption>'
         '<div class="panels"><span>image</span><span>golden</span><span>now</span><span>difference</span></div>'
-        f'<img alt="Image, golden, now and difference: {reasons}" src="data:image/jpeg;base64,{data}"></figure>'
+        f'<a href="#{anchor}"><img alt="Image, golden, now and difference: {reasons}" '
+        f'src="data:image/jpeg;base64,{data}"></a></figure>'
     )
 
 

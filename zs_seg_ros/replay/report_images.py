@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -20,6 +21,8 @@ OTHER_RGB = (200, 60, 200)
 _LONGEST_SIDE_PX = 640
 _JPEG_QUALITY = 90
 _GAP_PX = 4
+_RING_RADIUS_PX = 7
+_MOST_RINGS = 100
 
 
 def comparison_panels(
@@ -31,14 +34,14 @@ def comparison_panels(
     """
     vocabulary = Vocabulary().changed_to(TargetClass(name) for name in classes)
     plain = as_bytes(image)
+    height, width = plain.shape[:2]
+    scale = min(1.0, _LONGEST_SIDE_PX / max(height, width))
     panels = [
         plain,
         _overlay(plain, golden, vocabulary),
         _overlay(plain, now, vocabulary),
-        difference(plain, golden.label, now.label),
+        difference(plain, golden.label, now.label, scale),
     ]
-    height, width = plain.shape[:2]
-    scale = min(1.0, _LONGEST_SIDE_PX / max(height, width))
     if scale < 1:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         panels = [np.asarray(cv2.resize(p, size, interpolation=cv2.INTER_AREA)) for p in panels]
@@ -47,16 +50,40 @@ def comparison_panels(
 
 
 def difference(
-    image: NDArray[np.uint8], golden: NDArray[np.uint16], now: NDArray[np.uint16]
+    image: NDArray[np.uint8],
+    golden: NDArray[np.uint16],
+    now: NDArray[np.uint16],
+    shrink: float = 1.0,
 ) -> NDArray[np.uint8]:
-    """Draw the image in dark grey, with the pixels that are missing, new or of another class now: (H, W, 3) RGB."""
+    """Draw the image in dark grey, with the pixels that are missing, new or of another class now: (H, W, 3) RGB.
+
+    Each is widened so that it covers three by three pixels after the image has been resized by `shrink`, and has a
+    ring around it where few others are near.
+    """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) // 2
     panel = np.repeat(grey[..., None], 3, axis=2)
     differs = golden != now
-    panel[differs & (golden > 0) & (now > 0)] = OTHER_RGB
-    panel[differs & (now == 0)] = MISSING_RGB
-    panel[differs & (golden == 0)] = ADDED_RGB
+    side = 2 * math.ceil(1 / shrink) + 1
+    for which, colour in (
+        (differs & (golden > 0) & (now > 0), OTHER_RGB),
+        (differs & (now == 0), MISSING_RGB),
+        (differs & (golden == 0), ADDED_RGB),
+    ):
+        wide = cv2.dilate(which.view(np.uint8), np.ones((side, side), np.uint8))
+        panel[wide > 0] = colour
+        panel[which] = colour
+    _ring_small_areas(panel, differs, shrink)
     return panel
+
+
+def _ring_small_areas(panel: NDArray[np.uint8], differs: NDArray[np.bool_], shrink: float) -> None:
+    radius = math.ceil(_RING_RADIUS_PX / shrink)
+    near = cv2.dilate(differs.view(np.uint8), np.ones((radius, radius), np.uint8))
+    count, _, boxes, centres = cv2.connectedComponentsWithStats(near)
+    for number in range(1, min(count, _MOST_RINGS + 1)):
+        if max(boxes[number, 2:4]) <= 2 * radius:
+            x, y = (round(value) for value in centres[number])
+            cv2.circle(panel, (x, y), radius, (255, 255, 255), math.ceil(1 / shrink), cv2.LINE_AA)
 
 
 def jpeg(image: NDArray[np.uint8]) -> bytes:

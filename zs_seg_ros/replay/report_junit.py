@@ -23,13 +23,18 @@ def write_junit(path: Path, report: Report) -> None:
             f"{_SUITE}.class",
             c.name,
             c.passed,
-            f"IoU {c.iou:.4f}; objects: {c.matched} matched, {c.missed} missed, {c.new} new"
-            + (f"; {c.note}" if c.note else ""),
+            f"IoU {c.iou:.4f}, at least {c.limit:g} is allowed; objects: {c.matched} matched, {c.missed} missed, "
+            f"{c.new} new" + (f"; {c.note}" if c.note else "") + _worst(c.worst_frame),
         )
         for c in verdict.classes
     ]
     cases += [
-        (f"{_SUITE}.check", c.name, c.passed, f"{c.value}; allowed: {c.limit}")
+        (
+            f"{_SUITE}.check",
+            c.name,
+            c.passed,
+            f"{c.value}; allowed: {c.limit}{_worst(c.worst_frame)}",
+        )
         for c in verdict.checks
     ]
     suite = _suite(tests=len(cases), failures=sum(not passed for _, _, passed, _ in cases))
@@ -41,6 +46,10 @@ def write_junit(path: Path, report: Report) -> None:
         else:
             ElementTree.SubElement(case, "failure", message=shown(text, _LONGEST))
     _write(path, suite)
+
+
+def _worst(title: str) -> str:
+    return f"; most in {title}" if title else ""
 
 
 def write_junit_error(path: Path, reason: str) -> None:

@@ -28,7 +28,10 @@ class Tolerances:
 
 @dataclass(frozen=True)
 class ClassVerdict:
-    """One class over all frames. golden, now: pixels; matched, missed, new: objects."""
+    """One class over all frames. golden, now: pixels; matched, missed, new: objects.
+
+    limit: the least IoU. worst_frame: the title of the frame where most pixels differ; empty where none do.
+    """
 
     name: str
     passed: bool
@@ -39,16 +42,22 @@ class ClassVerdict:
     missed: int
     new: int
     note: str = ""
+    limit: float = 0.0
+    worst_frame: str = ""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A measurement over all classes; value and limit are texts for people."""
+    """A measurement over all classes; value and limit are texts for people.
+
+    worst_frame: the title of the frame that differs most in it; empty where none does.
+    """
 
     name: str
     passed: bool
     value: str
     limit: str
+    worst_frame: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,12 @@ class Verdict:
     def passed(self) -> bool:
         """Whether every class and every check is within its tolerance."""
         return all(c.passed for c in self.classes) and all(c.passed for c in self.checks)
+
+    @property
+    def worst_classes(self) -> tuple[str, ...]:
+        """The names of the classes outside their tolerance, the lowest IoU first."""
+        failed = [c for c in self.classes if not c.passed]
+        return tuple(c.name for c in sorted(failed, key=lambda c: c.iou))
 
     @property
     def mean_iou(self) -> float:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,9 +18,10 @@ from zs_seg_ros.bags.bag_cameras import BagCamera, find_cameras, require_camera
 from zs_seg_ros.errors import ReplayError
 from zs_seg_ros.replay.bag_frames import BagFrame, frames
 from zs_seg_ros.replay.comparison import Comparison, all_classes
+from zs_seg_ros.replay.frame_difference import FrameDifference, WorstFrames
 from zs_seg_ros.replay.golden import Golden, GoldenWriter
 from zs_seg_ros.replay.latency import Latencies
-from zs_seg_ros.replay.report import DifferingFrame, Report
+from zs_seg_ros.replay.report import Report
 from zs_seg_ros.replay.report_images import comparison_panels, jpeg
 from zs_seg_ros.replay.results import EXEMPLARS, CameraSettings, FrameResult, RunSettings
 from zs_seg_ros.replay.verdict import Tolerances
@@ -40,7 +42,7 @@ class ReplayRequest:
     """The arguments of the command line.
 
     node: a node to start, or the name of a running one. every: 0 for the value of the golden file. rate: relative
-    to the recorded speed; None for lockstep. images: the number of differing frames to draw.
+    to the recorded speed; None for lockstep. images: the number of differing frames to draw, the worst ones.
     """
 
     bag: Path
@@ -242,7 +244,8 @@ class ReplayRun:
         assert self._golden is not None
         golden, request = self._golden, self._request
         comparison = Comparison(golden.settings.names, self.settings.names, request.tolerances)
-        differing: list[DifferingFrame] = []
+        worst = WorstFrames(request.images)
+        timeline: list[FrameDifference] = []
         latencies_ms: list[float] = []
         count = 0
         start = time.monotonic()
@@ -255,22 +258,22 @@ class ReplayRun:
             latencies_ms.append(replayed.latency_ms)
             if expected.label.shape != replayed.result.label.shape:
                 raise self._bag_mismatch(f"images of {expected.label.shape[::-1]} pixels")
-            reasons = comparison.add(expected, replayed.result)
-            if reasons and len(differing) < request.images:
-                differing.append(
-                    self._draw_difference(replayed.frame, expected, replayed.result, reasons)
-                )
+            difference = comparison.add(expected, replayed.result)
+            timeline.append(difference)
+            worst.offer(difference, partial(self._drawn, replayed.frame, expected, replayed.result))
         if count < golden.frame_count({camera.name for camera in self._cameras}):
             raise self._bag_mismatch("more images")
+        verdict = comparison.verdict()
         return Report(
             golden_file=str(request.golden),
             golden=golden.settings,
             now=self.settings,
-            verdict=comparison.verdict(),
-            differing=tuple(differing),
+            verdict=verdict,
+            differing=worst.chosen(verdict.worst_classes),
             latencies=Latencies(tuple(latencies_ms), published=count),
             seconds=time.monotonic() - start,
             rate=request.rate,
+            timeline=tuple(timeline),
         )
 
     def _expected(self, frame: BagFrame) -> FrameResult:
@@ -289,8 +292,5 @@ class ReplayRun:
             f"{what}; name that recording, or make the file anew with --update"
         )
 
-    def _draw_difference(
-        self, frame: BagFrame, golden: FrameResult, now: FrameResult, reasons: tuple[str, ...]
-    ) -> DifferingFrame:
-        panels = comparison_panels(frame_image(frame), golden, now, self.classes)
-        return DifferingFrame(golden.camera, golden.index, golden.stamp_ns, reasons, jpeg(panels))
+    def _drawn(self, frame: BagFrame, golden: FrameResult, now: FrameResult) -> bytes:
+        return jpeg(comparison_panels(frame_image(frame), golden, now, self.classes))
