@@ -16,7 +16,7 @@ class Tolerances:
     objects. dropped: share of the frames. exact: every pixel, score, mask, position and identity must be equal.
     """
 
-    iou: float = 0.98
+    iou: float = 0.995
     match_iou: float = 0.5
     missed: float = 0.01
     new: float = 0.01

@@ -7,6 +7,7 @@ from itertools import combinations
 
 from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.vocabulary.text import compared
+from zs_seg_ros.vocabulary.vague_words import vague_word
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 _SEPARATORS = re.compile(r"(?:(?<!\d),|,(?!\d)|[;|،、，；؛•／]|\s/\s)(?![^()]*\))")
@@ -27,12 +28,23 @@ _MOST_PAIRS = 50
 
 
 def word_warnings(vocabulary: Vocabulary) -> list[str]:
-    """Warn of classes that seem to be a list of several, share a prompt, or are kinds of each other by their words."""
+    """Warn of lists as names, of prompts that are shared or vague, and of classes that are kinds of each other."""
     return [
         *_lists_as_names(vocabulary),
         *_shared_prompts(vocabulary),
         *_specific_classes(vocabulary),
+        *_vague_prompts(vocabulary),
     ]
+
+
+def _vague_prompts(vocabulary: Vocabulary) -> list[str]:
+    return [
+        f"{quoted(word)} names no kind of object, in {quoted(prompt)}: a model labels anything, or nothing, for it; "
+        "write what it looks like"
+        for target in vocabulary.classes
+        for prompt in target.effective_prompts
+        if (word := vague_word(prompt))
+    ][:_MOST_PAIRS]
 
 
 def _lists_as_names(vocabulary: Vocabulary) -> list[str]:

@@ -27,7 +27,7 @@ from zs_seg_ros.segmenters.dense.network import (
     fold_batch_norm,
 )
 from zs_seg_ros.segmenters.dense.parts import dense_parts
-from zs_seg_ros.segmenters.dense.words import split_words
+from zs_seg_ros.segmenters.dense.prompt_warnings import pair_warnings, prompt_warnings
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import read_config
@@ -44,17 +44,14 @@ from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompts import (
     class_chunks,
     flat_prompts,
-    similarity_warnings,
 )
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.shared_space import FeatureGrid
-from zs_seg_ros.shown import described, quoted
+from zs_seg_ros.shown import described
 from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, Vocabulary
 
-_SAME_MEANING = 0.9
-"""A cosine above which are 95 % of the pairs of synonyms in the training data of `tabletop`, and few other pairs."""
 _SIZE_MULTIPLE_PX = 16
 _MOST_TIMES_SHORT_SIDE = 4
 
@@ -138,12 +135,18 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
         if not by_class.rows:
             nothing = DenseFeatures(torch.zeros(0, 0), none[:0], (), (), ())
             return EncodedVocabulary(vocabulary, nothing)
-        warnings = [w for prompt in flat.prompts for w in self._warnings(prompt)]
-        known = [i for i in flat.positives if not self._network.unknown_words(flat.prompts[i])]
-        if known:
-            classes = tuple(flat.class_of_prompt[i] for i in known)
-            text = torch.cat([texts[i] for i in known])
-            warnings += similarity_warnings(vocabulary, classes, text, _SAME_MEANING)
+        warnings = [
+            warning
+            for prompt in flat.prompts
+            for warning in prompt_warnings(self.model, self._network, prompt)
+        ]
+        warnings += pair_warnings(
+            vocabulary,
+            self._network,
+            [flat.prompts[i] for i in flat.positives],
+            [flat.class_of_prompt[i] for i in flat.positives],
+            [texts[i] for i in flat.positives],
+        )
         features = DenseFeatures(
             torch.cat([row for row, _ in by_class.rows]),
             torch.cat([are_other for _, are_other in by_class.rows]),
@@ -167,28 +170,6 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
         """Embed each prompt as (1, D + 2)."""
         tokens = self._network.tokenize(prompts).to(self._device)
         return torch.split(self._network.text(tokens), 1)
-
-    def _warnings(self, prompt: str) -> list[str]:
-        warnings = []
-        unknown = self._network.unknown_words(prompt)
-        if unknown or not split_words(prompt):
-            words = ", ".join(quoted(word) for word in unknown) or "a single word"
-            warnings.append(
-                f"the model {self.model} does not know {words} in {quoted(prompt)}; expect no mask or a wrong one"
-            )
-        ignored = self._network.rules.ignored_in(split_words(prompt))
-        if ignored:
-            words = ", ".join(quoted(word) for word in ignored)
-            warnings.append(
-                f"the model {self.model} does not distinguish {words} in {quoted(prompt)}; "
-                f"expect the same mask as without"
-            )
-        limit = self._network.config.max_words
-        if len(split_words(prompt)) > limit:
-            warnings.append(
-                f"the model {self.model} reads only the first {limit} words of {quoted(prompt)}"
-            )
-        return warnings
 
     def _segment(
         self, batch: Batch, encoded: EncodedVocabulary[DenseFeatures]
