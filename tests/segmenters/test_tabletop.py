@@ -67,7 +67,7 @@ def test_synonyms_get_a_warning(tabletop: Segmenter, first: str, second: str) ->
     [
         ("fluffy red mug", "'fluffy'", "red mug"),
         ("a porcelain blue ball", "'porcelain'", "a blue ball"),
-        ("brand new yellow duck", "'brand'", "new yellow duck"),
+        ("velvet yellow cone", "'velvet'", "yellow cone"),
     ],
 )
 def test_an_unknown_attribute_is_reported_with_the_prompt_whose_mask_to_expect(
@@ -75,7 +75,8 @@ def test_an_unknown_attribute_is_reported_with_the_prompt_whose_mask_to_expect(
 ) -> None:
     warning = tabletop.encode(words(prompt)).warnings[0]
     assert (
-        warning == f"the model tabletop does not know {unknown} in '{prompt}'; expect the mask of '{left}'"
+        warning
+        == f"the model tabletop does not know {unknown} in '{prompt}'; expect nearly the mask of '{left}'"
     )
 
 
@@ -92,8 +93,7 @@ def test_a_prompt_with_an_unknown_attribute_has_the_mask_that_the_warning_says(
         tabletop.segment(Batch((image,), thresholds), tabletop.encode(words(name)))[0].label > 0
         for name in (prompt, left)
     ]
-    assert masks[1].any()
-    assert (masks[0] != masks[1]).mean() < 0.002
+    assert (masks[0] & masks[1]).sum() > 0.7 * (masks[0] | masks[1]).sum() > 0
 
 
 @pytest.mark.parametrize("prompt", ["red zebra", "zebra", "red duckling"])

@@ -166,7 +166,22 @@ def find(arguments: argparse.Namespace) -> int:
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
-    """Compare models with ground truth, and return the exit code."""
+    """Compare models with ground truth, or check a vocabulary without any, and return the exit code."""
+    if arguments.vocabulary_check:
+        from zs_seg_ros.cli.vocabulary_check import CheckRequest, check
+
+        return check(
+            CheckRequest(
+                images=arguments.truth,
+                camera=arguments.camera,
+                vocabulary=_given_vocabulary(arguments),
+                model=arguments.model,
+                options=_options(arguments),
+                threshold=arguments.threshold,
+                limit=arguments.limit,
+                json=arguments.json,
+            )
+        )
     from zs_seg_ros.cli.evaluate import EvaluateRequest, evaluate_models
 
     return evaluate_models(

@@ -29,6 +29,9 @@ compared by their names, and pixels of other classes count as none of them.
 The table has the IoU, precision, recall and boundary IoU of each class and, where the ground truth separates objects,
 AP as COCO defines it and panoptic quality; below it what the scores say about the vocabulary.
 
+With --vocabulary-check no ground truth is needed: TRUTH is an image, a folder of images or a recording, and the table
+says which classes label the same pixels, are contained in each other, are in no image, or label everything.
+
 Exit code: 0 when all was compared, 2 when that was not possible.
 """
 
@@ -46,6 +49,11 @@ def add_evaluate(subparsers: Subparsers) -> None:
     add_truth_options(evaluate)
     add_model_options(add)
     add(
+        "--vocabulary-check",
+        action="store_true",
+        help="check the classes on images without labels; --against, --page and --worst have no effect",
+    )
+    add(
         "--against",
         action="append",
         default=[],
@@ -57,7 +65,7 @@ def add_evaluate(subparsers: Subparsers) -> None:
         type=count,
         default=0,
         metavar="N",
-        help="use at most N images, evenly spread (default: all)",
+        help="use at most N images, evenly spread (default: all; 20 with --vocabulary-check)",
     )
     add("--json", type=Path, metavar="FILE", help="write the scores as JSON (default: none)")
     add("--page", type=Path, metavar="FILE.html", help="write a page, worst images first")
