@@ -28,6 +28,7 @@ from safetensors.numpy import load_file, save_file
 
 from zs_seg_ros.bags.bag import Bag
 from zs_seg_ros.bags.bag_cameras import require_camera
+from zs_seg_ros.files import write_output
 from zs_seg_ros.images.message_images import image_from_message
 from zs_seg_ros.perception.masks import extract_objects
 from zs_seg_ros.replay.bag_frames import frames
@@ -125,7 +126,7 @@ def _weights(run: Run, folder: Path) -> str:
         if not name.endswith("running_var")  # a variance below 0 gives no numbers at all
     }
     save_file(weights | noisy, folder / "model.safetensors")
-    (folder / "config.json").write_bytes((MODEL / "config.json").read_bytes())
+    write_output(folder / "config.json", (MODEL / "config.json").read_bytes())
     return str(folder)
 
 

@@ -14,10 +14,11 @@ from tqdm import tqdm
 
 from zs_seg_ros.cli.evaluate import TruthSource
 from zs_seg_ros.errors import EvaluationError, FileError
+from zs_seg_ros.evaluation.proposals import Proposal, proposals
 from zs_seg_ros.evaluation.report import share
 from zs_seg_ros.evaluation.truth import Truth, TruthFrame
 from zs_seg_ros.evaluation.tune_runs import Candidate, Progress, Runs, candidates_of, is_cache
-from zs_seg_ros.evaluation.tuning import LEAST_FRAMES, TunedClass, tune
+from zs_seg_ros.evaluation.tuning import LEAST_FRAMES, Counts, TunedClass, tune
 from zs_seg_ros.files import remove_if_ours, write_output
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
@@ -58,7 +59,8 @@ def tune_vocabulary(request: TuneRequest) -> int:
         )
     with contextlib.redirect_stdout(sys.stderr):  # stdout is for results; a library may print
         segmenter = load_segmenter(request.model, request.options)
-        runs = Runs(segmenter, truth, cache, _progress(truth, 1 + len(candidates)))
+        progress = _progress(truth, 1 + len(candidates))
+        runs = Runs(segmenter, truth, cache, progress, request.threshold)
         base = runs.counts(vocabulary, "as given")
         counts = [[base] for _ in vocabulary.classes]
         for candidate in candidates:
@@ -69,9 +71,19 @@ def tune_vocabulary(request: TuneRequest) -> int:
     tuned = tune(vocabulary.names, given, counts)
     print(_table(tuned, vocabulary, candidates))
     result = _changed(vocabulary, tuned, candidates)
-    write_output(request.output, vocabulary_text(result).encode())
+    proposed = _proposals(base, vocabulary, truth)
+    for proposal in proposed:
+        print(f"proposal: {proposal.text}")
+    comments = "".join(f"# proposal of zs-seg tune: {shown(p.text, 1000)}\n" for p in proposed)
+    write_output(request.output, (comments + vocabulary_text(result)).encode())
     remove_if_ours(cache, is_cache)
     return 0
+
+
+def _proposals(base: Counts, vocabulary: Vocabulary, truth: Truth) -> tuple[Proposal, ...]:
+    if base.confusion is None:
+        return ()
+    return proposals(vocabulary.names, [c.name for c in truth.classes], base.confusion)
 
 
 def _progress(truth: Truth, total: int) -> Progress:

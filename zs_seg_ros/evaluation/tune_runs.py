@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from zs_seg_ros.errors import FileError
+from zs_seg_ros.evaluation.proposals import frame_confusion
 from zs_seg_ros.evaluation.truth import Truth, TruthFrame, numbers_of, numbers_of_ids
 from zs_seg_ros.evaluation.tuning import LOWEST, Counts, frame_counts
 from zs_seg_ros.files import open_regular_file, write_atomically
@@ -22,6 +23,7 @@ from zs_seg_ros.segmenters.recovery import recovering
 from zs_seg_ros.types import Batch
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
+_ARRAYS = ("right", "wrong", "expected", "confusion")
 Progress = Callable[[Iterable[TruthFrame], str], Iterable[TruthFrame]]
 
 
@@ -49,8 +51,15 @@ class Runs:
     """Runs a segmenter over ground truth. Finished runs are read from `cache`, which belongs to one model and truth."""
 
     def __init__(
-        self, segmenter: Segmenter[Any], truth: Truth, cache: Path, progress: Progress
+        self,
+        segmenter: Segmenter[Any],
+        truth: Truth,
+        cache: Path,
+        progress: Progress,
+        threshold: float = 0.5,
     ) -> None:
+        """threshold: of classes without one of their own, for the confusion of classes."""
+        self._threshold = threshold
         self._segmenter, self._truth, self._cache = segmenter, truth, cache
         self._progress = progress
         self._finished = _read(cache)
@@ -65,12 +74,16 @@ class Runs:
         true_numbers = numbers_of(vocabulary.names, self._truth)
         numbers = numbers_of_ids(vocabulary)
         limits = np.full(len(vocabulary.ids), LOWEST, np.float32)
+        given = vocabulary.thresholds(self._threshold)
+        true_classes = len(self._truth.classes)
         parts = []
         for frame in self._progress(self._truth.frames(), what):
             with recovering(self._segmenter):
                 [result] = self._segmenter.segment(Batch((frame.image,), limits), encoded)
             truth, label = true_numbers[frame.label], numbers[result.label]
-            parts.append(frame_counts(truth, label, result.confidence, len(limits)))
+            confidence = result.confidence
+            confusion = frame_confusion(frame.label, label, confidence, given, true_classes)
+            parts.append((*frame_counts(truth, label, confidence, len(limits)), confusion))
         counts = Counts(*(np.stack(arrays) for arrays in zip(*parts, strict=True)))
         self._finished[key] = counts
         self._write()
@@ -78,7 +91,8 @@ class Runs:
 
     def _key(self, vocabulary: Vocabulary) -> str:
         texts = [self._segmenter.model, self._segmenter.precision, str(len(self._truth))]
-        texts += [json.dumps((t.name, t.prompts)) for t in vocabulary.classes]
+        texts += [json.dumps((t.name, t.prompts, t.negatives)) for t in vocabulary.classes]
+        texts.append(json.dumps(vocabulary.thresholds(self._threshold).tolist()))
         return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
     def _write(self) -> None:
@@ -86,7 +100,7 @@ class Runs:
         arrays = {
             f"{key}.{name}": getattr(counts, name)
             for key, counts in self._finished.items()
-            for name in ("right", "wrong", "expected")
+            for name in _ARRAYS
         }
         np.savez_compressed(file, **arrays)
         write_atomically(self._cache, file.getvalue(), is_cache)
@@ -97,7 +111,7 @@ def is_cache(path: Path) -> bool:
     try:
         with open_regular_file(path) as file:
             return not file.read(1) or all(
-                name.endswith((".right.npy", ".wrong.npy", ".expected.npy"))
+                name.endswith(tuple(f".{array}.npy" for array in _ARRAYS))
                 for name in zipfile.ZipFile(file).namelist()
             )
     except (OSError, FileError, zipfile.BadZipFile):
@@ -109,9 +123,6 @@ def _read(cache: Path) -> dict[str, Counts]:
     try:
         with open_regular_file(cache) as file, np.load(file, allow_pickle=False) as arrays:
             keys = {name.partition(".")[0] for name in arrays.files}
-            return {
-                key: Counts(*(arrays[f"{key}.{name}"] for name in ("right", "wrong", "expected")))
-                for key in keys
-            }
+            return {key: Counts(*(arrays[f"{key}.{name}"] for name in _ARRAYS)) for key in keys}
     except (OSError, FileError, ValueError, KeyError, zipfile.BadZipFile):
         return {}

@@ -30,12 +30,14 @@ class Counts:
     """What one run of the model gave in each of N frames, for each of K classes and each value of confidence.
 
     right, wrong: (N, K, 256) pixels labelled as the class, rightly and wrongly. expected: (N, K) pixels of the class in
-    the ground truth.
+    the ground truth. confusion: (N, T + 1, K + 1) of `frame_confusion` at the given thresholds; None where it is not
+    counted.
     """
 
     right: NDArray[np.int64]
     wrong: NDArray[np.int64]
     expected: NDArray[np.int64]
+    confusion: NDArray[np.int64] | None = None
 
     def iou(self, frames: NDArray[np.int64], number: int, threshold: float) -> float:
         """Return the IoU of a class (from 0) at a threshold over these frames; 0 where it occurs nowhere."""
