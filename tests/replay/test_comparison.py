@@ -179,8 +179,8 @@ def test_the_differences_of_a_frame_are_returned_as_texts() -> None:
     golden = frame(square(10, 10), square(60, 60, name="mug", track_id=2))
     now = frame(square(10, 10, z_m=1.5), square(10, 60, track_id=3))
     assert comparison.add(golden, now).reasons == (
-        "duck: IoU 0.50",
-        "mug: IoU 0.00",
+        "duck: IoU 0.500",
+        "mug: IoU 0.000",
         "mug missed",
         "duck new",
         "duck: 0.500 m off",

@@ -100,7 +100,7 @@ class Comparison:
             pixels[name] = int(differing[number])
             worst[_class_key(name)] = float(differing[number])
             if common[number] < self._tolerances.iou * union[number]:
-                reasons.append(f"{name}: IoU {common[number] / union[number]:.2f}")
+                reasons.append(f"{name}: IoU {common[number] / union[number]:.3f}")
         return reasons, pixels
 
     def _add_objects(
