@@ -180,6 +180,8 @@ ALLOWED = (
         "blue thing",
         "an example of such a prompt",
     ),
+    Allowed("zs_seg_ros/vocabulary/vague_words.py", "thing", "a word that describes every object"),
+    Allowed("benchmarks/vocabulary_warnings.py", "thing", "a prompt that is measured"),
     Allowed("zs_seg_ros/vocabulary/precedence.py", "thing", "a word that describes every object"),
     Allowed("scripts/write_prompt_images.py", "blue thing", "a prompt that is drawn"),
     Allowed("training/names.py", "thing", "a word of the training prompts"),

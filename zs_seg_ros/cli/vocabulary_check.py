@@ -46,7 +46,7 @@ class CheckRequest:
 
 
 def check(request: CheckRequest) -> int:
-    """Check the vocabulary, print what was found, and return the exit code. Raises ZeroShotSegmentationError."""
+    """Check the vocabulary, print its findings, and return the exit code. Raises ZeroShotSegmentationError."""
     if request.vocabulary is None:
         raise EvaluationError(
             "--vocabulary-check needs the classes to check: give --classes, or --vocabulary"

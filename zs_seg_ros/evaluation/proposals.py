@@ -55,14 +55,14 @@ def proposals(
     in true_names.
     """
     rows = [true_names.index(name) + 1 for name in names]
-    found = [*_merges(names, rows, confusion), *_negatives(names, rows, true_names, confusion)]
-    return tuple(sorted(found, key=lambda proposal: (-proposal.gain, proposal.text)))
+    changes = [*_merges(names, rows, confusion), *_negatives(names, rows, true_names, confusion)]
+    return tuple(sorted(changes, key=lambda proposal: (-proposal.gain, proposal.text)))
 
 
 def _merges(
     names: Sequence[str], rows: Sequence[int], confusion: NDArray[np.int64]
 ) -> list[Proposal]:
-    found = []
+    changes = []
     for first in range(len(names)):
         for second in range(first + 1, len(names)):
             if not _is_confused(rows, confusion, first, second):
@@ -74,14 +74,14 @@ def _merges(
             gain = _gain_of_merge(rows, confusion.sum(axis=0), first, second)
             # A gain that some part of the frames does not have would not hold in others.
             if gain >= _LEAST_GAIN and min(gains) >= 0:
-                found.append(
+                changes.append(
                     Proposal(
                         f"merge {quoted(names[first])} and {quoted(names[second])} into one class: IoU {gain:+.3f} "
                         f"against the mean of both, at least {min(gains):+.3f} in each fifth of the frames",
                         gain,
                     )
                 )
-    return found
+    return changes
 
 
 def _is_confused(
@@ -119,7 +119,7 @@ def _negatives(
     confusion: NDArray[np.int64],
 ) -> list[Proposal]:
     """Propose classes of the ground truth that are not in the vocabulary: the others compete for pixels already."""
-    found = []
+    changes = []
     total = confusion.sum(axis=0)
     outside = [row for row, name in enumerate(true_names, 1) if name not in names]
     for number, name in enumerate(names):
@@ -138,5 +138,5 @@ def _negatives(
                     f"give {quoted(name)} the negative {quoted(true_names[row - 1])}, on which {taken / false:.0%} of "
                     f"its false pixels are: IoU {gain:+.3f} at most"
                 )
-                found.append(Proposal(text, gain))
-    return found
+                changes.append(Proposal(text, gain))
+    return changes

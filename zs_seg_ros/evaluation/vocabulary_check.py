@@ -66,7 +66,7 @@ class VocabularyCheck:
         return (*self._pairs(), *self._single_classes())
 
     def _pairs(self) -> list[str]:
-        found = []
+        ranked = []
         areas = self.overlaps.diagonal()
         judged = np.flatnonzero(areas >= max(1, _LEAST_SHARE * self.pixels))
         for place, first in enumerate(judged):
@@ -87,8 +87,8 @@ class VocabularyCheck:
                     )
                 else:
                     continue
-                found.append((-max(iou, share), text))
-        return [text for _, text in sorted(found)]
+                ranked.append((-max(iou, share), text))
+        return [text for _, text in sorted(ranked)]
 
     def _single_classes(self) -> list[str]:
         texts = []
@@ -113,8 +113,8 @@ class VocabularyCheck:
             names, self.overlaps.diagonal(), self.images_with, strict=True
         ):
             lines.append(f"{name:<{width}}  {count:>6}  {area / self.pixels:6.2%}")
-        found = self.findings()
-        lines += ["", *(found or ("No two classes label the same pixels, and each is there.",))]
+        sentences = self.findings()
+        lines += ["", *(sentences or ("No two classes label the same pixels, and each is there.",))]
         return "\n".join(lines)
 
 

@@ -18,7 +18,7 @@ VAGUE_WORDS = frozenset(
 """Nouns and pronouns. A word that is vague only by itself, such as "part", does not count in "car part"."""
 _FILLERS = frozenset(
     (
-        "a", "an", "the", "some", "every", "each", "of", "in", "on", "photo", "image", "picture", "small", "big",
+        "a", "an", "the", "some", "every", "each", "of", "in", "on", "photo", "image", "shot", "small", "big",
         "large", "little", "tiny", "huge", "new", "old", "nice", "good", "single", "generic", "real", "certain",
         "black", "white", "grey", "gray", "red", "green", "blue", "yellow", "orange", "brown", "purple", "pink",
         "violet", "dark", "light", "bright", "colourful", "colorful", "round", "square", "flat", "shiny",

@@ -29,7 +29,7 @@ def prompt_warnings(model: str, network: DenseNetwork, prompt: str) -> list[str]
     words, unknown = split_words(prompt), network.unknown_words(prompt)
     listed = ", ".join(map(quoted, unknown)) or "a single word"
     warnings = []
-    if not words or not _is_understood(network, prompt):
+    if not words or not _is_known(network, prompt):
         warnings.append(
             f"the model {model} does not know {listed} in {quoted(prompt)}; expect no mask or a wrong one"
         )
@@ -58,7 +58,7 @@ def pair_warnings(
     embeddings: Sequence[Tensor],
 ) -> list[str]:
     """Warn of classes whose prompts mean nearly the same; prompts that the network does not know are left out."""
-    kept = [i for i, prompt in enumerate(prompts) if _is_understood(network, prompt)]
+    kept = [i for i, prompt in enumerate(prompts) if _is_known(network, prompt)]
     if not kept:
         return []
     classes = tuple(class_of_prompt[i] for i in kept)
@@ -66,7 +66,7 @@ def pair_warnings(
     return similarity_warnings(vocabulary, classes, rows, _SAME_MEANING)
 
 
-def _is_understood(network: DenseNetwork, prompt: str) -> bool:
+def _is_known(network: DenseNetwork, prompt: str) -> bool:
     """Return whether the prompt is embedded nearly as without its unknown words."""
     unknown = network.unknown_words(prompt)
     known = [word for word in split_words(prompt) if word not in unknown]
