@@ -85,10 +85,7 @@ def test_any_name_that_is_accepted_gives_printable_warnings(name: str) -> None:
     except VocabularyError:
         return
     for warning in warnings:
-        kinds = ("is one class", "have the same prompt", "names no kind of object")
-=======
         kinds = ("is one class", "have the same prompt", "names no kind", "is a kind of")
->>>>>>> a50e604 (Words of the code are those of the list; prompts of any name may be kinds of each other)
         assert any(kind in warning for kind in kinds)
         assert not any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in warning)
 
