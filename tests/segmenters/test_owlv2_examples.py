@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,7 +104,12 @@ def test_the_boxes_of_an_example_are_those_that_transformers_keeps(
     detected: list[torch.Tensor] = []
     segmenter = pair.box_segmenter
     of_boxes = segmenter.masks
-    segmenter.masks = lambda images, boxes: detected.extend(boxes) or of_boxes(images, boxes)  # type: ignore[method-assign, func-returns-value]
+
+    def record(images: Any, boxes: Any) -> Any:
+        detected.extend(boxes)
+        return of_boxes(images, boxes)
+
+    segmenter.masks = record  # type: ignore[method-assign]
     try:
         segment(pair, vocabulary, image, threshold=limit)
     finally:
