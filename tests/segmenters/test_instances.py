@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from zs_seg_ros import Segmentation
 from zs_seg_ros.segmenters.shared.instances import Instances, decode_instances, without_duplicates
+from zs_seg_ros.testing.accelerator import Accelerator
 from zs_seg_ros.vocabulary.class_ids import LabelIds
 
 IDS = (7, 3, 254)
@@ -114,15 +115,31 @@ def test_boxes_with_little_overlap_are_no_duplicates() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 def test_gpu_and_cpu_agree() -> None:
-    masks = torch.randn(40, 12, 12)
-    scores, classes = torch.rand(40), torch.randint(0, 3, (40,))
-    on_cpu = decode_instances(
-        Instances(masks, scores, classes), (30, 40), np.full(3, 0.3, np.float32), LabelIds.of(IDS)
+    check_devices_agree((30, 40))
+
+
+@pytest.mark.parametrize("size", [(30, 40), (31, 37), (1, 1), (5, 8)])
+def test_masks_packed_on_the_accelerator_are_those_of_the_cpu(
+    accelerator: Accelerator, size: tuple[int, int]
+) -> None:
+    """Rows of 40 and 8 pixels fill their bytes, those of 37 and 1 do not."""
+    check_devices_agree(size)
+
+
+def check_devices_agree(size: tuple[int, int]) -> None:
+    """More masks than are resized at a time, two instances that share one, and an empty one."""
+    masks = torch.randn(40, 12, 12, generator=torch.Generator().manual_seed(0))
+    masks[7] = -1
+    scores, classes = torch.linspace(0.2, 0.9, 41), torch.arange(41) % 3
+    shared = torch.tensor([*range(40), 3])
+    thresholds, ids = np.full(3, 0.3, np.float32), LabelIds.of(IDS)
+    on_cpu, on_device = (
+        decode_instances(Instances(m, scores, classes, 0.0, shared), size, thresholds, ids)
+        for m in (masks, masks.to("cuda"))
     )
-    on_gpu = decode_instances(
-        Instances(masks.cuda(), scores.cuda(), classes.cuda()),
-        (30, 40),
-        np.full(3, 0.3, np.float32),
-        LabelIds.of(IDS),
-    )
-    assert (on_cpu.label == on_gpu.label).mean() > 0.999
+    assert (on_cpu.label == on_device.label).mean() > 0.99
+    assert on_cpu.instances and on_device.instances
+    assert len(on_cpu.instances) == len(on_device.instances)
+    for one, other in zip(on_cpu.instances, on_device.instances, strict=True):
+        assert (one.class_id, one.score) == (other.class_id, other.score)
+        assert abs(one.area - other.area) <= max(2, 0.01 * one.area)

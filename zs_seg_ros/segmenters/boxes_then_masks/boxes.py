@@ -18,7 +18,7 @@ Prompts = TypeVar("Prompts")
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
-    """The detections in one image as bounding boxes.
+    """The detections in one image as bounding boxes, in tensors on the CPU, where boxes are chosen.
 
     corners: (N, 4) float32, left, top, right, bottom in pixels of the image; they may lie outside it. scores: (N,)
     float32, 0..1. prompt_index: (N,) int64, the index of each one's phrase. The same box may occur several times, once
@@ -81,5 +81,6 @@ class BoxSegmenter(ABC):
     def masks(self, images: Sequence[RgbImage], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Return for each image the mask logits of its boxes, (N, h, w): above 0 on the object, covering the image.
 
-        boxes: one (N, 4) per image, as in `Boxes.corners`. An image without boxes is not encoded.
+        boxes: one (N, 4) per image, as in `Boxes.corners`; the masks stay on the model's device. An image without
+        boxes is not encoded.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -16,9 +16,9 @@ from zs_seg_ros.segmenters.boxes_then_masks.detr_images import DetrFormat
 from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.load_options import LoadOptions
-from zs_seg_ros.segmenters.shared.constants import constant_floats
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.stages import stage
+from zs_seg_ros.segmenters.shared.transfers import downloaded
 from zs_seg_ros.types import RgbImage, size_of
 
 Text = TypeVar("Text")
@@ -61,6 +61,10 @@ class DetrDetector(Detector[tuple[Text, ...]], Generic[Text]):
         """Return logits (B, Q, tokens or phrases), and boxes (B, Q, 4) as centre, width and height in 0..1."""
 
     @abstractmethod
+    def _scores(self, logits: Tensor, text: Text) -> Tensor:
+        """Return scores (B, Q, phrases of the text), 0..1, of logits (B, Q, tokens or phrases)."""
+
+    @abstractmethod
     def _postprocess(
         self,
         outputs: Sequence[tuple[Tensor, Tensor]],
@@ -68,16 +72,17 @@ class DetrDetector(Detector[tuple[Text, ...]], Generic[Text]):
         thresholds: Tensor,
         size: tuple[int, int],
     ) -> Boxes:
-        """Return the boxes of one image of `size` (H, W) that reach the thresholds (P,) of their phrases.
+        """Return the boxes of one image of `size` (H, W) that reach the thresholds (P,) of their phrases, on the CPU.
 
-        outputs: for each text the logits (Q, tokens or phrases) and boxes (Q, 4) of the image.
+        outputs: for each text the scores (Q, phrases of the text) and boxes (Q, 4) of the image, on the CPU.
         """
 
-    def _checked_outputs(self, features: Any, text: Text) -> tuple[Tensor, Tensor]:
+    def _outputs(self, features: Any, text: Text) -> Tensor:
+        """Return boxes and scores (B, Q, 4 + phrases of the text), still on the device."""
         check_time()
         logits, boxes = self.logits_and_boxes(features, text)
         check_finite(logits)
-        return logits, boxes
+        return torch.cat([boxes, self._scores(logits, text)], dim=-1)
 
     @torch.inference_mode()
     def detect(
@@ -87,8 +92,8 @@ class DetrDetector(Detector[tuple[Text, ...]], Generic[Text]):
         thresholds: NDArray[np.float32],
     ) -> list[Boxes]:
         """Return for each image the boxes whose score reaches the threshold of their phrase."""
-        limits = constant_floats(tuple(thresholds.tolist()), self._device)
-        detections: dict[int, Boxes] = {}
+        order: list[int] = []
+        outputs: list[Tensor] = []
         for size, indices in self._format.by_size(images, self._images_per_batch):
             same_size = [images[index] for index in indices]
             with stage("prepare"):
@@ -96,8 +101,23 @@ class DetrDetector(Detector[tuple[Text, ...]], Generic[Text]):
             with stage("encode"):
                 features = self.encode_images(pixels)
             with stage("decode"):
-                outputs = [self._checked_outputs(features, text) for text in encoded]
-                for i, (index, image) in enumerate(zip(indices, same_size, strict=True)):
-                    of_image = [(logits[i], boxes[i]) for logits, boxes in outputs]
-                    detections[index] = self._postprocess(of_image, encoded, limits, size_of(image))
+                outputs += [self._outputs(features, text) for text in encoded]
+            order += indices
+        with stage("decode"):
+            by_text = _by_text(downloaded(outputs), len(encoded))
+            limits = torch.from_numpy(thresholds)
+            detections = {
+                index: self._postprocess(of_image, encoded, limits, size_of(images[index]))
+                for index, of_image in zip(order, by_text, strict=True)
+            }
         return [detections[index] for index in range(len(images))]
+
+
+def _by_text(outputs: Sequence[Tensor], texts: int) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """Yield for each image the scores (Q, phrases) and boxes (Q, 4) of each text.
+
+    outputs: (B, Q, 4 + phrases) for each of some batches of images and each text.
+    """
+    for start in range(0, len(outputs), texts):
+        for of_image in zip(*outputs[start : start + texts], strict=True):
+            yield [(output[:, 4:], output[:, :4]) for output in of_image]

@@ -64,7 +64,7 @@ class Caption:
     """Phrases that go through the model together.
 
     text: the features of the caption. spans: for each phrase the index of its first token in the caption and of the one
-    after its last. prompt_index: (P,) int64, the index of each phrase among all.
+    after its last. prompt_index: (P,) int64 on the CPU, the index of each phrase among all.
     """
 
     text: TextFeatures
@@ -144,6 +144,10 @@ class GroundingDinoDetector(DetrDetector[Caption]):
         """Return logits (B, Q, T) of tokens, and boxes (B, Q, 4) as centre, width and height in 0..1."""
         return self.network.detect(features, text.text)
 
+    def _scores(self, logits: Tensor, text: Caption) -> Tensor:
+        """Score each phrase in each query box by the maximum over the phrase's tokens."""
+        return torch.stack([logits[..., a:b].amax(-1) for a, b in text.spans], dim=-1).sigmoid()
+
     def _postprocess(
         self,
         outputs: Sequence[tuple[Tensor, Tensor]],
@@ -151,11 +155,9 @@ class GroundingDinoDetector(DetrDetector[Caption]):
         thresholds: Tensor,
         size: tuple[int, int],
     ) -> Boxes:
-        """Score each phrase in each query box by the maximum over the phrase's tokens, and apply the thresholds."""
+        """Apply the thresholds."""
         corners, scores, prompt_index = [], [], []
-        for (logits, boxes), caption in zip(outputs, texts, strict=True):
-            per_prompt = torch.stack([logits[:, a:b].amax(-1) for a, b in caption.spans], dim=1)
-            score = per_prompt.sigmoid()
+        for (score, boxes), caption in zip(outputs, texts, strict=True):
             query, prompt = (score >= thresholds[caption.prompt_index]).nonzero(as_tuple=True)
             corners.append(to_corners(boxes, size)[query])
             scores.append(score[query, prompt])
@@ -209,5 +211,5 @@ class GroundingDinoDetector(DetrDetector[Caption]):
         return Caption(
             text,
             tuple(span_of[prompts[index]] for index in indices),
-            torch.tensor(indices, device=self._device),
+            torch.tensor(indices),
         )

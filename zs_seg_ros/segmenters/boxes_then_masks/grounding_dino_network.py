@@ -20,6 +20,9 @@ from transformers.models.grounding_dino.modeling_grounding_dino import (
     generate_masks_with_special_tokens_and_transfer_map,
 )
 
+from zs_seg_ros.segmenters.boxes_then_masks.deformable_attention import never_wait
+from zs_seg_ros.segmenters.shared.constants import constant_integers
+
 
 @dataclass(frozen=True, eq=False)
 class TextFeatures:
@@ -64,6 +67,7 @@ class GroundingDinoNetwork:
         self.model, self._base, self._dtype = model, model.model, dtype
         self._base.backbone.conv_encoder.to(dtype)
         self._base.text_backbone.to(dtype)
+        never_wait(self._base)
         self._backbone: Callable[..., Any] = self._base.backbone
         if compiled:
             self._backbone = torch.compile(self._base.backbone, dynamic=False)
@@ -117,7 +121,8 @@ class GroundingDinoNetwork:
         layer refines.
         """
         base, device, batch = self._base, image.features.device, len(image.features)
-        sizes = torch.tensor(image.sizes, device=device)
+        sides = tuple(side for size in image.sizes for side in size)
+        sizes = constant_integers(sides, device).view(-1, 2)
         levels: dict[str, Any] = {
             "spatial_shapes": sizes,
             "spatial_shapes_list": image.sizes,

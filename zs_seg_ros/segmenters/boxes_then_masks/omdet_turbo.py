@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +30,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.detr_images import (
     load_detr_format,
     to_corners,
 )
+from zs_seg_ros.segmenters.boxes_then_masks.omdet_turbo_network import decode, keep_anchors
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.pretrained import load_model
 from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
@@ -49,7 +49,7 @@ class Task:
 
     classes: (C, 1, D) float32, one embedding per phrase, without duplicates. sentence: (T, 1, D) float32, the
     embeddings of the task's tokens. columns: (P,) int64, the index of each phrase in `classes`. prompt_index: (P,)
-    int64, the index of each phrase among all.
+    int64, the index of each phrase among all. These two are on the CPU.
     """
 
     classes: Tensor
@@ -76,9 +76,7 @@ class OmDetTurboDetector(DetrDetector[Task]):
         self.network = loaded.to(self._device)
         self.network.vision_backbone.to(self._dtype)
         self.network.language_backbone.to(self._dtype)
-        # Without transformers' global cache of anchors, which would keep the weights of a closed model in memory.
-        decoder = self.network.decoder
-        decoder.generate_anchors = partial(type(decoder).generate_anchors.__wrapped__, decoder)
+        keep_anchors(self.network.decoder)
         self._backbone: Callable[[Tensor], list[Tensor]] = self.network.vision_backbone
         if options.compile:
             self._backbone = torch.compile(self.network.vision_backbone, dynamic=False)
@@ -117,16 +115,17 @@ class OmDetTurboDetector(DetrDetector[Task]):
     def logits_and_boxes(self, features: list[Tensor], text: Task) -> tuple[Tensor, Tensor]:
         """Return logits (B, Q, C), and boxes (B, Q, 4) as centre, width and height in 0..1, both float32."""
         count = len(features[0])
-        present = torch.ones(count, len(text.sentence), dtype=torch.int64, device=self._device)
         with self._autocast():
-            decoded = self.network.decoder(
+            logits, boxes = decode(
+                self.network.decoder,
                 [level.float() for level in features],
                 text.classes.expand(-1, count, -1),
                 text.sentence.expand(-1, count, -1),
-                present,
-                return_dict=True,
             )
-        return decoded.decoder_classes[-1].float(), decoded.decoder_coords[-1].float()
+        return logits.float(), boxes.float()
+
+    def _scores(self, logits: Tensor, text: Task) -> Tensor:
+        return logits.sigmoid()
 
     def _postprocess(
         self,
@@ -137,8 +136,8 @@ class OmDetTurboDetector(DetrDetector[Task]):
     ) -> Boxes:
         """Apply the thresholds, and non-maximum suppression to the boxes of each phrase."""
         detections = []
-        for (logits, boxes), task in zip(outputs, texts, strict=True):
-            corners, scores = to_corners(boxes, size), logits.sigmoid()[:, task.columns]
+        for (of_task, boxes), task in zip(outputs, texts, strict=True):
+            corners, scores = to_corners(boxes, size), of_task[:, task.columns]
             for column, prompt in enumerate(task.prompt_index.tolist()):
                 chosen = (scores[:, column] >= thresholds[prompt]).nonzero()[:, 0]
                 kept = chosen[without_overlaps(corners[chosen], scores[chosen, column], _NMS_IOU)]
@@ -186,13 +185,7 @@ def _task(
     """Locate the phrases of a task. in_task: without duplicates; prompts: all phrases, perhaps with duplicates."""
     indices = [index for index, prompt in enumerate(prompts) if prompt in in_task]
     columns = [in_task.index(prompts[index]) for index in indices]
-    device = classes.device
-    return Task(
-        classes,
-        sentence,
-        torch.tensor(columns, device=device),
-        torch.tensor(indices, device=device),
-    )
+    return Task(classes, sentence, torch.tensor(columns), torch.tensor(indices))
 
 
 def without_overlaps(boxes: Tensor, scores: Tensor, most: float) -> Tensor:
@@ -208,9 +201,9 @@ def without_overlaps(boxes: Tensor, scores: Tensor, most: float) -> Tensor:
     intersection = shared.clamp(min=0).prod(dim=2)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
     union = areas[:, None] + areas[None] - intersection
-    rivals = (intersection > most * union).cpu().numpy()
+    rivals = (intersection > most * union).numpy()
     kept = np.ones(len(order), bool)
     for i in range(len(order)):
         if kept[i]:
             kept[i + 1 :] &= ~rivals[i, i + 1 :]
-    return order[torch.from_numpy(kept).to(order.device)]
+    return order[torch.from_numpy(kept)]

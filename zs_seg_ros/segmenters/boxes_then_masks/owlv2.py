@@ -28,7 +28,6 @@ from zs_seg_ros.segmenters.boxes_then_masks.owlv2_network import encode_images, 
 from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.chunked import chunked_feed_forward
-from zs_seg_ros.segmenters.shared.constants import constant_floats
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.preprocessing import UnsupportedPreprocessingError
@@ -40,6 +39,7 @@ from zs_seg_ros.segmenters.shared.pretrained import (
 from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompt_tokenizer import load_clip_tokenizer
 from zs_seg_ros.segmenters.shared.stages import stage
+from zs_seg_ros.segmenters.shared.transfers import downloaded
 from zs_seg_ros.types import RgbImage, size_of
 from zs_seg_ros.vocabulary.vocabulary import Exemplar
 
@@ -138,16 +138,16 @@ class Owlv2Detector(ExampleDetector):
         self, images: Sequence[RgbImage], encoded: Tensor, thresholds: NDArray[np.float32]
     ) -> list[Boxes]:
         """Return for each image the boxes whose score reaches the threshold of their phrase."""
-        detections = []
+        outputs: list[Tensor] = []
         for start in range(0, len(images), self._images_per_batch):
             batch = images[start : start + self._images_per_batch]
-            scores, boxes = self.scores_and_boxes(batch, encoded)
-            with stage("decode"):
-                detections += [
-                    _postprocess(*of_image, thresholds)
-                    for of_image in zip(scores, boxes, map(size_of, batch), strict=True)
-                ]
-        return detections
+            outputs.append(torch.cat(self.scores_and_boxes(batch, encoded), dim=-1))
+        with stage("decode"):
+            rows = [row for output in downloaded(outputs) for row in output]
+            return [
+                _postprocess(row[:, :-4], row[:, -4:], size_of(image), thresholds)
+                for row, image in zip(rows, images, strict=True)
+            ]
 
     @torch.inference_mode()
     def scores_and_boxes(
@@ -180,7 +180,6 @@ def _postprocess(
     scores: Tensor, boxes: Tensor, size: tuple[int, int], thresholds: NDArray[np.float32]
 ) -> Boxes:
     """Apply the thresholds (P,) to scores (N, P) and boxes (N, 4) of one image of `size` (H, W)."""
-    limits = constant_floats(tuple(thresholds.tolist()), scores.device)
-    box, prompt = (scores >= limits).nonzero(as_tuple=True)
+    box, prompt = (scores >= torch.from_numpy(thresholds)).nonzero(as_tuple=True)
     longest = max(size)
     return Boxes(to_corners(boxes[box], (longest, longest)), scores[box, prompt], prompt)

@@ -6,13 +6,15 @@ It loads any checkpoint of transformers' `SamHQModel`, such as syscv-community/s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import SamHQModel
 from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
+from transformers.models.sam_hq.modeling_sam_hq import SamHQVisionAttention
 
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
 from zs_seg_ros.segmenters.boxes_then_masks.sam2 import BOXES_PER_BATCH
@@ -45,6 +47,7 @@ class SamHqBoxSegmenter(BoxSegmenter, PromptedNetwork[tuple[Tensor, list[Tensor]
         # The prompt encoder stays in 32 bits: in 16, the coordinates of boxes would be off by pixels.
         self._network.vision_encoder.to(self._dtype)
         self._network.mask_decoder.to(self._dtype)
+        _keep_relative_positions(self._network.vision_encoder)
         self.prompts_per_batch = BOXES_PER_BATCH[device.type]
         self._encode: Callable[[Tensor], tuple[Tensor, list[Tensor]]]
         self._encode = self._network.get_image_embeddings
@@ -109,3 +112,11 @@ class SamHqBoxSegmenter(BoxSegmenter, PromptedNetwork[tuple[Tensor, list[Tensor]
         square = self._side, self._side
         masks = functional.interpolate(logits[0].float(), square, mode="bilinear")
         return masks[..., : inner[0], : inner[1]], predicted_iou[0].float()
+
+
+def _keep_relative_positions(encoder: nn.Module) -> None:
+    """Compute the relative positions of each attention once; transformers uploads indices for them in every call."""
+    for module in encoder.modules():
+        if isinstance(module, SamHQVisionAttention):
+            compute = partial(SamHQVisionAttention.get_rel_pos, None)
+            module.get_rel_pos = lru_cache(maxsize=2)(compute)  # of rows and of columns

@@ -19,18 +19,19 @@ from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes, BoxSegmenter, De
 from zs_seg_ros.segmenters.boxes_then_masks.examples import ExampleDetector, one_box_per_object
 from zs_seg_ros.segmenters.mask_prompts import MaskPrompt, MaskPrompter, no_mask_prompts
 from zs_seg_ros.segmenters.shared.all_masks import all_masks
-from zs_seg_ros.segmenters.shared.constants import constant_floats, constant_integers
 from zs_seg_ros.segmenters.shared.exemplars import refuse_exemplars, rows_by_class
+from zs_seg_ros.segmenters.shared.image_tensors import one_upload_per_image
 from zs_seg_ros.segmenters.shared.instances import (
     Instances,
-    decode_instances,
     not_negative,
+    pending_instances,
     without_duplicates,
 )
 from zs_seg_ros.segmenters.shared.prompted_masks import PromptedNetwork, masks_of_prompts
 from zs_seg_ros.segmenters.shared.prompts import flat_prompts
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
+from zs_seg_ros.segmenters.shared.transfers import Pending, finished
 from zs_seg_ros.types import Batch, DetectedObject, RgbImage, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
@@ -86,21 +87,32 @@ class BoxesThenMasks(TorchSegmenter[BoxFeatures], MaskPrompter):
         return EncodedVocabulary(vocabulary, features)
 
     def _segment(self, batch: Batch, encoded: EncodedVocabulary[BoxFeatures]) -> list[Segmentation]:
+        thresholds = batch.thresholds[list(encoded.features.class_of_prompt)]
+        with one_upload_per_image():
+            return self._detect_and_segment(batch, encoded, thresholds)
+
+    def _detect_and_segment(
+        self,
+        batch: Batch,
+        encoded: EncodedVocabulary[BoxFeatures],
+        thresholds: NDArray[np.float32],
+    ) -> list[Segmentation]:
         features = encoded.features
-        thresholds = batch.thresholds[list(features.class_of_prompt)]
         detections = self.detector.detect(batch.images, features.prompts, thresholds)
         boxes = [
-            _boxes_to_segment(boxes, features, size_of(image))
+            _boxes_to_segment(_on_cpu(boxes), features, size_of(image))
             for boxes, image in zip(detections, batch.images, strict=True)
         ]
         # A box that several phrases share occurs once for each of them, and needs one mask.
         unique = [torch.unique(b.corners, dim=0, return_inverse=True) for b in boxes]
         masks = self.box_segmenter.masks(batch.images, [corners for corners, _ in unique])
         with stage("finish"):
-            return [
-                _decode(masks[i][unique[i][1]], boxes[i], size, batch.thresholds, encoded)
-                for i, size in enumerate(batch.sizes)
-            ]
+            return finished(
+                [
+                    _decode(masks[i], unique[i][1], boxes[i], size, batch.thresholds, encoded)
+                    for i, size in enumerate(batch.sizes)
+                ]
+            )
 
     def masks_of_prompts(
         self, image: RgbImage, prompts: Sequence[MaskPrompt]
@@ -132,17 +144,23 @@ def _encoded(
 
 def _decode(
     masks: Tensor,
+    mask_index: Tensor,
     boxes: Boxes,
     size: tuple[int, int],
     thresholds: NDArray[np.float32],
     encoded: EncodedVocabulary[BoxFeatures],
-) -> Segmentation:
+) -> Pending:
     vocabulary = encoded.vocabulary
-    classes = constant_integers(encoded.features.class_of_prompt, boxes.prompt_index.device)
-    instances = Instances(masks, boxes.scores, classes[boxes.prompt_index])
-    return decode_instances(
+    classes = torch.tensor(encoded.features.class_of_prompt)[boxes.prompt_index]
+    instances = Instances(masks, boxes.scores, classes, mask_index=mask_index)
+    return pending_instances(
         instances, size, thresholds, vocabulary.label_ids, vocabulary.precedence
     )
+
+
+def _on_cpu(boxes: Boxes) -> Boxes:
+    """Return the boxes of a detector, also of one of another package that leaves them on its device."""
+    return Boxes(boxes.corners.cpu(), boxes.scores.cpu(), boxes.prompt_index.cpu())
 
 
 def _boxes_to_segment(boxes: Boxes, features: BoxFeatures, size: tuple[int, int]) -> Boxes:
@@ -156,8 +174,8 @@ def _boxes_to_segment(boxes: Boxes, features: BoxFeatures, size: tuple[int, int]
     if any(features.is_exemplar):
         boxes = _one_box_per_object(boxes, features)
     height, width = size
-    limits = constant_floats((width, height, width, height), boxes.corners.device)
-    corners = torch.minimum(boxes.corners.clamp(min=0), limits)
+    limits = torch.tensor([width, height, width, height])
+    corners = torch.minimum(boxes.corners.clamp(min=0), limits.float())
     inside = (corners[:, 2:] > corners[:, :2]).all(dim=1).nonzero()[:, 0]
     boxes = _chosen(Boxes(corners, boxes.scores, boxes.prompt_index), inside)
     if any(features.is_negative):
@@ -168,12 +186,12 @@ def _boxes_to_segment(boxes: Boxes, features: BoxFeatures, size: tuple[int, int]
         return boxes
     prompts = boxes.prompt_index.tolist()
     kept = without_duplicates(
-        boxes.corners.cpu().numpy(),
-        boxes.scores.cpu().numpy(),
+        boxes.corners.numpy(),
+        boxes.scores.numpy(),
         [class_of_prompt[prompt] for prompt in prompts],
         prompts,
     )
-    return _chosen(boxes, torch.tensor(kept, dtype=torch.int64, device=boxes.scores.device))
+    return _chosen(boxes, torch.tensor(kept, dtype=torch.int64))
 
 
 def _one_box_per_object(boxes: Boxes, features: BoxFeatures) -> Boxes:
@@ -183,24 +201,24 @@ def _one_box_per_object(boxes: Boxes, features: BoxFeatures) -> Boxes:
         if is_exemplar:
             own = (boxes.prompt_index == row).nonzero()[:, 0]
             kept[own] = False
-            kept[own[one_box_per_object(boxes.corners[own].cpu().numpy(), _MAX_BOXES)]] = True
+            kept[own[one_box_per_object(boxes.corners[own].numpy(), _MAX_BOXES)]] = True
     return _chosen(boxes, kept.nonzero()[:, 0])
 
 
 def _without_negatives(boxes: Boxes, features: BoxFeatures) -> Boxes:
     """Drop the boxes of negatives and those that they beat. boxes: in falling order of score."""
-    negative = torch.tensor(features.is_negative, device=boxes.scores.device)[boxes.prompt_index]
+    negative = torch.tensor(features.is_negative)[boxes.prompt_index]
     # As many of both kinds at most, so that a low threshold takes no more time.
     few = [(kind.nonzero()[:, 0])[:_MAX_BOXES] for kind in (negative, ~negative)]
     boxes = _chosen(boxes, torch.cat(few).sort().values)
     prompts = boxes.prompt_index.tolist()
     kept = not_negative(
-        boxes.corners.cpu().numpy(),
-        boxes.scores.cpu().numpy(),
+        boxes.corners.numpy(),
+        boxes.scores.numpy(),
         [features.class_of_prompt[prompt] for prompt in prompts],
         [features.is_negative[prompt] for prompt in prompts],
     )
-    return _chosen(boxes, torch.tensor(kept, dtype=torch.int64, device=boxes.scores.device))
+    return _chosen(boxes, torch.tensor(kept, dtype=torch.int64))
 
 
 def _chosen(boxes: Boxes, index: Tensor) -> Boxes:

@@ -6,7 +6,7 @@ Loads any checkpoint of transformers' `CLIPSegForImageSegmentation`, such as CID
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +26,10 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.class_logits import ClassLogits, class_logits
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.exemplars import rows_by_class
-from zs_seg_ros.segmenters.shared.features import feature_grid, unit_rows
+from zs_seg_ros.segmenters.shared.features import feature_grid, unit_rows, with_features
 from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
-from zs_seg_ros.segmenters.shared.label_image import decode_chunks
+from zs_seg_ros.segmenters.shared.label_image import pending_label_image
 from zs_seg_ros.segmenters.shared.pretrained import (
     ImageFormat,
     load_image_format,
@@ -40,6 +40,7 @@ from zs_seg_ros.segmenters.shared.prompt_tokenizer import load_clip_tokenizer
 from zs_seg_ros.segmenters.shared.prompts import class_chunks, flat_prompts, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
+from zs_seg_ros.segmenters.shared.transfers import Pending, finished
 from zs_seg_ros.shared_space import FeatureGrid
 from zs_seg_ros.types import Batch, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, Vocabulary
@@ -152,9 +153,13 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures], SharedSpace, Exportable)
         ]
         if batch.features:
             with stage("encode"):
-                grids = [feature_grid(self.model, grid) for grid in self.network.patches(hidden)]
-            results = [replace(r, features=grid) for r, grid in zip(results, grids, strict=True)]
-        return results
+                grids = self.network.patches(hidden)
+            results = [
+                with_features(result, self.model, grid)
+                for result, grid in zip(results, grids, strict=True)
+            ]
+        with stage("finish"):
+            return finished(results)
 
     @torch.inference_mode()
     def embed_prompts(self, prompts: Sequence[str]) -> NDArray[np.float32]:
@@ -184,11 +189,11 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures], SharedSpace, Exportable)
         size: tuple[int, int],
         batch: Batch,
         encoded: EncodedVocabulary[ClipSegFeatures],
-    ) -> Segmentation:
+    ) -> Pending:
         chunks = self._logits_of_classes(encoded_image, encoded.features)
         vocabulary = encoded.vocabulary
         with stage("finish"):
-            return decode_chunks(
+            return pending_label_image(
                 chunks, size, batch.thresholds, vocabulary.label_ids, vocabulary.precedence
             )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +32,14 @@ from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import read_config
 from zs_seg_ros.segmenters.shared.class_logits import ClassLogits, class_logits
+from zs_seg_ros.segmenters.shared.constants import constant_integers
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.example_pooling import pooled_example
 from zs_seg_ros.segmenters.shared.exemplars import rows_by_class
-from zs_seg_ros.segmenters.shared.features import feature_grid, unit_rows
+from zs_seg_ros.segmenters.shared.features import feature_grid, unit_rows, with_features
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
-from zs_seg_ros.segmenters.shared.label_image import decode_chunks
+from zs_seg_ros.segmenters.shared.label_image import pending_label_image
 from zs_seg_ros.segmenters.shared.pretrained import check_weights
 from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompts import (
@@ -47,6 +48,7 @@ from zs_seg_ros.segmenters.shared.prompts import (
 )
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
+from zs_seg_ros.segmenters.shared.transfers import Pending, finished
 from zs_seg_ros.shared_space import FeatureGrid
 from zs_seg_ros.shown import described
 from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
@@ -174,14 +176,14 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
     def _segment(
         self, batch: Batch, encoded: EncodedVocabulary[DenseFeatures]
     ) -> list[Segmentation]:
-        results: dict[int, Segmentation] = {}
+        results: dict[int, Pending] = {}
         for size, indices in self._by_working_size(batch.images).items():
             images = [batch.images[i] for i in indices]
             for index, embedded in zip(indices, self._embed(images, size), strict=True):
                 chunks = self._logits_of_classes(embedded, encoded.features)
                 vocabulary = encoded.vocabulary
                 with stage("finish"):
-                    results[index] = decode_chunks(
+                    result = pending_label_image(
                         chunks,
                         batch.sizes[index],
                         batch.thresholds,
@@ -189,9 +191,10 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
                         vocabulary.precedence,
                     )
                     if batch.features:
-                        grid = feature_grid(self.model, embedded.permute(1, 2, 0))
-                        results[index] = replace(results[index], features=grid)
-        return [results[i] for i in range(len(batch.images))]
+                        result = with_features(result, self.model, embedded.permute(1, 2, 0))
+                results[index] = result
+        with stage("finish"):
+            return finished([results[i] for i in range(len(batch.images))])
 
     def _embed(self, images: Sequence[RgbImage], size: tuple[int, int]) -> Tensor:
         """Resize images to `size` and embed their pixels, (B, D, h, w) float32."""
@@ -221,11 +224,16 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
                 logits = self._logits(pixels[None], features.rows[rows])[0]
                 examples = [i for i, example in enumerate(features.is_exemplar[rows]) if example]
                 if examples:
-                    vectors = features.rows[rows][examples, :-2]
-                    known, are_other = self._known_shapes.logits(pixels), features.are_other[rows]
-                    logits[examples] = example_logits(
-                        pixels, vectors, self._network.config, known, are_other[examples]
+                    index = constant_integers(tuple(examples), pixels.device)
+                    vectors, are_other = (
+                        of_rows[rows].index_select(0, index)
+                        for of_rows in (features.rows, features.are_other)
                     )
+                    known = self._known_shapes.logits(pixels)
+                    of_examples = example_logits(
+                        pixels, vectors[:, :-2], self._network.config, known, are_other
+                    )
+                    logits = logits.index_copy(0, index, of_examples)
             yield class_logits(logits, features.class_of_row[rows], features.is_negative[rows])
 
     def _size_for(self, height: int, width: int) -> tuple[int, int]:

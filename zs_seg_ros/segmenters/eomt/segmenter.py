@@ -45,6 +45,7 @@ from zs_seg_ros.segmenters.shared.pretrained import (
     reading_preprocessing,
 )
 from zs_seg_ros.segmenters.shared.stages import stage
+from zs_seg_ros.segmenters.shared.transfers import finished
 from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
 
 _LEAST_ODDS = 1e-7
@@ -80,7 +81,8 @@ class EomtSegmenter(ClosedSetSegmenter):
             with stage("finish"):
                 log_odds = partial(_log_odds, scores)
                 results.append(segment_labels(scores, log_odds, size, batch, encoded))
-        return results
+        with stage("finish"):
+            return finished(results)
 
     @torch.inference_mode()
     def scores(self, image: RgbImage) -> Tensor:

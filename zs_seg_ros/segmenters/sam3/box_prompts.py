@@ -12,14 +12,17 @@ import torch
 from torch import Tensor
 
 from zs_seg_ros.segmenters.sam3.network import ImageFeatures
+from zs_seg_ros.segmenters.shared.transfers import uploaded
 
 
 def encode_boxes(encoder: Any, image: ImageFeatures, boxes: Tensor) -> Tensor:
     """Encode boxes around examples to tokens (1, N + 1, C), of which the last is of all boxes together.
 
-    encoder: a `Sam3GeometryEncoder`. boxes: (N, 4) float32, centre x and y, width and height as shares of the image.
+    encoder: a `Sam3GeometryEncoder`. boxes: (N, 4) float32 on the CPU, centre x and y, width and height as shares of
+    the image.
     """
-    level, shares = image.levels[-1], boxes.to(image.levels[-1].dtype)
+    level = image.levels[-1]
+    shares = uploaded(boxes, level.device).to(level.dtype)
     normed = encoder.vision_layer_norm(level.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
     pooled = roi_align(normed[0].float(), boxes, encoder.roi_size).to(level.dtype)
     positions = encoder._encode_box_coordinates(*shares.unbind(-1))
@@ -51,7 +54,7 @@ def roi_align(features: Tensor, boxes: Tensor, bins: int) -> Tensor:
     for x, y, box_width, box_height in boxes.tolist():
         rows = _averages((y - box_height / 2) * height, box_height * height, height, bins)
         columns = _averages((x - box_width / 2) * width, box_width * width, width, bins)
-        rows, columns = rows.to(features), columns.to(features)
+        rows, columns = (uploaded(axis, features.device) for axis in (rows, columns))
         pooled.append(torch.einsum("ph,chw,qw->cpq", rows, features, columns))
     return torch.stack(pooled)
 

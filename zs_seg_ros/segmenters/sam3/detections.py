@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from zs_seg_ros.segmenters.shared.instances import not_negative, without_duplicates
+from zs_seg_ros.segmenters.shared.transfers import uploaded
 
 
 class Detections(NamedTuple):
     """N instances whose score reaches the threshold of their class.
 
-    masks: (N, h, w), 0..1. boxes: (N, 4), left, top, right, bottom, as shares 0..1 of the image. The others: (N,).
+    masks: (N, h, w), 0..1, on the device; the others are on the CPU. boxes: (N, 4), left, top, right, bottom, as shares
+    0..1 of the image. The others: (N,).
     """
 
     masks: Tensor
@@ -24,7 +26,8 @@ class Detections(NamedTuple):
 
     def chosen(self, index: Tensor) -> Detections:
         """Return the instances with the indices `index` (M,), in that order."""
-        return Detections(*(column[index] for column in self))
+        masks = self.masks[uploaded(index, self.masks.device)]
+        return Detections(masks, *(column[index] for column in self[1:]))
 
     def joined(self, others: Detections) -> Detections:
         """Return these and, behind them, the others."""
@@ -35,25 +38,25 @@ class Detections(NamedTuple):
         order = self.scores.argsort(descending=True, stable=True)
         if not any(is_negative):
             return self.chosen(order[:most])
-        negative = torch.tensor(is_negative, device=order.device)[self.prompt_index[order]]
+        negative = torch.tensor(is_negative)[self.prompt_index[order]]
         return self.chosen(torch.cat([order[kind][:most] for kind in (~negative, negative)]))
 
     def without_negatives(self, is_negative: tuple[bool, ...]) -> Detections:
         """Return those that no negative of their class beats."""
         kept = not_negative(
-            self.boxes.cpu().numpy(),
-            self.scores.cpu().numpy(),
+            self.boxes.numpy(),
+            self.scores.numpy(),
             self.class_index.tolist(),
             [is_negative[prompt] for prompt in self.prompt_index.tolist()],
         )
-        return self.chosen(torch.tensor(kept, dtype=torch.int64, device=self.scores.device))
+        return self.chosen(torch.tensor(kept, dtype=torch.int64))
 
     def without_duplicates(self) -> Detections:
         """Return the most confident where several prompts of one class detected the same object."""
         kept = without_duplicates(
-            self.boxes.cpu().numpy(),
-            self.scores.cpu().numpy(),
+            self.boxes.numpy(),
+            self.scores.numpy(),
             self.class_index.tolist(),
             self.prompt_index.tolist(),
         )
-        return self.chosen(torch.tensor(kept, dtype=torch.int64, device=self.scores.device))
+        return self.chosen(torch.tensor(kept, dtype=torch.int64))

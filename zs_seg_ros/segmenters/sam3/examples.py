@@ -17,7 +17,6 @@ def detect_like(
 
     boxes: (N, 4), as in `ExampleStrip.boxes`. text: the features of one phrase.
     """
-    boxes = boxes.to(canvas.position.device)
     tokens = encode_boxes(network.model.geometry_encoder, canvas, boxes)
     present = text.present.new_ones(1, tokens.shape[1])
     both = TextFeatures(
@@ -26,12 +25,12 @@ def detect_like(
     return network.detect(canvas, both)
 
 
-def below_strip(candidates: Candidates, share: float) -> tuple[Tensor, Tensor]:
+def below_strip(boxes: Tensor, share: float) -> tuple[Tensor, Tensor]:
     """Return the indices (M,) of the queries whose centre is below a strip, and their boxes (M, 4) in the image there.
 
-    share: of the height of the canvas that the strip takes. Boxes: left, top, right, bottom, as shares of the image.
+    boxes: (Q, 4), of the queries in the canvas. share: of the height of the canvas that the strip takes. Boxes: left,
+    top, right, bottom, as shares of the canvas and of the image.
     """
-    boxes = candidates.boxes[0]
     below = ((boxes[:, 1] + boxes[:, 3]) / 2 > share).nonzero()[:, 0]
     left, top, right, bottom = boxes[below].unbind(dim=1)
     top, bottom = ((y - share) / (1 - share) for y in (top, bottom))

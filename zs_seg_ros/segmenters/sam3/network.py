@@ -18,6 +18,8 @@ from transformers import PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.sam3.modeling_sam3 import box_cxcywh_to_xyxy, inverse_sigmoid
 
+from zs_seg_ros.segmenters.shared.transfers import uploaded
+
 _BATCH_SIZE = {"cpu": 1, "cuda": 8}
 """Images per run of the image encoder, and phrases per run of the decoder. A CPU gains nothing from more, and in a
 batch of one no result depends on its neighbours, not even in the last bit. On a GPU 8 phrases should take 2 GB in half
@@ -54,6 +56,18 @@ class TextFeatures:
         return cls(
             torch.cat([part.tokens for part in parts]), torch.cat([part.present for part in parts])
         )
+
+    def chosen(self, index: Tensor) -> TextFeatures:
+        """Return the phrases with the indices `index` (N,), in that order."""
+        return TextFeatures(self.tokens[index], self.present[index])
+
+    def attended(self) -> Tensor:
+        """Return the mask of tokens for attention: (P, T), or (P, 1, 1, T) on a device that is no CPU.
+
+        transformers looks at the values of two dimensions in every layer to leave out a mask without padding; a GPU
+        would be waited for each time.
+        """
+        return self.present if self.present.device.type == "cpu" else self.present[:, None, None]
 
     def mean(self) -> Tensor:
         """Return the mean embedding of each phrase over its tokens without padding, (P, C) float32."""
@@ -97,6 +111,7 @@ class Sam3Network:
 
     def __init__(self, model: PreTrainedModel, compiled: bool = False) -> None:
         self.model = model
+        model.detr_encoder._prepare_multilevel_features = _one_level
         self.prompts_per_batch = self._images_per_batch = _BATCH_SIZE[model.device.type]
         self._encode: Callable[[Tensor], tuple[tuple[Tensor, ...], Tensor]] = self._encode_images
         if compiled:
@@ -132,17 +147,18 @@ class Sam3Network:
     def detect(self, image: ImageFeatures, text: TextFeatures) -> Candidates:
         """Return scores and boxes of all queries of each phrase; no phrase depends on the others."""
         model, count = self.model, len(text.tokens)
+        mask = text.attended()
         encoded = model.detr_encoder(
             vision_features=[image.levels[-1].expand(count, -1, -1, -1)],
             text_features=text.tokens,
             vision_pos_embeds=[image.position.expand(count, -1, -1, -1)],
-            text_mask=text.present,
+            text_mask=mask,
         )
         decoded = model.detr_decoder(
             vision_features=encoded.last_hidden_state,
             text_features=text.tokens,
             vision_pos_encoding=encoded.pos_embeds_flattened,
-            text_mask=text.present,
+            text_mask=mask,
             spatial_shapes=encoded.spatial_shapes,
         )
         queries = decoded.intermediate_hidden_states[-1]
@@ -164,16 +180,19 @@ class Sam3Network:
         """Decode the masks of M chosen queries, (M, h, w) float32, 0..1.
 
         prompt: (M,) int64, the index of each one's phrase, in rising order. query: (M,) int64, its index among the
-        phrase's queries.
+        phrase's queries. Both are on the CPU.
         """
         decoder = self.model.mask_decoder
         masks = [image.levels[0].new_zeros(0, *image.levels[0].shape[-2:]).float()]
-        counts = torch.bincount(prompt)
-        prompts = counts.nonzero()[:, 0]
+        prompts, counts = torch.unique_consecutive(prompt, return_counts=True)
         if len(prompts):
-            embeddings = decoder.mask_embedder(candidates.queries[prompt, query])
-            per_prompt = torch.split(embeddings, counts[prompts].tolist())
-            pixels_per_prompt = self._pixels(image, candidates, prompts)
+            indices = uploaded(torch.cat([prompt, query, prompts]), candidates.queries.device)
+            of_prompt, of_query, once = torch.split(
+                indices, [len(prompt), len(query), len(prompts)]
+            )
+            embeddings = decoder.mask_embedder(candidates.queries[of_prompt, of_query])
+            per_prompt = torch.split(embeddings, counts.tolist())
+            pixels_per_prompt = self._pixels(image, candidates, once)
             for queries, pixels in zip(per_prompt, pixels_per_prompt, strict=True):
                 masks.append(torch.einsum("qc,chw->qhw", queries, pixels).float().sigmoid())
         return torch.cat(masks)
@@ -184,17 +203,29 @@ class Sam3Network:
         The logits of a mask are their dot product with the embedding of a query.
         """
         decoder = self.model.mask_decoder
-        states, tokens = candidates.states[prompts], candidates.text.tokens[prompts]
+        states, text = candidates.states[prompts], candidates.text.chosen(prompts)
         normed = decoder.prompt_cross_attn_norm(states)
         mask = create_bidirectional_mask(
             config=decoder.config,
             inputs_embeds=normed,
-            attention_mask=candidates.text.present[prompts],
-            encoder_hidden_states=tokens,
+            attention_mask=text.attended(),
+            encoder_hidden_states=text.tokens,
         )
-        attended, _ = decoder.prompt_cross_attn(normed, tokens, tokens, attention_mask=mask)
+        attended, _ = decoder.prompt_cross_attn(
+            normed, text.tokens, text.tokens, attention_mask=mask
+        )
         size = image.levels[-1].shape[-2:]
         coarse = (states + attended).transpose(1, 2).unflatten(2, size)
         pixels: Tensor = decoder.pixel_decoder([*image.levels[:-1], coarse])
         projected: Tensor = decoder.instance_projection(pixels)
         return projected
+
+
+def _one_level(features: Sequence[Tensor], positions: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Flatten one level (B, C, h, w) of features and its positions to (B, h * w, C), and return its size on the CPU.
+
+    transformers uploads the size for each image.
+    """
+    [level], [position] = features, positions
+    flat, flat_position = (x.flatten(2).transpose(1, 2) for x in (level, position))
+    return flat, flat_position, torch.tensor([level.shape[-2:]])

@@ -35,14 +35,13 @@ from zs_seg_ros.segmenters.sam3.network import (
     TextFeatures,
     resize_positions,
 )
-from zs_seg_ros.segmenters.shared.constants import constant_integers
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.instances import (
     Instances,
     confident,
-    decode_instances,
+    pending_instances,
 )
 from zs_seg_ros.segmenters.shared.pretrained import (
     ImageFormat,
@@ -54,6 +53,7 @@ from zs_seg_ros.segmenters.shared.prompt_tokenizer import load_clip_tokenizer, p
 from zs_seg_ros.segmenters.shared.prompts import flat_prompts, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
+from zs_seg_ros.segmenters.shared.transfers import Pending, downloaded, finished
 from zs_seg_ros.types import Batch, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
@@ -187,10 +187,12 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
             )
         with stage("encode"):
             features = self.network.encode_images(pixels)
-        return [
+        results = [
             self._decode(features[i], batch.images[i], size, batch.thresholds, encoded)
             for i, size in enumerate(batch.sizes)
         ]
+        with stage("finish"):
+            return finished(results)
 
     def _decode(
         self,
@@ -199,12 +201,12 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         size: tuple[int, int],
         thresholds: NDArray[np.float32],
         encoded: EncodedVocabulary[Sam3Features],
-    ) -> Segmentation:
+    ) -> Pending:
         with stage("decode"):
             instances = self._instances(features, image, encoded.features, thresholds)
         with stage("finish"):
             vocabulary = encoded.vocabulary
-            return decode_instances(
+            return pending_instances(
                 instances, size, thresholds, vocabulary.label_ids, vocabulary.precedence
             )
 
@@ -239,15 +241,16 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         """Detect and cut out the objects of one batch of phrases, which begins with the index `start`."""
         batch = slice(start, start + self.network.prompts_per_batch)
         candidates = self.network.detect(image, TextFeatures.joined(text.prompts[batch]))
-        classes = constant_integers(tuple(text.class_of_prompt[batch]), candidates.scores.device)
-        class_of_query = classes[:, None].expand_as(candidates.scores).flatten()
-        chosen = confident(candidates.scores.flatten(), class_of_query, thresholds)
-        queries = candidates.scores.shape[1]
+        scores, boxes = downloaded([candidates.scores, candidates.boxes])
+        classes = torch.tensor(text.class_of_prompt[batch])
+        class_of_query = classes[:, None].expand_as(scores).flatten()
+        chosen = confident(scores.flatten(), class_of_query, thresholds)
+        queries = scores.shape[1]
         prompt, query = chosen // queries, chosen % queries
         return Detections(
             masks=self.network.masks(image, candidates, prompt, query),
-            boxes=candidates.boxes[prompt, query],
-            scores=candidates.scores[prompt, query],
+            boxes=boxes[prompt, query],
+            scores=scores[prompt, query],
             prompt_index=prompt + start,
             class_index=classes[prompt],
         )
@@ -260,8 +263,9 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         assert text.visual is not None
         [canvas] = self.network.encode_images(strip.above(image, self._prepare)[None])
         candidates = detect_like(self.network, canvas, strip.boxes, text.visual)
-        below, boxes = below_strip(candidates, strip.share)
-        scores = candidates.scores[0, below]
+        of_queries, corners = downloaded([candidates.scores, candidates.boxes])
+        below, boxes = below_strip(corners[0], strip.share)
+        scores = of_queries[0, below]
         class_index = torch.full_like(below, text.class_of_prompt[prompt])
         chosen = confident(scores, class_index, thresholds)
         masks = self.network.masks(

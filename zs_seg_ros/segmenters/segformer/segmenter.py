@@ -39,6 +39,7 @@ from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.label_names import LabelNames
 from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
 from zs_seg_ros.segmenters.shared.stages import stage
+from zs_seg_ros.segmenters.shared.transfers import finished
 from zs_seg_ros.types import Batch, Segmentation
 
 # ImageNet's mean and standard deviation, as in the published preprocessor_config.json.
@@ -109,10 +110,14 @@ class SegFormerSegmenter(ClosedSetSegmenter, Exportable):
         with stage("encode"):
             logits = self.logits(pixels)
         with stage("finish"):
-            return [
-                segment_labels(image_logits, partial(_log_odds, image_logits), size, batch, encoded)
-                for image_logits, size in zip(logits, batch.sizes, strict=True)
-            ]
+            return finished(
+                [
+                    segment_labels(
+                        image_logits, partial(_log_odds, image_logits), size, batch, encoded
+                    )
+                    for image_logits, size in zip(logits, batch.sizes, strict=True)
+                ]
+            )
 
     @torch.inference_mode()
     def logits(self, pixel_values: Tensor) -> Tensor:

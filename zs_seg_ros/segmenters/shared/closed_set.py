@@ -11,18 +11,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from zs_seg_ros.segmenters.base import EncodedVocabulary
+from zs_seg_ros.segmenters.shared.class_logits import ClassLogits
+from zs_seg_ros.segmenters.shared.constants import constant_integers
 from zs_seg_ros.segmenters.shared.exemplars import refuse_exemplars
-from zs_seg_ros.segmenters.shared.label_image import decode
+from zs_seg_ros.segmenters.shared.label_image import (
+    decode,
+    label_and_logit,
+    pending_label_image,
+)
 from zs_seg_ros.segmenters.shared.label_names import LabelNames
 from zs_seg_ros.segmenters.shared.prompts import refuse_negatives
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
+from zs_seg_ros.segmenters.shared.transfers import Pending
 from zs_seg_ros.shown import quoted
-from zs_seg_ros.types import Batch, Segmentation
+from zs_seg_ros.types import Batch
 from zs_seg_ros.vocabulary.class_ids import LabelIds
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
@@ -71,36 +77,44 @@ def segment_labels(
     size: tuple[int, int],
     batch: Batch,
     encoded: EncodedVocabulary[LabelFeatures],
-) -> Segmentation:
-    """Return the segmentation of an image of `size` (H, W).
+) -> Pending:
+    """Return the segmentation of an image of `size` (H, W), which is left on a device that is no CPU.
 
     scores: (L, h, w) of all labels, whose arg-max is taken after resizing them bilinearly. log_odds: returns log p /
     (1 - p), (P, h, w), of the probabilities p of P labels.
     """
     vocabulary, features = encoded.vocabulary, encoded.features
     best = _best_label(scores, size)
-    winners = set(np.flatnonzero(np.bincount(best.ravel())).tolist())
-    # `decode` needs at least one channel, which may be empty.
-    present = [i for i, label in enumerate(features.labels) if label + 1 in winners] or [0]
-    labels = torch.tensor([features.labels[i] for i in present], device=scores.device)
+    present = list(range(len(features.labels)))
+    if best.device.type == "cpu":  # on another device, it would take longer to wait for the labels
+        winners = set(np.flatnonzero(np.bincount(best.numpy().ravel())).tolist())
+        # At least one channel is needed, which may be empty.
+        present = [i for i in present if features.labels[i] + 1 in winners] or [0]
+    labels = constant_integers(tuple(features.labels[i] for i in present), scores.device)
     classes = [features.class_of_label[i] for i in present]
     odds = functional.interpolate(log_odds(labels)[None], size, mode="bilinear")[0]
-    is_best = torch.from_numpy(best).to(scores.device) == labels[:, None, None] + 1
-    odds.masked_fill_(~is_best, -torch.inf)
+    odds.masked_fill_(best != labels[:, None, None] + 1, -torch.inf)
     thresholds = batch.thresholds[classes].clip(min=_LEAST_THRESHOLD)
-    return decode(odds, size, thresholds, vocabulary.label_ids.of_classes(classes))
+    ids = vocabulary.label_ids.of_classes(classes)
+    all_channels = ClassLogits(odds, tuple(range(len(odds))))
+    return pending_label_image([all_channels], size, thresholds, ids)
 
 
-def _best_label(logits: Tensor, size: tuple[int, int]) -> NDArray[np.int16]:
-    """Compute the arg-max label (H, W) of logits (L, h, w) resized to `size`, bilinearly.
+def _best_label(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Compute the arg-max label (H, W) int16 of logits (L, h, w) resized to `size`, bilinearly.
 
     Labels are counted from 1 here; 0 is none, where logits are NaN.
     """
+    if logits.device.type != "cpu":
+        ids = LabelIds.of(range(1, len(logits) + 1))
+        channels = ClassLogits(logits, tuple(range(len(logits))))
+        label: Tensor = label_and_logit(channels, size, np.zeros(len(logits), np.float32), ids)[0]
+        return label.to(torch.int16)
     labels = _labels_that_can_win(logits)
     numbers = (labels + 1).tolist()
     no_thresholds = np.zeros(len(numbers), np.float32)
     winner = decode(logits[labels], size, no_thresholds, LabelIds.of(numbers))
-    return winner.label.astype(np.int16)
+    return torch.from_numpy(winner.label.astype(np.int16))
 
 
 def _labels_that_can_win(logits: Tensor) -> Tensor:

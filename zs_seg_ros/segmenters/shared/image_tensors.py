@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zs_seg_ros.segmenters.shared.preprocessing import Resample
+from zs_seg_ros.segmenters.shared.transfers import uploaded
 from zs_seg_ros.types import RgbImage
 
 # A view of a message's bytes can be read-only; nothing here writes to it.
@@ -22,18 +25,37 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and standard deviation of R, G, B in 0..1 over ImageNet, with which most encoders were trained."""
 
 
+_uploads: ContextVar[dict[int, Tensor] | None] = ContextVar("uploads of images", default=None)
+
+
+@contextmanager
+def one_upload_per_image() -> Iterator[None]:
+    """Upload an image array once in this thread and within the block, where two models read it."""
+    token = _uploads.set({})
+    try:
+        yield
+    finally:
+        _uploads.reset(token)
+
+
 def upload(image: RgbImage, device: torch.device) -> Tensor:
-    """Upload an RGB image (H, W, 3) of any strides as (3, H, W): uint8, or int32 for uint16."""
+    """Upload an RGB image (H, W, 3) of any strides as (3, H, W), to read only: uint8, or int32 for uint16."""
+    known = _uploads.get()
+    if known is None or device.type == "cpu":
+        return _upload(image, device)
+    if id(image) not in known:
+        known[id(image)] = _upload(image, device)
+    return known[id(image)]
+
+
+def _upload(image: RgbImage, device: torch.device) -> Tensor:
     reversed_channels = image.strides[2] < 0  # a bgr8 message, viewed as RGB
     array: NDArray[Any] = image[..., ::-1] if reversed_channels else image
     if array.dtype != np.uint8:
         array = array.astype(np.int32)  # torch supports few operations on uint16
     elif min(array.strides) < 0:
         array = np.ascontiguousarray(array)
-    tensor = torch.from_numpy(array)
-    if device.type == "cuda":
-        tensor = tensor.pin_memory().to(device, non_blocking=True)
-    tensor = tensor.permute(2, 0, 1)
+    tensor = uploaded(torch.from_numpy(array), device).permute(2, 0, 1)
     return tensor.flip(0) if reversed_channels else tensor
 
 

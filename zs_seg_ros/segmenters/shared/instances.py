@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.instance_labels import cut_out, label_instances, without_general
-from zs_seg_ros.segmenters.shared.constants import constant_floats
-from zs_seg_ros.types import Segmentation
+from zs_seg_ros.segmenters.shared.packed_masks import cut_packed, packed
+from zs_seg_ros.segmenters.shared.transfers import OnDevice, Pending, finished
+from zs_seg_ros.types import DetectedObject, Segmentation
 from zs_seg_ros.vocabulary.class_ids import LabelIds
 from zs_seg_ros.vocabulary.precedence import CONFIDENCE_ALONE, Precedence
 
@@ -25,30 +25,31 @@ models leave overlap less."""
 _OF_NEGATIVE = 0.5
 """From this IoU on a box of a negative is taken for the same object: the criterion of PASCAL VOC and COCO. It is lower
 than `_SAME_OBJECT`, since boxes of phrases for different kinds of objects fit less well to each other."""
-_MASKS_PER_CHUNK = 16  # bounds GPU memory: 16 masks at a full resolution of 1280x720 are 59 MB
 
 
 @dataclass(frozen=True, eq=False)
 class Instances:
     """The detections of a model in one image: N instances of K classes, whatever their scores.
 
-    masks: (N, h, w), above `inside` on the instance; resized bilinearly to the image. scores: (N,), 0..1.
-    class_index: (N,) int64, the index of the class in the vocabulary.
+    masks: (M, h, w), above `inside` on the instance; resized bilinearly to the image. They may be on another device
+    than the CPU, where all else is. scores: (N,), 0..1. class_index: (N,) int64, the index of the class in the
+    vocabulary. mask_index: (N,) int64, the index of each one's mask, which several may share; None: each has its own.
     """
 
     masks: Tensor
     scores: Tensor
     class_index: Tensor
     inside: float = 0.0
+    mask_index: Tensor | None = None
 
 
 def confident(scores: Tensor, class_index: Tensor, thresholds: NDArray[np.float32]) -> Tensor:
     """Return the indices (M,) int64 of the instances that reach the threshold of their class.
 
-    scores, class_index: (N,). thresholds: (K,), 0..1.
+    scores, class_index: (N,), on the CPU. thresholds: (K,), 0..1.
     """
     check_finite(scores)
-    limits = constant_floats(tuple(thresholds.tolist()), scores.device)[class_index]
+    limits = torch.from_numpy(thresholds)[class_index]
     return (scores.float() >= limits).nonzero()[:, 0]
 
 
@@ -118,35 +119,58 @@ def decode_instances(
     that one of a more specific class by `precedence` covers, too. In the label image the most confident instance that
     covers a pixel has it, those of more specific classes first; the pixel's confidence is that instance's score.
     """
+    return finished([pending_instances(instances, size, thresholds, ids, precedence)])[0]
+
+
+def pending_instances(
+    instances: Instances,
+    size: tuple[int, int],
+    thresholds: NDArray[np.float32],
+    ids: LabelIds,
+    precedence: Precedence = CONFIDENCE_ALONE,
+) -> Pending:
+    """Post-process instances as `decode_instances` does; where masks are on another device, the result is left there.
+
+    There every mask is resized, so that none has to be copied within the device.
+    """
     chosen = confident(instances.scores, instances.class_index, thresholds)
     scores = instances.scores[chosen].float()
     order = torch.argsort(scores, descending=True, stable=True)
     chosen = chosen[order]
-    masks = _full_resolution(instances.masks[chosen], size, instances.inside)
+    index = chosen if instances.mask_index is None else instances.mask_index[chosen]
     ordered_scores = scores[order].clamp(0, 1).tolist()
     class_ids = [ids.values[i] for i in instances.class_index[chosen].tolist()]
-    objects = [
-        detected
-        for mask, score, class_id in zip(masks, ordered_scores, class_ids, strict=True)
-        if (detected := cut_out(mask, score, class_id)).box.width
-    ]
-    objects = without_general(objects, ids, precedence)
+    described = list(zip(index.tolist(), ordered_scores, class_ids, strict=True))
+    if instances.masks.device.type == "cpu":
+        masks = instances.masks.float().numpy()
+        resized = {i: _full_resolution(masks[i], size, instances.inside) for i, _, _ in described}
+        objects = [cut_out(resized[i], score, class_id) for i, score, class_id in described]
+        return _segmentation(objects, size, ids, precedence)
+
+    def finish(parts: Sequence[Tensor]) -> Segmentation:
+        rows = parts[0].numpy()
+        objects = [cut_packed(rows[i], score, class_id) for i, score, class_id in described]
+        return _segmentation(objects, size, ids, precedence)
+
+    return OnDevice((packed(instances.masks, size, instances.inside),), finish)
+
+
+def _segmentation(
+    objects: Sequence[DetectedObject],
+    size: tuple[int, int],
+    ids: LabelIds,
+    precedence: Precedence,
+) -> Segmentation:
+    """Make the result of instances, of which empty ones are left out."""
+    present = [detected for detected in objects if detected.box.width]
+    objects = without_general(present, ids, precedence)
     label, confidence = label_instances(objects, size, ids, precedence)
     return Segmentation(label, confidence, tuple(objects))
 
 
 def _full_resolution(
-    masks: Tensor, size: tuple[int, int], inside: float
-) -> list[NDArray[np.bool_]]:
-    """Resize masks (N, h, w) to N masks (H, W), true above `inside`."""
-    if masks.device.type == "cpu":
-        return [
-            cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR) > inside
-            for mask in masks.float().numpy()
-        ]
-    full: list[NDArray[np.bool_]] = []
-    for start in range(0, len(masks), _MASKS_PER_CHUNK):
-        chunk = masks[start : start + _MASKS_PER_CHUNK, None].float()
-        resized = functional.interpolate(chunk, size, mode="bilinear")[:, 0]
-        full += list((resized > inside).cpu().numpy())
+    mask: NDArray[np.float32], size: tuple[int, int], inside: float
+) -> NDArray[np.bool_]:
+    """Resize a mask (h, w) to `size` (H, W), true above `inside`."""
+    full: NDArray[np.bool_] = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR) > inside
     return full

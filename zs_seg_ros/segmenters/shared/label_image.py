@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import cv2
@@ -18,6 +19,7 @@ from zs_seg_ros.segmenters.shared.class_logits import ClassLogits
 from zs_seg_ros.segmenters.shared.constants import constant_floats, constant_integers
 from zs_seg_ros.segmenters.shared.label_layers import argmax_over_classes
 from zs_seg_ros.segmenters.shared.specific_classes import SpecificClasses
+from zs_seg_ros.segmenters.shared.transfers import OnDevice, Pending, finished
 from zs_seg_ros.types import Label, Segmentation
 from zs_seg_ros.vocabulary.class_ids import LabelIds
 from zs_seg_ros.vocabulary.precedence import CONFIDENCE_ALONE, Precedence
@@ -55,10 +57,21 @@ def decode_chunks(
     negatives has no pixel where one of them, resized like the class, fits better. A pixel of a general class is of the
     most confident of its more specific classes by `precedence` that reach their own thresholds there.
     """
+    return finished([pending_label_image(chunks, size, thresholds, ids, precedence)])[0]
+
+
+def pending_label_image(
+    chunks: Iterable[ClassLogits],
+    size: tuple[int, int],
+    thresholds: NDArray[np.float32],
+    ids: LabelIds,
+    precedence: Precedence = CONFIDENCE_ALONE,
+) -> Pending:
+    """Decode as `decode_chunks` does, and leave the result on a device that is no CPU."""
     label = best = None
     specific = SpecificClasses(precedence, ids)
     for chunk in chunks:
-        chunk_label, chunk_best = _argmax_chunk(chunk, size, thresholds, ids, specific)
+        chunk_label, chunk_best = label_and_logit(chunk, size, thresholds, ids, specific)
         if label is None or best is None:
             label, best = chunk_label, chunk_best
             continue
@@ -72,18 +85,22 @@ def decode_chunks(
     label, best = specific.relabel(label, best)
     if isinstance(label, np.ndarray):
         return Segmentation(label, _confidence(best, label))
-    confidence_bytes = best.sigmoid_().mul_(255).round_().clamp_(min=1).to(label.dtype)
-    return _download(label, confidence_bytes.mul_(label != 0))
+    confidence = best.sigmoid_().mul_(255).round_().clamp_(min=1).to(torch.uint8)
+    return OnDevice((label, confidence.mul_(label != 0)), partial(_segmentation, dtype=ids.dtype))
 
 
-def _argmax_chunk(
+def label_and_logit(
     chunk: ClassLogits,
     size: tuple[int, int],
     thresholds: NDArray[np.float32],
     ids: LabelIds,
-    specific: SpecificClasses,
+    specific: SpecificClasses | None = None,
 ) -> tuple[Any, Any]:
-    """Compute label and best logit (H, W) of a chunk, as arrays on a CPU and as tensors on another device."""
+    """Compute label and best logit (H, W) of some classes, as arrays on a CPU and as tensors on another device.
+
+    size: (H, W). thresholds (K,) and `ids` are those of the vocabulary that the classes are indices of.
+    specific: keeps what it needs of these classes.
+    """
     check_finite(chunk.logits)
     logits = chunk.logits.float()
     of_classes = thresholds[list(chunk.classes)]
@@ -93,7 +110,8 @@ def _argmax_chunk(
     limits = torch.from_numpy(of_classes).logit()
     if not on_cpu or not math.isfinite(float(logits.sum())):
         logits = _finite(logits)
-    specific.keep(ClassLogits(logits, chunk.classes, against), limits.tolist())
+    if specific is not None:
+        specific.keep(ClassLogits(logits, chunk.classes, against), limits.tolist())
     if on_cpu:
         arrays = {channel: of_class.numpy() for channel, of_class in against.items()}
         return argmax_over_classes(logits.numpy(), limits.tolist(), size, ids, arrays)
@@ -149,9 +167,7 @@ def _confidence(logits: NDArray[np.float32], label: Label) -> NDArray[np.uint8]:
     return confidence
 
 
-def _download(label: Tensor, confidence: Tensor) -> Segmentation:
-    """Copy label and confidence (H, W) from the device in one transfer."""
-    both = torch.stack([label, confidence]).cpu().numpy()
-    if both.dtype == np.uint8:
-        return Segmentation(both[0], both[1])
-    return Segmentation(both[0].view(np.uint16), both[1].astype(np.uint8))
+def _segmentation(parts: Sequence[Tensor], dtype: np.dtype[Any]) -> Segmentation:
+    """Make the result of label and confidence (H, W) on the CPU; ids of int16 are those of uint16, which wrapped."""
+    label, confidence = (part.numpy() for part in parts)
+    return Segmentation(label.view(dtype), confidence)

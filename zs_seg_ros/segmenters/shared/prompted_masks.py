@@ -21,7 +21,9 @@ from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.segmenters.instance_labels import cut_out
 from zs_seg_ros.segmenters.mask_prompts import MaskPrompt, check_mask_prompts
 from zs_seg_ros.segmenters.shared.constants import constant_floats
+from zs_seg_ros.segmenters.shared.packed_masks import cut_packed, packed
 from zs_seg_ros.segmenters.shared.stages import stage
+from zs_seg_ros.segmenters.shared.transfers import downloaded, uploaded
 from zs_seg_ros.types import DetectedObject, RgbImage, size_of
 
 Features = TypeVar("Features")
@@ -68,9 +70,9 @@ class PromptBatch:
         """
         scale = constant_floats((scale_x, scale_y), device)
         return PromptBatch(
-            None if self.points is None else (self.points.to(device) - 0.5) * scale,
-            None if self.labels is None else self.labels.to(device),
-            None if self.boxes is None else self.boxes.to(device) * scale.repeat(2),
+            None if self.points is None else (uploaded(self.points, device) - 0.5) * scale,
+            None if self.labels is None else uploaded(self.labels, device),
+            None if self.boxes is None else uploaded(self.boxes, device) * scale.repeat(2),
         )
 
     def as_one_image(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
@@ -155,6 +157,10 @@ def masks_of_prompts(
 
 def cut_masks(logits: Tensor, scores: Tensor, size: tuple[int, int]) -> Iterator[DetectedObject]:
     """Yield the object of each mask (N, h, w), with its score (N,), in an image of `size` (H, W)."""
+    if logits.device.type != "cpu":
+        rows, confidences = downloaded([packed(logits, size, 0.0), scores.clamp(0, 1)])
+        yield from map(cut_packed, rows.numpy(), confidences.tolist())
+        return
     of_masks = full_resolution(logits, size)
     for full, score in zip(of_masks, scores.clamp(0, 1).tolist(), strict=True):
         yield cut_out(full > 0, score)

@@ -16,7 +16,7 @@ much is detected take 0.9, which is a cosine 0.011 higher at the published tempe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,19 +32,21 @@ from zs_seg_ros.segmenters.base import EncodedVocabulary, SharedSpace
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.class_logits import class_logits
+from zs_seg_ros.segmenters.shared.constants import constant_integers
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.example_pooling import pooled_background, pooled_example
 from zs_seg_ros.segmenters.shared.exemplars import rows_by_class
-from zs_seg_ros.segmenters.shared.features import feature_grid, unit_rows
+from zs_seg_ros.segmenters.shared.features import feature_grid, unit_rows, with_features
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
-from zs_seg_ros.segmenters.shared.label_image import decode_chunks
+from zs_seg_ros.segmenters.shared.label_image import pending_label_image
 from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
 from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompt_tokenizer import PromptTokenizer, padded
 from zs_seg_ros.segmenters.shared.prompts import flat_prompts, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
+from zs_seg_ros.segmenters.shared.transfers import Pending, finished
 from zs_seg_ros.segmenters.tipsv2.parts import tipsv2_part
 from zs_seg_ros.segmenters.tipsv2.tokenizer import load_tipsv2_tokenizer
 from zs_seg_ros.shared_space import FeatureGrid
@@ -176,32 +178,32 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace, Exportable):
             by_class.is_negative,
             background,
         )
-        of_prompts = by_class.of_prompts()
-        centred = rows[of_prompts] - anything.mean(dim=0)
-        classes = tuple(by_class.class_of_row[row] for row in of_prompts)
+        prompts = by_class.of_prompts()
+        classes = tuple(by_class.class_of_row[row] for row in prompts)
+        centred = rows[prompts] - anything.mean(dim=0)
         warnings = similarity_warnings(vocabulary, classes, centred, _SAME_MEANING)
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
 
     def _segment(
         self, batch: Batch, encoded: EncodedVocabulary[Tipsv2Features]
     ) -> list[Segmentation]:
-        vocabulary, features = encoded.vocabulary, encoded.features
+        features, vocabulary = encoded.features, encoded.vocabulary
         with stage("prepare"):
             pixels = self._prepare(batch.images)
         with stage("encode"):
             patches = self.patches(pixels)
         with stage("decode"):
             logits = self.logits(patches, features)
-        results = []
         with stage("finish"):
-            for image_logits, size in zip(logits, batch.sizes, strict=True):
+            results: list[Pending] = []
+            ids, precedence = vocabulary.label_ids, vocabulary.precedence
+            for image_logits, grid, size in zip(logits, patches, batch.sizes, strict=True):
                 chunk = class_logits(image_logits, features.class_of_row, features.is_negative)
-                ids, precedence = vocabulary.label_ids, vocabulary.precedence
-                results.append(decode_chunks([chunk], size, batch.thresholds, ids, precedence))
-            if batch.features:
-                grids = (feature_grid(self.model, grid) for grid in patches)
-                results = [replace(r, features=g) for r, g in zip(results, grids, strict=True)]
-        return results
+                result = pending_label_image([chunk], size, batch.thresholds, ids, precedence)
+                if batch.features:
+                    result = with_features(result, self.model, grid)
+                results.append(result)
+            return finished(results)
 
     @torch.inference_mode()
     def embed_prompts(self, prompts: Sequence[str]) -> NDArray[np.float32]:
@@ -214,16 +216,16 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace, Exportable):
         return feature_grid(self.model, self.patches(self._prepare((image,)))[0])
 
     def _prepare(self, images: Sequence[RgbImage]) -> Tensor:
-        size, resample = self._input_size, self._format.resample
-        return prepare(images, size, self._mean, self._std, self._dtype, resample)
+        resample = self._format.resample
+        return prepare(images, self._input_size, self._mean, self._std, self._dtype, resample)
 
     @torch.inference_mode()
     def patches(self, pixel_values: Tensor) -> Tensor:
         """Embed prepared images (B, 3, H, W) as one unit vector per patch, (B, H / patch, W / patch, D) float32."""
         side = self.network.config.vision_config.patch_size
-        height, width = (length // side for length in pixel_values.shape[-2:])
+        size = [length // side for length in pixel_values.shape[-2:]]
         patches: Tensor = self._patches(pixel_values).float()
-        return functional.normalize(patches.view(len(patches), height, width, -1), dim=-1)
+        return functional.normalize(patches.view(len(patches), *size, -1), dim=-1)
 
     @torch.inference_mode()
     def logits(self, patches: Tensor, features: Tipsv2Features) -> Tensor:
@@ -236,7 +238,7 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace, Exportable):
         odds = (similarity - against) / self._temperature
         if any(features.is_exemplar):
             beside = (patches @ features.background.T).clamp(min=_LEAST_EXAMPLE_COSINE)
-            is_exemplar = torch.tensor(features.is_exemplar, device=odds.device)
+            is_exemplar = constant_integers(features.is_exemplar, odds.device, torch.bool)
             odds = torch.where(is_exemplar, (similarity - beside) * _EXAMPLE_SCALE, odds)
         return odds.permute(0, 3, 1, 2)
 
@@ -270,18 +272,16 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace, Exportable):
         for start in range(0, len(tokens), _TEXTS_PER_BATCH):
             chunk = tokens[start : start + _TEXTS_PER_BATCH]
             ids, mask = padded(chunk, 0), padded([[1] * len(row) for row in chunk], 0)
-            output = self.network.get_text_features(ids.to(self.device), mask.to(self.device))
-            rows.append(functional.normalize(output.pooler_output.float(), dim=-1))
+            text = self.network.get_text_features(ids.to(self.device), mask.to(self.device))
+            rows.append(functional.normalize(text.pooler_output.float(), dim=-1))
         means = torch.cat(rows).view(len(prompts), len(TEMPLATES), -1).mean(dim=1)
-        units = functional.normalize(means, dim=-1)
-        return [units[i : i + 1] for i in range(len(prompts))]
+        return torch.split(functional.normalize(means, dim=-1), 1)
 
     def _tokenize(self, template: str, prompt: str) -> list[int]:
         tokens = self._tokenizer.tokens(template.format(prompt))
-        limit = self._tokenizer.longest
-        if len(tokens) > limit:  # refused, not truncated, as in `PromptTokenizer.prompt`
+        if len(tokens) > self._tokenizer.longest:
             raise VocabularyError(
                 f"the phrase {quoted(prompt, 60)} makes a template of {len(tokens)} tokens and {self.model} reads "
-                f"at most {limit}; say it in fewer words"
+                f"at most {self._tokenizer.longest}; say it in fewer words"
             )
         return tokens
