@@ -10,7 +10,7 @@ export ROS
 
 RUN := scripts/run.sh
 .DEFAULT_GOAL := help
-.PHONY: help workspace demo pictures test test-fast lint format parameters docs attacks clean
+.PHONY: help workspace demo pictures test test-fast lint format parameters docs attacks gpu clean
 
 help:
 	@echo "make demo       build, run camera and node as two processes, write demo_out/"
@@ -18,6 +18,7 @@ help:
 	@echo "make test       build, check format, lint and types, run all tests"
 	@echo "make test-fast  the same without the tests that start nodes or load models: about a minute"
 	@echo "make attacks    attack the package's own processes with 1,000 hostile inputs, and count faults"
+	@echo "make gpu        run the tests for GPUs and all measurements on one, and write gpu.md: under 20 minutes"
 	@echo "make workspace  only make the environment and build the package"
 	@echo "make lint       check format, lint and types"
 	@echo "make format     format the code and put lint's own corrections in"
@@ -66,5 +67,8 @@ docs: workspace
 attacks: workspace
 	@$(RUN) python tests/attacks/run.py
 
+gpu: workspace
+	@$(RUN) python benchmarks/gpu.py --output gpu.md
+
 clean:
-	rm -rf .work demo_out docs/api/_build
+	rm -rf .work demo_out docs/api/_build gpu.md

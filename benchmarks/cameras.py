@@ -1,7 +1,7 @@
 """Four cameras with one model in one node, against four nodes with a model each.
 
     scripts/run.sh python benchmarks/cameras.py [--rounds 5] [--seconds 10] [--model FOLDER_OR_ID | --random clipseg]
-        [--device auto]
+        [--device auto] [--json FILE]
 
 Each camera publishes 640x480 at 10 Hz. The benchmark counts the label images that are published per second, of all
 cameras together, and measures memory: resident memory, as `top` shows it, and private memory, which would be free
@@ -14,6 +14,7 @@ built-in model; --random uses the published architecture of a kind of model with
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -21,13 +22,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 from ros_environment import ros_environment
 from tqdm import tqdm
 
+from zs_seg_ros.files import write_output
 from zs_seg_ros.testing.published import write_published
 
 CAMERAS = ("front", "rear", "left", "right")
@@ -163,9 +165,11 @@ def compare(arguments: argparse.Namespace) -> None:
         f"ratio: {ratio.labels_per_s:.2f} times the throughput ({slowest:.2f} to {fastest:.2f}), "
         f"{ratio.resident_mb:.2f} of the resident memory, {ratio.own_mb:.2f} of the private memory"
     )
+    if arguments.json:
+        write_output(arguments.json, json.dumps(asdict(ratio)).encode())
 
 
-def main() -> int:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -174,8 +178,13 @@ def main() -> int:
     parser.add_argument("--model", default="tabletop")
     parser.add_argument("--random", metavar="KINDS")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path, help="also write the ratios into a file")
     parser.add_argument("--subscribe", nargs="+", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    arguments = parser().parse_args()
     if arguments.subscribe:
         run_cameras(arguments.seconds, arguments.subscribe)
     os.environ |= ros_environment()

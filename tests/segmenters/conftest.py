@@ -16,6 +16,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 torch.set_num_threads(1)
 
 
+_no_gpu = pytest.mark.skip("there is no GPU here that torch can use")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests of the mark gpu where there is none; `make gpu` runs these alone."""
+    for item in items:
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+            item.add_marker(_no_gpu)
+
+
 @pytest.fixture
 def accelerator() -> Iterator[Accelerator]:
     """Make the device cuda a stand-in for the test, which counts what crosses between it and the CPU."""

@@ -367,7 +367,7 @@ def test_half_precision_is_close_to_full(
     assert np.abs(difference[result.label == expected.label]).mean() < 4
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
+@pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["fp32", "auto"])
 def test_a_gpu_agrees_with_the_cpu(
     folder: Path, segmenter: ClipSegSegmenter, precision: str

@@ -249,7 +249,7 @@ def test_half_precision_is_close_to_single(loaded: Loaded, precision: str) -> No
     assert same_label(expected, result) > loaded.family.half_agreement
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+@pytest.mark.gpu
 def test_gpu_and_cpu_agree(loaded: Loaded) -> None:
     options = LoadOptions(device="cuda", precision="fp32")
     gpu = Loaded(loaded.family, loaded.model, load_segmenter(loaded.model, options))
@@ -258,7 +258,7 @@ def test_gpu_and_cpu_agree(loaded: Loaded) -> None:
     assert same_label(expected, result) > 0.98
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+@pytest.mark.gpu
 def test_gpu_memory_does_not_grow(loaded: Loaded) -> None:
     gpu = Loaded(loaded.family, loaded.model, load_segmenter(loaded.model, LoadOptions("cuda")))
     vocabulary = words(*loaded.family.names(3))

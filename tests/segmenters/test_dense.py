@@ -255,7 +255,7 @@ def test_a_damaged_checkpoint_is_one_sentence(folder: Path, tmp_path: Path, dama
         load_segmenter(str(tmp_path), CPU)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+@pytest.mark.gpu
 def test_gpu_and_cpu_agree(folder: Path, segmenter: Segmenter) -> None:
     on_gpu = load_segmenter(str(folder), LoadOptions(device="cuda", precision="fp32"))
     vocabulary, image = words("red mug", "blue ball"), noise(240, 320)

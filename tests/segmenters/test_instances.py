@@ -113,7 +113,7 @@ def test_boxes_with_little_overlap_are_no_duplicates() -> None:
     assert without_duplicates(boxes, scores, [0, 0, 0], [0, 1, 2]) == [0, 1, 2]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+@pytest.mark.gpu
 def test_gpu_and_cpu_agree() -> None:
     check_devices_agree((30, 40))
 

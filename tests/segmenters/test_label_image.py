@@ -198,7 +198,7 @@ def test_classes_that_do_not_touch_are_resized_together(
     assert len(_layers(regions, (12, 12))) == layers
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @settings(max_examples=60, deadline=None)
 @given(cases(least_classes=1))
 def test_a_gpu_decodes_like_the_cpu(case: Case) -> None:
