@@ -21,6 +21,7 @@ from transformers.models.grounding_dino.modeling_grounding_dino import (
 )
 
 from zs_seg_ros.segmenters.boxes_then_masks.deformable_attention import never_wait
+from zs_seg_ros.segmenters.shared.compiled import Compiled
 from zs_seg_ros.segmenters.shared.constants import constant_integers
 
 
@@ -70,7 +71,7 @@ class GroundingDinoNetwork:
         never_wait(self._base)
         self._backbone: Callable[..., Any] = self._base.backbone
         if compiled:
-            self._backbone = torch.compile(self._base.backbone, dynamic=False)
+            self._backbone = Compiled(self._base.backbone, dynamic=False)
 
     def encode_text(self, ids: Tensor) -> TextFeatures:
         """Encode a whole caption. ids: (1, T) int64."""

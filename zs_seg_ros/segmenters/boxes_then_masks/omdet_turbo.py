@@ -32,6 +32,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.detr_images import (
 )
 from zs_seg_ros.segmenters.boxes_then_masks.omdet_turbo_network import decode, keep_anchors
 from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.shared.compiled import Compiled
 from zs_seg_ros.segmenters.shared.pretrained import load_model
 from zs_seg_ros.segmenters.shared.prompt_cache import PromptCache
 from zs_seg_ros.segmenters.shared.prompt_tokenizer import load_clip_tokenizer, padded
@@ -79,7 +80,7 @@ class OmDetTurboDetector(DetrDetector[Task]):
         keep_anchors(self.network.decoder)
         self._backbone: Callable[[Tensor], list[Tensor]] = self.network.vision_backbone
         if options.compile:
-            self._backbone = torch.compile(self.network.vision_backbone, dynamic=False)
+            self._backbone = Compiled(self.network.vision_backbone, dynamic=False)
 
     @torch.inference_mode()
     def encode(self, prompts: Sequence[str]) -> tuple[Task, ...]:

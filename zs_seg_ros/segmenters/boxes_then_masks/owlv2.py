@@ -28,6 +28,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.owlv2_network import encode_images, 
 from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.chunked import chunked_feed_forward
+from zs_seg_ros.segmenters.shared.compiled import Compiled
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
 from zs_seg_ros.segmenters.shared.preprocessing import UnsupportedPreprocessingError
@@ -95,7 +96,7 @@ class Owlv2Detector(ExampleDetector):
         self._images_per_batch = 1 if device.type == "cpu" or options.compile else 8
         self._encode_images: Callable[[Tensor], tuple[Tensor, Tensor]] = self._features_and_boxes
         if options.compile:
-            self._encode_images = torch.compile(self._features_and_boxes, dynamic=False)
+            self._encode_images = Compiled(self._features_and_boxes, dynamic=False)
         self._mean = torch.tensor(self._format.mean, device=device)
         self._std = torch.tensor(self._format.std, device=device)
 

@@ -21,6 +21,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run, image_encoder
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.chunked import chunked_feed_forward
+from zs_seg_ros.segmenters.shared.compiled import Compiled
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
@@ -73,7 +74,7 @@ class Sam2BoxSegmenter(BoxSegmenter, PromptedNetwork[list[Tensor]], Exportable):
         self._images_per_batch = 1 if device.type == "cpu" or options.compile else 8
         self._encode: Callable[[Tensor], list[Tensor]] = self._network.get_image_embeddings
         if options.compile:
-            self._encode = torch.compile(self._network.get_image_embeddings, dynamic=False)
+            self._encode = Compiled(self._network.get_image_embeddings, dynamic=False)
         self._mean = torch.tensor(self._format.mean, device=device)
         self._std = torch.tensor(self._format.std, device=device)
 

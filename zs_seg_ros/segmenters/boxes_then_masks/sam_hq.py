@@ -19,6 +19,7 @@ from transformers.models.sam_hq.modeling_sam_hq import SamHQVisionAttention
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
 from zs_seg_ros.segmenters.boxes_then_masks.sam2 import BOXES_PER_BATCH
 from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.shared.compiled import Compiled
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
 from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
@@ -52,7 +53,7 @@ class SamHqBoxSegmenter(BoxSegmenter, PromptedNetwork[tuple[Tensor, list[Tensor]
         self._encode: Callable[[Tensor], tuple[Tensor, list[Tensor]]]
         self._encode = self._network.get_image_embeddings
         if options.compile:
-            self._encode = torch.compile(self._network.get_image_embeddings, dynamic=False)
+            self._encode = Compiled(self._network.get_image_embeddings, dynamic=False)
         self._mean = torch.tensor(self._format.mean, device=device)
         self._std = torch.tensor(self._format.std, device=device)
 

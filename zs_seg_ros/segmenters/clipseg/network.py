@@ -20,6 +20,7 @@ from transformers import CLIPSegForImageSegmentation
 from transformers.models.clipseg.modeling_clipseg import CLIPSegDecoderLayer
 
 from zs_seg_ros.segmenters.engines.parts import NetworkPart, Run
+from zs_seg_ros.segmenters.shared.compiled import Compiled
 
 _CHUNK = {"cpu": 1, "cuda": 64}
 """How many images, and how many prompts of an image, are computed at a time. The tensors of one prompt stay in a CPU's
@@ -44,7 +45,7 @@ class ClipSegNetwork:
         if compiled:
             # One shape only: for another number of images torch would compile again, for seconds, while frames wait.
             self._images_per_batch = 1
-            self._encode = torch.compile(self._encode_images, dynamic=False)
+            self._encode = Compiled(self._encode_images, dynamic=False)
 
     def encode_images(self, pixels: Tensor) -> Tensor:
         """Encode images (B, 3, H, W) to the decoder's inputs (B, depth, 1 + tokens, reduce_dim)."""

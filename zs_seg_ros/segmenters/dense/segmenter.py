@@ -32,6 +32,7 @@ from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import read_config
 from zs_seg_ros.segmenters.shared.class_logits import ClassLogits, class_logits
+from zs_seg_ros.segmenters.shared.compiled import Compiled
 from zs_seg_ros.segmenters.shared.constants import constant_integers
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.example_pooling import pooled_example
@@ -98,7 +99,7 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
             self._dtype, memory_format=torch.channels_last
         )  # type: ignore[call-overload]
         if options.compile:
-            self._image = torch.compile(self._image)
+            self._image = Compiled(self._image)
         self._logits: Callable[[Tensor, Tensor], Tensor] = self._network.logits
         self._known_shapes = KnownShapes(self._network)
         self._prompts = PromptCache[str, Tensor]()

@@ -29,6 +29,7 @@ from zs_seg_ros.segmenters.shared.closed_set import (
     LabelFeatures,
     segment_labels,
 )
+from zs_seg_ros.segmenters.shared.compiled import Compiled
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
 from zs_seg_ros.segmenters.shared.label_names import LabelNames
@@ -68,7 +69,7 @@ class EomtSegmenter(ClosedSetSegmenter):
         self._format = _load_format(model, folder, loaded.config.image_size)
         _keep_on_cpu(loaded)
         self.network = loaded.to(device)
-        self._forward = torch.compile(self.network) if options.compile else self.network
+        self._forward = Compiled(self.network) if options.compile else self.network
         self._mean = torch.tensor(self._format.mean, device=device)
         self._std = torch.tensor(self._format.std, device=device)
 

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.sam3.modeling_sam3 import box_cxcywh_to_xyxy, inverse_sigmoid
 
+from zs_seg_ros.segmenters.shared.compiled import Compiled
 from zs_seg_ros.segmenters.shared.transfers import uploaded
 
 _BATCH_SIZE = {"cpu": 1, "cuda": 8}
@@ -117,7 +118,7 @@ class Sam3Network:
         if compiled:
             # One batch size only: each further one would be compiled, for seconds, while the images wait.
             self._images_per_batch = 1
-            self._encode = torch.compile(self._encode_images, dynamic=False)
+            self._encode = Compiled(self._encode_images, dynamic=False)
 
     def encode_text(self, tokens: Tensor, present: Tensor) -> list[TextFeatures]:
         """Encode phrases to one entry each. tokens: ids, (P, T) int64; present: (P, T) bool, false for padding."""

@@ -33,6 +33,7 @@ from zs_seg_ros.segmenters.shared.closed_set import (
     LabelFeatures,
     segment_labels,
 )
+from zs_seg_ros.segmenters.shared.compiled import Compiled
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
@@ -74,7 +75,7 @@ class SegFormerSegmenter(ClosedSetSegmenter, Exportable):
         )
         self.network = SegFormerNetwork(loaded).to(device)
         self._forward: Callable[[Tensor], Tensor]
-        self._forward = torch.compile(self.network) if options.compile else self.network
+        self._forward = Compiled(self.network) if options.compile else self.network
         self._mean = torch.tensor(self._format.mean, device=device)
         self._std = torch.tensor(self._format.std, device=device)
 

@@ -32,6 +32,7 @@ from zs_seg_ros.segmenters.base import EncodedVocabulary, SharedSpace
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.class_logits import class_logits
+from zs_seg_ros.segmenters.shared.compiled import Compiled
 from zs_seg_ros.segmenters.shared.constants import constant_integers
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.example_pooling import pooled_background, pooled_example
@@ -135,7 +136,7 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace, Exportable):
         self.network = loaded.to(device)
         self._temperature = float(loaded.temperature)
         self._patches: Callable[[Tensor], Tensor]
-        self._patches = torch.compile(self._encode) if options.compile else self._encode
+        self._patches = Compiled(self._encode) if options.compile else self._encode
         self._mean = torch.tensor(self._format.mean, device=device)
         self._std = torch.tensor(self._format.std, device=device)
 
