@@ -65,8 +65,8 @@ class TextFeatures:
     def attended(self) -> Tensor:
         """Return the mask of tokens for attention: (P, T), or (P, 1, 1, T) on a device that is no CPU.
 
-        transformers looks at the values of two dimensions in every layer to leave out a mask without padding; a GPU
-        would be waited for each time.
+        transformers reads the values of a mask of two dimensions to leave one without padding out; a GPU would be
+        waited for each time.
         """
         return self.present if self.present.device.type == "cpu" else self.present[:, None, None]
 

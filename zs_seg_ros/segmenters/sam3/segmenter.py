@@ -239,7 +239,8 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         self, image: ImageFeatures, text: Sam3Features, start: int, thresholds: NDArray[np.float32]
     ) -> Detections:
         """Detect and cut out the objects of one batch of phrases, which begins with the index `start`."""
-        batch = slice(start, start + self.network.prompts_per_batch)
+        # Classes of examples are behind those of the phrases.
+        batch = slice(start, min(start + self.network.prompts_per_batch, len(text.prompts)))
         candidates = self.network.detect(image, TextFeatures.joined(text.prompts[batch]))
         scores, boxes = downloaded([candidates.scores, candidates.boxes])
         classes = torch.tensor(text.class_of_prompt[batch])
