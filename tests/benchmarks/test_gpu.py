@@ -12,6 +12,7 @@ import torch
 
 from zs_seg_ros.testing.accelerator import stand_in_accelerator
 
+torch.set_num_threads(1)  # with more, models as small as these take many times as long
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
