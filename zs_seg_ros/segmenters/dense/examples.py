@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
+from zs_seg_ros.segmenters.shared.constants import constant_integers
 from zs_seg_ros.vocabulary.vocabulary import Exemplar
 
 _SHAPE_COSINE, _COLOUR_COSINE = 0.4, 0.95
@@ -104,3 +105,24 @@ def example_logits(
         for of_example in are_other
     ]
     return torch.minimum(logits, -torch.stack(others))
+
+
+def with_examples(
+    logits: Tensor,
+    examples: tuple[int, ...],
+    pixels: Tensor,
+    rows: Tensor,
+    are_other: Tensor,
+    known: Tensor,
+    config: DenseConfig,
+) -> Tensor:
+    """Return logits (k, h, w) of some rows (k, D + 2), with those of `example_logits` where a row is of an example.
+
+    examples: the indices of these rows. are_other: (k, W); all else as for `example_logits`.
+    """
+    index = constant_integers(
+        examples, pixels.device
+    )  # a list as an index would be uploaded for every image
+    vectors, others = (of_rows.index_select(0, index) for of_rows in (rows, are_other))
+    of_examples = example_logits(pixels, vectors[:, :-2], config, known, others)
+    return logits.index_copy(0, index, of_examples)

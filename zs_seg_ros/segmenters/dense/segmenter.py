@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, SharedSpace
-from zs_seg_ros.segmenters.dense.examples import KnownShapes, example_logits
+from zs_seg_ros.segmenters.dense.examples import KnownShapes, with_examples
 from zs_seg_ros.segmenters.dense.network import (
     DenseConfig,
     DenseNetwork,
@@ -33,7 +33,6 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import read_config
 from zs_seg_ros.segmenters.shared.class_logits import ClassLogits, class_logits
 from zs_seg_ros.segmenters.shared.compiled import Compiled
-from zs_seg_ros.segmenters.shared.constants import constant_integers
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.example_pooling import pooled_example
 from zs_seg_ros.segmenters.shared.exemplars import rows_by_class
@@ -223,18 +222,11 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
         for rows in class_chunks(features.class_of_row):
             with stage("decode"):
                 logits = self._logits(pixels[None], features.rows[rows])[0]
-                examples = [i for i, example in enumerate(features.is_exemplar[rows]) if example]
+                examples = tuple(i for i, is_one in enumerate(features.is_exemplar[rows]) if is_one)
                 if examples:
-                    index = constant_integers(tuple(examples), pixels.device)
-                    vectors, are_other = (
-                        of_rows[rows].index_select(0, index)
-                        for of_rows in (features.rows, features.are_other)
-                    )
-                    known = self._known_shapes.logits(pixels)
-                    of_examples = example_logits(
-                        pixels, vectors[:, :-2], self._network.config, known, are_other
-                    )
-                    logits = logits.index_copy(0, index, of_examples)
+                    chosen = features.rows[rows], features.are_other[rows]
+                    known, config = self._known_shapes.logits(pixels), self._network.config
+                    logits = with_examples(logits, examples, pixels, *chosen, known, config)
             yield class_logits(logits, features.class_of_row[rows], features.is_negative[rows])
 
     def _size_for(self, height: int, width: int) -> tuple[int, int]:
