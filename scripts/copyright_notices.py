@@ -1,4 +1,13 @@
 #!/usr/bin/env python3
+# Copyright 2026 zs_seg_ros developers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance
+# with the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software distributed under the License is distributed
+# on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
+# the specific language governing permissions and limitations under the License.
+
 """Put the copyright notice that ament_copyright accepts at the top of every source file, or check that it is there.
 
 scripts/copyright_notices.py          adds it where it is missing
@@ -8,8 +17,8 @@ scripts/copyright_notices.py --check  names the files without it, and ends with 
 from __future__ import annotations
 
 import argparse
+import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -26,6 +35,8 @@ the specific language governing permissions and limitations under the License.
 """.splitlines()
 SIGNS = {".py": "#", ".hpp": "//", ".cpp": "//"}
 """What begins a comment in the files that ament_copyright reads, by their suffix."""
+_MADE = ("build", "install", "log", "demo_out")
+"""Folders that colcon and `make demo` make."""
 _AT_TOP = re.compile(r"\A(#![^\n]*\n)?")
 
 
@@ -36,11 +47,11 @@ def notice(sign: str) -> str:
 
 def sources(root: Path) -> list[Path]:
     """Return the files of the repository that need a notice; setup.py and empty files need none."""
-    listed = subprocess.run(
-        ["git", "-C", str(root), "ls-files", "-z"], capture_output=True, text=True, check=True
-    )
-    paths = [root / name for name in listed.stdout.split("\0") if Path(name).suffix in SIGNS]
-    return [p for p in paths if p.is_file() and p.stat().st_size and p != root / "setup.py"]
+    paths = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in _MADE]
+        paths += [Path(folder, name) for name in names if Path(name).suffix in SIGNS]
+    return sorted(p for p in paths if p.stat().st_size and p != root / "setup.py")
 
 
 def has_notice(path: Path) -> bool:

@@ -1,3 +1,12 @@
+# Copyright 2026 zs_seg_ros developers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance
+# with the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software distributed under the License is distributed
+# on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
+# the specific language governing permissions and limitations under the License.
+
 """Decodes video streams in image messages (H.264, H.265, AV1, VP8, VP9) by PyAV, where it is installed.
 
 Each message carries one packet (CompressedImage with the format "h264", or the FFMPEGPacket of ffmpeg_image_transport).

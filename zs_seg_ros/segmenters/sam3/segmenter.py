@@ -1,3 +1,12 @@
+# Copyright 2026 zs_seg_ros developers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance
+# with the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software distributed under the License is distributed
+# on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
+# the specific language governing permissions and limitations under the License.
+
 """SAM 3: text to instance masks in one model (Carion et al. 2025, "SAM 3: Segment Anything with Concepts").
 
 It loads checkpoints of transformers' `Sam3Model`, such as the detector in facebook/sam3, whose video tracker is left
