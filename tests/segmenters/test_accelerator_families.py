@@ -167,7 +167,8 @@ def test_features_are_downloaded_with_the_labels(
     assert counted(accelerator) == COUNTS[family.name], accelerator.lines()
     for result, of_cpu in zip(results, both.expected(), strict=True):
         assert result.features is not None and of_cpu.features is not None
-        assert np.abs(result.features.values - of_cpu.features.values).max() < 1e-3
+        # Cosines of unit vectors: pixels of the resized images may differ by one grey level.
+        assert (result.features.values * of_cpu.features.values).sum(axis=-1).min() > 0.999
 
 
 @pytest.mark.parametrize("name", ["owlv2+sam2", "owlv2+edgetam", "owlv2+sam_hq"])
