@@ -63,7 +63,7 @@ COUNTS = {
     "sam3_video": QUERIES,
     "sam3_lite_text": QUERIES,
 }
-"""A higher number is a stall that a change has put in; docs/decisions/0011-transfers.md says what each is for."""
+"""A higher number is a stall that a change has put in; docs/decisions/0013-transfers.md says what each is for."""
 
 
 @dataclass(frozen=True)
