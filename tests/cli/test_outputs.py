@@ -131,6 +131,7 @@ ALLOWED = {
     "zs_seg_ros/labelling/slice_results.py",  # in it
     "zs_seg_ros/labelling/coco_output.py",  # in it
     "zs_seg_ros/bags/recording_files.py",  # in a temporary folder
+    "zs_seg_ros/segmenters/engines/quantised.py",  # in a temporary folder
     "zs_seg_ros/cli/peak_memory.py",  # /proc/self
     "zs_seg_ros/ros/child_process.py",  # cuts off what open_in_place opened
     "demo/images.py",  # a video in memory

@@ -119,7 +119,7 @@ class ClipSegNetwork:
                 weights=(*self._vision.parameters(), *decoder),
                 inputs={"pixels": pixels},
                 outputs=("image", "hidden"),
-                replace=self._encode_with,
+                substitute=self._encode_with,
                 matrix_products=True,
             ),
             NetworkPart(
@@ -128,7 +128,7 @@ class ClipSegNetwork:
                 weights=(*decoder, *joined, *blocks),
                 inputs={"image": image, "prompts": prompts},
                 outputs=("logits",),
-                replace=self._decode_with,
+                substitute=self._decode_with,
                 free={"prompts": {0: "prompts"}, "logits": {0: "prompts"}},
             ),
         )

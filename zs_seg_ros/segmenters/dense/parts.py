@@ -38,7 +38,7 @@ def dense_parts(
             weights=tuple(network.image.parameters()),
             inputs={"pixels": torch.zeros(1, 3, side, 2 * side, device=device)},
             outputs=("embeddings",),
-            replace=encode_with,
+            substitute=encode_with,
             free={"pixels": {0: "batch", **sizes}, "embeddings": {0: "batch", **sizes}},
         ),
         NetworkPart(
@@ -50,7 +50,7 @@ def dense_parts(
                 "prompts": torch.zeros(3, width + 2, device=device),
             },
             outputs=("logits",),
-            replace=decode_with,
+            substitute=decode_with,
             free={
                 "embeddings": sizes,
                 "prompts": {0: "prompts"},

@@ -127,7 +127,7 @@ def _use(
         runtime.check_inputs(session, part, path, model)
         runs.append(runtime.run_function(session, part, model))
     for part, run in zip(parts, runs, strict=True):
-        part.replace(run)
+        part.substitute(run)
     return precision
 
 

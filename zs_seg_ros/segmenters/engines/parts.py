@@ -28,7 +28,7 @@ class NetworkPart:
 
     name: of its file, with the family in front. compute: the function itself, with torch. weights: the tensors that it
     reads. inputs: an example of each input, by its name and in order. outputs: their names. free: the axes of a tensor
-    that can have any size, each with a name. replace: takes the function that is called instead of `compute` from now
+    that can have any size, each with a name. substitute: takes the function that is called instead of `compute` from now
     on. matrix_products: whether they take most of its time, so that it is worth writing in 8 bits, too.
     """
 
@@ -37,7 +37,7 @@ class NetworkPart:
     weights: Sequence[Tensor]
     inputs: Mapping[str, Tensor]
     outputs: tuple[str, ...]
-    replace: Callable[[Run], None]
+    substitute: Callable[[Run], None]
     free: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     matrix_products: bool = False
 
@@ -62,12 +62,12 @@ def image_encoder(
     network: nn.Module,
     size: tuple[int, int],
     outputs: tuple[str, ...],
-    replace: Callable[[Run], None],
+    substitute: Callable[[Run], None],
     matrix_products: bool = True,
 ) -> NetworkPart:
     """Return the image encoder of a network for single images of a fixed size (H, W).
 
-    outputs: names of what `compute` returns for (B, 3, H, W), each with B in front. replace: takes a function of any B.
+    outputs: names of what `compute` returns for (B, 3, H, W), each with B in front. substitute: takes a function of any B.
     """
     device = next(network.parameters()).device
     return NetworkPart(
@@ -76,7 +76,7 @@ def image_encoder(
         weights=tuple(network.parameters()),
         inputs={"pixels": torch.zeros(1, 3, *size, device=device)},
         outputs=outputs,
-        replace=lambda run: replace(_one_by_one(run)),
+        substitute=lambda run: substitute(_one_by_one(run)),
         matrix_products=matrix_products,
     )
 

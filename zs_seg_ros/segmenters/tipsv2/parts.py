@@ -24,7 +24,7 @@ def tipsv2_part(
     vision: Tipsv2VisionModel,
     encode_hidden: Callable[[Tensor], Tensor],
     size: tuple[int, int],
-    replace: Callable[[Run], None],
+    substitute: Callable[[Run], None],
 ) -> NetworkPart:
     """Return the image encoder for images of `size` (H, W).
 
@@ -46,4 +46,4 @@ def tipsv2_part(
         registers = embeddings.register_tokens.expand(count, -1, -1)
         return (encode_hidden(torch.cat([hidden[:, :1], registers, hidden[:, 1:]], dim=1)),)
 
-    return image_encoder("tipsv2_image_encoder", encode, vision, size, ("patches",), replace)
+    return image_encoder("tipsv2_image_encoder", encode, vision, size, ("patches",), substitute)
