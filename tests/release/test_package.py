@@ -108,7 +108,7 @@ def test_every_message_package_that_is_imported_is_a_dependency(package: Package
     assert imported - optional <= {dependency.name for dependency in package.exec_depends}
 
 
-@pytest.mark.filterwarnings("ignore:.*traverse:DeprecationWarning")  # catkin_pkg calls it
+@pytest.mark.filterwarnings("ignore:.*traverse:PendingDeprecationWarning")  # catkin_pkg calls it
 def test_the_changelog_has_the_form_of_bloom_and_the_version_of_the_package(
     package: Package,
 ) -> None:

@@ -28,12 +28,19 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
+NOT_LOADED = "tracker_model.memory_"
+"""How weights of sam3_video begin that follow an object through a video, which is not done here."""
+
 
 def rewrite_weights(folder: Path, change: Any) -> None:
     [file] = sorted(folder.rglob("*.safetensors"))[:1]
     weights = load_file(file)
     largest = max(
-        (name for name in weights if weights[name].is_floating_point()),
+        (
+            name
+            for name in weights
+            if weights[name].is_floating_point() and not name.startswith(NOT_LOADED)
+        ),
         key=lambda n: weights[n].numel(),
     )
     weights[largest] = change(weights[largest])

@@ -35,6 +35,8 @@ from zs_seg_ros.vocabulary.vocabulary import Exemplar
 _SHAPE_COSINE, _COLOUR_COSINE = 0.4, 0.95
 _SHAPE_SCALE, _COLOUR_SCALE = 10.0, 100.0
 """With these the confidence of an equal pixel is above 0.99."""
+_OWN_SHARE = 0.25
+"""With a half, a shape that fits a good part of the example took that part from it."""
 
 
 def shape_words(config: DenseConfig) -> tuple[str, ...]:
@@ -75,8 +77,8 @@ class KnownShapes:
     def are_other(self, pixels: Tensor, example: Exemplar) -> Tensor:
         """Return for each shape whether it is another one than the example's: (1, W) bool.
 
-        pixels: (D, h, w), of the example's image. It is another one if it fits the pixels of the mask with a mean
-        probability below one half.
+        pixels: (D, h, w), of the example's image. It is another one if the mean of its probabilities over the mask
+        is below _OWN_SHARE.
         """
         weights = torch.ones(pixels.shape[1:])
         if example.mask is not None:
@@ -84,7 +86,7 @@ class KnownShapes:
             weights = torch.from_numpy(cv2.resize(mask, size, interpolation=cv2.INTER_AREA))
         weights = weights.to(pixels.device)
         fits = (self.logits(pixels).sigmoid() * weights).sum(dim=(1, 2))
-        return (fits < weights.sum() / 2)[None]
+        return (fits < _OWN_SHARE * weights.sum())[None]
 
 
 def example_logits(

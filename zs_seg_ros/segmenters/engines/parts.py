@@ -28,8 +28,8 @@ class NetworkPart:
 
     name: of its file, with the family in front. compute: the function itself, with torch. weights: the tensors that it
     reads. inputs: an example of each input, by its name and in order. outputs: their names. free: the axes of a tensor
-    that can have any size, each with a name. substitute: takes the function that is called instead of `compute` from now
-    on. matrix_products: whether they take most of its time, so that it is worth writing in 8 bits, too.
+    that can have any size, each with a name. substitute: takes the function that is called instead of `compute` from
+    now on. matrix_products: whether they take most of its time, so that it is worth writing in 8 bits, too.
     """
 
     name: str
@@ -67,7 +67,8 @@ def image_encoder(
 ) -> NetworkPart:
     """Return the image encoder of a network for single images of a fixed size (H, W).
 
-    outputs: names of what `compute` returns for (B, 3, H, W), each with B in front. substitute: takes a function of any B.
+    outputs: names of what `compute` returns for (B, 3, H, W), each with B in front. substitute: takes a function of
+    any B.
     """
     device = next(network.parameters()).device
     return NetworkPart(
