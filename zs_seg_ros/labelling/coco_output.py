@@ -112,21 +112,13 @@ class _DataSetWriter:
                 "frame_id": objects.header.frame_id,
             }
         )
+        size = objects.height, objects.width
         for detected in detected_objects(objects.objects):
-            box = detected.box
-            self._objects.add(
-                {
-                    "id": self._objects.count + 1,
-                    "image_id": number,
-                    "category_id": detected.class_id,
-                    "bbox": [box.left, box.top, box.width, box.height],
-                    "area": detected.area,
-                    "segmentation": coco_runs(detected, objects.height, objects.width),
-                    "iscrowd": 0,
-                    "score": round(float(detected.score), 6),
-                    "track_id": detected.track_id,
-                }
+            annotation = coco_annotation(
+                self._objects.count + 1, number, detected.class_id, detected, size
             )
+            also = {"score": round(float(detected.score), 6), "track_id": detected.track_id}
+            self._objects.add(annotation | also)
 
     def _write_image(self, camera: LabelledCamera, name: str, message: BagMessage) -> str:
         """Write an image, the bytes of a recorded JPEG unchanged. Return its file name inside images/."""
@@ -176,6 +168,26 @@ class _JsonList:
         with self.path.open(encoding="utf-8") as entries:
             shutil.copyfileobj(entries, out)
         self.path.unlink()
+
+
+def coco_annotation(
+    annotation_id: int,
+    image_id: int,
+    category_id: int,
+    detected: DetectedObject,
+    size: tuple[int, int],
+) -> dict[str, Any]:
+    """Return the COCO annotation of an object in an image of `size` (H, W)."""
+    box = detected.box
+    return {
+        "id": annotation_id,
+        "image_id": image_id,
+        "category_id": category_id,
+        "bbox": [box.left, box.top, box.width, box.height],
+        "area": detected.area,
+        "segmentation": coco_runs(detected, *size),
+        "iscrowd": 0,
+    }
 
 
 def coco_runs(detected: DetectedObject, height: int, width: int) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from PIL import Image
 
 from zs_seg_ros.errors import FileError, StudioError
 from zs_seg_ros.files import read_regular_file, write_atomically, write_output
-from zs_seg_ros.labelling.coco_output import ANNOTATIONS, coco_runs
+from zs_seg_ros.labelling.coco_output import ANNOTATIONS, coco_annotation
 from zs_seg_ros.shown import shown
 from zs_seg_ros.types import DetectedObject, RgbImage, size_of
 
@@ -68,8 +68,12 @@ class LabelledFrames:
                 {"id": number, "file_name": name, "width": width, "height": height}
             )
             for class_name, detected in objects:
-                self._content["annotations"].append(
-                    self._annotation(number, class_name, detected, (height, width))
+                annotations = self._content["annotations"]
+                category = self._category(class_name)
+                annotations.append(
+                    coco_annotation(
+                        len(annotations) + 1, number, category, detected, (height, width)
+                    )
                 )
             try:
                 self._write(name, image)
@@ -77,20 +81,6 @@ class LabelledFrames:
                 self._content = self._read()
                 raise StudioError(f"the frame cannot be saved: {shown(error, 300)}") from error
             return number
-
-    def _annotation(
-        self, image_id: int, name: str, detected: DetectedObject, size: tuple[int, int]
-    ) -> dict[str, Any]:
-        box = detected.box
-        return {
-            "id": len(self._content["annotations"]) + 1,
-            "image_id": image_id,
-            "category_id": self._category(name),
-            "bbox": [box.left, box.top, box.width, box.height],
-            "area": detected.area,
-            "segmentation": coco_runs(detected, *size),
-            "iscrowd": 0,
-        }
 
     def _category(self, name: str) -> int:
         """Return the id of a class, a new one if it has none yet."""

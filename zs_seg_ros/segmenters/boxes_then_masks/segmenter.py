@@ -26,8 +26,7 @@ from torch import Tensor
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes, BoxSegmenter, Detector
 from zs_seg_ros.segmenters.boxes_then_masks.examples import ExampleDetector, one_box_per_object
-from zs_seg_ros.segmenters.mask_prompts import MaskPrompt, MaskPrompter, no_mask_prompts
-from zs_seg_ros.segmenters.shared.all_masks import all_masks
+from zs_seg_ros.segmenters.mask_prompts import no_mask_prompts
 from zs_seg_ros.segmenters.shared.exemplars import refuse_exemplars, rows_by_class
 from zs_seg_ros.segmenters.shared.image_tensors import one_upload_per_image
 from zs_seg_ros.segmenters.shared.instances import (
@@ -36,12 +35,13 @@ from zs_seg_ros.segmenters.shared.instances import (
     pending_instances,
     without_duplicates,
 )
-from zs_seg_ros.segmenters.shared.prompted_masks import PromptedNetwork, masks_of_prompts
+from zs_seg_ros.segmenters.shared.network_prompter import NetworkPrompter
+from zs_seg_ros.segmenters.shared.prompted_masks import PromptedNetwork
 from zs_seg_ros.segmenters.shared.prompts import flat_prompts
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
 from zs_seg_ros.segmenters.shared.transfers import Pending, finished
-from zs_seg_ros.types import Batch, DetectedObject, RgbImage, Segmentation, size_of
+from zs_seg_ros.types import Batch, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 _MAX_BOXES = 300
@@ -64,7 +64,7 @@ class BoxFeatures:
     is_exemplar: tuple[bool, ...]
 
 
-class BoxesThenMasks(TorchSegmenter[BoxFeatures], MaskPrompter):
+class BoxesThenMasks(TorchSegmenter[BoxFeatures], NetworkPrompter):
     """A pair of detector and mask model. The score of an object of a class is that of the detector.
 
     Points and boxes go to the mask model without the detector.
@@ -122,18 +122,6 @@ class BoxesThenMasks(TorchSegmenter[BoxFeatures], MaskPrompter):
                     for i, size in enumerate(batch.sizes)
                 ]
             )
-
-    def masks_of_prompts(
-        self, image: RgbImage, prompts: Sequence[MaskPrompt]
-    ) -> tuple[DetectedObject, ...]:
-        """Return one object per prompt, in order."""
-        return masks_of_prompts(self._prompted_network(), image, prompts)
-
-    def all_masks(
-        self, image: RgbImage, min_area: int, max_objects: int
-    ) -> tuple[DetectedObject, ...]:
-        """Return the masks that a grid of points gives, most confident first."""
-        return all_masks(self._prompted_network(), image, min_area, max_objects)
 
     def _prompted_network(self) -> PromptedNetwork[Any]:
         if isinstance(self.box_segmenter, PromptedNetwork):

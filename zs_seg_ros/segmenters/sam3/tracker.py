@@ -17,7 +17,6 @@ it is added to the coarsest level that is used, as in transformers' `Sam3Tracker
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -26,26 +25,25 @@ from torch import Tensor
 from transformers.models.sam3_tracker.modeling_sam3_tracker import Sam3TrackerModel
 
 from zs_seg_ros.segmenters.load_options import LoadOptions
-from zs_seg_ros.segmenters.mask_prompts import MaskPrompt, MaskPrompter, no_mask_prompts
+from zs_seg_ros.segmenters.mask_prompts import no_mask_prompts
 from zs_seg_ros.segmenters.sam3.canvas import Prepare
 from zs_seg_ros.segmenters.sam3.network import Sam3Network
 from zs_seg_ros.segmenters.sam3.segmenter import Sam3Segmenter
-from zs_seg_ros.segmenters.shared.all_masks import all_masks
+from zs_seg_ros.segmenters.shared.network_prompter import NetworkPrompter
 from zs_seg_ros.segmenters.shared.pretrained import load_model
 from zs_seg_ros.segmenters.shared.prompted_masks import (
     PromptBatch,
     PromptedNetwork,
-    masks_of_prompts,
 )
 from zs_seg_ros.segmenters.shared.sam2_prompts import decode_prompts
 from zs_seg_ros.segmenters.shared.stages import stage
-from zs_seg_ros.types import DetectedObject, RgbImage
+from zs_seg_ros.types import RgbImage
 
 _PREFIX = "tracker_model."
 _PROMPTS_PER_BATCH = {"cpu": 4, "cuda": 32}
 
 
-class Sam3VideoSegmenter(Sam3Segmenter, MaskPrompter):
+class Sam3VideoSegmenter(Sam3Segmenter, NetworkPrompter):
     """SAM 3 from a checkpoint with a detector and a tracker, such as facebook/sam3.
 
     Words and example images go to the detector, points and boxes to the tracker.
@@ -58,18 +56,6 @@ class Sam3VideoSegmenter(Sam3Segmenter, MaskPrompter):
             loaded = load_model(Sam3TrackerModel, model, folder, torch.float32)
             side = self._input_size[0]
             self._tracker = Sam3Prompted(loaded, self.network, side, self._prepare, self._dtype)
-
-    def masks_of_prompts(
-        self, image: RgbImage, prompts: Sequence[MaskPrompt]
-    ) -> tuple[DetectedObject, ...]:
-        """Return one object per prompt, in order."""
-        return masks_of_prompts(self._prompted_network(), image, prompts)
-
-    def all_masks(
-        self, image: RgbImage, min_area: int, max_objects: int
-    ) -> tuple[DetectedObject, ...]:
-        """Return the masks that a grid of points gives, most confident first."""
-        return all_masks(self._prompted_network(), image, min_area, max_objects)
 
     def _prompted_network(self) -> Sam3Prompted:
         if self._tracker is None:
