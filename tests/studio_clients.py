@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -30,6 +31,7 @@ from zs_seg_ros.segmenters.fake import PALETTE, FakeSegmenter
 from zs_seg_ros.segmenters.mask_prompts import MaskPrompt
 from zs_seg_ros.studio.access import Access
 from zs_seg_ros.studio.frames import ShownFrame, ShownObject, shown_objects
+from zs_seg_ros.studio.jobs import Work
 from zs_seg_ros.studio.packet import decoded, encoded
 from zs_seg_ros.studio.source import Changed, Events, Status, Watched
 from zs_seg_ros.types import Batch, Box, RgbImage, size_of
@@ -107,6 +109,9 @@ class StandIn:
         runs = np.array([0, box.width * box.height], np.uint32)
         marked = ShownObject(0, "", 0.8, box, runs, box.width * box.height)
         return ShownFrame("", 0, image, size_of(image), (marked,))
+
+    def replay_test(self, camera: str, first: int, last: int, path: Path) -> Work:
+        raise StudioError("this camera is live")
 
     def keep(self, camera: str, stamp_ns: int, name: str, mask: NDArray[np.bool_]) -> str:
         self.kept = camera, stamp_ns, name, mask

@@ -29,7 +29,7 @@ from zs_seg_ros.perception.pipeline import Settings
 from zs_seg_ros.segmenters.fake import PALETTE
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.studio.access import Access
-from zs_seg_ros.studio.model_source import ModelSource, loaded_model
+from zs_seg_ros.studio.model_source import ModelSource, NamedModel
 from zs_seg_ros.studio.server import StudioServer
 from zs_seg_ros.studio.stills import RecordedImages, stills_of
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def studio(folder: Path) -> Iterator[StudioServer]:
-    model = loaded_model("fake", LoadOptions(), RED)
+    model = NamedModel("fake", LoadOptions(), RED)
     source = ModelSource(model, stills_of([folder]), Settings())
     server = StudioServer(source, Access("127.0.0.1", free_port()))
     yield server
@@ -104,9 +104,7 @@ def test_what_needs_a_node_or_another_model_is_refused(studio: StudioServer) -> 
 def test_an_image_that_cannot_be_read_is_reported_and_the_next_one_shown(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no image")
     write_image(tmp_path / "b.png", "red")
-    source = ModelSource(
-        loaded_model("fake", LoadOptions(), RED), stills_of([tmp_path]), Settings()
-    )
+    source = ModelSource(NamedModel("fake", LoadOptions(), RED), stills_of([tmp_path]), Settings())
     server = StudioServer(source, Access("127.0.0.1", free_port()))
     try:
         with page(server.access) as own:

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,18 @@ import numpy as np
 import pytest
 from browser import opened_browser, opened_page
 from PIL import Image
+from small_bags import write_bag
 from studio_clients import free_port, wait_until
 
 from zs_seg_ros.bags.bag import shipped_bag
 from zs_seg_ros.evaluation.coco_truth import CocoTruth
 from zs_seg_ros.perception.pipeline import Settings
+from zs_seg_ros.replay.golden import Golden
+from zs_seg_ros.replay.results import Span
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.studio.access import Access
 from zs_seg_ros.studio.labelled_frames import LabelledFrames
-from zs_seg_ros.studio.model_source import ModelSource, loaded_model
+from zs_seg_ros.studio.model_source import ModelSource, NamedModel
 from zs_seg_ros.studio.server import StudioServer
 from zs_seg_ros.studio.stills import stills_of
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
@@ -53,7 +57,7 @@ def source(tmp_path: Path) -> ModelSource:
     Image.fromarray(np.repeat(row, HEIGHT, axis=0)).save(tmp_path / "a.png")
     first = Vocabulary().changed_to([TargetClass("red"), TargetClass("blue")])
     settings = Settings(min_area=1)
-    return ModelSource(loaded_model("fake", LoadOptions(), first), stills_of([tmp_path]), settings)
+    return ModelSource(NamedModel("fake", LoadOptions(), first), stills_of([tmp_path]), settings)
 
 
 @pytest.fixture
@@ -249,7 +253,7 @@ def test_two_browsers_see_each_others_changes(browser: Any, source: ModelSource)
 
 def test_a_click_on_an_object_makes_it_an_example_that_is_then_detected(browser: Any) -> None:
     first = Vocabulary().changed_to([TargetClass("red duck")])
-    model = loaded_model("tabletop", LoadOptions(), first)
+    model = NamedModel("tabletop", LoadOptions(), first)
     server = StudioServer(
         ModelSource(model, stills_of([shipped_bag()]), Settings()),
         Access("127.0.0.1", free_port()),
@@ -275,3 +279,42 @@ def test_a_click_on_an_object_makes_it_an_example_that_is_then_detected(browser:
     assert exemplar.mask is not None and exemplar.mask.shape == (240, 320)
     assert 1000 < exemplar.mask.sum() < 2000
     server.stop()
+
+
+# --- jobs ---
+
+
+@contextmanager
+def recording_page(browser: Any, tmp_path: Path) -> Iterator[Any]:
+    """The page of a small recording of squares, with a folder to write into."""
+    first = Vocabulary().changed_to([TargetClass("red square"), TargetClass("blue square")])
+    bag = write_bag(tmp_path / "kitchen", frames=8)
+    source = ModelSource(
+        NamedModel("fake", LoadOptions(), first), stills_of([bag]), Settings(min_area=20)
+    )
+    labelled = LabelledFrames(tmp_path / "truth")
+    server = StudioServer(source, Access("127.0.0.1", free_port()), {}, labelled)
+    with opened_page(browser, server.access.link, viewport={"width": 1280, "height": 900}) as page:
+        expect(page.locator(".tile tbody")).to_contain_text("blue square")
+        yield page
+    server.stop()
+
+
+def test_a_span_of_a_recording_becomes_a_replay_test(browser: Any, tmp_path: Path) -> None:
+    with recording_page(browser, tmp_path) as page:
+        jobs = page.get_by_role("region", name="Jobs")
+        page.get_by_label("Image", exact=True).fill("2")
+        expect(page.locator(".tile .numbers")).to_contain_text("3 of 8")
+        jobs.get_by_role("button", name="From here").click()
+        jobs.get_by_label("Last image of the replay test").fill("7")
+        jobs.get_by_label("Name of the golden file").fill("squares")
+        begin = jobs.get_by_role("button", name="Make this a replay test")
+        begin.press("Enter")
+        path = tmp_path / "truth" / "squares.golden"
+        expect(jobs).to_contain_text(f"5 images in {path}")
+        expect(jobs).to_contain_text(f"replay_test {tmp_path / 'kitchen'} --golden {path}")
+        with Golden(path) as golden:
+            assert golden.settings.span == Span(2, 6)
+        begin.click()
+        expect(jobs.get_by_role("alert")).to_contain_text("squares.golden already")
+        expect(jobs.get_by_label("Progress of the job")).to_be_hidden()

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve the page until a signal ends it, and return the exit code. Raises ZeroShotSegmentationError."""
     # Imported here: the other commands need no server.
     from zs_seg_ros.studio.labelled_frames import LabelledFrames
-    from zs_seg_ros.studio.model_source import ModelSource, loaded_model
+    from zs_seg_ros.studio.model_source import ModelSource, NamedModel
     from zs_seg_ros.studio.server import StudioServer
     from zs_seg_ros.studio.stills import stills_of
 
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         mask_inference_size=mask_size,
     )
     with contextlib.redirect_stdout(sys.stderr):  # stdout is for results; a library may print
-        model = loaded_model(arguments.model, options, _vocabulary(arguments.vocabulary))
+        model = NamedModel(arguments.model, options, _vocabulary(arguments.vocabulary))
     settings = Settings(default_threshold=arguments.threshold)
     labelled = None if arguments.save is None else LabelledFrames(arguments.save)
     server = StudioServer(ModelSource(model, stills, settings), access, {}, labelled)

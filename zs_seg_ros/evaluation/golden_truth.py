@@ -55,7 +55,7 @@ class GoldenTruth(Truth):
             readers = {c.name: CompressedImageReader() for c in cameras if c.transport != "raw"}
             numbers = {name: n for n, name in enumerate(golden.settings.names, 1)}
             count = itertools.count()
-            for frame in bag_frames(bag, cameras, golden.settings.every):
+            for frame in bag_frames(bag, cameras, golden.settings.every, golden.settings.span):
                 name = f"{frame.camera.name} {frame.index}"
                 reader = readers.get(frame.camera.name)
                 with errors_as_evaluation_errors(

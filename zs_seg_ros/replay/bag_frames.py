@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from zs_seg_ros.bags.bag import Bag, BagMessage
 from zs_seg_ros.bags.bag_cameras import BagCamera
 from zs_seg_ros.images.depth_pairing import TOLERANCE_NS
+from zs_seg_ros.replay.results import WHOLE, Span
 
 _LOOK_AHEAD_NS = 200_000_000
 """Depth may be recorded this much later than its image; the images of this time are held in memory."""
@@ -81,8 +82,10 @@ class _CameraState:
         return nearest[1]
 
 
-def frames(bag: Bag, cameras: Collection[BagCamera], every: int = 1) -> Iterator[BagFrame]:
-    """Yield the images of these cameras in the order of recording, every N-th one of each camera.
+def frames(
+    bag: Bag, cameras: Collection[BagCamera], every: int = 1, span: Span = WHOLE
+) -> Iterator[BagFrame]:
+    """Yield the images of these cameras in the order of recording, every N-th one of each camera in a span.
 
     Reads the bag once; holds in memory what was recorded in _LOOK_AHEAD_NS. Raises BagError for a damaged file.
     """
@@ -99,10 +102,12 @@ def frames(bag: Bag, cameras: Collection[BagCamera], every: int = 1) -> Iterator
             state.depths.append((stamp_of(message.serialised), message))
         else:
             index, state.images = state.images, state.images + 1
-            if index % every == 0:
+            if index % every == 0 and span.holds(index):
                 pending.append(_PendingImage(camera, index, stamp_of(message.serialised), message))
         while pending and _is_complete(pending[0], states, message.time_ns):
             yield _frame(pending.popleft(), states)
+        if not pending and all(span.is_past(state.images) for state in states.values()):
+            return
     while pending:
         yield _frame(pending.popleft(), states)
 

@@ -38,7 +38,7 @@ from zs_seg_ros.files import NewFile, open_regular_file
 from zs_seg_ros.perception.masks import encode_runs
 from zs_seg_ros.perception.overlay import class_colour
 from zs_seg_ros.replay import golden_content as content
-from zs_seg_ros.replay.results import FrameResult, ObjectResult, RunSettings
+from zs_seg_ros.replay.results import WHOLE, FrameResult, ObjectResult, RunSettings
 from zs_seg_ros.shown import quoted, shown
 
 _SETTINGS, _OBJECTS = "golden.json", "objects.jsonl"
@@ -119,6 +119,8 @@ class GoldenWriter:
         """Write the settings and move the file to its path. Raises ReplayError when it cannot be written."""
         heading = {"format": content.FORMAT, "version": content.VERSION, **asdict(settings)}
         heading["classes"] = [content.class_entry(target) for target in settings.classes]
+        if settings.span == WHOLE:
+            del heading["span"]  # which earlier versions do not write
         text = json.dumps(heading, ensure_ascii=False, indent=1, sort_keys=True).encode()
         lines = "\n".join(self._lines).encode()
         if len(text) > content.MOST_HEADING_BYTES or len(lines) > content.MOST_LINES_BYTES:

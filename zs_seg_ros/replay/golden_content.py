@@ -28,10 +28,12 @@ from PIL import Image
 from zs_seg_ros.perception.masks import decode_runs
 from zs_seg_ros.replay.results import (
     EXEMPLARS,
+    WHOLE,
     CameraSettings,
     ObjectResult,
     RunSettings,
     Setting,
+    Span,
 )
 from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.types import Box
@@ -94,6 +96,7 @@ def run_settings(heading: dict[str, Any]) -> RunSettings:
         cameras,
         _whole(heading["every"], "every", 1, 10**9),
         _parameters(_dict(heading["settings"], "settings")),
+        _span(heading.get("span")),
     )
 
 
@@ -206,6 +209,15 @@ def _camera(value: Any) -> CameraSettings:
         _one_of(_TRANSPORTS, entry["transport"], "transport"),
         None if depth is None else _one_of(_TRANSPORTS, depth, "depth_transport"),
     )
+
+
+def _span(value: Any) -> Span:
+    if value is None:
+        return WHOLE
+    entry = _dict(value, "span")
+    first = _whole(entry["first"], "the first image", 0)
+    last = entry["last"]
+    return Span(first, None if last is None else _whole(last, "the last image", first))
 
 
 def _parameters(values: dict[str, Any]) -> dict[str, Setting]:

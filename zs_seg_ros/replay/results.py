@@ -66,6 +66,30 @@ class CameraSettings:
 
 
 @dataclass(frozen=True)
+class Span:
+    """A part of a recording: the images of each camera from `first` to `last`, counted from 0; None: to the end."""
+
+    first: int = 0
+    last: int | None = None
+
+    def holds(self, index: int) -> bool:
+        """Return whether an image is in it, by its index among the images of its camera."""
+        return self.first <= index and not self.is_past(index)
+
+    def is_past(self, index: int) -> bool:
+        """Return whether an image is behind it."""
+        return self.last is not None and index > self.last
+
+    def count(self, images: int, every: int) -> int:
+        """Return how many of a camera's images are replayed, if every N-th one is."""
+        last = images - 1 if self.last is None else min(images - 1, self.last)
+        return max(0, last // every - -(-self.first // every) + 1)
+
+
+WHOLE = Span()
+
+
+@dataclass(frozen=True)
 class RunSettings:
     """The configuration behind results. settings: the node's parameters that change results, and EXEMPLARS."""
 
@@ -75,6 +99,7 @@ class RunSettings:
     cameras: tuple[CameraSettings, ...]
     every: int = 1
     settings: dict[str, Setting] = field(default_factory=dict)
+    span: Span = WHOLE
 
     @property
     def names(self) -> tuple[str, ...]:

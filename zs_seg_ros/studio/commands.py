@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 
 from zs_seg_ros.errors import StudioError
 from zs_seg_ros.shown import quoted
-from zs_seg_ros.studio import image_commands, save_command, words_commands
+from zs_seg_ros.studio import image_commands, job_commands, save_command, words_commands
 from zs_seg_ros.studio.request import Answer, Request
 
 _MOST_CAMERAS = 64
@@ -48,6 +48,8 @@ COMMANDS: dict[str, Command] = {
     "example": image_commands.example,
     "keep": image_commands.keep,
     "save": save_command.save,
+    "replay_test": job_commands.replay_test,
+    "cancel": job_commands.cancel,
 }
 
 

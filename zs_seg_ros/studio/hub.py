@@ -22,6 +22,7 @@ from zs_seg_ros.shown import described, traced
 from zs_seg_ros.studio.client import Client
 from zs_seg_ros.studio.frames import ShownFrame
 from zs_seg_ros.studio.history import History
+from zs_seg_ros.studio.jobs import Jobs
 from zs_seg_ros.studio.labelled_frames import LabelledFrames
 from zs_seg_ros.studio.source import Events, Source, Status, Watched
 from zs_seg_ros.studio.vocabularies import Exemplars, vocabulary_json, warnings_json
@@ -30,6 +31,8 @@ from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 MOST_CLIENTS = 32
 _LINGER_S = 1.0
 """How long a camera is watched after the last client: a page that is loaded again should not interrupt it."""
+_JOB_LINGER_S = 5.0
+"""How long a job goes on after the last client."""
 LOG = logging.getLogger("zs_seg_ros.studio")
 
 
@@ -49,6 +52,7 @@ class Hub:
         self.exemplars = Exemplars()
         self.history = History()
         self.status = Status("")
+        self.jobs = Jobs(lambda text: self._post("job", text))
         self._clients: set[Client] = set()
         self._watched = Watched()
         self._newest: dict[str, ShownFrame] = {}
@@ -76,6 +80,7 @@ class Hub:
                 self._watch_due.clear()
                 await self._follow()
         finally:
+            self.jobs.stop()
             self.source.stop()
 
     # --- clients ---
@@ -88,12 +93,20 @@ class Hub:
         client.post("status", json.dumps(self.status.as_json()))
         if self.history.newest is not None:
             client.post("vocabulary", self._vocabulary_text())
+        if self.jobs.newest is not None:
+            client.post("job", self.jobs.newest.message)
         self._watch_due.set()
 
     def leave(self, client: Client) -> None:
         """Remove a client."""
         self._clients.discard(client)
         self._watch_due.set()
+        if not self._clients:
+            asyncio.get_running_loop().call_later(_JOB_LINGER_S, self._end_unseen_job)
+
+    def _end_unseen_job(self) -> None:
+        if not self._clients:
+            self.jobs.cancel()
 
     def look(self, client: Client, cameras: frozenset[str], confidence: bool) -> None:
         """Have a client look at cameras."""

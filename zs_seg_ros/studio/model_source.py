@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,9 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.mask_prompts import MaskPrompt
 from zs_seg_ros.shown import described, shown, traced
 from zs_seg_ros.studio.frames import ShownFrame, shown_objects
+from zs_seg_ros.studio.golden_run import GoldenRequest, write_golden
 from zs_seg_ros.studio.hub import LOG
+from zs_seg_ros.studio.jobs import Work
 from zs_seg_ros.studio.source import Changed, Entry, Events, Status, Watched
 from zs_seg_ros.studio.stills import Stills
 from zs_seg_ros.types import RgbImage, size_of
@@ -37,13 +40,23 @@ from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 _STOP_TIMEOUT_S = 2.0
 
 
+class NamedModel(LiveModel):
+    """A live model that was loaded, and how: by which name, and with which options."""
+
+    def __init__(self, name: str, options: LoadOptions, first: Vocabulary | None) -> None:
+        """Load the model. first: the first vocabulary. Raises ModelError or VocabularyError."""
+        super().__init__(time.time_ns)
+        self.name, self.options = name, options
+        self.load(name, options, first)
+
+
 class ModelSource:
     """Shows images, segmented by a model. Implements `Source`.
 
     One thread segments the chosen image of each camera that is watched, again after each change of the vocabulary.
     """
 
-    def __init__(self, model: LiveModel, stills: Stills, settings: Settings) -> None:
+    def __init__(self, model: NamedModel, stills: Stills, settings: Settings) -> None:
         """model: loaded."""
         self._model = model
         self._stills = stills
@@ -114,6 +127,14 @@ class ModelSource:
         )
         objects = tuple(each for each in segmentation.instances or () if each.area)
         return ShownFrame("", 0, image, size_of(image), shown_objects(objects, vocabulary))
+
+    def replay_test(self, camera: str, first: int, last: int, path: Path) -> Work:
+        """Return the work that makes a golden file of a span of the recording. Raises StudioError."""
+        model = self._model
+        request = GoldenRequest(
+            path, self._stills.span(camera, first, last), model.name, model.options, self._settings
+        )
+        return lambda job: write_golden(request, model, job)
 
     def keep(self, camera: str, stamp_ns: int, name: str, mask: NDArray[np.bool_]) -> str:
         """Refuse: objects are followed in live images."""
@@ -202,10 +223,3 @@ class ModelSource:
                 lengths=dict(self._lengths),
             )
         )
-
-
-def loaded_model(model: str, options: LoadOptions, first: Vocabulary | None) -> LiveModel:
-    """Return a loaded model, with a first vocabulary if there is one. Raises ModelError or VocabularyError."""
-    live = LiveModel(time.time_ns)
-    live.load(model, options, first)
-    return live

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from zs_seg_ros.errors import ImageError, StudioError
 from zs_seg_ros.perception.masks import decode_runs
 from zs_seg_ros.studio.image_commands import image_in
+from zs_seg_ros.studio.labelled_frames import LabelledFrames
 from zs_seg_ros.studio.request import Answer, Request
 from zs_seg_ros.studio.uploads import box_of
 from zs_seg_ros.types import DetectedObject, RgbImage
@@ -29,13 +30,18 @@ _LONGEST_NAME = 300
 Named = tuple[str, DetectedObject]
 
 
-async def save(request: Request) -> Answer:
-    """Save the image of a request with its objects, as accepted by whoever saw it."""
-    labelled = request.hub.labelled
-    if labelled is None:
+def folder_of(request: Request) -> LabelledFrames:
+    """Return the folder that the studio may write into. Raises StudioError where none was given."""
+    if request.hub.labelled is None:
         raise StudioError(
             "no folder for labelled frames was given: start the studio with --save FOLDER"
         )
+    return request.hub.labelled
+
+
+async def save(request: Request) -> Answer:
+    """Save the image of a request with its objects, as accepted by whoever saw it."""
+    labelled = folder_of(request)
     classes = request.message.get("classes")
     if not (isinstance(classes, list) and all(_is_name(name) for name in classes)):
         raise StudioError("the classes of a frame must be names: load the page again")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from zs_seg_ros.segmenters.mask_prompts import MaskPrompt
 from zs_seg_ros.studio.frames import ShownFrame
+from zs_seg_ros.studio.jobs import Work
 from zs_seg_ros.types import RgbImage
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
@@ -126,6 +128,13 @@ class Source(Protocol):
         """Segment the marked object: the result has it as its only object, or none where the mask is empty.
 
         Raises StudioError when it is refused, also by a model that takes no points and boxes.
+        """
+        ...
+
+    def replay_test(self, camera: str, first: int, last: int, path: Path) -> Work:
+        """Return the work that makes a golden file of the images of a camera from `first` to `last`, from 0.
+
+        Raises StudioError where there is no recording, or no such images.
         """
         ...
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -22,9 +23,24 @@ from zs_seg_ros.errors import StudioError
 from zs_seg_ros.images.image_files import SUFFIXES, read_image
 from zs_seg_ros.labelling.frames import read_frames
 from zs_seg_ros.labelling.plan import LabelledCamera, Slice
+from zs_seg_ros.shown import shown
 from zs_seg_ros.types import Frame
 
 _FILES = "images"
+
+
+@dataclass(frozen=True)
+class RecordedSpan:
+    """The images of one camera of a recording from `first` to `last`, counted from 0.
+
+    times_ns: when each of them was recorded.
+    """
+
+    bag: Path
+    camera: LabelledCamera
+    first: int
+    last: int
+    times_ns: tuple[int, ...]
 
 
 class Stills(Protocol):
@@ -37,6 +53,10 @@ class Stills(Protocol):
 
     def read(self, camera: str, index: int) -> tuple[Frame, str]:
         """Return an image, with its name. Raises ZeroShotSegmentationError for one that cannot be read."""
+        ...
+
+    def span(self, camera: str, first: int, last: int) -> RecordedSpan:
+        """Return a part of a recording. Raises StudioError for one that there is not, and for files of images."""
         ...
 
 
@@ -57,6 +77,12 @@ class ImageFiles:
         """Read a file. Raises ImageError. Its stamp is its place, since files have none."""
         file = self._files[index]
         return Frame(_FILES, read_image(file), index, "", index), file.name
+
+    def span(self, camera: str, first: int, last: int) -> RecordedSpan:
+        """Refuse: files have no times to be replayed at."""
+        raise StudioError(
+            "a replay test is made of a recording, and these are files of images: start zs-seg studio with a recording"
+        )
 
 
 class RecordedImages:
@@ -91,6 +117,16 @@ class RecordedImages:
             return frame, f"{(time_ns - start_ns) / 1e9:.2f} s"
         reason = next(iter(problems), "its message is empty")
         raise StudioError(f"image {index + 1} of {camera} cannot be read: {reason}")
+
+    def span(self, camera: str, first: int, last: int) -> RecordedSpan:
+        """Return the images from `first` to `last`. Raises StudioError for a part that the recording does not have."""
+        times = self._times.get(camera, [])
+        if not 0 <= first <= last < len(times):
+            raise StudioError(
+                f"{shown(camera)} has no images {first + 1} to {last + 1}: it has 1 to {len(times)}"
+            )
+        part = tuple(times[first : last + 1])
+        return RecordedSpan(self._bag.folder, self._cameras[camera], first, last, part)
 
     def close(self) -> None:
         """Close the recording."""

@@ -20,6 +20,7 @@ from zs_seg_ros.bags.bag import Bag
 from zs_seg_ros.bags.bag_cameras import BagCamera
 from zs_seg_ros.errors import ReplayError
 from zs_seg_ros.replay.bag_frames import BagFrame, stamp_of, with_stamp
+from zs_seg_ros.replay.results import WHOLE, Span
 from zs_seg_ros.ros.replay.frame_publisher import FramePublisher, depth_message
 from zs_seg_ros.ros.replay.node_under_test import NodeUnderTest
 from zs_seg_ros.ros.replay.result_collector import PendingResult, ReplayedFrame, ResultCollector
@@ -110,7 +111,13 @@ class FrameReplay:
     # --- real time ---
 
     def play(
-        self, bag: Bag, cameras: Sequence[BagCamera], rate: float, every: int, timeout_s: float
+        self,
+        bag: Bag,
+        cameras: Sequence[BagCamera],
+        rate: float,
+        every: int,
+        timeout_s: float,
+        span: Span = WHOLE,
     ) -> Iterator[ReplayedFrame]:
         """Publish every message at its recorded time divided by `rate`, and yield frames with or without results.
 
@@ -122,14 +129,21 @@ class FrameReplay:
         start_s: float | None = None
         self._last_result_s = time.monotonic()
         for message in bag.messages(camera_of):
+            topic = message.topic.name
+            camera = camera_of[topic]
+            if all(span.is_past(count) for count in counts.values()):
+                break
+            if not span.holds(counts[camera.name]):
+                counts[camera.name] += topic == camera.image
+                if topic == camera.info:
+                    self._publisher.publish_info(camera, message)
+                continue
             if start_s is None:
                 start_s, start_ns = time.monotonic(), message.time_ns
             due_s = start_s + (message.time_ns - start_ns) * 1e-9 / rate
             while (left_s := due_s - time.monotonic()) > 0:
                 self._node.spin_once(min(left_s, _SPIN_S))
                 yield from self._settled(timeout_s)
-            topic = message.topic.name
-            camera = camera_of[topic]
             if topic == camera.image:
                 index = counts[camera.name]
                 counts[camera.name] += 1

@@ -32,7 +32,7 @@ from zs_seg_ros.replay.golden import Golden, GoldenWriter
 from zs_seg_ros.replay.latency import Latencies
 from zs_seg_ros.replay.report import Report
 from zs_seg_ros.replay.report_images import comparison_panels, jpeg
-from zs_seg_ros.replay.results import EXEMPLARS, CameraSettings, FrameResult, RunSettings
+from zs_seg_ros.replay.results import EXEMPLARS, CameraSettings, FrameResult, RunSettings, Span
 from zs_seg_ros.replay.verdict import Tolerances
 from zs_seg_ros.ros.replay.frame_publisher import frame_image
 from zs_seg_ros.ros.replay.frame_replay import FrameReplay
@@ -176,7 +176,12 @@ class ReplayRun:
             ),
             self._every(),
             settings,
+            self._span,
         )
+
+    @property
+    def _span(self) -> Span:
+        return Span() if self._golden is None else self._golden.settings.span
 
     def _every(self) -> int:
         every = self._request.every
@@ -194,7 +199,7 @@ class ReplayRun:
     def _replayed_frames(self) -> Iterator[ReplayedFrame]:
         """Replay all frames, with a progress bar."""
         counts = [self._bag.topics[c.image].message_count for c in self._cameras]
-        total = sum(-(-count // self.settings.every) for count in counts)
+        total = sum(self._span.count(count, self.settings.every) for count in counts)
         self._replay.warm_up(self._first_frames(), self._request.timeout_s)
         replayed = self._in_lockstep() if self._request.rate is None else self._in_real_time()
         # disable=None: no bar where stderr is not a terminal
@@ -203,7 +208,7 @@ class ReplayRun:
     def _first_frames(self) -> list[BagFrame]:
         first_frames = []
         for camera in self._cameras:
-            first = next(frames(self._bag, [camera]), None)
+            first = next(frames(self._bag, [camera], span=self._span), None)
             if first is None:
                 raise ReplayError(f"{camera.image} has no messages")
             first_frames.append(first)
@@ -211,7 +216,7 @@ class ReplayRun:
 
     def _in_lockstep(self) -> Iterator[ReplayedFrame]:
         without_result = 0
-        for frame in frames(self._bag, self._cameras, self.settings.every):
+        for frame in frames(self._bag, self._cameras, self.settings.every, self._span):
             replayed = self._replay.process(frame, self._request.timeout_s)
             without_result = 0 if replayed.result else without_result + 1
             if without_result == _MAX_FRAMES_WITHOUT_RESULT:
@@ -223,13 +228,8 @@ class ReplayRun:
 
     def _in_real_time(self) -> Iterator[ReplayedFrame]:
         assert self._request.rate is not None
-        return self._replay.play(
-            self._bag,
-            self._cameras,
-            self._request.rate,
-            self.settings.every,
-            self._request.timeout_s,
-        )
+        rate, every, timeout_s = self._request.rate, self.settings.every, self._request.timeout_s
+        return self._replay.play(self._bag, self._cameras, rate, every, timeout_s, self._span)
 
     # --- the golden file ---
 

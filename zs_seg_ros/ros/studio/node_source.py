@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ from zs_seg_ros.ros.studio.remote_node import RemoteCamera, RemoteNode
 from zs_seg_ros.segmenters.mask_prompts import MaskPrompt
 from zs_seg_ros.shown import shown
 from zs_seg_ros.studio.frames import ShownFrame
+from zs_seg_ros.studio.jobs import Work
 from zs_seg_ros.studio.source import Changed, Entry, Events, Status, Watched
 from zs_seg_ros.types import RgbImage, size_of
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
@@ -129,6 +131,12 @@ class NodeSource:
             image=image_message(image, "rgb8", Header()), prompts=[marked]
         )
         return self._segmented(image, request)
+
+    def replay_test(self, camera: str, first: int, last: int, path: Path) -> Work:
+        """Refuse: a node has no recording."""
+        raise StudioError(
+            "a replay test is made of a recording, and this node is live: start zs-seg studio RECORDING --save FOLDER"
+        )
 
     def keep(self, camera: str, stamp_ns: int, name: str, mask: NDArray[np.bool_]) -> str:
         """Call keep with a mask. Raises StudioError when the node refuses, or without an answer."""

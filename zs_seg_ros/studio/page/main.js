@@ -5,6 +5,7 @@ import { Connection } from "./connection.js";
 import { ask, byId, make, show } from "./dom.js";
 import { Editor } from "./editor.js";
 import { showHealth, skippedOf } from "./health.js";
+import { Jobs } from "./jobs.js";
 import { Pointing } from "./pointing.js";
 import { Tile } from "./tile.js";
 
@@ -58,6 +59,7 @@ const connection = new Connection({
     }
     editor.setDefaultThreshold(message.default_threshold);
   },
+  job(message) { jobs.receive(message); },
   vocabulary(message) { editor.receive(message); comparison.fill(); redraw(); },
   async frame(header, parts) {
     const tile = tiles.get(header.camera);
@@ -68,9 +70,9 @@ const connection = new Connection({
 
 editor = new Editor(connection, { onPreview: preview, onShown: redraw });
 const pointing = new Pointing(connection, editor);
-const comparison = new Comparison(connection, editor, {
-  shownTile: () => [...tiles.values()].find((tile) => tile.shown), options: () => shared.options,
-});
+const shownTile = () => [...tiles.values()].find((tile) => tile.shown);
+const comparison = new Comparison(connection, editor, { shownTile, options: () => shared.options });
+const jobs = new Jobs(connection, editor, { shownTile });
 
 // Shows thresholds that are not in force. Higher ones act on the published confidences; lower ones, and paused images
 // without confidences, take one run of the model for the image.

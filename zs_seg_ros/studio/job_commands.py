@@ -1,0 +1,53 @@
+# Copyright 2026 zs_seg_ros developers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance
+# with the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software distributed under the License is distributed
+# on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
+# the specific language governing permissions and limitations under the License.
+
+"""Requests that begin a job, or cancel the one that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from zs_seg_ros.errors import StudioError
+from zs_seg_ros.shown import quoted, shown
+from zs_seg_ros.studio.jobs import Work
+from zs_seg_ros.studio.request import Answer, Request
+from zs_seg_ros.studio.save_command import folder_of
+
+_FILE_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
+
+
+async def replay_test(request: Request) -> Answer:
+    """Begin to make a golden file of a span of the recording, in the folder that --save names."""
+    folder = folder_of(request).folder
+    match request.message:
+        case {"camera": str(camera), "first": int(first), "last": int(last), "name": str(name)}:
+            pass
+        case _:
+            raise StudioError(
+                "the request has no camera, first, last and name: load the page again"
+            )
+    if not re.fullmatch(_FILE_NAME, name, re.ASCII):
+        raise StudioError(
+            f"{quoted(name)} cannot be the name of a file: use letters, digits, dots, dashes and underscores"
+        )
+    path = folder / f"{name}.golden"
+
+    def prepare() -> Work:
+        if path.exists() or path.is_symlink():
+            raise StudioError(f"there is a file {shown(path, 300)} already: choose another name")
+        return request.hub.source.replay_test(camera, first, last, path)
+
+    return {"number": request.hub.jobs.start("golden", await asyncio.to_thread(prepare))}
+
+
+async def cancel(request: Request) -> Answer:
+    """Cancel the job that runs."""
+    request.hub.jobs.cancel()
+    return {}

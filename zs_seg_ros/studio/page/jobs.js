@@ -1,0 +1,42 @@
+// Work that takes longer than a request: what begins it, its progress, and its result. One at a time, for all pages.
+
+import { byId, make, show } from "./dom.js";
+import { ReplayTest } from "./replay_test.js";
+
+export class Jobs {
+  // shownTile(): the tile whose image the tools act on.
+  constructor(connection, editor, { shownTile }) {
+    this.connection = connection;
+    this.kinds = { golden: new ReplayTest(this, { shownTile }) };
+    this.progress = make("progress", { max: 1, value: 0, aria: { label: "Progress of the job" } });
+    this.text = make("span", { role: "status" });
+    this.cancel = make("button", { type: "button", text: "Cancel", onclick: () => this.send({ do: "cancel" }) });
+    this.bar = make("div", { class: "bar" }, this.progress, this.text, this.cancel);
+    this.problem = make("p", { class: "problem", role: "alert" });
+    this.result = make("div", { class: "result", role: "status" });
+    this.bar.hidden = this.problem.hidden = true;
+    byId("jobs").append(...Object.values(this.kinds).flatMap((kind) => kind.elements), this.bar, this.problem, this.result);
+  }
+
+  // Asks for a job, or for its end; a refusal is shown where results are.
+  async send(request) {
+    try {
+      await this.connection.ask(request);
+    } catch (error) { show(this.problem, error.message); }
+  }
+
+  // Shows the state of the newest job.
+  receive(job) {
+    const running = job.state === "running";
+    const name = this.kinds[job.kind]?.title ?? job.kind;
+    this.bar.hidden = !running;
+    if (job.total) this.progress.value = job.done / job.total; else this.progress.removeAttribute("value");
+    const part = job.total ? `${job.done} of ${job.total}` : "";
+    this.text.textContent = running ? [name, part, job.text].filter(Boolean).join(" · ") : "";
+    show(this.problem, job.state === "failed" ? `${name}: ${job.text}` : "");
+    const result = job.state === "done" ? this.kinds[job.kind]?.show(job.result) ?? [] : [];
+    this.result.replaceChildren(...result);
+    if (job.state === "cancelled") this.result.replaceChildren(make("p", { text: `${name} was cancelled.` }));
+    for (const button of byId("jobs").querySelectorAll("button[data-begins]")) button.disabled = running;
+  }
+}
