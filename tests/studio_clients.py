@@ -28,12 +28,13 @@ from websockets.sync.client import ClientConnection, connect
 from zs_seg_ros.errors import StudioError
 from zs_seg_ros.perception.masks import extract_objects
 from zs_seg_ros.segmenters.fake import PALETTE, FakeSegmenter
+from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.mask_prompts import MaskPrompt
 from zs_seg_ros.studio.access import Access
 from zs_seg_ros.studio.frames import ShownFrame, ShownObject, shown_objects
 from zs_seg_ros.studio.jobs import Work
 from zs_seg_ros.studio.packet import decoded, encoded
-from zs_seg_ros.studio.source import Changed, Events, Status, Watched
+from zs_seg_ros.studio.source import Changed, Events, ModelChoice, Status, Watched
 from zs_seg_ros.types import Batch, Box, RgbImage, size_of
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
@@ -109,6 +110,9 @@ class StandIn:
         runs = np.array([0, box.width * box.height], np.uint32)
         marked = ShownObject(0, "", 0.8, box, runs, box.width * box.height)
         return ShownFrame("", 0, image, size_of(image), (marked,))
+
+    def model(self) -> ModelChoice:
+        return ModelChoice("fake", LoadOptions(), 0.5)
 
     def replay_test(self, camera: str, first: int, last: int, path: Path) -> Work:
         raise StudioError("this camera is live")

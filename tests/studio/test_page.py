@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import opened_browser, opened_page
+from faded_truth import SHARE, write_truth
 from PIL import Image
 from small_bags import write_bag
 from studio_clients import free_port, wait_until
@@ -318,3 +319,116 @@ def test_a_span_of_a_recording_becomes_a_replay_test(browser: Any, tmp_path: Pat
         begin.click()
         expect(jobs.get_by_role("alert")).to_contain_text("squares.golden already")
         expect(jobs.get_by_label("Progress of the job")).to_be_hidden()
+
+
+@contextmanager
+def truth_page(
+    browser: Any, source: ModelSource, tmp_path: Path, lower: str = "red", **options: Any
+) -> Iterator[Any]:
+    """The page with a folder of labelled frames. lower: see `write_truth`."""
+    labelled = write_truth(tmp_path / "truth", 12, lower)
+    server = StudioServer(source, Access("127.0.0.1", free_port()), {}, labelled)
+    options = {"viewport": {"width": 1280, "height": 900}, **options}
+    with opened_page(browser, server.access.link, **options) as page:
+        expect(page.locator(".class")).to_have_count(2)
+        yield page
+    server.stop()
+
+
+def test_the_draft_is_evaluated_on_the_labelled_frames(
+    browser: Any, source: ModelSource, tmp_path: Path
+) -> None:
+    with truth_page(browser, source, tmp_path) as page:
+        jobs = page.get_by_role("region", name="Jobs")
+        jobs.get_by_role("button", name="Evaluate the draft").click()
+        table = jobs.get_by_role("table", name="fake on 12 labelled frames")
+        expect(table.get_by_role("row")).to_have_count(3)
+        cells = table.get_by_role("row").nth(2).get_by_role("cell").all_text_contents()
+        assert cells[:2] == ["blue", "1.000"]
+        expect(jobs.get_by_role("button", name="Evaluate the draft")).to_be_enabled()
+
+
+def test_what_tune_chooses_is_taken_into_the_draft_with_one_click(
+    browser: Any, source: ModelSource, tmp_path: Path
+) -> None:
+    with truth_page(browser, source, tmp_path) as page:
+        jobs = page.get_by_role("region", name="Jobs")
+        jobs.get_by_role("button", name="Tune the draft").press("Enter")
+        expect(jobs.get_by_role("table")).to_contain_text("it is best as given")
+        jobs.get_by_role("button", name="Take the choice for red").click()
+        message(page).to_contain_text("Taken into the draft")
+        chosen = float(page.get_by_label("Threshold of red").input_value())
+        assert abs(chosen - SHARE) <= 0.051
+        assert source._model.vocabulary.version == 1
+        page.get_by_role("button", name="Apply").click()
+        message(page).to_have_text("Applied.")
+        assert source._model.vocabulary.classes[0].threshold == pytest.approx(chosen)
+        page.locator(".class").first.get_by_role("button", name="Remove red").click()
+        jobs.get_by_role("button", name="Take all into the draft").click()
+        message(page).to_contain_text("no such class any more")
+
+
+def test_classes_that_tune_proposes_to_merge_are_merged_with_one_click(
+    browser: Any, source: ModelSource, tmp_path: Path
+) -> None:
+    with truth_page(browser, source, tmp_path, "blue") as page:
+        jobs = page.get_by_role("region", name="Jobs")
+        jobs.get_by_role("button", name="Tune the draft").click()
+        expect(jobs).to_contain_text("merge 'red' and 'blue' into one class: IoU +0.")
+        jobs.get_by_role("button", name="Take the proposal for red and blue").click()
+        expect(page.locator(".class")).to_have_count(1)
+        page.get_by_role("button", name="Apply").click()
+        message(page).to_have_text("Applied.")
+    [merged] = source._model.vocabulary.classes
+    assert (merged.name, merged.prompts) == ("red", ("red", "blue"))
+
+
+def test_a_negative_that_tune_proposes_is_taken_with_one_click(
+    browser: Any, source: ModelSource, tmp_path: Path
+) -> None:
+    with truth_page(browser, source, tmp_path, "rust") as page:
+        jobs = page.get_by_role("region", name="Jobs")
+        jobs.get_by_role("button", name="Tune the draft").click()
+        expect(jobs).to_contain_text("give 'red' the negative 'rust'")
+        jobs.get_by_role("button", name="Take the proposal for red").click()
+        page.get_by_role("button", name="Apply").click()
+        message(page).to_have_text("Applied.")
+    assert [target.negatives for target in source._model.vocabulary.classes] == [("rust",), ()]
+
+
+def test_a_job_shows_its_progress_survives_a_reload_and_is_cancelled(
+    browser: Any, source: ModelSource, tmp_path: Path
+) -> None:
+    with truth_page(browser, source, tmp_path) as page:
+        jobs = page.get_by_role("region", name="Jobs")
+        jobs.get_by_role("button", name="Tune the draft").click()
+        expect(jobs.get_by_label("Progress of the job")).to_be_visible()
+        expect(jobs.get_by_role("button", name="Evaluate the draft")).to_be_disabled()
+        expect(jobs.get_by_role("button", name="Make this a replay test")).to_be_disabled()
+        jobs.get_by_role("button", name="Cancel").click()
+        expect(jobs).to_contain_text("Tune was cancelled.")
+        expect(jobs.get_by_label("Progress of the job")).to_be_hidden()
+        page.reload()
+        expect(jobs).to_contain_text("Tune was cancelled.")
+        expect(jobs.get_by_role("button", name="Tune the draft")).to_be_enabled()
+
+
+@pytest.mark.parametrize(
+    ("theme", "ground"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(27, 34, 44)")]
+)
+def test_results_of_jobs_fit_a_phone_and_have_names(
+    browser: Any, source: ModelSource, tmp_path: Path, theme: str, ground: str
+) -> None:
+    options = {"viewport": {"width": 360, "height": 740}, "color_scheme": theme}
+    with truth_page(browser, source, tmp_path, **options) as page:
+        jobs = page.get_by_role("region", name="Jobs")
+        jobs.get_by_role("button", name="Tune the draft").click()
+        expect(jobs.get_by_role("table")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert jobs.evaluate("each => getComputedStyle(each).backgroundColor") == ground
+        unnamed = jobs.evaluate(
+            """each => [...each.querySelectorAll('button, input, progress')]
+                .filter((own) => !(own.textContent.trim() || own.labels?.length || own.getAttribute('aria-label')))
+                .map((own) => own.outerHTML)"""
+        )
+        assert unnamed == []

@@ -28,10 +28,15 @@ _LEAST_GAIN = 0.02
 
 @dataclass(frozen=True)
 class Proposal:
-    """A change that needs a person's decision. gain: in IoU, of the merged class over the mean of both, or at most."""
+    """A change that needs a person's decision. gain: in IoU, of the merged class over the mean of both, or at most.
+
+    names: of two classes to merge, or of one that gets `negative`.
+    """
 
     text: str
     gain: float
+    names: tuple[str, ...] = ()
+    negative: str = ""
 
 
 def frame_confusion(
@@ -88,6 +93,7 @@ def _merges(
                         f"merge {quoted(names[first])} and {quoted(names[second])} into one class: IoU {gain:+.3f} "
                         f"against the mean of both, at least {min(gains):+.3f} in each fifth of the frames",
                         gain,
+                        (names[first], names[second]),
                     )
                 )
     return changes
@@ -147,5 +153,5 @@ def _negatives(
                     f"give {quoted(name)} the negative {quoted(true_names[row - 1])}, on which {taken / false:.0%} of "
                     f"its false pixels are: IoU {gain:+.3f} at most"
                 )
-                changes.append(Proposal(text, gain))
+                changes.append(Proposal(text, gain, (name,), true_names[row - 1]))
     return changes

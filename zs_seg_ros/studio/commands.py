@@ -49,6 +49,8 @@ COMMANDS: dict[str, Command] = {
     "keep": image_commands.keep,
     "save": save_command.save,
     "replay_test": job_commands.replay_test,
+    "evaluate": job_commands.evaluate,
+    "tune": job_commands.tune,
     "cancel": job_commands.cancel,
 }
 

@@ -17,8 +17,12 @@ import re
 from zs_seg_ros.errors import StudioError
 from zs_seg_ros.shown import quoted, shown
 from zs_seg_ros.studio.jobs import Work
+from zs_seg_ros.studio.measure_request import MeasureRequest, measured
 from zs_seg_ros.studio.request import Answer, Request
 from zs_seg_ros.studio.save_command import folder_of
+from zs_seg_ros.studio.vocabularies import classes_from_json
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
+from zs_seg_ros.vocabulary.vocabulary_file import vocabulary_text
 
 _FILE_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
 
@@ -45,6 +49,38 @@ async def replay_test(request: Request) -> Answer:
         return request.hub.source.replay_test(camera, first, last, path)
 
     return {"number": request.hub.jobs.start("golden", await asyncio.to_thread(prepare))}
+
+
+async def evaluate(request: Request) -> Answer:
+    """Begin to compare the model and the classes of the page with the labelled frames."""
+    return await _measure(request, "evaluate")
+
+
+async def tune(request: Request) -> Answer:
+    """Begin to choose thresholds and prompts for the classes of the page on the labelled frames."""
+    return await _measure(request, "tune")
+
+
+async def _measure(request: Request, kind: str) -> Answer:
+    labelled = folder_of(request)
+    if not len(labelled):
+        raise StudioError("no frame is labelled yet: save some with Save as a labelled frame")
+    classes = classes_from_json(request.message.get("classes"), request.hub.exemplars)
+
+    def prepare() -> MeasureRequest:
+        choice = request.hub.source.model()
+        return MeasureRequest(
+            kind,
+            str(labelled.annotations),
+            str(labelled.images),
+            vocabulary_text(Vocabulary().changed_to(classes)),
+            choice.name,
+            choice.options,
+            choice.threshold,
+        )
+
+    prepared = await asyncio.to_thread(prepare)
+    return {"number": request.hub.jobs.start(kind, lambda job: measured(prepared, job))}
 
 
 async def cancel(request: Request) -> Answer:

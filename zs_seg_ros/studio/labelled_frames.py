@@ -48,6 +48,11 @@ class LabelledFrames:
         """The file of the annotations."""
         return self.folder / ANNOTATIONS
 
+    @property
+    def images(self) -> Path:
+        """The folder of the images."""
+        return self.folder / "images"
+
     def __len__(self) -> int:
         return len(self._content["images"])
 
@@ -92,11 +97,11 @@ class LabelledFrames:
         return len(categories)
 
     def _write(self, name: str, image: RgbImage) -> None:
-        (self.folder / "images").mkdir(parents=True, exist_ok=True)
+        self.images.mkdir(parents=True, exist_ok=True)
         file = io.BytesIO()
         pixels: NDArray[Any] = image
         Image.fromarray(pixels).save(file, format="PNG")
-        write_output(self.folder / "images" / name, file.getvalue())
+        write_output(self.images / name, file.getvalue())
         write_atomically(self.annotations, json.dumps(self._content).encode(), _is_ours)
 
     def _read(self) -> dict[str, Any]:

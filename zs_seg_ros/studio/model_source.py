@@ -32,7 +32,7 @@ from zs_seg_ros.studio.frames import ShownFrame, shown_objects
 from zs_seg_ros.studio.golden_run import GoldenRequest, write_golden
 from zs_seg_ros.studio.hub import LOG
 from zs_seg_ros.studio.jobs import Work
-from zs_seg_ros.studio.source import Changed, Entry, Events, Status, Watched
+from zs_seg_ros.studio.source import Changed, Entry, Events, ModelChoice, Status, Watched
 from zs_seg_ros.studio.stills import Stills
 from zs_seg_ros.types import RgbImage, size_of
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
@@ -127,6 +127,11 @@ class ModelSource:
         )
         objects = tuple(each for each in segmentation.instances or () if each.area)
         return ShownFrame("", 0, image, size_of(image), shown_objects(objects, vocabulary))
+
+    def model(self) -> ModelChoice:
+        """Return the model of this process."""
+        model = self._model
+        return ModelChoice(model.name, model.options, self._settings.default_threshold)
 
     def replay_test(self, camera: str, first: int, last: int, path: Path) -> Work:
         """Return the work that makes a golden file of a span of the recording. Raises StudioError."""

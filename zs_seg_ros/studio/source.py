@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.mask_prompts import MaskPrompt
 from zs_seg_ros.studio.frames import ShownFrame
 from zs_seg_ros.studio.jobs import Work
@@ -94,6 +95,15 @@ class Changed:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model and how it is loaded, for another process. threshold: of classes without one."""
+
+    name: str
+    options: LoadOptions
+    threshold: float
+
+
 class Source(Protocol):
     """A node, or a model in this process. Its methods may block; they are called in threads."""
 
@@ -129,6 +139,10 @@ class Source(Protocol):
 
         Raises StudioError when it is refused, also by a model that takes no points and boxes.
         """
+        ...
+
+    def model(self) -> ModelChoice:
+        """Return the model, to be loaded elsewhere. Raises StudioError without an answer of the node."""
         ...
 
     def replay_test(self, camera: str, first: int, last: int, path: Path) -> Work:

@@ -43,7 +43,7 @@ from zs_seg_ros.segmenters.mask_prompts import MaskPrompt
 from zs_seg_ros.shown import shown
 from zs_seg_ros.studio.frames import ShownFrame
 from zs_seg_ros.studio.jobs import Work
-from zs_seg_ros.studio.source import Changed, Entry, Events, Status, Watched
+from zs_seg_ros.studio.source import Changed, Entry, Events, ModelChoice, Status, Watched
 from zs_seg_ros.types import RgbImage, size_of
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
@@ -131,6 +131,10 @@ class NodeSource:
             image=image_message(image, "rgb8", Header()), prompts=[marked]
         )
         return self._segmented(image, request)
+
+    def model(self) -> ModelChoice:
+        """Ask the node for its model. Raises StudioError without an answer."""
+        return self._remote.model()
 
     def replay_test(self, camera: str, first: int, last: int, path: Path) -> Work:
         """Refuse: a node has no recording."""

@@ -25,10 +25,17 @@ import zs_seg_ros.srv as services
 from zs_seg_ros.errors import StudioError
 from zs_seg_ros.images.camera_topics import image_topic
 from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.studio.source import ModelChoice
 
 _DISCOVERY_S = 2.0
 _PARAMETERS_S = 3.0
 _MOST_CAMERAS = 64
+_LOADING = (
+    *("device", "precision", "revision", "inference_size", "mask_inference_size"),
+    *("engine", "providers", "export_folder"),
+)
+"""The parameters that say how the model is loaded."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,15 @@ class RemoteNode:
         """Return the threshold of classes without one. Raises StudioError without an answer."""
         value = self.parameters(["default_threshold"])[0]
         return DEFAULT_THRESHOLD if value is None else float(value)
+
+    def model(self) -> ModelChoice:
+        """Return the model of the node and how it is loaded, not compiled. Raises StudioError without an answer."""
+        model, *values = self.parameters(["model", *_LOADING])
+        if not model:
+            raise StudioError(f"{self.name} does not say which model it has: see its log")
+        options = dict(zip(_LOADING, values, strict=True))
+        options["providers"] = tuple(name for name in options["providers"] or () if name)
+        return ModelChoice(model, LoadOptions(**options), self.default_threshold())
 
     def _resolved(self, topic: str) -> str:
         """Return a name as the node resolves it: without a slash in front it is relative to its namespace."""

@@ -106,6 +106,23 @@ export class ClassRow {
     this.showExamples();
   }
 
+  // Takes a threshold and, where there are any, prompts.
+  choose(threshold, prompts) {
+    this.threshold = threshold;
+    if (prompts.length) this.prompts.value = prompts.join("\n");
+    this.showThreshold();
+    this.editor.preview(this);
+  }
+
+  // Takes the prompts and examples of another class, which goes.
+  merge(other) {
+    const words = (row) => { const own = lines(row.prompts.value); return own.length ? own : [row.name]; };
+    this.prompts.value = [...new Set([...words(this), ...words(other)])].join("\n");
+    this.exemplars.push(...other.exemplars);
+    this.showExamples();
+    this.editor.remove(other);
+  }
+
   addNegative(text) {
     this.negatives.value = [...lines(this.negatives.value), text].join("\n");
     this.editor.touched();

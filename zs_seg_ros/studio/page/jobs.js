@@ -1,13 +1,18 @@
 // Work that takes longer than a request: what begins it, its progress, and its result. One at a time, for all pages.
 
 import { byId, make, show } from "./dom.js";
+import { Measuring } from "./measuring.js";
 import { ReplayTest } from "./replay_test.js";
 
 export class Jobs {
   // shownTile(): the tile whose image the tools act on.
   constructor(connection, editor, { shownTile }) {
     this.connection = connection;
-    this.kinds = { golden: new ReplayTest(this, { shownTile }) };
+    this.kinds = {
+      golden: new ReplayTest(this, { shownTile }),
+      evaluate: new Measuring(this, editor, { kind: "evaluate", title: "Evaluate", text: "Evaluate the draft" }),
+      tune: new Measuring(this, editor, { kind: "tune", title: "Tune", text: "Tune the draft" }),
+    };
     this.progress = make("progress", { max: 1, value: 0, aria: { label: "Progress of the job" } });
     this.text = make("span", { role: "status" });
     this.cancel = make("button", { type: "button", text: "Cancel", onclick: () => this.send({ do: "cancel" }) });
@@ -15,7 +20,9 @@ export class Jobs {
     this.problem = make("p", { class: "problem", role: "alert" });
     this.result = make("div", { class: "result", role: "status" });
     this.bar.hidden = this.problem.hidden = true;
-    byId("jobs").append(...Object.values(this.kinds).flatMap((kind) => kind.elements), this.bar, this.problem, this.result);
+    const { golden, evaluate, tune } = this.kinds;
+    const measuring = make("div", { class: "bar" }, make("strong", { text: "On the labelled frames" }), evaluate.begin, tune.begin);
+    byId("jobs").append(measuring, golden.element, this.bar, this.problem, this.result);
   }
 
   // Asks for a job, or for its end; a refusal is shown where results are.

@@ -12,9 +12,9 @@ export class ReplayTest {
     this.name = make("input", { value: "golden", aria: { label: "Name of the golden file" } });
     this.begin = make("button", { type: "button", text: "Make this a replay test", onclick: () => this.run() });
     this.begin.dataset.begins = "golden";
-    this.elements = [make("div", { class: "bar" }, make("strong", { text: this.title }),
+    this.element = make("div", { class: "bar" }, make("strong", { text: this.title }),
       "from", this.first, this.here("From here", this.first), "to", this.last, this.here("To here", this.last),
-      make("label", {}, "as", this.name), this.begin)];
+      make("label", {}, "as", this.name), this.begin);
   }
 
   number(label) { return make("input", { type: "number", min: 1, value: 1, aria: { label } }); }
