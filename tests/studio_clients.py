@@ -14,8 +14,10 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import struct
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,7 +97,7 @@ class StandIn:
 
     def segment(self, image: RgbImage, classes: Sequence[TargetClass]) -> ShownFrame:
         model = FakeSegmenter()
-        encoding = model.encode(Vocabulary().changed_to(classes))
+        encoding = model.encode(Vocabulary().changed_to(classes or self.vocabulary.classes))
         batch = Batch((image,), encoding.vocabulary.thresholds(0.5))
         [segmentation] = model.segment(batch, encoding)
         objects = shown_objects(extract_objects(segmentation, 1, 50), encoding.vocabulary)
@@ -129,6 +131,18 @@ class StandIn:
         runs = np.array([0, box.width * height], np.uint32)
         mug = ShownObject(1, "red mug", 0.9, box, runs, box.width * height)
         self.events.frame(ShownFrame("camera", stamp_ns, image, (height, width), (mug,), 1))
+
+
+def huge_png(width: int, height: int) -> bytes:
+    """A PNG of a few bytes that claims many pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        crc = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
 
 
 # --- clients ---

@@ -21,13 +21,16 @@ from studio_clients import free_port
 from zs_seg_ros.ros.rclpy_private import InvalidHandle
 from zs_seg_ros.ros.studio.studio import Studio
 from zs_seg_ros.studio.access import Access
+from zs_seg_ros.studio.labelled_frames import LabelledFrames
 
 
 @contextmanager
-def running_studio(of: str = "/zs_seg", port: int = 0) -> Iterator[Access]:
+def running_studio(
+    of: str = "/zs_seg", port: int = 0, labelled: LabelledFrames | None = None
+) -> Iterator[Access]:
     """A studio of a node, on a free port or the given one. Yields the address of its page."""
     access = Access("127.0.0.1", port or free_port())
-    studio = Studio(of, access)
+    studio = Studio(of, access, labelled)
     executor = MultiThreadedExecutor(num_threads=4)
     executor.add_node(studio)
     stop = threading.Event()

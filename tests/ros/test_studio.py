@@ -14,11 +14,13 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from faded_truth import write_truth
 from planner import (
     Planner,
     image_message,
@@ -162,6 +164,7 @@ def test_a_change_by_a_planner_is_seen_at_once(planner: Planner, access: Access)
 def test_a_refusal_of_the_node_is_shown(planner: Planner, access: Access) -> None:
     planner.set_vocabulary("red")
     with page(access) as own:
+        own.wait_for("vocabulary", lambda v: names_of(v) == ["red"])
         base = own.ask("set_vocabulary", base=0, classes=[])["vocabulary"]["edition"]
         answer = own.ask("set_vocabulary", base=base, classes=[{"name": "a"}, {"name": "a"}])
     assert answer["error"] == "the name 'a' occurs twice; give each class a name of its own"
@@ -174,6 +177,20 @@ def test_state_and_diagnostics_are_shown(planner: Planner, access: Access) -> No
     assert status["cameras"] == ["camera", "rear"]
     entries = {entry["name"]: entry for entry in status["entries"]}
     assert "stand-in for tests" in entries["/zs_seg: model"]["message"]
+
+
+def test_the_nodes_model_is_evaluated_and_a_replay_test_refused(
+    planner: Planner, tmp_path: Path
+) -> None:
+    labelled = write_truth(tmp_path / "truth", 3)
+    with running_studio(labelled=labelled) as access, page(access) as own:
+        own.wait_for("status", lambda status: status["cameras"])
+        own.ask("evaluate", classes=[{"name": "red"}, {"name": "blue"}])
+        done, _ = own.wait_for("job", lambda job: job["state"] != "running")
+        assert done["state"] == "done", done["text"]
+        assert (done["result"]["model"], done["result"]["images"]) == ("fake", 3)
+        fields = {"camera": "camera", "first": 0, "last": 1, "name": "x"}
+        assert "this node is live" in own.ask("replay_test", **fields)["error"]
 
 
 def subscribers(planner: Planner, topic: str) -> set[str]:

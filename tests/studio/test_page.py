@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -432,3 +433,55 @@ def test_results_of_jobs_fit_a_phone_and_have_names(
                 .map((own) => own.outerHTML)"""
         )
         assert unnamed == []
+
+
+# --- image files that are added ---
+
+DROP = """([name, bytes]) => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([new Uint8Array(bytes)], name, {type: 'image/png'}));
+    for (const kind of ['dragover', 'drop']) {
+        document.body.dispatchEvent(new DragEvent(kind, {dataTransfer: transfer, bubbles: true, cancelable: true}));
+    }
+}"""
+
+
+def png(colour: tuple[int, int, int]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.full((60, 90, 3), colour, np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_files_that_are_chosen_or_dropped_are_shown_and_segmented(
+    page: Any, tmp_path: Path
+) -> None:
+    hostile = "<img src=x onerror=alert(1)>.png"
+    for name, colour in ((hostile, (220, 30, 30)), ("b.png", (30, 60, 220))):
+        (tmp_path / name).write_bytes(png(colour))
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Add images…").press("Enter")
+    chooser.value.set_files([tmp_path / hostile, tmp_path / "b.png"])
+    message(page).to_have_text("2 added.")
+    added = page.get_by_role("figure", name="Camera dropped images")
+    expect(added.locator(".numbers")).to_contain_text("b.png · 2 of 2 · 90×60")
+    expect(added.locator("tbody")).to_contain_text("blue 1.00")
+    added.get_by_role("button", name="One image back").click()
+    expect(added.locator(".numbers")).to_contain_text(f"{hostile} · 1 of 2")
+    expect(added.locator("tbody")).to_contain_text("red 1.00")
+    assert page.locator(".tile img").count() == 0
+    page.evaluate(DROP, ["c.png", list(png((30, 60, 220)))])
+    expect(added.locator(".numbers")).to_contain_text("c.png · 3 of 3")
+    page.get_by_role("button", name="Compare on this image").click()
+    expect(page.locator(".compared figure").first).to_contain_text("5400 pixels")  # of 90x60
+    page.evaluate(DROP, ["notes.png", list(b"no image")])
+    message(page).to_contain_text("notes.png is not added: the file is no image")
+    page.get_by_role("button", name="Remove added images").click()
+    expect(added).to_have_count(0)
+    expect(page.get_by_role("button", name="Remove added images")).to_be_hidden()
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_sent(page: Any, tmp_path: Path) -> None:
+    (tmp_path / "large.png").write_bytes(bytes(17 << 20))
+    page.locator("#image-files").set_input_files(tmp_path / "large.png")
+    message(page).to_contain_text("large.png is not added: it has more than 15 MiB")
+    expect(page.locator("#connection")).to_have_text("connected")

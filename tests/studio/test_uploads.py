@@ -12,14 +12,13 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import yaml
-from studio_clients import StandIn, page
+from studio_clients import StandIn, huge_png, page
 
 from zs_seg_ros.perception.masks import decode_runs, encode_runs
 from zs_seg_ros.segmenters.fake import PALETTE
@@ -31,18 +30,6 @@ HALVES = np.concatenate(
 )
 IMAGE = cv2.imencode(".png", np.ascontiguousarray(HALVES[..., ::-1]))[1].tobytes()
 SIZE = {"width": 32, "height": 24}
-
-
-def huge_png(width: int, height: int) -> bytes:
-    """A PNG of a few bytes that claims many pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        crc = zlib.crc32(kind + data)
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
 
 
 # --- what they are for ---

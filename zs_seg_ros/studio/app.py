@@ -30,7 +30,8 @@ from zs_seg_ros.shown import described, traced
 from zs_seg_ros.studio.access import Access, Guard
 from zs_seg_ros.studio.client import Client
 from zs_seg_ros.studio.commands import answer
-from zs_seg_ros.studio.hub import LOG, Hub
+from zs_seg_ros.studio.hub import Hub
+from zs_seg_ros.studio.jobs import LOG
 from zs_seg_ros.studio.packet import decoded, encoded, parsed
 from zs_seg_ros.studio.request import Request
 

@@ -43,6 +43,8 @@ COMMANDS: dict[str, Command] = {
     "presets": words_commands.presets,
     "preset": words_commands.preset,
     "choose": image_commands.choose,
+    "drop": image_commands.drop,
+    "clear_dropped": image_commands.clear_dropped,
     "segment": image_commands.segment,
     "point": image_commands.point,
     "example": image_commands.example,

@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from zs_seg_ros.errors import StudioError
 from zs_seg_ros.shown import described, traced
 from zs_seg_ros.studio.client import Client
+from zs_seg_ros.studio.dropped_images import WithDroppedImages
 from zs_seg_ros.studio.frames import ShownFrame
 from zs_seg_ros.studio.history import History
-from zs_seg_ros.studio.jobs import Jobs
+from zs_seg_ros.studio.jobs import LOG, Jobs
 from zs_seg_ros.studio.labelled_frames import LabelledFrames
 from zs_seg_ros.studio.source import Events, Source, Status, Watched
 from zs_seg_ros.studio.vocabularies import Exemplars, vocabulary_json, warnings_json
@@ -33,7 +33,6 @@ _LINGER_S = 1.0
 """How long a camera is watched after the last client: a page that is loaded again should not interrupt it."""
 _JOB_LINGER_S = 5.0
 """How long a job goes on after the last client."""
-LOG = logging.getLogger("zs_seg_ros.studio")
 
 
 class Hub:
@@ -46,7 +45,7 @@ class Hub:
         labelled: LabelledFrames | None = None,
     ) -> None:
         """presets: texts of vocabulary files by name. labelled: where accepted frames are saved; None: nowhere."""
-        self.source = source
+        self.source = WithDroppedImages(source)
         self.presets = dict(presets or {})
         self.labelled = labelled
         self.exemplars = Exemplars()

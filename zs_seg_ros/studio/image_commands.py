@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from zs_seg_ros.errors import StudioError
 from zs_seg_ros.segmenters.mask_prompts import MarkedPoint, MaskPrompt
+from zs_seg_ros.studio.dropped_images import CAMERA
 from zs_seg_ros.studio.frames import ShownFrame
 from zs_seg_ros.studio.request import Answer, Request
 from zs_seg_ros.studio.uploads import box_of, image_of, mask_of
@@ -47,6 +48,21 @@ async def choose(request: Request) -> Answer:
             await asyncio.to_thread(request.hub.source.choose, camera, index)
             return {}
     raise StudioError("the request has no camera and index: load the page again")
+
+
+async def drop(request: Request) -> Answer:
+    """Add an image file that was dropped onto the page, and return where it is shown."""
+    name, data = request.message.get("name"), request.parts.get("file", b"")
+    if not isinstance(name, str):
+        raise StudioError("the request has no name: load the page again")
+    index = await asyncio.to_thread(request.hub.source.add, name, data)
+    return {"camera": CAMERA, "index": index}
+
+
+async def clear_dropped(request: Request) -> Answer:
+    """Remove all images that were dropped onto the page."""
+    request.hub.source.clear()
+    return {}
 
 
 async def segment(request: Request) -> Answer:

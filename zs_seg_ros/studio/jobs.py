@@ -25,7 +25,7 @@ from typing import Any
 from zs_seg_ros.errors import StudioError, ZeroShotSegmentationError
 from zs_seg_ros.shown import described, traced
 
-_LOG = logging.getLogger("zs_seg_ros.studio")
+LOG = logging.getLogger("zs_seg_ros.studio")
 _STOP_TIMEOUT_S = 2.5
 
 
@@ -155,6 +155,6 @@ def _outcome(job: Job, work: Work) -> dict[str, Any]:
     except ZeroShotSegmentationError as error:
         return {"state": "failed", "text": str(error)}
     except Exception as error:
-        _LOG.error("%s\n%s", described(error), traced(error))
+        LOG.error("%s\n%s", described(error), traced(error))
         return {"state": "failed", "text": f"the studio fails on this job: {described(error)}"}
     return {"state": "done", "text": "", "result": result}

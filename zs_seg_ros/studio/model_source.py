@@ -30,8 +30,7 @@ from zs_seg_ros.segmenters.mask_prompts import MaskPrompt
 from zs_seg_ros.shown import described, shown, traced
 from zs_seg_ros.studio.frames import ShownFrame, shown_objects
 from zs_seg_ros.studio.golden_run import GoldenRequest, write_golden
-from zs_seg_ros.studio.hub import LOG
-from zs_seg_ros.studio.jobs import Work
+from zs_seg_ros.studio.jobs import LOG, Work
 from zs_seg_ros.studio.source import Changed, Entry, Events, ModelChoice, Status, Watched
 from zs_seg_ros.studio.stills import Stills
 from zs_seg_ros.types import RgbImage, size_of

@@ -18,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 from numpy.typing import NDArray
 
 from zs_seg_ros.errors import ImageError, StudioError
@@ -55,6 +56,21 @@ def image_of(data: bytes | None, width: Any = None, height: Any = None) -> NDArr
     if size is not None and decoded.shape[1::-1] != size:
         decoded = cv2.resize(decoded, size, interpolation=cv2.INTER_LINEAR)
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def photo_of(data: bytes | None) -> NDArray[np.uint8]:
+    """Return the (H, W, 3) uint8 image of a JPEG, PNG or WebP file, rotated by its EXIF orientation.
+
+    Raises StudioError for other data, and for images with more pixels than a node reads.
+    """
+    try:
+        with PIL.Image.open(io.BytesIO(data or b""), formats=_FORMATS) as opened:
+            DEFAULT_IMAGE_LIMITS.check(*opened.size)
+            return np.asarray(PIL.ImageOps.exif_transpose(opened).convert("RGB"))
+    except ImageError as error:
+        raise StudioError(str(error)) from error
+    except Exception as error:  # the decoders raise exceptions of many types
+        raise StudioError("the file is no image, or is damaged: give JPEG, PNG or WebP") from error
 
 
 def box_of(value: Any, image: RgbImage) -> Box | None:

@@ -21,6 +21,7 @@ export function listenToFiles(editor) {
       editor.say("Exported as vocabulary.yaml: a vocabulary_file for the node and for zs-seg.");
     } catch (error) { report(error); }
   });
+  byId("choose-import").addEventListener("click", () => byId("import").click());
   byId("import").addEventListener("change", async (event) => {
     const [file] = event.target.files;
     event.target.value = "";

@@ -3,6 +3,7 @@
 import { Comparison } from "./compare.js";
 import { Connection } from "./connection.js";
 import { ask, byId, make, show } from "./dom.js";
+import { Dropping } from "./dropping.js";
 import { Editor } from "./editor.js";
 import { showHealth, skippedOf } from "./health.js";
 import { Jobs } from "./jobs.js";
@@ -13,6 +14,7 @@ const OPTIONS = ["opacity", "outlines", "names", "positions", "heat"];
 const tiles = new Map();
 const chosen = new Set();
 let status = null;
+let active = null;
 let editor = null;
 
 const options = () => Object.fromEntries(OPTIONS.map((name) => {
@@ -53,10 +55,8 @@ const connection = new Connection({
     show(byId("problem"), message.problem);
     showHealth(message);
     showCameras(message.cameras);
-    for (const tile of tiles.values()) {
-      tile.skipped = skippedOf(message, tile.camera);
-      if (message.lengths) tile.setLength(message.lengths[tile.camera], (index) => chooseImage(tile.camera, index));
-    }
+    dropping.receive(message);
+    for (const camera of tiles.keys()) follow(camera);
     editor.setDefaultThreshold(message.default_threshold);
   },
   job(message) { jobs.receive(message); },
@@ -70,8 +70,10 @@ const connection = new Connection({
 
 editor = new Editor(connection, { onPreview: preview, onShown: redraw });
 const pointing = new Pointing(connection, editor);
-const shownTile = () => [...tiles.values()].find((tile) => tile.shown);
+// The tile that the tools act on: the one that was last used.
+const shownTile = () => (active?.shown && tiles.has(active.camera) ? active : [...tiles.values()].find((tile) => tile.shown));
 const comparison = new Comparison(connection, editor, { shownTile, options: () => shared.options });
+const dropping = new Dropping(connection, { onAdded: showAdded, say: (text, isBad) => editor.say(text, isBad) });
 const jobs = new Jobs(connection, editor, { shownTile });
 
 // Shows thresholds that are not in force. Higher ones act on the published confidences; lower ones, and paused images
@@ -96,6 +98,28 @@ function chooseImage(camera, index) {
   connection.ask({ do: "choose", camera, index }).catch((error) => editor.say(error.message, true));
 }
 
+// Shows an image that was added, in the tile of its camera.
+async function showAdded(camera, index) {
+  if (!chosen.has(camera)) {
+    choose(camera, true);
+    byId("cameras").querySelector(`input[value="${CSS.escape(camera)}"]`).checked = true;
+  }
+  use(tiles.get(camera));
+  active.go(index);
+}
+
+function use(tile) {
+  active = tile;
+  for (const each of tiles.values()) each.element.classList.toggle("active", each === tile);
+}
+
+// Gives a tile what the status says about its camera.
+function follow(camera) {
+  const tile = tiles.get(camera);
+  tile.skipped = skippedOf(status, camera);
+  if (status.lengths) tile.setLength(status.lengths[camera], (index) => chooseImage(camera, index));
+}
+
 function showCameras(cameras) {
   const boxes = byId("cameras");
   if (boxes.dataset.names === JSON.stringify(cameras)) return;
@@ -104,7 +128,7 @@ function showCameras(cameras) {
   for (const name of [...chosen]) if (!cameras.includes(name)) choose(name, false);
   if (!chosen.size && cameras.length) choose(cameras[0], true);
   boxes.replaceChildren(legend, ...cameras.map((name) => make("label", {},
-    make("input", { type: "checkbox", checked: chosen.has(name), onchange: (event) => choose(name, event.target.checked) }),
+    make("input", { type: "checkbox", value: name, checked: chosen.has(name), onchange: (event) => choose(name, event.target.checked) }),
     name)));
 }
 
@@ -116,6 +140,8 @@ function choose(camera, isChosen) {
       onPoint: (marked, region) => pointing.mark(marked, region),
     });
     tiles.set(camera, tile);
+    if (status) follow(camera);
+    for (const kind of ["pointerdown", "focusin"]) tile.element.addEventListener(kind, () => use(tile));
     byId("tiles").append(tile.element);
   } else {
     chosen.delete(camera);

@@ -242,10 +242,10 @@ export class Tile {
   // Makes the tile one of images that are chosen, not live. choose(index): has the studio show one.
   setLength(length, choose) {
     if (this.length === length) return;
+    if (this.length === undefined) this.time.value = 0;
     this.length = length;
     this.choose = choose;
     this.time.max = length - 1;
-    this.time.value = 0;
     this.pause.hidden = true;
     this.time.setAttribute("aria-label", "Image");
   }
