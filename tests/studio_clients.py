@@ -36,7 +36,13 @@ from zs_seg_ros.studio.access import Access
 from zs_seg_ros.studio.frames import ShownFrame, ShownObject, shown_objects
 from zs_seg_ros.studio.jobs import Work
 from zs_seg_ros.studio.packet import decoded, encoded
-from zs_seg_ros.studio.source import Changed, Events, ModelChoice, Status, Watched
+from zs_seg_ros.studio.source import (
+    Changed,
+    Events,
+    ModelChoice,
+    Status,
+    Watched,
+)
 from zs_seg_ros.types import Batch, Box, RgbImage, size_of
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
@@ -95,7 +101,9 @@ class StandIn:
             self.vocabulary = self.vocabulary.changed_to(map(TargetClass, names))
         self.events.vocabulary(self.vocabulary)
 
-    def segment(self, image: RgbImage, classes: Sequence[TargetClass]) -> ShownFrame:
+    def segment(
+        self, image: RgbImage, classes: Sequence[TargetClass], against: bool = False
+    ) -> ShownFrame:
         model = FakeSegmenter()
         encoding = model.encode(Vocabulary().changed_to(classes or self.vocabulary.classes))
         batch = Batch((image,), encoding.vocabulary.thresholds(0.5))

@@ -101,6 +101,14 @@ def test_what_needs_a_node_or_another_model_is_refused(studio: StudioServer) -> 
         assert "fake" in answer["error"]
 
 
+def test_without_a_second_model_a_comparison_with_it_is_refused(studio: StudioServer) -> None:
+    image = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    with page(studio.access) as own:
+        assert own.wait_for("status")[0]["models"] == []
+        answer = own.ask("segment", {"image": image}, classes=[{"name": "red"}], against=True)
+        assert "start zs-seg studio with --against MODEL" in answer["error"]
+
+
 def test_an_image_that_cannot_be_read_is_reported_and_the_next_one_shown(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no image")
     write_image(tmp_path / "b.png", "red")

@@ -212,12 +212,36 @@ def test_two_vocabularies_are_compared_on_the_shown_image(page: Any, source: Mod
     page.locator(".class").nth(1).get_by_role("button", name="Remove blue").click()
     page.get_by_label("First vocabulary").select_option(label="version 1, in force: red, blue")
     page.get_by_label("Second vocabulary").select_option("draft")
+    expect(page.get_by_label("First model")).to_be_hidden()
     page.get_by_role("button", name="Compare on this image").click()
     first, second = (page.locator(".compared figure").nth(place) for place in range(2))
     expect(first).to_contain_text("blue 1.00: 14400 pixels")
     expect(second).to_contain_text("red")
     expect(second).not_to_contain_text("blue")
     assert source._model.vocabulary.names == ("red", "blue")
+
+
+def test_two_models_are_compared_on_the_shown_image(browser: Any) -> None:
+    first = Vocabulary().changed_to([TargetClass("red duck")])
+    models = [NamedModel(name, LoadOptions(), first) for name in ("tabletop", "fake")]
+    source = ModelSource(models[0], stills_of([shipped_bag()]), Settings(), models[1])
+    server = StudioServer(source, Access("127.0.0.1", free_port()))
+    with opened_page(browser, server.access.link, viewport={"width": 1280, "height": 900}) as page:
+        page.get_by_label("Image", exact=True).fill("30")
+        expect(page.locator(".tile .numbers")).to_contain_text("31 of 240")
+        expect(page.get_by_label("First model")).to_have_value("0")
+        expect(page.get_by_label("Second model")).to_have_value("1")
+        page.get_by_role("button", name="Compare on this image").click()
+        figures = page.locator(".compared figure")
+        expect(figures).to_have_count(2)
+        for place, name in enumerate(("tabletop", "fake")):
+            expect(figures.nth(place)).to_contain_text(f"version 1, in force: red duck · {name}")
+            expect(figures.nth(place)).to_contain_text(" ms")
+        texts = [figures.nth(place).locator("ul").text_content() for place in range(2)]
+        assert texts[0] != texts[1] and "red duck" in texts[0]
+        pixels = int(texts[0].partition(": ")[2].split()[0])
+        assert abs(pixels - pixels_of(page, "red duck")) < 50  # the page has the image as JPEG
+    server.stop()
 
 
 def test_an_accepted_frame_is_ground_truth_of_what_is_drawn(

@@ -57,6 +57,11 @@ def add_studio(subparsers: Subparsers) -> None:
     )
     studio.add_argument("--vocabulary", metavar="FILE", help="the vocabulary to begin with")
     add_model_options(studio.add_argument)
+    studio.add_argument(
+        "--against",
+        metavar="MODEL",
+        help="another model, to compare on the same image (default: none)",
+    )
     add_save_option(studio)
     add_address_options(studio)
 
@@ -81,9 +86,10 @@ def run(arguments: argparse.Namespace) -> int:
     )
     with contextlib.redirect_stdout(sys.stderr):  # stdout is for results; a library may print
         model = NamedModel(arguments.model, options, _vocabulary(arguments.vocabulary))
+        other = None if not arguments.against else NamedModel(arguments.against, options, None)
     settings = Settings(default_threshold=arguments.threshold)
     labelled = None if arguments.save is None else LabelledFrames(arguments.save)
-    server = StudioServer(ModelSource(model, stills, settings), access, {}, labelled)
+    server = StudioServer(ModelSource(model, stills, settings, other), access, {}, labelled)
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())

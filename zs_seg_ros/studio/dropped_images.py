@@ -130,9 +130,11 @@ class WithDroppedImages:
         self._follow(changed.vocabulary)
         return changed
 
-    def segment(self, image: RgbImage, classes: Sequence[TargetClass]) -> ShownFrame:
+    def segment(
+        self, image: RgbImage, classes: Sequence[TargetClass], against: bool = False
+    ) -> ShownFrame:
         """Segment an image with these classes for this call alone."""
-        return self._source.segment(image, classes)
+        return self._source.segment(image, classes, against)
 
     def point(self, image: RgbImage, prompt: MaskPrompt) -> ShownFrame:
         """Segment the marked object."""

@@ -74,8 +74,14 @@ async def segment(request: Request) -> Answer:
     if not classes:
         raise StudioError("this vocabulary has no class: there is nothing to segment")
 
+    against = request.message.get("against") is True
+    if against and not request.hub.status.models:
+        raise StudioError(
+            "there is no second model to compare with: start zs-seg studio with --against MODEL"
+        )
+
     def work() -> Answer:
-        return _answer(request.hub.source.segment(image_in(request), classes))
+        return _answer(request.hub.source.segment(image_in(request), classes, against))
 
     return await asyncio.to_thread(work)
 

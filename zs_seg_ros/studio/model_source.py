@@ -31,7 +31,14 @@ from zs_seg_ros.shown import described, shown, traced
 from zs_seg_ros.studio.frames import ShownFrame, shown_objects
 from zs_seg_ros.studio.golden_run import GoldenRequest, write_golden
 from zs_seg_ros.studio.jobs import LOG, Work
-from zs_seg_ros.studio.source import Changed, Entry, Events, ModelChoice, Status, Watched
+from zs_seg_ros.studio.source import (
+    Changed,
+    Entry,
+    Events,
+    ModelChoice,
+    Status,
+    Watched,
+)
 from zs_seg_ros.studio.stills import Stills
 from zs_seg_ros.types import RgbImage, size_of
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
@@ -55,9 +62,16 @@ class ModelSource:
     One thread segments the chosen image of each camera that is watched, again after each change of the vocabulary.
     """
 
-    def __init__(self, model: NamedModel, stills: Stills, settings: Settings) -> None:
-        """model: loaded."""
+    def __init__(
+        self,
+        model: NamedModel,
+        stills: Stills,
+        settings: Settings,
+        against: NamedModel | None = None,
+    ) -> None:
+        """model: loaded. against: a second one to compare it with."""
         self._model = model
+        self._against = against
         self._stills = stills
         self._settings = settings
         self._lengths = stills.lengths
@@ -86,7 +100,8 @@ class ModelSource:
             self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join(_STOP_TIMEOUT_S)
-        self._model.free(_STOP_TIMEOUT_S)
+        for model in filter(None, (self._model, self._against)):
+            model.free(_STOP_TIMEOUT_S)
 
     def watch(self, watched: Watched) -> None:
         """Show the chosen images of these cameras."""
@@ -115,9 +130,13 @@ class ModelSource:
             self._ask(self._watched)
         return Changed(self._model.vocabulary, tuple(warnings))
 
-    def segment(self, image: RgbImage, classes: Sequence[TargetClass]) -> ShownFrame:
+    def segment(
+        self, image: RgbImage, classes: Sequence[TargetClass], against: bool = False
+    ) -> ShownFrame:
         """Segment an image with these classes for this call alone."""
-        return self._segmented(image, classes)
+        if self._against is None or not against:
+            return self._segmented(image, classes)
+        return self._segmented(image, classes or self._model.vocabulary.classes, self._against)
 
     def point(self, image: RgbImage, prompt: MaskPrompt) -> ShownFrame:
         """Segment the marked object. Raises ModelError for a model that takes no points and boxes."""
@@ -172,8 +191,10 @@ class ModelSource:
             if self._model.encoded is None:
                 result = ShownFrame(camera, frame.stamp_ns, image, size_of(image))
             else:
-                result = self._segmented(image, (), camera, frame.stamp_ns)
-            self._events.frame(replace(result, title=title, index=index))
+                result = self._segmented(image, ())
+            self._events.frame(
+                replace(result, camera=camera, stamp_ns=frame.stamp_ns, title=title, index=index)
+            )
         except ZeroShotSegmentationError as error:
             problem = str(error)
         except Exception as error:  # of the model: the next image is tried
@@ -186,17 +207,16 @@ class ModelSource:
         self,
         image: RgbImage,
         classes: Sequence[TargetClass],
-        camera: str = "",
-        stamp_ns: int = 0,
+        model: NamedModel | None = None,
     ) -> ShownFrame:
         settings, start_s = self._settings, time.monotonic()
-        segmentation, vocabulary = self._model.segment_once(
+        segmentation, vocabulary = (model or self._model).segment_once(
             image, classes, settings.default_threshold
         )
         objects = extract_objects(segmentation, settings.min_area, settings.max_objects)
         return ShownFrame(
-            camera,
-            stamp_ns,
+            "",
+            0,
             image,
             size_of(image),
             shown_objects(objects, vocabulary),
@@ -225,5 +245,6 @@ class ModelSource:
                 default_threshold=self._settings.default_threshold,
                 entries=entries,
                 lengths=dict(self._lengths),
+                models=() if self._against is None else (self._model.name, self._against.name),
             )
         )

@@ -53,7 +53,8 @@ class Entry:
 class Status:
     """The state of a source. problem: why nothing can be shown, and what to do; empty without one.
 
-    lengths: the number of images of each camera, to choose from; None where cameras are live.
+    lengths: the number of images of each camera, to choose from; None where cameras are live. models: the names of two
+    models that can be compared; empty where there is one.
     """
 
     title: str
@@ -63,6 +64,7 @@ class Status:
     default_threshold: float = 0.5
     entries: tuple[Entry, ...] = ()
     lengths: Mapping[str, int] | None = None
+    models: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the message to the page."""
@@ -73,6 +75,7 @@ class Status:
             "problem": self.problem,
             "cameras": list(self.cameras),
             "default_threshold": self.default_threshold,
+            "models": list(self.models),
             "lengths": self.lengths and dict(self.lengths),
             "entries": [{**vars(entry), "values": dict(entry.values)} for entry in self.entries],
         }
@@ -127,10 +130,12 @@ class Source(Protocol):
         """Put these classes in force. Raises VocabularyError when they are refused, StudioError without an answer."""
         ...
 
-    def segment(self, image: RgbImage, classes: Sequence[TargetClass]) -> ShownFrame:
+    def segment(
+        self, image: RgbImage, classes: Sequence[TargetClass], against: bool = False
+    ) -> ShownFrame:
         """Segment an image with these classes for this call alone; the result has its confidence.
 
-        Raises StudioError when it is refused.
+        against: with the second model of `Status.models`. Raises StudioError when it is refused.
         """
         ...
 

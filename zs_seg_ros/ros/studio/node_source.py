@@ -31,21 +31,20 @@ from zs_seg_ros.errors import ImageError, StudioError, VocabularyError
 from zs_seg_ros.images.message_images import values_from_image
 from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD
 from zs_seg_ros.ros.conversions import (
-    classes_from_messages,
     image_message,
     target_message,
     time_message,
 )
 from zs_seg_ros.ros.qos import LATCHED
 from zs_seg_ros.ros.studio.camera_feed import CameraFeed, shown_objects_of
-from zs_seg_ros.ros.studio.remote_node import RemoteCamera, RemoteNode
+from zs_seg_ros.ros.studio.remote_node import RemoteCamera, RemoteNode, vocabulary_of
 from zs_seg_ros.segmenters.mask_prompts import MaskPrompt
 from zs_seg_ros.shown import shown
 from zs_seg_ros.studio.frames import ShownFrame
 from zs_seg_ros.studio.jobs import Work
 from zs_seg_ros.studio.source import Changed, Entry, Events, ModelChoice, Status, Watched
 from zs_seg_ros.types import RgbImage, size_of
-from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 _POLL_S = 1.0
 _CHANGE_TIMEOUT_S = 90.0
@@ -107,9 +106,11 @@ class NodeSource:
         response = self._remote.call(request, services.SetVocabulary, _CHANGE_TIMEOUT_S)
         if not response.success:
             raise VocabularyError(response.message)
-        return Changed(_vocabulary_of(response.vocabulary), tuple(response.warnings))
+        return Changed(vocabulary_of(response.vocabulary), tuple(response.warnings))
 
-    def segment(self, image: RgbImage, classes: Sequence[TargetClass]) -> ShownFrame:
+    def segment(
+        self, image: RgbImage, classes: Sequence[TargetClass], against: bool = False
+    ) -> ShownFrame:
         """Call segment with these classes. Raises StudioError when the node refuses, or without an answer."""
         request = services.SegmentImage.Request(
             image=image_message(image, "rgb8", Header()),
@@ -274,7 +275,7 @@ class NodeSource:
 
     def _on_vocabulary(self, message: messages.Vocabulary) -> None:
         if self._events is not None:
-            self._events.vocabulary(_vocabulary_of(message))
+            self._events.vocabulary(vocabulary_of(message))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         own = [s for s in message.status if s.name.startswith(f"{self._remote.name}: ")]
@@ -295,14 +296,3 @@ class NodeSource:
         with self._lock:
             self._entries, self._entries_s = entries, time.monotonic()
         self._report_status()
-
-
-def _vocabulary_of(message: messages.Vocabulary) -> Vocabulary:
-    """Convert the vocabulary of a message. Raises VocabularyError for an exemplar that cannot be used."""
-    stamp = message.header.stamp
-    return Vocabulary(
-        classes_from_messages(message.classes),
-        tuple(message.ids),
-        message.version,
-        stamp.sec * 10**9 + stamp.nanosec,
-    )

@@ -21,12 +21,15 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
 
+import zs_seg_ros.msg as messages
 import zs_seg_ros.srv as services
 from zs_seg_ros.errors import StudioError
 from zs_seg_ros.images.camera_topics import image_topic
 from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD
+from zs_seg_ros.ros.conversions import classes_from_messages
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.studio.source import ModelChoice
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 _DISCOVERY_S = 2.0
 _PARAMETERS_S = 3.0
@@ -125,3 +128,14 @@ class RemoteNode:
                 f"{client.srv_name} did not answer within {timeout_s:g} s: see the log of the node, and try again"
             )
         return future.result()
+
+
+def vocabulary_of(message: messages.Vocabulary) -> Vocabulary:
+    """Convert the vocabulary of a message. Raises VocabularyError for an exemplar that cannot be used."""
+    stamp = message.header.stamp
+    return Vocabulary(
+        classes_from_messages(message.classes),
+        tuple(message.ids),
+        message.version,
+        stamp.sec * 10**9 + stamp.nanosec,
+    )

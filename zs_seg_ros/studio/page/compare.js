@@ -1,4 +1,4 @@
-// Two vocabularies on one image, one beside the other.
+// Two vocabularies or two models on one image, one beside the other.
 
 import { byId, make } from "./dom.js";
 import { layerOf, objectsOf, owners } from "./masks.js";
@@ -11,9 +11,10 @@ export class Comparison {
     const onchange = (event) => { event.target.dataset.isChosen = "yes"; };
     this.left = make("select", { aria: { label: "First vocabulary" }, onchange });
     this.right = make("select", { aria: { label: "Second vocabulary" }, onchange });
+    this.models = ["First model", "Second model"].map((label) => make("select", { aria: { label }, hidden: true }));
     this.result = make("div", { class: "compared" });
     byId("tools").append(
-      make("div", { class: "bar" }, make("strong", { text: "Compare" }), this.left, "with", this.right,
+      make("div", { class: "bar" }, make("strong", { text: "Compare" }), this.left, this.models[0], "with", this.right, this.models[1],
         make("button", { type: "button", text: "Compare on this image", onclick: () => this.run() }),
         make("button", { type: "button", text: "Clear", onclick: () => this.result.replaceChildren() })),
       this.result,
@@ -26,7 +27,7 @@ export class Comparison {
   // Offers the draft, and the vocabularies of the history.
   fill() {
     const editions = this.editor.inForce?.history ?? [];
-    for (const [select, first] of [[this.left, 1], [this.right, 0]]) {
+    for (const [select, first] of [[this.left, 1], [this.right, this.models[0].hidden ? 0 : 1]]) {
       const before = select.value;
       const texts = editions.map((each, place) =>
         [`${each.edition}`, `version ${each.version}${place ? "" : ", in force"}: ${each.names.join(", ").slice(0, 40)}`]);
@@ -37,12 +38,24 @@ export class Comparison {
     }
   }
 
+  // Offers the models that the studio has, where there are two.
+  receive({ models }) {
+    if (this.models[0].dataset.names === JSON.stringify(models)) return;
+    for (const [place, select] of this.models.entries()) {
+      select.dataset.names = JSON.stringify(models);
+      select.hidden = models.length < 2;
+      select.replaceChildren(...models.map((text, value) => make("option", { value, text })));
+      if (models.length) select.value = Math.min(place, models.length - 1);
+    }
+    this.fill();
+  }
+
   async run() {
     const tile = this.shownTile();
     if (!tile?.shown) { this.editor.say("There is no image to compare on yet.", true); return; }
     const frame = tile.shown;
     try {
-      const figures = await Promise.all([this.left, this.right].map((select) => this.figure(frame, select)));
+      const figures = await Promise.all([this.left, this.right].map((select, place) => this.figure(frame, select, this.models[place])));
       this.result.replaceChildren(...figures);
     } catch (error) { this.editor.say(error.message, true); }
   }
@@ -67,8 +80,10 @@ export class Comparison {
     } catch (error) { this.editor.say(error.message, true); }
   }
 
-  async figure({ width, height, parts }, select) {
+  async figure({ width, height, parts }, select, model) {
     const what = select.value === "draft" ? { classes: this.editor.classes } : { edition: Number(select.value) };
+    if (model.value === "1") what.against = true;
+    const texts = [select.selectedOptions[0].textContent, model.selectedOptions[0]?.textContent].filter(Boolean);
     const answer = await this.connection.ask({ do: "segment", width, height, ...what }, { image: parts.image });
     const frame = { ...answer, objects: objectsOf(answer, answer.parts.runs) };
     for (const object of frame.objects) object.colour = this.editor.colourOf(object.name) ?? object.colour;
@@ -86,7 +101,8 @@ export class Comparison {
     const rows = frame.objects.map((object, index) => `${nameOf(object, false)}: ${areas[index]} pixels`);
     canvas.setAttribute("aria-label", rows.join(", ") || "no objects");
     return make("figure", { class: "tile" }, canvas, make("figcaption", {},
-      make("strong", { text: select.selectedOptions[0].textContent }),
+      make("strong", { text: texts.join(" · ") }),
+      answer.age_ms === null ? "" : ` ${answer.age_ms.toFixed(0)} ms`,
       make("ul", {}, ...rows.map((text) => make("li", { text })))));
   }
 }

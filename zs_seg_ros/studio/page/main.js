@@ -56,6 +56,7 @@ const connection = new Connection({
     showHealth(message);
     showCameras(message.cameras);
     dropping.receive(message);
+    comparison.receive(message);
     for (const camera of tiles.keys()) follow(camera);
     editor.setDefaultThreshold(message.default_threshold);
   },
