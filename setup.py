@@ -1,4 +1,4 @@
-"""Installs the part of the package that needs no ROS, and its command zs-seg: `pip install .`
+"""Installs the part of the package that needs no ROS, and its command zs-seg, with `pip install .`.
 
 The ROS 2 package, with the node, the messages and the launch files, is built by colcon from
 CMakeLists.txt.

@@ -7,7 +7,7 @@
 # on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
 # the specific language governing permissions and limitations under the License.
 
-"""What the studio costs a node, and how fast its page is: python benchmarks/studio.py
+"""What the studio costs a node, and how fast its page is: `python benchmarks/studio.py`.
 
 A node with the model fake segments images of 640x480 at 30 Hz. Its processor time for each result, its rate and its
 memory are measured with one subscriber to its objects alone, then with a browser at the studio beside it, then with ten

@@ -20,10 +20,11 @@ import argparse
 import os
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LINES = """\
+NOTICE = """\
 Copyright 2026 zs_seg_ros developers
 
 Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance
@@ -32,7 +33,7 @@ with the License. You may obtain a copy of the License at http://www.apache.org/
 Unless required by applicable law or agreed to in writing, software distributed under the License is distributed
 on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
 the specific language governing permissions and limitations under the License.
-""".splitlines()
+"""
 SIGNS = {".py": "#", ".hpp": "//", ".cpp": "//"}
 """What begins a comment in the files that ament_copyright reads, by their suffix."""
 _MADE = ("build", "install", "log", "demo_out")
@@ -41,8 +42,12 @@ _AT_TOP = re.compile(r"\A(#![^\n]*\n)?")
 
 
 def notice(sign: str) -> str:
-    """Return the notice as comments, with an empty line below it."""
-    return "".join(f"{sign} {line}".rstrip() + "\n" for line in LINES) + "\n"
+    """Return the notice as comments, with an empty line below it; ament_cpplint allows C++ 100 characters a line."""
+    lines = NOTICE.splitlines()
+    if sign == "//":
+        paragraphs = NOTICE.split("\n\n")
+        lines = "\n\n".join(textwrap.fill(each, 97) for each in paragraphs).splitlines()
+    return "".join(f"{sign} {line}".rstrip() + "\n" for line in lines) + "\n"
 
 
 def sources(root: Path) -> list[Path]:

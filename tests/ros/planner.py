@@ -33,6 +33,7 @@ from rcl_interfaces.srv import (
     ListParameters,
     SetParametersAtomically,
 )
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import Executor, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter, parameter_value_to_python
@@ -44,7 +45,6 @@ from visualization_msgs.msg import MarkerArray
 
 from zs_seg_ros import msg, srv
 from zs_seg_ros.ros.node import SegmentationNode
-from zs_seg_ros.ros.rclpy_private import InvalidHandle
 from zs_seg_ros.segmenters.fake import PALETTE
 
 TIMEOUT_S = 40.0

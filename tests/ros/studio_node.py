@@ -15,10 +15,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import MultiThreadedExecutor
 from studio_clients import free_port
 
-from zs_seg_ros.ros.rclpy_private import InvalidHandle
 from zs_seg_ros.ros.studio.studio import Studio
 from zs_seg_ros.studio.access import Access
 from zs_seg_ros.studio.labelled_frames import LabelledFrames

@@ -11,7 +11,13 @@
 
 from __future__ import annotations
 
+import pytest
+import rclpy
+from rclpy.context import Context
+from rclpy.node import Node
+
 from zs_seg_ros.ros.parameters.unknown import unknown_parameters
+from zs_seg_ros.ros.rclpy_private import given_parameters
 
 DECLARED = ("classes", "cameras", "model", "camera.depth", "default_threshold")
 
@@ -44,3 +50,20 @@ def test_hostile_names_are_escaped_shortened_and_limited_in_number() -> None:
     assert len(sentences) == 20
     assert all(s.isprintable() and len(s) < 250 for s in sentences)
     assert sentences[0].startswith("the parameter '\\x1b[31m\\n[ERROR] 000xxx")
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_what_the_command_line_gives_is_listed_also_by_an_rclpy_without_the_record(
+    recorded: bool,
+) -> None:
+    context = Context()
+    rclpy.init(context=context)
+    arguments = ["--ros-args", "-p", "clases:=[mug]", "-p", "camera.depth:=true"]
+    node = Node("asked", context=context, cli_args=arguments)
+    try:
+        if not recorded:
+            del node._parameter_overrides
+        assert sorted(given_parameters(node)) == ["camera.depth", "clases"]
+    finally:
+        node.destroy_node()
+        rclpy.shutdown(context=context)

@@ -136,8 +136,10 @@ def calls_of(module: nn.Module) -> Iterator[list[tuple[int, ...]]]:
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
 def test_objects_equal_the_reference(pair: Pair, size: tuple[int, int]) -> None:
-    """Number, scores and full-resolution masks of the objects of each phrase, against Sam3Processor, the forward pass
-    and post_process_instance_segmentation, one phrase at a time. Of a mask one pixel, and 1e-4 of all, may differ.
+    """Number, scores and full-resolution masks of the objects of each phrase.
+
+    The reference is Sam3Processor, the forward pass and post_process_instance_segmentation, one phrase at a time. Of a
+    mask one pixel, and 1e-4 of all, may differ.
     """
     photo, vocabulary = blots(*size), words(*PROMPTS)
     [segmentation] = segment(pair.segmenter, vocabulary, photo)

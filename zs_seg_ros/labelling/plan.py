@@ -92,7 +92,8 @@ class Slice:
 class Plan:
     """The plan for one bag. name: of its result, unique in the job. frames: images of all cameras.
 
-    warnings: about the bag."""
+    warnings: about the bag.
+    """
 
     bag: Path
     name: str

@@ -36,8 +36,7 @@ class Latencies:
         return float(np.percentile(self.values_ms, percent)) if self.values_ms else 0.0
 
     def bins(self) -> list[tuple[float, float, int]]:
-        """Return lower edge, upper edge (ms) and frames of each bar. The last one includes all beyond the 99th
-        percentile."""
+        """Return lower edge, upper edge (ms) and frames of each bar; the last one has all above the 99th percentile."""
         if not self.values_ms:
             return []
         low, high = 0.0, self.percentile_ms(99)
@@ -52,7 +51,7 @@ class Latencies:
 
 
 def _round_step(step_ms: float) -> float:
-    """Round up to one of 1, 2, 5, 10, 20, 50, …"""
+    """Round up to 1, 2 or 5 times a power of ten."""
     power = 10.0 ** np.floor(np.log10(max(step_ms, 1.0)))
     return float(next(power * n for n in (1, 2, 5, 10) if power * n >= step_ms))
 

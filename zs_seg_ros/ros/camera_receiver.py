@@ -20,9 +20,10 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
+from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
 
-from zs_seg_ros.ros.rclpy_private import InvalidHandle, SubscriptionWait, take
+from zs_seg_ros.ros.rclpy_private import SubscriptionWait, take
 from zs_seg_ros.shown import described, traced
 
 _LONGEST_WAIT_S = 0.5

@@ -37,8 +37,11 @@ class ChildProcess:
     """A running executable. It ends with the `with` block, and on Linux also when this process is killed."""
 
     def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
-        """Start the executable; its output goes to `log`. Raises ProcessError when it is not installed, and
-        FileError when the log is not a regular file or cannot be written."""
+        """Start the executable; its output goes to `log`.
+
+        Raises ProcessError when it is not installed, and FileError when the log is not a regular file or cannot be
+        written.
+        """
         self.name = name
         self.log = log
         command = [str(_find(name)), *arguments]

@@ -20,12 +20,11 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 import rclpy
-from rclpy.exceptions import ParameterException
+from rclpy.exceptions import InvalidHandle, ParameterException
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, ShutdownException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from zs_seg_ros.ros.rclpy_private import InvalidHandle
 from zs_seg_ros.shown import described, shown, traced
 
 _THREADS = 6

@@ -9,8 +9,8 @@
 
 """Every use of private API of rclpy, with its reason and its public replacement.
 
-Checked against Humble, Jazzy and Kilted, and against the sources of rclpy after Kilted. No other module uses a private
-name of rclpy.
+Checked against Humble, Jazzy and Kilted, and against the stubs of rclpy after Lyrical's release. No other module uses a
+private name of rclpy.
 """
 
 from __future__ import annotations
@@ -23,12 +23,7 @@ from rclpy.context import Context
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState
 from rclpy.node import Node
-
-InvalidHandle = rclpy_implementation.InvalidHandle
-"""Raised by an executor's wait when a subscription is destroyed meanwhile, and by a publisher that is destroyed.
-
-rclpy exports no public name for it; `rclpy.exceptions` is where one would stand.
-"""
+from rclpy.parameter import Parameter
 
 
 class SubscriptionWait:
@@ -52,7 +47,7 @@ class SubscriptionWait:
     def ready(self, subscriptions: Sequence[Any], timeout_s: float) -> list[Any]:
         """Return the subscriptions that have messages, as soon as one has, `wake` is called or the time is over.
 
-        Raises InvalidHandle when one of them is destroyed.
+        Raises rclpy.exceptions.InvalidHandle when one of them is destroyed.
         """
         with ExitStack() as handles:
             for handle in (self._woken, *(subscription.handle for subscription in subscriptions)):
@@ -98,9 +93,13 @@ def valid_transitions(node: LifecycleNode) -> dict[int, str]:
 def given_parameters(node: Node) -> list[str]:
     """Name the parameters that files, the command line and arguments give for this node, declared or not.
 
-    A node can list only what it declares (or declare all that is given, with automatically_declare_...).
+    A node can list only what it declares (or declare all that is given, with automatically_declare_...). An rclpy that
+    names its record otherwise still has the call that fills it, which knows files and the command line.
     """
-    return list(node._parameter_overrides)
+    if hasattr(node, "_parameter_overrides"):
+        return list(node._parameter_overrides)
+    with node.handle:
+        return list(node.handle.get_parameters(Parameter))
 
 
 def destroy_state_machine(node: LifecycleNode) -> None:

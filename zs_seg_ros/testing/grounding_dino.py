@@ -47,8 +47,11 @@ _MODELS: dict[str, tuple[type[PreTrainedConfig], type[PreTrainedModel]]] = {
 
 
 def published_grounding_dino_config(kind: str = "grounding-dino") -> PreTrainedConfig:
-    """The shape of IDEA-Research/grounding-dino-tiny, or, for kind mm-grounding-dino, of
-    openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_v3det: with Swin-T and BERT base."""
+    """Return the published shape, with Swin-T and BERT base.
+
+    It is that of IDEA-Research/grounding-dino-tiny, or, for kind mm-grounding-dino, of
+    openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_v3det.
+    """
     config, _ = _MODELS[kind]
     swin = SwinConfig(image_size=224, window_size=7, depths=[2, 2, 6, 2], out_indices=[2, 3, 4])
     return config(backbone_config=swin, **_SETTINGS[kind])
