@@ -26,6 +26,7 @@ import memory
 import numpy as np
 import rclpy
 from attack import HANG_S, LOADING_S, START_S, HangError
+from killed_processes import kill
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from own_time import Deadline
@@ -254,8 +255,7 @@ def node_target(work: Path, *parameters: str, model: str = "fake") -> Iterator[N
         try:
             process.wait(HANG_S)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            kill(process)
 
 
 def wait_for_state(target: NodeTarget, state: str) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from commands import NOT_RUN, Command, check, commands_of, simple_commands
+from killed_processes import kill
 from pages import LANGUAGES, PAGES, ROOT, blocks_of
 from planner import Planner, image_message, repeating, running_node, stamp, stripes
 from ros2_commands import Ros2Commands
@@ -36,8 +37,7 @@ def player(ros: None) -> Iterator[Planner]:
     planner = Planner("bag_player")
     yield planner
     planner.close()
-    process.kill()
-    process.wait()
+    kill(process)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from typing import Any
 
 from zs_seg_ros.doctor.graph import Endpoint, Graph
 from zs_seg_ros.doctor.machine import Machine, TorchGpus
+from zs_seg_ros.doctor.shared_memory import SharedMemory
 
 VERSIONS = {"torch": "2.13.0+cpu", "transformers": "5.23.0", "numpy": "2.2.6", "cv2": "4.11.0"}
 PROFILE = "/profile.xml"
@@ -63,6 +64,7 @@ def machine(folder: Path, **changes: Any) -> Machine:
         "has_gpu_files": lambda: False,
         "read_text": read,
         "free_bytes": lambda _: 100_000_000_000,
+        "shared_memory": lambda: SharedMemory(8_000_000_000, 7_900_000_000, 0, 0),
         "find_model": lambda model, revision: folder,
         "read_graph": graph,
     }

@@ -61,6 +61,7 @@ def test_a_machine_that_has_everything_has_no_remedies(tmp_path: Path) -> None:
         "DDS",
         "DDS profile",
         "socket buffers",
+        "shared memory",
         "ROS graph",
         "model tabletop",
         f"model {MODEL}",

@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from killed_processes import kill
+
 TIMEOUT_S = 120.0
 FAKE = ("--model", "fake", "--classes", "red square", "blue square", "-p", "min_area:=20")
 
@@ -55,7 +57,7 @@ def started(name: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     try:
         yield process
     finally:
-        process.kill()
+        kill(process)
         process.communicate()
 
 

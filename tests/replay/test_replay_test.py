@@ -18,6 +18,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from killed_processes import kill, remove, segments_of
 from replay_processes import (
     FAKE,
     is_running,
@@ -263,8 +264,11 @@ def test_a_node_that_is_killed_during_the_replay_is_reported_at_once(
     long_bag: Path, tmp_path: Path
 ) -> None:
     with started(*_update_command(long_bag, tmp_path)) as process:
-        os.kill(_wait_for_first_frames(process.pid, tmp_path), signal.SIGKILL)
+        node = _wait_for_first_frames(process.pid, tmp_path)
+        left = segments_of(node)
+        os.kill(node, signal.SIGKILL)
         _, errors = process.communicate(timeout=60)
+    remove(left)
     assert process.returncode == 2
     assert "segmentation_node ended with exit code -9" in errors
     assert "Traceback" not in errors
@@ -290,9 +294,11 @@ def test_ctrl_c_ends_replay_test_and_its_node(
 def test_the_node_ends_when_replay_test_is_killed(long_bag: Path, tmp_path: Path) -> None:
     with started(*_update_command(long_bag, tmp_path)) as process:
         node = _wait_for_first_frames(process.pid, tmp_path)
-        process.kill()
+        left = segments_of(node)
+        kill(process)
         wait_until(lambda: not is_running(node), "the node's end")
-        assert not is_running(node)
+    remove(left)
+    assert not is_running(node)
 
 
 def test_the_help_names_every_exit_code() -> None:

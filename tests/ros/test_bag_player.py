@@ -24,6 +24,7 @@ from typing import Any
 
 import pytest
 import rclpy
+from killed_processes import kill
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -85,7 +86,7 @@ def bag_player(*arguments: object) -> Iterator[subprocess.Popen[str]]:
     try:
         yield process
     finally:
-        process.kill()
+        kill(process)
         process.communicate()
 
 

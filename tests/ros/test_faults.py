@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from killed_processes import kill
 from planner import image_message, running_node, stripes, wait_until
 from sensor_msgs.msg import Image
 
@@ -64,7 +65,7 @@ def script(source: str) -> Iterator[subprocess.Popen[str]]:
     try:
         yield process
     finally:
-        process.kill()
+        kill(process)
         process.communicate()
 
 
@@ -93,8 +94,7 @@ def test_a_camera_that_is_killed_is_told_of_and_one_that_comes_again_is_heard() 
         labels = planner.outputs()
         with script(CAMERA) as camera:
             wait_until(lambda: len(labels) > 20, "frames of the camera")
-            camera.send_signal(signal.SIGKILL)
-            camera.wait()
+            kill(camera)
             killed = time.monotonic()
             status = planner.diagnosis_saying("camera", "/camera/image_raw")
             assert time.monotonic() - killed < WITHIN_S + 5  # a busy machine

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from killed_processes import kill
 from own_domain import reserve_domain
 from planner import TIMEOUT_S, Planner, image_message, pixels, stripes, target, wait_until
 
@@ -54,7 +55,7 @@ def node_process(
     try:
         yield process
     finally:
-        process.kill()
+        kill(process)
         process.communicate()
 
 
@@ -150,7 +151,7 @@ run(Stubborn)
         process.send_signal(signal.SIGINT)
         assert ended(process, within_s=2 * PATIENCE_S)[0] == 0
     finally:
-        process.kill()
+        kill(process)
 
 
 def test_a_signal_that_the_system_hands_to_another_thread_ends_the_process() -> None:
@@ -171,7 +172,7 @@ run(lambda: Node("patient"))
     try:
         assert ended(process)[0] == 0
     finally:
-        process.kill()
+        kill(process)
 
 
 def test_label_images_of_the_words_in_a_parameter_file_arrive_in_another_process(
@@ -250,7 +251,7 @@ def test_of_two_processes_with_one_vocabulary_file_the_second_names_the_first_un
         with node_process(*option, name="other") as second:
             refusal = read_until(second, "is in use by")
             assert f"is in use by zs_seg (process {first.pid})" in refusal
-        first.kill()
+        kill(first)
         ended(first)
     with node_process(*option, name="other") as third:
         read_until(third, "active")

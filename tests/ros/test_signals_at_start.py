@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from killed_processes import kill
 from planner import TIMEOUT_S, wait_until
 
 from zs_seg_ros.bags.bag import shipped_bag
@@ -85,8 +86,7 @@ def end_of(
         process.send_signal(number)
         output, _ = process.communicate(timeout=TIMEOUT_S)
     finally:
-        process.kill()
-        process.wait()
+        kill(process)
     return process.returncode, output, in_time
 
 

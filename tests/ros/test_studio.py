@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 import pytest
 from faded_truth import write_truth
+from killed_processes import kill
 from planner import (
     Planner,
     image_message,
@@ -258,7 +259,7 @@ def test_a_node_that_dies_is_reported_and_one_that_takes_its_name_is_shown() -> 
             with node_process("-p", "classes:=[red]", name=of) as process:
                 looking(own, "camera")
                 assert frame_with_results(own)[0]["version"] == 1
-                process.kill()
+                kill(process)
                 own.wait_for("status", lambda status: status["problem"])
             with node_process("-p", "classes:=[blue]", name=of):
                 own.wait_for("status", lambda status: not status["problem"])
@@ -303,7 +304,7 @@ def test_the_executable_serves_the_page_and_ends_on_a_signal() -> None:
         process.terminate()
         output, _ = process.communicate(timeout=20)
     finally:
-        process.kill()
+        kill(process)
         process.communicate()
     assert process.returncode == 0, output
     assert f"open http://127.0.0.1:{port}/ in a browser" in output

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rclpy
+from killed_processes import kill
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
@@ -53,8 +54,7 @@ def tabletop_camera(*parameters: str) -> Iterator[subprocess.Popen[str]]:
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.kill()
+        kill(process)
         process.communicate()
 
 

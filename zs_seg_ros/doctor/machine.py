@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from zs_seg_ros.doctor.graph import Graph, read_graph
+from zs_seg_ros.doctor.shared_memory import SharedMemory, read_shared_memory
 from zs_seg_ros.files import read_regular_file
 from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint
 
@@ -104,5 +105,6 @@ class Machine:
     has_gpu_files: Callable[[], bool] = has_gpu_files
     read_text: Callable[[str], str] = read_text
     free_bytes: Callable[[Path], int] = free_bytes
+    shared_memory: Callable[[], SharedMemory] = read_shared_memory
     find_model: Callable[[str, str], Path] = find_checkpoint
     read_graph: Callable[[], Graph] = read_graph

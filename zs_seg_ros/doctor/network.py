@@ -7,7 +7,7 @@
 # on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
 # the specific language governing permissions and limitations under the License.
 
-"""The DDS implementation, its profile, and the buffers of the kernel's sockets."""
+"""The DDS implementation, its profile, its shared memory, and the buffers of the kernel's sockets."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 from zs_seg_ros.doctor.check import Check, error, ok, warning
 from zs_seg_ros.doctor.machine import Machine
+from zs_seg_ros.doctor.shared_memory import shared_memory_check
 from zs_seg_ros.errors import FileError
 from zs_seg_ros.shown import quoted, shown
 
@@ -35,7 +36,14 @@ def check_network(machine: Machine, middleware: str = "") -> list[Check]:
         if middleware or "RMW_IMPLEMENTATION" in machine.environment
         else (f"{shown(chosen)}, the default")
     )
-    return [ok("DDS", text), _profile(machine, chosen), _buffers(machine, chosen)]
+    checks = [ok("DDS", text), _profile(machine, chosen), _buffers(machine, chosen)]
+    if "fastrtps" in chosen:
+        try:
+            memory = machine.shared_memory()
+        except OSError:
+            memory = None
+        checks.append(shared_memory_check(memory))
+    return checks
 
 
 def _profile(machine: Machine, middleware: str) -> Check:
