@@ -46,7 +46,7 @@ def _descriptors(pid: int) -> list[Path]:
         return []  # it has ended
 
 
-def kill(process: subprocess.Popen[str]) -> None:
+def kill(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
     """Kill a process if it still runs, wait for its end, and remove the shared memory that it can no longer remove."""
     left = segments_of(process.pid) if process.poll() is None else set()
     process.kill()

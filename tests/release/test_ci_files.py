@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -166,6 +167,22 @@ def test_the_scripts_of_the_container_are_bash() -> None:
     assert len(scripts) == 5
     for script in scripts:
         assert subprocess.run(["bash", "-n", "-c", script], check=False).returncode == 0, script
+
+
+def test_docker_compose_accepts_the_compose_file() -> None:
+    compose = shutil.which("docker-compose")
+    if compose is None:
+        pytest.skip("there is no docker-compose")
+    command = [compose, "--file", str(COMPOSE), "config"]
+    environment = {"PATH": os.environ["PATH"], "MODEL": "fake", "ROS_DOMAIN_ID": "17"}
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert result.returncode == 0, result.stderr
+    services = yaml.safe_load(result.stdout)["services"]
+    assert set(services) == {"node", "recording", "studio"}
+    assert "model:=fake" in services["node"]["command"]
+    for service in services.values():
+        assert service["environment"]["ROS_DOMAIN_ID"] == "17"
+        assert service["network_mode"] == service["ipc"] == "host"
 
 
 def test_the_dockerfile_passes_hadolint() -> None:

@@ -38,16 +38,18 @@ IMAGE = RANDOM.integers(0, 256, (5, 4, 3), dtype=np.uint8)
 DEPTH_MM = np.array([[0, 500, 501, 499], [1200, 0, 0, 65535], [1, 2, 40000, 0]], np.uint16)
 
 
-def message(data: bytes, format: str) -> CompressedImage:
-    return CompressedImage(format=format, data=array("B", data))
+def message(data: bytes, encoding: str) -> CompressedImage:
+    return CompressedImage(format=encoding, data=array("B", data))
 
 
 def encoded(pixels: NDArray[np.generic], suffix: str = ".png") -> bytes:
     return cv2.imencode(suffix, np.ascontiguousarray(pixels))[1].tobytes()
 
 
-def depth_message(data: bytes, format: str, scale: float = 0, offset: float = 0) -> CompressedImage:
-    return message(struct.pack("<iff", 0, scale, offset) + data, format)
+def depth_message(
+    data: bytes, encoding: str, scale: float = 0, offset: float = 0
+) -> CompressedImage:
+    return message(struct.pack("<iff", 0, scale, offset) + data, encoding)
 
 
 # --- images ---
@@ -215,7 +217,7 @@ def rvl(depth: NDArray[np.uint16]) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("compress", "format"),
+    ("compress", "encoding"),
     [
         (encoded, "16UC1; compressedDepth png"),
         (encoded, "16UC1; compressedDepth"),
@@ -223,9 +225,9 @@ def rvl(depth: NDArray[np.uint16]) -> bytes:
         (rvl, "16UC1; compressedDepth rvl"),
     ],
 )
-def test_millimetres_come_back_as_they_were(compress: object, format: str) -> None:
+def test_millimetres_come_back_as_they_were(compress: object, encoding: str) -> None:
     assert callable(compress)
-    found = depth_from_compressed(depth_message(compress(DEPTH_MM), format))
+    found = depth_from_compressed(depth_message(compress(DEPTH_MM), encoding))
     assert found.dtype == np.uint16 and (found == DEPTH_MM).all()
 
 
