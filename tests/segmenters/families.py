@@ -27,6 +27,7 @@ from zs_seg_ros.segmenters.engines.export import export_model
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.testing.clipseg import small_clipseg_config, write_clipseg
 from zs_seg_ros.testing.eomt import small_eomt_config, write_eomt
+from zs_seg_ros.testing.florence2 import small_florence2_config, write_florence2
 from zs_seg_ros.testing.grounding_dino import small_grounding_dino_config, write_grounding_dino
 from zs_seg_ros.testing.omdet_turbo import small_omdet_turbo_config, write_omdet_turbo
 from zs_seg_ros.testing.owlv2 import small_owlv2_config, write_owlv2
@@ -166,6 +167,12 @@ def write_small_omdet_turbo_and_sam2(folder: Path) -> str:
     return f"{folder / 'omdet-turbo'} + {folder / 'sam2'}"
 
 
+def write_small_florence2_and_sam2(folder: Path) -> str:
+    write_florence2(folder / "florence2", small_florence2_config(), 64, words=WORDS)
+    write_sam2(folder / "sam2", small_sam2_video_config(), seed=3)
+    return f"{folder / 'florence2'} + {folder / 'sam2'}"
+
+
 def write_small_tipsv2(folder: Path) -> str:
     write_tipsv2(folder, small_tipsv2_config(), 56, words=WORDS)
     return str(folder)
@@ -218,6 +225,7 @@ FAMILIES = (
     Family(
         "omdet-turbo+sam2", write_small_omdet_turbo_and_sam2, 0.9, fused=True, mask_prompts=True
     ),
+    Family("florence2+sam2", write_small_florence2_and_sam2, threshold=0.5, mask_prompts=True),
 )
 
 EXPORTED = tuple(family.exported() for family in FAMILIES if family.name in ("dense", "clipseg"))

@@ -83,7 +83,17 @@ def _change(folder: Path, kind: str) -> None:
         _legacy_preprocessor(folder / "preprocessor_config.json", kind)
     if kind in ("clipseg", "owlv2", "omdet-turbo"):
         _split_tokenizer(folder)
+    if kind == "florence2":
+        change_json(folder / "config.json", _with_the_authors_keys)
     _store_in_shards(folder, tensors)
+
+
+def _with_the_authors_keys(config: Json) -> None:
+    """Add what the conversion of Florence-2 copied from the authors' configuration."""
+    vision = config["vision_config"]
+    vision.update(dim_embed=vision["embed_dim"], image_feature_source=["spatial_avg_pool"])
+    vision["image_pos_embed"] = {"type": "learned_abs_2d", "max_pos_embeddings": 50}
+    config["text_config"].update(num_beams=3, no_repeat_ngram_size=3, early_stopping=True)
 
 
 def _legacy_config(path: Path) -> None:

@@ -47,6 +47,9 @@ PAIR = Counts(4, 2, 0)
 QUERIES = Counts(6, 3, 0)
 """SAM 3: three uploads for each image, of its pixels and of two lists of chosen queries; a download of the scores of
 each, and one of all masks."""
+GENERATION = Counts(4 + 2 * 3 * 4, 67 + 1, 0)
+"""Florence-2: four uploads of a pair; transformers makes four empty tensors for the keys and values of each answer, to
+three phrases in each of two images. A download for each of their 67 tokens, and one of all masks."""
 COUNTS = {
     "dense": PIXELS,
     "clipseg": PIXELS,
@@ -59,6 +62,7 @@ COUNTS = {
     "grounding-dino+sam2": PAIR,
     "mm-grounding-dino+sam2": PAIR,
     "omdet-turbo+sam2": PAIR,
+    "florence2+sam2": GENERATION,
     "sam3": QUERIES,
     "sam3_video": QUERIES,
     "sam3_lite_text": QUERIES,
@@ -130,7 +134,9 @@ def test_half_precision_runs_on_the_accelerator(
         check(result, image.shape[:2], (1, 2, 3))
     counts, most = counted(accelerator), COUNTS[family.name]
     assert counts.uploads <= most.uploads and counts.downloads <= most.downloads  # fewer boxes
-    assert counts.synchronisations == 0, accelerator.lines()
+    # In fp16 transformers looks for infinities after the layer of BART's encoder, for each phrase of each image.
+    looks = 2 * 3 if (family.name, precision) == ("florence2+sam2", "fp16") else 0
+    assert counts.synchronisations == looks, accelerator.lines()
     both.on_device.close()
 
 

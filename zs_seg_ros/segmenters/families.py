@@ -43,6 +43,7 @@ DETECTORS = {
     "grounding-dino": f"{_ROOM}.boxes_then_masks.grounding_dino:GroundingDinoDetector",
     "mm-grounding-dino": f"{_ROOM}.boxes_then_masks.grounding_dino:GroundingDinoDetector",
     "omdet-turbo": f"{_ROOM}.boxes_then_masks.omdet_turbo:OmDetTurboDetector",
+    "florence2": f"{_ROOM}.boxes_then_masks.florence2:Florence2Detector",
 }
 """Built-in detectors of pairs."""
 

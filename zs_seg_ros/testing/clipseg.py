@@ -87,7 +87,7 @@ def write_tokenizer(folder: Path, vocabulary_size: int, words: Sequence[str] = (
 
     Raises ValueError when `vocabulary_size` is too small for them.
     """
-    symbols = [_symbol(byte) for byte in range(256)]
+    symbols = byte_symbols()
     vocabulary = symbols + [f"{symbol}</w>" for symbol in symbols]
     merges = []
     for word in words:
@@ -125,10 +125,8 @@ def _scale_outputs(model: CLIPSegForImageSegmentation, image_side: int) -> None:
     last.bias.sub_(logits.mean()).mul_(gain).sub_(1)
 
 
-def _symbol(byte: int) -> str:
-    """Return the printable character for a byte in byte-level BPE (Radford et al. 2019)."""
+def byte_symbols() -> list[str]:
+    """List the printable characters that stand for the 256 bytes in byte-level BPE (Radford et al. 2019)."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    if byte in printable:
-        return chr(byte)
-    others = [b for b in range(256) if b not in printable]
-    return chr(256 + others.index(byte))
+    others = [byte for byte in range(256) if byte not in printable]
+    return [chr(byte if byte in printable else 256 + others.index(byte)) for byte in range(256)]

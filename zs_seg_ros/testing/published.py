@@ -26,6 +26,7 @@ from zs_seg_ros.shown import quoted
 _PUBLISHED = (
     "clipseg",
     "eomt",
+    "florence2",
     "grounding-dino",
     "mm-grounding-dino",
     "omdet-turbo",

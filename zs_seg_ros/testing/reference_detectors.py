@@ -121,9 +121,39 @@ def _omdet_turbo(folder: Path, device: torch.device, dtype: torch.dtype) -> Dete
     return run
 
 
+def _florence2(folder: Path, device: torch.device, dtype: torch.dtype) -> Detect:
+    from transformers import BartTokenizer, Florence2ForConditionalGeneration, Florence2Processor
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    processor = Florence2Processor(
+        CLIPImageProcessorPil.from_pretrained(folder),
+        BartTokenizer.from_pretrained(folder),
+        post_processor_config={"description_with_bboxes_or_polygons": {}},
+    )
+    model = load_model(Florence2ForConditionalGeneration, folder, device, dtype)
+    task = "<OPEN_VOCABULARY_DETECTION>"
+
+    @torch.inference_mode()
+    def run(image: RgbImage, prompts: Sequence[str], _threshold: float) -> Tensor:
+        height, width = size_of(image)
+        boxes = []
+        for prompt in prompts:
+            inputs = processor(images=image, text=task + prompt, return_tensors="pt")
+            generated = model.generate(
+                **to_device(inputs, device, dtype), num_beams=1, do_sample=False, max_new_tokens=256
+            )
+            [text] = processor.batch_decode(generated, skip_special_tokens=False)
+            answer = processor.post_process_generation(text, task=task, image_size=(width, height))
+            boxes += answer[task]["bboxes"]
+        return torch.tensor(boxes, dtype=torch.float32, device=device).view(-1, 4)
+
+    return run
+
+
 DETECTORS: dict[str, Callable[[Path, torch.device, torch.dtype], Detect]] = {
     "owlv2": _owlv2,
     "grounding-dino": _grounding_dino,
     "mm-grounding-dino": _grounding_dino,
     "omdet-turbo": _omdet_turbo,
+    "florence2": _florence2,
 }

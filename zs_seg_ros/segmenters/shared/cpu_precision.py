@@ -32,6 +32,7 @@ CPU_PRECISIONS = {
     "dense": CpuPrecision("fp32", _NOT_MEASURED),
     "edgetam": CpuPrecision("fp32", _NOT_MEASURED),
     "eomt": CpuPrecision("fp32", _NOT_MEASURED),
+    "florence2": CpuPrecision("fp32", _NOT_MEASURED),
     "grounding-dino": CpuPrecision("fp32", _NOT_MEASURED),
     "omdet-turbo": CpuPrecision("fp32", _NOT_MEASURED),
     "sam3": CpuPrecision("fp32", _NOT_MEASURED),
