@@ -143,7 +143,7 @@ def write_bart_tokenizer(
     vocabulary = [_START, _PADDING, _END, _UNKNOWN, *symbols]
     merges = []
     for word in (spaced for plain in words for spaced in (space + plain, plain)):
-        joined, *letters = word
+        joined, *letters = [*word]
         for letter in letters:
             merges.append((joined, letter))
             joined += letter
