@@ -40,3 +40,12 @@ def accelerator() -> Iterator[Accelerator]:
     """Make the device cuda a stand-in for the test, which counts what crosses between it and the CPU."""
     with stand_in_accelerator() as stand_in:
         yield stand_in
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    """Give torch three threads for the test."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)

@@ -10,6 +10,7 @@
 """CLIPSeg on random-weight checkpoints in the published format."""
 
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,36 @@ def test_logits_of_other_configurations_equal_the_reference(
             pixel_values=pixels().expand(3, -1, -1, -1), conditional_embeddings=features
         ).logits
     torch.testing.assert_close(segmenter.logits(pixels(), features)[0], expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize(
+    ("prompts", "in_threads"), [(1, 0), (2, 0), (3, 3), (8, 6)], ids=lambda number: str(number)
+)
+def test_cores_decode_a_prompt_each_and_give_the_logits_of_one_core(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    prompts: int,
+    in_threads: int,
+) -> None:
+    network = load(folder).network
+    image = network.encode_images(pixels())[0]
+    features = torch.randn(prompts, 24, generator=torch.Generator().manual_seed(1))
+    threads: list[str] = []
+    head = network._head.__call__
+
+    def recorded(tokens: Tensor, single: bool) -> Tensor:
+        threads.append(threading.current_thread().name)
+        return head(tokens, single)
+
+    monkeypatch.setattr(network, "_head", recorded)
+    with torch.inference_mode():
+        logits = network.decode(image, features)
+        assert sum(name.startswith("one_core_threads") for name in threads) == in_threads
+        assert len(threads) == prompts
+        torch.set_num_threads(1)
+        torch.testing.assert_close(logits, network.decode(image, features), rtol=0, atol=1e-5)
+    assert "one_core_threads" not in "".join(threads[prompts:])
 
 
 @pytest.mark.parametrize(

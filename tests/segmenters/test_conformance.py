@@ -33,7 +33,7 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.mask_prompts import MarkedPoint, MaskPrompt, mask_prompter_of
 from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.segmenters.shared import all_masks
-from zs_seg_ros.segmenters.shared.per_image_threads import PerImageThreads
+from zs_seg_ros.segmenters.shared.one_core_threads import OneCoreThreads
 from zs_seg_ros.types import Batch, Box, DetectedObject, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
@@ -168,7 +168,7 @@ def test_per_image_threads_give_what_one_image_after_the_other_gives(
     small = Batch(tuple(images), vocabulary.thresholds(loaded.family.threshold), sizes)
     expected_small = loaded.segmenter.segment(small, encoded)
     expected = [loaded.segment(vocabulary, image)[0] for image in images]
-    monkeypatch.setattr(loaded.segmenter, "_per_image_threads", PerImageThreads(2))
+    monkeypatch.setattr(loaded.segmenter, "_per_image_threads", OneCoreThreads(2))
     for result, alone in zip(loaded.segment(vocabulary, *images), expected, strict=True):
         assert_same_segmentation(result, alone)
     in_threads = loaded.segmenter.segment(small, encoded)

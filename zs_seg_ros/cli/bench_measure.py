@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -101,35 +102,59 @@ def measure(
 ) -> list[Row]:
     """Measure all variants, and the first next to the reference, with each number of classes.
 
-    They alternate, so that load on the machine affects all alike.
+    All of them alternate, so that load on the machine affects all alike.
     """
-    rows = []
-    rounds = len(counts) * (repeats + 1)
-    with tqdm(total=rounds, desc="measuring", disable=None, leave=False) as bar:
+    device = variants[0].segmenter.device
+    runs, references = [], []
+    with tqdm(
+        total=len(counts) * (repeats + 1), desc="measuring", disable=None, leave=False
+    ) as bar:
         for count in counts:
             names = _names(variants[0].segmenter, count)
-            runs = [_Run(variant, image, names, threshold) for variant in variants]
-
-            # Sorted, as this package's detectors do it: where the prompts are joined to one text, scores depend on
-            # their order, and with them the number of boxes to segment.
-            def refer(names: Sequence[str] = sorted(names)) -> object:
-                return reference(image, names, threshold) if reference else None
-
-            device = variants[0].segmenter.device
-            reference_memory_mb = peak_memory_mb(refer, device) if reference else None
+            runs.append([_Run(variant, image, names, threshold) for variant in variants])
+            if reference:
+                references.append(_ReferenceRun(reference, image, names, threshold, device))
             bar.update()
-            references = []
-            for _ in range(repeats):
-                for run in runs:
+        for _ in range(repeats):
+            for number, variant_runs in enumerate(runs):
+                for run in variant_runs:
                     run.repeat()
                 if reference:
-                    references.append(_milliseconds(refer))
+                    references[number].repeat()
                 bar.update()
-            reference_ms = statistics.median(references) if references else None
-            first, *others = runs
-            rows.append(first.row(reference_ms, reference_memory_mb))
-            rows += [run.row(same_labels_as=first) for run in others]
+    rows = []
+    for number, (first, *others) in enumerate(runs):
+        rows.append(first.row(references[number] if references else None))
+        rows += [run.row(same_labels_as=first) for run in others]
     return rows
+
+
+class _ReferenceRun:
+    """The measurement of transformers' pipeline with one vocabulary."""
+
+    def __init__(
+        self,
+        reference: Reference,
+        image: RgbImage,
+        names: Sequence[str],
+        threshold: float,
+        device: str,
+    ) -> None:
+        """Segment the image once, which also warms up."""
+        # Sorted, as this package's detectors do it: where the prompts are joined to one text, scores depend on
+        # their order, and with them the number of boxes to segment.
+        self._refer = partial(reference, image, sorted(names), threshold)
+        self.memory_mb = peak_memory_mb(self._refer, device)
+        self._totals: list[float] = []
+
+    def repeat(self) -> None:
+        """Segment the image once more and measure it."""
+        self._totals.append(_milliseconds(self._refer))
+
+    @property
+    def ms(self) -> float:
+        """The median of the measured times."""
+        return statistics.median(self._totals)
 
 
 class _Run:
@@ -162,8 +187,7 @@ class _Run:
 
     def row(
         self,
-        reference_ms: float | None = None,
-        reference_memory_mb: float | None = None,
+        reference: _ReferenceRun | None = None,
         same_labels_as: _Run | None = None,
     ) -> Row:
         return Row(
@@ -171,8 +195,8 @@ class _Run:
             {s: statistics.median(t.get(s, 0.0) for t in self._stages) for s in STAGES},
             statistics.median(self._totals),
             self._memory_mb,
-            reference_ms,
-            reference_memory_mb,
+            reference.ms if reference else None,
+            reference.memory_mb if reference else None,
             self._variant.input_size,
             self._segmenter.precision,
             self._segmenter.engine.partition(" ")[0],

@@ -49,8 +49,11 @@ def print_table(
         print(line)
     few, many = rows[0], rows[-1]
     if many.classes > few.classes:
-        ratio = many.total_ms / few.total_ms
-        print(f"{many.classes} classes cost {ratio:.2f} times as much as {few.classes}")
+        ratio, of_processor = many.total_ms / few.total_ms, many.processor_ms / few.processor_ms
+        print(
+            f"{many.classes} classes cost {ratio:.2f} times as much as {few.classes}, and {of_processor:.2f} times the "
+            "processor time"
+        )
 
 
 def print_comparison(

@@ -20,7 +20,7 @@ to those of its forward pass up to rounding.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ from transformers.models.clipseg.modeling_clipseg import CLIPSegDecoderLayer
 
 from zs_seg_ros.segmenters.engines.parts import NetworkPart, Run
 from zs_seg_ros.segmenters.shared.compiled import Compiled
+from zs_seg_ros.segmenters.shared.one_core_threads import OneCoreThreads
 
 _CHUNK = {"cpu": 1, "cuda": 64}
 """How many images, and how many prompts of an image, are computed at a time. The tensors of one prompt stay in a CPU's
@@ -49,6 +50,9 @@ class ClipSegNetwork:
         self._layers = [_DecoderLayer(layer) for layer in decoder.layers]
         self._head = _Head(decoder.transposed_convolution)
         self._prompts_per_batch = self._images_per_batch = _CHUNK[model.device.type]
+        # Cores that share the small matrices of a prompt wait for each other longer than they compute.
+        cores = torch.get_num_threads() if model.device.type == "cpu" else 1
+        self._threads = OneCoreThreads(cores) if cores > 1 else None
         self._encode: Callable[[Tensor], tuple[Tensor, Tensor]] = self._encode_images
         self._decode: Callable[[Tensor, Tensor], Tensor] = self._decode_prompts
         if compiled:
@@ -124,7 +128,7 @@ class ClipSegNetwork:
             ),
             NetworkPart(
                 "clipseg_decoder",
-                lambda image, features: (self._decode_prompts(image, features, chunk=0),),
+                lambda image, features: (self._decode_prompts(image, features, whole=True),),
                 weights=(*decoder, *joined, *blocks),
                 inputs={"image": image, "prompts": prompts},
                 outputs=("logits",),
@@ -147,22 +151,36 @@ class ClipSegNetwork:
 
         self._decode = decode
 
-    def _decode_prompts(self, image: Tensor, features: Tensor, chunk: int | None = None) -> Tensor:
-        """Decode as `decode` does, `chunk` prompts at a time; None: as many as suit the device, 0: all."""
+    def _decode_prompts(self, image: Tensor, features: Tensor, whole: bool = False) -> Tensor:
+        """Decode as `decode` does, as many prompts at a time as suit the device. whole: all prompts at a time."""
         first = self._condition_at
         common = image[0][None]
         for index in range(first):
             common = self._layers[index](common) + image[index + 1]
-        mul, add = self._decoder.film_mul(features), self._decoder.film_add(features)
-        logits = []
-        size = self._prompts_per_batch if chunk is None else chunk
-        chunks = (torch.split(t, size) if size else (t,) for t in (mul, add))
-        for m, a in zip(*chunks, strict=True):
-            x = self._layers[first](m[:, None] * common + a[:, None])
+        conditions = (self._decoder.film_mul(features), self._decoder.film_add(features))
+        single = len(features) == 1
+
+        def decode_chunk(condition: Sequence[Tensor]) -> Tensor:
+            mul, add = condition
+            x = self._layers[first](mul[:, None] * common + add[:, None])
             for index in range(first + 1, len(self._layers)):
                 x = self._layers[index](x + image[index])
-            logits.append(self._head(x[:, 1:], single=len(features) == 1).float())
-        return torch.cat(logits)
+            return self._head(x[:, 1:], single).float()
+
+        if whole:
+            return decode_chunk(conditions)
+        split = (torch.split(condition, self._prompts_per_batch) for condition in conditions)
+        chunks = list(zip(*split, strict=True))
+        logits = self._decode_in_threads(decode_chunk, chunks)
+        return torch.cat(logits + [decode_chunk(chunk) for chunk in chunks[len(logits) :]])
+
+    def _decode_in_threads(
+        self, decode_chunk: Callable[[Sequence[Tensor]], Tensor], chunks: Sequence[Sequence[Tensor]]
+    ) -> list[Tensor]:
+        """Decode the first chunks, each on a core of its own; none where there is one core, or one for this thread."""
+        if self._threads is None or torch.get_num_threads() == 1:
+            return []
+        return self._threads.map(torch.inference_mode()(decode_chunk), chunks)
 
 
 class _DecoderLayer:

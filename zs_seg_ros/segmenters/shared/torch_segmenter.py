@@ -17,7 +17,7 @@ import torch
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Features, Segmenter
-from zs_seg_ros.segmenters.shared.per_image_threads import PerImageThreads
+from zs_seg_ros.segmenters.shared.one_core_threads import OneCoreThreads
 from zs_seg_ros.types import Batch, Segmentation
 
 _CPU_ALLOCATOR = "DefaultCPUAllocator"
@@ -27,12 +27,12 @@ class TorchSegmenter(Segmenter[Features]):
     """Runs inference mode and per-image threads, and handles GPU memory that has run out or is to be freed."""
 
     engine = "torch"
-    _per_image_threads: PerImageThreads | None = None
+    _per_image_threads: OneCoreThreads | None = None
 
     def use_per_image_threads(self) -> None:
         """Run each image of a batch on a core of its own from now on, where there are several cores."""
         if torch.get_num_threads() > 1:
-            self._per_image_threads = PerImageThreads(torch.get_num_threads())
+            self._per_image_threads = OneCoreThreads(torch.get_num_threads())
 
     @torch.inference_mode()
     def segment(self, batch: Batch, encoded: EncodedVocabulary[Features]) -> list[Segmentation]:

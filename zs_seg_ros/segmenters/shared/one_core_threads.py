@@ -7,7 +7,7 @@
 # on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
 # the specific language governing permissions and limitations under the License.
 
-"""Per-image threads: on a CPU, the images of a batch run in parallel, each on a core of its own."""
+"""Threads of one core each: on a CPU, the images of a batch, or the prompts of an image, run in parallel on them."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class PerImageThreads:
+class OneCoreThreads:
     """Threads that each compute with one core.
 
     Cores that share every operation of a network wait for each other at its end, the more so when a robot's other
-    programs use them, too; with an image each they never wait. benchmarks/cameras.py measures the gain.
+    programs use them, too; with an image, or a prompt, each they wait once. benchmarks/cameras.py measures the gain.
     """
 
     def __init__(self, threads: int) -> None:
-        """Start `threads` threads: the number of images that are computed at a time."""
+        """Start `threads` threads: the number of items that are computed at a time."""
         self._count = threads
         self._in_use = threading.Lock()
-        self._threads = ThreadPoolExecutor(threads, "per_image_threads")
+        self._threads = ThreadPoolExecutor(threads, "one_core_threads")
         all_threads_started = threading.Barrier(threads)
 
         def use_one_core() -> None:

@@ -7,12 +7,11 @@
 # on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
 # the specific language governing permissions and limitations under the License.
 
-"""Per-image threads: the images of a batch in parallel, each on a core of its own."""
+"""Threads of one core each: the images of a batch, or the prompts of an image, in parallel."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -20,17 +19,9 @@ import torch
 
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
-from zs_seg_ros.segmenters.shared.per_image_threads import PerImageThreads
+from zs_seg_ros.segmenters.shared.one_core_threads import OneCoreThreads
 from zs_seg_ros.types import Batch
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
-
-
-@pytest.fixture
-def three_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
 
 
 def torch_threads(_: object = None) -> int:
@@ -46,7 +37,7 @@ def test_its_threads_use_one_core_and_other_threads_as_many_as_before() -> None:
         both_started.wait(10)
         return torch_threads()
 
-    assert PerImageThreads(2).map(threads_of_both, range(2)) == [1, 1]
+    assert OneCoreThreads(2).map(threads_of_both, range(2)) == [1, 1]
     assert torch_threads() == 3
     in_later_thread: list[int] = []
     later = threading.Thread(target=lambda: in_later_thread.append(torch_threads()))
@@ -57,7 +48,7 @@ def test_its_threads_use_one_core_and_other_threads_as_many_as_before() -> None:
 
 @pytest.mark.parametrize(("items", "served"), [(0, 0), (1, 0), (2, 2), (3, 2), (5, 4)])
 def test_all_threads_get_equally_many_of_the_items(items: int, served: int) -> None:
-    assert PerImageThreads(2).map(str, range(items)) == [str(i) for i in range(served)]
+    assert OneCoreThreads(2).map(str, range(items)) == [str(i) for i in range(served)]
 
 
 def test_an_error_is_raised_after_all_items_have_ended() -> None:
@@ -69,27 +60,27 @@ def test_an_error_is_raised_after_all_items_have_ended() -> None:
         threading.Event().wait(0.1)
         done.append(item)
 
-    per_image_threads = PerImageThreads(2)
+    one_core_threads = OneCoreThreads(2)
     with pytest.raises(MemoryError, match="too large"):
-        per_image_threads.map(process, range(4))
+        one_core_threads.map(process, range(4))
     assert sorted(done) == [1, 2, 3]
-    assert per_image_threads.map(str, range(2)) == ["0", "1"]
+    assert one_core_threads.map(str, range(2)) == ["0", "1"]
 
 
 def test_no_call_waits_for_one_that_hangs() -> None:
-    per_image_threads, started, resume = PerImageThreads(2), threading.Event(), threading.Event()
+    one_core_threads, started, resume = OneCoreThreads(2), threading.Event(), threading.Event()
 
     def hang(_: int) -> None:
         started.set()
         resume.wait(20)
 
-    hanging = threading.Thread(target=per_image_threads.map, args=(hang, range(2)))
+    hanging = threading.Thread(target=one_core_threads.map, args=(hang, range(2)))
     hanging.start()
     started.wait(20)
-    assert per_image_threads.map(str, range(2)) == []
+    assert one_core_threads.map(str, range(2)) == []
     resume.set()
     hanging.join(20)
-    assert per_image_threads.map(str, range(2)) == ["0", "1"]
+    assert one_core_threads.map(str, range(2)) == ["0", "1"]
 
 
 @pytest.mark.usefixtures("three_threads")
