@@ -156,7 +156,7 @@ def test_few_frames_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert not out.exists()
 
 
-def test_finished_runs_are_not_repeated(
+def test_an_interrupted_command_continues_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     truth = write_class_id_images(tmp_path, {f"{i:02}": image() for i in range(12)})
@@ -167,17 +167,22 @@ def test_finished_runs_are_not_repeated(
 
     segment, calls = FakeSegmenter.segment, [0]
 
-    def interrupted_in_the_second_run(self, batch, encoded):  # type: ignore[no-untyped-def]
+    def interrupted_in_the_sixth_frame(self, batch, encoded):  # type: ignore[no-untyped-def]
         calls[0] += 1
         if calls[0] == 18:
             raise KeyboardInterrupt
         return segment(self, batch, encoded)
 
-    monkeypatch.setattr(FakeSegmenter, "segment", interrupted_in_the_second_run)
+    monkeypatch.setattr(FakeSegmenter, "segment", interrupted_in_the_sixth_frame)
     assert main(command) == 130
     assert not out.exists() and out.with_name("words.yaml.partial").exists()
     assert main(command) == 0
-    assert calls[0] == 18 + 2 * 12  # the first run was finished; two of three candidates were left
+    assert (
+        calls[0] == 18 + 3 * 12 - 17
+    )  # of three vocabularies on twelve frames, 17 calls were finished
+    uninterrupted = tmp_path / "others.yaml"
+    assert main([*command[:-1][:4], "-o", str(uninterrupted), *command[6:]]) == 0
+    assert uninterrupted.read_bytes() == out.read_bytes()
 
 
 def test_a_foreign_partial_file_is_left_alone(

@@ -29,6 +29,7 @@ from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.perception.marked_objects import segment_everything, segment_marked
 from zs_seg_ros.perception.output_size import pixel_grid
 from zs_seg_ros.segmenters.base import Segmenter
+from zs_seg_ros.segmenters.kept_images import keeping_images
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.mask_prompts import MarkedPoint, MaskPrompt, mask_prompter_of
 from zs_seg_ros.segmenters.registry import load_segmenter
@@ -174,6 +175,23 @@ def test_per_image_threads_give_what_one_image_after_the_other_gives(
     in_threads = loaded.segmenter.segment(small, encoded)
     for result, alone in zip(in_threads, expected_small, strict=True):
         assert_same_segmentation(result, alone)
+
+
+def test_further_vocabularies_on_kept_images_give_what_they_give_alone(loaded: Loaded) -> None:
+    """No vocabulary may change the encoding that those after it use."""
+    names = loaded.family.names(4)
+    vocabularies = words(*names), words(*names[:2]), words(*names)
+    images = blots(48, 64, 1), blots(90, 40, 2)
+    alone = [loaded.segment(vocabulary, *images) for vocabulary in vocabularies]
+    with keeping_images() as kept:
+        together = [loaded.segment(vocabulary, *images) for vocabulary in vocabularies]
+    assert kept.encoded > 0 and kept.reused == 2 * kept.encoded
+    for results, expected in zip(together, alone, strict=True):
+        for result, one in zip(results, expected, strict=True):
+            assert_same_segmentation(result, one)
+            assert_same_instances(result.instances or (), one.instances or ())
+    assert_same_segmentation(loaded.segment(vocabularies[0], *images)[0], alone[0][0])
+    assert kept.reused == 2 * kept.encoded
 
 
 def test_the_order_of_classes_does_not_change_the_labels(loaded: Loaded) -> None:

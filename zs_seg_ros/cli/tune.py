@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -73,12 +72,11 @@ def tune_vocabulary(request: TuneRequest) -> int:
     return 0
 
 
-def _progress(truth: Truth, total: int) -> Progress:
-    """Return a progress bar for each of `total` runs, which says which one it is."""
-    numbers = itertools.count(1)
+def _progress(truth: Truth, runs: int) -> Progress:
+    """Return a progress bar over the frames, which says with how many vocabularies each is segmented."""
 
-    def bar(frames: Iterable[TruthFrame], what: str) -> Iterable[TruthFrame]:
-        title = f"{next(numbers)}/{total} {what}"
+    def bar(frames: Iterable[TruthFrame]) -> Iterable[TruthFrame]:
+        title = "1 vocabulary" if runs == 1 else f"{runs} vocabularies"
         wrapped: Iterable[TruthFrame] = tqdm(
             frames, title, total=len(truth), unit="image", disable=None
         )

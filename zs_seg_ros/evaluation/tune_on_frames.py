@@ -31,7 +31,7 @@ from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class TuneTask:
-    """What is tuned on which frames. truth_path: the ground truth's, for messages. cache: of finished runs."""
+    """What is tuned on which frames. truth_path: the ground truth's, for messages. cache: of the counts so far."""
 
     truth: Truth
     truth_path: Path
@@ -62,9 +62,8 @@ def tune_on_frames(
     progress_of: Callable[[int], Progress],
     keep: Callable[[Tuning], None] = lambda tuning: None,
 ) -> Tuning:
-    """Choose prompts and thresholds. load: returns the model. progress_of: of the number of runs.
-
-    keep: stores the result; only then are the finished runs removed, which an interruption leaves for the next time.
+    """Choose prompts and thresholds. load: returns the model. progress_of: of the number of
+    vocabularies. keep: stores the result; only then are the counts removed, which an interruption leaves for the next time.
     Raises ZeroShotSegmentationError.
     """
     if len(task.truth) < LEAST_FRAMES:
@@ -80,11 +79,10 @@ def tune_on_frames(
         )
     segmenter = load()
     runs = Runs(segmenter, task.truth, task.cache, progress_of(1 + len(candidates)), task.threshold)
-    base = runs.counts(vocabulary, "as given")
+    base, *others = runs.counts([vocabulary, *(c.vocabulary for c in candidates)])
     counts = [[base] for _ in vocabulary.classes]
-    for candidate in candidates:
-        what = shown(f"{vocabulary.names[candidate.number]}={candidate.prompts[0]}", 40)
-        counts[candidate.number].append(runs.counts(candidate.vocabulary, what))
+    for candidate, of_candidate in zip(candidates, others, strict=True):
+        counts[candidate.number].append(of_candidate)
     segmenter.close()
     given = vocabulary.thresholds(task.threshold).astype(np.float64).round(6).tolist()
     tuned = tune(vocabulary.names, given, counts)

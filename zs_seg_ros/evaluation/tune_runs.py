@@ -7,33 +7,37 @@
 # on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
 # the specific language governing permissions and limitations under the License.
 
-"""Runs the model over labelled frames once for each candidate, and keeps the counts on disk to resume."""
+"""Runs the model with each candidate over labelled frames, and keeps the counts on disk to resume."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
+import time
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zs_seg_ros.errors import FileError
 from zs_seg_ros.evaluation.proposals import frame_confusion
 from zs_seg_ros.evaluation.truth import Truth, TruthFrame, numbers_of, numbers_of_ids
 from zs_seg_ros.evaluation.tuning import LOWEST, Counts, frame_counts
 from zs_seg_ros.files import open_regular_file, write_atomically
-from zs_seg_ros.segmenters.base import Segmenter
+from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.segmenters.kept_images import keeping_images
 from zs_seg_ros.segmenters.recovery import recovering
 from zs_seg_ros.types import Batch
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 _ARRAYS = ("right", "wrong", "expected", "confusion")
-Progress = Callable[[Iterable[TruthFrame], str], Iterable[TruthFrame]]
+_WRITE_EVERY_S = 30
+Progress = Callable[[Iterable[TruthFrame]], Iterable[TruthFrame]]
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,36 @@ def candidates_of(vocabulary: Vocabulary) -> Iterator[Candidate]:
             yield Candidate(number, (prompt,), Vocabulary().changed_to(classes))
 
 
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """One vocabulary, and the arrays of `Counts` of the frames that it has gone over, in order."""
+
+    encoded: EncodedVocabulary[Any]
+    thresholds: NDArray[np.float32]
+    numbers: NDArray[np.uint16]
+    true_numbers: NDArray[np.uint16]
+    true_classes: int
+    frames: list[tuple[NDArray[np.int64], ...]]
+
+    def add(self, frame: TruthFrame, segmenter: Segmenter[Any]) -> None:
+        """Segment a frame and count it."""
+        limits = np.full(len(self.thresholds), LOWEST, np.float32)
+        with recovering(segmenter):
+            [result] = segmenter.segment(Batch((frame.image,), limits), self.encoded)
+        truth, label = self.true_numbers[frame.label], self.numbers[result.label]
+        confidence = result.confidence
+        confusion = frame_confusion(
+            frame.label, label, confidence, self.thresholds, self.true_classes
+        )
+        self.frames.append((*frame_counts(truth, label, confidence, len(limits)), confusion))
+
+    def counts(self) -> Counts:
+        """Return the counts of all frames so far, at least one."""
+        return Counts(*(np.stack(arrays) for arrays in zip(*self.frames, strict=True)))
+
+
 class Runs:
-    """Runs a segmenter over ground truth. Finished runs are read from `cache`, which belongs to one model and truth."""
+    """Runs a segmenter over ground truth. Counts so far are read from `cache`, which belongs to one model and truth."""
 
     def __init__(
         self,
@@ -71,32 +103,56 @@ class Runs:
         self._threshold = threshold
         self._segmenter, self._truth, self._cache = segmenter, truth, cache
         self._progress = progress
-        self._finished = _read(cache)
+        self._counts = _read(cache)
 
-    def counts(self, vocabulary: Vocabulary, what: str) -> Counts:
-        """Return the counts of a vocabulary over all frames. Raises ZeroShotSegmentationError."""
-        key = self._key(vocabulary)
-        if key in self._finished:
-            return self._finished[key]
+    def counts(self, vocabularies: Sequence[Vocabulary]) -> list[Counts]:
+        """Return the counts of each vocabulary over all frames, each of which is encoded once for all of them.
+
+        An interruption loses little: the counts so far are written now and then, and before an error is raised. Raises
+        ZeroShotSegmentationError.
+        """
+        keys = [self._key(vocabulary) for vocabulary in vocabularies]
+        runs = {
+            key: self._run(key, vocabulary)
+            for key, vocabulary in zip(keys, vocabularies, strict=True)
+            if not self._is_finished(key)
+        }
+        if runs:
+            try:
+                self._go_over_frames(runs)
+            finally:
+                self._write(runs)
+        return [self._counts[key] for key in keys]
+
+    def _is_finished(self, key: str) -> bool:
+        return key in self._counts and len(self._counts[key].expected) == len(self._truth)
+
+    def _run(self, key: str, vocabulary: Vocabulary) -> _Run:
         with recovering(self._segmenter):
             encoded = self._segmenter.encode(vocabulary)
-        true_numbers = numbers_of(vocabulary.names, self._truth)
-        numbers = numbers_of_ids(vocabulary)
-        limits = np.full(len(vocabulary.ids), LOWEST, np.float32)
-        given = vocabulary.thresholds(self._threshold)
-        true_classes = len(self._truth.classes)
-        parts = []
-        for frame in self._progress(self._truth.frames(), what):
-            with recovering(self._segmenter):
-                [result] = self._segmenter.segment(Batch((frame.image,), limits), encoded)
-            truth, label = true_numbers[frame.label], numbers[result.label]
-            confidence = result.confidence
-            confusion = frame_confusion(frame.label, label, confidence, given, true_classes)
-            parts.append((*frame_counts(truth, label, confidence, len(limits)), confusion))
-        counts = Counts(*(np.stack(arrays) for arrays in zip(*parts, strict=True)))
-        self._finished[key] = counts
-        self._write()
-        return counts
+        frames: list[tuple[NDArray[np.int64], ...]] = []
+        if key in self._counts:
+            so_far = self._counts[key]
+            frames = list(zip(*(getattr(so_far, name) for name in _ARRAYS), strict=True))
+        return _Run(
+            encoded,
+            vocabulary.thresholds(self._threshold),
+            numbers_of_ids(vocabulary),
+            numbers_of(vocabulary.names, self._truth),
+            len(self._truth.classes),
+            frames,
+        )
+
+    def _go_over_frames(self, runs: Mapping[str, _Run]) -> None:
+        written = time.monotonic()
+        for index, frame in enumerate(self._progress(self._truth.frames())):
+            with keeping_images():
+                for run in runs.values():
+                    if len(run.frames) <= index:
+                        run.add(frame, self._segmenter)
+            if time.monotonic() - written > _WRITE_EVERY_S:
+                self._write(runs)
+                written = time.monotonic()
 
     def _key(self, vocabulary: Vocabulary) -> str:
         texts = [self._segmenter.model, self._segmenter.precision, str(len(self._truth))]
@@ -104,11 +160,12 @@ class Runs:
         texts.append(json.dumps(vocabulary.thresholds(self._threshold).tolist()))
         return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
-    def _write(self) -> None:
+    def _write(self, runs: Mapping[str, _Run]) -> None:
+        self._counts |= {key: run.counts() for key, run in runs.items() if run.frames}
         file = io.BytesIO()
         arrays = {
             f"{key}.{name}": getattr(counts, name)
-            for key, counts in self._finished.items()
+            for key, counts in self._counts.items()
             for name in _ARRAYS
         }
         np.savez_compressed(file, **arrays)
@@ -128,10 +185,15 @@ def is_cache(path: Path) -> bool:
 
 
 def _read(cache: Path) -> dict[str, Counts]:
-    """Read finished runs; none where the file is missing or is damaged."""
+    """Read the counts so far; none where the file is missing or is damaged."""
     try:
         with open_regular_file(cache) as file, np.load(file, allow_pickle=False) as arrays:
             keys = {name.partition(".")[0] for name in arrays.files}
-            return {key: Counts(*(arrays[f"{key}.{name}"] for name in _ARRAYS)) for key in keys}
-    except (OSError, FileError, ValueError, KeyError, zipfile.BadZipFile):
+            counts = {key: [arrays[f"{key}.{name}"] for name in _ARRAYS] for key in keys}
+            return {
+                key: Counts(*of_run)
+                for key, of_run in counts.items()
+                if len({*map(len, of_run)}) == 1
+            }
+    except (OSError, FileError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
         return {}

@@ -16,7 +16,6 @@ or the reason of a refusal. It ends with the studio: stdin stays open until then
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import math
 import os
@@ -111,10 +110,8 @@ def _tune(request: MeasureRequest, send: Send) -> dict[str, Any]:
     task = TuneTask(truth, path, vocabulary, request.threshold, cache)
 
     def progress_of(runs: int) -> Progress:
-        numbers = itertools.count(1)
-
-        def counted(frames: Iterable[TruthFrame], what: str) -> Iterable[TruthFrame]:
-            return _counted(frames, len(truth), f"run {next(numbers)} of {runs}: {what}", send)
+        def counted(frames: Iterable[TruthFrame]) -> Iterable[TruthFrame]:
+            return _counted(frames, len(truth), f"images, each with {runs} vocabularies", send)
 
         return counted
 

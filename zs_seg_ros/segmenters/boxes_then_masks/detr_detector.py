@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -24,6 +25,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes, Detector
 from zs_seg_ros.segmenters.boxes_then_masks.detr_images import DetrFormat
 from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.segmenters.finite import check_finite
+from zs_seg_ros.segmenters.kept_images import encoded_once
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.stages import stage
@@ -93,6 +95,12 @@ class DetrDetector(Detector[tuple[Text, ...]], Generic[Text]):
         check_finite(logits)
         return torch.cat([boxes, self._scores(logits, text)], dim=-1)
 
+    def _prepare_and_encode(self, images: Sequence[RgbImage], size: tuple[int, int]) -> Any:
+        with stage("prepare"):
+            pixels = self._format.prepare(images, size, self._device, self._dtype)
+        with stage("encode"):
+            return self.encode_images(pixels)
+
     @torch.inference_mode()
     def detect(
         self,
@@ -105,10 +113,8 @@ class DetrDetector(Detector[tuple[Text, ...]], Generic[Text]):
         outputs: list[Tensor] = []
         for size, indices in self._format.by_size(images, self._images_per_batch):
             same_size = [images[index] for index in indices]
-            with stage("prepare"):
-                pixels = self._format.prepare(same_size, size, self._device, self._dtype)
-            with stage("encode"):
-                features = self.encode_images(pixels)
+            encode = partial(self._prepare_and_encode, same_size, size)
+            features = encoded_once(self, same_size, encode)
             with stage("decode"):
                 outputs += [self._outputs(features, text) for text in encoded]
             order += indices

@@ -35,6 +35,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.owlv2_examples import query_embeddin
 from zs_seg_ros.segmenters.boxes_then_masks.owlv2_images import prepare_square
 from zs_seg_ros.segmenters.boxes_then_masks.owlv2_network import encode_images, resize_positions
 from zs_seg_ros.segmenters.finite import check_finite
+from zs_seg_ros.segmenters.kept_images import encoded_once
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.chunked import chunked_feed_forward
 from zs_seg_ros.segmenters.shared.compiled import Compiled
@@ -167,14 +168,17 @@ class Owlv2Detector(ExampleDetector):
 
         A box is its centre, width and height, as shares of the longer side of the image.
         """
-        with stage("prepare"):
-            pixels = self._prepare(images)
-        with stage("encode"):
-            features, boxes = self._encode_images(pixels)
+        features, boxes = encoded_once(self, images, lambda: self._prepare_and_encode(images))
         with stage("decode"):
             logits, _ = self._network.class_predictor(features, encoded)
             check_finite(logits)
             return logits.float().sigmoid(), boxes.float()
+
+    def _prepare_and_encode(self, images: Sequence[RgbImage]) -> tuple[Tensor, Tensor]:
+        with stage("prepare"):
+            pixels = self._prepare(images)
+        with stage("encode"):
+            return self._encode_images(pixels)
 
     def _prepare(self, images: Sequence[RgbImage]) -> Tensor:
         return prepare_square(images, self._side, self._mean, self._std, self._dtype)

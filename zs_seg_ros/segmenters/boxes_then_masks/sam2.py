@@ -28,6 +28,7 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run, image_encoder
+from zs_seg_ros.segmenters.kept_images import encoded_once
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.chunked import chunked_feed_forward
 from zs_seg_ros.segmenters.shared.compiled import Compiled
@@ -143,12 +144,16 @@ class Sam2BoxSegmenter(BoxSegmenter, PromptedNetwork[list[Tensor]], Exportable):
     @torch.inference_mode()
     def encode_images(self, images: Sequence[RgbImage]) -> list[Tensor]:
         """Encode images to a feature pyramid for the mask decoder: (B, C, h, w) for each level, the finest first."""
-        with stage("prepare"):
-            size = self._side, self._side
-            resample = self._format.resample
-            pixels = prepare(images, size, self._mean, self._std, self._dtype, resample)
-        with stage("encode"):
-            return self._encode(pixels)
+
+        def encode() -> list[Tensor]:
+            with stage("prepare"):
+                size = self._side, self._side
+                resample = self._format.resample
+                pixels = prepare(images, size, self._mean, self._std, self._dtype, resample)
+            with stage("encode"):
+                return self._encode(pixels)
+
+        return encoded_once(self, images, encode)
 
     def encode_image(self, image: RgbImage) -> list[Tensor]:
         """Encode one image to a feature pyramid."""

@@ -27,6 +27,7 @@ from transformers.models.sam_hq.modeling_sam_hq import SamHQVisionAttention
 
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
 from zs_seg_ros.segmenters.boxes_then_masks.sam2 import BOXES_PER_BATCH
+from zs_seg_ros.segmenters.kept_images import encoded_once
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.compiled import Compiled
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
@@ -83,13 +84,18 @@ class SamHqBoxSegmenter(BoxSegmenter, PromptedNetwork[tuple[Tensor, list[Tensor]
     @torch.inference_mode()
     def encode_image(self, image: RgbImage) -> tuple[Tensor, list[Tensor]]:
         """Encode one image to its embedding and those of intermediate layers."""
-        inner = self._inner_size(size_of(image))
-        with stage("prepare"):
-            resample = self._format.resample
-            pixels = prepare([image], inner, self._mean, self._std, self._dtype, resample)
-            pixels = functional.pad(pixels, (0, self._side - inner[1], 0, self._side - inner[0]))
-        with stage("encode"):
-            return self._encode(pixels)
+
+        def encode() -> tuple[Tensor, list[Tensor]]:
+            inner = self._inner_size(size_of(image))
+            with stage("prepare"):
+                resample = self._format.resample
+                pixels = prepare([image], inner, self._mean, self._std, self._dtype, resample)
+                missing = self._side - inner[1], self._side - inner[0]
+                pixels = functional.pad(pixels, (0, missing[0], 0, missing[1]))
+            with stage("encode"):
+                return self._encode(pixels)
+
+        return encoded_once(self, (image,), encode)
 
     def _inner_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return the (height, width) to which an image of `size` (H, W) is resized to fit the model's square."""

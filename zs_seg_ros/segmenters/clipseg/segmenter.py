@@ -31,6 +31,7 @@ from zs_seg_ros.segmenters.clipseg.network import ClipSegNetwork
 from zs_seg_ros.segmenters.clipseg.visual_prompt import visual_prompt
 from zs_seg_ros.segmenters.deadline import check_time
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart
+from zs_seg_ros.segmenters.kept_images import encoded_once
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.class_logits import ClassLogits, class_logits
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
@@ -152,10 +153,9 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures], SharedSpace, Exportable)
     def _segment(
         self, batch: Batch, encoded: EncodedVocabulary[ClipSegFeatures]
     ) -> list[Segmentation]:
-        with stage("prepare"):
-            pixels = self._prepare(batch.images, self._input_size)
-        with stage("encode"):
-            encoded_images, hidden = self.network.encode_images_further(pixels)
+        encoded_images, hidden = encoded_once(
+            self, batch.images, lambda: self._encode_images(batch.images)
+        )
         results = [
             self._decode(encoded_image, size, batch, encoded)
             for encoded_image, size in zip(encoded_images, batch.sizes, strict=True)
@@ -169,6 +169,12 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures], SharedSpace, Exportable)
             ]
         with stage("finish"):
             return finished(results)
+
+    def _encode_images(self, images: Sequence[RgbImage]) -> tuple[Tensor, Tensor]:
+        with stage("prepare"):
+            pixels = self._prepare(images, self._input_size)
+        with stage("encode"):
+            return self.network.encode_images_further(pixels)
 
     @torch.inference_mode()
     def embed_prompts(self, prompts: Sequence[str]) -> NDArray[np.float32]:

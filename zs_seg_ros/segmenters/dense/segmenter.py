@@ -38,6 +38,7 @@ from zs_seg_ros.segmenters.dense.network import (
 from zs_seg_ros.segmenters.dense.parts import dense_parts
 from zs_seg_ros.segmenters.dense.prompt_warnings import pair_warnings, prompt_warnings
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run
+from zs_seg_ros.segmenters.kept_images import encoded_once
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import read_config
 from zs_seg_ros.segmenters.shared.class_logits import ClassLogits, class_logits
@@ -207,11 +208,15 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
 
     def _embed(self, images: Sequence[RgbImage], size: tuple[int, int]) -> Tensor:
         """Resize images to `size` and embed their pixels, (B, D, h, w) float32."""
-        with stage("prepare"):
-            prepared = prepare(images, size, self._mean, self._std, self._dtype)
-        with stage("encode"):
-            pixels = self._image(prepared.to(memory_format=torch.channels_last))
-            return pixels.float()
+
+        def embed() -> Tensor:
+            with stage("prepare"):
+                prepared = prepare(images, size, self._mean, self._std, self._dtype)
+            with stage("encode"):
+                pixels = self._image(prepared.to(memory_format=torch.channels_last))
+                return pixels.float()
+
+        return encoded_once(self, images, embed)
 
     @torch.inference_mode()
     def embed_prompts(self, prompts: Sequence[str]) -> NDArray[np.float32]:

@@ -32,6 +32,7 @@ from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.eomt.windows import merge_windows, resized_shape, split_windows
 from zs_seg_ros.segmenters.finite import check_finite
+from zs_seg_ros.segmenters.kept_images import encoded_once
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.closed_set import (
     ClosedSetSegmenter,
@@ -87,7 +88,7 @@ class EomtSegmenter(ClosedSetSegmenter):
     ) -> list[Segmentation]:
         results = []
         for image, size in zip(batch.images, batch.sizes, strict=True):
-            scores = self.scores(image)
+            scores = encoded_once(self, (image,), partial(self.scores, image))
             with stage("finish"):
                 log_odds = partial(_log_odds, scores)
                 results.append(segment_labels(scores, log_odds, size, batch, encoded))

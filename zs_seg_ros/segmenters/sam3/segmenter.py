@@ -34,6 +34,7 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.deadline import check_time
+from zs_seg_ros.segmenters.kept_images import encoded_once
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.sam3.canvas import ExampleStrip, example_strip
 from zs_seg_ros.segmenters.sam3.detections import Detections
@@ -185,23 +186,20 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
     def _segment(
         self, batch: Batch, encoded: EncodedVocabulary[Sam3Features]
     ) -> list[Segmentation]:
-        with stage("prepare"):
-            pixels = prepare(
-                batch.images,
-                self._input_size,
-                self._mean,
-                self._std,
-                self._dtype,
-                self._format.resample,
-            )
-        with stage("encode"):
-            features = self.network.encode_images(pixels)
+        features = encoded_once(self, batch.images, lambda: self._encode_images(batch.images))
         results = [
             self._decode(features[i], batch.images[i], size, batch.thresholds, encoded)
             for i, size in enumerate(batch.sizes)
         ]
         with stage("finish"):
             return finished(results)
+
+    def _encode_images(self, images: Sequence[RgbImage]) -> list[ImageFeatures]:
+        with stage("prepare"):
+            resample = self._format.resample
+            pixels = prepare(images, self._input_size, self._mean, self._std, self._dtype, resample)
+        with stage("encode"):
+            return self.network.encode_images(pixels)
 
     def _decode(
         self,

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from transformers.models.segformer.image_processing_pil_segformer import Segform
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run, image_encoder
+from zs_seg_ros.segmenters.kept_images import encoded_once
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.segformer.network import SegFormerNetwork
 from zs_seg_ros.segmenters.shared.closed_set import (
@@ -50,7 +51,7 @@ from zs_seg_ros.segmenters.shared.label_names import LabelNames
 from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.transfers import finished
-from zs_seg_ros.types import Batch, Segmentation
+from zs_seg_ros.types import Batch, RgbImage, Segmentation
 
 # ImageNet's mean and standard deviation, as in the published preprocessor_config.json.
 _DEFAULT_FORMAT = ImageFormat((512, 512), IMAGENET_MEAN, IMAGENET_STD)
@@ -108,17 +109,7 @@ class SegFormerSegmenter(ClosedSetSegmenter, Exportable):
     def _segment(
         self, batch: Batch, encoded: EncodedVocabulary[LabelFeatures]
     ) -> list[Segmentation]:
-        with stage("prepare"):
-            pixels = prepare(
-                batch.images,
-                self._input_size,
-                self._mean,
-                self._std,
-                self._dtype,
-                self._format.resample,
-            )
-        with stage("encode"):
-            logits = self.logits(pixels)
+        logits = encoded_once(self, batch.images, lambda: self._encode_images(batch.images))
         with stage("finish"):
             return finished(
                 [
@@ -128,6 +119,13 @@ class SegFormerSegmenter(ClosedSetSegmenter, Exportable):
                     for image_logits, size in zip(logits, batch.sizes, strict=True)
                 ]
             )
+
+    def _encode_images(self, images: Sequence[RgbImage]) -> Tensor:
+        with stage("prepare"):
+            resample = self._format.resample
+            pixels = prepare(images, self._input_size, self._mean, self._std, self._dtype, resample)
+        with stage("encode"):
+            return self.logits(pixels)
 
     @torch.inference_mode()
     def logits(self, pixel_values: Tensor) -> Tensor:

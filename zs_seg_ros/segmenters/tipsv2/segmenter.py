@@ -39,6 +39,7 @@ from transformers.models.tipsv2.image_processing_tipsv2 import Tipsv2ImageProces
 from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, SharedSpace
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run
+from zs_seg_ros.segmenters.kept_images import encoded_once
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.class_logits import class_logits
 from zs_seg_ros.segmenters.shared.compiled import Compiled
@@ -198,10 +199,7 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace, Exportable):
         self, batch: Batch, encoded: EncodedVocabulary[Tipsv2Features]
     ) -> list[Segmentation]:
         features, vocabulary = encoded.features, encoded.vocabulary
-        with stage("prepare"):
-            pixels = self._prepare(batch.images)
-        with stage("encode"):
-            patches = self.patches(pixels)
+        patches = encoded_once(self, batch.images, lambda: self._encode_images(batch.images))
         with stage("decode"):
             logits = self.logits(patches, features)
         with stage("finish"):
@@ -214,6 +212,12 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace, Exportable):
                     result = with_features(result, self.model, grid)
                 results.append(result)
             return finished(results)
+
+    def _encode_images(self, images: Sequence[RgbImage]) -> Tensor:
+        with stage("prepare"):
+            pixels = self._prepare(images)
+        with stage("encode"):
+            return self.patches(pixels)
 
     @torch.inference_mode()
     def embed_prompts(self, prompts: Sequence[str]) -> NDArray[np.float32]:
