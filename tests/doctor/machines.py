@@ -62,6 +62,8 @@ def machine(folder: Path, **changes: Any) -> Machine:
         "module_version": VERSIONS.__getitem__,
         "torch_gpus": lambda: TorchGpus(""),
         "has_gpu_files": lambda: False,
+        "onnx_packages": lambda: {"onnx": "1.23.2", "onnxruntime": "1.23.2"},
+        "onnx_providers": lambda: ["OpenVINOExecutionProvider", "CPUExecutionProvider"],
         "read_text": read,
         "free_bytes": lambda _: 100_000_000_000,
         "shared_memory": lambda: SharedMemory(8_000_000_000, 7_900_000_000, 0, 0),

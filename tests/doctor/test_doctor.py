@@ -11,8 +11,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,16 @@ from zs_seg_ros.cli.main import main
 from zs_seg_ros.doctor.check import Check, Status
 from zs_seg_ros.doctor.examination import examine
 from zs_seg_ros.doctor.graph import Graph
-from zs_seg_ros.doctor.machine import Gpu, Machine, TorchGpus, free_bytes
+from zs_seg_ros.doctor.machine import (
+    Gpu,
+    Machine,
+    TorchGpus,
+    free_bytes,
+    onnx_packages,
+    onnx_providers,
+)
 from zs_seg_ros.doctor.network import BUFFER_BYTES
+from zs_seg_ros.doctor.onnx_packages import ONNX_PACKAGES
 from zs_seg_ros.doctor.software import PACKAGES
 from zs_seg_ros.errors import ModelNotFoundError
 
@@ -58,6 +68,8 @@ def test_a_machine_that_has_everything_has_no_remedies(tmp_path: Path) -> None:
         "OpenCV",
         "ROS 2",
         "GPU",
+        "onnxruntime",
+        "onnx",
         "DDS",
         "DDS profile",
         "socket buffers",
@@ -70,6 +82,83 @@ def test_a_machine_that_has_everything_has_no_remedies(tmp_path: Path) -> None:
     assert {check.status for check in checks.values()} == {Status.OK}
     assert checks["DDS"].text == "rmw_fastrtps_cpp"
     assert checks["ROS graph"].text.endswith("/camera/image_raw (reliable, volatile)")
+
+
+def test_without_the_packages_of_the_other_engine_nothing_is_wrong(tmp_path: Path) -> None:
+    checks = checks_of(tmp_path, onnx_packages=dict, onnx_providers=None)
+    for name in ("onnxruntime", "onnx"):
+        assert checks[name].status == Status.OK
+        assert checks[name].text.startswith("not installed; only ")
+        assert checks[name].text.endswith("`") and "pip install onnx" in checks[name].text
+
+
+def test_the_build_of_onnxruntime_and_its_providers_are_listed(tmp_path: Path) -> None:
+    packages = {"onnx": "1.19.0", "onnxruntime-gpu": "1.26.0"}
+    providers = ["TensorrtExecutionProvider", "CPUExecutionProvider", "OtherExecutionProvider"]
+    checks = checks_of(tmp_path, onnx_packages=lambda: packages, onnx_providers=lambda: providers)
+    expected = "onnxruntime-gpu 1.26.0 with the providers tensorrt, cpu, OtherExecutionProvider"
+    assert checks["onnxruntime"].text == expected
+    assert {check.status for check in checks.values()} == {Status.OK}
+
+
+def _fails_to_load() -> Sequence[str]:
+    raise OSError("libcudart.so.12: cannot open shared object file")
+
+
+@pytest.mark.parametrize(
+    ("packages", "changes", "text", "remedy"),
+    [
+        (
+            {"onnxruntime": "1.23.2", "onnxruntime-gpu": "1.22.0"},
+            {},
+            "onnxruntime 1.23.2 and onnxruntime-gpu 1.22.0 are installed",
+            "pip uninstall onnxruntime onnxruntime-gpu",
+        ),
+        (
+            {"onnxruntime-openvino": "1.22.0"},
+            {},
+            "onnxruntime-openvino 1.22.0 with the providers openvino, cpu; engine onnxruntime needs 1.23 or higher, "
+            "below 2",
+            "pip install 'onnxruntime-openvino>=1.23,<2'",
+        ),
+        (
+            {"onnxruntime": "1.23.2"},
+            {"onnx_providers": _fails_to_load},
+            "cannot be imported: OSError: libcudart.so.12",
+            "--force-reinstall onnxruntime`",
+        ),
+        (
+            {"onnxruntime": "1.23.2", "onnx": "2.0.0"},
+            {},
+            "2.0.0; engine onnxruntime needs 1.19 or higher, below 2",
+            "pip install 'onnx>=1.19,<2'",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_packages_of_the_other_engine_is_a_warning_with_the_command(
+    tmp_path: Path, packages: dict[str, str], changes: dict[str, Any], text: str, remedy: str
+) -> None:
+    [check] = problems_of(tmp_path, onnx_packages=lambda: packages, **changes)
+    assert check.status == Status.WARNING
+    assert text in check.text and remedy in check.remedy
+
+
+def test_the_limits_of_the_packages_of_the_other_engine_are_those_of_the_installation() -> None:
+    extra = re.search(r'"onnx": \[(.*)\]', (ROOT / "setup.py").read_text())
+    assert extra is not None
+    assert set(re.findall('"(.*?)"', extra[1])) == {
+        f"{name}>={'.'.join(map(str, lowest))},<{'.'.join(map(str, too_high))}"
+        for name, (lowest, too_high) in ONNX_PACKAGES.items()
+    }
+
+
+def test_the_installed_packages_of_the_other_engine_are_read() -> None:
+    packages = onnx_packages()
+    for name, version in packages.items():
+        assert name == "onnx" or name.startswith("onnxruntime")
+        assert importlib.metadata.version(name) == version
+    if "onnxruntime" in packages:
+        assert "CPUExecutionProvider" in onnx_providers()
 
 
 def test_without_ros_it_says_so_and_checks_the_rest(tmp_path: Path) -> None:

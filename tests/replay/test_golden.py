@@ -43,7 +43,9 @@ SETTINGS = RunSettings(
     ),
     (CameraSettings("front", "raw", None), CameraSettings("arm/left", "compressed", "raw")),
     3,
-    {"track": True, "default_threshold": 0.5, "min_area": 50},
+    {"track": True, "default_threshold": 0.5, "min_area": 50, "precision": "int8"},
+    engine="onnxruntime (CPUExecutionProvider)",
+    precision="int8",
 )
 
 shapes = st.tuples(st.integers(1, 12), st.integers(1, 12))

@@ -108,6 +108,25 @@ def check_refused(path: Path, reason: str = "") -> None:
 # --- settings ---
 
 
+@pytest.mark.parametrize("key", ["engine", "precision"])
+@pytest.mark.parametrize("value", [["torch"], 1, "to\u202erch", "x" * 10_001], ids=repr)
+def test_an_engine_or_a_precision_that_is_no_short_text_is_refused(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    path = tmp_path / "golden"
+    edit(path, "golden.json", lambda heading: heading.update({key: value}))
+    check_refused(path, f"{key} is")
+
+
+def test_a_file_of_a_version_that_did_not_record_them_has_no_engine_and_no_precision(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "golden"
+    edit(path, "golden.json", lambda heading: [heading.pop(k) for k in ("engine", "precision")])
+    with Golden(path) as golden:
+        assert golden.settings == SETTINGS
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -91,6 +91,39 @@ class _Reader(HTMLParser):
         self.sources += [value or "" for name, value in attributes if name in ("src", "href")]
 
 
+@pytest.mark.parametrize(
+    ("golden", "now", "sentence"),
+    [
+        (("torch", "fp32"), ("torch", "fp32"), ""),
+        (("", ""), ("torch", "fp32"), ""),
+        (
+            ("torch", "fp32"),
+            ("onnxruntime (CPUExecutionProvider)", "int8"),
+            "Note: the golden file was made with torch in fp32 and this replay computes with onnxruntime "
+            "(CPUExecutionProvider) in int8, whose results differ a little.",
+        ),
+        (
+            ("torch", "bf16"),
+            ("", ""),
+            "Note: the golden file was made with torch in bf16 and this replay computes with an unknown engine in an "
+            "unknown precision, whose results differ a little.",
+        ),
+    ],
+)
+def test_another_engine_or_precision_than_that_of_the_golden_file_is_noted(
+    golden: tuple[str, str], now: tuple[str, str], sentence: str
+) -> None:
+    whole = report(differs=False)
+    engines = (dict(zip(("engine", "precision"), run, strict=True)) for run in (golden, now))
+    then, today = (
+        replace(run, **of_run)
+        for run, of_run in zip((whole.golden, whole.now), engines, strict=True)
+    )
+    text = text_report(replace(whole, golden=then, now=today))
+    assert ("computes with" in text) == bool(sentence)
+    assert sentence in text
+
+
 @pytest.mark.parametrize("differs", [False, True])
 def test_the_page_is_self_contained_and_escapes_class_names(differs: bool) -> None:
     page = _Reader(html_report(report(differs=differs, rate=2.0)))

@@ -18,6 +18,8 @@ import numpy as np
 from replay_processes import make_golden, replay
 from safetensors.numpy import load_file, save_file
 
+from zs_seg_ros.replay.golden import Golden
+
 ROOT = Path(__file__).resolve().parents[2]
 RECORDING = ROOT / "recordings" / "tabletop"
 GOLDEN = RECORDING / "tabletop.golden"
@@ -41,11 +43,12 @@ def test_three_runs_are_identical_to_the_byte(tmp_path: Path) -> None:
         "16",
         *CPU,
     )
-    contents = {
-        make_golden(RECORDING, tmp_path / f"{number}.golden", *arguments).read_bytes()
-        for number in range(3)
-    }
-    assert len(contents) == 1
+    files = [
+        make_golden(RECORDING, tmp_path / f"{number}.golden", *arguments) for number in range(3)
+    ]
+    assert len({file.read_bytes() for file in files}) == 1
+    with Golden(files[0]) as golden:
+        assert (golden.settings.engine, golden.settings.precision) == ("torch", "fp32")
 
 
 def test_weights_with_slight_noise_are_detected(tmp_path: Path) -> None:

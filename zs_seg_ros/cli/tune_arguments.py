@@ -25,7 +25,8 @@ Of a class with several prompts, "mug=red mug|red cup|cup", each is tried alone 
 of each class now, and what to expect: each frame is judged by a choice that was made without it and its neighbours. A
 class stays unchanged where its frames do not suffice, or where the gain does not hold in frames left out.
 
-After an interruption the same command continues with the runs that were finished, which are kept in OUT.yaml.partial.
+Each image is encoded once for all of these. After an interruption the same command continues with the image that it was
+at; the counts so far are kept in OUT.yaml.partial.
 
 Exit code: 0 when the file is written, 2 otherwise.
 """

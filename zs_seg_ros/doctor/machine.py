@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import glob
 import importlib
+import importlib.metadata
 import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,6 +72,22 @@ def torch_gpus() -> TorchGpus:
     return TorchGpus(torch.version.cuda or "", tuple(gpus))
 
 
+def onnx_packages() -> dict[str, str]:
+    """Return the versions of onnx and of each installed build of onnxruntime, by the names of the packages."""
+    versions = {}
+    for distribution in importlib.metadata.distributions():
+        name = str(distribution.metadata["Name"] or "").lower().replace("_", "-")
+        if name == "onnx" or name.partition("-")[0] == "onnxruntime":
+            versions[name] = distribution.version
+    return dict(sorted(versions.items()))
+
+
+def onnx_providers() -> Sequence[str]:
+    """Ask onnxruntime for its execution providers. Raises whatever its import raises."""
+    providers: list[str] = importlib.import_module("onnxruntime").get_available_providers()
+    return providers
+
+
 def has_gpu_files() -> bool:
     """Return whether the kernel offers an NVIDIA GPU."""
     return any(glob.glob(pattern) for pattern in _GPU_FILES)
@@ -103,6 +120,8 @@ class Machine:
     module_version: Callable[[str], str] = module_version
     torch_gpus: Callable[[], TorchGpus] = torch_gpus
     has_gpu_files: Callable[[], bool] = has_gpu_files
+    onnx_packages: Callable[[], dict[str, str]] = onnx_packages
+    onnx_providers: Callable[[], Sequence[str]] = onnx_providers
     read_text: Callable[[str], str] = read_text
     free_bytes: Callable[[Path], int] = free_bytes
     shared_memory: Callable[[], SharedMemory] = read_shared_memory

@@ -55,7 +55,7 @@ _MOST_TIMES_SMALLER = 200
 _LONGEST_NUMBER = 40
 _LABEL_MODES = {"1", "L", "P", "I", "I;16"}
 _TRANSPORTS = ("raw", "compressed")
-_PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+_PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
 
 
 def member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
@@ -97,6 +97,7 @@ def run_settings(heading: dict[str, Any]) -> RunSettings:
         _whole(heading["every"], "every", 1, 10**9),
         _parameters(_dict(heading["settings"], "settings")),
         _span(heading.get("span")),
+        *(heading.get(key, "") and _text(heading[key], key) for key in ("engine", "precision")),
     )
 
 

@@ -49,6 +49,20 @@ class Report:
         for name in sorted({*self.golden.settings, *self.now.settings} - {"model"}):
             pairs[name] = (str(self.golden.settings.get(name)), str(self.now.settings.get(name)))
         pairs["recording"] = (self.golden.recording, self.now.recording)
-        return tuple(
+        changed = [
             f"{name} was {then} and is {now}" for name, (then, now) in pairs.items() if then != now
+        ]
+        return tuple(changed) + self._other_computation()
+
+    def _other_computation(self) -> tuple[str, ...]:
+        """Return a sentence where the golden file was made with another engine or in another precision."""
+        then, now = (
+            f"{run.engine or 'an unknown engine'} in {run.precision or 'an unknown precision'}"
+            for run in (self.golden, self.now)
+        )
+        known = self.golden.engine or self.golden.precision
+        if not known or then == now:
+            return ()
+        return (
+            f"the golden file was made with {then} and this replay computes with {now}, whose results differ a little",
         )

@@ -91,7 +91,11 @@ WHOLE = Span()
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The configuration behind results. settings: the node's parameters that change results, and EXEMPLARS."""
+    """The configuration behind results.
+
+    settings: the node's parameters that change results, and EXEMPLARS. engine, precision: what the model computed with,
+    as /diagnostics reports them; empty where that is not known, as in golden files of earlier versions.
+    """
 
     recording: str
     model: str
@@ -100,6 +104,8 @@ class RunSettings:
     every: int = 1
     settings: dict[str, Setting] = field(default_factory=dict)
     span: Span = WHOLE
+    engine: str = ""
+    precision: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -15,6 +15,13 @@ from dataclasses import dataclass
 
 ENGINES = ("torch", "onnxruntime", "auto")
 """What computes a network; auto: ONNX Runtime where the model was exported, otherwise torch."""
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+"""The short names of ONNX Runtime's execution providers, and its own."""
 
 DEFAULT_MODEL = "CIDAS/clipseg-rd64-refined"
 """The model of the node where none is named."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,9 @@ def write_golden(request: GoldenRequest, model: LiveModel, job: Job) -> dict[str
     encoded, segmenter = model.encoded, model.segmenter
     if encoded is None or segmenter is None or not encoded.of_results.classes:
         raise StudioError("no class is in force: there is nothing that a replay test could check")
-    settings = _run_settings(request, encoded)
+    settings = replace(
+        _run_settings(request, encoded), engine=segmenter.engine, precision=segmenter.precision
+    )
     collector = _Collector(encoded.of_results)
     pipeline = Pipeline()
     count = 0

@@ -61,6 +61,7 @@ class NodeUnderTest:
         self._log = log
         self._check = check
         self._errors: dict[str, str] = {}
+        self._model_values: dict[str, str] = {}
         rclpy.init(
             args=[], signal_handler_options=SignalHandlerOptions.NO
         )  # replay_test handles them
@@ -117,6 +118,8 @@ class NodeUnderTest:
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
+            if status.name == f"{self.name}: model":
+                self._model_values = {value.key: value.value for value in status.values}
             if status.name.startswith(f"{self.name}:"):
                 if status.level == DiagnosticStatus.ERROR:
                     self._errors[status.name] = status.message
@@ -168,6 +171,16 @@ class NodeUnderTest:
         return {
             n: v for n, v in values.items() if n not in _LATER_SETTINGS or v != _LATER_SETTINGS[n]
         }
+
+    def computation(self, timeout_s: float) -> tuple[str, str]:
+        """Return the engine and the precision of the loaded model; empty where the node has not reported them in time.
+
+        Both are empty for a model that has none, as the fake one.
+        """
+        self._model_values = {}  # those from before the model was loaded
+        self.spin_until(lambda: "engine" in self._model_values, timeout_s)
+        engine, precision = (self._model_values.get(key, "") for key in ("engine", "precision"))
+        return engine, precision
 
     def set_vocabulary(self, classes: Sequence[TargetClass], timeout_s: float) -> None:
         """Set the classes of the node. Raises ReplayError when it refuses them."""

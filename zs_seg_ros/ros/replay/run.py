@@ -42,6 +42,7 @@ from zs_seg_ros.ros.replay.started_node import NodeRequest, started_node
 from zs_seg_ros.shown import quoted
 
 _SERVICE_TIMEOUT_S = 60.0
+_DIAGNOSTICS_TIMEOUT_S = 20.0
 _MAX_FRAMES_WITHOUT_RESULT = 3
 """After so many in a row the run is given up, instead of waiting for each remaining frame."""
 
@@ -166,6 +167,7 @@ class ReplayRun:
         settings = self._node.settings(_SERVICE_TIMEOUT_S)
         settings[EXEMPLARS] = sum(len(target.exemplars) for target in vocabulary.classes)
         model = str(settings.pop("model"))
+        engine, precision = self._node.computation(_DIAGNOSTICS_TIMEOUT_S)
         return RunSettings(
             self._bag.folder.resolve().name,
             model,
@@ -177,6 +179,8 @@ class ReplayRun:
             self._every(),
             settings,
             self._span,
+            engine,
+            precision,
         )
 
     @property

@@ -41,7 +41,7 @@ from zs_seg_ros.segmenters.engines.exports import (
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart
 from zs_seg_ros.segmenters.engines.quantised import quantised
 from zs_seg_ros.segmenters.families import load_class
-from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.load_options import PROVIDERS, LoadOptions
 from zs_seg_ros.segmenters.registry import family_of, parts_of
 from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint
 from zs_seg_ros.shown import described, shown
@@ -187,7 +187,7 @@ def _exported(part: NetworkPart, model: str) -> bytes:
 def _difference(part: NetworkPart, content: bytes, model: str) -> float:
     """Return the largest difference of an export from torch, in units of the largest absolute value of torch's."""
     try:
-        session = runtime.session_of(content, [runtime.PROVIDERS["cpu"]])
+        session = runtime.session_of(content, [PROVIDERS["cpu"]])
     except Exception as error:  # onnxruntime raises types of its own
         raise ModelError(
             f"onnxruntime cannot load the export of {part.name} of {shown(model, 300)} ({described(error)}), which is "

@@ -25,15 +25,9 @@ from zs_seg_ros.errors import DeviceError, FileError, ModelError
 from zs_seg_ros.files import read_regular_file
 from zs_seg_ros.segmenters.engines.exports import MOST_BYTES
 from zs_seg_ros.segmenters.engines.parts import NetworkPart, Run
+from zs_seg_ros.segmenters.load_options import PROVIDERS
 from zs_seg_ros.shown import described, quoted, shown
 
-PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-}
-"""The short names of ONNX Runtime's execution providers, and its own."""
 _OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "out of memory")
 
 
