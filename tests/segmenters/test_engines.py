@@ -158,19 +158,36 @@ def test_another_input_size_is_exported_and_loaded(clipseg: Path, tmp_path: Path
     assert "1x3x96x96" in reason and "1x3x64x64" in reason and "--input-size" in reason
 
 
-@pytest.mark.parametrize("name", ["segformer", "tipsv2", "owlv2+sam2", "owlv2+edgetam"])
-def test_image_encoders_of_other_families_label_alike(name: str, tmp_path: Path) -> None:
-    """Of a pair the mask model is exported, so that auto takes it and onnxruntime is refused."""
+BY_RUNTIME = "onnxruntime (CPUExecutionProvider)"
+
+
+@pytest.mark.parametrize(
+    ("name", "parts", "engine"),
+    [
+        ("segformer", ["segformer"], BY_RUNTIME),
+        ("tipsv2", ["tipsv2_image_encoder"], BY_RUNTIME),
+        ("sam3", ["sam3_image_encoder"], BY_RUNTIME),
+        ("sam3_lite_text", ["sam3_image_encoder"], BY_RUNTIME),
+        ("sam3_video", ["sam3_image_encoder"], BY_RUNTIME),
+        ("owlv2+sam2", ["owlv2_image_encoder", "sam2_image_encoder"], BY_RUNTIME),
+        ("owlv2+edgetam", ["owlv2_image_encoder", "edgetam_image_encoder"], BY_RUNTIME),
+        ("owlv2+sam_hq", ["owlv2_image_encoder"], f"{BY_RUNTIME} + torch"),
+        ("omdet-turbo+sam2", ["sam2_image_encoder"], f"torch + {BY_RUNTIME}"),
+    ],
+)
+def test_image_encoders_of_other_families_label_alike(
+    name: str, parts: list[str], engine: str, tmp_path: Path
+) -> None:
+    """Of a pair of which one model exports, auto takes that export and onnxruntime is refused."""
     family = BY_NAME[name]
     model = family.write(tmp_path)
-    [exported] = export(model)
-    assert exported.difference < 1e-5
-    is_pair = " + " in model
+    exported = export(model)
+    assert [each.part for each in exported] == parts
+    assert all(each.difference < 1e-5 for each in exported)
     by_torch, by_runtime = load_segmenter(model, TORCH), load_segmenter(model, AUTO)
-    of_runtime = "onnxruntime (CPUExecutionProvider)"
-    assert by_runtime.engine == (f"torch + {of_runtime}" if is_pair else of_runtime)
-    if is_pair:
-        assert "owlv2 is of a family that does not export" in refusal(ModelError, model, RUNTIME)
+    assert by_runtime.engine == engine
+    if "torch" in engine:
+        assert "is of a family that does not export" in refusal(ModelError, model, RUNTIME)
     vocabulary = words(*family.names(3))
     images = blots(), blots(90, 40), blots(1, 200)
     expected = segment(by_torch, vocabulary, *images, threshold=family.threshold)
@@ -247,11 +264,8 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(clipseg: Path, tmp_path: P
         export(str(clipseg), export_folder=str(tmp_path / "file" / "onnx"))
 
 
-@pytest.mark.parametrize("name", ["sam3", "owlv2+sam_hq"])
-def test_a_family_that_does_not_export_is_refused_in_one_sentence(
-    name: str, tmp_path: Path
-) -> None:
-    model = BY_NAME[name].write(tmp_path)
+def test_a_family_that_does_not_export_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    model = BY_NAME["eomt"].write(tmp_path)
     with pytest.raises(ModelError, match="does not export; use engine torch") as refused:
         export(model)
     assert "\n" not in str(refused.value)
@@ -267,6 +281,16 @@ def test_an_unknown_model_is_refused_as_by_other_commands(
 
 
 # --- 8 bits ---
+
+
+@pytest.mark.parametrize(("name", "parts"), [("sam3", 1), ("owlv2+sam2", 2)])
+def test_attention_over_images_is_written_in_8_bits(name: str, parts: int, tmp_path: Path) -> None:
+    model = BY_NAME[name].write(tmp_path)
+    written = [each for each in export(model, int8=True) if each.precision == "int8"]
+    assert len(written) == parts
+    assert all(each.difference < 0.2 for each in written)
+    loaded = load_segmenter(model, LoadOptions("cpu", "int8", engine="onnxruntime"))
+    assert loaded.precision == "int8"
 
 
 def test_int8_is_written_beside_fp32_and_taken_where_it_is_there(clipseg: Path) -> None:

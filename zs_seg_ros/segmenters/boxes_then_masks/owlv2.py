@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Owlv2ForObjectDetection
 from transformers.models.owlv2.image_processing_pil_owlv2 import Owlv2ImageProcessorPil
@@ -34,6 +34,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.examples import ExampleDetector, dig
 from zs_seg_ros.segmenters.boxes_then_masks.owlv2_examples import query_embedding
 from zs_seg_ros.segmenters.boxes_then_masks.owlv2_images import prepare_square
 from zs_seg_ros.segmenters.boxes_then_masks.owlv2_network import encode_images, resize_positions
+from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run, image_encoder
 from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.kept_images import encoded_once
 from zs_seg_ros.segmenters.load_options import LoadOptions
@@ -70,7 +71,7 @@ class _Images(Owlv2ImageProcessorPil):  # type: ignore[misc]
                 raise UnsupportedPreprocessingError(key, getattr(self, key), "true is")
 
 
-class Owlv2Detector(ExampleDetector):
+class Owlv2Detector(ExampleDetector, Exportable):
     """OWLv2 from a checkpoint folder in the format of transformers.
 
     A box is reported for each phrase whose threshold it reaches, where transformers' post-processing keeps the arg-max
@@ -109,6 +110,28 @@ class Owlv2Detector(ExampleDetector):
             self._encode_images = Compiled(self._features_and_boxes, dynamic=False)
         self._mean = torch.tensor(self._format.mean, device=device)
         self._std = torch.tensor(self._format.std, device=device)
+
+    def network_parts(self) -> tuple[NetworkPart, ...]:
+        """Return the image encoder with the box head, at the detector's input size."""
+        network = self._network
+        layers = (network.owlv2.vision_model, network.layer_norm, network.box_head)
+        return (
+            image_encoder(
+                "owlv2_image_encoder",
+                self._features_and_boxes,
+                nn.ModuleList(layers),
+                (self._side, self._side),
+                ("features", "boxes"),
+                self._encode_with,
+            ),
+        )
+
+    def _encode_with(self, run: Run) -> None:
+        def encode(pixels: Tensor) -> tuple[Tensor, Tensor]:
+            features, boxes = run(pixels)
+            return features, boxes
+
+        self._encode_images = encode
 
     def _check(self, loaded: Owlv2ForObjectDetection) -> None:
         """Raise ModelError when the parts of the checkpoint do not fit together."""

@@ -27,6 +27,7 @@ from transformers import PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.sam3.modeling_sam3 import box_cxcywh_to_xyxy, inverse_sigmoid
 
+from zs_seg_ros.segmenters.engines.parts import NetworkPart, Run, image_encoder
 from zs_seg_ros.segmenters.shared.compiled import Compiled
 from zs_seg_ros.segmenters.shared.transfers import uploaded
 
@@ -153,6 +154,26 @@ class Sam3Network:
         vision = self.model.get_vision_features(pixel_values=pixels)
         # Neither the detector nor the tracker uses the last level.
         return tuple(vision.fpn_hidden_states[:-1]), vision.fpn_position_encoding[-2]
+
+    def part(self, size: tuple[int, int]) -> NetworkPart:
+        """Return the image encoder for images of `size` (H, W)."""
+        vision = self.model.vision_encoder
+
+        def compute(pixels: Tensor) -> tuple[Tensor, ...]:
+            levels, position = self._encode_images(pixels)
+            return *levels, position
+
+        levels = [f"level{level}" for level in range(len(vision.config.scale_factors) - 1)]
+        outputs = (*levels, "position")
+        name = "sam3_image_encoder"
+        return image_encoder(name, compute, vision, size, outputs, self._encode_with)
+
+    def _encode_with(self, run: Run) -> None:
+        def encode(pixels: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+            *levels, position = run(pixels)
+            return tuple(levels), position
+
+        self._encode = encode
 
     def detect(self, image: ImageFeatures, text: TextFeatures) -> Candidates:
         """Return scores and boxes of all queries of each phrase; no phrase depends on the others."""

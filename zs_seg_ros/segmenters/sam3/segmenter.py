@@ -34,6 +34,7 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.deadline import check_time
+from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart
 from zs_seg_ros.segmenters.kept_images import encoded_once
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.sam3.canvas import ExampleStrip, example_strip
@@ -110,7 +111,7 @@ class _Images(ViTImageProcessorPil):  # type: ignore[misc]
     size: ClassVar[dict[str, int]] = {"height": 1008, "width": 1008}
 
 
-class Sam3Segmenter(TorchSegmenter[Sam3Features]):
+class Sam3Segmenter(TorchSegmenter[Sam3Features], Exportable):
     """SAM 3 from a checkpoint folder in the format of transformers, with or without the weights of the tracker."""
 
     takes_input_size = True
@@ -193,6 +194,10 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features]):
         ]
         with stage("finish"):
             return finished(results)
+
+    def network_parts(self) -> tuple[NetworkPart, ...]:
+        """Return the image encoder, at the model's input size."""
+        return (self.network.part(self._input_size),)
 
     def _encode_images(self, images: Sequence[RgbImage]) -> list[ImageFeatures]:
         with stage("prepare"):
