@@ -98,7 +98,9 @@ def test_a_better_threshold_is_found_and_the_cache_removed(
     draft = [{"name": "red", "prompts": ["red", "green"]}, {"name": "blue"}]
     with page(studio.access) as own:
         own.ask("tune", classes=draft)
-        steps = own.wait_for("job", lambda job: job["text"].startswith("run 3 of 3"))[0]
+        steps = own.wait_for("job", lambda job: job["text"] == "images, each with 3 vocabularies")[
+            0
+        ]
         assert steps["total"] == 12
         done = ended(own)
     assert done["state"] == "done", done["text"]

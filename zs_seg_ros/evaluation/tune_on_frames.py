@@ -62,9 +62,10 @@ def tune_on_frames(
     progress_of: Callable[[int], Progress],
     keep: Callable[[Tuning], None] = lambda tuning: None,
 ) -> Tuning:
-    """Choose prompts and thresholds. load: returns the model. progress_of: of the number of
-    vocabularies. keep: stores the result; only then are the counts removed, which an interruption leaves for the next time.
-    Raises ZeroShotSegmentationError.
+    """Choose prompts and thresholds. load: returns the model. progress_of: of the number of vocabularies.
+
+    keep: stores the result; only then are the counts removed, which an interruption leaves for the next time. Raises
+    ZeroShotSegmentationError.
     """
     if len(task.truth) < LEAST_FRAMES:
         raise EvaluationError(

@@ -111,7 +111,8 @@ def _tune(request: MeasureRequest, send: Send) -> dict[str, Any]:
 
     def progress_of(runs: int) -> Progress:
         def counted(frames: Iterable[TruthFrame]) -> Iterable[TruthFrame]:
-            return _counted(frames, len(truth), f"images, each with {runs} vocabularies", send)
+            text = "images" if runs == 1 else f"images, each with {runs} vocabularies"
+            return _counted(frames, len(truth), text, send)
 
         return counted
 
