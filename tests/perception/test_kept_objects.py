@@ -117,15 +117,17 @@ class Stage:
         scene = scene_objects(self.newest)
         marked = marked_object(scene, mark or Mark(Box(12, 12, 1, 1)))
         assert scene.frame is not None
+        exemplar = exemplar_of(scene.frame, marked)
         kept = KeptObject(
             name=name,
             camera=scene.frame.camera,
             track_id=marked.track_id or new_track_id(),
             origin=marked.class_id,
-            exemplar=exemplar_of(scene.frame, marked),
+            exemplar=exemplar,
             detected=marked,
             stamp_ns=scene.stamp_ns,
             detected_ns=scene.stamp_ns,
+            memory=self.model.remember(exemplar),
         )
         self.model.kept.begin(kept, [scene.frame], limit)
         target = TargetClass(name, exemplars=(kept.exemplar,))

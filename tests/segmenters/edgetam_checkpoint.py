@@ -21,11 +21,20 @@ from transformers import (
     AutoModel,
     EdgeTamConfig,
     EdgeTamModel,
+    EdgeTamVideoConfig,
+    EdgeTamVideoModel,
     PreTrainedConfig,
     PreTrainedModel,
 )
 
-from zs_seg_ros.testing.sam2 import scale_masks, small_sam2_config, write_preprocessor
+from zs_seg_ros.testing.sam2 import (
+    scale_masks,
+    scale_memory,
+    small_memory,
+    small_sam2_config,
+    small_sam2_video_config,
+    write_preprocessor,
+)
 
 
 class FewLayersConfig(PreTrainedConfig):
@@ -56,27 +65,52 @@ class FewLayers(PreTrainedModel):
 
 def write_edgetam(folder: Path, seed: int = 1) -> None:
     """Write an EdgeTAM checkpoint with random weights to `folder`, for images of 64x64."""
-    AutoConfig.register("few_layers_for_tests", FewLayersConfig, exist_ok=True)
-    AutoModel.register(FewLayersConfig, FewLayers, exist_ok=True)
-    settings = small_sam2_config().to_dict()
-    vision = settings["vision_config"]
-    config = EdgeTamConfig(
-        vision_config={
-            "backbone_config": {"model_type": "few_layers_for_tests"},
-            **{
-                key: vision[key]
-                for key in ("backbone_channel_list", "backbone_feature_sizes", "fpn_hidden_size")
-            },
-        },
-        prompt_encoder_config={"hidden_size": 16, "image_size": 64},
-        mask_decoder_config={
-            key: settings["mask_decoder_config"][key]
-            for key in ("hidden_size", "mlp_dim", "num_attention_heads", "iou_head_hidden_dim")
-        },
-    )
+    config = EdgeTamConfig(**_parts(small_sam2_config()))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = EdgeTamModel(config).eval()
         scale_masks(model)
     model.save_pretrained(folder)
     write_preprocessor(folder, "Sam2ImageProcessorFast", 64)
+
+
+def write_edgetam_video(folder: Path, seed: int = 1) -> None:
+    """Write a checkpoint of EdgeTAM's video model, as yonigozlan/EdgeTAM-hf is one, for images of 64x64."""
+    config = EdgeTamVideoConfig(
+        **_parts(small_sam2_video_config()),
+        image_size=64,
+        **small_memory(128, cells=4),
+        memory_attention_mlp_hidden_size=32,
+        memory_attention_rope_k_sizes=[2, 2],
+        perceiver_resampler_num_latents=3,
+        perceiver_resampler_num_latents_2d=4,
+        perceiver_resampler_mlp_intermediate_size=32,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = EdgeTamVideoModel(config).eval()
+        scale_masks(model)
+        scale_memory(model)
+    model.save_pretrained(folder)
+    write_preprocessor(folder, "Sam2ImageProcessorFast", 64)
+
+
+def _parts(like: PreTrainedConfig) -> dict[str, object]:
+    """Return the configuration of the parts that EdgeTAM has as a small SAM 2, with the stand-in."""
+    AutoConfig.register("few_layers_for_tests", FewLayersConfig, exist_ok=True)
+    AutoModel.register(FewLayersConfig, FewLayers, exist_ok=True)
+    settings = like.to_dict()
+    vision, decoder = settings["vision_config"], settings["mask_decoder_config"]
+    shapes = ("backbone_channel_list", "backbone_feature_sizes", "fpn_hidden_size")
+    sizes = ("hidden_size", "mlp_dim", "num_attention_heads", "iou_head_hidden_dim")
+    return {
+        "vision_config": {
+            "model_type": "edgetam_vision_model",
+            "backbone_config": {"model_type": "few_layers_for_tests"},
+            **{key: vision[key] for key in shapes},
+        },
+        "prompt_encoder_config": {
+            key: settings["prompt_encoder_config"][key] for key in ("hidden_size", "image_size")
+        },
+        "mask_decoder_config": {key: decoder[key] for key in sizes},
+    }

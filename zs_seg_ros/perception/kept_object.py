@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from zs_seg_ros.perception.kept_matching import is_similar, nearest
 from zs_seg_ros.perception.propagation import HALF_LIFE_S
 from zs_seg_ros.perception.tracking import LONGEST_ABSENCE_S
+from zs_seg_ros.segmenters.video_memory import VideoMemory
 from zs_seg_ros.types import DetectedObject
 from zs_seg_ros.vocabulary.vocabulary import Exemplar
 
@@ -31,7 +32,8 @@ class KeptObject:
     name: of its class. origin: the id of the class that it was detected as; 0 without one. stamp_ns: of the newest
     image of its camera. detected_ns: of the last one in which the model detected it. lost: whether it is followed by
     its track alone, and that has ended. shown: its mask in the newest image, detected there or carried to it; None
-    where neither holds. number: differs between objects.
+    where neither holds. number: differs between objects. memory: the model's video memory of it; None where the model
+    has none, and detects it.
     """
 
     name: str
@@ -45,15 +47,17 @@ class KeptObject:
     shown: DetectedObject | None = None
     lost: bool = False
     number: int = 0
+    memory: VideoMemory | None = None
 
     @property
     def nbytes(self) -> int:
-        """The memory of its exemplar and of its last mask, in bytes."""
+        """The bytes of its exemplar, of its last mask and of its video memory."""
         mask = self.exemplar.mask
         return (
             self.exemplar.image.nbytes
             + (0 if mask is None else mask.nbytes)
             + self.detected.mask.nbytes
+            + (0 if self.memory is None else self.memory.nbytes)
         )
 
     @property
@@ -76,6 +80,8 @@ def in_next_image(
     before = (kept.shown or kept.detected).score
     step_s = (stamp_ns - kept.stamp_ns) * 1e-9
     kept = replace(kept, stamp_ns=stamp_ns, shown=None)
+    if kept.memory is not None:
+        return _by_memory(kept, by_exemplar)
     remembered = kept.undetected_s < LONGEST_ABSENCE_S
     detected: DetectedObject | None = None
     if remembered:
@@ -92,3 +98,11 @@ def in_next_image(
     if not is_similar(prediction, kept.detected, _MOST_CARRIED_GROWTH):
         return kept
     return replace(kept, shown=replace(prediction, score=before * 0.5 ** (step_s / HALF_LIFE_S)))
+
+
+def _by_memory(kept: KeptObject, of_class: Sequence[DetectedObject]) -> KeptObject:
+    """Return an object whose class the video memory alone detects: shown where that finds it, and nowhere else."""
+    if not of_class:
+        return kept
+    detected = of_class[0]
+    return replace(kept, detected=detected, shown=detected, detected_ns=kept.stamp_ns)

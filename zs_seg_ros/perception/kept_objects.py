@@ -54,7 +54,8 @@ class KeptObjects:
     Results with the class of a kept object are limited to one instance in its own camera: the one that overlaps its
     last mask, moved by optical flow, or lies nearest to it. What else the model labels with that class becomes the
     class that the object was detected as, or background. An object that the model misses is carried by optical flow
-    for LONGEST_ABSENCE_S at most; after that the best-scoring instance of its class is taken for it.
+    for LONGEST_ABSENCE_S at most; after that the best-scoring instance of its class is taken for it. An object with a
+    video memory is where the memory finds it.
     """
 
     def __init__(self) -> None:
@@ -78,15 +79,20 @@ class KeptObjects:
         with self._lock:
             return tuple(self._kept.values())
 
-    def in_camera(self, camera: str) -> bool:
-        """Return whether objects are kept in the images of a camera."""
+    def in_camera(self, camera: str) -> tuple[KeptObject, ...]:
+        """Return the objects that are kept in the images of a camera."""
         with self._lock:
-            return any(kept.camera == camera for kept in self._kept.values())
+            return tuple(self._of(camera))
 
     def track_names(self) -> frozenset[str]:
-        """Return the classes of objects that can be followed by detections of another class alone."""
+        """Return the classes of objects that can be followed without detections of these classes."""
         with self._lock:
-            return frozenset(kept.name for kept in self._kept.values() if kept.origin)
+            return frozenset(k.name for k in self._kept.values() if k.origin or k.memory)
+
+    def remembered_names(self) -> frozenset[str]:
+        """Return the classes of objects that a video memory follows, which the model need not detect."""
+        with self._lock:
+            return frozenset(k.name for k in self._kept.values() if k.memory)
 
     def begin(self, kept: KeptObject, frames: Sequence[Frame], limit: int) -> None:
         """Follow an object from now on; call `confirm` when its class is in the vocabulary, otherwise `end`.

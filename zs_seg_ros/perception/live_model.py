@@ -29,6 +29,7 @@ from zs_seg_ros.segmenters.mask_prompts import MaskPrompter, mask_prompter_of
 from zs_seg_ros.segmenters.recovery import recovering
 from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.segmenters.shared.example_pooling import pooled_example
+from zs_seg_ros.segmenters.video_memory import VideoMemory, video_follower_of
 from zs_seg_ros.shared_space import Embeddings
 from zs_seg_ros.types import Batch, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import (
@@ -135,8 +136,12 @@ class LiveModel:
     def _encoded(self, segmenter: Segmenter[Any], vocabulary: Vocabulary) -> EncodedVocabulary[Any]:
         """Encode a vocabulary, without the classes of kept objects where the model refuses their exemplars.
 
-        These are then followed by the detections of the classes that they were detected as.
+        These are then followed by the detections of the classes that they were detected as. Classes of objects that
+        a video memory follows are left out for every model, since detections of them would not be used.
         """
+        detected = vocabulary.without(self.kept.remembered_names())
+        if detected.ids != vocabulary.ids:
+            return replace(segmenter.encode(detected), in_force=vocabulary)
         try:
             return segmenter.encode(vocabulary)
         except VocabularyError:
@@ -194,6 +199,20 @@ class LiveModel:
             prompter = mask_prompter_of(self.segmenter)
             with recovering(self.segmenter):
                 return segment(prompter)
+
+    def remember(self, example: Exemplar, timeout_s: float = 0.0) -> VideoMemory | None:
+        """Return the model's video memory of a marked object; None for a model without one, or for no mask.
+
+        Raises ModelError without a model, or what the model raises.
+        """
+        with self._change, time_limit(timeout_s, masks_too_late):
+            if self.segmenter is None:
+                raise ModelError("no model is loaded; configure the node first")
+            follower = video_follower_of(self.segmenter)
+            if follower is None or example.mask is None:
+                return None
+            with recovering(self.segmenter):
+                return follower.remember(example.image, example.mask)
 
     def embed(
         self,

@@ -25,6 +25,7 @@ from zs_seg_ros.perception.depth import (
     depth_of_image_size,
     unit_problem,
 )
+from zs_seg_ros.perception.kept_memories import with_remembered
 from zs_seg_ros.perception.kept_objects import KeptObjects
 from zs_seg_ros.perception.labelled_cloud import cloud
 from zs_seg_ros.perception.masks import extract_objects
@@ -34,6 +35,8 @@ from zs_seg_ros.perception.projection import surface_of
 from zs_seg_ros.perception.rotation import as_received, upright
 from zs_seg_ros.perception.tracking import Tracker
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
+from zs_seg_ros.segmenters.encodings import one_encoding_per_image
+from zs_seg_ros.segmenters.video_memory import video_follower_of
 from zs_seg_ros.types import (
     Batch,
     DepthImage,
@@ -84,10 +87,12 @@ def segment(
     segmenter: Segmenter[Any],
     encoded: EncodedVocabulary[Any],
     settings: Settings,
+    kept: KeptObjects | None = None,
 ) -> SegmentedBatch:
     """Run inference on all frames at once. Raises what the model raises.
 
     Where no objects are requested, nothing needs masks of the image's size, and logits are decoded at the output's.
+    kept: objects of which those with a video memory are followed.
     """
     start = time.perf_counter()
     images = tuple(upright(frame.image, frame.rotation) for frame in frames)
@@ -97,12 +102,34 @@ def segment(
     thresholds = encoded.vocabulary.thresholds(settings.default_threshold)
     features = any(frame.requested.features for frame in frames)
     batch = Batch(images, thresholds, tuple(sizes), features)
+    results = _inferred(frames, batch, segmenter, encoded, kept)
     segmentations = tuple(
         as_received(segmentation, frame.rotation)
-        for frame, segmentation in zip(frames, segmenter.segment(batch, encoded), strict=True)
+        for frame, segmentation in zip(frames, results, strict=True)
     )
     segment_ms = (time.perf_counter() - start) * 1000
     return SegmentedBatch(tuple(frames), segmentations, encoded.of_results, segment_ms)
+
+
+def _inferred(
+    frames: Sequence[Frame],
+    batch: Batch,
+    segmenter: Segmenter[Any],
+    encoded: EncodedVocabulary[Any],
+    kept: KeptObjects | None,
+) -> list[Segmentation]:
+    """Return the model's segmentations of a batch, with the kept objects that its video memory finds."""
+    follower = video_follower_of(segmenter)
+    in_cameras = [() if kept is None else kept.in_camera(frame.camera) for frame in frames]
+    if follower is None or not any(in_cameras):
+        return segmenter.segment(batch, encoded)
+    with one_encoding_per_image():
+        return [
+            with_remembered(segmentation, image, objects, follower, encoded.of_results)
+            for segmentation, image, objects in zip(
+                segmenter.segment(batch, encoded), batch.images, in_cameras, strict=True
+            )
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +176,7 @@ class Pipeline:
         settings: Settings,
     ) -> list[Scene]:
         """Run inference and post-processing. Returns one scene per frame, in order."""
-        segmented = segment(frames, segmenter, encoded, settings)
+        segmented = segment(frames, segmenter, encoded, settings, self._kept)
         return list(self.scenes(segmented, settings))
 
     def scenes(self, segmented: SegmentedBatch, settings: Settings) -> Iterator[Scene]:

@@ -132,7 +132,7 @@ class Worker:
                 work = self._work = BatchInProgress(frames, time.monotonic())
                 outcome: SegmentedBatch | Exception
                 try:
-                    outcome = segment(frames, segmenter, encoded, settings)
+                    outcome = segment(frames, segmenter, encoded, settings, self._model.kept)
                 # A model may raise anything; the next batch is processed.
                 except Exception as error:
                     outcome = segmenter.recover(error)

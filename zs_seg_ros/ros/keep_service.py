@@ -119,7 +119,8 @@ class KeepService:
         kept = self._model.kept
         with self._recent.changed:
             new = self._recent.first_that_fits(camera, stamp_ns, kept_in)
-            frames = self._recent.frames_from(camera, new.stamp_ns)
+        new = self._with_memory(new, parameters)
+        frames = self._recent.frames_from(camera, new.stamp_ns)
         kept.begin(new, frames, parameters.max_kept_objects)
         target = TargetClass(name, exemplars=(new.exemplar,))
         try:
@@ -170,6 +171,14 @@ class KeepService:
         except NoMaskPromptsError:
             return mark, stamp_ns
         return (mark if mask is None else Mark(mask=mask)), scene.stamp_ns
+
+    def _with_memory(self, new: KeptObject, parameters: Parameters) -> KeptObject:
+        """Return an object with the model's video memory of it, where the model has one and the object can be kept."""
+        if len(self._model.kept) >= parameters.max_kept_objects:
+            return new  # refused, without a run of the model
+        return replace(
+            new, memory=self._model.remember(new.exemplar, parameters.vocabulary_timeout_s)
+        )
 
     def _free_name(self, given: str) -> str:
         """Return the name of the new class. Raises SelectionError when another class has it."""

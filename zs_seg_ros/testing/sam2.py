@@ -16,10 +16,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import PreTrainedModel, Sam2Config, Sam2Model, Sam2VideoConfig, Sam2VideoModel
 
 _LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+_PRESENCE = "mask_decoder.pred_obj_score_head.proj_out.bias"
+_VIDEO_WIDTH = 128
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -36,18 +39,29 @@ def small_sam2_config() -> Sam2Config:
 def small_sam2_video_config() -> Sam2VideoConfig:
     """Return the small configuration of a video model, with its memory."""
     return Sam2VideoConfig(
-        **_small(),
+        **_small(_VIDEO_WIDTH),
         image_size=64,
-        memory_attention_hidden_size=16,
-        memory_attention_num_layers=1,
+        **small_memory(_VIDEO_WIDTH, cells=4),
         memory_attention_feed_forward_hidden_size=32,
-        memory_attention_rope_feat_sizes=[4, 4],
-        memory_encoder_hidden_size=16,
-        memory_encoder_output_channels=8,
-        mask_downsampler_embed_dim=16,
-        memory_fuser_embed_dim=16,
-        memory_fuser_intermediate_dim=32,
     )
+
+
+def small_memory(width: int, cells: int) -> dict[str, object]:
+    """Return the configuration of a small video memory for features (width, cells, cells).
+
+    transformers' memory attention takes memories of 64 channels alone, and pointers that are a multiple as wide.
+    """
+    return {
+        "memory_attention_hidden_size": width,
+        "memory_attention_num_layers": 2,
+        "memory_attention_rope_feat_sizes": [cells, cells],
+        "memory_encoder_hidden_size": width,
+        "memory_encoder_output_channels": 64,
+        "mask_downsampler_embed_dim": width,
+        "memory_fuser_embed_dim": width,
+        "memory_fuser_intermediate_dim": 32,
+        "memory_fuser_layer_scale_init_value": 0.5,
+    }
 
 
 def write_sam2(folder: Path, config: Sam2Config | Sam2VideoConfig, seed: int = 0) -> Sam2Model:
@@ -60,9 +74,20 @@ def write_sam2(folder: Path, config: Sam2Config | Sam2VideoConfig, seed: int = 0
         torch.manual_seed(seed)
         model = Sam2VideoModel(config) if video else Sam2Model(config)
         scale_masks(model.eval())
+        if video:
+            scale_memory(model)
     model.save_pretrained(folder)
     write_preprocessor(folder, "Sam2ImageProcessorFast", config.prompt_encoder_config.image_size)
     return model
+
+
+def shift_object_score(folder: Path, by: float) -> None:
+    """Add a number to the logit of an object's presence in a written checkpoint, also in that of a tracker."""
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    for name in (name for name in tensors if name.endswith(_PRESENCE)):
+        tensors[name] += by
+    save_file(tensors, path, metadata={"format": "pt"})
 
 
 def write_published(folder: Path, _words: Sequence[str]) -> None:
@@ -105,7 +130,20 @@ def scale_masks(model: PreTrainedModel) -> None:
             module.weight.mul_(0.3)
 
 
-def _small() -> dict[str, object]:
+@torch.no_grad()
+def scale_memory(model: PreTrainedModel) -> None:
+    """Give the parts of a video memory that transformers begins with zeros the range of a trained model's."""
+    for name in (
+        "no_memory_embedding",
+        "memory_temporal_positional_encoding",
+        "no_object_pointer",
+        "occlusion_spatial_embedding_parameter",
+    ):
+        nn.init.normal_(getattr(model, name), std=0.5)
+    model.mask_decoder.pred_obj_score_head.proj_out.weight.mul_(10)  # it depends on the image
+
+
+def _small(width: int = 16) -> dict[str, object]:
     return {
         "vision_config": {
             "backbone_config": {
@@ -121,11 +159,11 @@ def _small() -> dict[str, object]:
             },
             "backbone_channel_list": [64, 32, 16, 8],
             "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
-            "fpn_hidden_size": 16,
+            "fpn_hidden_size": width,
         },
-        "prompt_encoder_config": {"hidden_size": 16, "image_size": 64},
+        "prompt_encoder_config": {"hidden_size": width, "image_size": 64},
         "mask_decoder_config": {
-            "hidden_size": 16,
+            "hidden_size": width,
             "mlp_dim": 32,
             "num_attention_heads": 2,
             "iou_head_hidden_dim": 16,

@@ -25,9 +25,10 @@ from transformers.models.sam3_lite_text.modeling_sam3_lite_text import Sam3LiteT
 from transformers.models.sam3_video.modeling_sam3_video import Sam3VideoModel
 
 from zs_seg_ros.testing.clipseg import write_tokenizer
-from zs_seg_ros.testing.sam2 import scale_masks
+from zs_seg_ros.testing.sam2 import scale_masks, scale_memory, small_memory
 
 _LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+_VIDEO_WIDTH = 128
 _SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
 
 
@@ -41,8 +42,11 @@ def published_sam3_lite_text_config() -> Sam3LiteTextConfig:
     return Sam3LiteTextConfig()
 
 
-def small_sam3_config() -> Sam3Config:
-    """The same architecture, small enough for a test to run in milliseconds; images of 112x112."""
+def small_sam3_config(width: int = 32) -> Sam3Config:
+    """The same architecture, small enough for a test to run in milliseconds; images of 112x112.
+
+    width: the channels of the features of words and images.
+    """
     text = {
         "model_type": "clip_text_model",
         "max_position_embeddings": 32,
@@ -50,31 +54,32 @@ def small_sam3_config() -> Sam3Config:
         "eos_token_id": 599,
         "pad_token_id": 599,
     }
-    return Sam3Config(text_config={**text, **_small_text()}, **_small_parts())
+    return Sam3Config(text_config={**text, **_small_text()}, **_small_parts(width))
 
 
 def small_sam3_lite_text_config() -> Sam3LiteTextConfig:
     """Return the small configuration with the text encoder of SAM 3 LiteText."""
     return Sam3LiteTextConfig(
-        text_config={**_small_text(), "num_hidden_layers": 3}, **_small_parts()
+        text_config={**_small_text(), "num_hidden_layers": 3}, **_small_parts(32)
     )
 
 
 def small_sam3_video_config() -> Sam3VideoConfig:
     """Return the small configuration with a tracker, as facebook/sam3 is published."""
-    detector = small_sam3_config()
+    detector = small_sam3_config(_VIDEO_WIDTH)
     tracker = {
         "model_type": "sam3_tracker_video",
         "vision_config": detector.vision_config.to_dict(),
         "image_size": 112,
-        "prompt_encoder_config": {"image_size": 112, "patch_size": 14, "hidden_size": 32},
+        "prompt_encoder_config": {"image_size": 112, "patch_size": 14, "hidden_size": _VIDEO_WIDTH},
         "mask_decoder_config": {
-            "hidden_size": 32,
+            "hidden_size": _VIDEO_WIDTH,
             "num_attention_heads": 2,
             "mlp_dim": 64,
             "iou_head_hidden_dim": 32,
         },
-        "memory_attention_num_layers": 1,
+        **small_memory(_VIDEO_WIDTH, cells=8),
+        "memory_attention_feed_forward_hidden_size": 32,
     }
     return Sam3VideoConfig(detector_config=detector.to_dict(), tracker_config=tracker)
 
@@ -95,8 +100,8 @@ def write_sam3(
         detector: PreTrainedModel = getattr(model, "detector_model", model)
         _scale_outputs(detector)
         if isinstance(model, Sam3VideoModel):
-            model.tracker_model.no_memory_embedding.data.normal_(std=0.5)
             scale_masks(model.tracker_model)
+            scale_memory(model.tracker_model)
     model.save_pretrained(folder)
     if isinstance(model, Sam3VideoModel):
         _name_as_published(folder / "model.safetensors")
@@ -146,8 +151,9 @@ def _small_text() -> dict[str, object]:
     return {**_SMALL, "num_hidden_layers": 2, "vocab_size": 600, "projection_dim": 24}
 
 
-def _small_parts() -> dict[str, dict[str, object]]:
+def _small_parts(width: int) -> dict[str, dict[str, object]]:
     """Return the configuration of all parts but the text encoder."""
+    part = {**_SMALL, "hidden_size": width}
     backbone = {
         **_SMALL,
         "model_type": "sam3_vit_model",
@@ -161,13 +167,13 @@ def _small_parts() -> dict[str, dict[str, object]]:
         "vision_config": {
             "model_type": "sam3_vision_model",
             "backbone_config": backbone,
-            "fpn_hidden_size": 32,
+            "fpn_hidden_size": width,
             "backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
         },
-        "geometry_encoder_config": {**_SMALL, "num_layers": 1},
-        "detr_encoder_config": {**_SMALL, "num_layers": 2},
-        "detr_decoder_config": {**_SMALL, "num_layers": 2, "num_queries": 12},
-        "mask_decoder_config": {"hidden_size": 32, "num_attention_heads": 2},
+        "geometry_encoder_config": {**part, "num_layers": 1},
+        "detr_encoder_config": {**part, "num_layers": 2},
+        "detr_decoder_config": {**part, "num_layers": 2, "num_queries": 12},
+        "mask_decoder_config": {"hidden_size": width, "num_attention_heads": 2},
     }
 
 

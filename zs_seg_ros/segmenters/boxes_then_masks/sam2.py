@@ -9,8 +9,8 @@
 
 """SAM 2 and EdgeTAM: prompts to masks (Ravi et al. 2024, arXiv 2408.00714; Zhou et al. 2025, arXiv 2501.07256).
 
-It loads any checkpoint of transformers' `Sam2Model` or `EdgeTamModel`, such as facebook/sam2.1-hiera-tiny, and the
-checkpoints of their video models, of which the weights for the memory are left out.
+It loads any checkpoint of transformers' `Sam2Model` or `EdgeTamModel` and, with their video memory, the checkpoints of
+their video models, such as facebook/sam2.1-hiera-tiny.
 """
 
 from __future__ import annotations
@@ -22,11 +22,18 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from transformers import EdgeTamModel, PreTrainedModel, Sam2Model
+from transformers import (
+    EdgeTamModel,
+    EdgeTamVideoModel,
+    PreTrainedModel,
+    Sam2Model,
+    Sam2VideoModel,
+)
 from transformers.models.sam2.modeling_sam2 import Sam2FeedForward
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
+from zs_seg_ros.segmenters.encodings import share_encoding, shared_encoding
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run, image_encoder
 from zs_seg_ros.segmenters.kept_images import encoded_once
 from zs_seg_ros.segmenters.load_options import LoadOptions
@@ -35,6 +42,11 @@ from zs_seg_ros.segmenters.shared.compiled import Compiled
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.image_tensors import IMAGENET_MEAN, IMAGENET_STD, prepare
 from zs_seg_ros.segmenters.shared.input_size import choose_input_size
+from zs_seg_ros.segmenters.shared.memory_network import (
+    RemembersObjects,
+    VideoMemoryNetwork,
+    holds_memory,
+)
 from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
 from zs_seg_ros.segmenters.shared.prompted_masks import PromptBatch, PromptedNetwork
 from zs_seg_ros.segmenters.shared.sam2_prompts import decode_prompts
@@ -53,11 +65,12 @@ class _Images(ViTImageProcessorPil):  # type: ignore[misc]
     size: ClassVar[dict[str, int]] = {"height": 1024, "width": 1024}
 
 
-class Sam2BoxSegmenter(BoxSegmenter, PromptedNetwork[list[Tensor]], Exportable):
+class Sam2BoxSegmenter(BoxSegmenter, PromptedNetwork[list[Tensor]], RemembersObjects, Exportable):
     """SAM 2 from a checkpoint folder in the format of transformers."""
 
     takes_input_size = True
     _kind: type[PreTrainedModel] = Sam2Model
+    _video_kind: type[PreTrainedModel] = Sam2VideoModel
     _family = "sam2"
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
@@ -65,7 +78,9 @@ class Sam2BoxSegmenter(BoxSegmenter, PromptedNetwork[list[Tensor]], Exportable):
         device = choose_device(options.device)
         self._dtype = choose_precision(options, device, self._family)
         self.precision = precision_name(self._dtype)
-        loaded = load_model(self._kind, model, folder, torch.float32)
+        remembers = holds_memory(folder)
+        kind = self._video_kind if remembers else self._kind
+        loaded = load_model(kind, model, folder, torch.float32)
         side: int = loaded.config.prompt_encoder_config.image_size
         default = ImageFormat((side, side), IMAGENET_MEAN, IMAGENET_STD)
         self._format = load_image_format(_Images, model, folder, default)
@@ -80,6 +95,10 @@ class Sam2BoxSegmenter(BoxSegmenter, PromptedNetwork[list[Tensor]], Exportable):
         self._network.vision_encoder.to(self._dtype)
         self._network.mask_decoder.to(self._dtype)
         self._network.no_memory_embedding.data = self._network.no_memory_embedding.to(self._dtype)
+        if remembers and self._memory_fits(loaded):
+            self.memory = VideoMemoryNetwork(
+                self._network, self._side, self._positions, self._dtype
+            )
         self.prompts_per_batch = BOXES_PER_BATCH[device.type]
         self._images_per_batch = 1 if device.type == "cpu" or options.compile else 8
         self._encode: Callable[[Tensor], list[Tensor]] = self._network.get_image_embeddings
@@ -87,6 +106,10 @@ class Sam2BoxSegmenter(BoxSegmenter, PromptedNetwork[list[Tensor]], Exportable):
             self._encode = Compiled(self._network.get_image_embeddings, dynamic=False)
         self._mean = torch.tensor(self._format.mean, device=device)
         self._std = torch.tensor(self._format.std, device=device)
+
+    def _memory_fits(self, loaded: PreTrainedModel) -> bool:
+        """Return whether the memory works at the input size."""
+        return True
 
     def network_parts(self) -> tuple[NetworkPart, ...]:
         """Return the image encoder, at the model's input size."""
@@ -138,6 +161,7 @@ class Sam2BoxSegmenter(BoxSegmenter, PromptedNetwork[list[Tensor]], Exportable):
             for row, i in enumerate(batch):
                 with stage("decode"):
                     of_image = [level[row : row + 1] for level in levels]
+                    share_encoding(images[i], of_image)
                     masks[i] = self.decode_boxes(of_image, size_of(images[i]), boxes[i])
         return masks
 
@@ -156,8 +180,9 @@ class Sam2BoxSegmenter(BoxSegmenter, PromptedNetwork[list[Tensor]], Exportable):
         return encoded_once(self, images, encode)
 
     def encode_image(self, image: RgbImage) -> list[Tensor]:
-        """Encode one image to a feature pyramid."""
-        return self.encode_images([image])
+        """Encode one image to a feature pyramid, or take the one that `one_encoding_per_image` holds of it."""
+        known: list[Tensor] | None = shared_encoding(image)
+        return self.encode_images([image]) if known is None else known
 
     @torch.inference_mode()
     def decode_prompts(
@@ -181,4 +206,10 @@ class EdgeTamBoxSegmenter(Sam2BoxSegmenter):
     """EdgeTAM, which is SAM 2 with an image encoder of timm, from a checkpoint folder in the format of transformers."""
 
     _kind = EdgeTamModel
+    _video_kind = EdgeTamVideoModel
     _family = "edgetam"
+
+    def _memory_fits(self, loaded: PreTrainedModel) -> bool:
+        """Return whether the image divides into the windows that the memory pools."""
+        windows = math.isqrt(loaded.config.perceiver_resampler_num_latents_2d)
+        return int(loaded.prompt_encoder.image_embedding_size[0]) % windows == 0

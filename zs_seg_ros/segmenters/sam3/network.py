@@ -39,16 +39,22 @@ precision at the published size, 1008x1008 (calculated from the sizes of the ten
 _TEXTS_PER_BATCH = 64  # bounds the memory while a vocabulary of thousands of phrases is encoded
 
 
+_Encoding = tuple[tuple[Tensor, ...], Tensor, Tensor | None]
+"""The levels, position and states of `ImageFeatures`, of a batch of images."""
+
+
 @dataclass(frozen=True, eq=False)
 class ImageFeatures:
     """The features of one image after the image encoder.
 
     levels: the feature pyramid, finest first, each (1, C, h, w). position: the position encoding of the coarsest level,
-    (1, C, h, w).
+    (1, C, h, w). states: the output (1, h * w, C) of the image encoder, of which the tracker has a pyramid of its own;
+    None where another engine computes it.
     """
 
     levels: tuple[Tensor, ...]
     position: Tensor
+    states: Tensor | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +130,7 @@ class Sam3Network:
         self.model = model
         model.detr_encoder._prepare_multilevel_features = _one_level
         self.prompts_per_batch = self._images_per_batch = _BATCH_SIZE[model.device.type]
-        self._encode: Callable[[Tensor], tuple[tuple[Tensor, ...], Tensor]] = self._encode_images
+        self._encode: Callable[[Tensor], _Encoding] = self._encode_images
         if compiled:
             # One batch size only: each further one would be compiled, for seconds, while the images wait.
             self._images_per_batch = 1
@@ -143,24 +149,26 @@ class Sam3Network:
         """Encode normalised images, (B, 3, S, S), to one entry each."""
         features = []
         for batch in torch.split(pixels, self._images_per_batch):
-            levels, position = self._encode(batch)
+            levels, position, states = self._encode(batch)
             for i in range(len(batch)):
-                features.append(
-                    ImageFeatures(tuple(level[i : i + 1] for level in levels), position[i : i + 1])
-                )
+                row = slice(i, i + 1)
+                of_image = tuple(level[row] for level in levels)
+                of_backbone = None if states is None else states[row]
+                features.append(ImageFeatures(of_image, position[row], of_backbone))
         return features
 
-    def _encode_images(self, pixels: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+    def _encode_images(self, pixels: Tensor) -> _Encoding:
         vision = self.model.get_vision_features(pixel_values=pixels)
         # Neither the detector nor the tracker uses the last level.
-        return tuple(vision.fpn_hidden_states[:-1]), vision.fpn_position_encoding[-2]
+        levels = tuple(vision.fpn_hidden_states[:-1])
+        return levels, vision.fpn_position_encoding[-2], vision.last_hidden_state
 
     def part(self, size: tuple[int, int]) -> NetworkPart:
         """Return the image encoder for images of `size` (H, W)."""
         vision = self.model.vision_encoder
 
         def compute(pixels: Tensor) -> tuple[Tensor, ...]:
-            levels, position = self._encode_images(pixels)
+            levels, position, _ = self._encode_images(pixels)
             return *levels, position
 
         levels = [f"level{level}" for level in range(len(vision.config.scale_factors) - 1)]
@@ -169,9 +177,9 @@ class Sam3Network:
         return image_encoder(name, compute, vision, size, outputs, self._encode_with)
 
     def _encode_with(self, run: Run) -> None:
-        def encode(pixels: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        def encode(pixels: Tensor) -> _Encoding:
             *levels, position = run(pixels)
-            return tuple(levels), position
+            return tuple(levels), position, None
 
         self._encode = encode
 

@@ -7,7 +7,7 @@
 # on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
 # the specific language governing permissions and limitations under the License.
 
-"""SAM 3 with its tracker's prompt encoder and mask decoder, which take points and boxes as SAM 2 does.
+"""SAM 3 with its tracker, which takes points and boxes and follows objects by a video memory, as SAM 2 does.
 
 facebook/sam3 holds both: a detector, and a tracker that shares its image encoder and has a feature pyramid of its own.
 transformers' `Sam3TrackerModel` adds the embedding of "no memory" to a level of the pyramid that it does not use; here
@@ -16,21 +16,29 @@ it is added to the coarsest level that is used, as in transformers' `Sam3Tracker
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
+from transformers import PreTrainedModel
 from transformers.models.sam3_tracker.modeling_sam3_tracker import Sam3TrackerModel
+from transformers.models.sam3_tracker_video.modeling_sam3_tracker_video import (
+    Sam3TrackerVideoModel,
+)
 
+from zs_seg_ros.segmenters.encodings import shared_encoding
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.mask_prompts import no_mask_prompts
 from zs_seg_ros.segmenters.sam3.canvas import Prepare
 from zs_seg_ros.segmenters.sam3.network import Sam3Network
 from zs_seg_ros.segmenters.sam3.segmenter import Sam3Segmenter
+from zs_seg_ros.segmenters.shared.memory_network import (
+    RemembersObjects,
+    VideoMemoryNetwork,
+    holds_memory,
+)
 from zs_seg_ros.segmenters.shared.network_prompter import NetworkPrompter
-from zs_seg_ros.segmenters.shared.pretrained import load_model
+from zs_seg_ros.segmenters.shared.pretrained import load_model, weight_names
 from zs_seg_ros.segmenters.shared.prompted_masks import (
     PromptBatch,
     PromptedNetwork,
@@ -53,9 +61,13 @@ class Sam3VideoSegmenter(Sam3Segmenter, NetworkPrompter):
         super().__init__(model, folder, options)
         self._tracker: Sam3Prompted | None = None
         if holds_tracker(folder):
-            loaded = load_model(Sam3TrackerModel, model, folder, torch.float32)
+            remembers = holds_memory(folder)
+            kind = Sam3TrackerVideoModel if remembers else Sam3TrackerModel
+            loaded = load_model(kind, model, folder, torch.float32)
             side = self._input_size[0]
             self._tracker = Sam3Prompted(loaded, self.network, side, self._prepare, self._dtype)
+            if remembers:
+                self._tracker.add_memory()
 
     def _prompted_network(self) -> Sam3Prompted:
         if self._tracker is None:
@@ -63,12 +75,12 @@ class Sam3VideoSegmenter(Sam3Segmenter, NetworkPrompter):
         return self._tracker
 
 
-class Sam3Prompted(PromptedNetwork[list[Tensor]]):
+class Sam3Prompted(PromptedNetwork[list[Tensor]], RemembersObjects):
     """The prompt encoder and mask decoder of SAM 3's tracker, on the detector's image encoder."""
 
     def __init__(
         self,
-        loaded: Sam3TrackerModel,
+        loaded: PreTrainedModel,
         detector: Sam3Network,
         side: int,
         prepare: Prepare,
@@ -80,10 +92,11 @@ class Sam3Prompted(PromptedNetwork[list[Tensor]]):
         """
         device = detector.model.device
         loaded.vision_encoder.backbone = detector.model.vision_encoder.backbone
-        self._side, self._prepare = side, prepare
+        self._side, self._prepare, self._dtype = side, prepare, dtype
         self._network = loaded.to(device)
         cells = side // loaded.config.prompt_encoder_config.patch_size
         loaded.prompt_encoder.image_embedding_size = cells, cells
+        loaded.prompt_encoder.mask_input_size = 4 * cells, 4 * cells
         loaded.prompt_encoder.input_image_size = side
         with torch.inference_mode():
             self._positions = loaded.get_image_wide_positional_embeddings().to(dtype)
@@ -94,14 +107,27 @@ class Sam3Prompted(PromptedNetwork[list[Tensor]]):
         self._levels = len(loaded.backbone_feature_sizes)
         self.prompts_per_batch = _PROMPTS_PER_BATCH[device.type]
 
+    def add_memory(self) -> None:
+        """Follow objects by the video memory of a loaded `Sam3TrackerVideoModel`."""
+        self.memory = VideoMemoryNetwork(self._network, self._side, self._positions, self._dtype)
+
     @torch.inference_mode()
     def encode_image(self, image: RgbImage) -> list[Tensor]:
-        """Encode one image to a feature pyramid: (1, C, h, w) for each level, the finest first."""
-        with stage("prepare"):
-            pixels = self._prepare(image, (self._side, self._side))[None]
+        """Encode one image to a feature pyramid: (1, C, h, w) for each level, the finest first.
+
+        Where the detector's encoding of the image is shared, the image encoder does not run again.
+        """
+        encoder = self._network.vision_encoder
+        states: Tensor | None = shared_encoding(image)
+        if states is None:
+            with stage("prepare"):
+                pixels = self._prepare(image, (self._side, self._side))[None]
+            with stage("encode"):
+                states = encoder.backbone(pixels).last_hidden_state
         with stage("encode"):
-            vision = self._network.vision_encoder(pixels)
-            first, second, *others = vision.fpn_hidden_states[: self._levels]
+            cells = self._positions.shape[-2:]
+            pyramid, _ = encoder.neck(states.transpose(1, 2).unflatten(2, cells))
+            first, second, *others = pyramid[: self._levels]
             decoder = self._network.mask_decoder
             levels = [decoder.conv_s0(first), decoder.conv_s1(second), *others]
             levels[-1] = levels[-1] + self._no_memory
@@ -118,10 +144,4 @@ class Sam3Prompted(PromptedNetwork[list[Tensor]]):
 
 def holds_tracker(folder: Path) -> bool:
     """Return whether a checkpoint holds weights of a tracker; many copies have the detector alone."""
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        names = json.loads(index.read_text()).get("weight_map", {})
-    else:
-        with safe_open(folder / "model.safetensors", framework="pt") as weights:
-            names = weights.keys()
-    return any(name.startswith(_PREFIX) for name in names)
+    return any(name.startswith(_PREFIX) for name in weight_names(folder))

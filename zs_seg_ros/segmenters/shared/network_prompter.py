@@ -7,7 +7,7 @@
 # on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
 # the specific language governing permissions and limitations under the License.
 
-"""Points, boxes and everything by the network that a segmenter has for them."""
+"""Points, boxes, everything, and objects that are followed, by the network that a segmenter has for them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,43 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from zs_seg_ros.errors import NoMaskPromptsError
 from zs_seg_ros.segmenters.mask_prompts import MaskPrompt, MaskPrompter
 from zs_seg_ros.segmenters.shared.all_masks import all_masks
-from zs_seg_ros.segmenters.shared.prompted_masks import PromptedNetwork, masks_of_prompts
-from zs_seg_ros.types import DetectedObject, RgbImage
+from zs_seg_ros.segmenters.shared.memory_network import (
+    ObjectState,
+    RemembersObjects,
+    VideoMemoryNetwork,
+)
+from zs_seg_ros.segmenters.shared.prompted_masks import (
+    PromptedNetwork,
+    cut_masks,
+    masks_of_prompts,
+)
+from zs_seg_ros.segmenters.shared.stages import stage
+from zs_seg_ros.segmenters.shared.transfers import uploaded
+from zs_seg_ros.segmenters.video_memory import VideoFollower, VideoMemory
+from zs_seg_ros.types import DetectedObject, RgbImage, size_of
 
 
-class NetworkPrompter(MaskPrompter):
-    """Answers points and boxes with a network that a subclass names."""
+class NetworkMemory(VideoMemory):
+    """The state of one object. It is replaced with each image, never changed."""
+
+    def __init__(self, state: ObjectState) -> None:
+        self.state = state
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that it takes on the model's device."""
+        return self.state.nbytes
+
+
+class NetworkPrompter(MaskPrompter, VideoFollower):
+    """Answers points and boxes, and follows objects, with a network that a subclass names."""
 
     @abstractmethod
     def _prompted_network(self) -> PromptedNetwork[Any]:
@@ -39,3 +68,49 @@ class NetworkPrompter(MaskPrompter):
     ) -> tuple[DetectedObject, ...]:
         """Return the masks that a grid of points gives, most confident first."""
         return all_masks(self._prompted_network(), image, min_area, max_objects)
+
+    @property
+    def has_video_memory(self) -> bool:
+        """Whether the loaded checkpoint holds the weights of a memory."""
+        return self._memory_network() is not None
+
+    def _memory_network(self) -> VideoMemoryNetwork | None:
+        try:
+            network = self._prompted_network()
+        except NoMaskPromptsError:
+            return None
+        return network.memory if isinstance(network, RemembersObjects) else None
+
+    def _memory(self) -> VideoMemoryNetwork:
+        memory = self._memory_network()
+        assert memory is not None, "has_video_memory says whether there is one"
+        return memory
+
+    @torch.inference_mode()
+    def remember(self, image: RgbImage, mask: NDArray[np.bool_]) -> NetworkMemory:
+        """Return the memory of the object with a mask (H, W) in an image."""
+        levels = self._prompted_network().encode_image(image)
+        with stage("decode"):
+            on_device = uploaded(torch.from_numpy(mask), levels[-1].device)
+            return NetworkMemory(self._memory().remember(levels, on_device))
+
+    @torch.inference_mode()
+    def follow(
+        self, image: RgbImage, memories: Sequence[VideoMemory]
+    ) -> tuple[DetectedObject | None, ...]:
+        """Return each object as the next image shows it, and add the image to its memory.
+
+        One after the other: their memories are of different ages. All masks are downloaded at once.
+        """
+        if not memories:
+            return ()
+        levels = self._prompted_network().encode_image(image)
+        network, logits, scores = self._memory(), [], []
+        with stage("decode"):
+            for memory in memories:
+                assert isinstance(memory, NetworkMemory)
+                mask, score, memory.state = network.follow(levels, memory.state)
+                logits.append(mask)
+                scores.append(score.sigmoid())
+            objects = cut_masks(torch.stack(logits), torch.stack(scores), size_of(image))
+            return tuple(detected if detected.area else None for detected in objects)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextvars import copy_context
 from typing import TypeVar
 
 import torch
@@ -56,7 +57,10 @@ class OneCoreThreads:
         if count == 0 or not self._in_use.acquire(blocking=False):
             return []
         try:
-            results = [self._threads.submit(function, item) for item in items[:count]]
+            # Each thread shares the uploads and encodings of this one.
+            results = [
+                self._threads.submit(copy_context().run, function, item) for item in items[:count]
+            ]
             wait(results)
         finally:
             self._in_use.release()

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.utils import logging
@@ -127,6 +129,18 @@ def check_weights(network: torch.nn.Module, model: str, folder: Path) -> None:
         raise ModelError(
             f"the weights of {model} in {folder} are damaged: {reason}; fetch it again, or give another model"
         )
+
+
+def weight_names(folder: Path) -> list[str]:
+    """Return the names of all weights of a checkpoint; none where its files cannot be read."""
+    try:
+        index = folder / "model.safetensors.index.json"
+        if index.is_file():
+            return list(json.loads(index.read_text()).get("weight_map", {}))
+        with safe_open(folder / "model.safetensors", framework="pt") as weights:
+            return list(weights.keys())
+    except (OSError, ValueError, AttributeError, SafetensorError):
+        return []  # `load_model` says what is wrong with them
 
 
 def load_tokenizer(kind: type[Tokenizer], model: str, folder: Path) -> Tokenizer:

@@ -1,0 +1,216 @@
+# Copyright 2026 zs_seg_ros developers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance
+# with the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software distributed under the License is distributed
+# on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
+# the specific language governing permissions and limitations under the License.
+
+
+"""Kept objects that a video memory follows: shown where it finds them, and nowhere else."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from test_kept_objects import HEIGHT, OBJECTS, SIDE, WIDTH, Stage, image_of, lefts
+
+from zs_seg_ros.perception.kept_memories import with_remembered
+from zs_seg_ros.perception.marked_object import Mark
+from zs_seg_ros.perception.pipeline import Settings
+from zs_seg_ros.perception.propagation import Propagator
+from zs_seg_ros.perception.rotation import ROTATIONS
+from zs_seg_ros.perception.tracking import LONGEST_ABSENCE_S
+from zs_seg_ros.segmenters.base import EncodedVocabulary
+from zs_seg_ros.segmenters.fake import ColoursOfClasses, FakeSegmenter
+from zs_seg_ros.segmenters.instance_labels import cut_out
+from zs_seg_ros.segmenters.video_memory import VideoFollower, VideoMemory
+from zs_seg_ros.types import Batch, Box, DetectedObject, Frame, RgbImage
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
+
+
+class Colour(VideoMemory):
+    """A memory of a colour, and of how often it was used."""
+
+    def __init__(self, rgb: NDArray[np.float64]) -> None:
+        self.rgb, self.images = rgb, 0
+
+    @property
+    def nbytes(self) -> int:
+        return 1000
+
+
+class RememberingSegmenter(FakeSegmenter, VideoFollower):
+    """The fake model, whose memory of an object finds all pixels of its colour. It refuses exemplars."""
+
+    has_video_memory = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoded: list[tuple[str, ...]] = []
+
+    def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[ColoursOfClasses]:
+        self.encoded.append(vocabulary.names)
+        return super().encode(vocabulary)
+
+    def remember(self, image: RgbImage, mask: NDArray[np.bool_]) -> Colour:
+        return Colour(image[mask].mean(axis=0))
+
+    def follow(
+        self, image: RgbImage, memories: Sequence[VideoMemory]
+    ) -> tuple[DetectedObject | None, ...]:
+        return tuple(self._find(image, memory) for memory in memories)
+
+    def _find(self, image: RgbImage, memory: VideoMemory) -> DetectedObject | None:
+        assert isinstance(memory, Colour)
+        memory.images += 1
+        detected = cut_out(np.asarray(np.abs(image - memory.rgb).max(axis=2) < 30), 0.75)
+        return detected if detected.area else None
+
+
+@dataclass
+class RememberingStage(Stage):
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.model.segmenter = self.segmenter = RememberingSegmenter()
+
+
+ON_IT = Mark(Box(10, 10, SIDE, SIDE))
+
+
+def test_an_object_without_a_class_is_where_the_memory_finds_it() -> None:
+    """It jumps through the image, further than any detection may lie from the last one."""
+    stage = RememberingStage()
+    stage.show(("green", 10, 10), ("red", 60, 20))
+    kept = stage.keep(mark=ON_IT)
+    assert (kept.origin, kept.nbytes) == (0, HEIGHT * WIDTH * 4 + SIDE * SIDE + 1000)
+    for left in (10, 80, 12, 44):
+        scene = stage.show(("green", left, 30), ("red", 60, 5))
+        assert lefts(scene) == {"kept 1": [left], "red": [60]}
+        [detected] = [o for o in scene.objects if o.box.left == left]
+        assert detected.track_id == kept.track_id and detected.score == pytest.approx(0.75, abs=0.01)
+        of_class = scene.segmentation.label == scene.vocabulary.ids[-1]
+        assert of_class.sum() == SIDE * SIDE
+        assert (scene.segmentation.confidence[of_class] == 191).all()
+
+
+def test_the_model_is_not_asked_to_detect_the_class() -> None:
+    stage = RememberingStage()
+    stage.show(("green", 10, 10))
+    stage.keep(mark=ON_IT)
+    assert stage.segmenter.encoded[-1] == ("red", "blue")
+    assert stage.model.vocabulary.names == ("red", "blue", "kept 1")
+
+
+def test_what_the_memory_misses_is_not_shown_and_found_again_at_any_time_and_place() -> None:
+    stage = RememberingStage()
+    stage.show(("green", 10, 10))
+    kept = stage.keep(mark=ON_IT)
+    stage.show(("green", 12, 10))
+    for pause_s in (0.1, 0.1, LONGEST_ABSENCE_S + 1):
+        assert lefts(stage.show(after_s=pause_s)) == {}
+        assert stage.model.kept.problems() == []
+    scene = stage.show(("green", 80, 30))
+    assert lefts(scene) == {"kept 1": [80]}
+    assert scene.objects[0].track_id == kept.track_id
+
+
+def test_a_detected_object_has_the_class_of_its_own_only_where_the_memory_finds_it() -> None:
+    """The pixels of another red square stay red."""
+    stage = RememberingStage()
+    stage.show(("red", 10, 10), ("blue", 60, 20))
+    stage.show(("red", 10, 10), ("blue", 60, 20))
+    kept = stage.keep()
+    assert kept.origin == 1
+    scene = stage.show(("red", 14, 10), ("blue", 60, 20))
+    assert lefts(scene) == {"kept 1": [14], "blue": [60]}
+    memory = kept.memory
+    assert isinstance(memory, Colour)
+    memory.rgb = np.zeros(3)
+    assert lefts(stage.show(("red", 14, 10), ("blue", 60, 20))) == {"red": [14], "blue": [60]}
+
+
+def test_only_images_of_its_own_camera_come_to_a_memory() -> None:
+    stage = RememberingStage()
+    stage.show(("green", 10, 10))
+    memory = stage.keep(mark=ON_IT).memory
+    assert isinstance(memory, Colour) and memory.images == 0
+    assert lefts(stage.show(("green", 10, 10), camera="back")) == {}
+    assert memory.images == 0
+    stage.show(("green", 10, 10))
+    assert memory.images == 1
+
+
+@pytest.mark.parametrize("rotation", ROTATIONS)
+def test_masks_fit_images_that_are_turned_for_the_model(rotation: int) -> None:
+    stage = RememberingStage()
+
+    def scene_of(left: int) -> object:
+        frame = Frame(
+            "front",
+            image_of(("green", left, 10)),
+            round(stage.stamp_s * 1e9),
+            requested=OBJECTS,
+            rotation=rotation,
+        )
+        stage.stamp_s += 0.1
+        assert stage.model.encoded is not None
+        [stage.newest] = stage.pipeline.process(
+            [frame], stage.segmenter, stage.model.encoded, Settings(min_area=4)
+        )
+        return lefts(stage.newest)
+
+    scene_of(10)
+    stage.keep(mark=ON_IT)
+    assert scene_of(70) == {"kept 1": [70]}
+    assert stage.newest.objects[0].box == Box(70, 10, SIDE, SIDE)
+
+
+def test_with_propagation_the_mask_of_the_memory_is_carried_to_later_images() -> None:
+    stage = RememberingStage()
+    stage.show(("green", 10, 10))
+    kept = stage.keep(mark=ON_IT)
+    image = image_of(("green", 20, 10))
+    encoded = stage.model.encoded
+    assert encoded is not None
+    batch = Batch((image,), encoded.vocabulary.thresholds(0.5))
+    [inferred] = stage.segmenter.segment(batch, encoded)
+    inferred = with_remembered(inferred, image, [kept], stage.segmenter, encoded.of_results)
+    propagator = Propagator()
+    frame = Frame("front", image, 200 * 10**9, requested=OBJECTS)
+    propagator.update(frame, inferred)
+    later = replace(frame, image=image_of(("green", 23, 10)), stamp_ns=frame.stamp_ns + 10**8)
+    propagator.observe(later)
+    carried = propagator.carried("flow")
+    assert carried is not None
+    scene = replace(
+        stage.newest, frame=later, segmentation=carried.segmentation, vocabulary=encoded.of_results
+    )
+    scene = stage.pipeline.completed(replace(scene, objects=()), Settings(min_area=4))
+    [detected] = scene.objects
+    assert detected.track_id == kept.track_id and abs(detected.box.left - 23) <= 1
+
+
+def test_a_forgotten_object_leaves_no_memory() -> None:
+    stage = RememberingStage()
+    stage.show(("green", 10, 10))
+    kept = stage.keep(mark=ON_IT)
+    assert kept.memory is not None
+    memory = weakref.ref(kept.memory)
+    stage.show(("green", 10, 10))
+    stage.forget()
+    del kept
+    assert memory() is None
+    assert lefts(stage.show(("green", 10, 10))) == {}
+
+
+def test_a_model_without_a_memory_remembers_nothing() -> None:
+    stage = Stage()
+    stage.show(("red", 10, 10))
+    assert stage.keep().memory is None
