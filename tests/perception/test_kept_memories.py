@@ -94,7 +94,9 @@ def test_an_object_without_a_class_is_where_the_memory_finds_it() -> None:
         scene = stage.show(("green", left, 30), ("red", 60, 5))
         assert lefts(scene) == {"kept 1": [left], "red": [60]}
         [detected] = [o for o in scene.objects if o.box.left == left]
-        assert detected.track_id == kept.track_id and detected.score == pytest.approx(0.75, abs=0.01)
+        assert detected.track_id == kept.track_id and detected.score == pytest.approx(
+            0.75, abs=0.01
+        )
         of_class = scene.segmentation.label == scene.vocabulary.ids[-1]
         assert of_class.sum() == SIDE * SIDE
         assert (scene.segmentation.confidence[of_class] == 191).all()

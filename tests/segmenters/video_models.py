@@ -80,11 +80,18 @@ def followed(
 
 @torch.inference_mode()
 def reference(
-    kind: str, folder: Path, images: Sequence[NDArray[np.uint8]], mask: NDArray[np.bool_]
+    kind: str,
+    folder: Path,
+    images: Sequence[NDArray[np.uint8]],
+    mask: NDArray[np.bool_],
+    side: int = 0,
 ) -> tuple[list[Tensor], list[float]]:
-    """Follow the object with transformers' processor, streaming session and model."""
+    """Follow the object with transformers' processor, streaming session and model.
+
+    side: of the images that the model takes; 0: that of the small checkpoints.
+    """
     model_kind, session_kind = _SESSIONS[kind]
-    model, side = model_kind.from_pretrained(folder).eval(), _SIDES[kind]
+    model, side = model_kind.from_pretrained(folder).eval(), side or _SIDES[kind]
     height, width = mask.shape
     session = session_kind(video_height=height, video_width=width, dtype=torch.float32)
     with torchvision_stand_in():

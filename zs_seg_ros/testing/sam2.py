@@ -140,7 +140,7 @@ def scale_memory(model: PreTrainedModel) -> None:
         "occlusion_spatial_embedding_parameter",
     ):
         nn.init.normal_(getattr(model, name), std=0.5)
-    model.mask_decoder.pred_obj_score_head.proj_out.weight.mul_(10)  # it depends on the image
+    model.mask_decoder.pred_obj_score_head.proj_out.weight.mul_(3)  # it depends on the image
 
 
 def _small(width: int = 16) -> dict[str, object]:
