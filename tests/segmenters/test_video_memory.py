@@ -96,7 +96,8 @@ def find_it_in_half(
 ) -> None:
     """Shift the object score, so that the object is found in some of these images and missed in others."""
     _, scores, _ = followed(load_network(kind, folder, CPU), images, mask)
-    shift_object_score(folder, -float(np.median(scores)))
+    middle = sorted(scores)[len(scores) // 2 - 1 : len(scores) // 2 + 1]
+    shift_object_score(folder, -sum(middle) / 2)  # between two scores, since rounding decides at 0
 
 
 @pytest.mark.parametrize("size", [(48, 64), (37, 90), (150, 101)], ids=str)
@@ -280,7 +281,7 @@ def test_objects_are_followed_on_the_accelerator_with_one_download(
     images, mask = moving((48, 64), 8, 3), rectangle((48, 64))
     find_it_in_half(kind, folder, images, mask)
     on_cpu = whole_segmenter(kind, folder, folder.parent)
-    on_device = load_segmenter(on_cpu.model, LoadOptions("cuda"))
+    on_device = load_segmenter(on_cpu.model, LoadOptions("cuda", "fp32"))
     assert isinstance(on_device, NetworkPrompter)
     memories = [each.remember(images[0], mask) for each in (on_cpu, on_device)]
     others = [each.remember(images[0], ~mask) for each in (on_cpu, on_device)]
@@ -295,5 +296,6 @@ def test_objects_are_followed_on_the_accelerator_with_one_download(
         for result, of_cpu in zip(results, expected, strict=True):
             assert (result is None) == (of_cpu is None)
             if result is not None and of_cpu is not None:
-                assert result.score == pytest.approx(of_cpu.score, abs=1e-3)
+                # Pixels of the resized images may differ by one grey level.
+                assert result.score == pytest.approx(of_cpu.score, abs=0.01)
                 assert mask_iou(result, of_cpu) > 0.97
