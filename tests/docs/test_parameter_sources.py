@@ -52,6 +52,7 @@ NO_ARGUMENT = {
     "target_frame_tolerance": "as fixed_frame",
     "inference_every": "for regression tests",
     "min_inference_period": "tuning, while the node runs",
+    "detection_interval": "tuning, while the node runs",
     "propagation": "can change while the node runs",
     "model_timeout": "a limit of the robot, in its parameter file",
     "max_classes": "as model_timeout",

@@ -59,8 +59,10 @@ class RememberingSegmenter(FakeSegmenter, VideoFollower):
         self.encoded.append(vocabulary.names)
         return super().encode(vocabulary)
 
-    def remember(self, image: RgbImage, mask: NDArray[np.bool_]) -> Colour:
-        return Colour(image[mask].mean(axis=0))
+    def remember(
+        self, image: RgbImage, masks: Sequence[NDArray[np.bool_]]
+    ) -> tuple[VideoMemory, ...]:
+        return tuple(Colour(image[mask].mean(axis=0)) for mask in masks)
 
     def follow(
         self, image: RgbImage, memories: Sequence[VideoMemory]

@@ -43,7 +43,7 @@ def test_every_parameter_describes_itself(unconfigured: Planner) -> None:
         "camera.transport", "camera.image_topic", "camera.rotation", "camera.frame_id", "camera.depth",
         "camera.depth_transport", "camera.depth_topic", "camera.info_topic", "camera.depth_scale",
         "min_area", "max_objects", "track", "propagation", "fixed_frame", "inference_every",
-        "min_inference_period", "camera.priority",
+        "min_inference_period", "detection_interval", "camera.priority",
         "model_timeout", "max_classes", "max_prompts", "max_total_prompts", "max_prompt_length",
         "max_image_side", "max_image_pixels", "vocabulary_timeout",
     } <= set(names)  # fmt: skip
@@ -127,6 +127,8 @@ REFUSED = [
     ("inference_every", -1, "-1"),
     ("min_inference_period", -0.1, "-0.1"),
     ("min_inference_period", math.inf, "inf"),
+    ("detection_interval", -0.1, "-0.1"),
+    ("detection_interval", math.nan, "nan"),
     ("camera.priority", -1, "-1"),
     ("camera.priority", 101, "101"),
     ("camera.priority", 1.5, "type"),

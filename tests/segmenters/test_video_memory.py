@@ -156,7 +156,7 @@ def test_an_object_is_missed_and_found_again(model: tuple[str, Path]) -> None:
     masks, scores, _ = followed(load_network(kind, folder, CPU), images, mask)
     segmenter = whole_segmenter(kind, folder, folder.parent)
     assert video_follower_of(segmenter) is segmenter
-    memory = segmenter.remember(images[0], mask)
+    [memory] = segmenter.remember(images[0], [mask])
     results = [segmenter.follow(image, [memory])[0] for image in images[1:]]
     signs = [score > 0 for score in scores]
     assert [detected is not None for detected in results] == signs
@@ -176,8 +176,7 @@ def test_objects_do_not_depend_on_each_other(model: tuple[str, Path]) -> None:
     kind, folder = model
     images, mask = moving((48, 64), 8, 3), rectangle((48, 64))
     segmenter = whole_segmenter(kind, folder, folder.parent)
-    alone, first = (segmenter.remember(images[0], mask) for _ in range(2))
-    second = segmenter.remember(images[0], ~mask)
+    alone, first, second = segmenter.remember(images[0], [mask, mask, ~mask])
     for image in images[1:]:
         [expected] = segmenter.follow(image, [alone])
         result, _ = segmenter.follow(image, [first, second])
@@ -193,7 +192,7 @@ def test_an_image_is_encoded_once_for_detections_and_followed_objects(
     kind, folder = model
     segmenter = whole_segmenter(kind, folder, folder.parent)
     images, vocabulary = moving((48, 64), 3, 3), words("red", "blue")
-    memory = segmenter.remember(images[0], rectangle((48, 64)))
+    [memory] = segmenter.remember(images[0], [rectangle((48, 64))])
     batch = Batch(tuple(images[1:]), vocabulary.thresholds(0.0))
     encoded = segmenter.encode(vocabulary)
     network = segmenter._prompted_network()._network
@@ -283,12 +282,11 @@ def test_objects_are_followed_on_the_accelerator_with_one_download(
     on_cpu = whole_segmenter(kind, folder, folder.parent)
     on_device = load_segmenter(on_cpu.model, LoadOptions("cuda", "fp32"))
     assert isinstance(on_device, NetworkPrompter)
-    memories = [each.remember(images[0], mask) for each in (on_cpu, on_device)]
-    others = [each.remember(images[0], ~mask) for each in (on_cpu, on_device)]
+    on_both = [each.remember(images[0], [mask, ~mask]) for each in (on_cpu, on_device)]
     for image in images[1:]:
-        expected = on_cpu.follow(image, [memories[0], others[0]])
+        expected = on_cpu.follow(image, on_both[0])
         accelerator.reset()
-        results = on_device.follow(image, [memories[1], others[1]])
+        results = on_device.follow(image, on_both[1])
         counts = [accelerator.count(k) for k in ("upload", "download", "synchronisation")]
         if image is not images[1]:  # with which constants are uploaded
             # The image; all masks with their scores.

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from zs_seg_ros.errors import ModelError, VocabularyError
+from zs_seg_ros.perception.between_detections import BetweenDetections
 from zs_seg_ros.perception.kept_objects import KeptObjects
 from zs_seg_ros.perception.passed_trials import PassedTrials
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter, shared_space_of
@@ -52,7 +53,8 @@ class LiveModel:
 
     encoded: read it once per batch; None while no vocabulary is in force. The vocabulary outlives the model: ids are
     never reused while the process lives, also when another model is loaded.
-    kept: the objects that are kept; they end with their classes, and with the model.
+    kept: the objects that are kept; they end with their classes, and with the model. between: what was detected last,
+    for images between two detections.
     """
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
@@ -60,6 +62,7 @@ class LiveModel:
         self.encoded: EncodedVocabulary[Any] | None = None
         self.vocabulary = Vocabulary()
         self.kept = KeptObjects()
+        self.between = BetweenDetections()
         self._passed: PassedTrials | None = None
         self._now_ns = now_ns
         self._change = threading.Lock()
@@ -212,7 +215,8 @@ class LiveModel:
             if follower is None or example.mask is None:
                 return None
             with recovering(self.segmenter):
-                return follower.remember(example.image, example.mask)
+                [memory] = follower.remember(example.image, [example.mask])
+                return memory
 
     def embed(
         self,
@@ -239,6 +243,19 @@ class LiveModel:
                 raise VocabularyError("there is nothing to embed; give prompts, or an image")
             return Embeddings(self.segmenter.model, np.concatenate(rows))
 
+    def problems(self, detection_interval_s: float) -> list[str]:
+        """Return a sentence for each kept object that is lost, and for an interval without a video memory."""
+        lost = self.kept.problems()
+        segmenter = self.segmenter
+        if not detection_interval_s or segmenter is None or video_follower_of(segmenter):
+            return lost
+        return [
+            *lost,
+            f"detection_interval is {detection_interval_s:g} s and the model {segmenter.model} has no video memory, so "
+            "that it detects in every image: set it to 0.0, or load facebook/sam3, or a pair with "
+            "facebook/sam2.1-hiera-tiny or yonigozlan/EdgeTAM-hf",
+        ]
+
     def free(self, timeout_s: float = -1.0) -> None:
         """Free the model's memory; the vocabulary is kept for the next `load`.
 
@@ -260,6 +277,7 @@ class LiveModel:
 
     def _free(self) -> None:
         self.encoded = self._passed = None
+        self.between.forget()
         if self.segmenter is not None:
             self.segmenter.close()
             self.segmenter = None

@@ -19,13 +19,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zs_seg_ros.errors import ImageError
+from zs_seg_ros.perception.between_detections import BetweenDetections
 from zs_seg_ros.perception.depth import (
     check_sizes,
     depth_in_metres,
     depth_of_image_size,
     unit_problem,
 )
-from zs_seg_ros.perception.kept_memories import with_remembered
+from zs_seg_ros.perception.inference import inferred
 from zs_seg_ros.perception.kept_objects import KeptObjects
 from zs_seg_ros.perception.labelled_cloud import cloud
 from zs_seg_ros.perception.masks import extract_objects
@@ -35,8 +36,6 @@ from zs_seg_ros.perception.projection import surface_of
 from zs_seg_ros.perception.rotation import as_received, upright
 from zs_seg_ros.perception.tracking import Tracker
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
-from zs_seg_ros.segmenters.encodings import one_encoding_per_image
-from zs_seg_ros.segmenters.video_memory import video_follower_of
 from zs_seg_ros.types import (
     Batch,
     DepthImage,
@@ -61,6 +60,8 @@ class Settings:
     output_scale: the size of published label images and clouds in units of the image's, 0 to 1; not of objects.
     propagation: off, auto or flow: whether and how results of the model are carried to later images. inference_every:
     with propagation, the model segments every n-th image, and is waited for; 0: the newest whenever it is ready.
+    detection_interval_s: with a model that has a video memory, the time from one detection in the images of a camera to
+    the next; in images between, the memory follows what was detected. 0: every image is detected in.
     """
 
     default_threshold: float = DEFAULT_THRESHOLD
@@ -70,6 +71,7 @@ class Settings:
     output_scale: float = 1.0
     propagation: str = "off"
     inference_every: int = 0
+    detection_interval_s: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,48 +90,31 @@ def segment(
     encoded: EncodedVocabulary[Any],
     settings: Settings,
     kept: KeptObjects | None = None,
+    between: BetweenDetections | None = None,
 ) -> SegmentedBatch:
     """Run inference on all frames at once. Raises what the model raises.
 
     Where no objects are requested, nothing needs masks of the image's size, and logits are decoded at the output's.
-    kept: objects of which those with a video memory are followed.
+    kept: objects of which those with a video memory are followed. between: what was detected last, for images between
+    two detections.
     """
     start = time.perf_counter()
     images = tuple(upright(frame.image, frame.rotation) for frame in frames)
-    whole = settings.propagation != "off"  # results are carried at the image's size
+    # Results are carried and followed at the image's size.
+    whole = settings.propagation != "off" or settings.detection_interval_s > 0
     scales = [1.0 if whole or f.requested.objects else settings.output_scale for f in frames]
     sizes = [scaled_size(size_of(i), scale) for i, scale in zip(images, scales, strict=True)]
     thresholds = encoded.vocabulary.thresholds(settings.default_threshold)
     features = any(frame.requested.features for frame in frames)
     batch = Batch(images, thresholds, tuple(sizes), features)
-    results = _inferred(frames, batch, segmenter, encoded, kept)
+    interval_s = settings.detection_interval_s
+    results = inferred(frames, batch, segmenter, encoded, kept, between, interval_s)
     segmentations = tuple(
         as_received(segmentation, frame.rotation)
         for frame, segmentation in zip(frames, results, strict=True)
     )
     segment_ms = (time.perf_counter() - start) * 1000
     return SegmentedBatch(tuple(frames), segmentations, encoded.of_results, segment_ms)
-
-
-def _inferred(
-    frames: Sequence[Frame],
-    batch: Batch,
-    segmenter: Segmenter[Any],
-    encoded: EncodedVocabulary[Any],
-    kept: KeptObjects | None,
-) -> list[Segmentation]:
-    """Return the model's segmentations of a batch, with the kept objects that its video memory finds."""
-    follower = video_follower_of(segmenter)
-    in_cameras = [() if kept is None else kept.in_camera(frame.camera) for frame in frames]
-    if follower is None or not any(in_cameras):
-        return segmenter.segment(batch, encoded)
-    with one_encoding_per_image():
-        return [
-            with_remembered(segmentation, image, objects, follower, encoded.of_results)
-            for segmentation, image, objects in zip(
-                segmenter.segment(batch, encoded), batch.images, in_cameras, strict=True
-            )
-        ]
 
 
 @dataclass(frozen=True, eq=False)

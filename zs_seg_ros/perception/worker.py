@@ -132,7 +132,9 @@ class Worker:
                 work = self._work = BatchInProgress(frames, time.monotonic())
                 outcome: SegmentedBatch | Exception
                 try:
-                    outcome = segment(frames, segmenter, encoded, settings, self._model.kept)
+                    outcome = segment(
+                        frames, segmenter, encoded, settings, self._model.kept, self._model.between
+                    )
                 # A model may raise anything; the next batch is processed.
                 except Exception as error:
                     outcome = segmenter.recover(error)

@@ -289,10 +289,13 @@ class SegmentationNode(LifecycleNode):
         segmentation = self._segmentation
         model_problem = "" if segmentation is None else segmentation.problem.recent
         errors = (self._transition_problem, model_problem, self._cameras_problem)
+        interval_s = 0.0
+        if segmentation is not None:
+            interval_s = self._current_parameters.settings.detection_interval_s
         return [
             *(Problem(ERROR, text) for text in errors if text),
             *(Problem(WARN, text) for text in (self._target.problem(),) if text),
-            *(Problem(WARN, text) for text in self._model.kept.problems()),
+            *(Problem(WARN, text) for text in self._model.problems(interval_s)),
             *(Problem(WARN, text) for text in self._saved.problems()),
             *(Problem(WARN, text) for text in self._unknown_parameters),
             *self._enable.problems(),

@@ -44,8 +44,10 @@ class VideoFollower(ABC):
         """Whether the loaded checkpoint holds the weights of a memory; without them nothing else is called."""
 
     @abstractmethod
-    def remember(self, image: RgbImage, mask: NDArray[np.bool_]) -> VideoMemory:
-        """Return the memory of the object with a mask (H, W), not empty, in an image."""
+    def remember(
+        self, image: RgbImage, masks: Sequence[NDArray[np.bool_]]
+    ) -> tuple[VideoMemory, ...]:
+        """Return the memories of the objects with these masks (H, W), none of them empty, in an image."""
 
     @abstractmethod
     def follow(

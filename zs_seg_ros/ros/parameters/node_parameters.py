@@ -174,6 +174,7 @@ def _parameters(read: _Read) -> Parameters:
             output_scale=values["output_scale"],
             propagation=values["propagation"],
             inference_every=values["inference_every"],
+            detection_interval_s=values["detection_interval"],
         ),
     )
 

@@ -50,5 +50,14 @@ PACE = ParameterGroup(
             range=(0.0, 3600.0),
             unit="s",
         ),
+        ParameterSpec(
+            "detection_interval",
+            Settings.detection_interval_s,
+            "With a model that has a video memory: time from one detection in a camera's images to the next.",
+            "In the images between, the memory follows what was detected, and new objects are not noticed. Models "
+            "without one detect in every image. 0.0: every image.",
+            range=(0.0, 3600.0),
+            unit="s",
+        ),
     ),
 )

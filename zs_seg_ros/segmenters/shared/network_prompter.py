@@ -87,12 +87,16 @@ class NetworkPrompter(MaskPrompter, VideoFollower):
         return memory
 
     @torch.inference_mode()
-    def remember(self, image: RgbImage, mask: NDArray[np.bool_]) -> NetworkMemory:
-        """Return the memory of the object with a mask (H, W) in an image."""
-        levels = self._prompted_network().encode_image(image)
+    def remember(
+        self, image: RgbImage, masks: Sequence[NDArray[np.bool_]]
+    ) -> tuple[NetworkMemory, ...]:
+        """Return the memories of the objects with these masks (H, W) in an image, which is encoded once."""
+        if not masks:
+            return ()
+        levels, network = self._prompted_network().encode_image(image), self._memory()
         with stage("decode"):
-            on_device = uploaded(torch.from_numpy(mask), levels[-1].device)
-            return NetworkMemory(self._memory().remember(levels, on_device))
+            on_device = uploaded(torch.from_numpy(np.stack(masks)), levels[-1].device)
+            return tuple(NetworkMemory(network.remember(levels, mask)) for mask in on_device)
 
     @torch.inference_mode()
     def follow(
