@@ -147,5 +147,8 @@ def _followed(last: _Detection, image: RgbImage, vocabulary: Vocabulary) -> Segm
 def _part(batch: Batch, chosen: Sequence[bool]) -> Batch:
     """Return the batch of the chosen images."""
     indices = [i for i, is_chosen in enumerate(chosen) if is_chosen]
-    images, sizes = (tuple(each[i] for i in indices) for each in (batch.images, batch.sizes))
-    return replace(batch, images=images, sizes=sizes)
+    return replace(
+        batch,
+        images=tuple(batch.images[i] for i in indices),
+        sizes=tuple(batch.sizes[i] for i in indices),
+    )
