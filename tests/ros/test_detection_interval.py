@@ -21,14 +21,14 @@ import pytest
 from planner import Planner, image_message, running_node, stamp
 
 from zs_seg_ros.testing.sam2 import shift_object_score
-from zs_seg_ros.testing.sam3 import small_sam3_video_config, write_sam3
+from zs_seg_ros.testing.sam3 import small_sam3_memory_config, write_sam3
 
 WORDS = ("red", "blue")
 
 
 @pytest.fixture
 def planner(tmp_path: Path) -> Iterator[Planner]:
-    write_sam3(tmp_path, small_sam3_video_config(), words=WORDS, seed=2)
+    write_sam3(tmp_path, small_sam3_memory_config(), words=WORDS, seed=2)
     shift_object_score(tmp_path, 1000.0)  # the memory finds everything in every image
     parameters = {
         "model": str(tmp_path),

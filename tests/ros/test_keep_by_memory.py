@@ -21,7 +21,7 @@ from test_keep import Table, mask_message, of_class, square_mask
 
 from zs_seg_ros.testing.grounding_dino import small_grounding_dino_config, write_grounding_dino
 from zs_seg_ros.testing.owlv2 import small_owlv2_config, write_owlv2
-from zs_seg_ros.testing.sam2 import shift_object_score, small_sam2_video_config, write_sam2
+from zs_seg_ros.testing.sam2 import shift_object_score, small_sam2_memory_config, write_sam2
 
 SHOWN = (("red", 10, 10),)
 
@@ -33,7 +33,7 @@ def write_model(folder: Path, detector: str) -> str:
     else:
         config = small_grounding_dino_config("grounding-dino")
         write_grounding_dino(folder / detector, config, (64, 96), words=("red",))
-    write_sam2(folder / "sam2", small_sam2_video_config(), seed=3)
+    write_sam2(folder / "sam2", small_sam2_memory_config(), seed=3)
     shift_object_score(folder / "sam2", 1000.0)
     return f"{folder / detector} + {folder / 'sam2'}"
 

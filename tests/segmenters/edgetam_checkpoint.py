@@ -32,7 +32,7 @@ from zs_seg_ros.testing.sam2 import (
     scale_memory,
     small_memory,
     small_sam2_config,
-    small_sam2_video_config,
+    small_sam2_memory_config,
     write_preprocessor,
 )
 
@@ -77,9 +77,9 @@ def write_edgetam(folder: Path, seed: int = 1) -> None:
 def write_edgetam_video(folder: Path, seed: int = 1) -> None:
     """Write a checkpoint of EdgeTAM's video model, as yonigozlan/EdgeTAM-hf is one, for images of 64x64."""
     config = EdgeTamVideoConfig(
-        **_parts(small_sam2_video_config()),
+        **_parts(small_sam2_memory_config()),
         image_size=64,
-        **small_memory(128, cells=4),
+        **small_memory(cells=4),
         memory_attention_mlp_hidden_size=32,
         memory_attention_rope_k_sizes=[2, 2],
         perceiver_resampler_num_latents=3,

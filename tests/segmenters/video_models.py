@@ -35,8 +35,8 @@ from zs_seg_ros.segmenters.boxes_then_masks.sam2 import EdgeTamBoxSegmenter, Sam
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.sam3.tracker import Sam3VideoSegmenter
 from zs_seg_ros.segmenters.shared.memory_network import ObjectState
-from zs_seg_ros.testing.sam2 import small_sam2_video_config, write_sam2
-from zs_seg_ros.testing.sam3 import small_sam3_video_config, write_sam3
+from zs_seg_ros.testing.sam2 import small_sam2_memory_config, write_sam2
+from zs_seg_ros.testing.sam3 import small_sam3_memory_config, write_sam3
 
 KINDS = ("sam2", "edgetam", "sam3")
 _SESSIONS = {
@@ -50,11 +50,11 @@ _SIDES = {"sam2": 64, "edgetam": 64, "sam3": 112}
 def write_video_model(kind: str, folder: Path, words: Sequence[str] = (), seed: int = 5) -> None:
     """Write a small checkpoint of a video model."""
     if kind == "sam2":
-        write_sam2(folder, small_sam2_video_config(), seed=seed)
+        write_sam2(folder, small_sam2_memory_config(), seed=seed)
     elif kind == "edgetam":
         write_edgetam_video(folder, seed=seed)
     else:
-        write_sam3(folder, small_sam3_video_config(), words=words, seed=seed)
+        write_sam3(folder, small_sam3_memory_config(), words=words, seed=seed)
 
 
 def load_network(kind: str, folder: Path, options: LoadOptions) -> Any:

@@ -22,7 +22,10 @@ from transformers import PreTrainedModel, Sam2Config, Sam2Model, Sam2VideoConfig
 
 _LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 _PRESENCE = "mask_decoder.pred_obj_score_head.proj_out.bias"
-_VIDEO_WIDTH = 128
+_MEMORY_CHANNELS = 64
+"""The width of memories that transformers' memory attention takes, and no other."""
+MEMORY_WIDTH = 128
+"""The width of features in small models whose memory works: a multiple of that of memories."""
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -37,26 +40,41 @@ def small_sam2_config() -> Sam2Config:
 
 
 def small_sam2_video_config() -> Sam2VideoConfig:
-    """Return the small configuration of a video model, with its memory."""
+    """Return the small configuration of a video model, with a memory too narrow to work."""
     return Sam2VideoConfig(
-        **_small(_VIDEO_WIDTH),
+        **_small(),
         image_size=64,
-        **small_memory(_VIDEO_WIDTH, cells=4),
+        memory_attention_hidden_size=16,
+        memory_attention_num_layers=1,
+        memory_attention_feed_forward_hidden_size=32,
+        memory_attention_rope_feat_sizes=[4, 4],
+        memory_encoder_hidden_size=16,
+        memory_encoder_output_channels=8,
+        mask_downsampler_embed_dim=16,
+        memory_fuser_embed_dim=16,
+        memory_fuser_intermediate_dim=32,
+    )
+
+
+def small_sam2_memory_config() -> Sam2VideoConfig:
+    """Return the small configuration of a video model whose memory works."""
+    return Sam2VideoConfig(
+        **_small(MEMORY_WIDTH),
+        image_size=64,
+        **small_memory(cells=4),
         memory_attention_feed_forward_hidden_size=32,
     )
 
 
-def small_memory(width: int, cells: int) -> dict[str, object]:
-    """Return the configuration of a small video memory for features (width, cells, cells).
-
-    transformers' memory attention takes memories of 64 channels alone, and pointers that are a multiple as wide.
-    """
+def small_memory(cells: int) -> dict[str, object]:
+    """Return the configuration of a small video memory for features (MEMORY_WIDTH, cells, cells)."""
+    width = MEMORY_WIDTH
     return {
         "memory_attention_hidden_size": width,
         "memory_attention_num_layers": 2,
         "memory_attention_rope_feat_sizes": [cells, cells],
         "memory_encoder_hidden_size": width,
-        "memory_encoder_output_channels": 64,
+        "memory_encoder_output_channels": _MEMORY_CHANNELS,
         "mask_downsampler_embed_dim": width,
         "memory_fuser_embed_dim": width,
         "memory_fuser_intermediate_dim": 32,
@@ -74,7 +92,7 @@ def write_sam2(folder: Path, config: Sam2Config | Sam2VideoConfig, seed: int = 0
         torch.manual_seed(seed)
         model = Sam2VideoModel(config) if video else Sam2Model(config)
         scale_masks(model.eval())
-        if video:
+        if video and config.memory_encoder_output_channels == _MEMORY_CHANNELS:
             scale_memory(model)
     model.save_pretrained(folder)
     write_preprocessor(folder, "Sam2ImageProcessorFast", config.prompt_encoder_config.image_size)

@@ -25,10 +25,9 @@ from transformers.models.sam3_lite_text.modeling_sam3_lite_text import Sam3LiteT
 from transformers.models.sam3_video.modeling_sam3_video import Sam3VideoModel
 
 from zs_seg_ros.testing.clipseg import write_tokenizer
-from zs_seg_ros.testing.sam2 import scale_masks, scale_memory, small_memory
+from zs_seg_ros.testing.sam2 import MEMORY_WIDTH, scale_masks, scale_memory, small_memory
 
 _LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
-_VIDEO_WIDTH = 128
 _SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
 
 
@@ -65,21 +64,31 @@ def small_sam3_lite_text_config() -> Sam3LiteTextConfig:
 
 
 def small_sam3_video_config() -> Sam3VideoConfig:
-    """Return the small configuration with a tracker, as facebook/sam3 is published."""
-    detector = small_sam3_config(_VIDEO_WIDTH)
+    """Return the small configuration with a tracker, as facebook/sam3 is published, but for a memory that works."""
+    return _video_config(32, {"memory_attention_num_layers": 1})
+
+
+def small_sam3_memory_config() -> Sam3VideoConfig:
+    """Return the small configuration with a tracker whose memory works."""
+    memory = {**small_memory(cells=8), "memory_attention_feed_forward_hidden_size": 32}
+    return _video_config(MEMORY_WIDTH, memory)
+
+
+def _video_config(width: int, memory: dict[str, object]) -> Sam3VideoConfig:
+    """Return a small configuration with a tracker, all of it for features of `width` channels."""
+    detector = small_sam3_config(width)
     tracker = {
         "model_type": "sam3_tracker_video",
         "vision_config": detector.vision_config.to_dict(),
         "image_size": 112,
-        "prompt_encoder_config": {"image_size": 112, "patch_size": 14, "hidden_size": _VIDEO_WIDTH},
+        "prompt_encoder_config": {"image_size": 112, "patch_size": 14, "hidden_size": width},
         "mask_decoder_config": {
-            "hidden_size": _VIDEO_WIDTH,
+            "hidden_size": width,
             "num_attention_heads": 2,
             "mlp_dim": 64,
             "iou_head_hidden_dim": 32,
         },
-        **small_memory(_VIDEO_WIDTH, cells=8),
-        "memory_attention_feed_forward_hidden_size": 32,
+        **memory,
     }
     return Sam3VideoConfig(detector_config=detector.to_dict(), tracker_config=tracker)
 
@@ -100,8 +109,10 @@ def write_sam3(
         detector: PreTrainedModel = getattr(model, "detector_model", model)
         _scale_outputs(detector)
         if isinstance(model, Sam3VideoModel):
+            model.tracker_model.no_memory_embedding.data.normal_(std=0.5)
             scale_masks(model.tracker_model)
-            scale_memory(model.tracker_model)
+            if model.tracker_model.hidden_dim == MEMORY_WIDTH:
+                scale_memory(model.tracker_model)
     model.save_pretrained(folder)
     if isinstance(model, Sam3VideoModel):
         _name_as_published(folder / "model.safetensors")

@@ -46,6 +46,7 @@ from zs_seg_ros.segmenters.shared.memory_network import (
     RemembersObjects,
     VideoMemoryNetwork,
     holds_memory,
+    memory_fits,
 )
 from zs_seg_ros.segmenters.shared.pretrained import ImageFormat, load_image_format, load_model
 from zs_seg_ros.segmenters.shared.prompted_masks import PromptBatch, PromptedNetwork
@@ -108,8 +109,8 @@ class Sam2BoxSegmenter(BoxSegmenter, PromptedNetwork[list[Tensor]], RemembersObj
         self._std = torch.tensor(self._format.std, device=device)
 
     def _memory_fits(self, loaded: PreTrainedModel) -> bool:
-        """Return whether the memory works at the input size."""
-        return True
+        """Return whether the memory works, also at the input size."""
+        return memory_fits(loaded)
 
     def network_parts(self) -> tuple[NetworkPart, ...]:
         """Return the image encoder, at the model's input size."""
@@ -212,4 +213,5 @@ class EdgeTamBoxSegmenter(Sam2BoxSegmenter):
     def _memory_fits(self, loaded: PreTrainedModel) -> bool:
         """Return whether the image divides into the windows that the memory pools."""
         windows = math.isqrt(loaded.config.perceiver_resampler_num_latents_2d)
-        return int(loaded.prompt_encoder.image_embedding_size[0]) % windows == 0
+        divides = int(loaded.prompt_encoder.image_embedding_size[0]) % windows == 0
+        return divides and memory_fits(loaded)

@@ -36,6 +36,7 @@ from zs_seg_ros.segmenters.shared.memory_network import (
     RemembersObjects,
     VideoMemoryNetwork,
     holds_memory,
+    memory_fits,
 )
 from zs_seg_ros.segmenters.shared.network_prompter import NetworkPrompter
 from zs_seg_ros.segmenters.shared.pretrained import load_model, weight_names
@@ -66,7 +67,7 @@ class Sam3VideoSegmenter(Sam3Segmenter, NetworkPrompter):
             loaded = load_model(kind, model, folder, torch.float32)
             side = self._input_size[0]
             self._tracker = Sam3Prompted(loaded, self.network, side, self._prepare, self._dtype)
-            if remembers:
+            if remembers and memory_fits(loaded):
                 self._tracker.add_memory()
 
     def _prompted_network(self) -> Sam3Prompted:

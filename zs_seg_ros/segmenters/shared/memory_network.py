@@ -250,6 +250,22 @@ def holds_memory(folder: Path) -> bool:
     return any("memory_attention.layers." in name for name in weight_names(folder))
 
 
+def memory_fits(network: Any) -> bool:
+    """Return whether the parts of a video model's memory fit each other and the image's features.
+
+    transformers' memory attention takes memories of 64 channels alone, and pointers that are a multiple as wide.
+    """
+    config = network.config
+    features, memories = network.hidden_dim, config.memory_encoder_output_channels
+    accepted = network.memory_attention.layers[0].cross_attn_image.k_proj.in_features
+    return bool(
+        memories == accepted
+        and features > memories
+        and features % memories == 0
+        and features == config.memory_attention_hidden_size == config.memory_encoder_hidden_size
+    )
+
+
 def _resized(mask: Tensor, size: tuple[int, ...]) -> Tensor:
     """Resize a mask (1, 1, h, w) bilinearly with antialiasing."""
     if tuple(mask.shape[-2:]) == size:
