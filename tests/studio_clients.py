@@ -66,9 +66,11 @@ def free_port() -> int:
 
 
 class StandIn:
-    """A node with one camera, whose vocabulary other clients change, too (`set_by_another`)."""
+    """A node, whose vocabulary other clients change, too (`set_by_another`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, *cameras: str) -> None:
+        """cameras: their names; one named `camera` without any."""
+        self.cameras = cameras or ("camera",)
         self.stopped = False
         self.watched = Watched()
         self.vocabulary = Vocabulary().changed_to([TargetClass("red mug")])
@@ -78,7 +80,7 @@ class StandIn:
 
     def start(self, events: Events) -> None:
         self.events = events
-        events.status(Status("/zs_seg", "active", cameras=("camera",)))
+        events.status(Status("/zs_seg", "active", cameras=self.cameras))
         events.vocabulary(self.vocabulary)
 
     def stop(self) -> None:
@@ -131,14 +133,14 @@ class StandIn:
         self.kept = camera, stamp_ns, name, mask
         return name or "kept 1"
 
-    def show(self, stamp_ns: int, image: RgbImage = RED) -> None:
+    def show(self, stamp_ns: int, image: RgbImage = RED, camera: str = "camera") -> None:
         """Publish a frame with one object, the right half of the image."""
         height, width = image.shape[:2]
         half = width // 2
         box = Box(half, 0, width - half, height)
         runs = np.array([0, box.width * height], np.uint32)
         mug = ShownObject(1, "red mug", 0.9, box, runs, box.width * height)
-        self.events.frame(ShownFrame("camera", stamp_ns, image, (height, width), (mug,), 1))
+        self.events.frame(ShownFrame(camera, stamp_ns, image, (height, width), (mug,), 1))
 
 
 def huge_png(width: int, height: int) -> bytes:

@@ -64,8 +64,8 @@ export class Tile {
     if ((this.paused && !this.length) || this.busy) { this.describe(); this.onReady(this); return; }
     this.busy = true;
     try {
-      await this.show(frame);
-      while (!this.paused && this.shown !== this.history.at(-1)) await this.show(this.history.at(-1));
+      await this.show(frame, true);
+      while (!this.paused && this.shown !== this.history.at(-1)) await this.show(this.history.at(-1), true);
     } finally { this.busy = false; this.onReady(this); }
   }
 
@@ -87,12 +87,14 @@ export class Tile {
     if (this.times.length > RATE_FRAMES) this.times.shift();
   }
 
-  async show(frame) {
+  // isNew: it was received just now, and is not shown any more if the tile was paused while it was decoded.
+  async show(frame, isNew = false) {
     if (!frame) return;
     if (!frame.bitmap) {
       frame.bitmap = await createImageBitmap(new Blob([frame.parts.image], { type: "image/jpeg" }), { imageOrientation: "none" });
       if (frame.parts.confidence) frame.confidence = await values(frame.parts.confidence, frame.width, frame.height);
     }
+    if (isNew && this.paused && this.shown && !this.length) { this.free(frame); return; }
     if (this.shown && this.shown !== frame) this.free(this.shown);
     this.shown = frame;
     this.draw();

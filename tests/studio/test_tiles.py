@@ -1,0 +1,150 @@
+# Copyright 2026 zs_seg_ros developers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance
+# with the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software distributed under the License is distributed
+# on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
+# the specific language governing permissions and limitations under the License.
+
+"""Several cameras in a real browser: a tile for each, which pauses, steps and is pointed at by itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import opened_browser, opened_page
+from studio_clients import StandIn, free_port, wait_until
+
+from zs_seg_ros.studio.access import Access
+from zs_seg_ros.studio.server import StudioServer
+
+CAMERAS = ("front", "rear", "arm/left")
+SIZES = {"front": (48, 64), "rear": (60, 40), "arm/left": (24, 32)}
+
+
+class Cameras(StandIn):
+    """Three cameras that publish ten images a second, with stamps that count; `stop_showing` ends that."""
+
+    def __init__(self) -> None:
+        super().__init__(*CAMERAS)
+        self.count = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._publish, daemon=True)
+
+    def begin(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _publish(self) -> None:
+        while not self._ended.wait(0.1):
+            self.count += 1
+            for camera, size in SIZES.items():
+                if camera in self.watched.cameras:
+                    self.show(self.count, np.full((*size, 3), 90, np.uint8), camera)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with opened_browser() as browser:
+        yield browser
+
+
+@contextmanager
+def opened(browser: Any, width: int = 1280) -> Iterator[tuple[Any, Cameras]]:
+    source = Cameras()
+    server = StudioServer(source, Access("127.0.0.1", free_port()))
+    viewport = {"width": width, "height": 900}
+    with opened_page(browser, server.access.link, viewport=viewport) as page:
+        source.begin()
+        for name in CAMERAS[1:]:
+            page.get_by_role("checkbox", name=name).check()
+        for name in CAMERAS:
+            wait_until(lambda name=name: stamp(page, name) > 0, f"an image of {name}")
+        yield page, source
+        source.end()
+    server.stop()
+
+
+def tile(page: Any, name: str) -> Any:
+    return page.get_by_role("figure", name=f"Camera {name}")
+
+
+def stamp(page: Any, name: str) -> int:
+    return int(tile(page, name).get_attribute("data-stamp") or 0)
+
+
+def expect(target: Any) -> Any:
+    from playwright.sync_api import expect
+
+    return expect(target)
+
+
+def test_each_camera_is_a_tile_of_its_own_proportions(browser: Any) -> None:
+    with opened(browser) as (page, source):
+        assert source.watched.cameras == frozenset(CAMERAS)
+        boxes = {name: tile(page, name).bounding_box() for name in CAMERAS}
+        assert boxes["front"]["y"] == boxes["rear"]["y"]
+        assert boxes["front"]["x"] + boxes["front"]["width"] <= boxes["rear"]["x"]
+        for name, (height, width) in SIZES.items():
+            canvas = tile(page, name).locator("canvas").bounding_box()
+            assert canvas["height"] / canvas["width"] == pytest.approx(height / width, rel=0.03)
+            expect(tile(page, name).locator(".numbers")).to_contain_text(f"{width}×{height}")
+            expect(tile(page, name).locator("tbody")).to_contain_text("red mug 0.90")
+            expect(tile(page, name).get_by_role("img")).to_have_attribute(
+                "aria-label", f"{name}: red mug"
+            )
+
+
+def test_on_a_phone_tiles_stand_below_each_other(browser: Any) -> None:
+    with opened(browser, width=360) as (page, _):
+        front, rear = (tile(page, name).bounding_box() for name in CAMERAS[:2])
+        assert front["x"] == rear["x"] and front["y"] + front["height"] <= rear["y"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_one_tile_is_paused_and_stepped_back_while_the_others_go_on(browser: Any) -> None:
+    with opened(browser) as (page, source):
+        wait_until(lambda: stamp(page, "front") > 4, "some images")
+        tile(page, "front").locator("canvas").press(" ")
+        paused = stamp(page, "front")
+        rear = stamp(page, "rear")
+        wait_until(lambda: stamp(page, "rear") > rear + 3, "later images of the other camera")
+        assert stamp(page, "front") == paused
+        tile(page, "front").get_by_role("button", name="One image back").click()
+        wait_until(lambda: stamp(page, "front") < paused, "the image before")
+        tile(page, "front").get_by_role("button", name="Live").click()
+        wait_until(lambda: stamp(page, "front") > paused, "live images")
+        assert source.watched.cameras == frozenset(CAMERAS)
+
+
+def test_a_camera_that_is_unticked_is_not_watched_any_more(browser: Any) -> None:
+    with opened(browser) as (page, source):
+        page.get_by_role("checkbox", name="rear").uncheck()
+        expect(tile(page, "rear")).to_have_count(0)
+        wait_until(lambda: source.watched.cameras == {"front", "arm/left"}, "fewer cameras")
+        front = stamp(page, "front")
+        wait_until(lambda: stamp(page, "front") > front, "a later image")
+
+
+def test_pointing_is_about_the_image_that_was_clicked(browser: Any) -> None:
+    with opened(browser) as (page, source):
+        box = tile(page, "rear").locator("canvas").bounding_box()
+        page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 0.5 * box["height"])
+        panel = page.get_by_role("group", name="The marked object")
+        expect(panel).to_contain_text("so the mask of the detection is used")
+        assert "active" in tile(page, "rear").get_attribute("class")
+        paused = stamp(page, "rear")
+        panel.get_by_role("button", name="Keep this one").click()
+        expect(page.locator("#message")).to_contain_text("kept 1 is followed from now on.")
+        camera, kept_stamp, _, mask = source.kept
+        assert (camera, kept_stamp, mask.shape) == ("rear", paused, SIZES["rear"])
+        assert mask[:, 20:].all() and not mask[:, :20].any()
