@@ -20,6 +20,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,23 @@ def type_vocabulary(page: Page, film: Film) -> None:
     page.wait_for_timeout(1500)
 
 
+def measure(page: Page) -> None:
+    """Save labelled frames, and tune on them with thresholds that are too high."""
+    page.get_by_role("button", name="Remove fork").click()
+    page.get_by_role("button", name="Apply").click()
+    page.locator("#message").get_by_text("Applied.").wait_for()
+    for count, index in enumerate(range(0, 240, 20), 1):
+        page.get_by_label("Image", exact=True).fill(str(index))
+        page.locator(".tile .numbers").get_by_text(f" {index + 1} of 240").wait_for()
+        page.get_by_role("button", name="Save as a labelled frame").click()
+        page.locator("#tools").get_by_text(f"{count} frames in").wait_for()
+    for name in _NAMES:
+        page.get_by_label(f"Threshold of {name}").fill("0.99")
+    page.get_by_role("button", name="Tune the draft").click()
+    page.locator("#jobs table").wait_for(timeout=10 * _TIMEOUT_MS)
+    page.get_by_role("button", name="Revert").click()
+
+
 def take(page: Page, folder: Path) -> None:
     """Drive the page, and write one image of each view."""
 
@@ -135,6 +153,8 @@ def take(page: Page, folder: Path) -> None:
     page.get_by_role("button", name="Compare on this image").click()
     page.locator(".compared figure").nth(1).wait_for()
     shoot("compare", page.locator("#tools"))
+    measure(page)
+    shoot("tune", page.locator("#jobs"))
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_timeout(800)
@@ -152,10 +172,10 @@ def main() -> int:
         return 1
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
+    labelled = tempfile.TemporaryDirectory()
+    command = ["zs-seg", "studio", str(ROOT / "recordings" / "tabletop"), "--port", str(port)]
     studio = subprocess.Popen(
-        ["zs-seg", "studio", str(ROOT / "recordings" / "tabletop"), "--port", str(port)],
-        stdout=subprocess.PIPE,
-        text=True,
+        [*command, "--save", str(Path(labelled.name) / "truth")], stdout=subprocess.PIPE, text=True
     )
     try:
         assert studio.stdout is not None
@@ -170,6 +190,7 @@ def main() -> int:
     finally:
         studio.terminate()
         studio.wait()
+        labelled.cleanup()
     return 0
 
 

@@ -32,12 +32,17 @@ from planner import (
     values,
     wait_until,
 )
+from rclpy.serialization import serialize_message
 from studio_clients import Page, free_port, get, page
 from studio_node import running_studio
 from test_process import node_process
 
+from zs_seg_ros.msg import ObjectMaskArray
 from zs_seg_ros.perception.masks import decode_runs
+from zs_seg_ros.ros.studio.camera_feed import CameraFeed
+from zs_seg_ros.ros.studio.remote_node import RemoteCamera
 from zs_seg_ros.studio.access import Access
+from zs_seg_ros.studio.frames import ShownFrame
 
 IMAGE = stripes("red", "blue")
 
@@ -178,6 +183,23 @@ def test_state_and_diagnostics_are_shown(planner: Planner, access: Access) -> No
     assert status["cameras"] == ["camera", "rear"]
     entries = {entry["name"]: entry for entry in status["entries"]}
     assert "stand-in for tests" in entries["/zs_seg: model"]["message"]
+
+
+def test_images_are_let_go_once_results_of_later_ones_are_there(planner: Planner) -> None:
+    frames: list[ShownFrame] = []
+    remote = RemoteCamera("camera", "/camera/image_raw", "raw")
+    feed = CameraFeed(planner.node, "/zs_seg", remote, frames.append)
+    message = image_message(IMAGE)
+    for number in range(100):
+        stamp(message, number * 10**9)
+        feed._on_image(serialize_message(message))
+    assert len(feed._images) == 60  # without results: the newest ones
+    results = ObjectMaskArray()
+    stamp(results, 90 * 10**9)
+    feed._on_objects(results)
+    assert frames[-1].stamp_ns == 90 * 10**9
+    assert [stamp // 10**9 for stamp in feed._images] == [*range(90, 100)]
+    feed.stop()
 
 
 def test_the_nodes_model_is_evaluated_and_a_replay_test_refused(

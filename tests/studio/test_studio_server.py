@@ -12,7 +12,9 @@
 from __future__ import annotations
 
 import json
+import weakref
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -21,6 +23,7 @@ import pytest
 from studio_clients import RED, Page, StandIn, page, wait_until
 from websockets.exceptions import ConnectionClosed
 
+from zs_seg_ros.studio.frames import ShownFrame
 from zs_seg_ros.studio.hub import MOST_CLIENTS
 from zs_seg_ros.studio.packet import MOST_TEXT_BYTES
 from zs_seg_ros.studio.server import MOST_MESSAGE_BYTES, StudioServer
@@ -79,6 +82,35 @@ def test_a_page_that_reads_nothing_holds_up_no_other(studio: StudioServer, sourc
             source.show(stamp, large)
             assert own.wait_for("frame")[0]["stamp"] == str(stamp)
             own.tell("ready", camera="camera")
+
+
+def test_what_pages_that_read_nothing_hold_is_bounded(
+    studio: StudioServer, source: StandIn
+) -> None:
+    """Of each camera a page holds the frame that is under way; the newest one is the same for all pages."""
+    pages, shown = 10, 300
+    frames: list[weakref.ref[ShownFrame]] = []
+    pixels = np.random.default_rng(1).integers(0, 255, (480, 640, 3), np.uint8)  # large as JPEG
+    with ExitStack() as slow, page(studio.access) as own:
+        for _ in range(pages):
+            reads_nothing = slow.enter_context(page(studio.access))
+            reads_nothing.tell("look", cameras=["camera"], id=1)
+        looks(own, source)
+        offer = source.events.frame
+
+        def counted(frame: ShownFrame) -> None:
+            frames.append(weakref.ref(frame))
+            offer(frame)
+
+        source.events = replace(source.events, frame=counted)
+        for stamp in range(1, shown):
+            source.show(stamp, pixels)
+            if stamp % 10 == 0:  # pages that ask for more than they read
+                own.wait_for("frame")
+                own.tell("ready", camera="camera")
+        own.wait_for("frame", lambda header: header["stamp"] == str(shown - 1))
+        alive = sum(frame() is not None for frame in frames)
+        assert len(frames) == shown - 1 and alive <= pages + 3, f"{alive} frames are held"
 
 
 def test_nothing_is_watched_while_no_page_looks(studio: StudioServer, source: StandIn) -> None:

@@ -167,6 +167,9 @@ class CameraFeed:
 
     def _emit(self, stamp: int) -> None:
         results, age_ms = self._results.pop(stamp)
+        # Results come in the order of their images: those before this one have none to wait for any more.
+        while next(iter(self._images)) != stamp:
+            self._images.popitem(last=False)
         self._show(stamp, self._images[stamp], shown_objects_of(results), results, age_ms)
 
     def _show(
