@@ -10,10 +10,11 @@
 """Measures how a model finds objects again that were shown once, in scenes of `training/exemplar_scenes.py`.
 
     python -m training.exemplar_scenes --objects tee girder angle house --seed 77 --shown 8 --absent 8 --output FOLDER
-    python benchmarks/exemplars.py FOLDER [--model NAME_OR_FOLDER] [--threshold T]
+    python benchmarks/exemplars.py FOLDER [--model NAME_OR_FOLDER] [--threshold T] [--warnings]
 
 For each object: the mean IoU over the images that show it, and the mean share of the image that is labelled where it is
-absent. The first image of an object is its example.
+absent. The first image of an object is its example; with `--warnings` each that shows it is, one after the other, and
+the last lines say how many of the examples that miss or reach these goals come with a warning.
 """
 
 from __future__ import annotations
@@ -44,14 +45,25 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="tabletop")
     parser.add_argument("--threshold", type=share, default=0.5)
+    parser.add_argument("--warnings", action="store_true")
     arguments = parser.parse_args()
     segmenter = load_segmenter(arguments.model, LoadOptions())
     files = sorted(arguments.folder.glob("*_*.png"))
     print(f"goals: mIoU {GOAL_IOU}, area where absent below {GOAL_AREA:.1%}")
+    warned: dict[bool, list[bool]] = {False: [], True: []}
     for name, of_object in groupby(files, key=lambda file: file.stem.rpartition("_")[0]):
-        first, *others = map(_read, of_object)
-        overlap, area = _scores(segmenter, first, others, arguments.threshold)
-        print(f"{name}: mIoU {overlap:.3f}, area where absent {area:.2%}")
+        images = [_read(file) for file in of_object]
+        examples = range(sum(bool(mask.any()) for _, mask in images) if arguments.warnings else 1)
+        for number in examples:
+            others = images[:number] + images[number + 1 :]
+            overlap, area, warns = _scores(segmenter, images[number], others, arguments.threshold)
+            warned[overlap >= GOAL_IOU and area < GOAL_AREA].append(warns)
+            mark = ", warning" if warns else ""
+            print(f"{name} {number}: mIoU {overlap:.3f}, area where absent {area:.2%}{mark}")
+    if arguments.warnings:
+        for reached, of_examples in warned.items():
+            kind = "reach" if reached else "miss"
+            print(f"warnings for {sum(of_examples)} of {len(of_examples)} that {kind} the goals")
 
 
 def _read(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -65,7 +77,7 @@ def _scores(
     example: tuple[NDArray[np.uint8], NDArray[np.bool_]],
     images: list[tuple[NDArray[np.uint8], NDArray[np.bool_]]],
     threshold: float,
-) -> tuple[float, float]:
+) -> tuple[float, float, bool]:
     target = TargetClass("part", exemplars=(Exemplar(*example),))
     encoded = segmenter.encode(Vocabulary().changed_to([target]))
     limits = encoded.vocabulary.thresholds(threshold)
@@ -77,7 +89,8 @@ def _scores(
             overlaps.append((labelled & mask).sum() / (labelled | mask).sum())
         else:
             areas.append(labelled.mean())
-    return float(np.mean(overlaps)), float(np.mean(areas))
+    warns = any("fits parts of its own image" in warning for warning in encoded.warnings)
+    return float(np.mean(overlaps)), float(np.mean(areas)), warns
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@
     python -m training.exemplar_scenes --output tests/segmenters/exemplar_scenes
 
 The first image shows the example, the next ones the object among known objects, and the last ones known objects alone.
-The mask of the object is the alpha channel of its PNG: 255 on the object.
+The mask of the object is the alpha channel of its PNG: 255 on the object. A colour after an object's name, as in
+`girder:white`, replaces its own, and is in the names of its files, too.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from PIL import Image
 
 from training.meshes import Mesh, box, joined, prism
 from training.scene import (
+    COLOUR_RANGES,
     Placement,
     Renderer,
     Rendering,
@@ -87,18 +89,20 @@ OBJECTS = {
 """Name: mesh and colour. The test has the first two."""
 
 
-def _with_object(scene: Scene, name: str, mesh: Mesh, rng: np.random.Generator) -> Scene:
+def _with_object(
+    scene: Scene, name: str, colour: str, mesh: Mesh, rng: np.random.Generator
+) -> Scene:
     """Replace the first object of a scene by one of this mesh."""
     first, yaw = scene.objects[0], rng.uniform(0, 2 * np.pi)
     turn = (0.0, 0.0, float(np.sin(yaw / 2)), float(np.cos(yaw / 2)))
     lowest = float(rotate(mesh.vertices, turn)[:, 2].min()) * SIZE_M
     placed = Placement(
-        pair=(OBJECTS[name][1], name),
+        pair=(colour, name),
         mesh=name,
         size_m=SIZE_M,
         position_m=(first.position_m[0], first.position_m[1], -lowest),
         quaternion=turn,
-        colour=random_colour(OBJECTS[name][1], rng),
+        colour=random_colour(colour, rng),
     )
     return replace(scene, objects=(placed, *scene.objects[1:]))
 
@@ -112,15 +116,18 @@ def _view(
             return rendering
 
 
-def render(name: str, seed: int, shown: int, absent: int) -> list[NDArray[np.uint8]]:
-    """Render images (H, W, 4): 1 + `shown` with the object, and `absent` without it."""
+def render(
+    name: str, seed: int, shown: int, absent: int, colour: str = ""
+) -> list[NDArray[np.uint8]]:
+    """Render images (H, W, 4): 1 + `shown` with the object, and `absent` without it. colour: '' for its own."""
     renderer, sampler, rng = Renderer(), SceneSampler(), np.random.default_rng(seed)
     mesh = OBJECTS[name][0]()
     mesh.write(renderer.folder / f"{name}.obj")
     images = []
     for number in range(1 + shown + absent):
         present, scene = number <= shown, sampler.scene(rng)
-        renderer.load(_with_object(scene, name, mesh, rng) if present else scene)
+        chosen = colour or OBJECTS[name][1]
+        renderer.load(_with_object(scene, name, chosen, mesh, rng) if present else scene)
         rendering = _view(renderer, sampler, rng, present)
         mask = (rendering.instance == 1) & present
         images.append(np.dstack([rendering.rgb, np.where(mask, 255, 0).astype(np.uint8)]))
@@ -133,16 +140,25 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--objects", nargs="+", choices=OBJECTS, default=["arrow", "bracket"])
+    names = [*OBJECTS, *(f"{name}:{colour}" for name in OBJECTS for colour in COLOUR_RANGES)]
+    parser.add_argument(
+        "--objects",
+        nargs="+",
+        choices=names,
+        metavar="NAME[:COLOUR]",
+        default=["arrow", "bracket"],
+    )
     parser.add_argument("--seed", type=int, default=2027)
     parser.add_argument("--shown", type=int, default=5)
     parser.add_argument("--absent", type=int, default=5)
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    for name in arguments.objects:
-        images = render(name, arguments.seed, arguments.shown, arguments.absent)
+    for chosen in arguments.objects:
+        name, _, colour = chosen.partition(":")
+        images = render(name, arguments.seed, arguments.shown, arguments.absent, colour)
+        stem = chosen.replace(":", "_")
         for number, image in enumerate(images):
-            Image.fromarray(image, "RGBA").save(arguments.output / f"{name}_{number:02d}.png")
+            Image.fromarray(image, "RGBA").save(arguments.output / f"{stem}_{number:02d}.png")
 
 
 if __name__ == "__main__":

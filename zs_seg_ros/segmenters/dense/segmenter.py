@@ -29,7 +29,7 @@ from torch.nn import functional
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, SharedSpace
-from zs_seg_ros.segmenters.dense.examples import KnownShapes, with_examples
+from zs_seg_ros.segmenters.dense.examples import KnownShapes, example_logits, with_examples
 from zs_seg_ros.segmenters.dense.network import (
     DenseConfig,
     DenseNetwork,
@@ -45,6 +45,7 @@ from zs_seg_ros.segmenters.shared.class_logits import ClassLogits, class_logits
 from zs_seg_ros.segmenters.shared.compiled import Compiled
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.example_pooling import pooled_example
+from zs_seg_ros.segmenters.shared.example_warnings import background_warnings, share_beside
 from zs_seg_ros.segmenters.shared.exemplars import rows_by_class
 from zs_seg_ros.segmenters.shared.features import feature_grid, unit_rows, with_features
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
@@ -143,7 +144,8 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
         flat = flat_prompts(vocabulary)
         texts = self._prompts.get(flat.prompts, self._encode_prompts)
         none = torch.zeros(1, self._known_shapes.count, dtype=torch.bool, device=self._device)
-        by_class = rows_by_class(vocabulary, [(t, none) for t in texts], self._encode_exemplar)
+        of_words = [(text, none, 0.0) for text in texts]
+        by_class = rows_by_class(vocabulary, of_words, self._encode_exemplar)
         if not by_class.rows:
             nothing = DenseFeatures(torch.zeros(0, 0), none[:0], (), (), ())
             return EncodedVocabulary(vocabulary, nothing)
@@ -159,24 +161,31 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
             [flat.class_of_prompt[i] for i in flat.positives],
             [texts[i] for i in flat.positives],
         )
+        shares = [share for *_, share in by_class.rows]
+        warnings += background_warnings(self.model, vocabulary, by_class, shares)
         features = DenseFeatures(
-            torch.cat([row for row, _ in by_class.rows]),
-            torch.cat([are_other for _, are_other in by_class.rows]),
+            torch.cat([row for row, *_ in by_class.rows]),
+            torch.cat([are_other for _, are_other, _ in by_class.rows]),
             by_class.class_of_row,
             by_class.is_exemplar,
             by_class.is_negative,
         )
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
 
-    def _encode_exemplar(self, exemplar: Exemplar) -> tuple[Tensor, Tensor]:
+    def _encode_exemplar(self, exemplar: Exemplar) -> tuple[Tensor, Tensor, float]:
         """Pool the features of an example image over its mask, with the width of a prompt's embedding: (1, D + 2).
 
-        Returns also which known shapes are others than the example's, (1, W) bool.
+        Returns also which known shapes are others than the example's, (1, W) bool, and its `share_beside`.
         """
         [pixels] = self._embed((exemplar.image,), self._size_for(*size_of(exemplar.image)))
         vector = pooled_example(feature_grid(self.model, pixels.permute(1, 2, 0)), exemplar)
         row = functional.pad(torch.from_numpy(vector).to(self._device), (0, 2))
-        return row, self._known_shapes.are_other(pixels, exemplar)
+        others, known = (
+            self._known_shapes.are_other(pixels, exemplar),
+            self._known_shapes.logits(pixels),
+        )
+        fits = example_logits(pixels, row[:, :-2], self._network.config, known, others)[0]
+        return row, others, share_beside(fits.sigmoid().cpu().numpy(), exemplar)
 
     def _encode_prompts(self, prompts: Sequence[str]) -> Sequence[Tensor]:
         """Embed each prompt as (1, D + 2)."""

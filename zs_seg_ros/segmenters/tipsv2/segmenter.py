@@ -46,6 +46,7 @@ from zs_seg_ros.segmenters.shared.compiled import Compiled
 from zs_seg_ros.segmenters.shared.constants import constant_integers
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
 from zs_seg_ros.segmenters.shared.example_pooling import pooled_background, pooled_example
+from zs_seg_ros.segmenters.shared.example_warnings import background_warnings, share_beside
 from zs_seg_ros.segmenters.shared.exemplars import rows_by_class
 from zs_seg_ros.segmenters.shared.features import feature_grid, unit_rows, with_features
 from zs_seg_ros.segmenters.shared.image_tensors import prepare
@@ -177,9 +178,10 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace, Exportable):
         encoded = self._prompts.get((*ANYTHING, *flat.prompts), self._encode_prompts)
         anything, texts = torch.cat(encoded[: len(ANYTHING)]), encoded[len(ANYTHING) :]
         none = torch.zeros_like(anything[:1])
-        by_class = rows_by_class(vocabulary, [(t, none) for t in texts], self._encode_exemplar)
+        of_words = [(text, none, 0.0) for text in texts]
+        by_class = rows_by_class(vocabulary, of_words, self._encode_exemplar)
         rows, background = (
-            torch.cat([anything[:0], *(row[part] for row in by_class.rows)]) for part in (0, 1)
+            torch.cat([anything[:0], *(row[:2][part] for row in by_class.rows)]) for part in (0, 1)
         )
         features = Tipsv2Features(
             rows,
@@ -193,6 +195,8 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace, Exportable):
         classes = tuple(by_class.class_of_row[row] for row in prompts)
         centred = rows[prompts] - anything.mean(dim=0)
         warnings = similarity_warnings(vocabulary, classes, centred, _SAME_MEANING)
+        shares = [share for *_, share in by_class.rows]
+        warnings += background_warnings(self.model, vocabulary, by_class, shares)
         return EncodedVocabulary(vocabulary, features, tuple(warnings))
 
     def _segment(
@@ -256,11 +260,14 @@ class Tipsv2Segmenter(TorchSegmenter[Tipsv2Features], SharedSpace, Exportable):
             odds = torch.where(is_exemplar, (similarity - beside) * _EXAMPLE_SCALE, odds)
         return odds.permute(0, 3, 1, 2)
 
-    def _encode_exemplar(self, exemplar: Exemplar) -> tuple[Tensor, Tensor]:
-        """Pool the features of an example image over its mask and beside it, (1, D) each."""
+    def _encode_exemplar(self, exemplar: Exemplar) -> tuple[Tensor, Tensor, float]:
+        """Pool the features of an example image over its mask and beside it, (1, D) each; and its `share_beside`."""
         grid = self.embed_image(exemplar.image)
         marked, beside = pooled_example(grid, exemplar), pooled_background(grid, exemplar)
-        return torch.from_numpy(marked).to(self.device), torch.from_numpy(beside).to(self.device)
+        fits = grid.values @ marked[0] - np.maximum(grid.values @ beside[0], _LEAST_EXAMPLE_COSINE)
+        share = share_beside(1 / (1 + np.exp(-_EXAMPLE_SCALE * fits)), exemplar)
+        of_object, of_rest = (torch.from_numpy(row).to(self.device) for row in (marked, beside))
+        return of_object, of_rest, share
 
     def _encode(self, pixel_values: Tensor) -> Tensor:
         """Encode images (B, 3, H, W) to patches (B, N, D)."""
