@@ -13,7 +13,7 @@
 
 Runs `zs-seg bench --random` for one kind after another, each in its own process: published architectures with
 random weights, whose values hardly change the cost. 32 classes are measured without the reference, which takes
-minutes per frame then. The whole benchmark takes most of an hour and 12 GB of memory on two cores.
+minutes per frame then. The whole benchmark takes more than an hour and 12 GB of memory on two cores.
 """
 
 from __future__ import annotations
@@ -29,11 +29,15 @@ from typing import Any
 KINDS = (
     "clipseg",
     "tipsv2",
+    "tipsv2-l14",
     "segformer",
+    "eomt",
     "owlv2 + sam2",
     "owlv2 + sam_hq",
     "omdet-turbo + sam2",
     "grounding-dino + sam2",
+    "mm-grounding-dino + sam2",
+    "florence2 + sam2",
     "sam3",
 )
 
