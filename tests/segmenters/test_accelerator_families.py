@@ -17,13 +17,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from families import FAMILIES, Family
 from inputs import blots
 from test_conformance import check, same_label
+from torch.nn import functional
 
 from zs_seg_ros import LoadOptions, load_segmenter
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.mask_prompts import MarkedPoint, MaskPrompt
+from zs_seg_ros.segmenters.shared.all_masks import POINTS_PER_SIDE, _filtered
 from zs_seg_ros.testing.accelerator import Accelerator
 from zs_seg_ros.types import Batch, Box, DetectedObject, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
@@ -193,8 +196,33 @@ def test_points_boxes_and_everything_give_what_they_give_on_the_cpu(
     image = IMAGES[0]
     results = both.on_device.masks_of_prompts(image, prompts)
     check_objects(results, both.on_cpu.masks_of_prompts(image, prompts))
+    accelerator.reset()
+    both.on_device.masks_of_prompts(image, prompts)
+    # The image, then points with their labels and boxes of each of four shapes; a download of the masks of each.
+    assert counted(accelerator) == Counts(9, 4, 0), accelerator.lines()
+    both.on_device.all_masks(image, 4, 3)
+    accelerator.reset()
     of_all = both.on_device.all_masks(image, 4, 3)
+    # Random masks pass no filter. The image, then points with their labels; seven numbers of each mask of a batch.
+    batches = POINTS_PER_SIDE**2 // both.on_device.box_segmenter.prompts_per_batch
+    assert counted(accelerator) == Counts(1 + 2 * batches, batches, 0), accelerator.lines()
     check_objects(of_all, both.on_cpu.all_masks(image, 4, 3))
+
+
+@pytest.mark.parametrize("size", [(37, 61), (64, 40)], ids=str)
+def test_masks_of_everything_are_filtered_on_the_accelerator_as_on_the_cpu(
+    size: tuple[int, int], accelerator: Accelerator
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randn(12, 3, 2, 2, generator=generator) * 40
+    coarse[0] = -40.0  # nothing is inside
+    logits = functional.interpolate(coarse, (16, 16), mode="bilinear")
+    scores = 0.8 + 0.2 * torch.rand(12, 3, generator=generator)
+    expected = list(_filtered(logits, scores, size, 5, 20))
+    assert 3 < len(expected) < 30
+    results = list(_filtered(logits.to("cuda"), scores.to("cuda"), size, 5, 20))
+    assert results == expected
+    assert accelerator.count("synchronisation") == 0
 
 
 def check_objects(
