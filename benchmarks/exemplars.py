@@ -9,7 +9,7 @@
 
 """Measures how a model finds objects again that were shown once, in scenes of `training/exemplar_scenes.py`.
 
-    python -m training.exemplar_scenes --objects tee girder angle house --seed 77 --shown 8 --absent 8 --output FOLDER
+    python -m training.exemplar_scenes --objects cross fork stairs --seed 131 --shown 8 --absent 8 --output FOLDER
     python benchmarks/exemplars.py FOLDER [--model NAME_OR_FOLDER] [--threshold T] [--warnings]
 
 For each object: the mean IoU over the images that show it, and the mean share of the image that is labelled where it is

@@ -78,6 +78,25 @@ def house() -> Mesh:
     return prism(np.array(corners), 0.5).normalised()
 
 
+def cross() -> Mesh:
+    """Return two bars that cross."""
+    return joined(box(1, 0.3, 0.3), box(0.3, 1, 0.3)).normalised()
+
+
+def stairs() -> Mesh:
+    """Return three steps."""
+    steps = (
+        box(1 - side, 0.6, 0.2).moved(side / 2, 0, side * 0.6 - 0.3) for side in (0, 1 / 3, 2 / 3)
+    )
+    return joined(*steps).normalised()
+
+
+def fork() -> Mesh:
+    """Return a flat fork with two prongs."""
+    prongs = (box(0.7, 0.2, 0.25).moved(0.15, side, 0) for side in (0.35, -0.35))
+    return joined(box(0.3, 0.9, 0.25).moved(-0.35, 0, 0), *prongs).normalised()
+
+
 OBJECTS = {
     "arrow": (arrow, "red"),
     "bracket": (bracket, "blue"),
@@ -85,6 +104,9 @@ OBJECTS = {
     "girder": (girder, "white"),
     "angle": (angle, "yellow"),
     "house": (house, "red"),
+    "cross": (cross, "green"),
+    "stairs": (stairs, "orange"),
+    "fork": (fork, "purple"),
 }
 """Name: mesh and colour. The test has the first two."""
 

@@ -159,9 +159,8 @@ class ShapeTraining:
 
     def __init__(self, model: Path, minutes: float, learning_rate: float, folder: Path) -> None:
         torch.manual_seed(0)
-        self.start = DenseNetwork(DenseConfig.of(read_config("tabletop", model)))
-        self.start.load_state_dict(load_file(model / "model.safetensors"))
-        self.network = deepcopy(self.start)
+        self.network = DenseNetwork(DenseConfig.of(read_config("tabletop", model)))
+        self.network.load_state_dict(load_file(model / "model.safetensors"))
         self.network.requires_grad_(False).eval()
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.shape = self.network.image.shape.requires_grad_(True).train()
@@ -235,23 +234,6 @@ class ShapeTraining:
             self.step, self.used_s = state["step"], state["used_s"]
 
 
-def blended(start: DenseNetwork, trained: DenseNetwork, share: float) -> DenseNetwork:
-    """Return the network whose weights lie between both, `share` of the way from the start to the trained one.
-
-    It keeps most of what the start knows and has most of what training added (Wortsman et al. 2022, "Robust fine-tuning
-    of zero-shot models").
-    """
-    network = deepcopy(trained)
-    first, second = start.state_dict(), trained.state_dict()
-    network.load_state_dict(
-        {
-            name: torch.lerp(first[name], value, share) if value.is_floating_point() else value
-            for name, value in second.items()
-        }
-    )
-    return network
-
-
 def train(run: ShapeTraining, folder: Path, own_share: float) -> None:
     """Train until the time is used up, with checkpoints."""
     data = ShapeData.of(folder, own_share)
@@ -277,7 +259,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--start-from", type=Path, required=True, help="the folder of a model")
-    parser.add_argument("--minutes", type=float, default=60.0, help="training time")
+    parser.add_argument("--minutes", type=float, default=100.0, help="training time")
     parser.add_argument(
         "--images", type=int, default=1200, help="images like the recording's to render"
     )
@@ -288,14 +270,8 @@ def main() -> None:
     parser.add_argument(
         "--own-share",
         type=float,
-        default=0.45,
+        default=0.5,
         help="of the crops: from images like the recording's",
-    )
-    parser.add_argument(
-        "--blend",
-        type=float,
-        default=0.8,
-        help="where the weights lie: 0 those at the start, 1 the trained ones",
     )
     parser.add_argument("--data", type=Path, default=Path("training_data"), help="rendered images")
     parser.add_argument("--run", type=Path, default=Path("training_run"), help="checkpoints")
@@ -310,7 +286,7 @@ def main() -> None:
     )
     run.resume()
     train(run, arguments.data, arguments.own_share)
-    save_checkpoint(blended(run.start, run.average, arguments.blend), arguments.output)
+    save_checkpoint(run.average, arguments.output)
     print(f"{run.step} steps; wrote {arguments.output / 'model.safetensors'}")
 
 

@@ -12,7 +12,7 @@
 The vector of an example is the mean of its features over the mask (`pooled_example`). A pixel is compared with it by
 cosine, once for shape and once for colour, as PANet compares pixels with prototypes (Wang et al. 2019, arXiv
 1908.06391). Both must fit: the lowest of the logits counts. The cosines at which a pixel is as likely of the class
-as not are 0.4 for shape and 0.95 for colour, chosen on rendered scenes of five shapes that `tabletop` does not know.
+as not are 0.5 for shape and 0.96 for colour, chosen on rendered scenes of six shapes that `tabletop` does not know.
 The mean vector of a shape that was never learned differs between views; a colour's does not.
 
 A shape that was never learned has something in common with those that were. So the shapes that the model has words for
@@ -32,11 +32,11 @@ from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
 from zs_seg_ros.segmenters.shared.constants import constant_integers
 from zs_seg_ros.vocabulary.vocabulary import Exemplar
 
-_SHAPE_COSINE, _COLOUR_COSINE = 0.4, 0.95
+_SHAPE_COSINE, _COLOUR_COSINE = 0.5, 0.96
 _SHAPE_SCALE, _COLOUR_SCALE = 10.0, 100.0
 """With these the confidence of an equal pixel is above 0.99."""
-_OWN_SHARE = 0.25
-"""With a half, a shape that fits a good part of the example took that part from it."""
+_OWN_SHARE = 0.01
+"""With more, a known shape that fits a few pixels of the example takes such parts from the object in other images."""
 
 
 def shape_words(config: DenseConfig) -> tuple[str, ...]:
