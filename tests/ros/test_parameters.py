@@ -64,7 +64,7 @@ def test_every_number_has_a_range(unconfigured: Planner) -> None:
     types = ParameterType.PARAMETER_INTEGER, ParameterType.PARAMETER_DOUBLE
     descriptors = unconfigured.describe_parameters(unconfigured.parameter_names())
     numbers = [d for d in descriptors if d.type in types]
-    assert len(numbers) == 21
+    assert len(numbers) == 22
     for descriptor in numbers:
         [allowed] = [*descriptor.integer_range, *descriptor.floating_point_range]
         assert allowed.from_value < allowed.to_value
