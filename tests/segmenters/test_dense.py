@@ -142,7 +142,7 @@ def test_the_vector_of_an_example_is_the_mean_of_its_marked_features(
     assert are_other.shape == (1, 0)  # the configuration does not say which words are colours
     [logits] = example_logits(pixels, encoded.features.rows[:, :8], config, none, are_other)
     shape, colour = cosine(slice(0, 5)), cosine(slice(5, 8))
-    expected = np.minimum(10 * (shape - 0.4), 100 * (colour - 0.95))
+    expected = np.minimum(10 * (shape - 0.5), 100 * (colour - 0.96))
     assert logits.numpy() == pytest.approx(expected, abs=1e-4)
 
 

@@ -65,7 +65,9 @@ def shown(own: Page, title: str) -> Any:
 
 def test_the_images_of_a_folder_are_chosen_and_segmented(studio: StudioServer) -> None:
     with page(studio.access) as own:
-        status, _ = own.wait_for("status")
+        status, _ = own.wait_for(
+            "status", lambda each: each["cameras"]
+        )  # not the one before the model is loaded
         assert (status["cameras"], status["lengths"]) == (["images"], {"images": 2})
         own.ask("look", cameras=["images"])
         first, parts = shown(own, "a.png")
@@ -104,7 +106,7 @@ def test_what_needs_a_node_or_another_model_is_refused(studio: StudioServer) -> 
 def test_without_a_second_model_a_comparison_with_it_is_refused(studio: StudioServer) -> None:
     image = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
     with page(studio.access) as own:
-        assert own.wait_for("status")[0]["models"] == []
+        assert own.wait_for("status", lambda each: each["cameras"])[0]["models"] == []
         answer = own.ask("segment", {"image": image}, classes=[{"name": "red"}], against=True)
         assert "start zs-seg studio with --against MODEL" in answer["error"]
 
