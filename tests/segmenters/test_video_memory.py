@@ -35,8 +35,8 @@ from video_models import (
     write_video_model,
 )
 
-from zs_seg_ros.segmenters.encodings import one_encoding_per_image
 from zs_seg_ros.segmenters.instance_labels import cut_out, mask_iou
+from zs_seg_ros.segmenters.kept_images import keeping_images
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.segmenters.shared.network_prompter import NetworkPrompter
@@ -203,7 +203,7 @@ def test_an_image_is_encoded_once_for_detections_and_followed_objects(
     network = segmenter._prompted_network()._network
     runs: list[int] = []
     network.vision_encoder.backbone.register_forward_hook(lambda *_: runs.append(1))
-    with one_encoding_per_image():
+    with keeping_images():
         results = segmenter.segment(batch, encoded)
         assert all(result.instances for result in results)
         once = len(runs)

@@ -19,7 +19,7 @@ from zs_seg_ros.perception.between_detections import BetweenDetections
 from zs_seg_ros.perception.kept_memories import with_remembered
 from zs_seg_ros.perception.kept_objects import KeptObjects
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
-from zs_seg_ros.segmenters.encodings import one_encoding_per_image
+from zs_seg_ros.segmenters.kept_images import keeping_images
 from zs_seg_ros.segmenters.video_memory import video_follower_of
 from zs_seg_ros.types import Batch, Frame, Segmentation
 
@@ -44,7 +44,7 @@ def inferred(
         between.forget()
     if follower is None or not (interval_s or any(in_cameras)):
         return segmenter.segment(batch, encoded)
-    with one_encoding_per_image():
+    with keeping_images():
         if between is not None and interval_s:
             results = between.segment(frames, batch, segmenter, follower, encoded, interval_s)
         else:

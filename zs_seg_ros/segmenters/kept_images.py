@@ -7,10 +7,11 @@
 # on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
 # the specific language governing permissions and limitations under the License.
 
-"""Encodings of images that are kept for further vocabularies on the same images.
+"""Encodings of images that are kept for all that needs them within a block.
 
-What a model computes before it combines an image with phrases is the same for every vocabulary. A command that tries
-many vocabularies on each image, such as `zs-seg tune`, encodes the image once.
+What a model computes before it combines an image with phrases is the same for every vocabulary, and for the objects
+that it follows. A command that tries many vocabularies on each image, such as `zs-seg tune`, encodes the image once,
+and so does a node that detects and follows objects in it.
 """
 
 from __future__ import annotations
@@ -49,6 +50,11 @@ class KeptImages:
         result: Encoded = self._entries[key][1]
         return result
 
+    def add(self, owner: object, image: RgbImage, encoding: object) -> None:
+        """Hold the encoding of an image that was encoded together with others."""
+        holds = (owner, image)
+        self._entries.setdefault(tuple(map(id, holds)), (holds, encoding))
+
 
 _kept: ContextVar[KeptImages | None] = ContextVar("kept images", default=None)
 
@@ -77,3 +83,10 @@ def encoded_once(
     """
     kept = _kept.get()
     return encode() if kept is None else kept.get(owner, images, encode)
+
+
+def keep_encoding(owner: object, image: RgbImage, encoding: object) -> None:
+    """Within `keeping_images`, have `encoded_once` return this for the image alone; outside of it do nothing."""
+    kept = _kept.get()
+    if kept is not None:
+        kept.add(owner, image, encoding)

@@ -33,9 +33,8 @@ from transformers.models.sam2.modeling_sam2 import Sam2FeedForward
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
-from zs_seg_ros.segmenters.encodings import share_encoding, shared_encoding
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run, image_encoder
-from zs_seg_ros.segmenters.kept_images import encoded_once
+from zs_seg_ros.segmenters.kept_images import encoded_once, keep_encoding
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.chunked import chunked_feed_forward
 from zs_seg_ros.segmenters.shared.compiled import Compiled
@@ -162,7 +161,7 @@ class Sam2BoxSegmenter(BoxSegmenter, PromptedNetwork[list[Tensor]], RemembersObj
             for row, i in enumerate(batch):
                 with stage("decode"):
                     of_image = [level[row : row + 1] for level in levels]
-                    share_encoding(images[i], of_image)
+                    keep_encoding(self, images[i], of_image)
                     masks[i] = self.decode_boxes(of_image, size_of(images[i]), boxes[i])
         return masks
 
@@ -181,9 +180,8 @@ class Sam2BoxSegmenter(BoxSegmenter, PromptedNetwork[list[Tensor]], RemembersObj
         return encoded_once(self, images, encode)
 
     def encode_image(self, image: RgbImage) -> list[Tensor]:
-        """Encode one image to a feature pyramid, or take the one that `one_encoding_per_image` holds of it."""
-        known: list[Tensor] | None = shared_encoding(image)
-        return self.encode_images([image]) if known is None else known
+        """Encode one image to a feature pyramid."""
+        return self.encode_images([image])
 
     @torch.inference_mode()
     def decode_prompts(

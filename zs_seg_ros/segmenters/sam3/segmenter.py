@@ -34,9 +34,8 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.deadline import check_time
-from zs_seg_ros.segmenters.encodings import share_encoding
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart
-from zs_seg_ros.segmenters.kept_images import encoded_once
+from zs_seg_ros.segmenters.kept_images import encoded_once, keep_encoding
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.sam3.canvas import ExampleStrip, example_strip
 from zs_seg_ros.segmenters.sam3.detections import Detections
@@ -190,7 +189,8 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features], Exportable):
     ) -> list[Segmentation]:
         features = encoded_once(self, batch.images, lambda: self._encode_images(batch.images))
         for image, of_image in zip(batch.images, features, strict=True):
-            share_encoding(image, of_image.states)
+            if of_image.states is not None:
+                keep_encoding(self.network, image, of_image.states)
         results = [
             self._decode(features[i], batch.images[i], size, batch.thresholds, encoded)
             for i, size in enumerate(batch.sizes)

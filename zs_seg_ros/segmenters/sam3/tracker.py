@@ -26,7 +26,7 @@ from transformers.models.sam3_tracker_video.modeling_sam3_tracker_video import (
     Sam3TrackerVideoModel,
 )
 
-from zs_seg_ros.segmenters.encodings import shared_encoding
+from zs_seg_ros.segmenters.kept_images import encoded_once
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.mask_prompts import no_mask_prompts
 from zs_seg_ros.segmenters.sam3.canvas import Prepare
@@ -91,7 +91,7 @@ class Sam3Prompted(PromptedNetwork[list[Tensor]], RemembersObjects):
 
         side: of the square that images are resized to. dtype: of the image encoder and of the mask decoder.
         """
-        device = detector.model.device
+        self._detector, device = detector, detector.model.device
         loaded.vision_encoder.backbone = detector.model.vision_encoder.backbone
         self._side, self._prepare, self._dtype = side, prepare, dtype
         self._network = loaded.to(device)
@@ -116,18 +116,22 @@ class Sam3Prompted(PromptedNetwork[list[Tensor]], RemembersObjects):
     def encode_image(self, image: RgbImage) -> list[Tensor]:
         """Encode one image to a feature pyramid: (1, C, h, w) for each level, the finest first.
 
-        Where the detector's encoding of the image is shared, the image encoder does not run again.
+        Where the detector's encoding of the image is kept, the image encoder does not run again.
         """
         encoder = self._network.vision_encoder
-        states: Tensor | None = shared_encoding(image)
-        if states is None:
+
+        def encode() -> Tensor:
             with stage("prepare"):
                 pixels = self._prepare(image, (self._side, self._side))[None]
             with stage("encode"):
-                states = encoder.backbone(pixels).last_hidden_state
+                states: Tensor = encoder.backbone(pixels).last_hidden_state
+                return states
+
+        states = encoded_once(self._detector, (image,), encode)
         with stage("encode"):
             cells = self._positions.shape[-2:]
-            pyramid, _ = encoder.neck(states.transpose(1, 2).unflatten(2, cells))
+            as_image = states.transpose(1, 2).unflatten(2, cells)  # type: ignore[no-untyped-call]
+            pyramid, _ = encoder.neck(as_image)
             first, second, *others = pyramid[: self._levels]
             decoder = self._network.mask_decoder
             levels = [decoder.conv_s0(first), decoder.conv_s1(second), *others]
