@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from child_processes import children
 from killed_processes import kill
 
 TIMEOUT_S = 120.0
@@ -72,20 +73,4 @@ def wait_until(condition: Callable[[], Result], what: str) -> Result:
 
 def node_started_by(pid: int) -> int:
     """Return the process id of the node that a `replay_test` process has started; 0 before it has."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            status = (folder / "stat").read_text().rpartition(")")[2].split()
-            command = (folder / "cmdline").read_text()
-        except OSError:  # it has just ended
-            continue
-        if int(status[1]) == pid and "segmentation_node" in command:
-            return int(folder.name)
-    return 0
-
-
-def is_running(pid: int) -> bool:
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
-        return False
-    return status[0] != "Z"
+    return next(iter(children(pid, "segmentation_node")), 0)

@@ -18,10 +18,10 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from child_processes import is_running
 from killed_processes import kill, remove, segments_of
 from replay_processes import (
     FAKE,
-    is_running,
     make_golden,
     node_started_by,
     replay,

@@ -172,10 +172,10 @@ def test_a_known_shape_that_does_not_fit_the_example_competes_with_it() -> None:
         mask = np.zeros((12, 18), np.bool_)
         mask[2:8, 4:16] = True
         inside = torch.sigmoid(expected[:, 1:4, 2:8]).mean(dim=(1, 2))
-        are_other = known.are_other(pixels, Exemplar(np.zeros((12, 18, 3), np.uint8), mask))
-        assert are_other.tolist() == [(inside < 0.5).tolist()]
-        whole = known.are_other(pixels, Exemplar(np.zeros((12, 18, 3), np.uint8)))
-        assert whole.tolist() == [(expected.sigmoid().mean(dim=(1, 2)) < 0.5).tolist()]
+        are_other = known.are_other(logits, Exemplar(np.zeros((12, 18, 3), np.uint8), mask))
+        assert are_other.tolist() == [(inside < 0.01).tolist()]
+        whole = known.are_other(logits, Exemplar(np.zeros((12, 18, 3), np.uint8)))
+        assert whole.tolist() == [(expected.sigmoid().mean(dim=(1, 2)) < 0.01).tolist()]
         vectors = torch.randn(3, 8)
         others = torch.tensor([[False, False], [True, False], [True, True]])
         alone = example_logits(pixels, vectors, config, logits[:0], others[:, :0])

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from child_processes import children, is_running
 from faded_truth import SHARE, image, write_truth
 from studio_clients import Page, StandIn, free_port, get, page, wait_until
 
@@ -53,23 +54,7 @@ def ended(own: Page) -> dict[str, Any]:
 
 def measuring(parent: int) -> list[int]:
     """The processes that a process has begun to measure."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            status = (folder / "stat").read_text().rpartition(")")[2].split()
-            command = (folder / "cmdline").read_text()
-        except OSError:  # it has just ended
-            continue
-        if int(status[1]) == parent and "zs_seg_ros.studio.measure" in command:
-            found.append(int(folder.name))
-    return found
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    return children(parent, "zs_seg_ros.studio.measure")
 
 
 def test_the_scores_are_those_of_the_command(

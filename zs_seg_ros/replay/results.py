@@ -23,6 +23,8 @@ Setting = bool | int | float | str
 
 EXEMPLARS = "exemplars"
 """The setting with the number of example images of the classes: a golden file does not keep the images."""
+DIGITS = 6
+"""Digits after the point of scores, positions and thresholds, which are of 32 bits."""
 
 
 @dataclass(frozen=True, eq=False)

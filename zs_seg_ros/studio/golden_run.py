@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.perception.pipeline import Pipeline, Settings
 from zs_seg_ros.replay.golden import GoldenWriter
 from zs_seg_ros.replay.results import (
+    DIGITS,
     EXEMPLARS,
     CameraSettings,
     FrameResult,
@@ -40,7 +41,7 @@ from zs_seg_ros.replay.results import (
     Setting,
     Span,
 )
-from zs_seg_ros.segmenters.base import EncodedVocabulary
+from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.recovery import recovering
 from zs_seg_ros.shown import described
@@ -48,9 +49,6 @@ from zs_seg_ros.studio.jobs import Job
 from zs_seg_ros.studio.stills import RecordedSpan
 from zs_seg_ros.types import Frame, Scene
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
-
-_DIGITS = 6
-"""Of scores, positions and thresholds, as `replay_test` writes them."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +70,7 @@ def write_golden(request: GoldenRequest, model: LiveModel, job: Job) -> dict[str
     encoded, segmenter = model.encoded, model.segmenter
     if encoded is None or segmenter is None or not encoded.of_results.classes:
         raise StudioError("no class is in force: there is nothing that a replay test could check")
-    settings = replace(
-        _run_settings(request, encoded), engine=segmenter.engine, precision=segmenter.precision
-    )
+    settings = _run_settings(request, segmenter, encoded)
     collector = _Collector(encoded.of_results)
     pipeline = Pipeline()
     count = 0
@@ -123,7 +119,9 @@ def _frames(span: RecordedSpan) -> Iterator[tuple[int, Frame]]:
         )
 
 
-def _run_settings(request: GoldenRequest, encoded: EncodedVocabulary[Any]) -> RunSettings:
+def _run_settings(
+    request: GoldenRequest, segmenter: Segmenter[Any], encoded: EncodedVocabulary[Any]
+) -> RunSettings:
     vocabulary, camera, settings = encoded.of_results, request.span.camera, request.settings
     values: dict[str, Setting] = {
         "default_threshold": settings.default_threshold,
@@ -143,11 +141,13 @@ def _run_settings(request: GoldenRequest, encoded: EncodedVocabulary[Any]) -> Ru
         (CameraSettings(camera.name, camera.transport, camera.depth_transport if camera.depth else None),),
         settings=values,
         span=Span(request.span.first, request.span.last),
+        engine=segmenter.engine,
+        precision=segmenter.precision,
     )  # fmt: skip
 
 
 def _in_words(target: TargetClass) -> TargetClass:
-    threshold = round(float(np.float32(target.threshold)), _DIGITS)
+    threshold = round(float(np.float32(target.threshold)), DIGITS)
     return TargetClass(target.name, target.prompts, threshold, negatives=target.negatives)
 
 
@@ -165,7 +165,7 @@ class _Collector:
         objects = tuple(
             ObjectResult(
                 self._names[detected.class_id],
-                round(float(np.float32(detected.score)), _DIGITS),
+                round(float(np.float32(detected.score)), DIGITS),
                 detected.box,
                 detected.mask,
                 self._identities.number(detected.track_id),
@@ -178,4 +178,4 @@ class _Collector:
 
 
 def _rounded(x: float, y: float, z: float) -> tuple[float, float, float]:
-    return round(float(x), _DIGITS), round(float(y), _DIGITS), round(float(z), _DIGITS)
+    return round(float(x), DIGITS), round(float(y), DIGITS), round(float(z), DIGITS)

@@ -31,7 +31,7 @@ from rclpy.signals import SignalHandlerOptions
 import zs_seg_ros.msg as messages
 import zs_seg_ros.srv as services
 from zs_seg_ros.errors import ReplayError
-from zs_seg_ros.replay.results import Setting
+from zs_seg_ros.replay.results import DIGITS, Setting
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 REPLAY_QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
@@ -212,7 +212,7 @@ def class_in_words(target: messages.TargetClass) -> TargetClass:
     return TargetClass(
         target.name,
         tuple(target.prompts),
-        round(float(target.threshold), 6),
+        round(float(target.threshold), DIGITS),
         negatives=tuple(target.negatives),
     )
 

@@ -27,11 +27,9 @@ from zs_seg_ros.errors import ReplayError
 from zs_seg_ros.images.message_images import stamp_ns
 from zs_seg_ros.perception.masks import decode_runs
 from zs_seg_ros.replay.bag_frames import BagFrame
-from zs_seg_ros.replay.results import FrameResult, Identities, ObjectResult
+from zs_seg_ros.replay.results import DIGITS, FrameResult, Identities, ObjectResult
 from zs_seg_ros.ros.replay.node_under_test import DISCOVERY_TIMEOUT_S, REPLAY_QOS, NodeUnderTest
 from zs_seg_ros.types import Box
-
-_SCORE_DIGITS, _POSITION_DIGITS = 6, 6
 
 
 @dataclass(eq=False)
@@ -142,14 +140,14 @@ def _object_result(message: messages.ObjectMask, identities: Identities) -> Obje
     roi, position = message.roi, message.position
     return ObjectResult(
         message.class_name,
-        round(float(message.score), _SCORE_DIGITS),
+        round(float(message.score), DIGITS),
         Box(roi.x_offset, roi.y_offset, roi.width, roi.height),
         decode_runs(message.counts, roi.height, roi.width),
         identities.number(message.track_id),
         (
-            round(position.x, _POSITION_DIGITS),
-            round(position.y, _POSITION_DIGITS),
-            round(position.z, _POSITION_DIGITS),
+            round(position.x, DIGITS),
+            round(position.y, DIGITS),
+            round(position.z, DIGITS),
         )
         if message.has_position
         else None,

@@ -87,20 +87,17 @@ class Florence2Detector(Detector[tuple[Tensor, ...]]):
         loaded = loaded.to(self._device)
         self._format = load_image_format(CLIPImageProcessorPil, model, folder, _DEFAULT_FORMAT)
         tokenizer = load_tokenizer(BartTokenizer, model, folder)
-        longest = self._longest_request(loaded.config)
+        self._check_positions(loaded.config)
         vocabulary: int = loaded.config.text_config.vocab_size
-        self._tokenizer = PromptTokenizer(tokenizer, model, vocabulary, longest)
+        self._tokenizer = PromptTokenizer(tokenizer, model, vocabulary, _LONGEST_REQUEST)
         self._kinds = _kinds_of_tokens(model, tokenizer)
         self._requests = PromptCache[str, Tensor]()
         self._mean = torch.tensor(self._format.mean, device=self._device)
         self._std = torch.tensor(self._format.std, device=self._device)
         self.network = Florence2Network(loaded, _rules(model, loaded), options.compile)
 
-    def _longest_request(self, config: Any) -> int:
-        """Return how many tokens a request can have beside those of an image.
-
-        Raises ModelError for images whose tokens the model has no positions for.
-        """
+    def _check_positions(self, config: Any) -> None:
+        """Raise ModelError where the model has no positions for the tokens of an image and of a request."""
         vision, text = config.vision_config, config.text_config
         height, width = self._format.size
         for kernel, stride, padding in zip(
@@ -113,7 +110,6 @@ class Florence2Detector(Detector[tuple[Tensor, ...]]):
                 f"the preprocessor of {self.model} makes images of {self._format.size[1]}x{self._format.size[0]}, and "
                 "the model has no positions for so many tokens; fetch the checkpoint again"
             )
-        return _LONGEST_REQUEST
 
     def encode(self, prompts: Sequence[str]) -> tuple[Tensor, ...]:
         """Tokenize the request of each phrase: ids (1, T) int64 on the device.

@@ -74,18 +74,18 @@ class KnownShapes:
         fits: Tensor = products + self._offsets[:, None, None]
         return fits
 
-    def are_other(self, pixels: Tensor, example: Exemplar) -> Tensor:
+    def are_other(self, known: Tensor, example: Exemplar) -> Tensor:
         """Return for each shape whether it is another one than the example's: (1, W) bool.
 
-        pixels: (D, h, w), of the example's image. It is another one if the mean of its probabilities over the mask
-        is below _OWN_SHARE.
+        known: (W, h, w), the `logits` of the example's image. It is another one if the mean of its probabilities over
+        the mask is below _OWN_SHARE.
         """
-        weights = torch.ones(pixels.shape[1:])
+        weights = torch.ones(known.shape[1:])
         if example.mask is not None:
-            size, mask = (pixels.shape[2], pixels.shape[1]), example.mask.astype(np.float32)
+            size, mask = (known.shape[2], known.shape[1]), example.mask.astype(np.float32)
             weights = torch.from_numpy(cv2.resize(mask, size, interpolation=cv2.INTER_AREA))
-        weights = weights.to(pixels.device)
-        fits = (self.logits(pixels).sigmoid() * weights).sum(dim=(1, 2))
+        weights = weights.to(known.device)
+        fits = (known.sigmoid() * weights).sum(dim=(1, 2))
         return (fits < _OWN_SHARE * weights.sum())[None]
 
 

@@ -180,10 +180,8 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
         [pixels] = self._embed((exemplar.image,), self._size_for(*size_of(exemplar.image)))
         vector = pooled_example(feature_grid(self.model, pixels.permute(1, 2, 0)), exemplar)
         row = functional.pad(torch.from_numpy(vector).to(self._device), (0, 2))
-        others, known = (
-            self._known_shapes.are_other(pixels, exemplar),
-            self._known_shapes.logits(pixels),
-        )
+        known = self._known_shapes.logits(pixels)
+        others = self._known_shapes.are_other(known, exemplar)
         fits = example_logits(pixels, row[:, :-2], self._network.config, known, others)[0]
         return row, others, share_beside(fits.sigmoid().cpu().numpy(), exemplar)
 
