@@ -133,14 +133,17 @@ class StandIn:
         self.kept = camera, stamp_ns, name, mask
         return name or "kept 1"
 
-    def show(self, stamp_ns: int, image: RgbImage = RED, camera: str = "camera") -> None:
-        """Publish a frame with one object, the right half of the image."""
+    def show(
+        self, stamp_ns: int, image: RgbImage = RED, camera: str = "camera", objects: int = 1
+    ) -> None:
+        """Publish a frame with one object, the right half of the image, or with so many that are the same."""
         height, width = image.shape[:2]
         half = width // 2
         box = Box(half, 0, width - half, height)
         runs = np.array([0, box.width * height], np.uint32)
         mug = ShownObject(1, "red mug", 0.9, box, runs, box.width * height)
-        self.events.frame(ShownFrame(camera, stamp_ns, image, (height, width), (mug,), 1))
+        frame = ShownFrame(camera, stamp_ns, image, (height, width), (mug,) * objects, 1)
+        self.events.frame(frame)
 
 
 def huge_png(width: int, height: int) -> bytes:

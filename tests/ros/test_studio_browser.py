@@ -168,7 +168,7 @@ def test_a_paused_image_stays_and_earlier_ones_are_shown(planner: Planner, page:
     planner.set_vocabulary("red")
     tile = page.locator(".tile").first
     expect(tile).to_have_attribute("data-version", re.compile(r"\d"))
-    wait_until(lambda: int(tile.get_attribute("data-frames")) > 5, "some frames")
+    wait_until(lambda: int(tile.get_attribute("data-frames") or 0) > 5, "some images")
     page.locator("canvas").first.press(" ")
     expect(tile.get_by_role("button", name="Live")).to_be_visible()
     paused = int(tile.get_attribute("data-stamp"))

@@ -192,10 +192,25 @@ def test_progress_is_seen_on_all_pages_and_a_second_job_is_refused(
 def test_a_job_is_cancelled_by_any_page(waiting: tuple[StudioServer, Waiting]) -> None:
     server, source = waiting
     with page(server.access) as own, page(server.access) as other:
-        own.ask("replay_test", **SPAN)
-        assert other.ask("cancel") == {"is": "answer", "to": 1}
+        number = own.ask("replay_test", **SPAN)["number"]
+        assert other.ask("cancel", number=number) == {"is": "answer", "to": 1}
         job(own, "cancelled")
         wait_until(source.ended.is_set, "the end of the work")
+
+
+def test_a_late_cancel_does_not_end_the_job_that_follows(
+    waiting: tuple[StudioServer, Waiting],
+) -> None:
+    server, source = waiting
+    with page(server.access) as own:
+        first = own.ask("replay_test", **SPAN)["number"]
+        own.ask("cancel", number=first)
+        job(own, "cancelled")
+        second = own.ask("replay_test", **SPAN)["number"]
+        own.ask("cancel", number=first)
+        assert "a whole number" in own.ask("cancel", number="1")["error"]
+        source.go.set()
+        assert job(own, "done")["number"] == second
 
 
 def test_a_job_ends_after_the_last_page_has_left(waiting: tuple[StudioServer, Waiting]) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from browser import opened_browser, opened_page
 from faded_truth import SHARE, write_truth
+from held_jobs import hold_jobs
 from PIL import Image
 from small_bags import write_bag
 from studio_clients import free_port, wait_until
@@ -422,20 +423,41 @@ def test_a_negative_that_tune_proposes_is_taken_with_one_click(
 
 
 def test_a_job_shows_its_progress_survives_a_reload_and_is_cancelled(
-    browser: Any, source: ModelSource, tmp_path: Path
+    browser: Any, source: ModelSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    hold_jobs(monkeypatch, tmp_path)  # for good: it can only end by Cancel
     with truth_page(browser, source, tmp_path) as page:
         jobs = page.get_by_role("region", name="Jobs")
         jobs.get_by_role("button", name="Tune the draft").click()
-        expect(jobs.get_by_label("Progress of the job")).to_be_visible()
-        expect(jobs.get_by_role("button", name="Evaluate the draft")).to_be_disabled()
-        expect(jobs.get_by_role("button", name="Make this a replay test")).to_be_disabled()
+        for _ in range(2):
+            expect(jobs.get_by_label("Progress of the job")).to_be_visible()
+            expect(jobs).to_contain_text("Tune · loading fake")
+            expect(jobs.get_by_role("button", name="Evaluate the draft")).to_be_disabled()
+            expect(jobs.get_by_role("button", name="Make this a replay test")).to_be_disabled()
+            page.reload()
         jobs.get_by_role("button", name="Cancel").click()
         expect(jobs).to_contain_text("Tune was cancelled.")
         expect(jobs.get_by_label("Progress of the job")).to_be_hidden()
         page.reload()
         expect(jobs).to_contain_text("Tune was cancelled.")
         expect(jobs.get_by_role("button", name="Tune the draft")).to_be_enabled()
+
+
+def test_results_of_a_job_do_not_come_up_under_its_cancel_button(
+    browser: Any, source: ModelSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = hold_jobs(monkeypatch, tmp_path)
+    with truth_page(browser, source, tmp_path) as page:
+        jobs = page.get_by_role("region", name="Jobs")
+        jobs.get_by_role("button", name="Tune the draft").click()
+        expect(jobs).to_contain_text("Tune · loading fake")
+        cancel = jobs.get_by_role("button", name="Cancel").bounding_box()
+        tops = "each => [...each.querySelectorAll('.result button')].map((b) => b.getBoundingClientRect().top)"
+        scrolled = page.evaluate("scrollY")
+        go.touch()
+        expect(jobs.get_by_role("table")).to_contain_text("it is best as given")
+        moved = page.evaluate("scrollY") - scrolled
+        assert min(jobs.evaluate(tops)) + moved >= cancel["y"] + cancel["height"]
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,8 @@ def test_on_a_phone_tiles_stand_below_each_other(browser: Any) -> None:
 
 def test_one_tile_is_paused_and_stepped_back_while_the_others_go_on(browser: Any) -> None:
     with opened(browser) as (page, source):
-        wait_until(lambda: stamp(page, "front") > 4, "some images")
+        first = stamp(page, "front")
+        wait_until(lambda: stamp(page, "front") > first, "a second image")
         tile(page, "front").locator("canvas").press(" ")
         paused = stamp(page, "front")
         rear = stamp(page, "rear")
@@ -124,6 +125,23 @@ def test_one_tile_is_paused_and_stepped_back_while_the_others_go_on(browser: Any
         tile(page, "front").get_by_role("button", name="Live").click()
         wait_until(lambda: stamp(page, "front") > paused, "live images")
         assert source.watched.cameras == frozenset(CAMERAS)
+
+
+def test_what_is_below_the_images_stays_where_it_is_when_objects_come_and_go(
+    browser: Any,
+) -> None:
+    source = StandIn()
+    server = StudioServer(source, Access("127.0.0.1", free_port()))
+    tops = []
+    with opened_page(browser, server.access.link, viewport={"width": 360, "height": 900}) as page:
+        for count in (0, 1, 40):
+            wait_until(lambda: "camera" in source.watched.cameras, "the page to look")
+            source.show(count + 1, np.full((48, 64, 3), 90, np.uint8), objects=count)
+            expect(tile(page, "camera").locator("tbody tr")).to_have_count(count)
+            wait_until(lambda count=count: stamp(page, "camera") == count + 1, "the image")
+            tops.append(page.get_by_role("region", name="Jobs").bounding_box()["y"])
+    server.stop()
+    assert len(set(tops)) == 1, tops
 
 
 def test_a_camera_that_is_unticked_is_not_watched_any_more(browser: Any) -> None:

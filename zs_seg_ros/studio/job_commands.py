@@ -84,6 +84,9 @@ async def _measure(request: Request, kind: str) -> Answer:
 
 
 async def cancel(request: Request) -> Answer:
-    """Cancel the job that runs."""
-    request.hub.jobs.cancel()
+    """Cancel the job that the page shows; one that was begun meanwhile goes on."""
+    number = request.message.get("number")
+    if number is not None and not isinstance(number, int):
+        raise StudioError("the number of a job must be a whole number: load the page again")
+    request.hub.jobs.cancel(number)
     return {}

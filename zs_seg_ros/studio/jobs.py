@@ -107,7 +107,7 @@ class Jobs:
 
     def start(self, kind: str, work: Work) -> int:
         """Begin a job in a thread, and return its number. Raises StudioError while another one runs."""
-        if self._thread is not None and self._thread.is_alive():
+        if self.newest is not None and self.newest.state == "running":
             raise StudioError("another job runs: wait for it, or cancel it")
         self._count += 1
         number, loop = self._count, asyncio.get_running_loop()
@@ -125,9 +125,9 @@ class Jobs:
         self._thread.start()
         return number
 
-    def cancel(self) -> None:
-        """Cancel the job that runs; without one nothing happens."""
-        if self._job is not None:
+    def cancel(self, number: int | None = None) -> None:
+        """Cancel the job that runs, if it has this number or none is given; without one nothing happens."""
+        if self._job is not None and number in (None, self._count):
             self._job.cancel()
 
     def stop(self) -> None:

@@ -15,8 +15,8 @@ export class Jobs {
     };
     this.progress = make("progress", { max: 1, value: 0, aria: { label: "Progress of the job" } });
     this.text = make("span", { role: "status" });
-    this.cancel = make("button", { type: "button", text: "Cancel", onclick: () => this.send({ do: "cancel" }) });
-    this.bar = make("div", { class: "bar" }, this.progress, this.text, this.cancel);
+    this.cancel = make("button", { type: "button", text: "Cancel", onclick: () => this.end() });
+    this.bar = make("div", { class: "bar" }, this.cancel, this.progress, this.text);
     this.problem = make("p", { class: "problem", role: "alert" });
     this.result = make("div", { class: "result", role: "status" });
     this.bar.hidden = this.problem.hidden = true;
@@ -25,18 +25,29 @@ export class Jobs {
     byId("jobs").append(measuring, golden.element, this.bar, this.problem, this.result);
   }
 
-  // Asks for a job, or for its end; a refusal is shown where results are.
+  // Asks for a job, or for its end; a refusal is shown where results are. Returns whether it was accepted.
   async send(request) {
     try {
       await this.connection.ask(request);
-    } catch (error) { show(this.problem, error.message); }
+      return true;
+    } catch (error) { show(this.problem, error.message); return false; }
   }
 
-  // Shows the state of the newest job.
+  // Ends the job that is shown.
+  async end() {
+    this.cancel.disabled = true;
+    if (!await this.send({ do: "cancel", number: this.number })) this.cancel.disabled = false;
+  }
+
+  // Shows the state of the newest job. The bar of one that has ended keeps its place, so that a late click on Cancel
+  // meets nothing else.
   receive(job) {
     const running = job.state === "running";
     const name = this.kinds[job.kind]?.title ?? job.kind;
-    this.bar.hidden = !running;
+    this.bar.hidden = false;
+    this.bar.classList.toggle("ended", !running);
+    if (job.number !== this.number) this.cancel.disabled = false;
+    this.number = job.number;
     if (job.total) this.progress.value = job.done / job.total; else this.progress.removeAttribute("value");
     const part = job.total ? `${job.done} of ${job.total}` : "";
     this.text.textContent = running ? [name, part, job.text].filter(Boolean).join(" · ") : "";

@@ -98,6 +98,7 @@ export class Tile {
     if (this.shown && this.shown !== frame) this.free(this.shown);
     this.shown = frame;
     this.draw();
+    if (isNew) this.element.dataset.frames = Number(this.element.dataset.frames ?? 0) + 1;
   }
 
   // Frees what is decoded again when a frame is shown again.
@@ -133,7 +134,6 @@ export class Tile {
     this.areas = areas;
     this.element.dataset.stamp = frame.stamp;
     this.element.dataset.version = frame.version ?? "";
-    this.element.dataset.frames = Number(this.element.dataset.frames ?? 0) + 1;
     this.describe();
     this.list(areas);
   }
