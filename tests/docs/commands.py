@@ -222,5 +222,6 @@ CHECKS: dict[str, Callable[[Command, Ros2Commands, Path], None]] = {
     "scripts/run.sh": _check_script,
     "scripts/run_tests.sh": _check_script,
     "scripts/copyright_notices.py": _check_script,
+    "scripts/resolve_requirements.py": _check_script,
     "python": _check_python,
 }
