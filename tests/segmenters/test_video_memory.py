@@ -27,13 +27,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 from transformers import Sam2VideoConfig
-from video_models import (
-    KINDS,
-    followed,
-    load_network,
-    reference,
-    write_video_model,
-)
+from video_checkpoints import KINDS, write_video_model
+from video_models import followed, load_network, reference
 
 from zs_seg_ros.segmenters.instance_labels import cut_out, mask_iou
 from zs_seg_ros.segmenters.kept_images import keeping_images

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from edgetam_checkpoint import write_edgetam_video
 from numpy.typing import NDArray
 from torch import Tensor
 from torchvision_stand_in import torchvision_stand_in
@@ -35,26 +34,13 @@ from zs_seg_ros.segmenters.boxes_then_masks.sam2 import EdgeTamBoxSegmenter, Sam
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.sam3.tracker import Sam3VideoSegmenter
 from zs_seg_ros.segmenters.shared.memory_network import ObjectState
-from zs_seg_ros.testing.sam2 import small_sam2_memory_config, write_sam2
-from zs_seg_ros.testing.sam3 import small_sam3_memory_config, write_sam3
 
-KINDS = ("sam2", "edgetam", "sam3")
 _SESSIONS = {
     "sam2": (Sam2VideoModel, sam2_video.Sam2VideoInferenceSession),
     "edgetam": (EdgeTamVideoModel, edgetam_video.EdgeTamVideoInferenceSession),
     "sam3": (Sam3TrackerVideoModel, sam3_video.Sam3TrackerVideoInferenceSession),
 }
 _SIDES = {"sam2": 64, "edgetam": 64, "sam3": 112}
-
-
-def write_video_model(kind: str, folder: Path, words: Sequence[str] = (), seed: int = 5) -> None:
-    """Write a small checkpoint of a video model."""
-    if kind == "sam2":
-        write_sam2(folder, small_sam2_memory_config(), seed=seed)
-    elif kind == "edgetam":
-        write_edgetam_video(folder, seed=seed)
-    else:
-        write_sam3(folder, small_sam3_memory_config(), words=words, seed=seed)
 
 
 def load_network(kind: str, folder: Path, options: LoadOptions) -> Any:
