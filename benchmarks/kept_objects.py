@@ -291,7 +291,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.command == "held":
         return held(arguments.by, arguments.images, arguments.objects)
-    return speed(arguments.model, *arguments.size, arguments.repeats)
+    width, height = arguments.size
+    return speed(arguments.model, width, height, arguments.repeats)
 
 
 if __name__ == "__main__":

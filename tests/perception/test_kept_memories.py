@@ -19,9 +19,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from test_kept_objects import HEIGHT, OBJECTS, SIDE, WIDTH, Stage, image_of, lefts
+from test_kept_objects import (
+    HEIGHT,
+    OBJECTS,
+    SIDE,
+    WIDTH,
+    ExemplarSegmenter,
+    Stage,
+    image_of,
+    lefts,
+)
 
-from zs_seg_ros.perception.kept_memories import with_remembered
+from zs_seg_ros.perception.kept_memories import KeptMemories
+from zs_seg_ros.perception.kept_object import KeptObject
 from zs_seg_ros.perception.marked_object import Mark
 from zs_seg_ros.perception.pipeline import Settings
 from zs_seg_ros.perception.propagation import Propagator
@@ -31,7 +41,7 @@ from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.fake import ColoursOfClasses, FakeSegmenter
 from zs_seg_ros.segmenters.instance_labels import cut_out
 from zs_seg_ros.segmenters.video_memory import VideoFollower, VideoMemory
-from zs_seg_ros.types import Batch, Box, DetectedObject, Frame, RgbImage
+from zs_seg_ros.types import Batch, Box, DetectedObject, Frame, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 
@@ -46,18 +56,10 @@ class Colour(VideoMemory):
         return 1000
 
 
-class RememberingSegmenter(FakeSegmenter, VideoFollower):
-    """The fake model, whose memory of an object finds all pixels of its colour. It refuses exemplars."""
+class Remembering(VideoFollower):
+    """A memory of an object finds all pixels of its colour."""
 
     has_video_memory = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.encoded: list[tuple[str, ...]] = []
-
-    def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[ColoursOfClasses]:
-        self.encoded.append(vocabulary.names)
-        return super().encode(vocabulary)
 
     def remember(
         self, image: RgbImage, masks: Sequence[NDArray[np.bool_]]
@@ -76,11 +78,54 @@ class RememberingSegmenter(FakeSegmenter, VideoFollower):
         return detected if detected.area else None
 
 
+class RememberingSegmenter(FakeSegmenter, Remembering):
+    """The fake model with such memories. It refuses exemplars."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoded: list[tuple[str, ...]] = []
+
+    def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[ColoursOfClasses]:
+        self.encoded.append(vocabulary.names)
+        return super().encode(vocabulary)
+
+
+class SearchingSegmenter(ExemplarSegmenter, Remembering):
+    """The fake model with exemplars and memories. fails: whether it fails with exemplars. searches: how often."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fails, self.searches = False, 0
+
+    def segment(
+        self, batch: Batch, encoded: EncodedVocabulary[ColoursOfClasses]
+    ) -> list[Segmentation]:
+        if {*encoded.vocabulary.names} - {"red", "blue"}:
+            self.searches += 1
+            if self.fails:
+                raise RuntimeError("the exemplar cannot be computed")
+        return super().segment(batch, encoded)
+
+
 @dataclass
 class RememberingStage(Stage):
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.model.segmenter = self.segmenter = RememberingSegmenter()
+        self.model.segmenter = self.segmenter = self.loaded()
+
+    def loaded(self) -> RememberingSegmenter | SearchingSegmenter:
+        return RememberingSegmenter()
+
+
+@dataclass
+class SearchingStage(RememberingStage):
+    def loaded(self) -> SearchingSegmenter:
+        return SearchingSegmenter()
+
+    def lose(self, kept: KeptObject) -> None:
+        """Let the memory of an object find nothing any more."""
+        assert isinstance(kept.memory, Colour)
+        kept.memory.rgb = np.full(3, -1000.0)
 
 
 ON_IT = Mark(Box(10, 10, SIDE, SIDE))
@@ -108,6 +153,7 @@ def test_the_model_is_not_asked_to_detect_the_class() -> None:
     stage = RememberingStage()
     stage.show(("green", 10, 10))
     stage.keep(mark=ON_IT)
+    assert isinstance(stage.segmenter, RememberingSegmenter)
     assert stage.segmenter.encoded[-1] == ("red", "blue")
     assert stage.model.vocabulary.names == ("red", "blue", "kept 1")
 
@@ -185,9 +231,12 @@ def test_with_propagation_the_mask_of_the_memory_is_carried_to_later_images() ->
     assert encoded is not None
     batch = Batch((image,), encoded.vocabulary.thresholds(0.5))
     [inferred] = stage.segmenter.segment(batch, encoded)
-    inferred = with_remembered(inferred, image, [kept], stage.segmenter, encoded.of_results)
-    propagator = Propagator()
     frame = Frame("front", image, 200 * 10**9, requested=OBJECTS)
+    memories = KeptMemories(
+        stage.model.kept, stage.segmenter, stage.segmenter, encoded.of_results, 0.5
+    )
+    inferred = memories.with_remembered(inferred, frame, image)
+    propagator = Propagator()
     propagator.update(frame, inferred)
     later = replace(frame, image=image_of(("green", 23, 10)), stamp_ns=frame.stamp_ns + 10**8)
     propagator.observe(later)
@@ -218,3 +267,107 @@ def test_a_model_without_a_memory_remembers_nothing() -> None:
     stage = Stage()
     stage.show(("red", 10, 10))
     assert stage.keep().memory is None
+
+
+# -- lost by its memory ------------------------------------------------------------------------------------
+
+
+def test_an_object_that_its_memory_has_lost_is_detected_by_its_exemplar_and_remembered_anew() -> (
+    None
+):
+    """After LONGEST_ABSENCE_S, under the same class and track id; then the new memory follows it."""
+    stage = SearchingStage()
+    stage.show(("green", 10, 10))
+    kept = stage.keep(mark=ON_IT)
+    assert lefts(stage.show(("green", 12, 10))) == {"kept 1": [12]}
+    stage.lose(kept)
+    first = weakref.ref(kept.memory)
+    for _ in range(3):
+        assert lefts(stage.show(("green", 14, 10))) == {}
+    assert stage.segmenter.searches == 0
+    scene = stage.show(("green", 70, 20), after_s=LONGEST_ABSENCE_S)
+    assert lefts(scene) == {"kept 1": [70]}
+    assert scene.objects[0].track_id == kept.track_id
+    assert scene.vocabulary.names == ("red", "blue", "kept 1")
+    [now] = stage.model.kept.all
+    assert now.memory is not kept.memory
+    del kept
+    assert first() is None
+    for left in (20, 50):
+        scene = stage.show(("green", left, 20))
+        assert lefts(scene) == {"kept 1": [left]}
+        assert scene.objects[0].track_id == now.track_id
+    assert stage.segmenter.searches == 1
+
+
+def test_the_exemplar_is_searched_for_in_each_image_until_it_is_detected() -> None:
+    stage = SearchingStage()
+    stage.show(("green", 10, 10))
+    stage.lose(stage.keep(mark=ON_IT))
+    for step in range(1, 4):
+        assert lefts(stage.show(("red", 60, 20), after_s=LONGEST_ABSENCE_S)) == {"red": [60]}
+        assert stage.segmenter.searches == step
+    assert lefts(stage.show(("green", 30, 20), ("red", 60, 20))) == {"kept 1": [30], "red": [60]}
+
+
+def test_what_another_memory_finds_is_not_taken_for_the_lost_object() -> None:
+    stage = SearchingStage()
+    stage.show(("green", 10, 10), ("green", 60, 20))
+    lost = stage.keep("first", mark=ON_IT)
+    stage.keep("second", mark=Mark(Box(60, 20, SIDE, SIDE)))
+    stage.lose(lost)
+    scene = stage.show(("green", 60, 20), after_s=LONGEST_ABSENCE_S)
+    assert lefts(scene) == {"second": [60]}
+    assert stage.segmenter.searches == 1
+
+
+def test_each_camera_searches_for_its_own_objects() -> None:
+    stage = SearchingStage()
+    stage.show(("green", 10, 10))
+    stage.lose(stage.keep(mark=ON_IT))
+    stage.stamp_s += LONGEST_ABSENCE_S
+    assert lefts(stage.show(("green", 10, 10), camera="back")) == {}
+    assert stage.segmenter.searches == 0
+    assert lefts(stage.show(("green", 10, 10))) == {"kept 1": [10]}
+
+
+def test_an_image_is_lost_once_where_the_model_fails_with_the_exemplar() -> None:
+    stage = SearchingStage()
+    stage.show(("green", 10, 10))
+    stage.lose(stage.keep(mark=ON_IT))
+    stage.segmenter.fails = True
+    with pytest.raises(RuntimeError, match="cannot be computed"):
+        stage.show(("green", 10, 10), after_s=LONGEST_ABSENCE_S)
+    assert lefts(stage.show(("green", 10, 10), ("red", 60, 20))) == {"red": [60]}
+    assert stage.segmenter.searches == 1
+
+
+def test_a_model_that_refuses_exemplars_searches_by_its_memory_alone() -> None:
+    stage = RememberingStage()
+    stage.show(("green", 10, 10))
+    kept = stage.keep(mark=ON_IT)
+    assert lefts(stage.show(after_s=LONGEST_ABSENCE_S)) == {}
+    assert isinstance(stage.segmenter, RememberingSegmenter)
+    assert stage.segmenter.encoded[-1] == ("kept 1",)
+    times = len(stage.segmenter.encoded)
+    assert lefts(stage.show()) == {}
+    assert len(stage.segmenter.encoded) == times, "it was asked once"
+    assert lefts(stage.show(("green", 50, 10))) == {"kept 1": [50]}
+    assert kept.memory is stage.model.kept.all[0].memory
+
+
+def test_a_new_threshold_of_the_class_holds_for_the_search() -> None:
+    """A class that is set with its exemplar and another threshold stays kept."""
+    stage = SearchingStage()
+    stage.show(("green", 10, 10))
+    stage.lose(stage.keep(mark=ON_IT))
+    assert lefts(stage.show(after_s=LONGEST_ABSENCE_S)) == {}
+    darker = image_of(("green", 10, 10))
+    darker[10 : 10 + SIDE, 10 : 10 + SIDE] //= 4
+    darker[10 : 10 + SIDE, 10 : 10 + SIDE] *= 3
+    for threshold, expected in ((0.9, {}), (0.5, {"kept 1": [10]})):
+        stage.model.edit_vocabulary(
+            lambda classes, threshold=threshold: [replace(c, threshold=threshold) for c in classes]
+        )
+        stage.stamp_s += 0.1
+        assert lefts(stage.scene_of(darker)) == expected

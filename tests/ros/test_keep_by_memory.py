@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from planner import running_node, values
+from planner import running_node, target, values
 from test_keep import Table, mask_message, of_class, square_mask
 
+from zs_seg_ros.srv import SetVocabulary
 from zs_seg_ros.testing.grounding_dino import small_grounding_dino_config, write_grounding_dino
 from zs_seg_ros.testing.owlv2 import small_owlv2_config, write_owlv2
 from zs_seg_ros.testing.sam2 import shift_object_score, small_sam2_memory_config, write_sam2
@@ -26,15 +27,15 @@ from zs_seg_ros.testing.sam2 import shift_object_score, small_sam2_memory_config
 SHOWN = (("red", 10, 10),)
 
 
-def write_model(folder: Path, detector: str) -> str:
-    """Write a pair whose memory finds its object in every image."""
+def write_model(folder: Path, detector: str, finds: bool = True) -> str:
+    """Write a pair whose memory finds its object in every image, or in none."""
     if detector == "owlv2":
         write_owlv2(folder / detector, small_owlv2_config(), words=("red",), seed=1)
     else:
         config = small_grounding_dino_config("grounding-dino")
         write_grounding_dino(folder / detector, config, (64, 96), words=("red",))
     write_sam2(folder / "sam2", small_sam2_memory_config(), seed=3)
-    shift_object_score(folder / "sam2", 1000.0)
+    shift_object_score(folder / "sam2", 1000.0 if finds else -1000.0)
     return f"{folder / detector} + {folder / 'sam2'}"
 
 
@@ -97,3 +98,36 @@ def test_diagnostics_have_the_video_memory_which_does_not_grow_and_ends_with_for
         "model", lambda status: values(status)["kept objects"] == "0", "no kept object"
     )
     assert values(status)["kept objects (bytes)"] == ""
+
+
+@pytest.mark.parametrize("detector", ["owlv2", "grounding-dino"])
+def test_what_the_memory_has_lost_is_detected_by_its_exemplar_where_the_model_takes_one(
+    tmp_path: Path, detector: str
+) -> None:
+    """After four seconds, under the same class and track id. Grounding DINO takes none: it stays lost."""
+    parameters = {
+        "model": write_model(tmp_path, detector, finds=False),
+        "device": "cpu",
+        "classes": ["red"],
+        "min_area": 1,
+        "default_threshold": 1.0,
+    }
+    with running_node(parameters) as planner:
+        table = Table(planner)
+        mask = mask_message(square_mask(10, 10))
+        answer = table.keep(*SHOWN, mask=mask, class_name="part 7")
+        assert answer.success, answer.message
+        classes = [target("red", threshold=1.0), *table.vocabulary().classes[1:]]
+        classes[1].threshold = 0.001
+        request = SetVocabulary.Request(classes=classes)
+        assert planner.call(SetVocabulary, "set_vocabulary", request).success
+        for _ in range(20):
+            assert of_class(table.objects(*SHOWN), "part 7") == []
+        table.stamp_ns += 4 * 10**9
+        objects = of_class(table.objects(*SHOWN), "part 7")
+        assert len(objects) == (detector == "owlv2")
+        for kept in objects:
+            assert (kept.track_id, kept.class_id) == (answer.track_id, answer.class_id)
+            assert kept.area > 0
+        assert table.forget(class_name="part 7").success
+        assert table.objects(*SHOWN).objects == []

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from zs_seg_ros.perception.between_detections import BetweenDetections
-from zs_seg_ros.perception.kept_memories import with_remembered
+from zs_seg_ros.perception.kept_memories import KeptMemories
 from zs_seg_ros.perception.kept_objects import KeptObjects
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.segmenters.kept_images import keeping_images
@@ -32,24 +32,29 @@ def inferred(
     kept: KeptObjects | None,
     between: BetweenDetections | None,
     interval_s: float,
+    default_threshold: float,
 ) -> list[Segmentation]:
     """Return one segmentation per image of a batch, in order, with the kept objects that a video memory finds.
 
     batch: the images of the frames, upright. between, interval_s: the last detections, and the time from one to the
-    next; 0: every image is detected in. A model without a video memory detects in every image.
+    next; 0: every image is detected in. default_threshold: for classes without one. A model without a video memory
+    detects in every image.
     """
     follower = video_follower_of(segmenter)
-    in_cameras = [() if kept is None else kept.in_camera(frame.camera) for frame in frames]
+    any_kept = kept is not None and any(kept.in_camera(frame.camera) for frame in frames)
     if between is not None and not interval_s:
         between.forget()
-    if follower is None or not (interval_s or any(in_cameras)):
+    if follower is None or not (interval_s or any_kept):
         return segmenter.segment(batch, encoded)
     with keeping_images():
         if between is not None and interval_s:
             results = between.segment(frames, batch, segmenter, follower, encoded, interval_s)
         else:
             results = segmenter.segment(batch, encoded)
+        if kept is None:
+            return results
+        memories = KeptMemories(kept, segmenter, follower, encoded.of_results, default_threshold)
         return [
-            with_remembered(result, image, objects, follower, encoded.of_results)
-            for result, image, objects in zip(results, batch.images, in_cameras, strict=True)
+            memories.with_remembered(result, frame, image)
+            for result, frame, image in zip(results, frames, batch.images, strict=True)
         ]

@@ -12,8 +12,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from zs_seg_ros.perception.exemplar_search import ExemplarSearch
 from zs_seg_ros.perception.kept_matching import is_similar, nearest
 from zs_seg_ros.perception.propagation import HALF_LIFE_S
 from zs_seg_ros.perception.tracking import LONGEST_ABSENCE_S
@@ -33,7 +34,7 @@ class KeptObject:
     image of its camera. detected_ns: of the last one in which the model detected it. lost: whether it is followed by
     its track alone, and that has ended. shown: its mask in the newest image, detected there or carried to it; None
     where neither holds. number: differs between objects. memory: the model's video memory of it; None where the model
-    has none, and detects it.
+    has none, and detects it. search: what detects it by its exemplar when its memory has lost it.
     """
 
     name: str
@@ -48,6 +49,7 @@ class KeptObject:
     lost: bool = False
     number: int = 0
     memory: VideoMemory | None = None
+    search: ExemplarSearch = field(default_factory=ExemplarSearch)
 
     @property
     def nbytes(self) -> int:

@@ -30,6 +30,7 @@ from zs_seg_ros.perception.kept_object import KeptObject, in_next_image
 from zs_seg_ros.perception.propagation import Propagator
 from zs_seg_ros.perception.tracking import LONGEST_ABSENCE_S
 from zs_seg_ros.segmenters.instance_labels import mask_iou
+from zs_seg_ros.segmenters.video_memory import VideoMemory
 from zs_seg_ros.shown import quoted
 from zs_seg_ros.types import DetectedObject, Frame, Scene, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
@@ -55,7 +56,7 @@ class KeptObjects:
     last mask, moved by optical flow, or lies nearest to it. What else the model labels with that class becomes the
     class that the object was detected as, or background. An object that the model misses is carried by optical flow
     for LONGEST_ABSENCE_S at most; after that the best-scoring instance of its class is taken for it. An object with a
-    video memory is where the memory finds it.
+    video memory is where the memory finds it; optical flow is not computed in a camera that has no others.
     """
 
     def __init__(self) -> None:
@@ -143,6 +144,13 @@ class KeptObjects:
             return kept
         moved = replace(moved, score=kept.detected.score)
         return replace(kept, shown=moved, stamp_ns=frames[-1].stamp_ns)
+
+    def begin_memory(self, kept: KeptObject, memory: VideoMemory) -> None:
+        """Replace the memory of an object, unless it has ended, or has another memory meanwhile."""
+        with self._lock:
+            now = self._kept.get(kept.name)
+            if now is not None and now.memory is kept.memory:
+                self._kept[kept.name] = replace(now, memory=memory)
 
     def confirm(self, name: str) -> None:
         """Record that the class of an object is in the vocabulary."""
@@ -269,7 +277,9 @@ class KeptObjects:
         return shown
 
     def _predicted(self, frame: Frame, mine: Sequence[KeptObject]) -> dict[str, DetectedObject]:
-        """Return the last masks of objects, moved by optical flow, by name, where that is known."""
+        """Return the last masks of objects, moved by optical flow, by name, where that is known and used."""
+        if all(kept.memory for kept in mine):
+            return {}
         propagator = self._propagators[frame.camera]
         propagator.observe(frame)
         carried = propagator.carried("flow")
@@ -281,10 +291,13 @@ class KeptObjects:
 
     def _remember(self, frame: Frame) -> None:
         """Let the next image of a camera begin with the masks of all objects in this one."""
+        self._newest[frame.camera] = frame
+        mine = self._of(frame.camera)
+        if all(kept.memory for kept in mine):
+            return
         masks = {
             kept.number: kept.shown
-            for kept in self._of(frame.camera)
+            for kept in mine
             if kept.shown is not None and kept.stamp_ns == frame.stamp_ns
         }
-        self._newest[frame.camera] = frame
         self._propagators[frame.camera].update(frame, numbered(size_of(frame.image), masks))

@@ -107,8 +107,8 @@ def segment(
     thresholds = encoded.vocabulary.thresholds(settings.default_threshold)
     features = any(frame.requested.features for frame in frames)
     batch = Batch(images, thresholds, tuple(sizes), features)
-    interval_s = settings.detection_interval_s
-    results = inferred(frames, batch, segmenter, encoded, kept, between, interval_s)
+    interval_s, threshold = settings.detection_interval_s, settings.default_threshold
+    results = inferred(frames, batch, segmenter, encoded, kept, between, interval_s, threshold)
     segmentations = tuple(
         as_received(segmentation, frame.rotation)
         for frame, segmentation in zip(frames, results, strict=True)
