@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -240,6 +241,8 @@ class Segmentation:
     confidence: (H, W) uint8, the confidence times 255; 0 exactly where the label is 0.
     instances: the detections of a model that separates instances, which may overlap; None when it only labels pixels.
     features: None where they were not requested, or the model has no shared space of words and images.
+    presence: how surely the image shows each class at all, 0..1 by class id, where the model has a score of that for
+    the class's words; None where it has none, or did not run on this image.
     Raises ValueError when label and confidence differ in size.
     """
 
@@ -247,6 +250,7 @@ class Segmentation:
     confidence: NDArray[np.uint8]
     instances: tuple[DetectedObject, ...] | None = None
     features: FeatureGrid | None = None
+    presence: Mapping[int, float] | None = None
 
     def __post_init__(self) -> None:
         if self.label.shape != self.confidence.shape or self.label.ndim != 2:
@@ -284,6 +288,13 @@ class Scene:
     camera_pose: Pose | None = None
     positions_frame_id: str = ""
     features: Embeddings | None = None
+
+    @property
+    def presence(self) -> dict[str, float]:
+        """The presence score of each class that has one, 0..1, by name."""
+        names = dict(zip(self.vocabulary.ids, self.vocabulary.names, strict=True))
+        scores = self.segmentation.presence or {}
+        return {names[class_id]: score for class_id, score in scores.items() if class_id in names}
 
     @property
     def inferred_stamp_ns(self) -> int:

@@ -24,12 +24,14 @@ import torch
 from families import WORDS
 from inputs import blots, segment, words
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 from torchvision_stand_in import torchvision_stand_in
 from transformers import CLIPTokenizer, PreTrainedModel, Sam3Processor
 from transformers.models.sam3.modeling_sam3 import Sam3Model
 from transformers.models.sam3_lite_text.modeling_sam3_lite_text import Sam3LiteTextModel
 
+from zs_seg_ros.cli.main import main
 from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
@@ -44,7 +46,7 @@ from zs_seg_ros.testing.sam3 import (
     write_sam3,
 )
 from zs_seg_ros.types import Batch, DetectedObject, Segmentation
-from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 PROMPTS = ("red mug", "blue car", "duck", "a long green thing", "ball")
 SIZES = [(48, 64), (37, 91), (130, 61), (112, 112)]
@@ -184,6 +186,49 @@ def test_all_queries_equal_the_reference(pair: Pair) -> None:
         torch.testing.assert_close(masks[row], mask, rtol=0, atol=1e-4)
         spread.append(torch.stack([scores.std(), mask.std(), boxes.std()]))
     assert torch.stack(spread).min() > 0.1
+
+
+def test_the_presence_of_a_class_is_that_of_its_most_present_phrase(pair: Pair) -> None:
+    """By class id, without negatives and classes of examples alone, whether or not anything is detected."""
+    photo = blots(70, 50)
+    classes = [
+        TargetClass("both", (PROMPTS[0], PROMPTS[1]), negatives=(PROMPTS[2],)),
+        TargetClass("shown", exemplars=(Exemplar(blots(40, 40)),)),
+        TargetClass("alone", (PROMPTS[2],)),
+    ]
+    encoded = pair.segmenter.encode(Vocabulary().changed_to(classes))
+    of_prompts = [
+        float(pair.reference(photo, text).presence_logits.sigmoid()) for text in PROMPTS[:3]
+    ]
+    assert max(of_prompts) - min(of_prompts) > 0.001
+    for threshold in (0.0, 1.0):
+        batch = Batch((photo, blots(30, 40)), encoded.vocabulary.thresholds(threshold))
+        result, other = pair.segmenter.segment(batch, encoded)
+        expected = {1: max(of_prompts[:2]), 3: of_prompts[2]}
+        assert result.presence == pytest.approx(expected, abs=1e-4)
+        assert other.presence != result.presence
+
+
+def test_the_command_shows_the_presence(
+    pair: Pair, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, folder = blots(70, 50), tmp_path / "sam3"
+    write_sam3(folder, small_sam3_config(), words=WORDS)
+    segmenter = load(folder)
+    encoded = segmenter.encode(words(*PROMPTS[:2]))
+    [result] = segmenter.segment(Batch((photo,), encoded.vocabulary.thresholds(0.5)), encoded)
+    assert result.presence is not None
+    scores = [*result.presence.values()]
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    command = ["segment", str(tmp_path / "photo.png"), "--model", str(folder), "--device", "cpu"]
+    command += ["--precision", "fp32", "--classes", *PROMPTS[:2]]
+    assert main(command) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split()[-2:] == ["confidence", "presence"]
+    assert [row.split()[-1] for row in rows] == [f"{score:.2f}" for score in scores]
+    assert main([*command, "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)["classes"]
+    assert [row["presence"] for row in table] == [round(score, 3) for score in scores]
 
 
 def test_the_tracker_of_a_checkpoint_is_left_out(tmp_path: Path, segmenter: Sam3Segmenter) -> None:

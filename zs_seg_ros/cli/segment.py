@@ -65,7 +65,8 @@ class SegmentRequest:
 class Row:
     """A row of the table: one class in one image.
 
-    area: pixels. confidence: 0..1, the mean over these pixels; None without pixels.
+    area: pixels. confidence: 0..1, the mean over these pixels; None without pixels. presence: 0..1, how surely the
+    image shows the class at all; None for a model without such a score.
     """
 
     id: int
@@ -73,6 +74,14 @@ class Row:
     area: int
     area_percent: float
     confidence: float | None
+    presence: float | None = None
+
+    def values(self) -> dict[str, Any]:
+        """Return the fields for JSON. Models without a presence score have no key for it."""
+        values = asdict(self)
+        if self.presence is None:
+            del values["presence"]
+        return values
 
 
 @dataclass(frozen=True)
@@ -160,7 +169,7 @@ def _segment_image(job: ImageJob, request: SegmentRequest, model: LoadedModel) -
     write_outputs(job, image, segmentation.label, objects, vocabulary)
     rows = measure(segmentation, vocabulary)
     height, width = segmentation.label.shape
-    return ImageResult(width, height, {"classes": [asdict(row) for row in rows]}, rows)
+    return ImageResult(width, height, {"classes": [row.values() for row in rows]}, rows)
 
 
 def write_outputs(
@@ -182,6 +191,7 @@ def measure(segmentation: Segmentation, vocabulary: Vocabulary) -> list[Row]:
     label = segmentation.label.ravel()
     length = max(vocabulary.ids, default=0) + 1
     areas = np.bincount(label, minlength=length)
+    presence = segmentation.presence or {}
     sums = np.bincount(label, segmentation.confidence.ravel(), minlength=length)
     return [
         Row(
@@ -192,6 +202,7 @@ def measure(segmentation: Segmentation, vocabulary: Vocabulary) -> list[Row]:
             confidence=(
                 round(float(sums[class_id] / areas[class_id]) / 255, 3) if areas[class_id] else None
             ),
+            presence=round(presence[class_id], 3) if class_id in presence else None,
         )
         for class_id, name in zip(vocabulary.ids, vocabulary.names, strict=True)
     ]
@@ -202,10 +213,14 @@ def table(rows: Sequence[Row]) -> str:
     names = [shown(row.name) for row in rows]
     name_width = max(map(len, ("name", *names)))
     lines = [f"{'id':>5}  {'name':<{name_width}}  {'area px':>9}  {'area %':>6}  confidence"]
+    with_presence = any(row.presence is not None for row in rows)
+    lines[0] += "  presence" * with_presence
     for row, name in zip(rows, names, strict=True):
         confidence = "-" if row.confidence is None else f"{row.confidence:.2f}"
         lines.append(
             f"{row.id:>5}  {name:<{name_width}}  {row.area:>9}  {row.area_percent:>6.2f}"
             f"  {confidence:>10}"
         )
+        if with_presence:
+            lines[-1] += f"  {'-' if row.presence is None else f'{row.presence:.2f}':>8}"
     return "\n".join(lines)

@@ -158,7 +158,7 @@ def painted(
     others = None if instances is None else tuple(without(instances, kept))
     all_instances = None if others is None else (*others, *kept)
     return Painted(
-        Segmentation(label, confidence, all_instances, merged.features),
+        Segmentation(label, confidence, all_instances, merged.features, merged.presence),
         Segmentation(rest_label, rest_confidence, others, merged.features),
     )
 

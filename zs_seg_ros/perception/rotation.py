@@ -40,6 +40,7 @@ def as_received(segmentation: Segmentation, rotation: int) -> Segmentation:
         np.ascontiguousarray(np.rot90(segmentation.confidence, turns)),
         None if instances is None else tuple(turned(i, turns, (height, width)) for i in instances),
         _turned_grid(segmentation.features, turns),
+        segmentation.presence,
     )
 
 

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from zs_seg_ros.perception.live_model import LiveModel
+from zs_seg_ros.shown import shown
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
@@ -29,6 +31,8 @@ SILENCE_S = 1.0
 LOG_EVERY_S = 10.0
 """A camera's problems are logged when they begin and this often while they last."""
 _FRAMES_AVERAGED = 30
+_MOST_PRESENCES = 20
+"""Classes whose presence score is shown; a vocabulary may have thousands."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,10 @@ class LastProblem:
 
 @dataclass
 class CameraHealth:
-    """Counts and times of one camera since it was activated. Written by two threads, one field each."""
+    """Counts and times of one camera since it was activated. Written by two threads, one field each.
+
+    presence: the presence score of each class in the newest image for which the model computed them, by name.
+    """
 
     frames_in: int = 0
     frames_out: int = 0
@@ -71,6 +78,7 @@ class CameraHealth:
     inferred_ages_ms: deque[float | None] = field(
         default_factory=lambda: deque(maxlen=_FRAMES_AVERAGED)
     )
+    presence: dict[str, float] = field(default_factory=dict)
     stages_ms: deque[dict[str, float]] = field(
         default_factory=lambda: deque(maxlen=_FRAMES_AVERAGED)
     )
@@ -174,6 +182,14 @@ def model_status(
     return _status(f"{node}: model", node, problems, values)
 
 
+def presence_text(presence: Mapping[str, float]) -> str:
+    """Return the highest presence scores with their classes, and how many are left out."""
+    ranked = sorted(presence.items(), key=lambda item: -item[1])
+    texts = [f"{shown(name)} {score:.2f}" for name, score in ranked[:_MOST_PRESENCES]]
+    left_out = len(ranked) - len(texts)
+    return ", ".join([*texts, f"{left_out} more"] if left_out else texts)
+
+
 def camera_status(
     name: str, topic: str, health: CameraHealth, skipped: int, paced: int, problems: list[Problem]
 ) -> DiagnosticStatus:
@@ -195,6 +211,8 @@ def camera_status(
         share, inferred_age_ms = propagation
         values["frames propagated (%)"] = f"{100 * share:.0f}"
         values["age of the inferred image (ms)"] = f"{inferred_age_ms:.1f}"
+    if health.presence:
+        values["presence scores"] = presence_text(health.presence)
     for stage, mean_ms in health.stage_means_ms().items():
         values[f"{stage} (ms)"] = f"{mean_ms:.2f}"
     return _status(name, topic, problems, values)

@@ -138,6 +138,8 @@ class SegmentationRun:
             camera.input.depth.bad_depth.note(scene.depth_problem)
         now_ns = self._node.get_clock().now().nanoseconds
         from_ns = scene.propagated_from_ns
+        if scene.segmentation.presence is not None:
+            camera.health.presence = scene.presence
         camera.health.record_published(
             (now_ns - scene.frame.stamp_ns) / 1e6,
             scene.stage_ms | {"publish": publish_ms},

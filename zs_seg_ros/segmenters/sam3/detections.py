@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,19 @@ from torch import Tensor
 
 from zs_seg_ros.segmenters.shared.instances import not_negative, without_duplicates
 from zs_seg_ros.segmenters.shared.transfers import uploaded
+
+
+class Presence:
+    """The presence score of each class in one image, 0..1 by the class's index: the best of its phrases."""
+
+    def __init__(self) -> None:
+        self.scores: dict[int, float] = {}
+
+    def add(self, scores: Tensor, class_index: Sequence[int], is_negative: Sequence[bool]) -> None:
+        """Add the scores (P,) of phrases, on the CPU. Those of negatives are left out."""
+        for score, index, negative in zip(scores.tolist(), class_index, is_negative, strict=True):
+            if not negative:
+                self.scores[index] = max(score, self.scores.get(index, 0.0))
 
 
 class Detections(NamedTuple):

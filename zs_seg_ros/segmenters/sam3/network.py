@@ -96,11 +96,13 @@ class TextFeatures:
 class Candidates:
     """The detections of P phrases in one image, Q queries for each phrase, before any threshold.
 
-    scores: (P, Q) float32, 0..1. boxes: (P, Q, 4) float32, left, top, right, bottom, as shares 0..1 of the image.
+    scores: (P, Q) float32, 0..1, of each query times `presence`, (P,) float32, which says how surely the image shows
+    the phrase at all. boxes: (P, Q, 4) float32, left, top, right, bottom, as shares 0..1 of the image.
     queries (P, Q, C), states (P, h * w, C) and text: the inputs of the mask decoder.
     """
 
     scores: Tensor
+    presence: Tensor
     boxes: Tensor
     queries: Tensor
     states: Tensor
@@ -204,9 +206,10 @@ class Sam3Network:
         offsets = model.detr_decoder.box_head(queries).float()
         boxes = (inverse_sigmoid(decoded.reference_boxes[-1].float()) + offsets).sigmoid()
         logits = model.dot_product_scoring(queries[None], text.tokens, text.present)[0, ..., 0]
-        presence = decoded.presence_logits[-1]
+        presence = decoded.presence_logits[-1].float().sigmoid()
         return Candidates(
-            scores=logits.float().sigmoid() * presence.float().sigmoid(),
+            scores=logits.float().sigmoid() * presence,
+            presence=presence[:, 0],
             boxes=box_cxcywh_to_xyxy(boxes),
             queries=queries,
             states=encoded.last_hidden_state,

@@ -38,7 +38,7 @@ from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart
 from zs_seg_ros.segmenters.kept_images import encoded_once, keep_encoding
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.sam3.canvas import ExampleStrip, example_strip
-from zs_seg_ros.segmenters.sam3.detections import Detections
+from zs_seg_ros.segmenters.sam3.detections import Detections, Presence
 from zs_seg_ros.segmenters.sam3.examples import below_strip, detect_like, masks_below_strip
 from zs_seg_ros.segmenters.sam3.network import (
     ImageFeatures,
@@ -64,7 +64,7 @@ from zs_seg_ros.segmenters.shared.prompt_tokenizer import load_clip_tokenizer, p
 from zs_seg_ros.segmenters.shared.prompts import flat_prompts, similarity_warnings
 from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.segmenters.shared.torch_segmenter import TorchSegmenter
-from zs_seg_ros.segmenters.shared.transfers import Pending, downloaded, finished
+from zs_seg_ros.segmenters.shared.transfers import Pending, downloaded, finished, with_presence
 from zs_seg_ros.types import Batch, RgbImage, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
@@ -217,13 +217,16 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features], Exportable):
         thresholds: NDArray[np.float32],
         encoded: EncodedVocabulary[Sam3Features],
     ) -> Pending:
+        presence = Presence()
         with stage("decode"):
-            instances = self._instances(features, image, encoded.features, thresholds)
+            instances = self._instances(features, image, encoded.features, thresholds, presence)
         with stage("finish"):
             vocabulary = encoded.vocabulary
-            return pending_instances(
+            result = pending_instances(
                 instances, size, thresholds, vocabulary.label_ids, vocabulary.precedence
             )
+            of_ids = {vocabulary.ids[index]: score for index, score in presence.scores.items()}
+            return with_presence(result, of_ids)
 
     def _instances(
         self,
@@ -231,11 +234,17 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features], Exportable):
         image: RgbImage,
         text: Sam3Features,
         thresholds: NDArray[np.float32],
+        presence: Presence,
     ) -> Instances:
-        """Detect and cut out the objects of all classes; several phrases of a class yield an object once."""
+        """Detect and cut out the objects of all classes; several phrases of a class yield an object once.
+
+        presence: gets that of all classes with phrases. An example is on the canvas itself, which its presence says.
+        """
         detections: Detections | None = None
         steps = range(0, len(text.prompts), self.network.prompts_per_batch)
-        batches = [partial(self._detect, features, text, start, thresholds) for start in steps]
+        batches = [
+            partial(self._detect, features, text, start, thresholds, presence) for start in steps
+        ]
         strips = range(len(text.strips))
         batches += [partial(self._detect_like, image, text, index, thresholds) for index in strips]
         for detect in batches:
@@ -251,13 +260,21 @@ class Sam3Segmenter(TorchSegmenter[Sam3Features], Exportable):
         return Instances(detections.masks, detections.scores, detections.class_index, inside=0.5)
 
     def _detect(
-        self, image: ImageFeatures, text: Sam3Features, start: int, thresholds: NDArray[np.float32]
+        self,
+        image: ImageFeatures,
+        text: Sam3Features,
+        start: int,
+        thresholds: NDArray[np.float32],
+        presence: Presence,
     ) -> Detections:
         """Detect and cut out the objects of one batch of phrases, which begins with the index `start`."""
         # Classes of examples are behind those of the phrases.
         batch = slice(start, min(start + self.network.prompts_per_batch, len(text.prompts)))
         candidates = self.network.detect(image, TextFeatures.joined(text.prompts[batch]))
-        scores, boxes = downloaded([candidates.scores, candidates.boxes])
+        scores, boxes, present = downloaded(
+            [candidates.scores, candidates.boxes, candidates.presence]
+        )
+        presence.add(present, text.class_of_prompt[batch], text.is_negative[batch])
         classes = torch.tensor(text.class_of_prompt[batch])
         class_of_query = classes[:, None].expand_as(scores).flatten()
         chosen = confident(scores.flatten(), class_of_query, thresholds)

@@ -15,8 +15,8 @@ device busy until then; one for each image, or each number, would have it wait f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -53,6 +53,13 @@ def finished(results: Sequence[Pending]) -> list[Segmentation]:
         else result
         for result in results
     ]
+
+
+def with_presence(result: Pending, presence: Mapping[int, float]) -> Pending:
+    """Return the result of an image with the presence score of each class, by class id."""
+    if isinstance(result, Segmentation):
+        return replace(result, presence=presence)
+    return OnDevice(result.parts, lambda parts: replace(result.finish(parts), presence=presence))
 
 
 def downloaded(tensors: Sequence[Tensor]) -> list[Tensor]:
