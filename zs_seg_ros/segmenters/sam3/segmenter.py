@@ -16,7 +16,6 @@ out, and of `Sam3LiteTextModel`, which has a smaller text encoder, such as yonig
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -40,6 +39,7 @@ from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.sam3.canvas import ExampleStrip, example_strip
 from zs_seg_ros.segmenters.sam3.detections import Detections, Presence
 from zs_seg_ros.segmenters.sam3.examples import below_strip, detect_like, masks_below_strip
+from zs_seg_ros.segmenters.sam3.features import Sam3Features
 from zs_seg_ros.segmenters.sam3.network import (
     ImageFeatures,
     Sam3Network,
@@ -85,22 +85,6 @@ published weights; so high are only phrases of (nearly) the same words."""
 
 _MAX_INSTANCES = 300
 """Instances per image; those of highest score are kept. It bounds time and memory where a threshold is too low."""
-
-
-@dataclass(frozen=True, eq=False)
-class Sam3Features:
-    """The text embeddings of a vocabulary, and its example images.
-
-    prompts: one entry per phrase (P). strips: one per class with example images (E), and visual: the text embeddings
-    that go with them. class_of_prompt: for each phrase, and then each strip, the index of its class in the vocabulary.
-    is_negative: for each of these whether it wins against its class.
-    """
-
-    prompts: tuple[TextFeatures, ...]
-    strips: tuple[ExampleStrip, ...]
-    visual: TextFeatures | None
-    class_of_prompt: tuple[int, ...]
-    is_negative: tuple[bool, ...]
 
 
 class _Images(ViTImageProcessorPil):  # type: ignore[misc]
