@@ -16,6 +16,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from local_hub import COMMIT, Hub, Repository, local_hub
@@ -23,8 +24,14 @@ from safetensors.torch import load_file
 
 from zs_seg_ros import ModelError
 from zs_seg_ros.cli.main import main
+from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint
 from zs_seg_ros.segmenters.shared.conversion import convert_weights
+from zs_seg_ros.testing.florence2 import small_florence2_config, write_florence2
+from zs_seg_ros.testing.sam2 import small_sam2_config, write_sam2
+from zs_seg_ros.types import Batch
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 WHOLE = {"config.json": b"{}", "model.safetensors": b"weights", "README.md": b"", "x.bin": b"no"}
 PICKLED = {"config.json": b"{}", "pytorch_model.bin": b"pickled"}
@@ -76,6 +83,31 @@ def test_a_model_is_downloaded_and_found_afterwards(fetch: Fetch, tmp_path: Path
     assert code == 0 and folder.name == COMMIT
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
     assert find_checkpoint("some/model") == folder
+
+
+def test_florence2_is_downloaded_whole_and_loads_by_its_name(
+    fetch: Fetch, hub: Hub, tmp_path: Path
+) -> None:
+    """The files of a small checkpoint in the published layout, and a card and images that are not asked for."""
+    write_florence2(tmp_path / "florence2", small_florence2_config(), 64, words=("mug",))
+    files = {path.name: path.read_bytes() for path in (tmp_path / "florence2").iterdir()}
+    served = {**files, "README.md": b"a card", "car.jpg": b"an image", "model.onnx": b"no"}
+    REPOSITORIES["florence-community/Florence-2-base-ft"] = Repository({"main": served})
+    try:
+        code, out, errors = fetch("florence-community/Florence-2-base-ft")
+    finally:
+        del REPOSITORIES["florence-community/Florence-2-base-ft"]
+    assert code == 0, errors
+    folder = Path(out.rstrip("\n"))
+    assert {path.name for path in folder.iterdir()} == {*files}
+    write_sam2(tmp_path / "sam2", small_sam2_config())
+    model = f"florence-community/Florence-2-base-ft + {tmp_path / 'sam2'}"
+    segmenter = load_segmenter(model, LoadOptions("cpu"))
+    vocabulary = Vocabulary().changed_to([TargetClass("the mug left of the mug")])
+    batch = Batch((np.zeros((40, 50, 3), np.uint8),), vocabulary.thresholds(0.0))
+    [result] = segmenter.segment(batch, segmenter.encode(vocabulary))
+    assert result.label.shape == (40, 50)
+    assert "cannot" in segmenter.caution
 
 
 def test_both_models_of_a_pair_are_downloaded_in_their_revisions(fetch: Fetch, hub: Hub) -> None:
