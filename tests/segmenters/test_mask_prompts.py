@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ from zs_seg_ros.segmenters.shared.prompted_masks import (
 from zs_seg_ros.testing.sam2 import small_sam2_config, write_sam2
 from zs_seg_ros.testing.sam3 import small_sam3_video_config, write_sam3
 from zs_seg_ros.testing.sam_hq import small_sam_hq_config, write_sam_hq
-from zs_seg_ros.types import Box, DetectedObject
+from zs_seg_ros.types import Box, DetectedObject, size_of
 
 CPU = LoadOptions(device="cpu")
 SIZE = (48, 80)
@@ -197,6 +198,48 @@ class Loaded:
             [logits] = processor.post_process_masks(outputs.pred_masks, *sizes, binarize=False)
         return logits[0], outputs.iou_scores[0, 0]
 
+    @torch.inference_mode()
+    def reference_of_two(
+        self, images: Sequence[NDArray[np.uint8]], prompts: Sequence[Sequence[MaskPrompt]]
+    ) -> tuple[list[Tensor], Tensor]:
+        """Return logits (N, 1, H, W) of each of two images and IoUs (2, N, 1), of one call with all marks of both."""
+        given: dict[str, object] = {}
+        if prompts[0][0].points:
+            given["input_points"] = [
+                [[[p.x - 0.5, p.y - 0.5] for p in each.points] for each in of] for of in prompts
+            ]
+            given["input_labels"] = [
+                [[int(not p.outside) for p in each.points] for each in of] for of in prompts
+            ]
+        if prompts[0][0].box:
+            boxes = [[each.box for each in of if each.box] for of in prompts]
+            given["input_boxes"] = [
+                [
+                    [float(v) for v in (b.left, b.top, b.left + b.width, b.top + b.height)]
+                    for b in of
+                ]
+                for of in boxes
+            ]
+        with torchvision_stand_in():
+            from transformers.models.sam.image_processing_sam import SamImageProcessor
+            from transformers.models.sam2.image_processing_sam2 import Sam2ImageProcessor
+            from transformers.models.sam2.processing_sam2 import Sam2Processor
+
+            processor: Any
+            if self.kind == "sam_hq":
+                processor = SamHQProcessor(SamImageProcessor.from_pretrained(self.folder))
+            else:
+                processor = Sam2Processor(Sam2ImageProcessor.from_pretrained(self.folder))
+            inputs = processor(images=[*images], return_tensors="pt", **given)
+            names = ("original_sizes", "reshaped_input_sizes")
+            sizes = [inputs.pop(name) for name in names if name in inputs]
+            for name in ("input_points", "input_boxes"):
+                if name in inputs:
+                    inputs[name] = inputs[name].float()
+            outputs = self.model(**inputs, multimask_output=False)
+            logits = processor.post_process_masks(outputs.pred_masks, *sizes, binarize=False)
+        return logits, outputs.iou_scores
+
     def _processor_of_sam3(self) -> Any:
         from transformers.models.sam3.image_processing_sam3 import Sam3ImageProcessor
         from transformers.models.sam3_tracker.processing_sam3_tracker import Sam3TrackerProcessor
@@ -236,6 +279,52 @@ def test_logits_and_predicted_ious_equal_the_reference(
     most = 1e-4 * max(1.0, float(expected.abs().max()))
     torch.testing.assert_close(actual, expected, rtol=0, atol=most)
     torch.testing.assert_close(scores[0], expected_scores, rtol=0, atol=1e-4)
+
+
+MARKS_OF_TWO = {
+    "points in and out": (
+        [
+            [((5.0, 7.25), (60.5, 30.0, True)), ((79.9, 47.9), (0.0, 0.0, True))],
+            [((0.0, 90.5), (3.0, 3.0, True)), ((20.0, 20.0), (20.0, 21.0, True))],
+        ],
+        None,
+    ),
+    "boxes": (None, [[Box(0, 0, 1, 1), Box(4, 5, 70, 40)], [Box(30, 90, 1, 1), Box(0, 0, 31, 91)]]),
+    "boxes with a point to leave out": (
+        [[((40.0, 20.0, True),), ((7.0, 6.0, True),)], [((9.0, 80.0, True),), ((1.0, 1.0, True),)]],
+        [[Box(0, 0, 80, 48), Box(4, 5, 70, 40)], [Box(3, 50, 20, 41), Box(0, 0, 31, 91)]],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ["sam2", "edgetam", "sam_hq"])
+def test_one_call_of_transformers_with_marks_in_two_images_gives_the_same(
+    kind: str, tmp_path: Path
+) -> None:
+    """Images of two sizes, several marks in each, negative points and boxes of one pixel."""
+    loaded, images = Loaded(kind, tmp_path), [noise(48, 80, 3), noise(91, 31, 4)]
+    for points, boxes in MARKS_OF_TWO.values():
+        prompts = [
+            [
+                MaskPrompt(
+                    () if points is None else tuple(MarkedPoint(*p) for p in points[image][mark]),
+                    box=None if boxes is None else boxes[image][mark],
+                )
+                for mark in range(2)
+            ]
+            for image in range(2)
+        ]
+        expected, expected_scores = loaded.reference_of_two(images, prompts)
+        for i, image in enumerate(images):
+            features = loaded.network.encode_image(image)
+            batch = PromptBatch.of(prompts[i])
+            logits, scores = loaded.network.decode_prompts(
+                features, size_of(image), batch, several=False
+            )
+            actual = functional.interpolate(logits, size_of(image), mode="bilinear")
+            most = 1e-4 * max(1.0, float(expected[i].abs().max()))
+            torch.testing.assert_close(actual, expected[i], rtol=0, atol=most)
+            torch.testing.assert_close(scores, expected_scores[i], rtol=0, atol=1e-4)
 
 
 def test_masks_equal_the_reference_with_the_best_of_several_for_one_point(both: Loaded) -> None:

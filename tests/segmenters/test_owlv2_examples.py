@@ -98,6 +98,23 @@ def test_scores_and_boxes_of_a_whole_example_image_are_those_of_transformers(
     torch.testing.assert_close(boxes, expected.target_pred_boxes, rtol=0, atol=1e-4)
 
 
+def test_one_call_of_transformers_with_two_images_and_their_examples_gives_the_same(
+    detector: Owlv2Detector, reference: Reference
+) -> None:
+    """Images of two sizes, padded to one batch, and an example of its own for each."""
+    images, queries = [blots(48, 64, 1), blots(90, 37, 2)], [blots(20, 70, 3), blots(64, 64, 4)]
+    with torch.inference_mode():
+        expected = reference.model.image_guided_detection(
+            torch.cat([reference.pixels(image) for image in images]),
+            torch.cat([reference.pixels(query) for query in queries]),
+        )
+    for i, query in enumerate(queries):
+        encoded = detector.encode_example(Exemplar(query))
+        scores, boxes = detector.scores_and_boxes(images, encoded)
+        torch.testing.assert_close(scores[i], expected.logits[i].sigmoid(), rtol=0, atol=1e-4)
+        torch.testing.assert_close(boxes[i], expected.target_pred_boxes[i], rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_boxes_of_an_example_are_those_that_transformers_keeps(
     pair: BoxesThenMasks, reference: Reference, seed: int

@@ -167,6 +167,31 @@ def test_scores_boxes_and_masks_are_those_of_transformers(
 
 
 @torch.inference_mode()
+def test_one_call_of_transformers_with_two_canvases_gives_the_same(pair: Pair) -> None:
+    """Two images with two boxes each, whose labels are given."""
+    segmenter, network = pair.segmenter, pair.segmenter.network
+    first = strip_of(pair, marked(3, (48, 64), (10, 5, 40, 30)), Exemplar(blots(30, 90, seed=4)))
+    second = strip_of(pair, Exemplar(blots(70, 20, 8)), marked(5, (200, 30), (4, 150, 7, 199)))
+    strips, images = (first, second), (blots(48, 64), blots(120, 31, 6))
+    canvases = [
+        strip.above(image, segmenter._prepare) for strip, image in zip(strips, images, strict=True)
+    ]
+    words = pair.tokenizer(["visual"] * 2, padding="max_length", max_length=32, return_tensors="pt")
+    expected = pair.model(
+        pixel_values=torch.stack(canvases),
+        input_boxes=torch.stack([strip.boxes for strip in strips]),
+        input_boxes_labels=torch.ones(2, 2, dtype=torch.int64),
+        **words,
+    )
+    scores = expected.pred_logits.sigmoid() * expected.presence_logits.sigmoid()
+    visual = segmenter._encode_prompts(["visual"])[0]
+    for i, features in enumerate(network.encode_images(torch.stack(canvases))):
+        candidates = detect_like(network, features, strips[i].boxes, visual)
+        torch.testing.assert_close(candidates.scores[0], scores[i], rtol=0, atol=1e-4)
+        torch.testing.assert_close(candidates.boxes[0], expected.pred_boxes[i], rtol=0, atol=1e-4)
+
+
+@torch.inference_mode()
 def test_the_boxes_of_examples_have_an_effect(pair: Pair) -> None:
     """Otherwise the comparison with transformers would say little."""
     strip = strip_of(pair, EXAMPLES["one"][0])

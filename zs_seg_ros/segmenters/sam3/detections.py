@@ -22,7 +22,7 @@ from zs_seg_ros.segmenters.shared.transfers import uploaded
 
 
 class Presence:
-    """The presence score of each class in one image, 0..1 by the class's index: the best of its phrases."""
+    """The presence score of each class in one image, 0..1 by the class's index: the maximum over its prompts."""
 
     def __init__(self) -> None:
         self.scores: dict[int, float] = {}
