@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from websockets.sync.client import ClientConnection, connect
 
 from zs_seg_ros.errors import StudioError
@@ -39,6 +38,7 @@ from zs_seg_ros.studio.packet import decoded, encoded
 from zs_seg_ros.studio.source import (
     Changed,
     Events,
+    MarkedObject,
     ModelChoice,
     Status,
     Watched,
@@ -129,8 +129,8 @@ class StandIn:
     def replay_test(self, camera: str, first: int, last: int, path: Path) -> Work:
         raise StudioError("this camera is live")
 
-    def keep(self, camera: str, stamp_ns: int, name: str, mask: NDArray[np.bool_]) -> str:
-        self.kept = camera, stamp_ns, name, mask
+    def keep(self, marked: MarkedObject, name: str) -> str:
+        self.kept = marked.camera, marked.stamp_ns, name, marked.mask
         return name or "kept 1"
 
     def show(

@@ -25,6 +25,9 @@ from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 MEMORY_S = 5.0
 """How old an image may be that a place refers to."""
+SCENE_FORGOTTEN = f"was segmented in the last {MEMORY_S:g} s"
+IMAGE_RELEASED = "is not held any more"
+"""What refusals say of an image that is too old; the studio looks for it."""
 _MOST_BYTES = 32_000_000
 """Of the masks that are kept for it, whatever the rate of the camera and the size of its images."""
 _MOST_IMAGE_BYTES = 64_000_000
@@ -140,8 +143,8 @@ class RecentScenes:
             if scene.stamp_ns == stamp_ns:
                 return scene
         raise SelectionError(
-            f"no image with the stamp {stamp_ns * 1e-9:.9f} was segmented in the last {MEMORY_S:g} s: take the "
-            "stamp of a result, or 0 for the newest image"
+            f"no image with the stamp {stamp_ns * 1e-9:.9f} {SCENE_FORGOTTEN}: take the stamp of a result, or 0 for "
+            "the newest image"
         )
 
 

@@ -36,7 +36,7 @@ from zs_seg_ros.perception.marked_object import (
     marked_object,
     mask_of_region,
 )
-from zs_seg_ros.perception.target import SceneObjects
+from zs_seg_ros.perception.target import IMAGE_RELEASED, SceneObjects
 from zs_seg_ros.perception.tracking import new_track_id
 from zs_seg_ros.requested_outputs import RequestedOutputs
 from zs_seg_ros.ros.parameters.node_parameters import ParameterError, Parameters, read_parameters
@@ -266,7 +266,7 @@ def _marked_with_image(
         if newest.frame is not None and 0 < detected.track_id == marked.track_id:
             return detected, newest.frame
     raise SelectionError(
-        f"the image with the stamp {scene.stamp_ns * 1e-9:.9f} is not held any more: older images than the newest are "
+        f"the image with the stamp {scene.stamp_ns * 1e-9:.9f} {IMAGE_RELEASED}: older images than the newest are "
         "held for a minute after each call of ~/keep; mark the object once more, in a newer image"
     )
 

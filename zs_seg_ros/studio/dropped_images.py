@@ -16,15 +16,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from zs_seg_ros.errors import StudioError, ZeroShotSegmentationError
 from zs_seg_ros.segmenters.mask_prompts import MaskPrompt
 from zs_seg_ros.shown import described, shown, traced
 from zs_seg_ros.studio.frames import ShownFrame
 from zs_seg_ros.studio.jobs import LOG, Work
-from zs_seg_ros.studio.source import Changed, Events, ModelChoice, Source, Status, Watched
+from zs_seg_ros.studio.source import (
+    Changed,
+    Events,
+    MarkedObject,
+    ModelChoice,
+    Source,
+    Status,
+    Watched,
+)
 from zs_seg_ros.studio.uploads import photo_of
 from zs_seg_ros.types import RgbImage, size_of
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
@@ -152,13 +157,13 @@ class WithDroppedImages:
             )
         return self._source.replay_test(camera, first, last, path)
 
-    def keep(self, camera: str, stamp_ns: int, name: str, mask: NDArray[np.bool_]) -> str:
+    def keep(self, marked: MarkedObject, name: str) -> str:
         """Follow an object of a live image. Raises StudioError for dropped images."""
-        if camera == CAMERA:
+        if marked.camera == CAMERA:
             raise StudioError(
                 "objects are followed in live images, and this one was dropped onto the page: mark it in a camera's"
             )
-        return self._source.keep(camera, stamp_ns, name, mask)
+        return self._source.keep(marked, name)
 
     # --- in the thread ---
 

@@ -22,6 +22,7 @@ from zs_seg_ros.segmenters.mask_prompts import MarkedPoint, MaskPrompt
 from zs_seg_ros.studio.dropped_images import CAMERA
 from zs_seg_ros.studio.frames import ShownFrame
 from zs_seg_ros.studio.request import Answer, Request
+from zs_seg_ros.studio.source import MarkedObject
 from zs_seg_ros.studio.uploads import box_of, image_of, mask_of
 from zs_seg_ros.studio.vocabularies import classes_from_json
 from zs_seg_ros.vocabulary.vocabulary import Exemplar
@@ -120,7 +121,7 @@ async def keep(request: Request) -> Answer:
     def work() -> str:
         image = image_in(request)
         mask = mask_of(message, request.parts.get("runs"), image)
-        return request.hub.source.keep(camera, int(stamp), name, mask)
+        return request.hub.source.keep(MarkedObject(camera, int(stamp), image, mask), name)
 
     return {"name": await asyncio.to_thread(work)}
 

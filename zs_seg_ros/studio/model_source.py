@@ -17,9 +17,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from zs_seg_ros.errors import StudioError, VocabularyError, ZeroShotSegmentationError
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.perception.marked_objects import segment_marked
@@ -35,6 +32,7 @@ from zs_seg_ros.studio.source import (
     Changed,
     Entry,
     Events,
+    MarkedObject,
     ModelChoice,
     Status,
     Watched,
@@ -159,7 +157,7 @@ class ModelSource:
         )
         return lambda job: write_golden(request, model, job)
 
-    def keep(self, camera: str, stamp_ns: int, name: str, mask: NDArray[np.bool_]) -> str:
+    def keep(self, marked: MarkedObject, name: str) -> str:
         """Refuse: objects are followed in live images."""
         raise StudioError(
             "objects are followed in live images: start the studio beside a running node"

@@ -90,6 +90,16 @@ class Watched:
     confidence: frozenset[str] = field(default_factory=frozenset)
 
 
+@dataclass(frozen=True, eq=False)
+class MarkedObject:
+    """An object that was marked in an image of a camera. image: (H, W, 3). mask: (H, W)."""
+
+    camera: str
+    stamp_ns: int
+    image: RgbImage
+    mask: NDArray[np.bool_]
+
+
 @dataclass(frozen=True)
 class Changed:
     """The answer to a change of the vocabulary: the one in force after it, and warnings."""
@@ -157,8 +167,8 @@ class Source(Protocol):
         """
         ...
 
-    def keep(self, camera: str, stamp_ns: int, name: str, mask: NDArray[np.bool_]) -> str:
-        """Follow the object of a mask (H, W) in the image of a stamp, and return the name of its class.
+    def keep(self, marked: MarkedObject, name: str) -> str:
+        """Follow a marked object, and return the name of its class.
 
         name: empty for one that is chosen. Raises StudioError when it is refused.
         """

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from numpy.typing import NDArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from sensor_msgs.msg import RegionOfInterest
@@ -30,19 +29,24 @@ import zs_seg_ros.srv as services
 from zs_seg_ros.errors import ImageError, StudioError, VocabularyError
 from zs_seg_ros.images.message_images import values_from_image
 from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD
-from zs_seg_ros.ros.conversions import (
-    image_message,
-    target_message,
-    time_message,
-)
+from zs_seg_ros.ros.conversions import image_message, target_message
 from zs_seg_ros.ros.qos import LATCHED
 from zs_seg_ros.ros.studio.camera_feed import CameraFeed, shown_objects_of
+from zs_seg_ros.ros.studio.keep_calls import KeepCalls
 from zs_seg_ros.ros.studio.remote_node import RemoteCamera, RemoteNode, vocabulary_of
 from zs_seg_ros.segmenters.mask_prompts import MaskPrompt
 from zs_seg_ros.shown import shown
 from zs_seg_ros.studio.frames import ShownFrame
 from zs_seg_ros.studio.jobs import Work
-from zs_seg_ros.studio.source import Changed, Entry, Events, ModelChoice, Status, Watched
+from zs_seg_ros.studio.source import (
+    Changed,
+    Entry,
+    Events,
+    MarkedObject,
+    ModelChoice,
+    Status,
+    Watched,
+)
 from zs_seg_ros.types import RgbImage, size_of
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
@@ -61,6 +65,7 @@ class NodeSource:
         """name: the full name of the node to show, such as /zs_seg."""
         self._node = node
         self._remote = RemoteNode(node, name)
+        self._keeping = KeepCalls(self._remote)
         self._events: Events | None = None
         self._lock = threading.RLock()
         self._watched = Watched()
@@ -143,18 +148,9 @@ class NodeSource:
             "a replay test is made of a recording, and this node is live: start zs-seg studio RECORDING --save FOLDER"
         )
 
-    def keep(self, camera: str, stamp_ns: int, name: str, mask: NDArray[np.bool_]) -> str:
+    def keep(self, marked: MarkedObject, name: str) -> str:
         """Call keep with a mask. Raises StudioError when the node refuses, or without an answer."""
-        request = services.KeepObject.Request(
-            camera=camera,
-            class_name=name,
-            mask=image_message(mask.astype(np.uint8) * 255, "mono8", Header()),
-            stamp=time_message(stamp_ns),
-        )
-        response = self._remote.call(request, services.KeepObject, _CHANGE_TIMEOUT_S)
-        if not response.success:
-            raise StudioError(response.message)
-        return str(response.class_name)
+        return self._keeping.keep(marked, name)
 
     def _segmented(self, image: RgbImage, request: services.SegmentImage.Request) -> ShownFrame:
         response = self._remote.call(request, services.SegmentImage, _SEGMENT_TIMEOUT_S)
@@ -270,6 +266,7 @@ class NodeSource:
     # --- received ---
 
     def _on_frame(self, frame: ShownFrame) -> None:
+        self._keeping.receive(frame)
         if self._events is not None:
             self._events.frame(frame)
 

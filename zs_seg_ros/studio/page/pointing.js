@@ -94,8 +94,14 @@ export class Pointing {
     tile.setPaused(false);
   }
 
+  // Does one thing at a time: a second click on a button whose answer takes a while does nothing.
   async run(action) {
-    try { if (await action() !== false) this.close(); } catch (error) { this.editor.say(error.message, true); }
+    if (this.busy) return;
+    this.busy = true;
+    const { marked } = this;
+    try {
+      if (await action() !== false && this.marked === marked) this.close();
+    } catch (error) { this.editor.say(error.message, true); } finally { this.busy = false; }
   }
 
   get parts() {
