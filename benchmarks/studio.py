@@ -9,10 +9,12 @@
 
 """What the studio costs a node, and how fast its page is: `python benchmarks/studio.py`.
 
-A node with the model fake segments images of 640x480 at 30 Hz. Its processor time for each result, its rate and its
-memory are measured with one subscriber to its objects alone, then with a browser at the studio beside it, then with ten
-more pages that read nothing. The page counts the images that it draws. A class is typed five times: the time from the
-key press to its masks includes the inference of the next image. It needs Chromium and Playwright, and an idle machine.
+A node segments images of 640x480 at 30 Hz. Its processor time for each result, its rate and its memory are measured
+with one subscriber to its objects alone, then with a browser at the studio beside it, then with ten more pages that
+read nothing. The page counts the images that it draws; the processor time of the studio and of all processes of the
+browser is divided by them. A class is typed several times, and in between set by a client of the node alone, whose
+first result with it is the node's own time: the difference is what the studio and the page take from the key press to
+the masks on the screen. It needs Chromium and Playwright, and an idle machine.
 """
 
 from __future__ import annotations
@@ -39,12 +41,15 @@ from std_msgs.msg import Header
 from websockets.sync.client import connect
 
 from zs_seg_ros.msg import ObjectMaskArray
-from zs_seg_ros.ros.conversions import image_message
+from zs_seg_ros.ros.conversions import image_message, target_message
 from zs_seg_ros.segmenters.fake import PALETTE
+from zs_seg_ros.srv import SetVocabulary
+from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 _RATE_HZ = 30.0
 _NODE = "zs_seg"
 _WARM_UP_S = 3.0
+_CHANGES = 9
 
 
 @contextmanager
@@ -63,9 +68,12 @@ class Camera:
 
     def __init__(self) -> None:
         self.results = 0
+        self._version = 0
+        self._arrived = threading.Condition()
         self._node = rclpy.create_node("camera")
         self._publisher = self._node.create_publisher(Image, "/camera/image_raw", 1)
         self._node.create_subscription(ObjectMaskArray, f"/{_NODE}/camera/objects", self._count, 5)
+        self._client = self._node.create_client(SetVocabulary, f"/{_NODE}/set_vocabulary")
         columns = np.repeat([PALETTE[name] for name in ("red", "green", "blue")], 214, axis=0)
         self._pixels = np.broadcast_to(columns[:640].astype(np.uint8), (480, 640, 3))
         self._node.create_timer(1 / _RATE_HZ, self._publish)
@@ -73,59 +81,127 @@ class Camera:
         executor.add_node(self._node)
         threading.Thread(target=executor.spin, daemon=True).start()
 
-    def _count(self, _: ObjectMaskArray) -> None:
-        self.results += 1
+    def _count(self, message: ObjectMaskArray) -> None:
+        with self._arrived:
+            self.results += 1
+            self._version = message.vocabulary_version
+            self._arrived.notify_all()
+
+    def changed_ms(self, *names: str) -> float:
+        """Set a vocabulary, and return the time until the first result with it."""
+        request = SetVocabulary.Request(classes=[target_message(TargetClass(n)) for n in names])
+        start_s = time.monotonic()
+        future = self._client.call_async(request)
+        while not future.done():
+            time.sleep(0.0005)
+        version = future.result().vocabulary.version
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._version >= version)
+        return 1000 * (time.monotonic() - start_s)
 
     def _publish(self) -> None:
         header = Header(stamp=self._node.get_clock().now().to_msg(), frame_id="optical")
         self._publisher.publish(image_message(self._pixels, "rgb8", header))
 
 
+class Chromium:
+    """A browser, and the processor time of all its processes."""
+
+    def __init__(self, launched: Any) -> None:
+        self.launched = launched
+
+    @property
+    def cpu_s(self) -> float:
+        """The processor time that they have used."""
+        own = psutil.Process().children(recursive=True)
+        return sum(cpu_s(process) for process in own if "chrom" in process.name())
+
+
 def cpu_s(measured: psutil.Process) -> float:
     """Return the processor time that a process has used."""
-    times = measured.cpu_times()
+    try:
+        times = measured.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
     return float(times.user + times.system)
 
 
-def phase(
-    name: str, node: psutil.Process, camera: Camera, page: Page | None, seconds: float
-) -> None:
-    """Measure for some seconds, and print a line."""
-    time.sleep(_WARM_UP_S)
-    results, used_s, drawn, start_s = camera.results, cpu_s(node), frames(page), time.monotonic()
-    time.sleep(seconds)
-    elapsed_s = time.monotonic() - start_s
-    count = max(1, camera.results - results)
-    line = (
-        f"{name:28} node {1000 * (cpu_s(node) - used_s) / count:5.1f} ms a result, {count / elapsed_s:5.1f} results/s, "
-        f"{node.memory_info().rss / 2**20:4.0f} MiB"
-    )
-    if page is not None:
-        line += f"; page {(frames(page) - drawn) / elapsed_s:5.1f} images/s"
-    print(line, flush=True)
+class Measured:
+    """What is measured in each phase."""
+
+    def __init__(self, node: psutil.Process, camera: Camera, seconds: float) -> None:
+        self._node, self._camera, self._seconds = node, camera, seconds
+        self.page: Page | None = None
+        self.studio: psutil.Process | None = None
+        self.browser: Chromium | None = None
+
+    def _counts(self) -> dict[str, float]:
+        counts = {"results": float(self._camera.results), "node": cpu_s(self._node)}
+        if self.page is not None and self.studio is not None and self.browser is not None:
+            counts["drawn"] = float(self.page.locator(".tile").get_attribute("data-frames") or 0)
+            counts["studio"], counts["browser"] = cpu_s(self.studio), self.browser.cpu_s
+        return counts
+
+    def phase(self, name: str) -> None:
+        """Measure for some seconds, and print a line."""
+        time.sleep(_WARM_UP_S)
+        before, start_s = self._counts(), time.monotonic()
+        time.sleep(self._seconds)
+        elapsed_s = time.monotonic() - start_s
+        used = {key: value - before[key] for key, value in self._counts().items()}
+        results = max(1.0, used["results"])
+        line = (
+            f"{name:32} node {1000 * used['node'] / results:5.1f} ms a result, {results / elapsed_s:4.1f} results/s, "
+            f"{self._node.memory_info().rss / 2**20:3.0f} MiB"
+        )
+        if "drawn" in used:
+            drawn = max(1.0, used["drawn"])
+            line += (
+                f"; page {drawn / elapsed_s:4.1f} images/s, {100 * drawn / results:3.0f} %; an image takes the studio "
+                f"{1000 * used['studio'] / drawn:4.1f} ms and the browser {1000 * used['browser'] / drawn:4.1f} ms"
+            )
+        print(line, flush=True)
 
 
-def frames(page: Page | None) -> int:
-    """Return how many images the page has drawn."""
-    return 0 if page is None else int(page.locator(".tile").get_attribute("data-frames") or 0)
+WATCH = """() => {
+    const tile = document.querySelector('.tile');
+    const before = tile.dataset.version;
+    window.typed = null;
+    let start = 0;
+    addEventListener('keydown', () => { start = performance.now(); }, { once: true, capture: true });
+    const observer = new MutationObserver(() => {
+        if (tile.dataset.version === before) return;
+        observer.disconnect();
+        requestAnimationFrame(() => setTimeout(() => { window.typed = performance.now() - start; }));
+    });
+    observer.observe(tile, { attributes: true, attributeFilter: ['data-version'] });
+}"""
+"""Takes the time from the next key press to the frame on the screen that has masks of another vocabulary."""
 
 
-def typed_ms(page: Page) -> list[float]:
-    """Type a class, wait until its objects are drawn, and remove it; five times."""
-    durations = []
-    for _ in range(5):
-        page.get_by_label("Name of a new class").fill("blue")
-        version = page.locator(".tile").get_attribute("data-version")
-        start_s = time.monotonic()
-        page.get_by_label("Name of a new class").press("Enter")
-        while page.locator(".tile").get_attribute("data-version") == version:
-            pass
-        durations.append(1000 * (time.monotonic() - start_s))
-        page.locator("#message").get_by_text("Applied.").wait_for()
-        page.get_by_role("button", name="Undo").click()
+def typed_ms(page: Page) -> float:
+    """Type a class, and return the time until its objects are on the screen; then remove it."""
+    page.get_by_label("Name of a new class").fill("blue")
+    page.evaluate(WATCH)
+    page.get_by_label("Name of a new class").press("Enter")
+    duration = float(page.wait_for_function("window.typed").json_value())
+    page.locator("#message").get_by_text("Applied.").wait_for()
+    return duration
+
+
+def latencies(page: Page, camera: Camera) -> tuple[list[float], list[float]]:
+    """Return times from a key press to masks, and those of the node alone, taken in turns."""
+    typed, alone = [], []
+    for _ in range(_CHANGES):
+        typed.append(typed_ms(page))
+        camera.changed_ms("red", "green")
         page.locator(".class[data-name='blue']").wait_for(state="detached")
-        page.wait_for_timeout(500)
-    return durations
+        page.wait_for_timeout(300)
+        alone.append(camera.changed_ms("red", "green", "blue"))
+        camera.changed_ms("red", "green")
+        page.locator(".class[data-name='blue']").wait_for(state="detached")
+        page.wait_for_timeout(300)
+    return typed, alone
 
 
 def free_port() -> int:
@@ -139,7 +215,8 @@ def main() -> None:
     """Run all phases."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=15.0, help="of each phase (default: 15)")
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--model", default="fake", help="of the node (default: fake)")
+    arguments = parser.parse_args()
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     rclpy.init()
@@ -150,7 +227,7 @@ def main() -> None:
         "-r",
         f"__node:={_NODE}",
         "-p",
-        "model:=fake",
+        f"model:={arguments.model}",
         "-p",
         "classes:=[red, green]",
     )
@@ -159,11 +236,13 @@ def main() -> None:
         node = stack.enter_context(process("segmentation_node", *ros))
         while not camera.results:
             time.sleep(0.1)
-        phase("one subscriber", node, camera, None, seconds)
-        stack.enter_context(process("studio", "--port", str(port)))
+        measured = Measured(node, camera, arguments.seconds)
+        measured.phase("one subscriber")
+        measured.studio = stack.enter_context(process("studio", "--port", str(port)))
         browser: Any = stack.enter_context(sync_playwright()).chromium.launch(
             executable_path=chromium, args=["--no-sandbox"]
         )
+        measured.browser = Chromium(browser)
         page = browser.new_page()
         while True:
             try:
@@ -172,13 +251,18 @@ def main() -> None:
             except Exception:  # the studio is still starting
                 time.sleep(0.5)
         page.locator(".tile[data-version='1']").wait_for()
-        phase("and a browser", node, camera, page, seconds)
-        durations = typed_ms(page)
-        print(f"from key press to masks: {statistics.median(durations):.0f} ms (median of five)")
+        measured.page = page
+        measured.phase("and a browser")
+        typed, alone = map(statistics.median, latencies(page, camera))
+        print(
+            f"from key press to masks: {typed:.0f} ms, of which the node alone takes {alone:.0f} ms (medians of "
+            f"{_CHANGES}); the studio and the page: {typed - alone:.0f} ms",
+            flush=True,
+        )
         for _ in range(10):
             slow = stack.enter_context(connect(f"ws://127.0.0.1:{port}/live"))
             slow.send('{"do": "look", "cameras": ["camera"], "id": 1}')
-        phase("and ten pages that read nothing", node, camera, page, seconds)
+        measured.phase("and ten pages that read nothing")
         browser.close()
     os._exit(0)  # rclpy's thread still spins
 

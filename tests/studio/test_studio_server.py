@@ -23,6 +23,7 @@ import pytest
 from studio_clients import RED, Page, StandIn, page, wait_until
 from websockets.exceptions import ConnectionClosed
 
+from zs_seg_ros.studio.client import FRAMES_UNDER_WAY
 from zs_seg_ros.studio.frames import ShownFrame
 from zs_seg_ros.studio.hub import MOST_CLIENTS
 from zs_seg_ros.studio.packet import MOST_TEXT_BYTES
@@ -64,12 +65,47 @@ def test_the_next_frame_is_the_newest_one_when_the_page_is_ready(
 ) -> None:
     with page(studio.access) as own:
         looks(own, source)
-        source.show(1)
-        assert own.wait_for("frame")[0]["stamp"] == "1"
-        for stamp in range(2, 100):
+        for stamp in range(1, 1 + FRAMES_UNDER_WAY):
+            source.show(stamp)
+            assert own.wait_for("frame")[0]["stamp"] == str(stamp)
+        for stamp in range(10, 100):
             source.show(stamp)
         own.tell("ready", camera="camera")
         assert own.wait_for("frame")[0]["stamp"] == "99"
+
+
+def test_more_answers_than_images_do_not_let_more_be_under_way(
+    studio: StudioServer, source: StandIn
+) -> None:
+    with page(studio.access) as own:
+        looks(own, source)
+        for _ in range(10):
+            own.tell("ready", camera="camera")
+        own.ask("presets")  # answered after them
+        for stamp in range(1, 1 + FRAMES_UNDER_WAY):
+            source.show(stamp)
+            assert own.wait_for("frame")[0]["stamp"] == str(stamp)
+        source.show(9)
+        for _ in range(5):
+            own.ask("presets")
+        assert [header for header, _ in own.received if header["is"] == "frame"] == []
+
+
+def test_a_page_that_leaves_a_camera_while_another_ones_image_is_sent_goes_on(
+    studio: StudioServer, source: StandIn
+) -> None:
+    large = np.random.default_rng(1).integers(0, 255, (1000, 1000, 3), np.uint8)
+    with page(studio.access) as own:
+        for _ in range(10):
+            own.ask("look", cameras=["a", "b", "c"])
+            wait_until(lambda: source.watched.cameras == {"a", "b", "c"}, "the cameras")
+            for name in "abc":
+                source.show(1, large, name)
+            own.tell("look", cameras=["a"], id=0)
+            own.tell("look", cameras=[], id=0)
+        own.ask("look", cameras=["a"])
+        source.show(2, large, "a")
+        own.wait_for("frame", lambda header: (header["camera"], header["stamp"]) == ("a", "2"))
 
 
 def test_a_page_that_reads_nothing_holds_up_no_other(studio: StudioServer, source: StandIn) -> None:
@@ -87,7 +123,7 @@ def test_a_page_that_reads_nothing_holds_up_no_other(studio: StudioServer, sourc
 def test_what_pages_that_read_nothing_hold_is_bounded(
     studio: StudioServer, source: StandIn
 ) -> None:
-    """Of each camera a page holds the frame that is under way; the newest one is the same for all pages."""
+    """Of each camera a page holds the frames that are under way; the newest one is the same for all pages."""
     pages, shown = 10, 300
     frames: list[weakref.ref[ShownFrame]] = []
     pixels = np.random.default_rng(1).integers(0, 255, (480, 640, 3), np.uint8)  # large as JPEG
@@ -110,7 +146,9 @@ def test_what_pages_that_read_nothing_hold_is_bounded(
                 own.tell("ready", camera="camera")
         own.wait_for("frame", lambda header: header["stamp"] == str(shown - 1))
         alive = sum(frame() is not None for frame in frames)
-        assert len(frames) == shown - 1 and alive <= pages + 3, f"{alive} frames are held"
+        assert len(frames) == shown - 1 and alive <= FRAMES_UNDER_WAY * pages + 4, (
+            f"{alive} frames are held"
+        )
 
 
 def test_nothing_is_watched_while_no_page_looks(studio: StudioServer, source: StandIn) -> None:

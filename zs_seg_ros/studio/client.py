@@ -20,13 +20,16 @@ from starlette.websockets import WebSocket
 from zs_seg_ros.studio.frames import ShownFrame
 
 _MOST_REQUESTS = 4
+FRAMES_UNDER_WAY = 2
+"""Of each camera, to one page."""
 
 
 class Client:
     """One WebSocket connection. All methods run in the server's event loop.
 
-    looks: the cameras whose frames it gets. confidence: whether with the confidence of each pixel. Of each camera one
-    frame is under way at a time, and the next one is the newest: a slow browser gets fewer frames and holds nothing up.
+    looks: the cameras whose frames it gets. confidence: whether with the confidence of each pixel. Of each camera two
+    frames are under way at a time, so that one is on its way while the other is drawn, and the next one is the newest:
+    a slow browser gets fewer frames and holds nothing up.
     requests: taken by each request until its answer is sent, so that a browser that reads nothing can ask for no more.
     """
 
@@ -37,21 +40,20 @@ class Client:
         self._wake = asyncio.Event()
         self._newest_texts: dict[str, str] = {}
         self._answers: deque[str | bytes] = deque()
-        self._ready: set[str] = set()
+        self._allowed: dict[str, int] = {}
         self._frames: dict[str, ShownFrame] = {}
 
     def look(self, cameras: frozenset[str], confidence: bool) -> None:
-        """Look at these cameras; the first frame of each new one is sent without being asked for."""
-        self._ready |= cameras - self.looks
-        self._ready &= cameras
+        """Look at these cameras; the first frames of each new one are sent without being asked for."""
+        self._allowed = {name: self._allowed.get(name, FRAMES_UNDER_WAY) for name in cameras}
         self._frames = {name: frame for name, frame in self._frames.items() if name in cameras}
         self.looks, self.confidence = cameras, confidence
         self._wake.set()
 
     def ready(self, camera: Any) -> None:
-        """Allow the next frame of a camera."""
+        """Allow the next frame of a camera: the page has drawn one."""
         if camera in self.looks:
-            self._ready.add(camera)
+            self._allowed[camera] = min(FRAMES_UNDER_WAY, self._allowed[camera] + 1)
             self._wake.set()
 
     def offer(self, frame: ShownFrame) -> None:
@@ -84,9 +86,11 @@ class Client:
                 else:
                     await websocket.send_bytes(message)
                 self.requests.release()
-            for camera in sorted(self._ready & self._frames.keys()):
-                frame = self._frames.pop(camera)
-                self._ready.discard(camera)
+            for camera in sorted(name for name in self._frames if self._allowed.get(name)):
+                frame = self._frames.pop(camera, None)
+                if frame is None:  # the page has left the camera while another one's frame was sent
+                    continue
+                self._allowed[camera] -= 1
                 await websocket.send_bytes(await asyncio.to_thread(_packet_of, frame))
 
 

@@ -37,7 +37,7 @@ class KeepCalls:
     """Keeps marked objects. Thread-safe.
 
     A node holds images before the newest one for a minute after each call of `~/keep`, and none before the first: an
-    image that was paused, looked at and clicked on is gone by then. The page has that image. Its mask is moved to the
+    image that was paused and clicked on is gone by then. The page has that image. Its mask is moved to the
     next result, whose image the node holds, since that first call.
     """
 

@@ -3,6 +3,7 @@
 import { byId, make } from "./dom.js";
 import { layerOf, objectsOf, owners } from "./masks.js";
 import { drawNames, nameOf } from "./names.js";
+import { decodedJpeg } from "./pixels.js";
 
 export class Comparison {
   // shownTile(): the tile whose image is compared. options(): of the view.
@@ -91,7 +92,7 @@ export class Comparison {
     const canvas = make("canvas", { width: 2 * width, height: 2 * height, role: "img" });
     const layer = make("canvas", { width, height });
     layer.getContext("2d").putImageData(layerOf(frame, owner, { ...this.options(), heat: false }), 0, 0);
-    const bitmap = await createImageBitmap(new Blob([parts.image], { type: "image/jpeg" }), { imageOrientation: "none" });
+    const bitmap = await decodedJpeg(parts.image);
     const context = canvas.getContext("2d");
     context.scale(2, 2);
     context.drawImage(bitmap, 0, 0, width, height);

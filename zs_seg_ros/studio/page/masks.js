@@ -37,10 +37,11 @@ function eachRun(object, width, visit) {
 
 // Returns for each pixel the number of its object, from 1; 0 for none. Objects come with the best score first.
 // isShown: of the name of a class. thresholds: by name, for pixels whose confidence is known. areas: pixels of each
-// object. Score and box of an object that a threshold makes smaller are those of what is left of it.
-export function owners(frame, isShown, thresholds) {
+// object. Score and box of an object that a threshold makes smaller are those of what is left of it. into: the array of an
+// earlier image, which is used again where it has the size.
+export function owners(frame, isShown, thresholds, into) {
   const { width, height, objects, confidence } = frame;
-  const owner = new Uint16Array(width * height);
+  const owner = into?.length === width * height ? into.fill(0) : new Uint16Array(width * height);
   const areas = new Uint32Array(objects.length);
   for (let index = objects.length - 1; index >= 0; index--) {
     const object = objects[index];
@@ -92,11 +93,12 @@ function packed(colour, alpha) {
   return ((alpha << 24) | ((value & 255) << 16) | (value & 0xff00) | (value >> 16)) >>> 0;
 }
 
-// Returns the layer that is drawn over the image: ImageData. options: opacity 0 to 1, outlines, heat.
-export function layerOf(frame, owner, options) {
+// Returns the layer that is drawn over the image: ImageData. options: opacity 0 to 1, outlines, heat. into: that of an
+// earlier image, which is used again where it has the size.
+export function layerOf(frame, owner, options, into) {
   const { width, height, objects } = frame;
-  const layer = new ImageData(width, height);
-  const pixels = new Uint32Array(layer.data.buffer);
+  const layer = into?.width === width && into.height === height ? into : new ImageData(width, height);
+  const pixels = new Uint32Array(layer.data.buffer).fill(0);
   if (options.heat && frame.confidence) { paintHeat(pixels, frame.confidence, options.opacity); return layer; }
   const inner = [0, ...objects.map((object) => packed(object.colour, Math.round(255 * options.opacity)))];
   const edge = [0, ...objects.map((object) => packed(object.colour, 255))];

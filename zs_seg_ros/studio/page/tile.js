@@ -3,10 +3,12 @@
 import { make } from "./dom.js";
 import { drawnMask, layerOf, objectsOf, owners } from "./masks.js";
 import { drawNames, nameOf } from "./names.js";
+import { decodedJpeg, valuesOf } from "./pixels.js";
 
 const HISTORY_MS = 30_000;
 const MOST_HISTORY_BYTES = 192 << 20;
-const LIST_EVERY_MS = 400;
+const REPORT_EVERY_MS = 400;
+const REPORT_PAUSED_EVERY_MS = 100;
 const RATE_FRAMES = 15;
 const MOST_ZOOM = 4;
 
@@ -22,8 +24,8 @@ export class Tile {
     this.times = [];
     this.shown = null;
     this.paused = false;
-    this.busy = false;
-    this.listed = 0;
+    this.queue = [];
+    this.reported = 0;
     this.build();
     this.listenToPointer(onPoint);
   }
@@ -61,12 +63,14 @@ export class Tile {
     if (this.length) this.history = [];
     this.remember(frame);
     this.countRate(frame);
-    if ((this.paused && !this.length) || this.busy) { this.describe(); this.onReady(this); return; }
-    this.busy = true;
-    try {
-      await this.show(frame, true);
-      while (!this.paused && this.shown !== this.history.at(-1)) await this.show(this.history.at(-1), true);
-    } finally { this.busy = false; this.onReady(this); }
+    if (this.paused && !this.length) { this.report(); this.onReady(this); return; }
+    this.queue.push(frame);
+    if (this.queue.length > 1) return; // it is shown after the one that is being decoded
+    while (this.queue.length) {
+      try { await this.show(this.queue[0], true); } catch (error) { this.numbers.textContent = `an image cannot be shown: ${error.message}`; }
+      this.queue.shift();
+      this.onReady(this);
+    }
   }
 
   remember(frame) {
@@ -77,6 +81,9 @@ export class Tile {
       && (frame.received - this.history[0].received > HISTORY_MS || this.bytes > MOST_HISTORY_BYTES)) {
       this.bytes -= size(this.history.shift());
     }
+  }
+
+  showTime() {
     if (this.length) return;
     this.time.max = this.history.length - 1;
     this.time.value = this.paused ? this.history.indexOf(this.shown) : this.history.length - 1;
@@ -91,10 +98,10 @@ export class Tile {
   async show(frame, isNew = false) {
     if (!frame) return;
     if (!frame.bitmap) {
-      frame.bitmap = await createImageBitmap(new Blob([frame.parts.image], { type: "image/jpeg" }), { imageOrientation: "none" });
-      if (frame.parts.confidence) frame.confidence = await values(frame.parts.confidence, frame.width, frame.height);
+      frame.bitmap = await decodedJpeg(frame.parts.image);
+      if (frame.parts.confidence) frame.confidence = await valuesOf(frame.parts.confidence, frame.width, frame.height);
     }
-    if (isNew && this.paused && this.shown && !this.length) { this.free(frame); return; }
+    if (isNew && this.shown && !this.length && (this.paused || this.shown.received > frame.received)) { this.free(frame); return; }
     if (this.shown && this.shown !== frame) this.free(this.shown);
     this.shown = frame;
     this.draw();
@@ -113,10 +120,11 @@ export class Tile {
     const frame = this.shown;
     if (!frame?.bitmap) return;
     const { options, isShown, thresholds } = this.shared;
-    const { owner, areas } = owners(frame, isShown, thresholds());
+    const { owner, areas } = owners(frame, isShown, thresholds(), this.owner);
     const { canvas, layer } = this;
     resize(layer, frame.width, frame.height);
-    layer.getContext("2d").putImageData(layerOf(frame, owner, options), 0, 0);
+    this.pixels = layerOf(frame, owner, options, this.pixels);
+    layer.getContext("2d").putImageData(this.pixels, 0, 0);
     // Names are written in pixels of the screen, which a small image has more than its own of.
     const seen = (canvas.clientWidth || frame.width) * devicePixelRatio;
     const zoom = Math.max(1, Math.min(MOST_ZOOM, Math.round(seen / frame.width)));
@@ -134,8 +142,7 @@ export class Tile {
     this.areas = areas;
     this.element.dataset.stamp = frame.stamp;
     this.element.dataset.version = frame.version ?? "";
-    this.describe();
-    this.list(areas);
+    this.report();
   }
 
   // Returns the shown frame and its masks as they are drawn: names, boxes and run lengths.
@@ -166,7 +173,6 @@ export class Tile {
 
   describe() {
     const frame = this.shown;
-    if (!frame) return;
     const gaps = this.times.length - 1;
     const rate = gaps > 0 ? (1000 * gaps) / (this.times[gaps] - this.times[0]) : 0;
     const parts = this.length
@@ -181,16 +187,23 @@ export class Tile {
     this.numbers.textContent = parts.join(" · ");
   }
 
-  // Lists the objects for people who do not see the image, and their pixels. Not at every frame: nobody could read it.
-  list(areas) {
+  // Writes the numbers, the list and the place in time. Not at every frame: no person could read it, and the layout of
+  // the page takes as long as the drawing of the image.
+  report() {
+    if (!this.shown) return;
     const now = performance.now();
-    clearTimeout(this.listLater);
-    if (!this.paused && now - this.listed < LIST_EVERY_MS) {
-      this.listLater = setTimeout(() => { if (this.areas) this.list(this.areas); }, LIST_EVERY_MS);
-      return;
-    }
-    this.listed = now;
-    const frame = this.shown;
+    const due = this.reported + (this.paused || this.length ? REPORT_PAUSED_EVERY_MS : REPORT_EVERY_MS);
+    clearTimeout(this.later);
+    if (now < due) { this.later = setTimeout(() => this.report(), due - now); return; }
+    this.reported = now;
+    this.describe();
+    this.showTime();
+    this.list();
+  }
+
+  // Lists the objects for people who do not see the image, and their pixels.
+  list() {
+    const { shown: frame, areas } = this;
     const rows = frame.objects.map((object, index) => [object, areas[index]]).filter(([, area]) => area);
     this.rows.replaceChildren(...rows.map(([object, area]) => make("tr", {},
       make("td", { text: nameOf(object, false) }), make("td", { text: area }),
@@ -214,7 +227,7 @@ export class Tile {
       frame.unprobed = { objects: frame.objects, confidence: frame.confidence };
       frame.objects = objectsOf(answer, answer.parts.runs);
       for (const object of frame.objects) object.colour = colourOf(object.name) ?? object.colour;
-      frame.confidence = await values(answer.parts.confidence, frame.width, frame.height);
+      frame.confidence = await valuesOf(answer.parts.confidence, frame.width, frame.height);
       this.draw();
     } catch (error) {
       frame.probed = false;
@@ -238,7 +251,7 @@ export class Tile {
   setPaused(paused) {
     this.paused = paused;
     this.pause.textContent = paused ? "Live" : "Pause";
-    if (!paused) { this.region = this.marked = null; this.show(this.history.at(-1)); } else { this.listed = 0; this.draw(); }
+    if (!paused) { this.region = this.marked = null; this.show(this.history.at(-1)); } else { this.reported = 0; this.draw(); }
   }
 
   // Makes the tile one of images that are chosen, not live. choose(index): has the studio show one.
@@ -318,17 +331,4 @@ function resize(canvas, width, height) {
   if (canvas.width === width && canvas.height === height) return;
   canvas.width = width;
   canvas.height = height;
-}
-
-// Returns the grey values of a PNG, as they are.
-async function values(png, width, height) {
-  const bitmap = await createImageBitmap(new Blob([png], { type: "image/png" }), { colorSpaceConversion: "none" });
-  const canvas = new OffscreenCanvas(width, height);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(bitmap, 0, 0);
-  bitmap.close();
-  const rgba = context.getImageData(0, 0, width, height).data;
-  const grey = new Uint8Array(width * height);
-  for (let pixel = 0; pixel < grey.length; pixel++) grey[pixel] = rgba[4 * pixel];
-  return grey;
 }
