@@ -12,14 +12,12 @@
 from __future__ import annotations
 
 import sys
-from fractions import Fraction
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
-from bag_messages import START_NS, STEP_NS, BagWriter, header, new
+from bag_messages import START_NS, STEP_NS
 from labelled_bags import image, messages, pixels_of, request, small_bag
+from video_bags import write_video_bag
 
 from zs_seg_ros.cli.label import label_bags
 from zs_seg_ros.labelling.run import label
@@ -29,28 +27,8 @@ FRAMES = 40
 
 def video_bag(folder: Path, keyframe_every: int, skipped: int = 0) -> Path:
     """Record the images of `small_bag` as H.264. skipped: packets at the start that were not recorded."""
-    encoder = av.CodecContext.create("libx264", "w")
-    encoder.height, encoder.width = image(0).shape[:2]
-    encoder.pix_fmt, encoder.time_base, encoder.gop_size = (
-        "yuv444p",
-        Fraction(1, 10),
-        keyframe_every,
-    )
-    encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "4"}
-    packets = []
-    for number in range(FRAMES):
-        packets += encoder.encode(av.VideoFrame.from_ndarray(image(number), format="rgb24"))
-    packets += encoder.encode(None)
-    assert len(packets) == FRAMES
-    with BagWriter(folder) as bag:
-        for number, packet in list(enumerate(packets))[skipped:]:
-            time_ns = START_NS + number * STEP_NS
-            data = np.frombuffer(bytes(packet), np.uint8)
-            message = new(
-                "sensor_msgs/msg/CompressedImage", header=header(time_ns), format="h264", data=data
-            )
-            bag.write("/camera/image_raw/compressed", time_ns + 700, message)
-    return folder
+    images = [image(number) for number in range(FRAMES)]
+    return write_video_bag(folder, images, keyframe_every, skipped)
 
 
 @pytest.mark.parametrize("keyframe_every", [5, 33])

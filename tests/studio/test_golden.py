@@ -18,9 +18,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_bags import Camera, write_bag
+from small_bags import Camera, image, write_bag
 from studio_clients import Page, StandIn, free_port, page, wait_until
+from video_bags import write_video_bag
 
+from zs_seg_ros.errors import StudioError
 from zs_seg_ros.perception.pipeline import Settings
 from zs_seg_ros.replay.golden import Golden
 from zs_seg_ros.replay.results import Span
@@ -99,6 +101,31 @@ def test_a_span_or_a_name_that_cannot_be_is_refused_in_one_sentence(
         error = own.ask("replay_test", **{**SPAN, **wrong})["error"]
     assert reason in error and "\n" not in error
     assert not (tmp_path / "truth").exists() and not (tmp_path / "x.golden").exists()
+
+
+def video_span(path: Path, first: int, last: int) -> str:
+    """Why a span of a video is refused; empty where it is not."""
+    try:
+        stills_of([path]).span("camera", first, last)
+    except StudioError as error:
+        return str(error)
+    return ""
+
+
+def test_a_span_of_a_video_begins_with_a_keyframe(tmp_path: Path) -> None:
+    images = [image(number) for number in range(12)]
+    video = write_video_bag(tmp_path / "video", images, keyframe_every=5)
+    assert [video_span(video, first, 11) for first in (0, 5, 10)] == ["", "", ""]
+    assert video_span(video, 5, 5) == ""
+    between = video_span(video, 2, 11)
+    assert between.startswith("image 3 of camera is between two keyframes of its video")
+    assert "begin with image 6, or with an earlier keyframe" in between
+    assert video_span(video, 2, 4).startswith("none of the images 3 to 5 of camera is a keyframe")
+    for server in served(video, LabelledFrames(tmp_path / "truth")):
+        with page(server.access) as own:
+            assert "between two keyframes" in own.ask("replay_test", **{**SPAN, "last": 7})["error"]
+            assert own.ask("replay_test", **{**SPAN, "first": 5, "last": 7})["number"] == 1
+            assert job(own, "done")["result"]["frames"] == 3
 
 
 def test_a_file_that_is_there_stays(studio: StudioServer, tmp_path: Path) -> None:

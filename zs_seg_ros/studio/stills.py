@@ -13,13 +13,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from zs_seg_ros.bags.bag import Bag
 from zs_seg_ros.bags.bag_cameras import find_cameras
-from zs_seg_ros.errors import StudioError
+from zs_seg_ros.errors import BagError, ImageError, StudioError
+from zs_seg_ros.images.compressed_images import CompressedImageReader
 from zs_seg_ros.images.image_files import SUFFIXES, read_image
 from zs_seg_ros.labelling.frames import read_frames
 from zs_seg_ros.labelling.plan import LabelledCamera, Slice
@@ -126,11 +128,39 @@ class RecordedImages:
                 f"{shown(camera)} has no images {first + 1} to {last + 1}: it has 1 to {len(times)}"
             )
         part = tuple(times[first : last + 1])
-        return RecordedSpan(self._bag.folder, self._cameras[camera], first, last, part)
+        span = RecordedSpan(self._bag.folder, self._cameras[camera], first, last, part)
+        _check_begins_by_itself(span)
+        return span
 
     def close(self) -> None:
         """Close the recording."""
         self._bag.close()
+
+
+def _check_begins_by_itself(span: RecordedSpan) -> None:
+    """Raise StudioError where the first image of a span is no keyframe of its video: a replay begins with it."""
+    camera, times_ns = span.camera, span.times_ns
+    if camera.transport != "compressed":
+        return
+    reader = CompressedImageReader()
+    with Bag(span.bag) as bag:  # one of its own: another thread reads images
+        for place, message in enumerate(
+            bag.messages([camera.image], times_ns[0], times_ns[-1] + 1)
+        ):
+            with suppress(ImageError, BagError):
+                reader(message.content)
+                if not place:
+                    return
+                raise StudioError(
+                    f"image {span.first + 1} of {camera.name} is between two keyframes of its video, and a replay "
+                    f"begins with it: begin with image {span.first + place + 1}, or with an earlier keyframe"
+                )
+            if not reader.reads_video:  # a damaged image is reported when it is read
+                return
+    raise StudioError(
+        f"none of the images {span.first + 1} to {span.last + 1} of {camera.name} is a keyframe of its video, with "
+        "which a replay begins: begin earlier, or end later"
+    )
 
 
 def stills_of(paths: Sequence[Path], cameras: Sequence[str] = ()) -> Stills:
