@@ -9,7 +9,8 @@
 
 """Settings of all tests.
 
-`bag_messages`, `browser`, `small_bags`, `studio_clients` and `video_bags`, beside this file, are for tests of several folders.
+`bag_messages`, `browser`, `small_bags`, `studio_clients` and `video_bags`, beside this file, are for tests of several
+folders.
 """
 
 import sys

@@ -77,6 +77,18 @@ class StandIn:
         self.warnings: tuple[str, ...] = ()
         self.before_change: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
+        self._started = threading.Event()
+
+    @property
+    def events(self) -> Events:
+        """Where it reports to: the server starts it in a thread of its own."""
+        assert self._started.wait(TIMEOUT_S), "the server did not start its source"
+        return self._events
+
+    @events.setter
+    def events(self, events: Events) -> None:
+        self._events = events
+        self._started.set()
 
     def start(self, events: Events) -> None:
         self.events = events

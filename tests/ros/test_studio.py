@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 from faded_truth import write_truth
 from killed_processes import kill
@@ -214,6 +216,23 @@ def test_the_nodes_model_is_evaluated_and_a_replay_test_refused(
         assert (done["result"]["model"], done["result"]["images"]) == ("fake", 3)
         fields = {"camera": "camera", "first": 0, "last": 1, "name": "x"}
         assert "this node is live" in own.ask("replay_test", **fields)["error"]
+
+
+def test_a_dropped_16_bit_image_is_segmented_by_the_node(planner: Planner, access: Access) -> None:
+    planner.set_vocabulary("white")
+    file = io.BytesIO()
+    grey = np.zeros((24, 32), np.uint16)
+    grey[:, :16] = 65535
+    PIL.Image.fromarray(grey).save(file, "PNG")
+    with page(access) as own:
+        own.wait_for("vocabulary", lambda v: names_of(v) == ["white"])
+        camera = own.ask("drop", {"file": file.getvalue()}, name="grey.png")["camera"]
+        own.ask("look", cameras=[camera])
+        header, _ = frame_with_results(own)
+        own.ask("clear_dropped")
+    assert [(each["name"], each["box"]) for each in header["objects"]] == [
+        ("white", [0, 0, 16, 24])
+    ]
 
 
 def subscribers(planner: Planner, topic: str) -> set[str]:

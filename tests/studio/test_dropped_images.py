@@ -21,10 +21,12 @@ import pytest
 from PIL import Image
 from studio_clients import Page, StandIn, huge_png, page, wait_until
 
+from zs_seg_ros.images.image_files import read_image
 from zs_seg_ros.segmenters.fake import PALETTE
 from zs_seg_ros.studio import dropped_images
 from zs_seg_ros.studio.dropped_images import CAMERA
 from zs_seg_ros.studio.server import StudioServer
+from zs_seg_ros.studio.uploads import photo_of
 
 HOSTILE = '<img src=x onerror="alert(1)">\x1b[31m.png'
 
@@ -95,6 +97,32 @@ def test_an_image_of_a_phone_is_upright(studio: StudioServer) -> None:
         own.ask("look", cameras=[CAMERA])
         header, _ = shown(own, "a.jpg")
     assert (header["width"], header["height"]) == (24, 32)
+
+
+def test_16_bit_grey_and_palettes_are_read_as_by_the_commands(tmp_path: Path) -> None:
+    wide = np.linspace(0, 65535, 40 * 30).reshape(30, 40).astype(np.uint16)
+    files = {
+        "wide.png": Image.fromarray(wide),
+        "palette.png": Image.fromarray(np.full((6, 8, 3), (30, 60, 220), np.uint8)).convert("P"),
+        "grey.png": Image.fromarray(np.full((6, 8), 77, np.uint8)),
+        "clear.png": Image.fromarray(np.full((6, 8, 4), (9, 80, 70, 0), np.uint8)),
+    }
+    for name, image in files.items():
+        image.save(tmp_path / name)
+        data = (tmp_path / name).read_bytes()
+        assert np.array_equal(photo_of(data), read_image(tmp_path / name)), name
+    assert np.array_equal(photo_of((tmp_path / "wide.png").read_bytes())[..., 1], wide)
+
+
+def test_a_16_bit_image_is_shown_with_its_most_significant_bits(studio: StudioServer) -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.full((24, 32), 128 << 8, np.uint16)).save(file, "PNG")
+    with page(studio.access) as own:
+        drop(own, "depth.png", file.getvalue())
+        own.ask("look", cameras=[CAMERA])
+        _, parts = shown(own, "depth.png")
+    decoded = cv2.imdecode(np.frombuffer(parts["image"], np.uint8), cv2.IMREAD_COLOR)
+    assert np.abs(decoded.astype(int) - 128).max() <= 2
 
 
 def test_without_a_vocabulary_the_image_is_shown_alone(

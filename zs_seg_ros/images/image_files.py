@@ -11,7 +11,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from PIL import Image, ImageOps
 
 from zs_seg_ros.errors import FileError, ImageError
 from zs_seg_ros.files import open_regular_file
+from zs_seg_ros.images.image_limits import ImageLimits
 from zs_seg_ros.shown import described
 from zs_seg_ros.types import RgbImage, check_image
 from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS
@@ -40,6 +42,23 @@ def read_image(
     hundred bytes can claim millions, so it is not decoded then. remedy: what to do about that.
     """
     return _read(path, most_pixels, remedy, _as_rgb)
+
+
+def image_of_file(data: bytes, formats: Sequence[str], limits: ImageLimits) -> RgbImage:
+    """Return the image of the bytes of a file, as `read_image` does. formats: those of Pillow that are read.
+
+    Raises ImageError for other bytes, and for images beyond the limits, which are not decoded.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=tuple(formats)) as opened:
+            limits.check(*opened.size)
+            return _as_rgb(opened)
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise exceptions of many types
+        raise ImageError(
+            f"the file is no image, or is damaged: give {', '.join(formats[:-1])} or {formats[-1]}"
+        ) from error
 
 
 def read_label_image(path: Path) -> NDArray[Any]:

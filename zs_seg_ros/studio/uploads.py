@@ -18,15 +18,15 @@ from typing import Any
 import cv2
 import numpy as np
 import PIL.Image
-import PIL.ImageOps
 from numpy.typing import NDArray
 
 from zs_seg_ros.errors import ImageError, StudioError
+from zs_seg_ros.images.image_files import image_of_file
 from zs_seg_ros.images.image_limits import DEFAULT_IMAGE_LIMITS
 from zs_seg_ros.perception.masks import decode_runs, full_mask
 from zs_seg_ros.types import Box, RgbImage, size_of
 
-_FORMATS = ("JPEG", "PNG", "WEBP")
+_FORMATS = ("JPEG", "PNG", "WebP")
 _MOST_RUNS = 1 << 20
 
 
@@ -58,19 +58,15 @@ def image_of(data: bytes | None, width: Any = None, height: Any = None) -> NDArr
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def photo_of(data: bytes | None) -> NDArray[np.uint8]:
-    """Return the (H, W, 3) uint8 image of a JPEG, PNG or WebP file, rotated by its EXIF orientation.
+def photo_of(data: bytes | None) -> RgbImage:
+    """Return the (H, W, 3) image of a JPEG, PNG or WebP file, rotated by its EXIF orientation: uint16 of 16-bit grey.
 
     Raises StudioError for other data, and for images with more pixels than a node reads.
     """
     try:
-        with PIL.Image.open(io.BytesIO(data or b""), formats=_FORMATS) as opened:
-            DEFAULT_IMAGE_LIMITS.check(*opened.size)
-            return np.asarray(PIL.ImageOps.exif_transpose(opened).convert("RGB"))
+        return image_of_file(data or b"", _FORMATS, DEFAULT_IMAGE_LIMITS)
     except ImageError as error:
         raise StudioError(str(error)) from error
-    except Exception as error:  # the decoders raise exceptions of many types
-        raise StudioError("the file is no image, or is damaged: give JPEG, PNG or WebP") from error
 
 
 def box_of(value: Any, image: RgbImage) -> Box | None:

@@ -21,7 +21,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
-from sensor_msgs.msg import RegionOfInterest
+from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 
 import zs_seg_ros.msg as messages
@@ -118,7 +118,7 @@ class NodeSource:
     ) -> ShownFrame:
         """Call segment with these classes. Raises StudioError when the node refuses, or without an answer."""
         request = services.SegmentImage.Request(
-            image=image_message(image, "rgb8", Header()),
+            image=_rgb_message(image),
             classes=[target_message(c) for c in classes],
         )
         return self._segmented(image, request)
@@ -133,9 +133,7 @@ class NodeSource:
             marked.box = RegionOfInterest(
                 x_offset=box.left, y_offset=box.top, width=box.width, height=box.height
             )
-        request = services.SegmentImage.Request(
-            image=image_message(image, "rgb8", Header()), prompts=[marked]
-        )
+        request = services.SegmentImage.Request(image=_rgb_message(image), prompts=[marked])
         return self._segmented(image, request)
 
     def model(self) -> ModelChoice:
@@ -293,3 +291,7 @@ class NodeSource:
         with self._lock:
             self._entries, self._entries_s = entries, time.monotonic()
         self._report_status()
+
+
+def _rgb_message(image: RgbImage) -> Image:
+    return image_message(image, "rgb16" if image.dtype.itemsize == 2 else "rgb8", Header())
