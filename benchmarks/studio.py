@@ -184,9 +184,10 @@ def typed_ms(page: Page) -> float:
     page.get_by_label("Name of a new class").fill("blue")
     page.evaluate(WATCH)
     page.get_by_label("Name of a new class").press("Enter")
-    duration = float(page.wait_for_function("window.typed").json_value())
+    while (duration := page.evaluate("window.typed")) is None:
+        page.wait_for_timeout(20)
     page.locator("#message").get_by_text("Applied.").wait_for()
-    return duration
+    return float(duration)
 
 
 def latencies(page: Page, camera: Camera) -> tuple[list[float], list[float]]:

@@ -153,6 +153,48 @@ def test_not_this_adds_a_negative_to_the_class(page: Any, source: ModelSource) -
     expect(panel).to_be_hidden()
 
 
+def test_an_object_is_marked_in_the_list_with_the_keyboard_alone(
+    page: Any, source: ModelSource
+) -> None:
+    page.locator(".tile tbody tr").filter(has_text="blue").get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    panel = page.get_by_role("group", name="The marked object")
+    expect(panel).to_contain_text("The mask of the detection is used.")
+    expect(panel.get_by_label("Class of the marked object")).to_have_value("blue")
+    expect(panel.get_by_label("Class of the marked object")).to_be_focused()
+    panel.get_by_label("What it is instead").fill("a jacket")
+    panel.get_by_role("button", name="Not this").press("Enter")
+    message(page).to_have_text("Applied.")
+    assert source._model.vocabulary.classes[1].negatives == ("a jacket",)
+
+
+def test_on_a_phone_the_panel_does_not_cover_what_was_marked(
+    browser: Any, source: ModelSource
+) -> None:
+    server = StudioServer(source, Access("127.0.0.1", free_port()))
+    with opened_page(browser, server.access.link, viewport={"width": 360, "height": 740}) as page:
+        expect(page.locator(".tile tbody")).to_contain_text("blue")
+        page.locator(".tile tbody tr").filter(has_text="blue").get_by_role("button").click()
+        panel = page.get_by_role("group", name="The marked object")
+        expect(panel).to_contain_text("The mask of the detection is used.")
+        canvas = page.locator("canvas").first
+        wait_until(lambda: canvas.bounding_box()["y"] >= 0, "the image to be in view")
+        image = canvas.bounding_box()
+        assert image["y"] + image["height"] <= panel.bounding_box()["y"]
+    server.stop()
+
+
+def test_a_new_class_of_a_long_list_is_in_view(page: Any, tmp_path: Path) -> None:
+    file = tmp_path / "many.yaml"
+    file.write_text(f"classes: [{', '.join(f'red {number}' for number in range(40))}]")
+    page.locator("#import").set_input_files(file)
+    expect(page.locator(".class")).to_have_count(40)
+    page.get_by_label("Name of a new class").fill("green")
+    page.get_by_label("Name of a new class").press("Enter")
+    message(page).to_have_text("Applied.")
+    expect(page.locator(".class[data-name='green']")).to_be_in_viewport()
+
+
 def test_a_drag_marks_a_region(page: Any) -> None:
     box = page.locator("canvas").first.bounding_box()
     page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + 0.2 * box["height"])

@@ -127,6 +127,27 @@ def test_one_tile_is_paused_and_stepped_back_while_the_others_go_on(browser: Any
         assert source.watched.cameras == frozenset(CAMERAS)
 
 
+def test_an_image_that_is_paused_for_long_holds_no_more_than_half_a_minute(browser: Any) -> None:
+    with opened(browser) as (page, _):
+        page.clock.install()
+        front = tile(page, "front")
+        slider = front.get_by_role("slider")
+
+        def length() -> int:
+            return int(slider.get_attribute("max") or 0)
+
+        wait_until(lambda: length() >= 4, "some images")
+        slider.fill("0")
+        expect(front.get_by_role("button", name="Live")).to_be_visible()
+        paused = stamp(page, "front")
+        wait_until(lambda: length() >= 12, "later images")
+        page.clock.fast_forward(600_000)
+        wait_until(lambda: length() < 12, "the earlier images to be dropped")
+        assert stamp(page, "front") == paused
+        front.get_by_role("button", name="Live").click()
+        wait_until(lambda: stamp(page, "front") > paused, "live images")
+
+
 def test_what_is_below_the_images_stays_where_it_is_when_objects_come_and_go(
     browser: Any,
 ) -> None:

@@ -22,7 +22,6 @@ from PIL import Image, ImageOps
 
 from zs_seg_ros.errors import FileError, ImageError
 from zs_seg_ros.files import open_regular_file
-from zs_seg_ros.images.image_limits import ImageLimits
 from zs_seg_ros.shown import described
 from zs_seg_ros.types import RgbImage, check_image
 from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS
@@ -44,14 +43,14 @@ def read_image(
     return _read(path, most_pixels, remedy, _as_rgb)
 
 
-def image_of_file(data: bytes, formats: Sequence[str], limits: ImageLimits) -> RgbImage:
+def image_of_file(data: bytes, formats: Sequence[str]) -> RgbImage:
     """Return the image of the bytes of a file, as `read_image` does. formats: those of Pillow that are read.
 
-    Raises ImageError for other bytes, and for images beyond the limits, which are not decoded.
+    Raises ImageError for other bytes, and for images with too many pixels, which are not decoded.
     """
     try:
         with Image.open(io.BytesIO(data), formats=tuple(formats)) as opened:
-            limits.check(*opened.size)
+            _check_size(opened, MAX_PIXELS, "make it smaller")
             return _as_rgb(opened)
     except ImageError:
         raise
@@ -71,11 +70,7 @@ def _read(
 ) -> NDArray[Any]:
     try:
         with open_regular_file(path) as stream, Image.open(stream) as opened:
-            width, height = opened.size
-            if width * height > most_pixels:
-                raise ImageError(
-                    f"it has {width}x{height} pixels, more than the {most_pixels} that are read; {remedy}"
-                )
+            _check_size(opened, most_pixels, remedy)
             return convert(opened)
     except FileNotFoundError as error:
         raise ImageError(f"there is no image {path}; check the path") from error
@@ -87,6 +82,14 @@ def _read(
         raise ImageError(
             f"{path} cannot be read as an image ({described(error)}); convert it to PNG or JPEG"
         ) from error
+
+
+def _check_size(opened: Image.Image, most_pixels: int, remedy: str) -> None:
+    width, height = opened.size
+    if width * height > most_pixels:
+        raise ImageError(
+            f"it has {width}x{height} pixels, more than the {most_pixels} that are read; {remedy}"
+        )
 
 
 def _as_rgb(opened: Image.Image) -> RgbImage:

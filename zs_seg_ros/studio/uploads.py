@@ -64,7 +64,7 @@ def photo_of(data: bytes | None) -> RgbImage:
     Raises StudioError for other data, and for images with more pixels than a node reads.
     """
     try:
-        return image_of_file(data or b"", _FORMATS, DEFAULT_IMAGE_LIMITS)
+        return image_of_file(data or b"", _FORMATS)
     except ImageError as error:
         raise StudioError(str(error)) from error
 

@@ -80,7 +80,9 @@ export class Editor {
     const open = new Set(this.rows.filter((row) => row.isOpen).map((row) => row.name));
     this.rows = classes.map((entry) => new ClassRow(entry, this));
     for (const row of this.rows) if (open.has(row.name)) row.open();
+    const { scrollTop } = byId("classes");
     byId("classes").replaceChildren(...this.rows.map((row) => row.element));
+    byId("classes").scrollTop = scrollTop;
     this.rows.find((row) => row.name === name)?.focus(field);
   }
 
@@ -104,6 +106,7 @@ export class Editor {
     if (!name) return;
     input.value = "";
     this.addClass({ name });
+    byId("classes").scrollTop = byId("classes").scrollHeight;
     this.apply();
   }
 

@@ -139,6 +139,7 @@ function choose(camera, isChosen) {
     const tile = new Tile(camera, shared, {
       onReady: () => connection.tell({ do: "ready", camera }),
       onPoint: (marked, region) => pointing.mark(marked, region),
+      onObject: (marked, object) => pointing.choose(marked, object),
     });
     tiles.set(camera, tile);
     if (status) follow(camera);
@@ -146,7 +147,7 @@ function choose(camera, isChosen) {
     byId("tiles").append(tile.element);
   } else {
     chosen.delete(camera);
-    tiles.get(camera)?.element.remove();
+    tiles.get(camera)?.close();
     tiles.delete(camera);
   }
   look();
@@ -160,7 +161,7 @@ byId("theme").addEventListener("click", () => {
     || (document.documentElement.dataset.theme ?? "") === "" && matchMedia("(prefers-color-scheme: dark)").matches;
   document.documentElement.dataset.theme = dark ? "light" : "dark";
 });
-const KEYS = "On an image: space pauses, ← and → step through the last 30 seconds. Elsewhere: / goes to the name of a new "
+const KEYS = "On an image: space pauses, ← and → step through the last 30 seconds. In the list below it, Enter marks an object. Elsewhere: / goes to the name of a new "
   + "class, Enter in a field of a class applies the vocabulary, Alt+Z undoes it, ? shows this.";
 byId("keys").addEventListener("click", () => ask(KEYS, [["Close", null]]));
 document.addEventListener("keydown", (event) => {

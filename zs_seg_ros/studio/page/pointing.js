@@ -13,6 +13,14 @@ export class Pointing {
     this.panel = byId("pointing");
   }
 
+  // Marks a detected object.
+  choose(tile, detected) {
+    this.marked = { tile, frame: tile.shown, ...maskOf(detected), detected };
+    this.build();
+    this.show("The mask of the detection is used.");
+    this.name.focus();
+  }
+
   // Marks a place of a tile's image: a click has hardly any size.
   async mark(tile, region) {
     const frame = tile.shown;
@@ -83,6 +91,8 @@ export class Pointing {
         make("button", { type: "button", text: "Close", onclick: () => this.close() })),
       make("div", { class: "bar" }, make("label", {}, "It is", this.negative), button("Not this", () => this.notThis())));
     this.panel.hidden = false;
+    // On a phone the panel would lie on what was marked.
+    if (matchMedia("(max-width: 60rem)").matches) this.marked.tile.element.scrollIntoView({ block: "start" });
   }
 
   close() {

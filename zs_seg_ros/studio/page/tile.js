@@ -15,10 +15,12 @@ const MOST_ZOOM = 4;
 export class Tile {
   // shared: options of the view, isShown and thresholds of the editor. onPoint(tile, region): a place was marked.
   // onPause(tile): it was paused or not. onReady(tile): a frame was drawn and the next one may come.
-  constructor(camera, shared, { onPoint, onReady }) {
+  // onObject(tile, object): an object of the list was chosen.
+  constructor(camera, shared, { onPoint, onObject, onReady }) {
     this.camera = camera;
     this.shared = shared;
     this.onReady = onReady;
+    this.onObject = onObject;
     this.history = [];
     this.bytes = 0;
     this.times = [];
@@ -77,9 +79,10 @@ export class Tile {
     const size = (f) => Object.values(f.parts).reduce((sum, part) => sum + part.byteLength, 0);
     this.history.push(frame);
     this.bytes += size(frame);
-    while (this.history.length > 1 && this.history[0] !== this.shown
-      && (frame.received - this.history[0].received > HISTORY_MS || this.bytes > MOST_HISTORY_BYTES)) {
-      this.bytes -= size(this.history.shift());
+    const oldest = () => (this.history[0] === this.shown ? 1 : 0); // what is shown stays, however long it is paused
+    while (this.history.length > oldest() + 1
+      && (frame.received - this.history[oldest()].received > HISTORY_MS || this.bytes > MOST_HISTORY_BYTES)) {
+      this.bytes -= size(this.history.splice(oldest(), 1)[0]);
     }
   }
 
@@ -98,7 +101,9 @@ export class Tile {
   async show(frame, isNew = false) {
     if (!frame) return;
     if (!frame.bitmap) {
-      frame.bitmap = await decodedJpeg(frame.parts.image);
+      const bitmap = await decodedJpeg(frame.parts.image);
+      if (frame.bitmap || this.isClosed) bitmap.close(); else frame.bitmap = bitmap; // not twice, nor for a closed tile
+      if (this.isClosed) return;
       if (frame.parts.confidence) frame.confidence = await valuesOf(frame.parts.confidence, frame.width, frame.height);
     }
     if (isNew && this.shown && !this.length && (this.paused || this.shown.received > frame.received)) { this.free(frame); return; }
@@ -106,6 +111,14 @@ export class Tile {
     this.shown = frame;
     this.draw();
     if (isNew) this.element.dataset.frames = Number(this.element.dataset.frames ?? 0) + 1;
+  }
+
+  // Frees what the tile holds: it is not shown any more.
+  close() {
+    this.isClosed = true;
+    clearTimeout(this.later);
+    this.element.remove();
+    if (this.shown) this.free(this.shown);
   }
 
   // Frees what is decoded again when a frame is shown again.
@@ -201,15 +214,34 @@ export class Tile {
     this.list();
   }
 
-  // Lists the objects for people who do not see the image, and their pixels.
+  // Lists the objects for people who do not see the image, and their pixels. A row marks its object, also from the keyboard:
+  // rows stay when the next image comes, and with them the focus.
   list() {
     const { shown: frame, areas } = this;
-    const rows = frame.objects.map((object, index) => [object, areas[index]]).filter(([, area]) => area);
-    this.rows.replaceChildren(...rows.map(([object, area]) => make("tr", {},
-      make("td", { text: nameOf(object, false) }), make("td", { text: area }),
-      make("td", { text: object.position ? object.position.map((value) => value.toFixed(2)).join(", ") : "" }))));
-    const names = rows.map(([object]) => object.name).join(", ") || "no objects";
-    this.canvas.setAttribute("aria-label", `${this.camera}: ${names}`);
+    const listed = frame.objects.map((object, index) => [object, areas[index]]).filter(([, area]) => area);
+    while (this.rows.children.length > listed.length) this.rows.lastChild.remove();
+    for (const [place, [object, area]] of listed.entries()) {
+      const row = this.rows.children[place] ?? this.addRow();
+      const texts = [nameOf(object, false), area, object.position?.map((value) => value.toFixed(2)).join(", ") ?? ""];
+      row.object = object;
+      for (const [column, text] of texts.entries()) {
+        const cell = column ? row.children[column] : row.firstChild.firstChild;
+        if (cell.textContent !== String(text)) cell.textContent = text;
+      }
+    }
+    this.canvas.setAttribute("aria-label", `${this.camera}: ${listed.map(([object]) => object.name).join(", ") || "no objects"}`);
+  }
+
+  addRow() {
+    const mark = make("button", { type: "button", class: "object", title: "Mark this object" });
+    const row = make("tr", {}, make("td", {}, mark), make("td"), make("td"));
+    mark.addEventListener("click", () => {
+      const object = row.object;
+      this.setPaused(true);
+      if (this.shown.objects.includes(object)) this.onObject(this, object);
+    });
+    this.rows.append(row);
+    return row;
   }
 
   // --- thresholds below those in force ---
