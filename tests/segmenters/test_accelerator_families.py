@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
@@ -30,7 +31,7 @@ from zs_seg_ros import LoadOptions, load_segmenter
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.boxes_then_masks.florence2_network import Florence2Network
 from zs_seg_ros.segmenters.mask_prompts import MarkedPoint, MaskPrompt
-from zs_seg_ros.segmenters.shared.all_masks import POINTS_PER_SIDE, _filtered
+from zs_seg_ros.segmenters.shared import all_masks
 from zs_seg_ros.testing.accelerator import Accelerator
 from zs_seg_ros.types import Batch, Box, DetectedObject, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
@@ -211,7 +212,11 @@ def test_phrases_negatives_and_examples_never_wait_for_the_accelerator(
     family: Family, tmp_path: Path, accelerator: Accelerator
 ) -> None:
     first, second, third, fourth, fifth = family.names(5)
-    examples = (Exemplar(blots(40, 40)), Exemplar(blots(30, 50, 4))) if family.exemplars else ()
+    mask = np.zeros((30, 50), np.bool_)
+    mask[5:25, 10:40] = True
+    examples = (
+        (Exemplar(blots(40, 40)), Exemplar(blots(30, 50, 4), mask)) if family.exemplars else ()
+    )
     both = Both.load(
         family,
         tmp_path,
@@ -248,11 +253,12 @@ def test_features_are_downloaded_with_the_labels(
         assert (result.features.values * of_cpu.features.values).sum(axis=-1).min() > 0.999
 
 
-@pytest.mark.parametrize("name", ["owlv2+sam2", "owlv2+edgetam", "owlv2+sam_hq"])
+@pytest.mark.parametrize(
+    "family", [f for f in FAMILIES if f.mask_prompts], ids=lambda family: family.name
+)
 def test_points_boxes_and_everything_give_what_they_give_on_the_cpu(
-    name: str, tmp_path: Path, accelerator: Accelerator
+    family: Family, tmp_path: Path, accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [family] = (family for family in FAMILIES if family.name == name)
     both = Both.load(family, tmp_path, "fp32")
     point, box = MarkedPoint(20.5, 12.5), Box(5, 6, 30, 25)
     prompts = (
@@ -268,11 +274,12 @@ def test_points_boxes_and_everything_give_what_they_give_on_the_cpu(
     both.on_device.masks_of_prompts(image, prompts)
     # The image, then points with their labels and boxes of each of four shapes; a download of the masks of each.
     assert counted(accelerator) == Counts(9, 4, 0), accelerator.lines()
+    monkeypatch.setattr(all_masks, "POINTS_PER_SIDE", 6)
     both.on_device.all_masks(image, 4, 3)
     accelerator.reset()
     of_all = both.on_device.all_masks(image, 4, 3)
     # Random masks pass no filter. The image, then points with their labels; seven numbers of each mask of a batch.
-    batches = POINTS_PER_SIDE**2 // both.on_device.box_segmenter.prompts_per_batch
+    batches = math.ceil(6**2 / both.on_device._prompted_network().prompts_per_batch)
     assert counted(accelerator) == Counts(1 + 2 * batches, batches, 0), accelerator.lines()
     check_objects(of_all, both.on_cpu.all_masks(image, 4, 3))
 
@@ -286,9 +293,9 @@ def test_masks_of_everything_are_filtered_on_the_accelerator_as_on_the_cpu(
     coarse[0] = -40.0  # nothing is inside
     logits = functional.interpolate(coarse, (16, 16), mode="bilinear")
     scores = 0.8 + 0.2 * torch.rand(12, 3, generator=generator)
-    expected = list(_filtered(logits, scores, size, 5, 20))
+    expected = list(all_masks._filtered(logits, scores, size, 5, 20))
     assert 3 < len(expected) < 30
-    results = list(_filtered(logits.to("cuda"), scores.to("cuda"), size, 5, 20))
+    results = list(all_masks._filtered(logits.to("cuda"), scores.to("cuda"), size, 5, 20))
     assert results == expected
     assert accelerator.count("synchronisation") == 0
 

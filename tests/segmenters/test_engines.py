@@ -22,17 +22,20 @@ import pytest
 import torch
 from families import FAMILIES, Family
 from inputs import blots, segment, words
+from published_layout import change_json
 from safetensors.torch import load_file, save_file
 
 from zs_seg_ros.cli.image_files import write_png
 from zs_seg_ros.cli.main import main
 from zs_seg_ros.errors import DeviceError, FileError, ModelError, ZeroShotSegmentationError
+from zs_seg_ros.segmenters import families
+from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.segmenters.engines import runtime
 from zs_seg_ros.segmenters.engines.export import Exported, export_model
 from zs_seg_ros.segmenters.engines.exports import fingerprint, is_export
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
-from zs_seg_ros.types import Batch
+from zs_seg_ros.types import Batch, Segmentation
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, TargetClass, Vocabulary
 
 BY_NAME = {family.name: family for family in FAMILIES}
@@ -171,8 +174,10 @@ BY_RUNTIME = "onnxruntime (CPUExecutionProvider)"
         ("sam3_video", ["sam3_image_encoder"], BY_RUNTIME),
         ("owlv2+sam2", ["owlv2_image_encoder", "sam2_image_encoder"], BY_RUNTIME),
         ("owlv2+edgetam", ["owlv2_image_encoder", "edgetam_image_encoder"], BY_RUNTIME),
-        ("owlv2+sam_hq", ["owlv2_image_encoder"], f"{BY_RUNTIME} + torch"),
-        ("omdet-turbo+sam2", ["sam2_image_encoder"], f"torch + {BY_RUNTIME}"),
+        ("owlv2+sam_hq", ["owlv2_image_encoder", "sam_hq_image_encoder"], BY_RUNTIME),
+        ("omdet-turbo+sam2", ["omdet_turbo_image_encoder", "sam2_image_encoder"], BY_RUNTIME),
+        ("eomt", ["eomt"], BY_RUNTIME),
+        ("grounding-dino+sam2", ["sam2_image_encoder"], f"torch + {BY_RUNTIME}"),
     ],
 )
 def test_image_encoders_of_other_families_label_alike(
@@ -264,13 +269,54 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(clipseg: Path, tmp_path: P
         export(str(clipseg), export_folder=str(tmp_path / "file" / "onnx"))
 
 
-def test_a_family_that_does_not_export_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    model = BY_NAME["eomt"].write(tmp_path)
+class TorchAlone(Segmenter[None]):
+    """A family that has no parts for other engines, as one of another package may be."""
+
+    engine = "torch"
+
+    def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
+        self.model, self.device = model, "cpu"
+
+    def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[None]:
+        return EncodedVocabulary(vocabulary, None)
+
+    def segment(self, batch: Batch, encoded: EncodedVocabulary[None]) -> list[Segmentation]:
+        return [Segmentation.empty(size) for size in batch.sizes]
+
+
+def test_a_family_that_does_not_export_is_refused_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(families.FAMILIES, "torch_alone", f"{__name__}:TorchAlone")
+    (tmp_path / "config.json").write_text('{"model_type": "torch_alone"}')
+    model = str(tmp_path)
     with pytest.raises(ModelError, match="does not export; use engine torch") as refused:
         export(model)
     assert "\n" not in str(refused.value)
     assert "does not export" in refusal(ModelError, model, RUNTIME)
     assert load_segmenter(model, AUTO).engine == "torch"
+
+
+def test_an_export_that_would_need_images_of_many_sizes_is_refused(tmp_path: Path) -> None:
+    model = BY_NAME["omdet-turbo+sam2"].write(tmp_path)
+    edges = {"shortest_edge": 48, "longest_edge": 64}
+    [path] = tmp_path.rglob("omdet-turbo/preprocessor_config.json")
+    change_json(path, lambda settings: settings.update(size=edges))
+    with pytest.raises(ModelError, match="keeps the shape of images, and an export has one size"):
+        export(model)
+
+
+def test_florence2_answers_alike_up_to_rounding(tmp_path: Path) -> None:
+    """Of random weights two tokens may be as probable, so the boxes are not compared."""
+    family = BY_NAME["florence2+sam2"]
+    model = family.write(tmp_path)
+    exported = export(model)
+    assert [each.part for each in exported] == ["florence2_image_encoder", "sam2_image_encoder"]
+    assert all(each.difference < 1e-5 for each in exported)
+    loaded = load_segmenter(model, RUNTIME)
+    assert loaded.engine == BY_RUNTIME
+    for result in segment(loaded, words(*family.names(2)), blots(), blots(90, 40), threshold=0):
+        assert set(np.unique(result.label)) <= {0, 1, 2}
 
 
 def test_an_unknown_model_is_refused_as_by_other_commands(

@@ -275,6 +275,27 @@ def test_a_checkpoint_without_a_memory_that_works_has_none(tmp_path: Path) -> No
 # -- the accelerator ---------------------------------------------------------------------------------------
 
 
+def transfers(accelerator: Accelerator) -> list[int]:
+    return [accelerator.count(kind) for kind in ("upload", "download", "synchronisation")]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_memory_in_half_precision_stays_on_the_accelerator(
+    model: tuple[str, Path], precision: str, accelerator: Accelerator
+) -> None:
+    kind, folder = model
+    images, mask = moving((48, 64), 4, 3), rectangle((48, 64))
+    name = whole_segmenter(kind, folder, folder.parent).model
+    on_device = load_segmenter(name, LoadOptions("cuda", precision))
+    assert isinstance(on_device, NetworkPrompter)
+    memories = on_device.remember(images[0], [mask])
+    for image in images[1:]:
+        accelerator.reset()
+        [_] = on_device.follow(image, memories)
+        assert accelerator.count("synchronisation") == 0, accelerator.lines()
+    assert transfers(accelerator) == [1, 1, 0], accelerator.lines()
+
+
 def test_objects_are_followed_on_the_accelerator_with_one_download(
     model: tuple[str, Path], accelerator: Accelerator
 ) -> None:
@@ -284,12 +305,18 @@ def test_objects_are_followed_on_the_accelerator_with_one_download(
     on_cpu = whole_segmenter(kind, folder, folder.parent)
     on_device = load_segmenter(on_cpu.model, LoadOptions("cuda", "fp32"))
     assert isinstance(on_device, NetworkPrompter)
+    accelerator.reset()
     on_both = [each.remember(images[0], [mask, ~mask]) for each in (on_cpu, on_device)]
+    # Nothing is read back; constants of the first image are uploaded, too.
+    assert accelerator.count("download") == accelerator.count("synchronisation") == 0
+    accelerator.reset()
+    on_device.remember(images[0], [mask, ~mask])
+    assert transfers(accelerator) == [2, 0, 0], accelerator.lines()  # the image, all masks
     for image in images[1:]:
         expected = on_cpu.follow(image, on_both[0])
         accelerator.reset()
         results = on_device.follow(image, on_both[1])
-        counts = [accelerator.count(k) for k in ("upload", "download", "synchronisation")]
+        counts = transfers(accelerator)
         if image is not images[1]:  # with which constants are uploaded
             # The image; all masks with their scores.
             assert counts == [1, 1, 0], accelerator.lines()

@@ -41,6 +41,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.florence2_network import (
     Florence2Network,
     GenerationRules,
 )
+from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.checkpoint import read_config
 from zs_seg_ros.segmenters.shared.device import choose_device, choose_precision, precision_name
@@ -67,7 +68,7 @@ _LONGEST_ANSWER = 256
 _DEFAULT_FORMAT = ImageFormat((768, 768), IMAGENET_MEAN, IMAGENET_STD, "bicubic")
 
 
-class Florence2Detector(Detector[tuple[Tensor, ...]]):
+class Florence2Detector(Detector[tuple[Tensor, ...]], Exportable):
     """Florence-2 from a checkpoint folder in the format of transformers."""
 
     caution = (
@@ -95,6 +96,10 @@ class Florence2Detector(Detector[tuple[Tensor, ...]]):
         self._mean = torch.tensor(self._format.mean, device=self._device)
         self._std = torch.tensor(self._format.std, device=self._device)
         self.network = Florence2Network(loaded, _rules(model, loaded), options.compile)
+
+    def network_parts(self) -> tuple[NetworkPart, ...]:
+        """Return the image encoder, at the model's input size."""
+        return (self.network.image_encoder(self._format.size),)
 
     def _check_positions(self, config: Any) -> None:
         """Raise ModelError where the model has no positions for the tokens of an image and of a request."""

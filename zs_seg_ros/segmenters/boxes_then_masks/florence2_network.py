@@ -20,11 +20,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache, EncoderDecoderCache, Florence2ForConditionalGeneration
 
 from zs_seg_ros.segmenters.boxes_then_masks.florence2_answer import repeating
 from zs_seg_ros.segmenters.deadline import check_time
+from zs_seg_ros.segmenters.engines.parts import NetworkPart, Run, image_encoder
 from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.shared.compiled import Compiled
 from zs_seg_ros.segmenters.shared.transfers import downloaded
@@ -72,6 +73,21 @@ class Florence2Network:
     def _features(self, pixels: Tensor) -> Tensor:
         features: Tensor = self.model.model.get_image_features(pixels).pooler_output
         return features
+
+    def image_encoder(self, size: tuple[int, int]) -> NetworkPart:
+        """Return the image encoder for images of `size` (H, W)."""
+        inner = self.model.model
+        return image_encoder(
+            "florence2_image_encoder",
+            lambda pixels: (self._features(pixels),),
+            nn.ModuleList([inner.vision_tower, inner.multi_modal_projector]),
+            size,
+            ("tokens",),
+            self._encode_with,
+        )
+
+    def _encode_with(self, run: Run) -> None:
+        self._encode_image = lambda pixels: run(pixels)[0]
 
     def answer(self, image: Tensor, request: Tensor) -> tuple[list[int], list[float]]:
         """Generate an answer: the ids of its tokens and the probability of each among all tokens.

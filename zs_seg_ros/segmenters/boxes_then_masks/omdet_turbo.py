@@ -26,11 +26,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import OmDetTurboForObjectDetection
 from transformers.models.detr.image_processing_pil_detr import DetrImageProcessorPil
 
-from zs_seg_ros.errors import VocabularyError
+from zs_seg_ros.errors import ModelError, VocabularyError
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import Boxes
 from zs_seg_ros.segmenters.boxes_then_masks.captions import split_into_captions
 from zs_seg_ros.segmenters.boxes_then_masks.detr_detector import DetrDetector
@@ -40,6 +40,7 @@ from zs_seg_ros.segmenters.boxes_then_masks.detr_images import (
     to_corners,
 )
 from zs_seg_ros.segmenters.boxes_then_masks.omdet_turbo_network import decode, keep_anchors
+from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run, image_encoder
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.compiled import Compiled
 from zs_seg_ros.segmenters.shared.pretrained import load_model
@@ -68,7 +69,7 @@ class Task:
     prompt_index: Tensor
 
 
-class OmDetTurboDetector(DetrDetector[Task]):
+class OmDetTurboDetector(DetrDetector[Task], Exportable):
     """OmDet-Turbo from a checkpoint folder in the format of transformers.
 
     Overlapping boxes of one phrase go through non-maximum suppression.
@@ -90,6 +91,7 @@ class OmDetTurboDetector(DetrDetector[Task]):
         self._backbone: Callable[[Tensor], list[Tensor]] = self.network.vision_backbone
         if options.compile:
             self._backbone = Compiled(self.network.vision_backbone, dynamic=False)
+        self._encode: Callable[[Tensor], list[Tensor]] = self._maps
 
     @torch.inference_mode()
     def encode(self, prompts: Sequence[str]) -> tuple[Task, ...]:
@@ -116,10 +118,35 @@ class OmDetTurboDetector(DetrDetector[Task]):
     def encode_images(self, pixels: Tensor) -> list[Tensor]:
         """Encode normalised images, (B, 3, height, width), to feature maps (B, D, h, w) of several resolutions."""
         with self._autocast():
-            maps: list[Tensor] = self.network.encoder(
-                self._backbone(pixels), return_dict=True
-            ).extracted_states
+            return self._encode(pixels)
+
+    def _maps(self, pixels: Tensor) -> list[Tensor]:
+        maps: list[Tensor] = self.network.encoder(
+            self._backbone(pixels), return_dict=True
+        ).extracted_states
         return maps
+
+    def network_parts(self) -> tuple[NetworkPart, ...]:
+        """Return the image encoder. Raises ModelError where the sizes of its images differ."""
+        if self._format.keep_shape:
+            raise ModelError(
+                f"the preprocessor of {self.model} keeps the shape of images, and an export has one size; use engine "
+                "torch"
+            )
+        network = self.network
+        return (
+            image_encoder(
+                "omdet_turbo_image_encoder",
+                lambda pixels: tuple(self._maps(pixels)),
+                nn.ModuleList([network.vision_backbone, network.encoder]),
+                self._format.size,
+                tuple(f"level{level}" for level in range(network.config.num_feature_levels)),
+                self._encode_with,
+            ),
+        )
+
+    def _encode_with(self, run: Run) -> None:
+        self._encode = lambda pixels: list(run(pixels))
 
     @torch.inference_mode()
     def logits_and_boxes(self, features: list[Tensor], text: Task) -> tuple[Tensor, Tensor]:

@@ -27,6 +27,7 @@ from transformers.models.sam_hq.modeling_sam_hq import SamHQVisionAttention
 
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
 from zs_seg_ros.segmenters.boxes_then_masks.sam2 import BOXES_PER_BATCH
+from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run, image_encoder
 from zs_seg_ros.segmenters.kept_images import encoded_once
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.compiled import Compiled
@@ -38,7 +39,7 @@ from zs_seg_ros.segmenters.shared.stages import stage
 from zs_seg_ros.types import RgbImage, size_of
 
 
-class SamHqBoxSegmenter(BoxSegmenter, PromptedNetwork[tuple[Tensor, list[Tensor]]]):
+class SamHqBoxSegmenter(BoxSegmenter, PromptedNetwork[tuple[Tensor, list[Tensor]]], Exportable):
     """SAM-HQ from a checkpoint folder in the format of transformers."""
 
     def __init__(self, model: str, folder: Path, options: LoadOptions) -> None:
@@ -66,6 +67,33 @@ class SamHqBoxSegmenter(BoxSegmenter, PromptedNetwork[tuple[Tensor, list[Tensor]
             self._encode = Compiled(self._network.get_image_embeddings, dynamic=False)
         self._mean = torch.tensor(self._format.mean, device=device)
         self._std = torch.tensor(self._format.std, device=device)
+
+    def network_parts(self) -> tuple[NetworkPart, ...]:
+        """Return the image encoder."""
+        encoder = self._network.vision_encoder
+        depth = sum(layer.window_size == 0 for layer in encoder.layers)
+
+        def encode(pixels: Tensor) -> tuple[Tensor, ...]:
+            embedding, of_layers = self._network.get_image_embeddings(pixels)
+            return embedding, *of_layers
+
+        return (
+            image_encoder(
+                "sam_hq_image_encoder",
+                encode,
+                encoder,
+                (self._side, self._side),
+                ("embedding", *(f"layer{number}" for number in range(depth))),
+                self._encode_with,
+            ),
+        )
+
+    def _encode_with(self, run: Run) -> None:
+        def encode(pixels: Tensor) -> tuple[Tensor, list[Tensor]]:
+            embedding, *of_layers = run(pixels)
+            return embedding, of_layers
+
+        self._encode = encode
 
     @torch.inference_mode()
     def masks(self, images: Sequence[RgbImage], boxes: Sequence[Tensor]) -> list[Tensor]:

@@ -225,7 +225,7 @@ class _DecoderLayer:
         if x.device.type != "cpu" or x.dtype != torch.float32 or torch.onnx.is_in_onnx_export():
             whole: Tensor = self._fc2(functional.relu_(self._fc1(x)))
             return whole
-        outputs = self._fc2.bias.expand_as(x).contiguous()
+        outputs: Tensor = self._fc2.bias.expand_as(x).contiguous()
         for weight, bias, weight_out in self._hidden:
             outputs.addmm_(functional.relu_(torch.addmm(bias, x, weight)), weight_out)
         return outputs

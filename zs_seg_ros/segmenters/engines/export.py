@@ -83,8 +83,8 @@ def export_model(model: str, options: LoadOptions, int8: bool) -> Iterator[Expor
     exportable = [half for half in halves if is_exportable(half[0])]
     if not exportable:
         raise ModelError(
-            f"{shown(model, 300)} is of a family that does not export; use engine torch. CLIPSeg, SAM 3, TIPSv2, "
-            "SegFormer, OWLv2, SAM 2, EdgeTAM and dense embedding models such as tabletop export"
+            f"{shown(model, 300)} is of a family that does not export; use engine torch. All families of this package "
+            "do but Grounding DINO, MM Grounding DINO and LLMDet"
         )
     for kind, name, folder, own in exportable:
         yield from _export_parts(construct(kind, name, folder, own), name, folder, own, int8)

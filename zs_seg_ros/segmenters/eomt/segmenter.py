@@ -30,6 +30,7 @@ from transformers.models.eomt.image_processing_pil_eomt import EomtImageProcesso
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import EncodedVocabulary
+from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run, image_encoder
 from zs_seg_ros.segmenters.eomt.windows import merge_windows, resized_shape, split_windows
 from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.kept_images import encoded_once
@@ -62,7 +63,7 @@ from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
 _LEAST_ODDS = 1e-7
 
 
-class EomtSegmenter(ClosedSetSegmenter):
+class EomtSegmenter(ClosedSetSegmenter, Exportable):
     """Segments images with an EoMT checkpoint in the format of transformers."""
 
     prompts_are_independent = True
@@ -79,9 +80,30 @@ class EomtSegmenter(ClosedSetSegmenter):
         self._format = _load_format(model, folder, loaded.config.image_size)
         _keep_on_cpu(loaded)
         self.network = loaded.to(device)
-        self._forward = Compiled(self.network) if options.compile else self.network
+        self._forward: Run = Compiled(self._queries) if options.compile else self._queries
         self._mean = torch.tensor(self._format.mean, device=device)
         self._std = torch.tensor(self._format.std, device=device)
+
+    def network_parts(self) -> tuple[NetworkPart, ...]:
+        """Return the whole network, for one window."""
+        return (
+            image_encoder(
+                "eomt",
+                self._queries,
+                self.network,
+                self._format.size,
+                ("classes", "masks"),
+                self._compute_with,
+            ),
+        )
+
+    def _compute_with(self, run: Run) -> None:
+        self._forward = run
+
+    def _queries(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute logits (B, Q, L + 1) of labels and (B, Q, h, w) of masks, of windows (B, 3, S, S)."""
+        output = self.network(pixels)
+        return output.class_queries_logits, output.masks_queries_logits
 
     def _segment(
         self, batch: Batch, encoded: EncodedVocabulary[LabelFeatures]
@@ -109,9 +131,9 @@ class EomtSegmenter(ClosedSetSegmenter):
 
     def _window(self, pixels: Tensor) -> Tensor:
         """Compute scores (L, S, S) of one window (1, 3, S, S)."""
-        output = self._forward(pixels)
-        labels = output.class_queries_logits[0].float().softmax(dim=-1)[:, :-1]
-        logits = output.masks_queries_logits.float()
+        of_labels, of_masks = self._forward(pixels)
+        labels = of_labels[0].float().softmax(dim=-1)[:, :-1]
+        logits = of_masks.float()
         check_finite(logits)
         masks = functional.interpolate(logits, tuple(pixels.shape[-2:]), mode="bilinear")[0]
         return torch.einsum("qc,qhw->chw", labels, masks.sigmoid())
