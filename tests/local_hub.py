@@ -68,7 +68,9 @@ def local_hub(repositories: Mapping[str, Repository]) -> Iterator[Hub]:
             revision = commits.get(revision, revision)
             files = repository.files.get(revision)
             is_file = not self.path.startswith("/api")
-            if repository.refusal and (is_file or repository.refusal[1] == "RepoNotFound"):
+            is_check = not is_file and kind == "auth-check"
+            hidden = repository.refusal is not None and repository.refusal[1] == "RepoNotFound"
+            if repository.refusal and (is_file or is_check or hidden):
                 self.refuse(*repository.refusal)
                 return
             if files is None:
@@ -79,6 +81,8 @@ def local_hub(repositories: Mapping[str, Repository]) -> Iterator[Hub]:
                 self.answer(json.dumps(_refs(repository)).encode())
             elif not is_file and kind == "tree":
                 self.answer(json.dumps([_entry(name, files[name]) for name in files]).encode())
+            elif is_check:
+                self.answer(b"{}")
             elif not is_file:
                 siblings = [{"rfilename": n, "size": len(content)} for n, content in files.items()]
                 info = {

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -43,6 +44,7 @@ REPOSITORIES = {
     "some/proposed": Repository(
         {"main": PICKLED, "refs/pr/1": PICKLED, "refs/pr/2": {**PICKLED, "model.safetensors": b"w"}}
     ),
+    "some/large": Repository({"main": {**WHOLE, "model.safetensors": b"0" * 10_000}}),
     "some/pieces": Repository({"main": TOKENIZER}),
     "some/other": Repository({"main": {"weights.safetensors": b""}}),
     "some/gated": Repository({"main": WHOLE}, refusal=(401, "GatedRepo")),
@@ -135,6 +137,9 @@ REFUSALS = {
     ),
     "three": (("a/b + c/d + e/f",), "is not one detector and one mask model"),
     "one revision of two": (("a/b + c/d", "--revision", "v2"), "does not say which of two"),
+    "second of two": (("some/model + some/modle",), "has no model some/modle, or it is private"),
+    "second of two gated": (("some/model + some/gated",), "some/gated is given on request only"),
+    "address": (("https://huggingface.co/some/model",), "is no Hugging Face id; give one such as"),
     "no name": (("clipseg",), "'clipseg' is no Hugging Face id"),
 }
 
@@ -194,6 +199,31 @@ def test_a_hub_that_is_not_there_is_one_sentence(
     code, _, err = fetch("some/model")
     assert code == 2 and len(err.splitlines()) == 1
     assert "some/model could not be downloaded" in err and "try again" in err
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    fetch: Fetch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    cache = tmp_path / "file" / "hub"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    code, out, err = fetch("some/model")
+    assert (code, out) == (2, "")
+    assert f"could not be written into {cache} (Not a directory)" in err and "HF_HOME" in err
+
+
+def test_a_full_disk_is_named_and_the_next_fetch_succeeds(fetch: Fetch) -> None:
+    """A limit for the size of files stands for the full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, hard))
+    try:
+        code, out, err = fetch("some/large")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (code, out) == (2, "")
+    assert "some/large could not be written into" in err and "make room there" in err
+    code, out, _ = fetch("some/large")
+    assert code == 0 and (Path(out.rstrip("\n")) / "model.safetensors").stat().st_size == 10_000
 
 
 # -- convert -----------------------------------------------------------------------------------------------

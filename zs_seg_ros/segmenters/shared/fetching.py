@@ -11,10 +11,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -30,6 +32,11 @@ from zs_seg_ros.shown import quoted, shown
 
 _MOST_PROPOSALS = 10
 """Proposed changes of a repository whose files are listed in the search for safetensors."""
+_OF_THE_DISK = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT),
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+}
+"""Errors of a folder that cannot be written or is full; those of a network have other numbers or none."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,7 @@ def check_download(model: str, revision: str = "") -> Download:
         raise _refused(model, revision, error) from error
     except Exception:  # no network: the download reports it, unless all files are on the disk
         return Download(model, revision)
+    _check_access(model, revision)
     if "config.json" not in names:
         raise ModelError(
             f"{model} is no checkpoint of transformers: it has no config.json; look for one whose name ends in -hf, or "
@@ -85,6 +93,16 @@ def check_download(model: str, revision: str = "") -> Download:
             f"was downloaded; run: python3 -m pip install {' '.join(missing)}"
         )
     return Download(model, revision)
+
+
+def _check_access(model: str, revision: str) -> None:
+    """Raise ModelError where this user may list the files of a model, which are public, and not download them."""
+    try:
+        HfApi().auth_check(model)
+    except GatedRepoError as error:
+        raise _refused(model, revision, error) from error
+    except Exception:  # a hub without this check; the download reports what it lacks
+        return
 
 
 def _names(model: str, revision: str) -> set[str]:
@@ -144,11 +162,26 @@ def _refused(model: str, revision: str, error: Exception) -> ModelError:
         return ModelError(
             f"{model} could not be downloaded, since HF_HUB_OFFLINE is set in the environment; unset it and try again"
         )
+    of_disk = _disk_error(error)
+    if of_disk:
+        return ModelError(
+            f"{model} could not be written into {shown(constants.HF_HUB_CACHE, 300)} ({of_disk}); make room there, or "
+            "name a folder with room that this user may write with HF_HOME"
+        )
     reason = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
     return ModelError(
         f"{model} could not be downloaded ({shown(reason, 500)}); check the name, the network and the disk, and try "
         "again"
     )
+
+
+def _disk_error(error: BaseException | None) -> str:
+    """Return the system's words for the error of a disk among an error and its causes; '' where there is none."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+            return os.strerror(error.errno)
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _caused_by_offline(error: BaseException | None) -> bool:
