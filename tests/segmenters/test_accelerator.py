@@ -78,8 +78,13 @@ def test_a_module_moves_and_multiplies_in_half_precision_under_autocast(
         lambda: functional.linear(on_device(), ROW[None]),
         lambda: on_device().index_select(0, torch.tensor([0, 1])),
         lambda: ROW[torch.tensor([0, 1], device="cuda")],
+        lambda: on_device() + on_device().new_zeros(3, device="cpu"),
+        lambda: on_device() * torch.ones_like(on_device(), device="cpu"),
     ],
-    ids=["sum", "product", "list", "layer", "index_select", "CPU tensor by device index"],
+    ids=[
+        *("sum", "product", "list", "layer", "index_select", "CPU tensor by device index"),
+        *("new_zeros of the CPU", "ones_like of the CPU"),
+    ],
 )
 def test_tensors_of_two_devices_are_refused(
     accelerator: Accelerator, mixed: Callable[[], Tensor]

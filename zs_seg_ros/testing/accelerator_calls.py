@@ -87,7 +87,10 @@ def call_on_device(
         raise TypeError(f"can't convert {DEVICE} device type tensor to numpy; use Tensor.cpu()")
     if name == "__iter__":
         return iter([DeviceTensor(row, transfers) for row in inputs[0].value.unbind(0)])
-    if _is_device(kwargs.get("device")):
+    device = kwargs.get("device")
+    if device is not None and not _is_device(device):  # as new_zeros(..., device="cpu") of a tensor
+        return func(*plain(args), **plain(kwargs))
+    if device is not None:
         kwargs = {**kwargs, "device": "cpu"}
     return on_device(func(*plain(args), **plain(kwargs)), transfers, inputs)
 
