@@ -19,6 +19,10 @@ from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.types import Batch, DetectedObject, RgbImage
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
+_LEAST_SHARE = 0.9
+"""Of the best score in the object's own image. Scores of examples are high where anything is a little alike, so that a
+threshold for words would let the search find something in every image."""
+
 
 class ExemplarSearch:
     """The class of one kept object as the model encoded it. It is encoded when it is searched for the first time.
@@ -29,6 +33,7 @@ class ExemplarSearch:
     def __init__(self) -> None:
         self._target: TargetClass | None = None
         self._encoded: EncodedVocabulary[Any] | None = None
+        self._least_score = 0.0
 
     def detect(
         self,
@@ -39,18 +44,28 @@ class ExemplarSearch:
     ) -> list[DetectedObject]:
         """Return what the model detects of the only class of a vocabulary in an image, most confident first.
 
-        Raises what the model raises.
+        What has less than _LEAST_SHARE of the best score in the first exemplar's own image is left out, and everything
+        where nothing is detected there. Raises what the model raises.
         """
         [target] = vocabulary.classes
+
+        def detected_in(searched: RgbImage, by: EncodedVocabulary[Any]) -> list[DetectedObject]:
+            batch = Batch((searched,), vocabulary.thresholds(default_threshold))
+            [segmentation] = segmenter.segment(batch, by)
+            return objects_of(segmentation, vocabulary.ids, min_area=1)
+
         encoded, self._encoded = self._encoded, None
         if target is not self._target:
             self._target, encoded = target, _accepted(segmenter, vocabulary)
+            self._least_score = 0.0
+            if encoded is not None and target.exemplars:
+                own = detected_in(target.exemplars[0].image, encoded)
+                self._least_score = _LEAST_SHARE * own[0].score if own else float("inf")
         if encoded is None:
             return []
-        batch = Batch((image,), vocabulary.thresholds(default_threshold))
-        [segmentation] = segmenter.segment(batch, encoded)
+        detected = detected_in(image, encoded)
         self._encoded = encoded
-        return objects_of(segmentation, vocabulary.ids, min_area=1)
+        return [each for each in detected if each.score >= self._least_score]
 
 
 def _accepted(segmenter: Segmenter[Any], vocabulary: Vocabulary) -> EncodedVocabulary[Any] | None:
