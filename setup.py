@@ -8,13 +8,15 @@ from xml.etree import ElementTree
 
 from setuptools import find_packages, setup
 
+PACKAGE = ElementTree.parse("package.xml").getroot()
+
 setup(
     name="zs_seg_ros",
-    version=ElementTree.parse("package.xml").findtext("version"),
+    version=PACKAGE.findtext("version"),
     description="Zero-shot segmentation of camera images with text prompts",
-    url="https://github.com/zs-seg-ros/zs_seg_ros",
-    author="zs_seg_ros developers",
-    author_email="maintainers@zs-seg-ros.dev",
+    url=PACKAGE.findtext("url[@type='website']"),
+    author=PACKAGE.findtext("author"),
+    author_email=PACKAGE.find("author").attrib["email"],
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10",

@@ -75,6 +75,8 @@ def test_a_machine_that_has_everything_has_no_remedies(tmp_path: Path) -> None:
         "socket buffers",
         "shared memory",
         "ROS graph",
+        "folder of models",
+        "folder of logs",
         "model tabletop",
         f"model {MODEL}",
         "disk space",

@@ -12,9 +12,11 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,48 @@ def test_package_xml_is_valid_and_says_where_it_comes_from(package: Package) -> 
     assert package.authors and package.maintainers
     assert [(license_.file, str(license_)) for license_ in package.licenses] == [
         ("LICENSE", "Apache-2.0")
+    ]
+
+
+def texts() -> Iterator[tuple[Path, str]]:
+    """Yield the files of the repository that may name its address: all but data, tests and what is built."""
+    left_out = {"tests", "build", "install", "log", "demo_out", "recordings", "models"}
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [
+            name
+            for name in folders
+            if name not in left_out and (not name.startswith(".") or name == ".github")
+        ]
+        for path in (Path(folder, name) for name in names):
+            if path.suffix in (".md", ".rst", ".xml", ".yaml", ".yml", ".py", ".toml", ".cfg"):
+                yield path, path.read_text(encoding="utf-8")
+
+
+def test_all_addresses_are_those_of_package_xml(package: Package) -> None:
+    urls = {url.type: url.url for url in package.urls}
+    website = urls["website"]
+    assert urls["repository"] == f"{website}.git"
+    assert urls["bugtracker"] == f"{website}/issues"
+    [maintainer], [author] = package.maintainers, package.authors
+    assert maintainer.email == author.email
+    addresses, mails, places = set(), set(), set()
+    for path, text in texts():
+        found = re.findall(r"https://[\w.]+/[\w.-]+/zs_seg_ros(?=[^\w])", text)
+        addresses.update(found)
+        mails.update(re.findall(r"[\w.]+@zs[\w.-]+\w", text))
+        places.update({str(path.relative_to(ROOT))} if found else ())
+    assert addresses == {website}
+    assert mails == {maintainer.email}
+    assert places == {"package.xml", ".github/ISSUE_TEMPLATE/config.yml"}  # CONTRIBUTING.md says so
+
+
+def test_setup_py_reads_package_xml(package: Package) -> None:
+    command = [sys.executable, "setup.py", "--quiet", "--version", "--url", "--author-email"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-3:] == [
+        package.version,
+        next(url.url for url in package.urls if url.type == "website"),
+        package.authors[0].email,
     ]
 
 

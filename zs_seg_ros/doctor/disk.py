@@ -11,9 +11,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from zs_seg_ros.doctor.check import Check, error, ok, warning
+from zs_seg_ros.doctor.folders import models_folder
 from zs_seg_ros.doctor.machine import Machine
 from zs_seg_ros.errors import ModelError, ModelNotFoundError
 from zs_seg_ros.segmenters.registry import parts_of
@@ -64,7 +63,7 @@ def _not_looked_for(model: str, problem: ImportError) -> Check:
 
 
 def _space(machine: Machine) -> Check:
-    folder = _models_folder(machine)
+    folder = models_folder(machine)
     try:
         free = machine.free_bytes(folder)
     except OSError as problem:
@@ -79,14 +78,3 @@ def _space(machine: Machine) -> Check:
         )
         return warning("disk space", text, remedy)
     return ok("disk space", text)
-
-
-def _models_folder(machine: Machine) -> Path:
-    """Return the folder in which huggingface_hub keeps models."""
-    if folder := machine.environment.get("HF_HUB_CACHE"):
-        return Path(folder).expanduser()
-    if folder := machine.environment.get("HF_HOME"):
-        return Path(folder).expanduser()
-    if folder := machine.environment.get("XDG_CACHE_HOME"):
-        return Path(folder) / "huggingface"
-    return Path(machine.environment.get("HOME", "/")) / ".cache" / "huggingface"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from zs_seg_ros.doctor.check import Check
 from zs_seg_ros.doctor.disk import check_disk
+from zs_seg_ros.doctor.folders import check_folders
 from zs_seg_ros.doctor.graph import Graph, check_graph
 from zs_seg_ros.doctor.machine import Machine
 from zs_seg_ros.doctor.network import check_network
@@ -26,4 +27,4 @@ def examine(machine: Machine, model: str, revision: str = "") -> list[Check]:
     if machine.has_ros():
         graph: Graph = machine.read_graph()
         checks += [*check_network(machine, graph.middleware), *check_graph(graph)]
-    return [*checks, *check_disk(machine, model, revision)]
+    return [*checks, *check_folders(machine), *check_disk(machine, model, revision)]

@@ -100,9 +100,19 @@ def read_text(path: str) -> str:
 
 def free_bytes(folder: Path) -> int:
     """Return the free space of the file system on which the folder is, or will be."""
+    return shutil.disk_usage(existing(folder)).free
+
+
+def existing(folder: Path) -> Path:
+    """Return the folder, or the nearest of its parents that exists."""
     while not os.path.exists(folder) and folder != folder.parent:
         folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return folder
+
+
+def may_write(folder: Path) -> bool:
+    """Return whether this user may make files in the folder."""
+    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def has_ros() -> bool:
@@ -124,6 +134,14 @@ class Machine:
     onnx_providers: Callable[[], Sequence[str]] = onnx_providers
     read_text: Callable[[str], str] = read_text
     free_bytes: Callable[[Path], int] = free_bytes
+    existing: Callable[[Path], Path] = existing
+    is_folder: Callable[[Path], bool] = os.path.isdir
+    may_write: Callable[[Path], bool] = may_write
     shared_memory: Callable[[], SharedMemory] = read_shared_memory
     find_model: Callable[[str, str], Path] = find_checkpoint
     read_graph: Callable[[], Graph] = read_graph
+
+    def expanded(self, path: str) -> Path:
+        """Return a path with the home for ~; unchanged, relative, for a user without one."""
+        home = self.environment.get("HOME") or os.path.expanduser("~")
+        return Path(home + path[1:] if path == "~" or path.startswith("~/") else path)
