@@ -70,11 +70,19 @@ def test_a_folder_without_the_permission_is_named_with_what_has_to_be_made(tmp_p
     assert only.text.endswith("may not write into /home/robot/.cache/huggingface")
 
 
-def test_a_user_without_a_home_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for a user id without a name
+def test_without_home_rclpy_fails_and_python_looks_it_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path.replace("~", "/home/by-id"))
     models, logs = check_folders(machine(tmp_path, environment={}))
-    assert models.status == Status.WARNING and "HOME is not set" in models.text
-    assert logs.text == "/.ros/log"
+    assert models.text == "/home/by-id/.cache/huggingface"
+    assert logs.status == Status.ERROR and logs.text == "no node starts: HOME is not set"
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # an id without a name
+    models, _ = check_folders(machine(tmp_path, environment={}))
+    assert models.text == "zs-seg fetch fails: HOME is not set"
+    for name in ("ROS_LOG_DIR", "ROS_HOME"):
+        _, logs = check_folders(machine(tmp_path, environment={name: str(tmp_path)}))
+        assert logs.status == Status.OK
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,10 @@ from zs_seg_ros.doctor.machine import Machine
 from zs_seg_ros.shown import shown
 
 _MODELS_REMEDY = (
-    "Set HF_HOME to a folder into which you may write, here and where the node runs, or fetch models as the user who "
-    "owns this one."
+    "Set HF_HOME to a folder into which you may write, here and where the node runs, or fetch models as a user who may "
+    "write into this one."
 )
-_LOGS_REMEDY = (
-    "Set ROS_LOG_DIR to a folder into which you may write: without one, rclpy ends at its start."
-)
+_LOGS_REMEDY = "Set HOME, or ROS_LOG_DIR to a folder into which you may write."
 
 
 def check_folders(machine: Machine) -> list[Check]:
@@ -58,18 +56,14 @@ def logs_folder(machine: Machine) -> Path:
         return machine.expanded(folder)
     if folder := machine.environment.get("ROS_HOME"):
         return machine.expanded(folder) / "log"
-    home = machine.environment.get(
-        "HOME", ""
-    )  # rclpy does not look a missing one up, as Python does
-    return Path(f"{home}/.ros/log")
+    home = machine.environment.get("HOME")  # unlike Python, rclpy looks up no other
+    return Path(home or "~") / ".ros" / "log"
 
 
 def _problem(machine: Machine, folder: Path) -> str:
     """Return why nothing can be written into a folder, which need not exist yet; empty where it can."""
-    if not folder.is_absolute():
-        return (
-            f"{shown(folder, 300)} is no absolute path: this user has no home and HOME is not set"
-        )
+    if folder.parts[0] == "~":
+        return "HOME is not set"
     existing = machine.existing(folder)
     if not machine.is_folder(existing):
         return f"{shown(existing, 300)} is no folder"
