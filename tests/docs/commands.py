@@ -38,6 +38,7 @@ from zs_seg_ros.cli.parser import zs_seg_parser
 PREFIX = Path(get_package_prefix("zs_seg_ros"))
 NOT_RUN = {
     "rosdep install": "needs rosdep's database and root; it reads package.xml",
+    "rosdep update": "needs the network",
     "colcon build": "`make workspace` does it, before every test",
     "colcon test": "would run these tests within themselves",
     "source install/setup.bash": "of the workspace that colcon built",

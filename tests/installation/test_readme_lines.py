@@ -81,7 +81,8 @@ def test_the_lines_work_one_after_the_other(page: str, heading: str, tmp_path: P
         )
     assert result.returncode == 0, result.stdout + result.stderr
     notes = (tmp_path / "notes").read_text().splitlines()
-    assert notes[:3] == [
+    assert notes[:4] == [
+        "rosdep update",
         "rosdep install --from-paths src --ignore-src -y",
         "colcon build",
         "ros2 run zs_seg_ros install_dependencies",
