@@ -29,6 +29,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import Action, LaunchContext, LaunchDescription
+from zs_seg_ros.shown import quoted
 
 SHARE = Path(get_package_share_directory("zs_seg_ros"))
 
@@ -54,7 +55,10 @@ def start_player(context: LaunchContext) -> list[Node]:
         return str(LaunchConfiguration(name).perform(context))
 
     arguments = [value("recording"), "--rate", value("rate"), "--wait-for-subscribers"]
-    if value("loop") == "true":
+    loop = value("loop").lower()
+    if loop not in ("true", "1", "false", "0"):
+        raise RuntimeError(f"loop is {quoted(loop, 200)}: write true or false")
+    if loop in ("true", "1"):
         arguments.append("--loop")
     if value("clock") not in ("", "none"):
         arguments += ["--clock", value("clock")]
@@ -84,7 +88,6 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             "loop",
             default_value="false",
-            choices=["true", "false"],
             description="true starts the recording again at its end",
         )
     )

@@ -21,7 +21,6 @@ from xml.etree import ElementTree
 import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
-from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, TextSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -190,14 +189,19 @@ def remappings_of(text: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def studio_on_request(requested: str, namespace: str) -> list[Node]:
-    """Return the studio of the node, if it is requested."""
-    if requested.lower() not in ("true", "1"):
-        return []
+def is_true(name: str, text: str) -> bool:
+    """Return whether an argument is true. Raises RuntimeError for neither true nor false."""
+    if text.lower() not in ("true", "1", "false", "0"):
+        raise RuntimeError(f"{name} is {quoted(text, 200)}: write true or false")
+    return text.lower() in ("true", "1")
+
+
+def studio_of(namespace: str) -> Node:
+    """Return the studio of the node in a namespace."""
     name = "/".join(("", *filter(None, namespace.split("/")), "zs_seg"))
-    return [
-        Node(package="zs_seg_ros", executable="studio", arguments=["--node", name], output="screen")
-    ]
+    return Node(
+        package="zs_seg_ros", executable="studio", arguments=["--node", name], output="screen"
+    )
 
 
 def start(context: LaunchContext) -> list[Action]:
@@ -254,15 +258,12 @@ def start(context: LaunchContext) -> list[Action]:
         package="rviz2",
         executable="rviz2",
         arguments=["-d", LaunchConfiguration("rviz_config")],
-        condition=IfCondition(LaunchConfiguration("rviz")),
     )
-    return [
-        *without_effect(context),
-        *environment,
-        rviz,
-        *studio_on_request(value("studio"), value("namespace")),
-        node,
-    ]  # without rviz2, the launch fails before the node starts
+    viewers = [rviz] if is_true("rviz", value("rviz")) else []
+    if is_true("studio", value("studio")):
+        viewers.append(studio_of(value("namespace")))
+    # without rviz2, the launch fails before the node starts
+    return [*without_effect(context), *environment, *viewers, node]
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -18,6 +18,8 @@ from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
+import zs_seg_ros  # noqa: F401  (within `patch.dict`, numpy would be imported anew for each launch file)
+
 NAMES = {
     "launch": ("Action", "LaunchContext", "LaunchDescription"),
     "launch.actions": (
@@ -30,7 +32,6 @@ NAMES = {
     ),
     "launch.events": (),
     "launch.events.process": ("ProcessExited",),
-    "launch.conditions": ("IfCondition",),
     "launch.launch_description_sources": ("PythonLaunchDescriptionSource",),
     "launch.substitutions": ("LaunchConfiguration", "TextSubstitution"),
     "launch_ros": (),

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 SHARE = Path(get_package_share_directory("zs_seg_ros"))
 FILES = sorted((SHARE / "launch").glob("*.launch.py"))
 SEGMENTATION = SHARE / "launch" / "segmentation.launch.py"
+REPLAY = SHARE / "launch" / "replay.launch.py"
 
 
 def node_of(actions: list[Recorded], package: str = "zs_seg_ros") -> Recorded:
@@ -132,8 +133,7 @@ def test_a_file_that_is_not_there_ends_the_launch(name: str) -> None:
 
 
 def test_rviz_is_started_on_request() -> None:
-    rviz = node_of(started_by(SEGMENTATION), "rviz2")
-    assert rviz.kwargs["condition"].args[0].args[0] == "rviz"
+    rviz = node_of(started_by(SEGMENTATION, rviz="true"), "rviz2")
     assert rviz.kwargs["arguments"][1].args[0] == "rviz_config"
 
 
@@ -144,7 +144,31 @@ def test_the_studio_of_the_node_is_started_on_request() -> None:
     [studio] = [a for a in actions if a.kwargs["executable"] == "studio"]
     assert studio.kwargs["arguments"] == ["--node", "/robot1/zs_seg"]
     executables = [a.kwargs["executable"] for a in started_by(SEGMENTATION) if a.kind == "Node"]
-    assert "studio" not in executables
+    assert executables == ["segmentation_node"]
+
+
+@pytest.mark.parametrize("text", ["true", "True", "TRUE", "1"])
+def test_booleans_are_read_in_any_case(text: str) -> None:
+    actions = [*started_by(SEGMENTATION, studio=text), *started_by(REPLAY, loop=text)]
+    executables = [a.kwargs["executable"] for a in actions if a.kind == "Node"]
+    assert "studio" in executables
+    [player] = [a for a in actions if a.kwargs.get("executable") == "bag_player"]
+    assert player.kwargs["arguments"].count("--loop") == 1
+
+
+@pytest.mark.parametrize("text", ["False", "0"])
+def test_what_is_false_starts_nothing(text: str) -> None:
+    actions = [*started_by(SEGMENTATION, studio=text), *started_by(REPLAY, loop=text)]
+    assert all(a.kwargs.get("executable") != "studio" for a in actions)
+    assert all("--loop" not in a.kwargs.get("arguments", []) for a in actions)
+
+
+def test_what_is_neither_true_nor_false_ends_the_launch() -> None:
+    for name in ("studio", "rviz"):
+        with pytest.raises(RuntimeError, match=f"{name} is 'maybe': write true or false"):
+            started_by(SEGMENTATION, **{name: "maybe"})
+    with pytest.raises(RuntimeError, match="loop is 'twice': write true or false"):
+        started_by(REPLAY, loop="twice")
 
 
 def test_a_profile_that_is_no_xml_ends_the_launch(tmp_path: Path) -> None:
