@@ -13,6 +13,7 @@ ros2 launch zs_seg_ros segmentation.launch.py cameras:="[front, rear]" classes:=
 """
 
 import difflib
+import json
 import os
 import sys
 from pathlib import Path
@@ -126,7 +127,7 @@ ARGUMENTS = (
 
 def one_camera(cameras: str, params_file: str) -> str:
     """Return the name of the camera that the arguments of one camera are for."""
-    names = yaml.safe_load(as_list(cameras)) if cameras else ["camera"]
+    names = names_of("cameras", cameras) if cameras else ["camera"]
     known = bool(cameras) or params_file in ("", DEFAULT_FILE)
     if not (known and len(names) == 1):
         topics = ", ".join(name for name, _ in CAMERA_OVERRIDES)
@@ -134,12 +135,25 @@ def one_camera(cameras: str, params_file: str) -> str:
             f'{topics} are for one camera: name it with cameras:="[NAME]", or set NAME.image_topic and the '
             "others for each camera in a parameter file"
         )
-    return str(names[0])
+    return names[0]
 
 
-def as_list(text: str) -> str:
-    """Return a list as YAML: a name alone, without brackets, is a list of one."""
-    return text if text.lstrip().startswith("[") else f"[{text}]"
+def names_of(argument: str, text: str) -> list[str]:
+    """Return the names of a list in YAML's form, or of one without brackets; no, 12 and the like are names, too.
+
+    Raises RuntimeError for what is no list of names.
+    """
+    listed = text if text.lstrip().startswith("[") else f"[{text}]"
+    try:
+        names = yaml.load(listed, yaml.BaseLoader)  # every scalar is a text
+    except yaml.YAMLError:
+        names = None
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise RuntimeError(
+            f"{argument} is {quoted(text, 300)}, which is no list of names: write [red mug, duck], and a name with a "
+            "comma, a colon or a quotation mark in quotation marks"
+        )
+    return names
 
 
 def check_profile(path: str) -> None:
@@ -228,7 +242,7 @@ def start(context: LaunchContext) -> list[Action]:
         files.append(str(CONFIG / "presets" / f"{preset}.yaml"))
     given = {
         name: ParameterValue(
-            TextSubstitution(text=as_list(value(name)))
+            TextSubstitution(text=json.dumps(names_of(name, value(name)), ensure_ascii=False))
             if kind == list[str]
             else LaunchConfiguration(name),
             value_type=kind,

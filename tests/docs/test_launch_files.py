@@ -78,7 +78,7 @@ def test_the_topics_of_one_camera_are_its_parameters() -> None:
     assert parameters_given(image_topic="/image_raw") == {"camera.image_topic": "image_topic"}
     names = {"image_topic": "/a/image", "depth_topic": "/a/depth", "info_topic": "/a/info"}
     given = parameters_given(cameras="[arm/wrist]", **names)
-    assert given.pop("cameras") == "[arm/wrist]"
+    assert given.pop("cameras") == '["arm/wrist"]'
     assert given.pop("arm/wrist.depth") is True
     assert given == {f"arm/wrist.{name}": name for name in names}
 
@@ -184,6 +184,19 @@ def test_a_list_may_be_given_without_brackets(given: str) -> None:
     *_, last = node_of(started_by(SEGMENTATION, cameras=given)).kwargs["parameters"]
     names = yaml.safe_load(text_of(last["cameras"].args[0]))
     assert names == [name.strip() for name in given.strip(" []").split(",")]
+
+
+def test_names_that_yaml_takes_for_other_types_stay_names() -> None:
+    given = """[red mug, "dog's ball", 'a "b" c', no, 12, 1.5, ~, grün]"""
+    *_, last = node_of(started_by(SEGMENTATION, classes=given)).kwargs["parameters"]
+    names = yaml.safe_load(text_of(last["classes"].args[0]))
+    assert names == ["red mug", "dog's ball", 'a "b" c', "no", "12", "1.5", "~", "grün"]
+
+
+@pytest.mark.parametrize("text", ['[red mug, "duck]', "[a: b]", "[[a]]", "[a", "a, [b]"])
+def test_what_is_no_list_of_names_ends_the_launch(text: str) -> None:
+    with pytest.raises(RuntimeError, match=r"classes is .*, which is no list of names: write"):
+        started_by(SEGMENTATION, classes=text)
 
 
 def test_a_misspelt_argument_is_reported_with_the_one_that_is_meant() -> None:

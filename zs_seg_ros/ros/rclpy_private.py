@@ -9,8 +9,8 @@
 
 """Every use of private API of rclpy, with its reason and its public replacement.
 
-Checked against Humble, Jazzy and Kilted, and against the stubs of rclpy after Lyrical's release. No other module uses a
-private name of rclpy.
+Checked against Humble, Jazzy and Kilted, and against the stubs of rclpy after Lyrical's release, also those of its
+proposed change to nanobind. No other module uses a private name of rclpy.
 """
 
 from __future__ import annotations
