@@ -28,10 +28,10 @@ _SIGNS = frozenset(
 
 
 def shown(value: object, limit: int = 80) -> str:
-    """Clean and shorten a value from outside: one printable line of at most `limit` characters (1 or more).
+    r"""Clean and shorten a value from outside: one printable line of at most `limit` characters (1 or more).
 
     Characters that move the cursor, change colours, end the line or turn the direction of reading are written as
-    escapes (`\\x1b`, `\\n`, `\\u202e`), so that nothing can forge a line of a log. Lists, mappings and long numbers are
+    escapes (`\x1b`, `\n`, `\u202e`), so that nothing can forge a line of a log. Lists, mappings and long numbers are
     named, not written out: a few hundred bytes of YAML can stand for gigabytes.
     """
     text = _text(value, limit)

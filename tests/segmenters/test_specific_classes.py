@@ -42,7 +42,7 @@ OPEN = [family for family in FAMILIES if not family.classes]
 
 
 def over(**specific: tuple[int, ...]) -> Precedence:
-    """Return a precedence: over(c1=(0, 2)) means that the classes 0 and 2 are more specific than 1."""
+    """Return a precedence: c1=(0, 2) means that the classes 0 and 2 are more specific than 1."""
     return Precedence(MappingProxyType({int(k[1:]): v for k, v in specific.items()}))
 
 

@@ -194,7 +194,7 @@ class ClipSegSegmenter(TorchSegmenter[ClipSegFeatures], SharedSpace, Exportable)
 
     @torch.inference_mode()
     def logits(self, pixel_values: Tensor, features: Tensor) -> Tensor:
-        """Compute logits (B, P, S, S) float32 of prepared images (B, 3, S, S) and features (P, D)."""
+        """Compute the logits, (B, P, S, S) float32, of prepared images (B, 3, S, S) and features (P, D)."""
         encoded_images = self.network.encode_images(pixel_values)
         return torch.stack([self.network.decode(image, features) for image in encoded_images])
 

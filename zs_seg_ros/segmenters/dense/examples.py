@@ -67,7 +67,7 @@ class KnownShapes:
         return 0 if self._shapes is None else len(self._shapes)
 
     def logits(self, pixels: Tensor) -> Tensor:
-        """Compute how well each shape fits pixel embeddings (D, h, w): logits (W, h, w)."""
+        """Compute how well each shape fits pixel embeddings (D, h, w), as logits of the form (W, h, w)."""
         if self._shapes is None or self._offsets is None:
             return pixels[:0]
         products = torch.einsum("kd,dhw->khw", self._shapes, pixels[: self._width])

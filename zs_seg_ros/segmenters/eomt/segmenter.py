@@ -119,7 +119,7 @@ class EomtSegmenter(ClosedSetSegmenter, Exportable):
 
     @torch.inference_mode()
     def scores(self, image: RgbImage) -> Tensor:
-        """Compute scores (L, h, w) float32 of all labels, at the resolution that the image is resized to."""
+        """Compute the scores, (L, h, w) float32, of all labels, at the resolution that the image is resized to."""
         side, _ = self._format.size
         shape = resized_shape(size_of(image), side)
         with stage("prepare"):

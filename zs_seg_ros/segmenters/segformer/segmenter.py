@@ -129,7 +129,7 @@ class SegFormerSegmenter(ClosedSetSegmenter, Exportable):
 
     @torch.inference_mode()
     def logits(self, pixel_values: Tensor) -> Tensor:
-        """Compute logits (B, L, H / 4, W / 4) float32 of all labels of prepared images (B, 3, H, W)."""
+        """Compute the logits, (B, L, H / 4, W / 4) float32, of all labels of prepared images (B, 3, H, W)."""
         return self._forward(pixel_values).float()
 
 

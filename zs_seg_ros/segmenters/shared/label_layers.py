@@ -148,7 +148,7 @@ class _Layer:
         self._taken[region.place.small] |= region.reach
 
     def logits(self, of_classes: Logits) -> Logits:
-        """Merge logits (K, h, w) to (h, w): those of each class within its reach, below the limit elsewhere."""
+        """Merge logits, (K, h, w), to (h, w): those of each class within its reach, below the limit elsewhere."""
         if len(self.regions) == 1:
             only: Logits = of_classes[self.regions[0].channel]
             return only
