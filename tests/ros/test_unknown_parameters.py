@@ -11,14 +11,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import rclpy
+import yaml
 from rclpy.context import Context
 from rclpy.node import Node
 
-from zs_seg_ros.ros.parameters.unknown import unknown_parameters
+from zs_seg_ros.ros.parameters.unknown import unknown_parameters, without_defaults
 from zs_seg_ros.ros.rclpy_private import given_parameters
 
+ROOT = Path(__file__).parents[2]
 DECLARED = ("classes", "cameras", "model", "camera.depth", "default_threshold")
 
 
@@ -37,6 +41,15 @@ def test_a_name_like_no_other_points_to_the_list() -> None:
 def test_a_parameter_of_a_camera_that_is_not_listed_names_the_camera() -> None:
     [sentence] = unknown_parameters(["front.depth"], DECLARED)
     assert "there is no camera 'front'; name it in cameras" in sentence
+
+
+def test_the_file_of_defaults_names_no_camera_that_is_not_there() -> None:
+    [node] = yaml.safe_load((ROOT / "config" / "segmentation.yaml").read_text()).values()
+    given = {f"camera.{name}": v for name, v in node["ros__parameters"]["camera"].items()}
+    assert len(given) > 5 and without_defaults(given) == []
+    assert without_defaults({"camera.mask_classes": [""], "camera.rotation": 0}) == []
+    changed = given | {"camera.depth": True, "front.rotation": 90, "clases": []}
+    assert without_defaults(changed) == ["camera.depth", "front.rotation", "clases"]
 
 
 def test_parameters_of_rclpy_are_known() -> None:

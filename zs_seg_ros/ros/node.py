@@ -40,7 +40,7 @@ from zs_seg_ros.ros.parameters.node_parameters import (
     needs_cleanup,
     read_parameters,
 )
-from zs_seg_ros.ros.parameters.unknown import unknown_parameters
+from zs_seg_ros.ros.parameters.unknown import unknown_parameters, without_defaults
 from zs_seg_ros.ros.process import run
 from zs_seg_ros.ros.rclpy_private import destroy_state_machine, given_parameters
 from zs_seg_ros.ros.rclpy_services import answer_every_request
@@ -161,7 +161,7 @@ class SegmentationNode(LifecycleNode):
         declare_parameters(self)  # of cameras that were named since
         self._current_parameters = parameters = read_parameters(self)
         self._unknown_parameters = unknown_parameters(
-            given_parameters(self), [*self.get_parameters_by_prefix("")]
+            without_defaults(given_parameters(self)), [*self.get_parameters_by_prefix("")]
         )
         for problem in self._unknown_parameters:
             self.get_logger().warning(problem)

@@ -90,16 +90,18 @@ def valid_transitions(node: LifecycleNode) -> dict[int, str]:
     }
 
 
-def given_parameters(node: Node) -> list[str]:
-    """Name the parameters that files, the command line and arguments give for this node, declared or not.
+def given_parameters(node: Node) -> dict[str, Any]:
+    """Return names and values of what files, the command line and arguments give for this node, declared or not.
 
     A node can list only what it declares (or declare all that is given, with automatically_declare_...). An rclpy that
     names its record otherwise still has the call that fills it, which knows files and the command line.
     """
     if hasattr(node, "_parameter_overrides"):
-        return list(node._parameter_overrides)
-    with node.handle:
-        return list(node.handle.get_parameters(Parameter))
+        given = node._parameter_overrides
+    else:
+        with node.handle:
+            given = node.handle.get_parameters(Parameter)
+    return {name: parameter.value for name, parameter in given.items()}
 
 
 def destroy_state_machine(node: LifecycleNode) -> None:

@@ -12,7 +12,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from array import array
+from collections.abc import Collection, Iterable, Mapping
 
 from zs_seg_ros.ros.parameters.table import CAMERA_PARAMETERS
 from zs_seg_ros.shown import quoted
@@ -20,6 +21,25 @@ from zs_seg_ros.shown import quoted
 _OF_RCLPY = ("use_sim_time", "start_type_description_service")
 _PREFIX_OF_RCLPY = "qos_overrides."
 _MOST_NAMED = 20
+
+
+def without_defaults(given: Mapping[str, object]) -> list[str]:
+    """Return the names of given parameters but for those of cameras that have their defaults.
+
+    These change nothing, whether there is such a camera or not: config/segmentation.yaml has them all for a camera
+    named camera, which a robot may not have.
+    """
+    return [name for name, value in given.items() if not _is_default(name, value)]
+
+
+def _is_default(name: str, value: object) -> bool:
+    camera, _, suffix = name.rpartition(".")
+    specs = {spec.name: spec for spec in CAMERA_PARAMETERS.values()}
+    if not camera or f"CAM.{suffix}" not in specs:
+        return False
+    default = specs[f"CAM.{suffix}"].default
+    given = list(value) if isinstance(value, array | list | tuple) else value
+    return given == (list(default) if isinstance(default, list | tuple) else default)
 
 
 def unknown_parameters(given: Iterable[str], declared: Collection[str]) -> list[str]:
