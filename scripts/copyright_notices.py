@@ -34,7 +34,7 @@ Unless required by applicable law or agreed to in writing, software distributed 
 on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
 the specific language governing permissions and limitations under the License.
 """
-SIGNS = {".py": "#", ".hpp": "//", ".cpp": "//"}
+SIGNS = {".py": "#", ".c": "//", ".h": "//", ".hpp": "//", ".cpp": "//"}
 """What begins a comment in the files that ament_copyright reads, by their suffix."""
 _MADE = ("build", "install", "log", "demo_out")
 """Folders that colcon and `make demo` make."""

@@ -14,8 +14,10 @@ folders.
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Test modules are imported one by one, without a package around them.
@@ -28,3 +30,17 @@ use_own_domain()
 # Machines that run tests are busy: no test says how long something may take.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.fixture(scope="module", params=["compiled", "Python"])
+def with_and_without_kernels(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run the tests of a module with the compiled functions, if they are built, and with Python instead of them."""
+    from zs_seg_ros.kernels import NOT_BUILT, VARIABLE, load_kernels
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, "" if request.param == "compiled" else "off")
+        load_kernels.cache_clear()
+        if request.param == "compiled" and load_kernels() == NOT_BUILT:
+            pytest.skip("the functions of src/ are not built")
+        yield
+    load_kernels.cache_clear()

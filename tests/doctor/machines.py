@@ -64,6 +64,7 @@ def machine(folder: Path, **changes: Any) -> Machine:
         "has_gpu_files": lambda: False,
         "onnx_packages": lambda: {"onnx": "1.23.2", "onnxruntime": "1.23.2"},
         "onnx_providers": lambda: ["OpenVINOExecutionProvider", "CPUExecutionProvider"],
+        "why_no_kernels": lambda: "",
         "read_text": read,
         "free_bytes": lambda _: 100_000_000_000,
         "existing": lambda folder: folder,

@@ -38,6 +38,7 @@ from zs_seg_ros.doctor.network import BUFFER_BYTES
 from zs_seg_ros.doctor.onnx_packages import ONNX_PACKAGES
 from zs_seg_ros.doctor.software import PACKAGES
 from zs_seg_ros.errors import ModelNotFoundError
+from zs_seg_ros.kernels import NOT_BUILT, VARIABLE
 
 ROOT = Path(__file__).parents[2]
 MODEL = "someone/model"
@@ -68,6 +69,7 @@ def test_a_machine_that_has_everything_has_no_remedies(tmp_path: Path) -> None:
         "OpenCV",
         "ROS 2",
         "GPU",
+        "compiled code",
         "onnxruntime",
         "onnx",
         "DDS",
@@ -84,6 +86,24 @@ def test_a_machine_that_has_everything_has_no_remedies(tmp_path: Path) -> None:
     assert {check.status for check in checks.values()} == {Status.OK}
     assert checks["DDS"].text == "rmw_fastrtps_cpp"
     assert checks["ROS graph"].text.endswith("/camera/image_raw (reliable, volatile)")
+
+
+@pytest.mark.parametrize(
+    ("reason", "has_ros", "status"),
+    [
+        (NOT_BUILT, True, Status.WARNING),
+        (NOT_BUILT, False, Status.OK),
+        ("/a.so cannot be used: wrong ELF class", False, Status.WARNING),
+        (f"{VARIABLE} is off", True, Status.WARNING),
+    ],
+)
+def test_a_build_without_compiled_code_is_named(
+    tmp_path: Path, reason: str, has_ros: bool, status: Status
+) -> None:
+    checks = checks_of(tmp_path, why_no_kernels=lambda: reason, has_ros=lambda: has_ros)
+    check = checks["compiled code"]
+    assert check.status == status
+    assert check.text.startswith(f"{reason}; Python computes")
 
 
 def test_without_the_packages_of_the_other_engine_nothing_is_wrong(tmp_path: Path) -> None:

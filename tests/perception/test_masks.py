@@ -27,6 +27,8 @@ from zs_seg_ros.types import Box, DetectedObject
 
 ALL = 10**9
 
+pytestmark = pytest.mark.usefixtures("with_and_without_kernels")
+
 
 def mask_of(*rows: str) -> NDArray[np.bool_]:
     """Return (H, W) bool; '#' is the object."""

@@ -28,6 +28,8 @@ from zs_seg_ros.segmenters.shared.label_layers import _layers, _region, argmax_o
 from zs_seg_ros.segmenters.shared.separate_classes import classes_above
 from zs_seg_ros.vocabulary.class_ids import LabelIds
 
+pytestmark = pytest.mark.usefixtures("with_and_without_kernels")
+
 TOO_CLOSE = 1e-3
 """Rounding errors of float32 may decide between logits that are nearer than this to each other or to a limit."""
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from zs_seg_ros.doctor.graph import Graph, read_graph
 from zs_seg_ros.doctor.shared_memory import SharedMemory, read_shared_memory
 from zs_seg_ros.files import read_regular_file
+from zs_seg_ros.kernels import load_kernels
 from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint
 
 _TEXT_BYTES = 1 << 20
@@ -88,6 +89,12 @@ def onnx_providers() -> Sequence[str]:
     return providers
 
 
+def why_no_kernels() -> str:
+    """Return why label images are not computed by compiled code; empty where they are."""
+    kernels = load_kernels()
+    return kernels if isinstance(kernels, str) else ""
+
+
 def has_gpu_files() -> bool:
     """Return whether the kernel offers an NVIDIA GPU."""
     return any(glob.glob(pattern) for pattern in _GPU_FILES)
@@ -132,6 +139,7 @@ class Machine:
     has_gpu_files: Callable[[], bool] = has_gpu_files
     onnx_packages: Callable[[], dict[str, str]] = onnx_packages
     onnx_providers: Callable[[], Sequence[str]] = onnx_providers
+    why_no_kernels: Callable[[], str] = why_no_kernels
     read_text: Callable[[str], str] = read_text
     free_bytes: Callable[[Path], int] = free_bytes
     existing: Callable[[Path], Path] = existing

@@ -15,6 +15,7 @@ import re
 
 from zs_seg_ros.doctor.check import Check, error, ok, warning
 from zs_seg_ros.doctor.machine import Gpu, Machine
+from zs_seg_ros.kernels import NOT_BUILT, VARIABLE
 from zs_seg_ros.shown import described, quoted, shown
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 14)
@@ -42,6 +43,7 @@ def check_software(machine: Machine) -> list[Check]:
         *(_package(machine, name) for name in PACKAGES),
         _ros(machine),
         _gpu(machine),
+        _kernels(machine),
     ]
 
 
@@ -142,6 +144,23 @@ def _has_kernels(gpu: Gpu) -> bool:
         ):
             return True
     return not gpu.kernels
+
+
+def _kernels(machine: Machine) -> Check:
+    """Nothing is an error: Python does the same."""
+    name, reason = "compiled code", machine.why_no_kernels()
+    if not reason:
+        return ok(name, "used for label images and objects")
+    text = (
+        f"{shown(reason, 300)}; Python computes label images and objects, in about twice the time"
+    )
+    if reason == NOT_BUILT and not machine.has_ros():
+        return ok(name, text)
+    return warning(
+        name,
+        text,
+        f"Build the package with colcon and gcc or clang on this machine, and do not set {VARIABLE}.",
+    )
 
 
 def _dotted(version: tuple[int, ...]) -> str:

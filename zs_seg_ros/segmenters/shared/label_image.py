@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from zs_seg_ros.kernels import compiled_kernels
 from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.shared.class_logits import ClassLogits
 from zs_seg_ros.segmenters.shared.constants import constant_floats, constant_integers
@@ -164,7 +165,10 @@ def _argmax(
 
 
 def _confidence(logits: NDArray[np.float32], label: Label) -> NDArray[np.uint8]:
-    """Compute the probabilities (H, W) times 255, at least 1, but 0 where the label is 0. Overwrites `logits`."""
+    """Compute the probabilities (H, W) times 255, at least 1, but 0 where the label is 0. May overwrite `logits`."""
+    kernels = compiled_kernels()
+    if kernels is not None:
+        return kernels.confidence(logits, label)
     np.negative(logits, out=logits)
     cv2.exp(logits, dst=logits)
     logits += 1

@@ -9,9 +9,10 @@
 
 """Arg-max over the classes of each pixel on a CPU.
 
-OpenCV resizes logits only where their class is, and classes that do not touch in one call, which gives the same labels
-as resizing the whole of every class, in less time. benchmarks/scene.py and node_cost.py measure it. Where no two
-classes touch, `separate_classes` does it in a single call.
+Compiled code does it in one pass (`kernels.py`), where it is built and no class has negatives. Otherwise OpenCV resizes
+logits only where their class is, and classes that do not touch in one call, which gives the same labels as resizing the
+whole of every class, in less time. Where no two classes touch, `separate_classes` does it in a single call.
+benchmarks/scene.py and node_cost.py measure both.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from zs_seg_ros.kernels import compiled_kernels
 from zs_seg_ros.segmenters.shared.separate_classes import (
     ClassAbove,
     Place,
@@ -54,6 +56,9 @@ def argmax_over_classes(
     these logits, resized, are higher than its own.
     """
     against = against or {}
+    kernels = compiled_kernels()
+    if kernels is not None and not against:
+        return kernels.argmax(logits, limits, size, ids.values, ids.dtype)
     just_below = np.nextafter(np.array(limits, np.float32), np.float32(-np.inf)).tolist()
     # Interpolation never exceeds its inputs: a class below its limit everywhere cannot win a pixel.
     present = classes_above(logits, just_below)

@@ -1,0 +1,37 @@
+// Copyright 2026 zs_seg_ros developers
+//
+// Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+// in compliance with the License. You may obtain a copy of the License at
+// http://www.apache.org/licenses/LICENSE-2.0
+//
+// Unless required by applicable law or agreed to in writing, software distributed under the License
+// is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+// or implied. See the License for the specific language governing permissions and limitations under
+// the License.
+
+// What a frame costs beside the model is going over its pixels. numpy and OpenCV go over them once
+// for each operation; each of these functions does all operations on a row while it is in the
+// processor's cache. zs_seg_ros/kernels.py calls them and says what the arguments are; the package
+// does the same in Python where they are not built (docs/decisions/0016-compiled-kernels.md).
+//
+// Arrays are in C order and belong to the caller. Nothing here has state, so all threads may call.
+
+#ifndef KERNELS_H_
+#define KERNELS_H_
+
+#include <stdint.h>  // also defines __GLIBC__ where that is the C library
+
+// Compiled a second time for AVX2, of which the loader takes what the processor has: distributions
+// build for the oldest x86. Other processors have their vectors in the plain version.
+#ifndef FOR_EACH_PROCESSOR
+#if defined(__x86_64__) && defined(__GLIBC__) && \
+  (defined(__clang__) ? __clang_major__ >= 14 : __GNUC__ >= 6)
+#define FOR_EACH_PROCESSOR __attribute__((target_clones("avx2", "default")))
+#else
+#define FOR_EACH_PROCESSOR
+#endif
+#endif
+// Inlined, so that these parts are compiled for each processor, too.
+#define PART static inline __attribute__((always_inline))
+
+#endif  // KERNELS_H_

@@ -1,0 +1,234 @@
+// Copyright 2026 zs_seg_ros developers
+//
+// Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+// in compliance with the License. You may obtain a copy of the License at
+// http://www.apache.org/licenses/LICENSE-2.0
+//
+// Unless required by applicable law or agreed to in writing, software distributed under the License
+// is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+// or implied. See the License for the specific language governing permissions and limitations under
+// the License.
+
+// From the logits of classes to the label image and its confidence.
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels.h"
+
+// The columns of a row that reach the limit of a class, both included; none: last is -1.
+typedef struct
+{
+  int32_t first, last;
+} span_t;
+
+PART span_t span_of(const float * row, int32_t width, float limit)
+{
+  span_t span = {width, -1};
+  int32_t any = 0;
+  for (int32_t x = 0; x < width; ++x) {
+    any |= row[x] >= limit;
+  }
+  if (any) {
+    for (span.first = 0; row[span.first] < limit; ++span.first) {}
+    for (span.last = width - 1; row[span.last] < limit; --span.last) {}
+  }
+  return span;
+}
+
+// The two neighbours between which a pixel of the resized image lies, as OpenCV resizes.
+typedef struct
+{
+  int32_t lower, upper;
+  float weight;  // of the upper one
+} taps_t;
+
+PART taps_t taps_of(int32_t place, int32_t length, int32_t full_length)
+{
+  float at = (float)((place + 0.5) * length / full_length - 0.5);
+  if (at <= 0) {
+    return (taps_t) {0, 0, 0};
+  }
+  int32_t lower = (int32_t)at;
+  if (lower >= length - 1) {
+    return (taps_t) {length - 1, length - 1, 0};
+  }
+  return (taps_t) {lower, lower + 1, at - lower};
+}
+
+PART void interpolate_rows(
+  const float * above, const float * below, float weight, int32_t from, int32_t to,
+  float * restrict row)
+{
+  for (int32_t x = from; x < to; ++x) {
+    row[x] = above[x] + weight * (below[x] - above[x]);
+  }
+}
+
+PART void interpolate_columns(
+  const float * row, const int32_t * lower, const float * weight, int32_t from, int32_t to,
+  float * restrict values)
+{
+  for (int32_t x = from; x < to; ++x) {
+    const float * pair = row + lower[x];
+    values[x] = pair[0] + weight[x] * (pair[1] - pair[0]);
+  }
+}
+
+PART void compete(
+  const float * values, float limit, int32_t id, int32_t from, int32_t to,
+  float * restrict best, int32_t * restrict winner)
+{
+  for (int32_t x = from; x < to; ++x) {
+    int32_t wins = (values[x] >= limit) & (values[x] > best[x]);
+    best[x] = wins ? values[x] : best[x];
+    winner[x] = wins ? id : winner[x];
+  }
+}
+
+// Returns 0, or -1 without memory.
+FOR_EACH_PROCESSOR
+int32_t zs_seg_argmax(
+  const float * logits, int32_t classes, int32_t height, int32_t width,
+  const float * limits, const int32_t * ids, int32_t full_height, int32_t full_width,
+  int32_t id_bytes, void * label, float * best)
+{
+  const size_t columns = (size_t)full_width, small = (size_t)width;
+  float * floats = malloc((2 * columns + small + 1) * sizeof(float));
+  int32_t * integers = malloc((2 * columns + small + 1) * sizeof(int32_t));
+  span_t * spans = malloc((2 * (size_t)classes + 1) * sizeof(span_t));
+  if (!floats || !integers || !spans) {
+    free(floats);
+    free(integers);
+    free(spans);
+    return -1;
+  }
+  float * weight = floats, * values = weight + columns, * row = values + columns;
+  int32_t * lower = integers, * winner = lower + columns;
+  int32_t * begin = winner + columns;  // the first pixel with this lower tap, or a higher one
+
+  int32_t next = 0;
+  for (int32_t x = 0; x < full_width; ++x) {
+    taps_t taps = taps_of(x, width, full_width);
+    lower[x] = taps.lower;
+    weight[x] = taps.weight;
+    while (next <= taps.lower) {
+      begin[next++] = x;
+    }
+  }
+  while (next <= width) {
+    begin[next++] = full_width;
+  }
+
+  int32_t scanned = -1;  // `spans` are of this row and the next one, for each class
+  for (int32_t y = 0; y < full_height; ++y, best += columns) {
+    const taps_t taps = taps_of(y, height, full_height);
+    for (int32_t k = 0; k < classes && scanned != taps.lower; ++k) {
+      const float * above = logits + ((size_t)k * height + taps.lower) * small;
+      const float * below = taps.lower + 1 < height ? above + small : above;
+      const int known = scanned >= 0 && scanned + 1 == taps.lower;
+      spans[2 * k] = known ? spans[2 * k + 1] : span_of(above, width, limits[k]);
+      spans[2 * k + 1] = span_of(below, width, limits[k]);
+    }
+    scanned = taps.lower;
+
+    for (int32_t x = 0; x < full_width; ++x) {
+      best[x] = -__builtin_inff();
+      winner[x] = 0;
+    }
+    for (int32_t k = 0; k < classes; ++k) {
+      const span_t one = spans[2 * k], two = spans[2 * k + 1];
+      const int32_t last = one.last > two.last ? one.last : two.last;
+      int32_t first = one.first < two.first ? one.first : two.first;
+      if (last < 0) {
+        continue;  // interpolation never exceeds its inputs
+      }
+      first -= first > 0;  // its pixels may have their upper tap in the span
+      const int32_t end = last + 2 < width ? last + 2 : width;
+      const float * above = logits + ((size_t)k * height + taps.lower) * small;
+      const float * below = logits + ((size_t)k * height + taps.upper) * small;
+      interpolate_rows(above, below, taps.weight, first, end, row);
+      if (end == width) {
+        row[width] = row[width - 1];  // read with the weight 0
+      }
+      const int32_t from = begin[first], to = begin[last + 1];
+      interpolate_columns(row, lower, weight, from, to, values);
+      compete(values, limits[k], ids[k], from, to, best, winner);
+    }
+    if (id_bytes == 1) {
+      uint8_t * out = (uint8_t *)label + y * columns;
+      for (int32_t x = 0; x < full_width; ++x) {
+        out[x] = (uint8_t)winner[x];
+      }
+    } else {
+      uint16_t * out = (uint16_t *)label + y * columns;
+      for (int32_t x = 0; x < full_width; ++x) {
+        out[x] = (uint16_t)winner[x];
+      }
+    }
+  }
+  free(floats);
+  free(integers);
+  free(spans);
+  return 0;
+}
+
+// --- confidence ---
+
+// e^x as in Cephes (S. Moshier, netlib.org/cephes), to 2e-7 of the value; the C library's is not
+// computed for several pixels at once.
+PART float exponential(float x)
+{
+  x = x < 87.0f ? x : 87.0f;
+  x = x > -87.0f ? x : -87.0f;
+  // Rounds to the nearest: the sum is positive, so cutting off rounds down.
+  int32_t power = (int32_t)(x * 1.44269504f + 128.5f) - 128;
+  float rest = x - power * 0.693359375f + power * 2.12194440e-4f;
+  float sum = 1.9875691500e-4f;
+  sum = sum * rest + 1.3981999507e-3f;
+  sum = sum * rest + 8.3334519073e-3f;
+  sum = sum * rest + 4.1665795894e-2f;
+  sum = sum * rest + 1.6666665459e-1f;
+  sum = sum * rest + 5.0000001201e-1f;
+  sum = sum * rest * rest + rest + 1.0f;
+  union {
+    uint32_t bits;
+    float value;
+  } scale = {(uint32_t)(power + 127) << 23};
+  return sum * scale.value;
+}
+
+// The pixels of a block are computed if any of them has a class: most of an image is background.
+#define BLOCK 64
+
+FOR_EACH_PROCESSOR
+void zs_seg_confidence(
+  const float * restrict logits, const void * restrict label, int32_t id_bytes, int64_t pixels,
+  uint8_t * restrict confidence)
+{
+  for (int64_t begin = 0; begin < pixels; begin += BLOCK) {
+    const int32_t count = pixels - begin < BLOCK ? (int32_t)(pixels - begin) : BLOCK;
+    const float * logit = logits + begin;
+    uint8_t * out = confidence + begin;
+    uint8_t has_class[BLOCK];
+    int32_t any = 0;
+    for (int32_t i = 0; i < count && id_bytes == 1; ++i) {
+      has_class[i] = ((const uint8_t *)label + begin)[i] ? 255 : 0;
+    }
+    for (int32_t i = 0; i < count && id_bytes == 2; ++i) {
+      has_class[i] = ((const uint16_t *)label + begin)[i] ? 255 : 0;
+    }
+    for (int32_t i = 0; i < count; ++i) {
+      any |= has_class[i];
+    }
+    if (!any) {
+      memset(out, 0, (size_t)count);
+      continue;
+    }
+    for (int32_t i = 0; i < count; ++i) {
+      const int32_t rounded = (int32_t)(255.0f / (1.0f + exponential(-logit[i])) + 0.5f);
+      out[i] = (uint8_t)((rounded < 1 ? 1 : rounded) & has_class[i]);
+    }
+  }
+}

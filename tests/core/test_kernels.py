@@ -1,0 +1,121 @@
+# Copyright 2026 zs_seg_ros developers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance
+# with the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software distributed under the License is distributed
+# on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
+# the specific language governing permissions and limitations under the License.
+
+"""The compiled functions: limits, arrays of any layout, and a library that cannot be used."""
+
+from __future__ import annotations
+
+import _ctypes
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zs_seg_ros import kernels
+from zs_seg_ros.kernels import COMPONENT, RUN, Kernels, compiled_kernels, load_kernels
+
+UINT8 = np.dtype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def compiled() -> Kernels:
+    found = compiled_kernels()
+    if found is None:
+        pytest.skip("the functions of src/ are not built")
+    return found
+
+
+@pytest.fixture
+def forgotten() -> Iterator[None]:
+    load_kernels.cache_clear()
+    yield
+    load_kernels.cache_clear()
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_the_variable_turns_them_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZS_SEG_KERNELS", "off")
+    assert load_kernels() == "ZS_SEG_KERNELS is off"
+    assert compiled_kernels() is None
+
+
+@pytest.mark.usefixtures("forgotten")
+@pytest.mark.parametrize("contents", [b"", b"no library", None])
+def test_a_library_that_cannot_be_used_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, contents: bytes | None
+) -> None:
+    file = tmp_path / "k.so"
+    if contents is None:  # a library without these functions
+        file.symlink_to(_ctypes.__file__)
+    else:
+        file.write_bytes(contents)
+    monkeypatch.setattr(kernels, "FILE", file)
+    assert str(load_kernels()).startswith(f"{file} cannot be used: ")
+    assert compiled_kernels() is None
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_without_a_library_they_are_not_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "FILE", tmp_path / "k.so")
+    assert load_kernels() == "not built"
+
+
+def test_structures_have_the_size_that_c_gives_them() -> None:
+    assert (RUN.itemsize, COMPONENT.itemsize) == (16, 40)
+
+
+def test_limits_may_be_infinite_and_are_reached_by_equal_logits(compiled: Kernels) -> None:
+    logits = np.full((3, 2, 3), 1.5, np.float32)
+    for limits, winner in (
+        ((np.inf, 1.5, -np.inf), 7),
+        ((-np.inf, 1.5, 1.5), 5),  # of equal ones the first
+        ((np.inf, 1.6, 1.5), 9),
+        ((np.inf, 1.6, np.inf), 0),
+    ):
+        label, best = compiled.argmax(logits, limits, (5, 4), (5, 7, 9), UINT8)
+        assert np.unique(label).tolist() == [winner]
+        assert np.unique(best).tolist() == [1.5 if winner else -np.inf]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 9), st.booleans())
+def test_arrays_of_any_layout_give_what_their_copies_give(
+    seed: int, height: int, width: int, wide: bool
+) -> None:
+    compiled = compiled_kernels()
+    if compiled is None:
+        pytest.skip("the functions of src/ are not built")
+    random = np.random.default_rng(seed)
+    dtype = np.dtype(np.uint16 if wide else np.uint8)
+    logits = random.normal(0, 3, (width, height, 4)).astype(np.float32).transpose(2, 1, 0)
+    ids, size = (3, 250, 7, 254 + 700 * wide), (2 * height + 1, 3 * width)
+    label, best = compiled.argmax(logits, [0.0] * 4, size, ids, dtype)
+    copied = compiled.argmax(logits.copy(), [0.0] * 4, size, ids, dtype)
+    assert np.array_equal(label, copied[0]) and np.array_equal(best, copied[1])
+    confidence = compiled.confidence(best[:, ::-1], label[:, ::-1])
+    assert np.array_equal(confidence, compiled.confidence(best, label)[:, ::-1])
+    turned = compiled.components(label.T, confidence[:, ::-1].T)
+    whole = compiled.components(label.T.copy(), confidence[:, ::-1].T.copy())
+    assert all(np.array_equal(*pair) for pair in zip(turned, whole, strict=True))
+
+
+@given(st.lists(st.floats(-200, 200, width=32), min_size=1, max_size=200))
+def test_confidence_is_the_rounded_probability(values: list[float]) -> None:
+    compiled = compiled_kernels()
+    if compiled is None:
+        pytest.skip("the functions of src/ are not built")
+    logits = np.array([values], np.float32)
+    exact = 255 / (1 + np.exp(-logits.astype(np.float64)))
+    confidence = compiled.confidence(logits, np.ones(logits.shape, np.uint8))
+    assert np.abs(confidence - np.maximum(exact, 1)).max() <= 0.5001
+    assert not compiled.confidence(logits, np.zeros(logits.shape, np.uint16)).any()

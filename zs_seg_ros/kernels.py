@@ -1,0 +1,165 @@
+# Copyright 2026 zs_seg_ros developers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance
+# with the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software distributed under the License is distributed
+# on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
+# the specific language governing permissions and limitations under the License.
+
+"""The functions of `src/`, which is compiled with the package by colcon: what goes over all pixels of a frame.
+
+Without them, as after `pip install`, their callers do the same in Python, in about twice the time.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+from ctypes import c_int32, c_int64, c_void_p
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zs_seg_ros.shown import described
+
+FILE = Path(__file__).with_name("_zs_seg_kernels.so")
+VARIABLE = "ZS_SEG_KERNELS"
+"""The environment variable that leaves them out where it is `off`."""
+NOT_BUILT = "not built"
+
+Pixels = NDArray[Any]
+Runs = NDArray[np.void]
+"""(R,) of `RUN`."""
+Components = NDArray[np.void]
+"""(C,) of `COMPONENT`, in the order of their first pixels."""
+
+RUN = np.dtype([(name, np.int32) for name in ("row", "start", "end", "component")])
+"""`run_t` of src/objects.c."""
+COMPONENT = np.dtype(
+    [
+        *((name, np.int64) for name in ("area", "confidence")),
+        *((name, np.int32) for name in ("id", "left", "top", "right", "bottom", "unused")),
+    ]
+)
+"""`component_t` of src/objects.c: sums over a component, its class id, and its bounding box with exclusive ends."""
+
+MOST_PIXELS = 2**31 - 1
+"""The largest number of pixels of a label image: runs are counted in 32 bits."""
+_FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "argmax": (
+        c_int32,
+        (c_void_p, *[c_int32] * 3, c_void_p, c_void_p, *[c_int32] * 3, c_void_p, c_void_p),
+    ),
+    "confidence": (None, (c_void_p, c_void_p, c_int32, c_int64, c_void_p)),
+    "most_runs": (c_int64, (c_void_p, *[c_int32] * 3)),
+    "components": (c_int32, (c_void_p, c_int32, c_void_p, *[c_int32] * 2, *[c_void_p] * 3)),
+    "masks": (None, (c_void_p, c_int32, *[c_void_p] * 3)),
+    "run_lengths": (c_int64, (c_void_p, c_int64, c_void_p)),
+}
+"""The type of the result, and those of the arguments."""
+
+
+@lru_cache(maxsize=1)
+def load_kernels() -> Kernels | str:
+    """Return the compiled functions, or as a text why there are none."""
+    if os.environ.get(VARIABLE, "").lower() == "off":
+        return f"{VARIABLE} is off"
+    if not FILE.exists():
+        return NOT_BUILT
+    try:
+        return Kernels(FILE)
+    except (OSError, AttributeError) as error:  # of another processor, or of another version
+        return f"{FILE} cannot be used: {described(error)}"
+
+
+def compiled_kernels() -> Kernels | None:
+    """Return the compiled functions; None where there are none."""
+    kernels = load_kernels()
+    return kernels if isinstance(kernels, Kernels) else None
+
+
+class Kernels:
+    """The functions of one library. Thread-safe; other threads of Python run meanwhile.
+
+    Label images (H, W) are uint8 or uint16. Arrays may have any strides.
+    """
+
+    def __init__(self, file: Path) -> None:
+        """Load a library. Raises OSError when that fails, AttributeError when it lacks a function."""
+        library = ctypes.CDLL(str(file))
+        self._functions = {name: getattr(library, f"zs_seg_{name}") for name in _FUNCTIONS}
+        for name, (result, arguments) in _FUNCTIONS.items():
+            self._functions[name].restype = result
+            self._functions[name].argtypes = arguments
+
+    def argmax(
+        self,
+        logits: NDArray[np.float32],
+        limits: Sequence[float],
+        size: tuple[int, int],
+        ids: Sequence[int],
+        dtype: np.dtype[Any],
+    ) -> tuple[Pixels, NDArray[np.float32]]:
+        """Return the id (H, W) of `dtype` with the highest logit that reaches its limit, and that logit (H, W).
+
+        logits: (K, h, w), finite, resized bilinearly to `size` (H, W). limits: (K,), of which infinities are allowed.
+        ids: (K,). Of equal logits the first one wins. Where none reaches its limit, the id is 0 and the logit minus
+        infinity. Raises MemoryError.
+        """
+        logits = np.ascontiguousarray(logits, np.float32)
+        of_classes = np.array(limits, np.float32), np.array(ids, np.int32)
+        label, best = np.empty(size, dtype), np.empty(size, np.float32)
+        inputs = logits.ctypes.data, *logits.shape, *(each.ctypes.data for each in of_classes)
+        outputs = label.itemsize, label.ctypes.data, best.ctypes.data
+        if self._functions["argmax"](*inputs, *size, *outputs):
+            raise MemoryError(f"there is no memory for rows of {size[1]} pixels")
+        return label, best
+
+    def confidence(self, logits: NDArray[np.float32], label: Pixels) -> NDArray[np.uint8]:
+        """Return the probabilities (H, W) of logits times 255, rounded, at least 1; 0 where the label is 0."""
+        logits, label = np.ascontiguousarray(logits, np.float32), np.ascontiguousarray(label)
+        confidence = np.empty(label.shape, np.uint8)
+        inputs = logits.ctypes.data, label.ctypes.data, label.itemsize, label.size
+        self._functions["confidence"](*inputs, confidence.ctypes.data)
+        return confidence
+
+    def components(self, label: Pixels, confidence: NDArray[np.uint8]) -> tuple[Components, Runs]:
+        """Return the connected components of equal ids above 0, with 8 neighbours, and their runs in rows."""
+        label, confidence = np.ascontiguousarray(label), np.ascontiguousarray(confidence)
+        pixels, size = (label.ctypes.data, label.itemsize), label.shape
+        most = self._functions["most_runs"](*pixels, *size)
+        runs, components, count = np.empty(most, RUN), np.empty(most, COMPONENT), c_int32()
+        outputs = runs.ctypes.data, ctypes.addressof(count), components.ctypes.data
+        found = self._functions["components"](*pixels, confidence.ctypes.data, *size, *outputs)
+        return components[:found], runs[: count.value]
+
+    def masks(
+        self, components: Components, runs: Runs, chosen: NDArray[np.intp]
+    ) -> list[NDArray[np.bool_]]:
+        """Return the masks, within their bounding boxes, of the components with the indices `chosen`."""
+        boxes = components[chosen]
+        heights, widths = boxes["bottom"] - boxes["top"], boxes["right"] - boxes["left"]
+        ends = np.cumsum(heights.astype(np.int64) * widths)
+        starts = np.concatenate(([0], ends)).astype(np.int64)
+        places = np.full(len(components), -1, np.int64)
+        places[chosen] = starts[:-1]
+        pixels = np.zeros(int(starts[-1]), np.bool_)
+        of_runs = runs.ctypes.data, len(runs), components.ctypes.data
+        self._functions["masks"](*of_runs, places.ctypes.data, pixels.ctypes.data)
+        bounds = zip(
+            starts.tolist(), ends.tolist(), heights.tolist(), widths.tolist(), strict=False
+        )
+        return [pixels[start:end].reshape(shape) for start, end, *shape in bounds]
+
+    def run_lengths(
+        self, mask: NDArray[np.bool_], buffer: NDArray[np.uint32]
+    ) -> NDArray[np.uint32]:
+        """Return the run lengths of a mask as `perception.masks.encode_runs` does. buffer: of more than its pixels."""
+        mask = np.ascontiguousarray(mask, np.bool_)
+        count = self._functions["run_lengths"](mask.ctypes.data, mask.size, buffer.ctypes.data)
+        return buffer[:count].copy()
