@@ -34,6 +34,7 @@ CHECKED = (
     "package.xml",
     "recordings/*/README.md",
     "scripts/**/*.py",
+    "src/*.*",
     "srv/*.srv",
     "training/*.*",
     "zs_seg_ros/**/*.py",
