@@ -17,7 +17,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Sequence
-from ctypes import c_int32, c_int64, c_void_p
+from ctypes import c_float, c_int32, c_int64, c_void_p
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,13 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "most_runs": (c_int64, (c_void_p, *[c_int32] * 3)),
     "components": (c_int32, (c_void_p, c_int32, c_void_p, *[c_int32] * 2, *[c_void_p] * 3)),
     "masks": (None, (c_void_p, c_int32, *[c_void_p] * 3)),
+    "warp": (
+        c_int32,
+        (
+            *(c_void_p, c_int32, c_void_p, c_int32, c_int32, c_void_p, c_void_p, c_void_p),
+            *(c_float, c_void_p, c_void_p),
+        ),
+    ),
     "run_lengths": (c_int64, (c_void_p, c_int64, c_void_p)),
 }
 """The type of the result, and those of the arguments."""
@@ -163,3 +170,25 @@ class Kernels:
         mask = np.ascontiguousarray(mask, np.bool_)
         count = self._functions["run_lengths"](mask.ctypes.data, mask.size, buffer.ctypes.data)
         return buffer[:count].copy()
+
+    def warp(
+        self,
+        label: Pixels,
+        confidence: NDArray[np.uint8],
+        places: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]],
+        factor: float,
+    ) -> tuple[Pixels, NDArray[np.uint8]]:
+        """Return the label and the confidence (H, W) of the nearest pixels to `places`: x, y and trust, all (H, W).
+
+        Both are 0 for places outside of the image, and without trust. Confidence is multiplied by
+        trust and factor, at least 1 where the label is not 0. Raises MemoryError.
+        """
+        label, confidence = np.ascontiguousarray(label), np.ascontiguousarray(confidence)
+        x, y, trust = (np.ascontiguousarray(plane) for plane in places)
+        new_label, new_confidence = np.empty_like(label), np.empty_like(confidence)
+        pixels = label.ctypes.data, label.itemsize, confidence.ctypes.data, *label.shape
+        where = x.ctypes.data, y.ctypes.data, trust.ctypes.data, factor
+        outputs = new_label.ctypes.data, new_confidence.ctypes.data
+        if self._functions["warp"](*pixels, *where, *outputs):
+            raise MemoryError(f"there is no memory for a row of {label.shape[1]} pixels")
+        return new_label, new_confidence

@@ -109,6 +109,34 @@ def test_arrays_of_any_layout_give_what_their_copies_give(
     assert all(np.array_equal(*pair) for pair in zip(turned, whole, strict=True))
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 30), st.booleans())
+def test_a_label_image_is_carried_as_by_opencv(
+    seed: int, height: int, width: int, wide: bool
+) -> None:
+    compiled = compiled_kernels()
+    if compiled is None:
+        pytest.skip("the functions of src/ are not built")
+    random = np.random.default_rng(seed)
+    shape, scale = (height, width), random.uniform(0.5, 1)
+    label = random.integers(0, 3, shape).astype(np.uint16 if wide else np.uint8) * 120
+    confidence = np.where(label > 0, random.integers(1, 256, shape), 0).astype(np.uint8)
+    # No place is between two pixels: rounding would decide.
+    x, y = (
+        (random.integers(-3, length + 3, shape) + random.uniform(-0.4, 0.4, shape)).astype("f4")
+        for length in (width, height)
+    )
+    x[0, 0], y[-1, -1] = random.choice([1e9, -1e9, np.inf, np.nan], 2)
+    trust = random.integers(0, 256, shape).astype(np.uint8)
+    new_label, share = compiled.warp(label, confidence, (x, y, trust), scale / 255)
+    inside = (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5) & (trust > 0)
+    rows, columns = (np.where(inside, place, 0).round().astype(int) for place in (y, x))
+    expected = np.where(inside, label[rows, columns], 0)
+    assert np.array_equal(new_label, expected) and new_label.dtype == label.dtype
+    exact = confidence[rows, columns] * (trust * scale / 255)
+    assert np.array_equal(share > 0, expected > 0)
+    assert np.abs(share - np.maximum(exact, 1))[expected > 0].max(initial=0) <= 0.5001
+
+
 @given(st.lists(st.floats(-200, 200, width=32), min_size=1, max_size=200))
 def test_confidence_is_the_rounded_probability(values: list[float]) -> None:
     compiled = compiled_kernels()

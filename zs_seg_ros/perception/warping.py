@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from zs_seg_ros.kernels import MOST_PIXELS, compiled_kernels
 from zs_seg_ros.types import Box, DetectedObject, Label, Segmentation
 
 Plane = NDArray[np.float32]
@@ -66,15 +67,30 @@ def warped(segmentation: Segmentation, places: Places, factor: float = 1.0) -> S
     """
     limit = _LEAST_TRUST - 1
     trust = np.asarray(cv2.threshold(places.trust, limit, 0, cv2.THRESH_TOZERO)[1], np.uint8)
-    label = sample(segmentation.label, places.x, places.y, smooth=False, replicate=False)
-    label *= trust > 0
-    # Not interpolated: that would take twice as long, and lower it along the edges of masks.
-    confidence = sample(segmentation.confidence, places.x, places.y, smooth=False)
-    confidence = np.asarray(cv2.multiply(confidence, trust, scale=factor / TRUSTED), np.uint8)
+    label, confidence = _warped_label(segmentation, replace(places, trust=trust), factor)
     instances = segmentation.instances
     if instances is not None:
         instances = _warped_instances(instances, replace(places, trust=trust), factor)
-    return Segmentation(label, _matching(confidence, label), instances)
+    return Segmentation(label, confidence, instances)
+
+
+def _warped_label(
+    segmentation: Segmentation, places: Places, factor: float
+) -> tuple[Label, NDArray[np.uint8]]:
+    """Return label and confidence at the places that have any trust."""
+    kernels = compiled_kernels()
+    if kernels is not None and segmentation.label.size <= MOST_PIXELS:
+        where = places.x, places.y, places.trust
+        of_image = segmentation.label, segmentation.confidence
+        return kernels.warp(*of_image, where, factor / TRUSTED)
+    label = sample(segmentation.label, places.x, places.y, smooth=False, replicate=False)
+    label *= places.trust > 0
+    # Not interpolated: that would take twice as long, and lower it along the edges of masks.
+    confidence = sample(segmentation.confidence, places.x, places.y, smooth=False, replicate=False)
+    confidence = np.asarray(
+        cv2.multiply(confidence, places.trust, scale=factor / TRUSTED), np.uint8
+    )
+    return label, _matching(confidence, label)
 
 
 def faded(segmentation: Segmentation, factor: float) -> Segmentation:
