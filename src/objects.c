@@ -123,7 +123,7 @@ int32_t zs_seg_components(
     above_end = count;
   }
 
-  int32_t found = 0;
+  int32_t number = 0;
   for (int32_t i = 0; i < count; ++i) {
     run_t * run = runs + i;
     const uint8_t * here = confidence + (size_t)run->row * width;
@@ -134,8 +134,8 @@ int32_t zs_seg_components(
     if (run->component == i) {
       const uint8_t * labels = (const uint8_t *)label + run->row * pitch;
       const int32_t id = (int32_t)id_at(labels, id_bytes, run->start);
-      components[found] = (component_t) {0, 0, id, run->start, run->row, run->end, 0, 0};
-      run->component = found++;
+      components[number] = (component_t) {0, 0, id, run->start, run->row, run->end, 0, 0};
+      run->component = number++;
     } else {
       // It leads to an earlier run, where the number of the component stands by now.
       run->component = runs[run->component].component;
@@ -148,7 +148,7 @@ int32_t zs_seg_components(
     whole->bottom = run->row + 1;
   }
   *run_count = count;
-  return found;
+  return number;
 }
 
 // places: where the mask of each component begins; -1 for a component without one.

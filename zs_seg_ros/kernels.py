@@ -142,8 +142,8 @@ class Kernels:
         most = self._functions["most_runs"](*pixels, *size)
         runs, components, count = np.empty(most, RUN), np.empty(most, COMPONENT), c_int32()
         outputs = runs.ctypes.data, ctypes.addressof(count), components.ctypes.data
-        found = self._functions["components"](*pixels, confidence.ctypes.data, *size, *outputs)
-        return components[:found], runs[: count.value]
+        number = self._functions["components"](*pixels, confidence.ctypes.data, *size, *outputs)
+        return components[:number], runs[: count.value]
 
     def masks(
         self, components: Components, runs: Runs, chosen: NDArray[np.intp]
