@@ -9,7 +9,7 @@
 // or implied. See the License for the specific language governing permissions and limitations under
 // the License.
 
-// Objects as connected components of a label image, with 8 neighbours, and the runs of masks.
+// Objects as connected components of a label image, with 8 neighbours, and their masks.
 
 #include <stdint.h>
 #include <string.h>
@@ -164,29 +164,4 @@ void zs_seg_masks(
       memset(row + runs[i].start - whole->left, 1, (size_t)(runs[i].end - runs[i].start));
     }
   }
-}
-
-// Appends the lengths of runs in a mask of bools, background first, and returns how many there are.
-int64_t zs_seg_run_lengths(const uint8_t * mask, int64_t pixels, uint32_t * lengths)
-{
-  int64_t count = 0;
-  uint8_t value = 0;
-  for (int64_t i = 0, start; i < pixels; value = !value) {
-    start = i;
-    const uint64_t same = value * 0x0101010101010101u;
-    for (uint64_t eight; i + 8 <= pixels; i += 8) {
-      memcpy(&eight, mask + i, sizeof(eight));
-      if (eight != same) {
-        break;
-      }
-    }
-    while (i < pixels && mask[i] == value) {
-      ++i;
-    }
-    lengths[count++] = (uint32_t)(i - start);
-  }
-  if (!count) {
-    lengths[count++] = 0;
-  }
-  return count;
 }

@@ -66,7 +66,6 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
             *(c_float, c_void_p, c_void_p),
         ),
     ),
-    "run_lengths": (c_int64, (c_void_p, c_int64, c_void_p)),
 }
 """The type of the result, and those of the arguments."""
 
@@ -162,14 +161,6 @@ class Kernels:
             starts.tolist(), ends.tolist(), heights.tolist(), widths.tolist(), strict=False
         )
         return [pixels[start:end].reshape(shape) for start, end, *shape in bounds]
-
-    def run_lengths(
-        self, mask: NDArray[np.bool_], buffer: NDArray[np.uint32]
-    ) -> NDArray[np.uint32]:
-        """Return the run lengths of a mask as `perception.masks.encode_runs` does. buffer: of more than its pixels."""
-        mask = np.ascontiguousarray(mask, np.bool_)
-        count = self._functions["run_lengths"](mask.ctypes.data, mask.size, buffer.ctypes.data)
-        return buffer[:count].copy()
 
     def warp(
         self,

@@ -44,10 +44,6 @@ def encode_all_runs(masks: Sequence[NDArray[np.bool_]]) -> list[NDArray[np.uint3
     """Return what `encode_runs` returns for each of the (height, width) bool masks, in a fraction of the time."""
     if not masks:
         return []
-    kernels = compiled_kernels()
-    if kernels is not None:
-        buffer = np.empty(max(mask.size for mask in masks) + 1, np.uint32)
-        return [kernels.run_lengths(mask, buffer) for mask in masks]
     # Between the masks is one pixel of background, at which a run always ends.
     gap = np.zeros(1, np.bool_)
     pixels = np.concatenate([part for mask in masks for part in (gap, mask.ravel())] + [gap])
