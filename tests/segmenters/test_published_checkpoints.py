@@ -56,7 +56,7 @@ def test_no_family_makes_a_request_when_it_is_loaded(tmp_path: Path) -> None:
             k: v for k, v in os.environ.items() if not k.startswith(("HF_", "TRANSFORMERS_"))
         }
         environment |= {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home")}
-        paths = [str(STAND_IN_TIMM), str(here), environment.get("PYTHONPATH", "")]
+        paths = [str(STAND_IN_TIMM), str(here), str(here.parent), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(paths)
         (tmp_path / "models").mkdir()
         command = [sys.executable, here / "load_all_families.py", tmp_path / "models"]
