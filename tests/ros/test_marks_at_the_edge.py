@@ -133,7 +133,7 @@ def test_marks_up_to_the_edge_are_answered_with_the_masks_of_the_model(served: S
         (marked((float(WIDTH), 3.0)), "outside of the image of 96x64"),
         (marked((3.0, float(HEIGHT))), "outside of the image of 96x64"),
         (marked((-1e-9, 3.0)), "outside of the image"),
-        (marked((1e308, 3.0)), "a point at (inf, 3); give two numbers"),
+        (marked((float("inf"), 3.0)), "a point at (inf, 3); give two numbers"),
         (marked(box=Box(WIDTH, 0, 1, 1)), "which is not inside the image of 96x64"),
         (marked(box=Box(0, 0, WIDTH + 1, 1)), "which is not inside"),
         (marked(box=Box(2**32 - 1, 2**32 - 1, 2**32 - 1, 2**32 - 1)), "which is not inside"),
