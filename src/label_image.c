@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels.h"
+#include "src/kernels.h"
 
 // The columns of a row that reach the limit of a class, both included; none: last is -1.
 typedef struct
@@ -47,14 +47,18 @@ typedef struct
 PART taps_t taps_of(int32_t place, int32_t length, int32_t full_length)
 {
   float at = (float)((place + 0.5) * length / full_length - 0.5);
+  taps_t taps = {0, 0, 0};
   if (at <= 0) {
-    return (taps_t) {0, 0, 0};
+    return taps;
   }
-  int32_t lower = (int32_t)at;
-  if (lower >= length - 1) {
-    return (taps_t) {length - 1, length - 1, 0};
+  taps.lower = taps.upper = (int32_t)at;
+  if (taps.lower >= length - 1) {
+    taps.lower = taps.upper = length - 1;
+    return taps;
   }
-  return (taps_t) {lower, lower + 1, at - lower};
+  ++taps.upper;
+  taps.weight = at - taps.lower;
+  return taps;
 }
 
 PART void interpolate_rows(

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "kernels.h"
+#include "src/kernels.h"
 
 // A run of pixels of one class in a row; end is exclusive. component: the number of its component.
 typedef struct

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "kernels.h"
+#include "src/kernels.h"
 
 // The nearest integer, and of two the even one, as OpenCV rounds: floats of this size are whole.
 PART float rounded(float value)
