@@ -88,13 +88,15 @@ def test_limits_may_be_infinite_and_are_reached_by_equal_logits(compiled: Kernel
         assert np.unique(best).tolist() == [1.5 if winner else -np.inf]
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 9), st.booleans())
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    wide=st.booleans(),
+)
 def test_arrays_of_any_layout_give_what_their_copies_give(
-    seed: int, height: int, width: int, wide: bool
+    compiled: Kernels, seed: int, height: int, width: int, wide: bool
 ) -> None:
-    compiled = compiled_kernels()
-    if compiled is None:
-        pytest.skip("the functions of src/ are not built")
     random = np.random.default_rng(seed)
     dtype = np.dtype(np.uint16 if wide else np.uint8)
     logits = random.normal(0, 3, (width, height, 4)).astype(np.float32).transpose(2, 1, 0)
@@ -109,13 +111,15 @@ def test_arrays_of_any_layout_give_what_their_copies_give(
     assert all(np.array_equal(*pair) for pair in zip(turned, whole, strict=True))
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 30), st.booleans())
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    height=st.integers(1, 12),
+    width=st.integers(1, 30),
+    wide=st.booleans(),
+)
 def test_a_label_image_is_carried_as_by_opencv(
-    seed: int, height: int, width: int, wide: bool
+    compiled: Kernels, seed: int, height: int, width: int, wide: bool
 ) -> None:
-    compiled = compiled_kernels()
-    if compiled is None:
-        pytest.skip("the functions of src/ are not built")
     random = np.random.default_rng(seed)
     shape, scale = (height, width), random.uniform(0.5, 1)
     label = random.integers(0, 3, shape).astype(np.uint16 if wide else np.uint8) * 120
@@ -137,11 +141,8 @@ def test_a_label_image_is_carried_as_by_opencv(
     assert np.abs(share - np.maximum(exact, 1))[expected > 0].max(initial=0) <= 0.5001
 
 
-@given(st.lists(st.floats(-200, 200, width=32), min_size=1, max_size=200))
-def test_confidence_is_the_rounded_probability(values: list[float]) -> None:
-    compiled = compiled_kernels()
-    if compiled is None:
-        pytest.skip("the functions of src/ are not built")
+@given(values=st.lists(st.floats(-200, 200, width=32), min_size=1, max_size=200))
+def test_confidence_is_the_rounded_probability(compiled: Kernels, values: list[float]) -> None:
     logits = np.array([values], np.float32)
     exact = 255 / (1 + np.exp(-logits.astype(np.float64)))
     confidence = compiled.confidence(logits, np.ones(logits.shape, np.uint8))

@@ -34,10 +34,9 @@ def without_defaults(given: Mapping[str, object]) -> list[str]:
 
 def _is_default(name: str, value: object) -> bool:
     camera, _, suffix = name.rpartition(".")
-    specs = {spec.name: spec for spec in CAMERA_PARAMETERS.values()}
-    if not camera or f"CAM.{suffix}" not in specs:
+    if not camera or suffix not in CAMERA_PARAMETERS:
         return False
-    default = specs[f"CAM.{suffix}"].default
+    default = CAMERA_PARAMETERS[suffix].default
     given = list(value) if isinstance(value, array | list | tuple) else value
     return given == (list(default) if isinstance(default, list | tuple) else default)
 
@@ -54,7 +53,7 @@ def unknown_parameters(given: Iterable[str], declared: Collection[str]) -> list[
 
 def _sentence(name: str, declared: Collection[str]) -> str:
     camera, _, suffix = name.rpartition(".")
-    if camera and f"CAM.{suffix}" in {spec.name for spec in CAMERA_PARAMETERS.values()}:
+    if camera and suffix in CAMERA_PARAMETERS:
         return (
             f"the parameter {quoted(name)} has no effect: there is no camera {quoted(camera)}; name it in cameras, or "
             "correct the name"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,21 +176,23 @@ def _refused(model: str, revision: str, error: Exception) -> ModelError:
     )
 
 
-def _disk_error(error: BaseException | None) -> str:
+def _disk_error(error: BaseException) -> str:
     """Return the system's words for the error of a disk among an error and its causes; '' where there is none."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
-            return os.strerror(error.errno)
-        error = error.__cause__ or error.__context__
+    for each in _with_causes(error):
+        if isinstance(each, OSError) and each.errno in _OF_THE_DISK:
+            return os.strerror(each.errno)
     return ""
 
 
-def _caused_by_offline(error: BaseException | None) -> bool:
+def _caused_by_offline(error: BaseException) -> bool:
+    return any(isinstance(each, OfflineModeIsEnabled) for each in _with_causes(error))
+
+
+def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, what caused it, and so on."""
     while error is not None:
-        if isinstance(error, OfflineModeIsEnabled):
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False
 
 
 def _with_safetensors(model: str, folder: Path) -> Path:
