@@ -32,7 +32,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,11 @@ from numpy.typing import NDArray
 from transformers import Sam2VideoConfig, Sam3VideoConfig
 
 from zs_seg_ros.cli.argument_types import count, size
-from zs_seg_ros.perception.kept_object import KeptObject
+from zs_seg_ros.perception.kept_object import new_kept_object
 from zs_seg_ros.perception.live_model import LiveModel
-from zs_seg_ros.perception.marked_object import Mark, exemplar_of, marked_object
+from zs_seg_ros.perception.marked_object import Mark, marked_object
 from zs_seg_ros.perception.pipeline import Pipeline, Settings, segment
 from zs_seg_ros.perception.target import scene_objects
-from zs_seg_ros.perception.tracking import new_track_id
 from zs_seg_ros.requested_outputs import RequestedOutputs
 from zs_seg_ros.segmenters.kept_images import keeping_images
 from zs_seg_ros.segmenters.load_options import LoadOptions
@@ -133,20 +132,10 @@ class Camera:
         scene = scene_objects(self.show())
         assert scene.frame is not None
         marked = marked_object(scene, Mark(mask=_filled(place)))
-        exemplar = exemplar_of(scene.frame, marked)
-        kept = KeptObject(
-            name=name,
-            camera="camera",
-            track_id=new_track_id(),
-            origin=0,
-            exemplar=exemplar,
-            detected=marked,
-            stamp_ns=scene.stamp_ns,
-            detected_ns=scene.stamp_ns,
-            memory=self.model.remember(exemplar),
-        )
+        new = new_kept_object("camera", name, marked, scene.frame)
+        kept = replace(new, memory=self.model.remember(new.exemplar))
         self.model.kept.begin(kept, [scene.frame], limit)
-        target = TargetClass(name, exemplars=(exemplar,))
+        target = TargetClass(name, exemplars=(kept.exemplar,))
         self.model.edit_vocabulary(lambda classes: (*classes, target))
         self.model.kept.confirm(name)
 

@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 
 from zs_seg_ros.errors import SelectionError, VocabularyError
 from zs_seg_ros.perception import live_model
-from zs_seg_ros.perception.kept_object import KeptObject
+from zs_seg_ros.perception.kept_object import KeptObject, new_kept_object
 from zs_seg_ros.perception.kept_objects import KeptObjects
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.perception.marked_object import Mark, exemplar_of, marked_object
 from zs_seg_ros.perception.pipeline import Pipeline, Settings
 from zs_seg_ros.perception.propagation import Propagator
 from zs_seg_ros.perception.target import RecentScenes, SceneObjects, scene_objects
-from zs_seg_ros.perception.tracking import LONGEST_ABSENCE_S, new_track_id
+from zs_seg_ros.perception.tracking import LONGEST_ABSENCE_S
 from zs_seg_ros.requested_outputs import RequestedOutputs
 from zs_seg_ros.segmenters.base import EncodedVocabulary
 from zs_seg_ros.segmenters.fake import PALETTE, ColoursOfClasses, FakeSegmenter
@@ -117,18 +117,8 @@ class Stage:
         scene = scene_objects(self.newest)
         marked = marked_object(scene, mark or Mark(Box(12, 12, 1, 1)))
         assert scene.frame is not None
-        exemplar = exemplar_of(scene.frame, marked)
-        kept = KeptObject(
-            name=name,
-            camera=scene.frame.camera,
-            track_id=marked.track_id or new_track_id(),
-            origin=marked.class_id,
-            exemplar=exemplar,
-            detected=marked,
-            stamp_ns=scene.stamp_ns,
-            detected_ns=scene.stamp_ns,
-            memory=self.model.remember(exemplar),
-        )
+        new = new_kept_object(scene.frame.camera, name, marked, scene.frame)
+        kept = replace(new, memory=self.model.remember(new.exemplar))
         self.model.kept.begin(kept, [scene.frame], limit)
         target = TargetClass(name, exemplars=(kept.exemplar,))
         self.model.edit_vocabulary(lambda classes: (*classes, target))

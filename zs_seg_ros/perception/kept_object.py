@@ -16,10 +16,11 @@ from dataclasses import dataclass, field, replace
 
 from zs_seg_ros.perception.exemplar_search import ExemplarSearch
 from zs_seg_ros.perception.kept_matching import is_similar, nearest
+from zs_seg_ros.perception.marked_object import exemplar_of
 from zs_seg_ros.perception.propagation import HALF_LIFE_S
-from zs_seg_ros.perception.tracking import LONGEST_ABSENCE_S
+from zs_seg_ros.perception.tracking import LONGEST_ABSENCE_S, new_track_id
 from zs_seg_ros.segmenters.video_memory import VideoMemory
-from zs_seg_ros.types import DetectedObject
+from zs_seg_ros.types import DetectedObject, Frame
 from zs_seg_ros.vocabulary.vocabulary import Exemplar
 
 _MOST_CARRIED_GROWTH = 2.0
@@ -67,6 +68,20 @@ class KeptObject:
         """How long it was not detected, in seconds; LONGEST_ABSENCE_S when time ran backwards."""
         absent_s = (self.stamp_ns - self.detected_ns) * 1e-9
         return absent_s if absent_s >= 0 else LONGEST_ABSENCE_S
+
+
+def new_kept_object(camera: str, name: str, marked: DetectedObject, frame: Frame) -> KeptObject:
+    """Return the object that was marked in an image, without a video memory. name: of its class."""
+    return KeptObject(
+        name=name,
+        camera=camera,
+        track_id=marked.track_id or new_track_id(),
+        origin=marked.class_id,
+        exemplar=exemplar_of(frame, marked),
+        detected=replace(marked, surface=None),
+        stamp_ns=frame.stamp_ns,
+        detected_ns=frame.stamp_ns,
+    )
 
 
 def in_next_image(

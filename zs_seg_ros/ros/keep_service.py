@@ -27,17 +27,15 @@ from zs_seg_ros.errors import (
     ZeroShotSegmentationError,
 )
 from zs_seg_ros.images.message_images import image_from_message
-from zs_seg_ros.perception.kept_object import KeptObject
+from zs_seg_ros.perception.kept_object import KeptObject, new_kept_object
 from zs_seg_ros.perception.live_model import LiveModel
 from zs_seg_ros.perception.marked_object import (
     Mark,
-    exemplar_of,
     has_detection,
     marked_object,
     mask_of_region,
 )
 from zs_seg_ros.perception.target import IMAGE_RELEASED, SceneObjects
-from zs_seg_ros.perception.tracking import new_track_id
 from zs_seg_ros.requested_outputs import RequestedOutputs
 from zs_seg_ros.ros.parameters.node_parameters import ParameterError, Parameters, read_parameters
 from zs_seg_ros.ros.qos import SERVICE
@@ -114,7 +112,7 @@ class KeepService:
 
         def kept_in(scene: SceneObjects) -> KeptObject:
             newest = self._recent.newest(camera)
-            return _kept_object(camera, name, *_marked_with_image(scene, newest, mark))
+            return new_kept_object(camera, name, *_marked_with_image(scene, newest, mark))
 
         kept = self._model.kept
         with self._recent.changed:
@@ -268,19 +266,6 @@ def _marked_with_image(
     raise SelectionError(
         f"the image with the stamp {scene.stamp_ns * 1e-9:.9f} {IMAGE_RELEASED}: older images than the newest are "
         "held for a minute after each call of ~/keep; mark the object once more, in a newer image"
-    )
-
-
-def _kept_object(camera: str, name: str, marked: DetectedObject, frame: Frame) -> KeptObject:
-    return KeptObject(
-        name=name,
-        camera=camera,
-        track_id=marked.track_id or new_track_id(),
-        origin=marked.class_id,
-        exemplar=exemplar_of(frame, marked),
-        detected=replace(marked, surface=None),
-        stamp_ns=frame.stamp_ns,
-        detected_ns=frame.stamp_ns,
     )
 
 

@@ -199,14 +199,20 @@ class _DecoderLayer:
         self.joined = (self._qkv_weight, self._qkv_bias)
         self._norm1, self._norm2 = layer.layer_norm1, layer.layer_norm2
         self._fc1, self._fc2 = layer.mlp.fc1, layer.mlp.fc2
-        weights = (
+        weight = self._fc1.weight
+        # Half precision would round the sum after each part.
+        in_parts = weight.device.type == "cpu" and weight.dtype == torch.float32
+        self._hidden = self._parts() if in_parts else []
+
+    def _parts(self) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Return the weights and biases of the hidden units, and those from them, _HIDDEN units at a time."""
+        parts = zip(
             self._fc1.weight.split(_HIDDEN),
             self._fc1.bias.split(_HIDDEN),
             self._fc2.weight.split(_HIDDEN, 1),
+            strict=True,
         )
-        self._hidden = [
-            (w.t(), b, out.contiguous().t()) for w, b, out in zip(*weights, strict=True)
-        ]
+        return [(weight.t(), bias, out.contiguous().t()) for weight, bias, out in parts]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map (n, tokens, reduce_dim) to the same shape."""
@@ -221,8 +227,7 @@ class _DecoderLayer:
 
     def _mlp(self, x: Tensor) -> Tensor:
         """Map (rows, reduce_dim) to the same shape."""
-        # Half precision would round the sum after each part; an engine divides the work itself.
-        if x.device.type != "cpu" or x.dtype != torch.float32 or torch.onnx.is_in_onnx_export():
+        if not self._hidden or torch.onnx.is_in_onnx_export():  # an engine divides the work itself
             whole: Tensor = self._fc2(functional.relu_(self._fc1(x)))
             return whole
         outputs: Tensor = self._fc2.bias.expand_as(x).contiguous()
