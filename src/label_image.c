@@ -23,13 +23,16 @@ typedef struct
   int32_t first, last;
 } span_t;
 
-PART span_t span_of(const float * row, int32_t width, float limit)
+// odd: becomes another number than 0 when the row has NaN or an infinity.
+PART span_t span_of(const float * row, int32_t width, float limit, int32_t * odd)
 {
   span_t span = {width, -1};
-  int32_t any = 0;
+  int32_t any = 0, differs = 0;
   for (int32_t x = 0; x < width; ++x) {
     any |= row[x] >= limit;
+    differs |= row[x] - row[x] != 0;
   }
+  *odd |= differs;
   if (any) {
     for (span.first = 0; row[span.first] < limit; ++span.first) {}
     for (span.last = width - 1; row[span.last] < limit; --span.last) {}
@@ -91,7 +94,7 @@ PART void compete(
   }
 }
 
-// Returns 0, or -1 without memory.
+// Returns 0, 1 when a logit is NaN or infinite, or -1 without memory.
 FOR_EACH_PROCESSOR
 int32_t zs_seg_argmax(
   const float * logits, int32_t classes, int32_t height, int32_t width,
@@ -126,14 +129,15 @@ int32_t zs_seg_argmax(
   }
 
   int32_t scanned = -1;  // `spans` are of this row and the next one, for each class
-  for (int32_t y = 0; y < full_height; ++y, best += columns) {
+  int32_t odd = 0;
+  for (int32_t y = 0; y < full_height && !odd; ++y, best += columns) {
     const taps_t taps = taps_of(y, height, full_height);
     for (int32_t k = 0; k < classes && scanned != taps.lower; ++k) {
       const float * above = logits + ((size_t)k * height + taps.lower) * small;
       const float * below = taps.lower + 1 < height ? above + small : above;
       const int known = scanned >= 0 && scanned + 1 == taps.lower;
-      spans[2 * k] = known ? spans[2 * k + 1] : span_of(above, width, limits[k]);
-      spans[2 * k + 1] = span_of(below, width, limits[k]);
+      spans[2 * k] = known ? spans[2 * k + 1] : span_of(above, width, limits[k], &odd);
+      spans[2 * k + 1] = span_of(below, width, limits[k], &odd);
     }
     scanned = taps.lower;
 
@@ -175,7 +179,7 @@ int32_t zs_seg_argmax(
   free(floats);
   free(integers);
   free(spans);
-  return 0;
+  return odd ? 1 : 0;
 }
 
 // --- confidence ---

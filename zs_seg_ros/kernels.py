@@ -48,6 +48,9 @@ COMPONENT = np.dtype(
 )
 """`component_t` of src/objects.c: sums over a component, its class id, and its bounding box with exclusive ends."""
 
+LARGEST_LOGIT = 1e4
+"""Stands for infinity, and its negative for minus infinity and NaN: interpolation would spread those to neighbours."""
+
 MOST_PIXELS = 2**31 - 1
 """The largest number of pixels of a label image: runs are counted in 32 bits."""
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
@@ -89,6 +92,11 @@ def compiled_kernels() -> Kernels | None:
     return kernels if isinstance(kernels, Kernels) else None
 
 
+def finite_logits(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return logits of any shape without NaN and infinities."""
+    return np.nan_to_num(logits, nan=-LARGEST_LOGIT, posinf=LARGEST_LOGIT, neginf=-LARGEST_LOGIT)
+
+
 class Kernels:
     """The functions of one library. Thread-safe; other threads of Python run meanwhile.
 
@@ -113,17 +121,20 @@ class Kernels:
     ) -> tuple[Pixels, NDArray[np.float32]]:
         """Return the id (H, W) of `dtype` with the highest logit that reaches its limit, and that logit (H, W).
 
-        logits: (K, h, w), finite, resized bilinearly to `size` (H, W). limits: (K,), of which infinities are allowed.
-        ids: (K,). Of equal logits the first one wins. Where none reaches its limit, the id is 0 and the logit minus
-        infinity. Raises MemoryError.
+        logits: (K, h, w), resized bilinearly to `size` (H, W); for NaN and infinities see LARGEST_LOGIT. limits: (K,),
+        of which infinities are allowed. ids: (K,). Of equal logits the first one wins. Where none reaches its limit,
+        the id is 0 and the logit minus infinity. Raises MemoryError.
         """
         logits = np.ascontiguousarray(logits, np.float32)
         of_classes = np.array(limits, np.float32), np.array(ids, np.int32)
         label, best = np.empty(size, dtype), np.empty(size, np.float32)
         inputs = logits.ctypes.data, *logits.shape, *(each.ctypes.data for each in of_classes)
         outputs = label.itemsize, label.ctypes.data, best.ctypes.data
-        if self._functions["argmax"](*inputs, *size, *outputs):
+        outcome = self._functions["argmax"](*inputs, *size, *outputs)
+        if outcome < 0:
             raise MemoryError(f"there is no memory for rows of {size[1]} pixels")
+        if outcome > 0:
+            return self.argmax(finite_logits(logits), limits, size, ids, dtype)
         return label, best
 
     def confidence(self, logits: NDArray[np.float32], label: Pixels) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,12 @@ class RequestedOutputs:
 
     def __or__(self, other: RequestedOutputs) -> RequestedOutputs:
         """Return the union of the stages of both."""
-        return RequestedOutputs(*map(max, astuple(self), astuple(other)))
+        return RequestedOutputs(
+            self.objects or other.objects,
+            self.surfaces or other.surfaces,
+            self.cloud or other.cloud,
+            self.features or other.features,
+        )
 
     def covers(self, other: RequestedOutputs) -> bool:
         """Return whether every stage of `other` is requested here too."""

@@ -88,6 +88,19 @@ def test_limits_may_be_infinite_and_are_reached_by_equal_logits(compiled: Kernel
         assert np.unique(best).tolist() == [1.5 if winner else -np.inf]
 
 
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinities_are_replaced_wherever_they_are(compiled: Kernels, odd: float) -> None:
+    logits = np.random.default_rng(3).normal(0, 3, (3, 6, 5)).astype(np.float32)
+    for place in ((0, 0, 0), (2, 5, 4), (1, 3, 0), (0, 2, 4)):
+        broken = logits.copy()
+        broken[place] = odd
+        expected = logits.copy()
+        expected[place] = 1e4 if odd > 0 else -1e4
+        found = compiled.argmax(broken, [0.0] * 3, (13, 12), (1, 2, 3), UINT8)
+        replaced = compiled.argmax(expected, [0.0] * 3, (13, 12), (1, 2, 3), UINT8)
+        assert all(np.array_equal(*pair) for pair in zip(found, replaced, strict=True))
+
+
 @given(
     seed=st.integers(0, 2**32 - 1),
     height=st.integers(1, 9),

@@ -122,12 +122,14 @@ class RecentScenes:
 
     def _release_images(self, most_bytes: int) -> None:
         """Release the oldest images beyond so many bytes; the newest stays."""
-        held = sum(scene.image_bytes for scene in self._scenes)
-        for place, scene in enumerate(tuple(self._scenes)[:-1]):
-            if held <= most_bytes:
+        newest, held = len(self._scenes) - 1, 0
+        for place in range(newest, -1, -1):
+            scene = self._scenes[place]
+            if scene.frame is None:  # those of all scenes before it were released, too
                 return
-            held -= scene.image_bytes
-            self._scenes[place] = replace(scene, frame=None)
+            held += scene.image_bytes
+            if place < newest and held > most_bytes:
+                self._scenes[place] = replace(scene, frame=None)
 
     def frames_from(self, stamp_ns: int) -> list[Frame]:
         """Return the images that are held from the one with this stamp on."""

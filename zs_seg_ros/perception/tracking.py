@@ -19,7 +19,7 @@ import itertools
 import math
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -107,63 +107,75 @@ class Tracker:
         detection, track = _nearest_pairs(_distances(detections, tracks))
         matched = tracks[track]
         new = matched.track_id == 0
-        matched.track_id[new] = [_new_track_id(self._numbers) for _ in range(new.sum())]
+        if new.any():
+            matched.track_id[new] = [_new_track_id(self._numbers) for _ in range(new.sum())]
         _correct(detections, detection, matched, step_s)
-        unmatched = np.delete(np.arange(len(tracks.track_id)), track)
-        self._tracks = _joined(tracks[unmatched], detections)
+        unmatched = np.ones(len(tracks), np.bool_)
+        unmatched[track] = False
+        self._tracks = tracks[unmatched].joined(detections)
         self._vocabulary_version, self._stamp_ns = vocabulary_version, stamp_ns
-        return tuple(
-            replace(detected, track_id=track_id)
-            for detected, track_id in zip(objects, detections.track_id.tolist(), strict=True)
-        )
+        return tuple(map(_with_track_id, objects, detections.track_id.tolist()))
 
 
-@dataclass(eq=False)
 class _Tracks:
-    """The states of T tracks; arrays (T,) unless noted otherwise.
+    """The states of T tracks; views (T,) of two arrays unless noted otherwise: calls of numpy cost more than numbers.
 
     track_id: 0 for an object that was detected once. detected_ns: the stamp of the frame of the last detection.
     position_px and speed_px_s: (T, 2), the filters' estimates for x and y, which share the variances and the covariance
     of position and speed.
     """
 
-    track_id: Integers
-    class_id: Integers
-    detected_ns: Integers
-    area_px: Floats
-    size_px: Floats
-    position_px: Floats
-    speed_px_s: Floats
-    position_variance: Floats
-    covariance: Floats
-    speed_variance: Floats
+    def __init__(self, integers: Integers, floats: Floats) -> None:
+        """Create tracks of (T, 3) and (T, 9) values."""
+        self._integers, self._floats = integers, floats
+        self.track_id, self.class_id, self.detected_ns = integers.T
+        self.position_px, self.speed_px_s = floats[:, :2], floats[:, 2:4]
+        self.area_px, self.size_px = floats[:, 4], floats[:, 5]
+        self.position_variance, self.covariance, self.speed_variance = floats[:, 6:].T
+
+    def __len__(self) -> int:
+        return len(self._integers)
 
     def __getitem__(self, chosen: NDArray[Any]) -> _Tracks:
-        return _Tracks(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        return _Tracks(self._integers[chosen], self._floats[chosen])
 
+    def put(self, places: Integers, others: _Tracks) -> None:
+        """Put other tracks in these places."""
+        self._integers[places], self._floats[places] = others._integers, others._floats
 
-def _joined(some: _Tracks, others: _Tracks) -> _Tracks:
-    columns = [(getattr(some, f.name), getattr(others, f.name)) for f in fields(some)]
-    return _Tracks(*map(np.concatenate, columns))
+    def joined(self, others: _Tracks) -> _Tracks:
+        """Return these tracks and the others."""
+        pairs = (self._integers, others._integers), (self._floats, others._floats)
+        return _Tracks(np.concatenate(pairs[0]), np.concatenate(pairs[1]))
 
 
 def _new_tracks(objects: Sequence[DetectedObject], stamp_ns: int) -> _Tracks:
     """Return the detections of a frame, each as a new track."""
     count = len(objects)
-    boxes = np.array([(o.box.left, o.box.top, o.box.width, o.box.height) for o in objects], float)
-    corner, extent = np.split(boxes.reshape(count, 4), 2, axis=1)
-    return _Tracks(
-        track_id=np.zeros(count, np.int64),
-        class_id=np.array([detected.class_id for detected in objects], np.int64),
-        detected_ns=np.full(count, stamp_ns),
-        area_px=np.array([max(1, detected.area) for detected in objects], float),
-        size_px=np.maximum(_SMALLEST_SIZE_PX, np.hypot(*extent.T)),
-        position_px=corner + extent / 2,
-        speed_px_s=np.zeros((count, 2)),
-        position_variance=np.full(count, _FIRST_JITTER_PX**2),
-        covariance=np.zeros(count),
-        speed_variance=np.full(count, _SPEED_PX_S**2),
-    )
+    integers, floats = np.zeros((count, 3), np.int64), np.zeros((count, 9))
+    tracks = _Tracks(integers, floats)
+    if count:
+        boxes = (each.box for each in objects)
+        numbers = [
+            (detected.class_id, detected.area, box.left, box.top, box.width, box.height)
+            for detected, box in zip(objects, boxes, strict=True)
+        ]
+        columns = np.array(numbers, np.int64).T
+        tracks.class_id[:] = columns[0]
+        np.maximum(1, columns[1], out=tracks.area_px)
+        extent = columns[4:]
+        np.maximum(_SMALLEST_SIZE_PX, np.hypot(*extent), out=tracks.size_px)
+        tracks.position_px[:] = (columns[2:4] + extent / 2).T
+    tracks.detected_ns[:] = stamp_ns
+    floats[:, 6:] = _FIRST_JITTER_PX**2, 0, _SPEED_PX_S**2
+    return tracks
+
+
+def _with_track_id(detected: DetectedObject, track_id: int) -> DetectedObject:
+    """Return the object with another id, and with the area if that is computed; `replace` takes many times as long."""
+    tracked = copy(detected)
+    object.__setattr__(tracked, "track_id", track_id)
+    return tracked
 
 
 def _without_lost_tracks(tracks: _Tracks, last_stamp_ns: int, stamp_ns: int) -> _Tracks:
@@ -188,19 +200,21 @@ def _predict(tracks: _Tracks, step_s: float, last_stamp_ns: int) -> None:
 
 def _correct(detections: _Tracks, matched: Integers, tracks: _Tracks, step_s: float) -> None:
     """Continue `tracks` with the detections at the indices `matched`, in place: the filters' correction step."""
-    detections.track_id[matched] = tracks.track_id
+    corrected = detections[matched]
+    corrected.track_id[:] = tracks.track_id
     shrunk_px = tracks.size_px * math.exp(-step_s / _SIZE_KEPT_S)
-    detections.size_px[matched] = np.maximum(detections.size_px[matched], shrunk_px)
+    np.maximum(corrected.size_px, shrunk_px, out=corrected.size_px)
 
     total_variance = tracks.position_variance + _JITTER_PX**2
     position_gain = tracks.position_variance / total_variance
     speed_gain = tracks.covariance / total_variance
-    innovation_px = detections.position_px[matched] - tracks.position_px
-    detections.position_px[matched] = tracks.position_px + position_gain[:, None] * innovation_px
-    detections.speed_px_s[matched] = tracks.speed_px_s + speed_gain[:, None] * innovation_px
-    detections.position_variance[matched] = position_gain * _JITTER_PX**2
-    detections.speed_variance[matched] = tracks.speed_variance - speed_gain * tracks.covariance
-    detections.covariance[matched] = speed_gain * _JITTER_PX**2
+    innovation_px = corrected.position_px - tracks.position_px
+    corrected.position_px[:] = tracks.position_px + position_gain[:, None] * innovation_px
+    corrected.speed_px_s[:] = tracks.speed_px_s + speed_gain[:, None] * innovation_px
+    corrected.position_variance[:] = position_gain * _JITTER_PX**2
+    corrected.speed_variance[:] = tracks.speed_variance - speed_gain * tracks.covariance
+    corrected.covariance[:] = speed_gain * _JITTER_PX**2
+    detections.put(matched, corrected)
 
 
 def _distances(detections: _Tracks, tracks: _Tracks) -> Floats:
@@ -230,9 +244,11 @@ def _nearest_pairs(distances: Floats) -> tuple[Integers, Integers]:
     rows, columns = np.nonzero(np.isfinite(distances))
     nearest_first = np.argsort(distances[rows, columns], kind="stable")
     pairs: dict[int, int] = {}
+    taken: set[int] = set()
     for row, column in zip(
         rows[nearest_first].tolist(), columns[nearest_first].tolist(), strict=True
     ):
-        if row not in pairs and column not in pairs.values():
+        if row not in pairs and column not in taken:
             pairs[row] = column
+            taken.add(column)
     return np.array(list(pairs), np.int64), np.array(list(pairs.values()), np.int64)

@@ -20,6 +20,11 @@ from numpy.typing import NDArray
 _LITTLE_ENDIAN = b"\x00\x01\x00\x00"
 
 
+def encoded_text(text: str) -> bytes:
+    """Return the contents of a string, which end with a zero byte."""
+    return text.encode() + b"\0"
+
+
 class CdrWriter:
     """Appends the fields of a message, in their order, to its serialised form, in little endian."""
 
@@ -33,13 +38,15 @@ class CdrWriter:
 
     def text(self, text: str) -> None:
         """Append a string."""
-        encoded = text.encode() + b"\0"
+        encoded = encoded_text(text)
         self.values("I", len(encoded))
         self._bytes += encoded
 
-    def sequence(self, count: int, contents: bytes | memoryview) -> None:
-        """Append a sequence of `count` elements of at most 4 bytes each. contents: their bytes, in little endian."""
-        self.values("I", count)
+    def contents(self, contents: bytes | memoryview) -> None:
+        """Append the bytes, in little endian, of a text or of a sequence's elements of at most 4 bytes each.
+
+        Their number comes before them, with `values`.
+        """
         self._bytes += contents
 
     def finished(self) -> bytes:

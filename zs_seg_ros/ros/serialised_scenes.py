@@ -26,7 +26,7 @@ from std_msgs.msg import Header
 from zs_seg_ros.perception.instance_image import class_mask, instance_image
 from zs_seg_ros.perception.masks import encode_all_runs
 from zs_seg_ros.perception.output_size import reduced
-from zs_seg_ros.ros.cdr import CdrWriter
+from zs_seg_ros.ros.cdr import CdrWriter, encoded_text
 from zs_seg_ros.ros.conversions import header_of
 from zs_seg_ros.ros.scene_messages import published_segmentation
 from zs_seg_ros.types import DetectedObject, Scene
@@ -71,7 +71,7 @@ def serialised_objects(
     inferred_stamp: Time,
 ) -> bytes:
     """Serialise the ObjectMaskArray of `scene_messages.objects_message`, which describes the arguments."""
-    names = dict(zip(vocabulary.ids, vocabulary.names, strict=True))
+    names = dict(zip(vocabulary.ids, map(encoded_text, vocabulary.names), strict=True))
     writer = _started(header)
     stamp = inferred_stamp.sec, inferred_stamp.nanosec
     writer.values("IIiIII", *size, *stamp, vocabulary.version, len(objects))
@@ -89,14 +89,15 @@ def _started(header: Header) -> CdrWriter:
 
 
 def _append(
-    writer: CdrWriter, detected: DetectedObject, name: str, counts: NDArray[np.uint32]
+    writer: CdrWriter, detected: DetectedObject, name: bytes, counts: NDArray[np.uint32]
 ) -> None:
-    """Append an ObjectMask."""
-    writer.values("H", detected.class_id)
-    writer.text(name)
+    """Append an ObjectMask. name: of its class, as `encoded_text` gives it."""
+    # Numbers beside each other are packed in one call, lengths of texts and sequences too.
+    writer.values("HI", detected.class_id, len(name))
+    writer.contents(name)
     box, surface = detected.box, detected.surface
     roi = box.left, box.top, box.height, box.width, False
-    writer.values("fIIIII?", detected.score, detected.track_id, *roi)
-    writer.sequence(counts.size, counts.tobytes())
+    writer.values("fIIIII?I", detected.score, detected.track_id, *roi, counts.size)
+    writer.contents(counts.tobytes())
     place = _NO_SURFACE if surface is None else (*surface.centre, *surface.size)
     writer.values("I?dddddd", detected.area, surface is not None, *place)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from zs_seg_ros.kernels import compiled_kernels
+from zs_seg_ros.kernels import LARGEST_LOGIT, compiled_kernels
 from zs_seg_ros.segmenters.finite import check_finite
 from zs_seg_ros.segmenters.shared.class_logits import ClassLogits
 from zs_seg_ros.segmenters.shared.constants import constant_floats, constant_integers
@@ -34,8 +34,6 @@ from zs_seg_ros.types import Label, Segmentation
 from zs_seg_ros.vocabulary.class_ids import LabelIds
 from zs_seg_ros.vocabulary.precedence import CONFIDENCE_ALONE, Precedence
 
-_FINITE = 1e4
-"""Replaces infinity, and its negative replaces NaN: interpolation would spread those to their neighbours."""
 _CLASSES_PER_CHUNK = 16  # bounds the memory: 16 classes at a full resolution of 1280x720 are 59 MB
 
 
@@ -118,9 +116,11 @@ def label_and_logit(
     against = {channel: _finite(of_class.float()) for channel, of_class in chunk.against.items()}
     on_cpu = logits.device.type == "cpu"
     limits = torch.from_numpy(of_classes).logit()
-    if not on_cpu or not math.isfinite(float(logits.sum())):
+    is_kept = specific is not None and specific.concerns(chunk.classes)
+    # On a CPU the arg-max does this itself.
+    if not on_cpu or (is_kept and not math.isfinite(float(logits.sum()))):
         logits = _finite(logits)
-    if specific is not None:
+    if specific is not None and is_kept:
         specific.keep(ClassLogits(logits, chunk.classes, against), limits.tolist())
     if on_cpu:
         arrays = {channel: of_class.numpy() for channel, of_class in against.items()}
@@ -133,7 +133,7 @@ def label_and_logit(
 
 
 def _finite(logits: Tensor) -> Tensor:
-    return logits.nan_to_num(nan=-_FINITE, posinf=_FINITE, neginf=-_FINITE)
+    return logits.nan_to_num(nan=-LARGEST_LOGIT, posinf=LARGEST_LOGIT, neginf=-LARGEST_LOGIT)
 
 
 def _argmax(

@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zs_seg_ros.kernels import compiled_kernels
+from zs_seg_ros.kernels import compiled_kernels, finite_logits
 from zs_seg_ros.segmenters.shared.separate_classes import (
     ClassAbove,
     Place,
@@ -51,14 +51,17 @@ def argmax_over_classes(
 ) -> tuple[Label, Logits]:
     """Compute for each pixel of `size` (H, W) the id with the highest logit that reaches its limit, and that logit.
 
-    logits: (K, h, w), finite, resized bilinearly; limits: (K,); ids: of K classes. Where no class reaches its limit,
-    the id is 0 and the logit has no meaning. against: for some channels (h, w), finite; the class has no pixel where
-    these logits, resized, are higher than its own.
+    logits: (K, h, w), resized bilinearly; NaN and infinities as in `finite_logits`. limits: (K,); ids: of K classes.
+    Where no class reaches its limit, the id is 0 and the logit has no meaning. against: for some channels (h, w),
+    finite; the class has no pixel where these logits, resized, are higher than its own.
     """
     against = against or {}
     kernels = compiled_kernels()
     if kernels is not None and not against:
         return kernels.argmax(logits, limits, size, ids.values, ids.dtype)
+    with np.errstate(all="ignore"):
+        if not np.isfinite(logits.sum()):
+            logits = finite_logits(logits)
     just_below = np.nextafter(np.array(limits, np.float32), np.float32(-np.inf)).tolist()
     # Interpolation never exceeds its inputs: a class below its limit everywhere cannot win a pixel.
     present = classes_above(logits, just_below)

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,10 @@ class SpecificClasses:
         self._ids = ids
         self._concerned = precedence.specific_classes
         self._kept: dict[int, _Kept] = {}
+
+    def concerns(self, classes: Collection[int]) -> bool:
+        """Return whether any of the classes with these indices is kept when it reaches its limit."""
+        return not self._concerned.isdisjoint(classes)
 
     def keep(self, chunk: ClassLogits, limits: Sequence[float]) -> None:
         """Keep what is needed of some classes. Their logits are finite; limits: (k,), the lowest that are enough."""

@@ -1,0 +1,61 @@
+# Copyright 2026 zs_seg_ros developers
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance
+# with the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software distributed under the License is distributed
+# on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
+# the specific language governing permissions and limitations under the License.
+
+"""The C files, compiled by each compiler that is installed, with and without the version for AVX2."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zs_seg_ros.kernels import Kernels
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = ("-std=gnu11", "-O3", "-ffp-contract=off", "-fno-trapping-math", "-fPIC", "-shared")
+"""As in CMakeLists.txt."""
+
+
+def built(compiler: str, library: Path, *more: str) -> Kernels:
+    """Compile the C files with warnings as errors, and load them."""
+    files = sorted((ROOT / "src").glob("*.c"))
+    command = [compiler, *OPTIONS, "-Wall", "-Wextra", "-Werror", *more, "-I", ROOT, "-o", library]
+    subprocess.run([*command, *files], check=True)
+    return Kernels(library)
+
+
+def everything(kernels: Kernels, seed: int) -> list[np.ndarray]:
+    """Return what the functions compute from pseudo-random logits, label images and places."""
+    random = np.random.default_rng(seed)
+    size, small = tuple(random.integers(20, 120, 2)), tuple(random.integers(2, 40, 2))
+    dtype = np.dtype(np.uint16 if seed % 2 else np.uint8)
+    logits = random.normal(0, 3, (5, *small)).astype(np.float32)
+    logits[0, 0, 0] = (0, np.nan, -np.inf)[seed % 3]
+    label, best = kernels.argmax(logits, random.normal(0, 1, 5), size, (3, 250, 7, 9, 1), dtype)
+    confidence = kernels.confidence(best, label)
+    components, runs = kernels.components(label, confidence)
+    masks = kernels.masks(components, runs, np.arange(0, len(components), 2))
+    x, y = (random.uniform(-3, side + 3, size).astype(np.float32) for side in size[::-1])
+    trust = random.integers(0, 256, size).astype(np.uint8)
+    carried = kernels.warp(label, confidence, (x, y, trust), 0.7 / 255)
+    return [label, best, confidence, components, runs, *masks, *carried]
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_results_are_those_of_the_plain_version_to_the_bit(compiler: str, tmp_path: Path) -> None:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    kernels = built(compiler, tmp_path / "for_each_processor.so")
+    plain = built(compiler, tmp_path / "plain.so", "-DFOR_EACH_PROCESSOR=")
+    for seed in range(12):
+        pairs = zip(everything(kernels, seed), everything(plain, seed), strict=True)
+        assert all(one.tobytes() == other.tobytes() for one, other in pairs)
