@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ from zs_seg_ros.perception.pipeline import Settings
 from zs_seg_ros.replay.golden import Golden
 from zs_seg_ros.replay.results import Span
 from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.studio import hub
 from zs_seg_ros.studio.access import Access
 from zs_seg_ros.studio.labelled_frames import LabelledFrames
 from zs_seg_ros.studio.model_source import ModelSource, NamedModel
@@ -193,6 +195,46 @@ def test_a_new_class_of_a_long_list_is_in_view(page: Any, tmp_path: Path) -> Non
     page.get_by_label("Name of a new class").press("Enter")
     message(page).to_have_text("Applied.")
     expect(page.locator(".class[data-name='green']")).to_be_in_viewport()
+
+
+def test_rows_of_classes_that_stay_the_same_are_not_built_anew(page: Any) -> None:
+    """Of 500 classes that took seconds, and what somebody types in one of them would be in another element."""
+    rows = page.locator(".class")
+    rows.evaluate_all("rows => { for (const row of rows) row.dataset.mark = row.dataset.name; }")
+    rows.nth(1).get_by_label("Name", exact=True).fill("green")
+    page.get_by_role("button", name="Apply").click()
+    message(page).to_have_text("Applied.")
+    expect(rows).to_have_count(2)
+    expect(rows.nth(0)).to_have_attribute("data-mark", "red")
+    expect(rows.nth(1)).to_have_attribute("data-name", "green")
+    expect(rows.nth(1).get_by_label("Threshold of green")).to_be_visible()
+
+
+def test_a_row_of_a_new_class_takes_the_colour_that_the_class_gets(page: Any) -> None:
+    page.get_by_label("Name of a new class").fill("green")
+    page.get_by_label("Name of a new class").press("Enter")
+    message(page).to_have_text("Applied.")
+    colours = "all => all.map((each) => each.style.backgroundColor)"
+    given = page.locator(".class .swatch").evaluate_all(colours)
+    page.reload()
+    expect(page.locator(".class")).to_have_count(3)
+    assert page.locator(".class .swatch").evaluate_all(colours) == given
+    assert len(set(given)) == 3
+
+
+def test_the_history_is_listed_when_it_is_opened(page: Any, source: ModelSource) -> None:
+    page.get_by_label("Name of a new class").fill("green")
+    page.get_by_label("Name of a new class").press("Enter")
+    message(page).to_have_text("Applied.")
+    page.get_by_text("History").click()
+    entries = page.locator("#history li")
+    expect(entries).to_have_count(2)
+    expect(entries.first).to_contain_text("version 2")
+    expect(entries.first).to_contain_text("red, blue, green in force")
+    entries.nth(1).get_by_role("button", name="Restore").click()
+    expect(entries).to_have_count(3)
+    expect(entries.first).to_contain_text("red, blue in force")
+    wait_until(lambda: source._model.vocabulary.names == ("red", "blue"), "the first vocabulary")
 
 
 def test_a_drag_marks_a_region(page: Any) -> None:
@@ -467,7 +509,8 @@ def test_a_negative_that_tune_proposes_is_taken_with_one_click(
 def test_a_job_shows_its_progress_survives_a_reload_and_is_cancelled(
     browser: Any, source: ModelSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hold_jobs(monkeypatch, tmp_path)  # for good: it can only end by Cancel
+    hold_jobs(monkeypatch, tmp_path)
+    monkeypatch.setattr(hub, "_JOB_LINGER_S", math.inf)  # however long a page takes to load again
     with truth_page(browser, source, tmp_path) as page:
         jobs = page.get_by_role("region", name="Jobs")
         jobs.get_by_role("button", name="Tune the draft").click()

@@ -23,6 +23,7 @@ import pytest
 from studio_clients import RED, Page, StandIn, page, wait_until
 from websockets.exceptions import ConnectionClosed
 
+from zs_seg_ros.studio import client
 from zs_seg_ros.studio.client import FRAMES_UNDER_WAY
 from zs_seg_ros.studio.frames import ShownFrame
 from zs_seg_ros.studio.hub import MOST_CLIENTS
@@ -160,6 +161,40 @@ def test_nothing_is_watched_while_no_page_looks(studio: StudioServer, source: St
         wait_until(lambda: not source.watched.cameras, "the camera to be left")
         assert source.watched.clients
     wait_until(lambda: not source.watched.clients, "the last page to leave")
+
+
+def test_a_camera_that_pages_look_at_and_do_not_draw_is_not_watched(
+    studio: StudioServer, source: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frozen tab or a machine asleep: the node has one subscriber less, and has it again when the page goes on."""
+    monkeypatch.setattr(client, "STALLED_S", 0.0)
+    with page(studio.access) as own:
+        looks(own, source)
+        for stamp in range(1, FRAMES_UNDER_WAY + 1):
+            source.show(stamp)
+            own.wait_for("frame")
+        wait_until(lambda: not source.watched.cameras, "the camera to be left")
+        assert source.watched.clients  # it still hears of the vocabulary
+        own.tell("ready", camera="camera")
+        wait_until(lambda: source.watched.cameras == {"camera"}, "the camera to be watched")
+        source.show(9)
+        assert own.wait_for("frame")[0]["stamp"] == "9"
+
+
+def test_a_page_that_stalls_leaves_the_camera_of_another_one_watched(
+    studio: StudioServer, source: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with page(studio.access) as stalled, page(studio.access) as own:
+        stalled.ask("look", cameras=["camera"])
+        looks(own, source)
+        for stamp in range(1, FRAMES_UNDER_WAY + 1):
+            source.show(stamp)
+            own.wait_for("frame")
+            own.tell("ready", camera="camera")
+            stalled.wait_for("frame")
+        monkeypatch.setattr(client, "STALLED_S", 0.0)
+        own.ask("look", cameras=["camera", "other"])  # answered after the rest was processed
+        wait_until(lambda: source.watched.cameras == {"camera", "other"}, "the other camera")
 
 
 # --- the vocabulary ---

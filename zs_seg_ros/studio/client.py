@@ -12,7 +12,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Awaitable
 from typing import Any
 
 from starlette.websockets import WebSocket
@@ -22,6 +24,8 @@ from zs_seg_ros.studio.frames import ShownFrame
 _MOST_REQUESTS = 4
 FRAMES_UNDER_WAY = 2
 """Of each camera, to one page."""
+STALLED_S = 10.0
+"""A page that has drawn nothing for so long, since its tab is frozen or its machine asleep, takes no frames."""
 
 
 class Client:
@@ -42,11 +46,14 @@ class Client:
         self._answers: deque[str | bytes] = deque()
         self._allowed: dict[str, int] = {}
         self._frames: dict[str, ShownFrame] = {}
+        self._full_s: dict[str, float] = {}
+        self._sending_s: float | None = None
 
     def look(self, cameras: frozenset[str], confidence: bool) -> None:
         """Look at these cameras; the first frames of each new one are sent without being asked for."""
         self._allowed = {name: self._allowed.get(name, FRAMES_UNDER_WAY) for name in cameras}
         self._frames = {name: frame for name, frame in self._frames.items() if name in cameras}
+        self._full_s = {name: since_s for name, since_s in self._full_s.items() if name in cameras}
         self.looks, self.confidence = cameras, confidence
         self._wake.set()
 
@@ -54,13 +61,23 @@ class Client:
         """Allow the next frame of a camera: the page has drawn one."""
         if camera in self.looks:
             self._allowed[camera] = min(FRAMES_UNDER_WAY, self._allowed[camera] + 1)
+            self._full_s.pop(camera, None)
             self._wake.set()
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """The cameras that it looks at and draws: none of which it has drawn nothing for ten seconds."""
+        earliest_s = time.monotonic() - STALLED_S
+        if self._sending_s is not None and self._sending_s < earliest_s:
+            return frozenset()
+        return self.looks - {name for name, since_s in self._full_s.items() if since_s < earliest_s}
 
     def offer(self, frame: ShownFrame) -> None:
         """Have a frame sent as soon as its camera is ready, unless a newer one comes first."""
         if frame.camera in self.looks:
             self._frames[frame.camera] = frame
-            self._wake.set()
+            if self._allowed[frame.camera]:
+                self._wake.set()
 
     def post(self, kind: str, text: str) -> None:
         """Have a text sent; a newer one of its kind replaces it."""
@@ -78,20 +95,28 @@ class Client:
             await self._wake.wait()
             self._wake.clear()
             for kind in list(self._newest_texts):
-                await websocket.send_text(self._newest_texts.pop(kind))
+                await self._sent(websocket.send_text(self._newest_texts.pop(kind)))
             while self._answers:
                 message = self._answers.popleft()
                 if isinstance(message, str):
-                    await websocket.send_text(message)
+                    await self._sent(websocket.send_text(message))
                 else:
-                    await websocket.send_bytes(message)
+                    await self._sent(websocket.send_bytes(message))
                 self.requests.release()
             for camera in sorted(name for name in self._frames if self._allowed.get(name)):
                 frame = self._frames.pop(camera, None)
                 if frame is None:  # the page has left the camera while another one's frame was sent
                     continue
                 self._allowed[camera] -= 1
-                await websocket.send_bytes(await asyncio.to_thread(_packet_of, frame))
+                if not self._allowed[camera]:
+                    self._full_s[camera] = time.monotonic()
+                packet = await asyncio.to_thread(_packet_of, frame)
+                await self._sent(websocket.send_bytes(packet))
+
+    async def _sent(self, sending: Awaitable[None]) -> None:
+        self._sending_s = time.monotonic()
+        await sending
+        self._sending_s = None
 
 
 def _packet_of(frame: ShownFrame) -> bytes:

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -29,6 +30,8 @@ from zs_seg_ros.studio.vocabularies import Exemplars, vocabulary_json, warnings_
 from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 MOST_CLIENTS = 32
+_LOOK_AGAIN_S = 1.0
+"""How often it is looked whether pages still draw what they are sent, and again."""
 _LINGER_S = 1.0
 """How long a camera is watched after the last client: a page that is loaded again should not interrupt it."""
 _JOB_LINGER_S = 5.0
@@ -75,7 +78,10 @@ class Hub:
         await asyncio.to_thread(self.source.start, events)
         try:
             while True:
-                await self._watch_due.wait()
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(
+                        self._watch_due.wait(), _LOOK_AGAIN_S if self._clients else None
+                    )
                 self._watch_due.clear()
                 await self._follow()
         finally:
@@ -132,8 +138,8 @@ class Hub:
     def _looked_at(self) -> Watched:
         return Watched(
             bool(self._clients),
-            frozenset(name for client in self._clients for name in client.looks),
-            frozenset(name for c in self._clients if c.confidence for name in c.looks),
+            frozenset(name for client in self._clients for name in client.takes),
+            frozenset(name for c in self._clients if c.confidence for name in c.takes),
         )
 
     def _less_than(self, watched: Watched) -> bool:

@@ -129,8 +129,9 @@ def _texts(entry: dict[str, Any], field: str) -> tuple[str, ...]:
 
 def warnings_json(warnings: Sequence[str], vocabulary: Vocabulary) -> list[dict[str, Any]]:
     """Return warnings with the names of the classes that each of them quotes."""
+    names = [(name, quoted(name)) for name in vocabulary.names] if warnings else []
     return [
-        {"text": text, "classes": [name for name in vocabulary.names if quoted(name) in text]}
+        {"text": text, "classes": [name for name, quote in names if quote in text]}
         for text in warnings
     ]
 

@@ -216,7 +216,7 @@ class NodeSource:
         if not self._remote.is_there:
             return
         try:
-            cameras, threshold = self._remote.cameras(), self._remote.default_threshold()
+            cameras, threshold = self._remote.shown_parameters()
         except StudioError:  # asked again in a second
             with self._lock:
                 self._known = False

@@ -83,31 +83,33 @@ class RemoteNode:
         values = self._answer(self._parameters, request, _PARAMETERS_S).values
         return [parameter_value_to_python(value) for value in values] or [None] * len(names)
 
-    def cameras(self) -> tuple[RemoteCamera, ...]:
-        """Return the cameras of the node. Raises StudioError without an answer."""
-        names = list(self.parameters(["cameras"])[0] or [])[:_MOST_CAMERAS]
-        topics = self.parameters([f"{name}.image_topic" for name in names]) if names else []
-        transports = self.parameters([f"{name}.transport" for name in names]) if names else []
-        return tuple(
+    def shown_parameters(self) -> tuple[tuple[RemoteCamera, ...], float]:
+        """Return the cameras of the node, and the threshold of classes without one. Raises StudioError without an answer.
+
+        The node is asked once a second: in two calls, however many cameras it has.
+        """
+        cameras, threshold = self.parameters(["cameras", "default_threshold"])
+        names = list(cameras or [])[:_MOST_CAMERAS]
+        fields = [f"{name}.{field}" for field in ("image_topic", "transport") for name in names]
+        values = self.parameters(fields) if names else []
+        remote = tuple(
             RemoteCamera(
                 name, self._resolved(topic or image_topic(name, transport)), transport or "raw"
             )
-            for name, topic, transport in zip(names, topics, transports, strict=True)
+            for name, topic, transport in zip(
+                names, values[: len(names)], values[len(names) :], strict=True
+            )
         )
-
-    def default_threshold(self) -> float:
-        """Return the threshold of classes without one. Raises StudioError without an answer."""
-        value = self.parameters(["default_threshold"])[0]
-        return DEFAULT_THRESHOLD if value is None else float(value)
+        return remote, _threshold_of(threshold)
 
     def model(self) -> ModelChoice:
         """Return the model of the node and how it is loaded, not compiled. Raises StudioError without an answer."""
-        model, *values = self.parameters(["model", *_LOADING])
+        model, threshold, *values = self.parameters(["model", "default_threshold", *_LOADING])
         if not model:
             raise StudioError(f"{self.name} does not say which model it has: see its log")
         options = dict(zip(_LOADING, values, strict=True))
         options["providers"] = tuple(name for name in options["providers"] or () if name)
-        return ModelChoice(model, LoadOptions(**options), self.default_threshold())
+        return ModelChoice(model, LoadOptions(**options), _threshold_of(threshold))
 
     def _resolved(self, topic: str) -> str:
         """Return a name as the node resolves it: without a slash in front it is relative to its namespace."""
@@ -139,3 +141,7 @@ def vocabulary_of(message: messages.Vocabulary) -> Vocabulary:
         message.version,
         stamp.sec * 10**9 + stamp.nanosec,
     )
+
+
+def _threshold_of(value: Any) -> float:
+    return DEFAULT_THRESHOLD if value is None else float(value)

@@ -4,6 +4,10 @@ import { make } from "./dom.js";
 
 const lines = (text) => text.split("\n").map((line) => line.trim()).filter(Boolean);
 
+// Returns what people edit of a class as one text.
+export const keyOf = ({ name, threshold, prompts, negatives, exemplars }) =>
+  JSON.stringify([name, threshold, prompts, negatives, exemplars.map(({ key }) => key)]);
+
 export class ClassRow {
   constructor(entry, editor) {
     this.given = entry;
@@ -19,6 +23,16 @@ export class ClassRow {
 
   // The name under which results of the vocabulary in force have this class, also while another one is typed.
   get givenName() { return this.given.name; }
+
+  // Returns what is edited as one text, as keyOf does of the class of a vocabulary.
+  get key() { return keyOf(this.entry()); }
+
+  // Takes the same words with the id and the colour that they have in force.
+  renew(entry) {
+    this.given = entry;
+    this.swatch.style.backgroundColor = entry.colour;
+    this.summary.textContent = this.summaryText();
+  }
 
   get effectiveThreshold() { return this.threshold || this.editor.defaultThreshold; }
 
@@ -37,8 +51,8 @@ export class ClassRow {
     const enter = (event) => { if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); this.editor.apply(); } };
     this.nameInput = make("input", { value: name, aria: { label: "Name" }, oninput: touched, onkeydown: enter });
     this.nameInput.dataset.field = "name";
-    const swatch = make("span", { class: "swatch" });
-    swatch.style.backgroundColor = this.given.colour;
+    this.swatch = make("span", { class: "swatch" });
+    this.swatch.style.backgroundColor = this.given.colour;
     this.visible = make("input", {
       type: "checkbox", checked: this.editor.isShown(this.givenName), title: "Show its masks", aria: { label: `Show masks of ${name}` },
       onchange: () => this.editor.setShown(this.givenName, this.visible.checked),
@@ -56,12 +70,13 @@ export class ClassRow {
     this.prompts = this.area(this.given.prompts, "prompts", touched);
     this.negatives = this.area(this.given.negatives, "negatives", touched);
     this.examples = make("div", { class: "examples" });
-    this.more = make("details", {}, make("summary", { text: this.summary() }),
+    this.summary = make("summary", { text: this.summaryText() });
+    this.more = make("details", {}, this.summary,
       make("label", {}, "Prompts, one a line; none: the name", this.prompts),
       make("label", {}, "Not this (negatives), one a line", this.negatives), this.examples);
     this.warnings = make("ul", { class: "warnings", aria: { label: `Warnings about ${name}` } });
     this.element = make("li", { class: "class" },
-      make("div", { class: "first" }, this.visible, swatch, this.nameInput,
+      make("div", { class: "first" }, this.visible, this.swatch, this.nameInput,
         make("button", { type: "button", text: "Remove", aria: { label: `Remove ${name}` }, onclick: () => this.editor.remove(this) })),
       make("div", { class: "threshold" }, make("span", { text: "threshold" }), this.slider, this.value, this.standard),
       this.more, this.warnings);
@@ -74,7 +89,7 @@ export class ClassRow {
     return area;
   }
 
-  summary() {
+  summaryText() {
     const { prompts, negatives } = this.given;
     const counts = [[prompts.length, "prompts"], [negatives.length, "negatives"], [this.exemplars.length, "example images"]];
     return counts.filter(([count]) => count).map(([count, what]) => `${count} ${what}`).join(", ") || "prompts, negatives, examples";
@@ -128,7 +143,10 @@ export class ClassRow {
     this.editor.touched();
   }
 
-  showWarnings(warnings) { this.warnings.replaceChildren(...warnings.map(({ text }) => make("li", { text }))); }
+  showWarnings(warnings) {
+    if (!warnings.length && !this.warnings.firstChild) return;
+    this.warnings.replaceChildren(...warnings.map(({ text }) => make("li", { text })));
+  }
 
   get isOpen() { return this.more.open; }
 

@@ -33,7 +33,7 @@ export class Comparison {
       const texts = editions.map((each, place) =>
         [`${each.edition}`, `version ${each.version}${place ? "" : ", in force"}: ${each.names.join(", ").slice(0, 40)}`]);
       const all = [["draft", "the draft"], ...texts];
-      select.replaceChildren(...all.map(([value, text]) => make("option", { value, text })));
+      setOptions(select, all);
       const isThere = select.dataset.isChosen && all.some(([value]) => value === before);
       select.value = isThere ? before : all[Math.min(first, all.length - 1)][0];
     }
@@ -106,4 +106,15 @@ export class Comparison {
       answer.age_ms === null ? "" : ` ${answer.age_ms.toFixed(0)} ms`,
       make("ul", {}, ...rows.map((text) => make("li", { text })))));
   }
+}
+
+// Gives a list these [value, text], without building anew those that it has.
+function setOptions(select, all) {
+  const byValue = new Map([...select.options].map((option) => [option.value, option]));
+  for (const [place, [value, text]] of all.entries()) {
+    const option = byValue.get(value) ?? make("option", { value });
+    if (option.textContent !== text) option.textContent = text;
+    if (select.options[place] !== option) select.insertBefore(option, select.options[place] ?? null);
+  }
+  while (select.options.length > all.length) select.lastChild.remove();
 }

@@ -1,10 +1,11 @@
 // The vocabulary: a draft that is edited, and the one in force that it came from.
 
 import { ask, byId, make, show } from "./dom.js";
-import { ClassRow } from "./class_row.js";
+import { ClassRow, keyOf } from "./class_row.js";
 import { listenToFiles } from "./files.js";
 
 const PROBED_THRESHOLD = 0.01;
+const TIME = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 
 export class Editor {
   // onPreview: thresholds that are not in force are shown, or no longer. onShown: classes were hidden or shown.
@@ -24,6 +25,7 @@ export class Editor {
     byId("revert").addEventListener("click", () => this.take(this.inForce));
     byId("undo").addEventListener("click", () => this.undo());
     byId("redo").addEventListener("click", () => this.redo());
+    byId("history").parentElement.addEventListener("toggle", () => this.showHistory());
     listenToFiles(this);
     this.showState();
   }
@@ -73,21 +75,36 @@ export class Editor {
     this.showState();
   }
 
+  // Shows these classes. A row that shows the same words already stays, with its focus and its place on the screen: the
+  // rows of a long vocabulary take far longer to build than the one that has changed.
   setRows(classes) {
+    const list = byId("classes");
     const focus = this.rows.findIndex((row) => row.element.contains(document.activeElement));
     const field = focus < 0 ? null : document.activeElement.dataset.field;
     const name = focus < 0 ? null : this.rows[focus].name;
     const open = new Set(this.rows.filter((row) => row.isOpen).map((row) => row.name));
-    this.rows = classes.map((entry) => new ClassRow(entry, this));
-    for (const row of this.rows) if (open.has(row.name)) row.open();
-    const { scrollTop } = byId("classes");
-    byId("classes").replaceChildren(...this.rows.map((row) => row.element));
-    byId("classes").scrollTop = scrollTop;
-    this.rows.find((row) => row.name === name)?.focus(field);
+    const before = new Map(this.rows.map((row) => [row.key, row]));
+    const kept = new Set();
+    this.rows = classes.map((entry) => {
+      const row = before.get(keyOf(entry));
+      // Its labels and buttons have the name that it was built with.
+      if (row?.element.dataset.name !== entry.name || kept.has(row.element)) return new ClassRow(entry, this);
+      row.renew(entry);
+      kept.add(row.element);
+      return row;
+    });
+    for (const element of [...list.children]) if (!kept.has(element)) element.remove();
+    for (const [place, row] of this.rows.entries()) {
+      if (list.children[place] !== row.element) list.insertBefore(row.element, list.children[place] ?? null);
+      if (!kept.has(row.element) && open.has(row.name)) row.open();
+    }
+    const focused = this.rows.find((row) => row.name === name);
+    if (focused && !focused.element.contains(document.activeElement)) focused.focus(field);
   }
 
   showWarnings(warnings) {
-    for (const row of this.rows) row.showWarnings(warnings.filter((each) => each.classes.includes(row.name)));
+    const byName = Map.groupBy(warnings.flatMap(({ text, classes }) => classes.map((name) => ({ name, text }))), ({ name }) => name);
+    for (const row of this.rows) row.showWarnings(byName.get(row.name) ?? []);
     const general = warnings.filter((each) => !each.classes.length);
     byId("general").textContent = general.map((each) => each.text).join(" ");
   }
@@ -105,9 +122,9 @@ export class Editor {
     const name = input.value.trim();
     if (!name) return;
     input.value = "";
-    this.addClass({ name });
-    byId("classes").scrollTop = byId("classes").scrollHeight;
+    const row = this.addClass({ name });
     this.apply();
+    row.element.scrollIntoView({ block: "nearest" }); // after the request is on its way: it takes the layout of the page
   }
 
   addClass(entry) {
@@ -181,9 +198,11 @@ export class Editor {
     this.showState();
   }
 
+  // The list is built while it is open: every change of the vocabulary would build 50 entries anew.
   showHistory() {
+    if (!this.inForce || !byId("history").parentElement.open) return;
     byId("history").replaceChildren(...this.inForce.history.map((each, place) => make("li", { value: each.edition },
-      `version ${each.version}, ${new Date(each.stamp_ms).toLocaleTimeString()}${each.by_studio ? "" : ", by another client"}: `,
+      `version ${each.version}, ${TIME.format(each.stamp_ms)}${each.by_studio ? "" : ", by another client"}: `,
       make("span", { text: `${each.names.join(", ")}${each.classes > each.names.length ? ", …" : ""}` || "no classes" }),
       " ",
       place === 0 ? make("em", { text: "in force" }) : make("button", {

@@ -61,7 +61,7 @@ const connection = new Connection({
     editor.setDefaultThreshold(message.default_threshold);
   },
   job(message) { jobs.receive(message); },
-  vocabulary(message) { editor.receive(message); comparison.fill(); redraw(); },
+  vocabulary(message) { editor.receive(message); comparison.fill(); },
   async frame(header, parts) {
     const tile = tiles.get(header.camera);
     await tile?.receive(header, parts);
