@@ -84,9 +84,9 @@ class RemoteNode:
         return [parameter_value_to_python(value) for value in values] or [None] * len(names)
 
     def shown_parameters(self) -> tuple[tuple[RemoteCamera, ...], float]:
-        """Return the cameras of the node, and the threshold of classes without one. Raises StudioError without an answer.
+        """Return the cameras of the node, and the threshold of classes without one.
 
-        The node is asked once a second: in two calls, however many cameras it has.
+        The node is asked once a second: in two calls, however many cameras it has. Raises StudioError without an answer.
         """
         cameras, threshold = self.parameters(["cameras", "default_threshold"])
         names = list(cameras or [])[:_MOST_CAMERAS]
