@@ -145,15 +145,26 @@ class StandIn:
         self.kept = marked.camera, marked.stamp_ns, name, marked.mask
         return name or "kept 1"
 
+    def restart(self, *names: str) -> None:
+        """Begin anew, as a node that was started again: with version 1."""
+        with self._lock:
+            self.vocabulary = Vocabulary().changed_to(map(TargetClass, names))
+        self.events.vocabulary(self.vocabulary)
+
     def show(
-        self, stamp_ns: int, image: RgbImage = RED, camera: str = "camera", objects: int = 1
+        self,
+        stamp_ns: int,
+        image: RgbImage = RED,
+        camera: str = "camera",
+        objects: int = 1,
+        name: str = "red mug",
     ) -> None:
         """Publish a frame with one object, the right half of the image, or with so many that are the same."""
         height, width = image.shape[:2]
         half = width // 2
         box = Box(half, 0, width - half, height)
         runs = np.array([0, box.width * height], np.uint32)
-        mug = ShownObject(1, "red mug", 0.9, box, runs, box.width * height)
+        mug = ShownObject(1, name, 0.9, box, runs, box.width * height)
         frame = ShownFrame(camera, stamp_ns, image, (height, width), (mug,) * objects, 1)
         self.events.frame(frame)
 

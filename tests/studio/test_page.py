@@ -25,21 +25,23 @@ from faded_truth import SHARE, write_truth
 from held_jobs import hold_jobs
 from PIL import Image
 from small_bags import write_bag
-from studio_clients import free_port, wait_until
+from studio_clients import free_port, huge_png, wait_until
 
 from zs_seg_ros.bags.bag import shipped_bag
 from zs_seg_ros.evaluation.coco_truth import CocoTruth
+from zs_seg_ros.images import image_files
 from zs_seg_ros.perception.pipeline import Settings
 from zs_seg_ros.replay.golden import Golden
 from zs_seg_ros.replay.results import Span
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.studio import hub
 from zs_seg_ros.studio.access import Access
+from zs_seg_ros.studio.app import PAGE
 from zs_seg_ros.studio.labelled_frames import LabelledFrames
 from zs_seg_ros.studio.model_source import ModelSource, NamedModel
-from zs_seg_ros.studio.server import StudioServer
+from zs_seg_ros.studio.server import MOST_MESSAGE_BYTES, StudioServer
 from zs_seg_ros.studio.stills import stills_of
-from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
+from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS, TargetClass, Vocabulary
 from zs_seg_ros.vocabulary.vocabulary_file import read_vocabulary_file
 
 WIDTH, HEIGHT = 240, 120
@@ -609,6 +611,87 @@ def test_files_that_are_chosen_or_dropped_are_shown_and_segmented(
     page.get_by_role("button", name="Remove added images").click()
     expect(added).to_have_count(0)
     expect(page.get_by_role("button", name="Remove added images")).to_be_hidden()
+
+
+MOST_PIXELS = 40_000
+"""Of the page and the server in tests of larger photos, which are then as small as the other images."""
+
+
+@pytest.fixture
+def small_limit(page: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = (PAGE / "dropping.js").read_text()
+    assert "MOST_PIXELS = 4096 * 3072;" in script
+    script = script.replace("MOST_PIXELS = 4096 * 3072;", f"MOST_PIXELS = {MOST_PIXELS};")
+    headers = {"content-type": "text/javascript"}
+    page.route("**/page/dropping.js", lambda route: route.fulfill(body=script, headers=headers))
+    monkeypatch.setattr(image_files, "MAX_PIXELS", MOST_PIXELS)
+    page.reload()
+    expect(page.locator(".tile tbody")).to_contain_text("blue")
+
+
+@pytest.mark.parametrize(
+    ("kind", "orientation"),
+    [("jpg", 1), ("jpg", 3), ("jpg", 6), ("jpg", 8), ("png", 1), ("png", 6), ("webp", 1)],
+)
+def test_a_photo_with_more_pixels_than_are_read_is_made_smaller_and_upright(
+    page: Any, small_limit: None, tmp_path: Path, kind: str, orientation: int
+) -> None:
+    size = (400, 300)
+    photo = Image.new("RGB", size, (30, 60, 220))
+    photo.paste((220, 30, 30), (0, 0, size[0] // 4, size[1]))  # the left quarter
+    exif = Image.Exif()
+    exif[0x0112] = orientation  # 3: upside down, 6 and 8: to be turned by a quarter
+    photo.save(tmp_path / f"photo.{kind}", exif=exif)
+    upright = size[::-1] if orientation in (6, 8) else size
+    scale = math.sqrt(MOST_PIXELS / (size[0] * size[1]))
+    width, height = (math.floor(side * scale) for side in upright)
+    page.locator("#image-files").set_input_files(tmp_path / f"photo.{kind}")
+    message(page).to_have_text(f"1 added, 1 of them reduced to {width}×{height} pixels.")
+    added = page.get_by_role("figure", name="Camera dropped images")
+    expect(added.locator(".numbers")).to_contain_text(f"photo.{kind} · 1 of 1 · {width}×{height}")
+    row = added.locator("tbody tr").filter(has_text="red ").first
+    left, top, box_width, box_height = row.evaluate("row => row.object.box")
+    shares = [left / width, top / height, (left + box_width) / width, (top + box_height) / height]
+    expected = {1: [0, 0, 0.25, 1], 3: [0.75, 0, 1, 1], 6: [0, 0, 1, 0.25], 8: [0, 0.75, 1, 1]}
+    assert np.abs(np.subtract(shares, expected[orientation])).max() < 0.03
+
+
+def test_several_files_say_how_many_were_made_smaller(
+    page: Any, small_limit: None, tmp_path: Path
+) -> None:
+    Image.new("RGB", (400, 300), (220, 30, 30)).save(tmp_path / "large.png")
+    (tmp_path / "small.png").write_bytes(png((30, 60, 220)))
+    page.locator("#image-files").set_input_files([tmp_path / "large.png", tmp_path / "small.png"])
+    message(page).to_have_text("2 added, 1 of them reduced to 230×173 pixels.")
+
+
+def test_a_photo_of_20_megapixels_is_added(page: Any, tmp_path: Path) -> None:
+    Image.new("RGB", (5472, 3648), (30, 60, 220)).save(tmp_path / "photo.jpg")
+    page.locator("#image-files").set_input_files(tmp_path / "photo.jpg")
+    message(page).to_have_text("1 added, 1 of them reduced to 4344×2896 pixels.")
+
+
+def test_a_file_with_many_bytes_is_made_smaller(page: Any, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (2400, 2500, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png", compress_level=0)
+    assert (tmp_path / "noise.png").stat().st_size > 15 << 20
+    page.locator("#image-files").set_input_files(tmp_path / "noise.png")
+    message(page).to_contain_text("1 added, 1 of them reduced to 2500×2400 pixels.")
+
+
+def test_an_image_that_claims_more_pixels_than_a_browser_reads_is_refused(
+    page: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "bomb.png").write_bytes(huge_png(60_000, 60_000))
+    page.locator("#image-files").set_input_files(tmp_path / "bomb.png")
+    message(page).to_contain_text("bomb.png is not added: ")
+    expect(page.locator("#connection")).to_have_text("connected")
+
+
+def test_the_page_and_the_server_have_the_same_limits() -> None:
+    script = (PAGE / "dropping.js").read_text()
+    assert "MOST_PIXELS = 4096 * 3072;" in script and MAX_PIXELS == 4096 * 3072
+    assert "MOST_BYTES = 15 << 20;" in script and MOST_MESSAGE_BYTES == 16 << 20
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_sent(page: Any, tmp_path: Path) -> None:

@@ -187,3 +187,55 @@ def test_pointing_is_about_the_image_that_was_clicked(browser: Any) -> None:
         camera, kept_stamp, _, mask = source.kept
         assert (camera, kept_stamp, mask.shape) == ("rear", paused, SIZES["rear"])
         assert mask[:, 20:].all() and not mask[:, :20].any()
+
+
+# --- names, and a node that restarts ---
+
+RECORD_TEXTS = """() => {
+    window.texts = [];
+    const { fillText } = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+        window.texts.push([text, this.measureText(text).width]);
+        return fillText.call(this, text, ...place);
+    };
+}"""
+
+
+@pytest.mark.parametrize(
+    "name", ["w" * 200, "<b>" * 60, "שלום עולם " * 20, "🦆👨‍👩‍👧" * 40], ids=["one word", "markup", "rtl", "emoji"]
+)  # fmt: skip
+def test_a_long_name_is_shortened_beside_its_object_and_keeps_its_confidence(
+    browser: Any, name: str
+) -> None:
+    source = StandIn()
+    server = StudioServer(source, Access("127.0.0.1", free_port()))
+    with opened_page(browser, server.access.link) as page:
+        page.evaluate(RECORD_TEXTS)
+        wait_until(lambda: "camera" in source.watched.cameras, "the camera to be watched")
+        source.show(1, np.full((300, 400, 3), 90, np.uint8), name=name)
+        expect(page.locator(".tile tbody")).to_contain_text(name.strip())
+        text, width = page.evaluate("window.texts.at(-1)")
+    server.stop()
+    assert text.startswith(f"\u2068{name[:2]}") and text.endswith("…\u2069 0.90")
+    assert 0.4 * 400 < width <= 0.6 * 400
+
+
+def test_a_node_that_restarts_leaves_edits_that_were_not_applied(browser: Any) -> None:
+    with opened(browser) as (page, source):
+        name = page.locator(".class").get_by_label("Name", exact=True)
+        expect(name).to_have_value("red mug")
+        name.fill("red cup")
+        source.restart("blue mug")
+        expect(page.locator("#banner")).to_contain_text(
+            "The node has started anew with version 1: blue mug. Your edits are kept."
+        )
+        expect(name).to_have_value("red cup")
+        page.get_by_text("History").click()
+        expect(page.locator("#history li").first).to_contain_text("after a restart of the node")
+        page.get_by_role("button", name="Apply").click()
+        expect(page.locator("#question-text")).to_contain_text("The node has started anew")
+        page.get_by_role("button", name="Mine, in place of it").click()
+        expect(page.locator("#message")).to_have_text("Applied.")
+        assert source.vocabulary.names == ("red cup",)
+        source.set_by_another("green mug")
+        expect(page.locator("#history li").first).to_contain_text("by another client")

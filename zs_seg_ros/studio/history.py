@@ -27,13 +27,14 @@ _MOST = 50
 class Edition:
     """A vocabulary that was in force. number: counts from 1, since versions begin anew when a node restarts.
 
-    by_studio: whether a client of this studio has set it.
+    by_studio: whether a client of this studio has set it. restarted: whether the node has begun anew with it.
     """
 
     number: int
     vocabulary: Vocabulary
     warnings: tuple[str, ...] = ()
     by_studio: bool = False
+    restarted: bool = False
 
 
 class History:
@@ -60,9 +61,13 @@ class History:
             if not by_studio or newest.by_studio:
                 return False
             self._editions.pop()
+            newest = self.newest
         else:
             self._count += 1
-        self._editions.append(Edition(self._count, vocabulary, tuple(warnings), by_studio))
+        restarted = newest is not None and vocabulary.version <= newest.vocabulary.version
+        self._editions.append(
+            Edition(self._count, vocabulary, tuple(warnings), by_studio, restarted)
+        )
         return True
 
     def edition(self, number: Any) -> Edition:
@@ -82,6 +87,7 @@ class History:
                 "names": list(edition.vocabulary.names[:20]),
                 "classes": len(edition.vocabulary.classes),
                 "by_studio": edition.by_studio,
+                "restarted": edition.restarted,
             }
             for edition in reversed(self._editions)
         ]

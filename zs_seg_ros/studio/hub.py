@@ -179,6 +179,7 @@ class Hub:
             **vocabulary_json(newest.vocabulary, self.exemplars),
             "warnings": warnings_json(newest.warnings, newest.vocabulary),
             "by_studio": newest.by_studio,
+            "restarted": newest.restarted,
             "history": self.history.as_json(),
         }
 

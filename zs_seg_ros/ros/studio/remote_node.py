@@ -86,7 +86,7 @@ class RemoteNode:
     def shown_parameters(self) -> tuple[tuple[RemoteCamera, ...], float]:
         """Return the cameras of the node, and the threshold of classes without one.
 
-        The node is asked once a second: in two calls, however many cameras it has. Raises StudioError without an answer.
+        The node is asked once a second, in two calls for any number of cameras. Raises StudioError without an answer.
         """
         cameras, threshold = self.parameters(["cameras", "default_threshold"])
         names = list(cameras or [])[:_MOST_CAMERAS]

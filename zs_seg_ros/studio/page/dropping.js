@@ -1,8 +1,11 @@
 // Image files that are dropped onto the page, or chosen: they become one more camera.
 
 import { byId } from "./dom.js";
+import { reduced } from "./reducing.js";
 
 const MOST_BYTES = 15 << 20; // the server reads messages of 16 MiB
+const MOST_PIXELS = 4096 * 3072; // and images of so many
+const MOST_READ_BYTES = 256 << 20; // of a file that is made smaller here
 
 export class Dropping {
   // onAdded(camera, index): a file is there, the last one of those that were dropped.
@@ -29,20 +32,33 @@ export class Dropping {
 
   async add(files) {
     const problems = [];
+    const sizes = [];
     let added = null;
     for (const [place, file] of files.entries()) {
       this.say(`Adding ${place + 1} of ${files.length}…`);
-      try {
-        if (file.size > MOST_BYTES) throw new Error(`${file.name} is not added: it has more than ${MOST_BYTES >> 20} MiB`);
-        const bytes = new Uint8Array(await file.arrayBuffer());
-        added = await this.connection.ask({ do: "drop", name: file.name }, { file: bytes });
-      } catch (error) { problems.push(error.message); }
+      try { added = await this.addOne(file, sizes); } catch (error) { problems.push(error.message); }
     }
     if (added) await this.onAdded(added.camera, added.index);
     const count = files.length - problems.length;
     const left = problems.length > 1 ? ` (and ${problems.length - 1} more)` : "";
-    this.say(problems.length ? `${problems[0]}${left}` : `${count} added.`, problems.length > 0);
+    const smaller = sizes.length ? `, ${sizes.length} of them reduced to ${sizes.at(-1)} pixels` : "";
+    this.say(problems.length ? `${problems[0]}${left}` : `${count} added${smaller}.`, problems.length > 0);
   }
+
+  // Adds a file. One that is refused, and has more pixels or bytes than are read, is made smaller; its size goes to sizes.
+  async addOne(file, sizes) {
+    let refusal = new Error(`${file.name} is not added: it has more than ${MOST_BYTES >> 20} MiB`);
+    if (file.size <= MOST_BYTES) {
+      try { return await this.send(file.name, new Uint8Array(await file.arrayBuffer())); } catch (error) { refusal = error; }
+    }
+    const small = file.size <= MOST_READ_BYTES ? await reduced(file, MOST_PIXELS, MOST_BYTES) : null;
+    if (!small) throw refusal;
+    const added = await this.send(file.name, small.bytes);
+    sizes.push(`${small.width}×${small.height}`);
+    return added;
+  }
+
+  send(name, bytes) { return this.connection.ask({ do: "drop", name }, { file: bytes }); }
 
   async clear() {
     try { await this.connection.ask({ do: "clear_dropped" }); } catch (error) { this.say(error.message, true); }

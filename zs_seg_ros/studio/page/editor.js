@@ -56,7 +56,7 @@ export class Editor {
     this.inForce = vocabulary;
     if (!this.isDirty || this.base === null) this.take(vocabulary);
     else if (!mine && !this.isChanging) {
-      show(byId("banner"), `Another client has set version ${vocabulary.version}: ${namesOf(vocabulary)}. `
+      show(byId("banner"), `${whose(vocabulary)} version ${vocabulary.version}: ${namesOf(vocabulary)}. `
         + "Your edits are kept. Revert takes the new vocabulary; Apply asks what to do.");
     }
     this.showHistory();
@@ -174,7 +174,7 @@ export class Editor {
     this.inForce = vocabulary;
     const missing = vocabulary.classes.filter((entry) => !this.rows.some((row) => row.name === entry.name));
     const choice = await ask(
-      `Another client has set version ${vocabulary.version} meanwhile: ${namesOf(vocabulary)}. What should be in force?`,
+      `${whose(vocabulary)} version ${vocabulary.version} meanwhile: ${namesOf(vocabulary)}. What should be in force?`,
       [["Mine, in place of it", "mine"], ["Both: mine and its other classes", "both"], ["Its, without my edits", "its"], ["Edit on", null]]);
     if (choice === "its") this.take(vocabulary);
     if (choice === "both") for (const entry of missing) this.addClass(entry);
@@ -202,7 +202,7 @@ export class Editor {
   showHistory() {
     if (!this.inForce || !byId("history").parentElement.open) return;
     byId("history").replaceChildren(...this.inForce.history.map((each, place) => make("li", { value: each.edition },
-      `version ${each.version}, ${TIME.format(each.stamp_ms)}${each.by_studio ? "" : ", by another client"}: `,
+      `version ${each.version}, ${TIME.format(each.stamp_ms)}${originOf(each)}: `,
       make("span", { text: `${each.names.join(", ")}${each.classes > each.names.length ? ", …" : ""}` || "no classes" }),
       " ",
       place === 0 ? make("em", { text: "in force" }) : make("button", {
@@ -248,3 +248,10 @@ export class Editor {
 }
 
 const namesOf = (vocabulary) => vocabulary.classes.map((entry) => entry.name).slice(0, 12).join(", ") || "no classes";
+
+const whose = ({ restarted }) => (restarted ? "The node has started anew with" : "Another client has set");
+
+function originOf({ by_studio: isOwn, restarted }) {
+  if (isOwn) return "";
+  return restarted ? ", after a restart of the node" : ", by another client";
+}

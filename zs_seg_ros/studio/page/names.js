@@ -1,6 +1,7 @@
 // Names beside objects, none over another.
 
 const MARGIN = 3;
+const LONGEST_SHARE = 0.6; // of the width of the image
 
 // Draws the names of objects that have pixels. scale: pixels of the canvas for one pixel of the page.
 export function drawNames(context, frame, areas, scale, withDistance) {
@@ -10,7 +11,7 @@ export function drawNames(context, frame, areas, scale, withDistance) {
   const taken = [];
   for (const [index, object] of frame.objects.entries()) {
     if (!areas[index]) continue;
-    const text = nameOf(object, withDistance);
+    const text = plateText(context, object, withDistance, frame.width);
     const width = context.measureText(text).width + 2 * MARGIN * scale;
     const height = size * 1.25 + MARGIN * scale;
     const place = freePlace(object.box, width, height, frame, taken);
@@ -23,10 +24,28 @@ export function drawNames(context, frame, areas, scale, withDistance) {
   }
 }
 
-export function nameOf(object, withDistance) {
+// Returns the name of an object with its numbers, on at most a part of the image's width: of a longer name the end is left
+// out. The name is isolated, so that one that is written from right to left does not pull the numbers into it.
+function plateText(context, object, withDistance, imageWidth) {
+  const numbers = numbersOf(object, withDistance);
+  const isolated = (name) => `\u2068${name}\u2069${numbers}`;
+  const fits = (name) => context.measureText(isolated(name)).width <= LONGEST_SHARE * imageWidth;
+  if (fits(object.name)) return isolated(object.name);
+  const letters = [...object.name];
+  let [low, high] = [0, letters.length];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (fits(`${letters.slice(0, middle).join("")}…`)) low = middle; else high = middle;
+  }
+  return isolated(`${letters.slice(0, low).join("")}…`);
+}
+
+export const nameOf = (object, withDistance) => `${object.name}${numbersOf(object, withDistance)}`;
+
+function numbersOf(object, withDistance) {
   const track = object.track ? ` #${object.track}` : "";
   const distance = withDistance && object.position ? ` ${Math.hypot(...object.position).toFixed(2)} m` : "";
-  return `${object.name} ${object.score.toFixed(2)}${track}${distance}`;
+  return ` ${object.score.toFixed(2)}${track}${distance}`;
 }
 
 function freePlace([left, top, boxWidth, boxHeight], width, height, frame, taken) {
