@@ -23,6 +23,7 @@ from studio_clients import StandIn, free_port, wait_until
 
 from zs_seg_ros.studio.access import Access
 from zs_seg_ros.studio.server import StudioServer
+from zs_seg_ros.studio.source import Entry, Status
 
 CAMERAS = ("front", "rear", "arm/left")
 SIZES = {"front": (48, 64), "rear": (60, 40), "arm/left": (24, 32)}
@@ -239,3 +240,29 @@ def test_a_node_that_restarts_leaves_edits_that_were_not_applied(browser: Any) -
         assert source.vocabulary.names == ("red cup",)
         source.set_by_another("green mug")
         expect(page.locator("#history li").first).to_contain_text("by another client")
+
+
+def test_long_names_leave_room_for_the_words_beside_them(browser: Any) -> None:
+    """On a phone the columns beside a name of 200 letters had one letter a line, and so had the word classes."""
+    source = StandIn()
+    server = StudioServer(source, Access("127.0.0.1", free_port()))
+    with opened_page(browser, server.access.link, viewport={"width": 360, "height": 740}) as page:
+        entry = Entry("/zs_seg: model", 0, "ready", {"state": "active", "classes": "w" * 400})
+        status = Status("/zs_seg", "active", cameras=source.cameras, entries=(entry,))
+        source.events.status(status)
+        wait_until(lambda: "camera" in source.watched.cameras, "the camera to be watched")
+        source.show(1, name="w" * 200)
+        expect(page.locator(".tile tbody")).to_contain_text("w" * 200)
+        expect(page.locator("#entries dt")).to_have_count(2)
+        for words in ("#entries dt", ".tile th"):
+            [first, *others] = page.locator(words).evaluate_all(HEIGHTS)
+            assert all(height <= 1.5 * first for height in others), words
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    server.stop()
+
+
+HEIGHTS = """all => all.map((each) => {
+    const range = document.createRange();
+    range.selectNodeContents(each);
+    return range.getBoundingClientRect().height;
+})"""

@@ -66,7 +66,7 @@ class Client:
 
     @property
     def takes(self) -> frozenset[str]:
-        """The cameras that it looks at and draws: none of which it has drawn nothing for ten seconds."""
+        """The cameras that it shows and of which it has drawn an image in the last ten seconds, where any was sent."""
         earliest_s = time.monotonic() - STALLED_S
         if self._sending_s is not None and self._sending_s < earliest_s:
             return frozenset()
