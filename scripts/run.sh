@@ -23,5 +23,6 @@ if [ $# -eq 0 ]; then
   echo "usage: scripts/run.sh COMMAND [ARGUMENT ...]" >&2
   exit 2
 fi
+# shellcheck source=/dev/null
 . "$setup"
 exec "$@"

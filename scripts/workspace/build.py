@@ -28,6 +28,7 @@ SOURCES = (
     "msg",
     "recordings",
     "requirements",
+    "src",
     "srv",
     "zs_seg_ros",
 )

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import venv
 from pathlib import Path
@@ -24,7 +25,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "scripts"), str(ROOT / "e
 from test_install_dependencies import write_wheel  # noqa: E402
 from zs_seg_installation import described_size  # noqa: E402
 
-from workspace import environment  # noqa: E402
+from workspace import build, environment  # noqa: E402
 from workspace.choice import Workspace  # noqa: E402
 
 
@@ -64,3 +65,12 @@ def test_the_size_is_printed_before_anything_is_installed(
     [packages] = workspace.environment.glob("lib/python3*/site-packages")
     assert (packages / "alpha.py").is_file() and (packages / "beta.py").is_file()
     assert not (folder / "pip_report.json").exists()
+
+
+def test_every_file_that_cmake_reads_makes_the_package_be_built_again_when_it_changes() -> None:
+    text = (ROOT / "CMakeLists.txt").read_text().replace("${PROJECT_NAME}", "zs_seg_ros")
+    words = re.findall(r"[\w./-]+", re.sub(r"#.*", "", text.partition("if(BUILD_TESTING)")[0]))
+    read = {word.partition("/")[0] for word in words if (ROOT / word).exists()} - {"", "."}
+    assert {"msg", "srv", "src", "launch", "zs_seg_ros"} <= read
+    assert read <= set(build.SOURCES)
+    assert all((ROOT / name).exists() for name in build.SOURCES)

