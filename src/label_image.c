@@ -34,8 +34,14 @@ PART span_t span_of(const float * row, int32_t width, float limit, int32_t * odd
   }
   *odd |= differs;
   if (any) {
-    for (span.first = 0; row[span.first] < limit; ++span.first) {}
-    for (span.last = width - 1; row[span.last] < limit; --span.last) {}
+    span.first = 0;
+    while (row[span.first] < limit) {
+      ++span.first;
+    }
+    span.last = width - 1;
+    while (row[span.last] < limit) {
+      --span.last;
+    }
   }
   return span;
 }
