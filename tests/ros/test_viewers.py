@@ -28,6 +28,41 @@ TYPE_OF_DISPLAY = {
     "rviz_default_plugins/MarkerArray": "visualization_msgs/msg/MarkerArray",
     "vision_msgs_rviz_plugins/Detection3DArray": "vision_msgs/msg/Detection3DArray",
 }
+# What the displays of RViz (Jazzy) and of vision_msgs_rviz_plugins read; RViz ignores other names without a word.
+PROPERTIES = {
+    "rviz_default_plugins/Image": {"Normalize Range", "Min Value", "Max Value", "Median window"},
+    "rviz_default_plugins/PointCloud2": {
+        *("Alpha", "Color Transformer", "Decay Time", "Position Transformer", "Selectable"),
+        *("Size (Pixels)", "Size (m)", "Style"),
+    },
+    "rviz_default_plugins/MarkerArray": {"Namespaces"},
+    "vision_msgs_rviz_plugins/Detection3DArray": {
+        *("Alpha", "Color", "ConfigPath", "Line Width", "Only Edge", "Show Score"),
+    },
+    "rviz_default_plugins/TF": {
+        *("Frame Timeout", "Frames", "Marker Scale", "Show Arrows", "Show Axes", "Show Names"),
+        *("Tree", "Update Interval"),
+    },
+    "rviz_default_plugins/Grid": {
+        *("Alpha", "Cell Size", "Color", "Line Style", "Line Width", "Normal Cell Count"),
+        *("Offset", "Plane", "Plane Cell Count", "Reference Frame"),
+    },
+    "rviz_default_plugins/Orbit": {
+        *(
+            "Distance",
+            "Focal Point",
+            "Focal Shape Fixed Size",
+            "Focal Shape Size",
+            "Near Clip Distance",
+        ),
+        *("Pitch", "Target Frame", "Yaw"),
+    },
+}
+OF_EVERY_DISPLAY = {"Class", "Name", "Enabled", "Value", "Topic"}
+OF_A_TOPIC = {
+    *("Value", "Depth", "Durability Policy", "Filter size", "History Policy"),
+    "Reliability Policy",
+}
 WITHOUT_TOPIC = {"rviz_default_plugins/TF", "rviz_default_plugins/Grid"}
 TYPES_IN_3D = {"sensor_msgs/msg/PointCloud2", "visualization_msgs/msg/MarkerArray"}
 
@@ -73,6 +108,15 @@ def test_rviz_shows_overlay_cloud_and_markers_in_the_frame_of_the_recording() ->
     assert {display["Class"] for display in rviz()["Displays"]} >= WITHOUT_TOPIC
     bag = (CONFIG.parent / "recordings/tabletop/README.md").read_text()
     assert f"`{rviz()['Global Options']['Fixed Frame']}` → `camera_link`" in bag
+
+
+def test_rviz_knows_every_property_that_its_file_sets() -> None:
+    for part in [*rviz()["Displays"], rviz()["Views"]["Current"]]:
+        known = PROPERTIES[part["Class"]] | OF_EVERY_DISPLAY
+        assert set(part) - known == set(), part["Name"]
+        assert set(part.get("Topic", {})) <= OF_A_TOPIC, part["Name"]
+    options = {"Background Color", "Fixed Frame", "Frame Rate"}
+    assert set(rviz()["Global Options"]) <= options
 
 
 def test_a_panel_of_foxglove_gets_messages(planner: Planner) -> None:
