@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
 COMPOSE = ROOT / "docker" / "compose.yaml"
+COMPOSE_GPU = ROOT / "docker" / "compose.gpu.yaml"
 MAKEFILE = (ROOT / "Makefile").read_text()
 FILES = sorted(
     path
@@ -35,6 +36,7 @@ FILES = sorted(
         *(ROOT / ".github").rglob("*.y*ml"),
         ROOT / ".pre-commit-config.yaml",
         COMPOSE,
+        COMPOSE_GPU,
         DOCKERFILE,
     )
 )
@@ -79,7 +81,8 @@ def test_every_job_has_a_time_limit_and_runs_something() -> None:
 
 
 def test_every_action_runs_on_a_node_that_github_still_has() -> None:
-    used = {step["uses"] for job in jobs().values() for step in job["steps"] if "uses" in step}
+    texts = [WORKFLOW.read_text(), *(page.read_text() for page in (ROOT / "docs").glob("*.md"))]
+    used = {use for text in texts for use in re.findall(r"uses: (\S+)", text)}
     first_on_node_24 = {"checkout": 5, "setup-python": 6, "upload-artifact": 6}
     assert used
     for use in used:
@@ -192,6 +195,20 @@ def test_docker_compose_accepts_the_compose_file() -> None:
     for service in services.values():
         assert service["environment"]["ROS_DOMAIN_ID"] == "17"
         assert service["network_mode"] == service["ipc"] == "host"
+
+
+def test_docker_compose_builds_the_image_for_gpus_and_gives_them_to_the_node_alone() -> None:
+    compose = shutil.which("docker-compose")
+    if compose is None:
+        pytest.skip("there is no docker-compose")
+    command = [compose, "--file", str(COMPOSE), "--file", str(COMPOSE_GPU), "config"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    services = yaml.safe_load(result.stdout)["services"]
+    assert all(s["build"]["args"]["GPU"] == "true" for s in services.values())  # of one image
+    [devices] = services["node"]["deploy"]["resources"]["reservations"]["devices"]
+    assert devices["driver"] == "nvidia" and devices["capabilities"] == ["gpu"]
+    assert [name for name, service in services.items() if "deploy" in service] == ["node"]
 
 
 def test_the_dockerfile_passes_hadolint() -> None:
