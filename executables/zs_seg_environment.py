@@ -21,8 +21,8 @@ from types import TracebackType
 VARIABLE = "ZS_SEG_ENVIRONMENT"
 COMPLETE = "zs_seg_ros_environment"
 """A file in the environment, written when everything is installed: what it was installed from."""
-PACKAGES = ("cv2", "lz4", "mcap", "numpy", "PIL", "rosbags", "safetensors", "starlette", "torch", "tqdm",
-            "transformers", "uvicorn", "websockets", "yaml", "zstandard")  # fmt: skip
+PACKAGES = ("cv2", "huggingface_hub", "lz4", "mcap", "numpy", "PIL", "rosbags", "safetensors", "starlette", "torch",
+            "tqdm", "transformers", "uvicorn", "websockets", "yaml", "zstandard")  # fmt: skip
 REMEDY = "run `ros2 run zs_seg_ros install_dependencies`"
 
 

@@ -67,12 +67,15 @@ class Installation:
         )  # an index without metadata of its own has them in the wheels alone
 
     def make(self, *, only_size: bool = False) -> None:
-        """Make the environment unless it is up to date. only_size: print the download's size, and leave nothing."""
+        """Make the environment unless it is up to date. only_size: print the download's size, and change nothing."""
         requirements = requirements_folder()
         fingerprint = self._fingerprint(requirements)
         complete = self.folder / COMPLETE
         if complete.is_file() and complete.read_text() == fingerprint:
             print(f"{self.folder} is up to date.")
+            return
+        if only_size:
+            self._print_size_by_trial(requirements)
             return
         optional = self._optional()
         self.remove(missing_ok=True)
@@ -80,9 +83,6 @@ class Installation:
         with tempfile.TemporaryDirectory() as temporary:
             options = self._options(requirements, Path(temporary))
             self._print_size(options, Path(temporary))
-            if only_size:
-                self.remove()
-                return
             if self._pip([*options, "--progress-bar", "off"]).returncode:
                 raise InstallationError(
                     "pip could not install the packages, for the reason above; then run the same command again"
@@ -92,6 +92,13 @@ class Installation:
         shutil.rmtree(self._cache, ignore_errors=True)
         complete.write_text(fingerprint)
         print(f"Installed in {self.folder}. The executables of zs_seg_ros use it from now on.")
+
+    def _print_size_by_trial(self, requirements: Path) -> None:
+        """Print the download's size from an empty environment in a temporary folder; one in use stays as it is."""
+        with tempfile.TemporaryDirectory() as temporary:
+            trial = Installation(Path(temporary) / "trial", self.torch_index, gpu=self.gpu)
+            trial._make_virtual_environment()
+            trial._print_size(trial._options(requirements, Path(temporary)), Path(temporary))
 
     def add(self, packages: list[str]) -> None:
         """Install optional packages into the environment, which is made first where it is not there."""
@@ -132,6 +139,14 @@ class Installation:
             raise InstallationError(
                 f"{self.folder} was not made by this command and is left: give another --environment"
             )
+        # The mark goes last, so that a removal that is interrupted can be repeated.
+        (self.folder / STARTED).touch()
+        (self.folder / COMPLETE).unlink(missing_ok=True)
+        for path in self.folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != STARTED:
+                path.unlink()
         shutil.rmtree(self.folder)
         if self.folder.parent.name == "zs_seg_ros" and not any(self.folder.parent.iterdir()):
             self.folder.parent.rmdir()

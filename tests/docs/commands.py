@@ -37,6 +37,7 @@ from zs_seg_ros.cli.parser import zs_seg_parser
 
 PREFIX = Path(get_package_prefix("zs_seg_ros"))
 NOT_RUN = {
+    "apt-get update": "needs root and the network",
     "rosdep install": "needs rosdep's database and root; it reads package.xml",
     "rosdep update": "needs the network",
     "colcon build": "`make workspace` does it, before every test",

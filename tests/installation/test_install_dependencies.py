@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -18,11 +19,17 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "executables"))
+
+import zs_seg_environment  # noqa: E402
+from zs_seg_installation import Installation  # noqa: E402
+
 INSTALL = ROOT / "executables" / "install_dependencies"
 RUNTIME = (ROOT / "requirements" / "runtime.txt").read_text()
 PINS = [line.partition(";")[0].strip() for line in RUNTIME.splitlines() if "==" in line]
@@ -194,7 +201,65 @@ def test_the_size_alone_leaves_nothing(robot: Robot) -> None:
     sized = robot.run(INSTALL, "--size")
     assert sized.returncode == 0 and "MB in all" in sized.stdout
     assert "no index that pip knows offers torch for CPUs alone" in sized.stdout
-    assert [f for f in files_of(robot.home) if f not in before] == [".local", ".local/share"]
+    assert files_of(robot.home) == before
+
+
+def test_the_size_of_an_update_leaves_the_environment_that_is_in_use(robot: Robot) -> None:
+    assert robot.run(INSTALL).returncode == 0
+    before = files_of(robot.environment)
+    sized = robot.run(INSTALL, "--gpu", "--size")  # another environment than that
+    assert sized.returncode == 0 and "MB in all" in sized.stdout
+    assert files_of(robot.environment) == before
+    assert robot.run(robot.write_executable()).stdout.startswith(f"{robot.environment} ")
+
+
+def test_a_removal_that_was_interrupted_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = tmp_path / "environment"
+    for name in ("bin", "lib", "share"):
+        (environment / name).mkdir(parents=True)
+    (environment / zs_seg_environment.COMPLETE).touch()
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", interrupt_after_the_first())
+        with pytest.raises(KeyboardInterrupt):
+            Installation(environment).remove()
+    assert environment.is_dir() and not (environment / zs_seg_environment.COMPLETE).exists()
+    Installation(environment).remove()
+    assert not environment.exists()
+
+
+def interrupt_after_the_first() -> Callable[[Path], None]:
+    """Return a stand-in for shutil.rmtree: ctrl-C arrives in its second call."""
+    removed: list[Path] = []
+    remove = shutil.rmtree
+
+    def remove_one(path: Path) -> None:
+        if removed:
+            raise KeyboardInterrupt
+        remove(path)
+        removed.append(path)
+
+    return remove_one
+
+
+def test_every_package_that_is_installed_is_named_when_it_is_missing() -> None:
+    imported = {
+        module.partition(".")[0]
+        for file in (ROOT / "zs_seg_ros").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        for module in modules_of(node)
+    }
+    of_ros = set(re.findall(r"depend>([a-z0-9_]+)</", (ROOT / "package.xml").read_text()))
+    optional = {"av", "matplotlib", "onnx", "onnxruntime", "ray", "rosbag2_interfaces"}
+    own = {"zs_seg_ros", *sys.stdlib_module_names}
+    assert imported - own - of_ros - optional <= set(zs_seg_environment.PACKAGES)
+
+
+def modules_of(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [name.name for name in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
 
 
 def test_a_folder_of_the_users_is_never_removed(robot: Robot, tmp_path: Path) -> None:
