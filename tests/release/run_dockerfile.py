@@ -10,7 +10,7 @@
 
 """Execute docker/Dockerfile without a container engine: stages in overlays over a base root, RUN lines in a chroot.
 
-    run_dockerfile.py BASE_ROOT FOLDER [--build-arg NAME=VALUE] [--env NAME=VALUE] [--bind FOLDER] -- COMMAND
+    run_dockerfile.py [--build-arg NAME=VALUE] [--env NAME=VALUE] [--bind FOLDER] BASE_ROOT FOLDER COMMAND ...
 
 BASE_ROOT is the tree of the base image, one of mmdebstrap with ROS 2 in /opt/ros for example. FOLDER gets the trees of
 the stages, and must not exist. The command runs at the end as in a container: by the entry point, as the image's user,
@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("folder")
     for option in ("--build-arg", "--env", "--bind"):
         parser.add_argument(option, action="append", default=[])
-    parser.add_argument("command", nargs="*")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     build = Build(options)
     build.run(DOCKERFILE.read_text())
