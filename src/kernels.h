@@ -34,4 +34,17 @@
 // Inlined, so that these parts are compiled for each processor, too.
 #define PART static inline __attribute__((always_inline))
 
+// The nearest integer, and of two the even one, as OpenCV rounds: floats of this size are whole.
+PART float rounded(float value)
+{
+  const float whole = 12582912.0f;  // 1.5 * 2^23
+  return value + whole - whole;
+}
+
+// Whether a pixel is the nearest one to a place; the first has its centre at 0.
+PART int32_t is_inside(float place, int32_t length)
+{
+  return (place >= -0.5f) & (place < (float)length - 0.5f);
+}
+
 #endif  // KERNELS_H_

@@ -16,21 +16,13 @@
 
 #include "src/kernels.h"
 
-// The nearest integer, and of two the even one, as OpenCV rounds: floats of this size are whole.
-PART float rounded(float value)
-{
-  const float whole = 12582912.0f;  // 1.5 * 2^23
-  return value + whole - whole;
-}
-
 // Where the pixels of a row are in the older image, and its trust in them; 0 where they are not.
 PART void look_up(
   const float * x, const float * y, const uint8_t * trust, int32_t height, int32_t width,
   int32_t * restrict places, float * restrict trusts)
 {
-  const float end_x = (float)width - 0.5f, end_y = (float)height - 0.5f;
   for (int32_t i = 0; i < width; ++i) {
-    const int32_t inside = (x[i] >= -0.5f) & (x[i] < end_x) & (y[i] >= -0.5f) & (y[i] < end_y);
+    const int32_t inside = is_inside(x[i], width) & is_inside(y[i], height);
     const float column = rounded(inside ? x[i] : 0.0f), line = rounded(inside ? y[i] : 0.0f);
     places[i] = (int32_t)line * width + (int32_t)column;
     trusts[i] = (float)(trust[i] & -inside);

@@ -69,6 +69,7 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
             *(c_float, c_void_p, c_void_p),
         ),
     ),
+    "reproject": (c_int32, (c_void_p, c_void_p, c_int32, c_int32, *[c_void_p] * 10)),
 }
 """The type of the result, and those of the arguments."""
 
@@ -194,3 +195,28 @@ class Kernels:
         if self._functions["warp"](*pixels, *where, *outputs):
             raise MemoryError(f"there is no memory for a row of {label.shape[1]} pixels")
         return new_label, new_confidence
+
+    def reproject(
+        self,
+        depths_m: tuple[NDArray[np.float32], NDArray[np.float32]],
+        rays: tuple[NDArray[np.float32], NDArray[np.float32]],
+        projection: tuple[NDArray[np.float32], NDArray[np.float32]],
+        by_flow: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]],
+        limits: tuple[float, float],
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], Pixels, Pixels, Pixels]:
+        """Return what `perception.geometry.by_geometry` does: x, y and trust of the motion, agrees, measured.
+
+        depths_m: of the newer and the older view, both (H, W). rays: x (1, W) and y (H, 1) of the newer. projection: of
+        `reprojection.projection`. by_flow: places x and y, which may be overwritten, with their trust, all (H, W).
+        limits: the tolerances of geometry and of flow. Raises MemoryError.
+        """
+        newer, older = (np.ascontiguousarray(depth, np.float32) for depth in depths_m)
+        floats = (*rays, *projection, np.array(limits, np.float32))
+        constants = [np.ascontiguousarray(each, np.float32) for each in floats]
+        x, y, trust = *map(np.ascontiguousarray, by_flow[:2]), by_flow[2].copy()
+        agrees, measured = np.empty(newer.shape, np.bool_), np.empty(newer.shape, np.bool_)
+        inputs = newer.ctypes.data, older.ctypes.data, *newer.shape
+        outputs = (each.ctypes.data for each in (*constants, x, y, trust, agrees, measured))
+        if self._functions["reproject"](*inputs, *outputs):
+            raise MemoryError(f"there is no memory for a row of {newer.shape[1]} pixels")
+        return x, y, trust, agrees, measured

@@ -20,9 +20,15 @@ import pytest
 from numpy.typing import NDArray
 from walls import CLASS_ID, INTRINSICS, SIZE, Walls, iou, pose, segmentation
 
+from zs_seg_ros.kernels import compiled_kernels
+from zs_seg_ros.perception import geometry
+from zs_seg_ros.perception.geometry import by_geometry
+from zs_seg_ros.perception.optical_flow import Motion
 from zs_seg_ros.perception.propagation import Mode, Propagator
 from zs_seg_ros.perception.reprojection import View, reprojected
-from zs_seg_ros.types import DepthImage, Distortion, Frame, Pose
+from zs_seg_ros.types import DepthImage, Distortion, Frame, Intrinsics, Pose
+
+pytestmark = pytest.mark.usefixtures("with_and_without_kernels")
 
 BESIDE = [pose(x=0.02 * number) for number in range(6)]
 TURNING = [pose(turn_deg=1.5 * number) for number in range(6)]
@@ -208,3 +214,38 @@ def projected(point: NDArray[np.float64], distortion: Distortion | None) -> tupl
         )
     x, y = pixels.ravel()
     return float(x), float(y)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_compiled_motion_is_that_of_python_to_the_bit(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if compiled_kernels() is None:
+        pytest.skip("the functions of src/ are not built")
+    random = np.random.default_rng(seed)
+    height, width = random.integers(9, 90, 2).tolist()
+    camera = Intrinsics(0.9 * width, 0.8 * width, 0.4 * width, 0.6 * height, width, height)
+
+    def view(shift: float) -> View:
+        depth_m = random.uniform(0.5, 0.6, (height, width)).astype(np.float32)
+        depth_m[random.random((height, width)) < 0.1] = 0
+        depth_m[-1, -1] = 1e-3
+        return View(depth_m, camera, pose(x=shift, z=-shift, turn_deg=20 * shift))
+
+    newer, older = view(0.1), view(0.0)
+    flow = Motion(
+        *(random.normal(0, 2, (2, height, width)).astype(np.float32)),
+        random.choice([0, 100, 255], (height, width)).astype(np.uint8),
+    )
+    compiled = by_geometry(newer, older, flow)
+    assert 0 < np.count_nonzero(compiled.agrees) < np.count_nonzero(compiled.measured)
+    monkeypatch.setattr(geometry, "compiled_kernels", lambda: None)
+    in_python = by_geometry(newer, older, flow)
+    for of_both in (
+        (compiled.agrees, in_python.agrees),
+        (compiled.measured, in_python.measured),
+        (compiled.motion.trust, in_python.motion.trust),
+        (compiled.motion.x, in_python.motion.x),
+        (compiled.motion.y, in_python.motion.y),
+    ):
+        np.testing.assert_array_equal(*of_both)

@@ -7,7 +7,7 @@
 # on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
 # the specific language governing permissions and limitations under the License.
 
-"""Load every family, and OmDet-Turbo with the published configuration, from a folder; print the labels of an image.
+"""Load every family, LLMDet, TIPSv2 L and OmDet-Turbo in their published layouts from a folder; print "loaded".
 
 Run as a process of its own, with the environment of a user who is not offline.
 """
@@ -21,11 +21,14 @@ import torch
 from families import FAMILIES
 from inputs import noise
 from published_layout import write_omdet_turbo_of_timm
+from test_llmdet import LAYOUTS, write_llmdet
 
 from zs_seg_ros import load_segmenter
 from zs_seg_ros.segmenters.boxes_then_masks.omdet_turbo import OmDetTurboDetector
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.shared.timm_package import require_timm
+from zs_seg_ros.testing.sam2 import small_sam2_video_config, write_sam2
+from zs_seg_ros.testing.tipsv2 import published_tipsv2_l14_config, write_tipsv2
 
 
 def logits_of(folder: Path) -> torch.Tensor:
@@ -42,6 +45,14 @@ def main() -> None:
         folder = root / family.name
         folder.mkdir()
         load_segmenter(family.write(folder)).close()
+    for size in LAYOUTS:
+        folder = root / f"llmdet {size}"
+        write_llmdet(folder / "llmdet", size)
+        write_sam2(folder / "sam2", small_sam2_video_config())
+        load_segmenter(f"{folder / 'llmdet'} + {folder / 'sam2'}").close()
+    folder = root / "tipsv2 l"
+    write_tipsv2(folder, published_tipsv2_l14_config(vision_layers=2, text_layers=1))
+    load_segmenter(str(folder)).close()
     require_timm("x")
     described, named = root / "described", root / "named"
     for folder, legacy in ((described, False), (named, True)):

@@ -17,8 +17,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from zs_seg_ros.kernels import Kernels, compiled_kernels
+from zs_seg_ros.perception.camera_rays import rays_of
 from zs_seg_ros.perception.optical_flow import Grey, Motion, shown_at
-from zs_seg_ros.perception.reprojection import View, depth_at, reprojected
+from zs_seg_ros.perception.reprojection import (
+    TOLERANCE,
+    View,
+    depth_at,
+    projection,
+    reprojected,
+)
 from zs_seg_ros.perception.warping import TRUSTED, Places
 
 # Chosen by measurement; see docs/decisions/0009-propagation.md.
@@ -39,9 +47,12 @@ class Geometry:
 
 def by_geometry(newer: View, older: View, flow: Motion) -> Geometry:
     """Return the motion by depth and poses; where these do not agree, that by flow to places of a similar depth."""
-    places = reprojected(newer, older)
     height, width = newer.depth_m.shape
     by_flow = flow.places((height, width))
+    kernels = compiled_kernels()
+    if kernels is not None and _is_plain(newer, older):
+        return _compiled(kernels, newer, older, by_flow)
+    places = reprojected(newer, older)
     # What moves by itself keeps about its depth; another depth belongs to what it hides, or what hides it.
     there_m, measured = depth_at(older, by_flow.x, by_flow.y), places.depth_m > 0
     difference_m = np.asarray(cv2.absdiff(there_m, places.depth_m), np.float32)
@@ -53,6 +64,24 @@ def by_geometry(newer: View, older: View, flow: Motion) -> Geometry:
     cv2.copyTo(places.y, agrees, by_flow.y)
     motion = Motion.to(Places(by_flow.x, by_flow.y, trust))
     return Geometry(motion, places.agrees, measured)
+
+
+def _is_plain(newer: View, older: View) -> bool:
+    """Return whether no lens distorts, and both views have one size: what the compiled function takes."""
+    undistorted = newer.intrinsics.distortion is None and older.intrinsics.distortion is None
+    return undistorted and newer.depth_m.shape == older.depth_m.shape
+
+
+def _compiled(kernels: Kernels, newer: View, older: View, by_flow: Places) -> Geometry:
+    """Return what `by_geometry` does."""
+    x, y, trust, agrees, measured = kernels.reproject(
+        (newer.depth_m, older.depth_m),
+        rays_of(newer.intrinsics),
+        projection(newer, older),
+        (by_flow.x, by_flow.y, by_flow.trust),
+        (TOLERANCE, _MOVED_TOLERANCE),
+    )
+    return Geometry(Motion(x, y, trust), agrees, measured)
 
 
 def pose_holds(geometry: Geometry, flow: Motion, newer: Grey, older: Grey) -> bool:

@@ -37,7 +37,7 @@ from zs_seg_ros.types import Frame, Intrinsics, Pose, size_of
 
 # Chosen by measurement; see docs/decisions/0009-propagation.md.
 _POINTS = 240 * 180
-_TOLERANCE = 0.025
+TOLERANCE = 0.025
 _NEAREST_M = 0.01
 _LENS_ZOOM = 0.5
 _RIGID = 1e-3
@@ -110,10 +110,7 @@ class Reprojection:
 
 def reprojected(newer: View, older: View) -> Reprojection:
     """Return the places of the points of `newer` in the image of `older`."""
-    rotation, translation = _relative(newer.pose, older.pose)
-    matrix = _matrix(older.intrinsics)
-    turn = (matrix @ rotation).astype(np.float32)
-    shift = (matrix @ translation).astype(np.float32)
+    turn, shift = projection(newer, older)
     ray_x, ray_y = rays_of(newer.intrinsics)
     x, y, depth_m = (
         _line(a * ray_x, b * ray_y + c, newer.depth_m, d)
@@ -128,8 +125,19 @@ def reprojected(newer: View, older: View) -> Reprojection:
     x, y = _distorted(x, y, older.intrinsics)
     # Where the older image has no depth, the difference is the whole depth.
     difference_m = np.asarray(cv2.absdiff(depth_at(older, x, y), depth_m), np.float32)
-    agrees = (difference_m <= np.float32(_TOLERANCE) * depth_m) & (depth_m > 0)
+    agrees = (difference_m <= np.float32(TOLERANCE) * depth_m) & (depth_m > 0)
     return Reprojection(x, y, depth_m, agrees)
+
+
+def projection(newer: View, older: View) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return turn (3, 3) and shift (3,), which lead from a ray of `newer` to a place in `older`.
+
+    The turned ray times its depth, shifted, is the place times the depth there, and that depth. For lenses that distort
+    the place is that of an ideal camera.
+    """
+    rotation, translation = _relative(newer.pose, older.pose)
+    matrix = _matrix(older.intrinsics)
+    return (matrix @ rotation).astype(np.float32), (matrix @ translation).astype(np.float32)
 
 
 def _line(across: Plane, down: Plane, depth_m: Depth, shift: np.float32) -> Plane:
