@@ -216,7 +216,7 @@ class Kernels:
         x, y, trust = *map(np.ascontiguousarray, by_flow[:2]), by_flow[2].copy()
         agrees, measured = np.empty(newer.shape, np.bool_), np.empty(newer.shape, np.bool_)
         inputs = newer.ctypes.data, older.ctypes.data, *newer.shape
-        outputs = (each.ctypes.data for each in (*constants, x, y, trust, agrees, measured))
-        if self._functions["reproject"](*inputs, *outputs):
+        others: tuple[Pixels, ...] = (*constants, x, y, trust, agrees, measured)
+        if self._functions["reproject"](*inputs, *(each.ctypes.data for each in others)):
             raise MemoryError(f"there is no memory for a row of {newer.shape[1]} pixels")
         return x, y, trust, agrees, measured
