@@ -80,9 +80,9 @@ class Motion:
         small_height, small_width = self.trust.shape
         if (small_height, small_width) == size:
             return Places(*self._places(), self.trust)
-        x, y = _resized(self.x, size), _resized(self.y, size)
-        x *= np.float32(width / small_width)
-        y *= np.float32(height / small_height)
+        # Multiplied before they are large.
+        x = _resized(self.x * np.float32(width / small_width), size)
+        y = _resized(self.y * np.float32(height / small_height), size)
         columns, rows = _axes(height, width)
         x += columns
         y += rows
