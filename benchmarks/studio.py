@@ -10,25 +10,29 @@
 """What the studio costs a node, and how fast its page is: `python benchmarks/studio.py`.
 
 A node segments images of 640x480 at 30 Hz. Its processor time for each result, its rate and its memory are measured
-with one subscriber to its objects alone, then with a browser at the studio beside it, then with ten more pages that
-read nothing. The page counts the images that it draws; the processor time of the studio and of all processes of the
-browser is divided by them. A class is typed several times, and in between set by a client of the node alone, whose
-first result with it is the node's own time: the difference is what the studio and the page take from the key press to
-the masks on the screen. It needs Chromium and Playwright, and an idle machine.
+with one subscriber to its objects alone, then with a browser at the studio beside it, then in turns with and without
+ten more pages that read nothing, whose medians are compared. The page counts the images that it draws; the processor
+time of the studio and of all processes of the browser is divided by them. A class is typed several times, and in
+between set by a client of the node alone, whose first result with it is the node's own time: the difference is what
+the studio and the page take from the key press to the masks on the screen. At the end vocabularies of many classes are
+imported and applied, and one class is typed beside them. It needs Chromium and Playwright, and an idle machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import socket
 import statistics
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,7 +42,6 @@ from playwright.sync_api import Page, sync_playwright
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from websockets.sync.client import connect
 
 from zs_seg_ros.msg import ObjectMaskArray
 from zs_seg_ros.ros.conversions import image_message, target_message
@@ -50,6 +53,9 @@ _RATE_HZ = 30.0
 _NODE = "zs_seg"
 _WARM_UP_S = 3.0
 _CHANGES = 9
+_STALLED = 10
+_KINDS = ["mug", "bowl", "fork", "spoon", "knife", "plate", "duck", "bear", "cube", "drill"]
+_ATTRIBUTES = [f"{colour}{number}" for number in range(10) for colour in "abcde"]
 
 
 @contextmanager
@@ -143,8 +149,8 @@ class Measured:
             counts["studio"], counts["browser"] = cpu_s(self.studio), self.browser.cpu_s
         return counts
 
-    def phase(self, name: str) -> None:
-        """Measure for some seconds, and print a line."""
+    def phase(self, name: str) -> float:
+        """Measure for some seconds, print a line, and return the processor time of the node for each result, in ms."""
         time.sleep(_WARM_UP_S)
         before, start_s = self._counts(), time.monotonic()
         time.sleep(self._seconds)
@@ -162,6 +168,7 @@ class Measured:
                 f"{1000 * used['studio'] / drawn:4.1f} ms and the browser {1000 * used['browser'] / drawn:4.1f} ms"
             )
         print(line, flush=True)
+        return 1000 * used["node"] / results
 
 
 WATCH = """() => {
@@ -206,6 +213,83 @@ def latencies(page: Page, camera: Camera) -> tuple[list[float], list[float]]:
     return typed, alone
 
 
+@contextmanager
+def stalled_page(port: int) -> Iterator[None]:
+    """A page that asks for the camera and never reads: the socket's buffer fills, as with a frozen tab."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        head = (
+            f"GET /live HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        connection.sendall(head.encode())
+        while b"\r\n\r\n" not in connection.recv(4096, socket.MSG_PEEK):
+            time.sleep(0.01)
+        text = json.dumps({"do": "look", "cameras": ["camera"], "id": 1}).encode()
+        mask = bytes(4)  # which leaves the text as it is
+        connection.sendall(bytes((0x81, 0x80 | len(text))) + mask + text)
+        yield
+
+
+def stalled_pages_ms(measured: Measured, port: int, turns: int) -> float:
+    """Return what ten pages that read nothing cost the node for each result, from phases in turns."""
+    without, beside = [], []
+    for _ in range(turns):
+        without.append(measured.phase("and a browser"))
+        with ExitStack() as stack:
+            for _ in range(_STALLED):
+                stack.enter_context(stalled_page(port))
+            beside.append(measured.phase("and ten pages that read nothing"))
+    return statistics.median(beside) - statistics.median(without)
+
+
+APPLIED = """(before) => {
+    const [tile, message] = ['.tile', '#message'].map((each) => document.querySelector(each));
+    const start = performance.now();
+    window.times = {};
+    window.observer?.disconnect();
+    window.observer = new MutationObserver(() => {
+        if (tile.dataset.version !== before) window.times.drawn ??= performance.now() - start;
+        if (message.textContent.startsWith('Applied'))
+            requestAnimationFrame(() => setTimeout(() => { window.times.applied ??= performance.now() - start; }));
+    });
+    window.observer.observe(tile, { attributes: true, attributeFilter: ['data-version'] });
+    window.observer.observe(message, { childList: true, characterData: true, subtree: true });
+}"""
+"""Takes the times until the page says that a vocabulary is in force, and until it draws masks of it."""
+
+
+def applied_ms(page: Page, act: str) -> dict[str, float]:
+    """Run a script that applies a vocabulary, and return the times until it is in force and drawn."""
+    page.evaluate(APPLIED, page.locator(".tile").get_attribute("data-version"))
+    page.evaluate(act)
+    page.wait_for_function("() => window.times.drawn && window.times.applied", timeout=120_000)
+    return dict(page.evaluate("window.times"))
+
+
+def many_classes(page: Page, camera: Camera, counts: list[int]) -> None:
+    """Print how long vocabularies of many classes take, by the page and by a client of the node alone."""
+    names = ["red", "green", *(f"{a} {kind}" for a in _ATTRIBUTES for kind in _KINDS)]
+    for count in counts:
+        alone_ms = camera.changed_ms(*names[:count], "alone")
+        page.locator(f"#version:text-is('version {camera.in_force}')").wait_for()
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "many.yaml"
+            file.write_text(f"classes: [{', '.join(names[:count])}]")
+            page.locator("#import").set_input_files(file)
+            page.locator("#message").get_by_text(f"{count} classes of").wait_for()
+        page.wait_for_timeout(1000)
+        applied = applied_ms(page, "document.querySelector('#apply').click()")
+        page.wait_for_timeout(1000)
+        page.get_by_label("Name of a new class").fill("typed")
+        typed = applied_ms(page, "document.querySelector('#add').requestSubmit()")
+        page.wait_for_timeout(1000)
+        print(
+            f"{count:3} classes: the node alone {alone_ms:.0f} ms; applied by the page in {applied['applied']:.0f} ms, "
+            f"drawn after {applied['drawn']:.0f}; one more class in {typed['applied']:.0f} and {typed['drawn']:.0f} ms",
+            flush=True,
+        )
+
+
 def free_port() -> int:
     """Return a port that no program uses at present."""
     with socket.socket() as probe:
@@ -217,6 +301,16 @@ def main() -> None:
     """Run all phases."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=15.0, help="of each phase (default: 15)")
+    parser.add_argument(
+        "--turns", type=int, default=3, help="with and without ten slow pages (default: 3)"
+    )
+    parser.add_argument(
+        "--classes",
+        type=int,
+        nargs="*",
+        default=[20, 200, 500],
+        help="vocabularies of so many (default: 20 200 500)",
+    )
     parser.add_argument("--model", default="fake", help="of the node (default: fake)")
     arguments = parser.parse_args()
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
@@ -261,10 +355,9 @@ def main() -> None:
             f"{_CHANGES}); the studio and the page: {typed - alone:.0f} ms",
             flush=True,
         )
-        for _ in range(10):
-            slow = stack.enter_context(connect(f"ws://127.0.0.1:{port}/live", ping_interval=None))
-            slow.send('{"do": "look", "cameras": ["camera"], "id": 1}')
-        measured.phase("and ten pages that read nothing")
+        cost_ms = stalled_pages_ms(measured, port, arguments.turns)
+        print(f"ten pages that read nothing cost the node {cost_ms:+.1f} ms a result", flush=True)
+        many_classes(page, camera, arguments.classes)
         browser.close()
     os._exit(0)  # rclpy's thread still spins
 
