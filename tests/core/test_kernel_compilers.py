@@ -47,7 +47,12 @@ def everything(kernels: Kernels, seed: int) -> list[np.ndarray]:
     x, y = (random.uniform(-3, side + 3, size).astype(np.float32) for side in size[::-1])
     trust = random.integers(0, 256, size).astype(np.uint8)
     carried = kernels.warp(label, confidence, (x, y, trust), 0.7 / 255)
-    return [label, best, confidence, components, runs, *masks, *carried]
+    depths = tuple(random.uniform(0.4, 0.6, size).astype(np.float32) for _ in range(2))
+    rays = tuple(random.uniform(-1, 1, side).astype(np.float32) for side in size[::-1])
+    turn = np.diag([size[1], size[0], 1.0]) + random.normal(0, 0.01, (3, 3))
+    projection = turn.astype(np.float32), np.array([size[1], size[0], 0.0], np.float32) / 4
+    moved = kernels.reproject(depths, rays, projection, (x, y, trust), (0.1, 0.25))
+    return [label, best, confidence, components, runs, *masks, *carried, *moved]
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
