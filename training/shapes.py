@@ -7,11 +7,13 @@
 # on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
 # the specific language governing permissions and limitations under the License.
 
-"""Trains the shape encoder of a finished model further, on varied scenes; colours and words stay as they are.
+"""Trains an encoder of shapes of a finished model further, on varied scenes; colours and words stay as they are.
 
     python -m training.shapes --start-from models/tabletop --minutes 60 --output models/tabletop
 
-The shape encoder sees brightness alone. Of images in which details, patterns and parts go with every kind alike, it
+`--encoder pretrained` adds a second encoder, which begins with weights that photographs gave, and trains it alone;
+`--encoder both` then trains it as what the first one, which stays as it is up to its last layer, lacks.
+The encoders of shapes see brightness alone. Of images in which details, patterns and parts go with every kind alike, it
 learns outlines and shading, because nothing else tells kinds apart there. One process with one thread; an interrupted
 run goes on from its last checkpoint, and images that are rendered meanwhile are used from the next checkpoint on.
 """
@@ -24,15 +26,16 @@ import time
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from training.dataset import render_dataset, render_shard
+from training.imagenet import network_of, with_halves
 from training.names import ALL_PAIRS, HELD_OUT_PAIRS, IGNORE, KINDS
 from training.prompts import sample_prompts
 from training.train import (
@@ -49,16 +52,17 @@ from training.train import (
 )
 from training.varied.dataset import render_varied_shard
 from zs_seg_ros.files import NewFile, any_file
-from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
-from zs_seg_ros.segmenters.shared.checkpoint import read_config
+from zs_seg_ros.segmenters.dense.network import DenseNetwork
 
 WIDE_CROP_PX = 144
 CROPS = {CLOSE_CROP_PX: 16, WIDE_CROP_PX: 9}
 PIXELS_PER_CROP = 500
 CLOSE_SHARE = 0.55
 CHECKPOINT_S = 150
-AVERAGE_DECAY = 0.995
-WARM_STEPS = 40
+ENCODERS = ("shape", "pretrained", "both")
+AVERAGE_DECAY = {"shape": 0.995, "pretrained": 0.997, "both": 0.997}
+WARM_STEPS = {"shape": 40, "pretrained": 100, "both": 100}
+BACKBONE_SHARE = 0.4  # of the learning rate, for the layers that ImageNet's weights begin
 MASKS_PER_CROP = 5
 
 _KIND_OF_PAIR = torch.tensor([0, *(1 + KINDS.index(kind) for _, kind in ALL_PAIRS)])
@@ -157,23 +161,45 @@ def mask_loss(
 class ShapeTraining:
     """The run: the network, its moving average, the optimiser, and how much time is used up."""
 
-    def __init__(self, model: Path, minutes: float, learning_rate: float, folder: Path) -> None:
+    def __init__(
+        self, model: Path, encoder: str, minutes: float, learning_rate: float, folder: Path
+    ) -> None:
         torch.manual_seed(0)
-        self.network = DenseNetwork(DenseConfig.of(read_config("tabletop", model)))
-        self.network.load_state_dict(load_file(model / "model.safetensors"))
+        self.encoder = encoder
+        self.network = network_of(model, encoder)
         self.network.requires_grad_(False).eval()
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.shape = self.network.image.shape.requires_grad_(True).train()
+        image = self.network.image
+        self.trained = image.shape if image.pretrained is None else image.pretrained
+        self.trained.requires_grad_(True).train()
+        image.shape.embed.requires_grad_(encoder != "pretrained")
         self.average = deepcopy(self.network)
-        self.parameters = list(self.shape.parameters())
-        decayed = [p for p in self.parameters if p.ndim > 1]
-        others = [p for p in self.parameters if p.ndim <= 1]
-        self.optimiser = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}]
-        )
+        self.parameters = [p for p in image.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.AdamW(self._groups())
         self.minutes, self.learning_rate, self.folder = minutes, learning_rate, folder
         self.step, self.used_s = 0, 0.0
         self.state_path = folder / "shape_state.pt"
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Return the parameters with their weight decay and their share of the learning rate."""
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for name, parameter in self.network.image.named_parameters():
+            if parameter.requires_grad:
+                pretrained = name.startswith(("pretrained.stem", "pretrained.stages"))
+                decay = 0.0 if self.encoder == "shape" and parameter.ndim <= 1 else 0.02
+                key = (decay, BACKBONE_SHARE if pretrained else 1.0)
+                groups.setdefault(key, []).append(parameter)
+        return [
+            {"params": parameters, "weight_decay": decay, "share": share}
+            for (decay, share), parameters in groups.items()
+        ]
+
+    def _shape_embeddings(self, brightness: Tensor) -> Tensor:
+        image = self.network.image
+        if image.pretrained is None:
+            return image.shape(brightness)  # type: ignore[no-any-return]
+        pretrained: Tensor = image.pretrained(brightness)
+        return pretrained if self.encoder == "pretrained" else image.shape(brightness) + pretrained
 
     @property
     def progress(self) -> float:
@@ -188,9 +214,8 @@ class ShapeTraining:
         )
         rate = self.learning_rate * 0.5 * (1 + math.cos(math.pi * self.progress))
         for group in self.optimiser.param_groups:
-            group["lr"] = max(rate, 0.01 * self.learning_rate) * min(
-                1, (self.step + 1) / WARM_STEPS
-            )
+            warm = min(1.0, (self.step + 1) / WARM_STEPS[self.encoder])
+            group["lr"] = group["share"] * warm * max(rate, 0.01 * self.learning_rate)
         image = self.network.image
         centred = ((images - 0.5) * 4.0).to(memory_format=torch.channels_last)
         brightness = (centred * image.brightness).sum(dim=1, keepdim=True)
@@ -198,7 +223,7 @@ class ShapeTraining:
             text = self.network.text(self.network.tokenize(prompts.prompts))
             kinds = self.network.text(self.network.tokenize(KINDS))
             colour = image.colour(centred)
-        pixels = torch.cat([self.shape(brightness), colour], dim=1)
+        pixels = torch.cat([self._shape_embeddings(brightness), colour], dim=1)
         embeddings, pairs_there = sample_pixels(pixels, pairs, PIXELS_PER_CROP)
         loss = 2 * kind_loss(embeddings, pairs_there, self.network, kinds)
         loss = loss + 0.5 * prompt_loss(embeddings, pairs_there, targets, self.network, text)
@@ -207,7 +232,7 @@ class ShapeTraining:
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.parameters, 5.0)
         self.optimiser.step()
-        update_average(self.average, self.network, self.step, AVERAGE_DECAY)
+        update_average(self.average, self.network, self.step, AVERAGE_DECAY[self.encoder])
         self.step += 1
         return float(loss.detach())
 
@@ -223,7 +248,12 @@ class ShapeTraining:
         with NewFile(self.state_path, any_file) as new:
             torch.save(state, new.stream)
             new.finish()
-        save_checkpoint(self.average, self.folder)
+        self.write(self.folder)
+
+    def write(self, folder: Path) -> None:
+        """Write the averaged network as a checkpoint, in which each encoder gives its part of the embeddings."""
+        alone = self.encoder == "pretrained"
+        save_checkpoint(with_halves(self.average) if alone else self.average, folder)
 
     def resume(self) -> None:
         if self.state_path.exists():
@@ -259,6 +289,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--start-from", type=Path, required=True, help="the folder of a model")
+    parser.add_argument("--encoder", choices=ENCODERS, default="shape", help="see above")
     parser.add_argument("--minutes", type=float, default=100.0, help="training time")
     parser.add_argument(
         "--images", type=int, default=1200, help="images like the recording's to render"
@@ -282,11 +313,15 @@ def main() -> None:
     render_dataset(arguments.data, render_shard, arguments.images, arguments.processes)
     render_dataset(arguments.data, render_varied_shard, arguments.varied, arguments.processes)
     run = ShapeTraining(
-        arguments.start_from, arguments.minutes, arguments.learning_rate, arguments.run
+        arguments.start_from,
+        arguments.encoder,
+        arguments.minutes,
+        arguments.learning_rate,
+        arguments.run,
     )
     run.resume()
     train(run, arguments.data, arguments.own_share)
-    save_checkpoint(run.average, arguments.output)
+    run.write(arguments.output)
     print(f"{run.step} steps; wrote {arguments.output / 'model.safetensors'}")
 
 

@@ -48,7 +48,8 @@ from training.names import (
 )
 from training.prompts import sample_prompts
 from zs_seg_ros.files import NewFile, any_file, write_output
-from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
+from zs_seg_ros.segmenters.dense.config import DenseConfig
+from zs_seg_ros.segmenters.dense.network import DenseNetwork
 
 CLOSE_CROP_PX = 96  # first, crops around one object each, which all have about one size: kinds
 WIDE_CROP_PX = 160  # are learned many times faster; then from anywhere, objects as large as in use

@@ -25,7 +25,7 @@ from zs_seg_ros.errors import ZeroShotSegmentationError
 from zs_seg_ros.files import open_in_place, write_output
 from zs_seg_ros.replay import report_html
 from zs_seg_ros.replay.report_junit import write_junit_error
-from zs_seg_ros.segmenters.dense.network import DenseConfig
+from zs_seg_ros.segmenters.dense.config import DenseConfig
 
 ROOT = Path(__file__).parents[2]
 

@@ -22,7 +22,8 @@ import torch
 from edgetam_checkpoint import write_edgetam
 from safetensors.torch import save_file
 
-from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
+from zs_seg_ros.segmenters.dense.config import DenseConfig
+from zs_seg_ros.segmenters.dense.network import DenseNetwork
 from zs_seg_ros.segmenters.engines.export import export_model
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.testing.clipseg import small_clipseg_config, write_clipseg
@@ -90,7 +91,13 @@ class Family:
 
 def write_small_dense(folder: Path) -> str:
     torch.manual_seed(1)
-    config = DenseConfig(("a", *WORDS), widths=(8, 8, 8, 8), embedding_dim=8, colour_dim=3)
+    config = DenseConfig(
+        ("a", *WORDS),
+        widths=(8, 8, 8, 8),
+        embedding_dim=8,
+        colour_dim=3,
+        backbone_widths=(8, 4, 4, 4, 8, 8),
+    )
     network = DenseNetwork(config)
     with torch.no_grad():
         network.bias.copy_(torch.tensor([1.0, 1.0]))

@@ -20,8 +20,9 @@ from safetensors.torch import save_file
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import Segmenter, shared_space_of
+from zs_seg_ros.segmenters.dense.config import DenseConfig
 from zs_seg_ros.segmenters.dense.examples import KnownShapes, example_logits, shape_words
-from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
+from zs_seg_ros.segmenters.dense.network import DenseNetwork
 from zs_seg_ros.segmenters.dense.segmenter import _working_size
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter

@@ -20,7 +20,8 @@ import torch
 from inputs import words
 
 from zs_seg_ros.segmenters.base import Segmenter
-from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
+from zs_seg_ros.segmenters.dense.config import DenseConfig
+from zs_seg_ros.segmenters.dense.network import DenseNetwork
 from zs_seg_ros.segmenters.dense.words import WordRules, singular
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter

@@ -94,6 +94,9 @@ def test_true_is_no_number_of_the_built_in_model(dense: Path, key: str) -> None:
         ("widths", [8, 8, 8, LARGE], r"widths\[3\] is 1000000000; it must be an integer from 1"),
         ("widths", [8, [8], 8, 8], r"widths\[1\] is a list of 1 entries; it must be an integer"),
         ("widths", [1, 8, 8, 8], "the first of them 2 or more"),
+        ("backbone_widths", "888888", "backbone_widths is '888888'; it must be a list"),
+        ("backbone_widths", [8] * 5, "backbone_widths must be six numbers or none"),
+        ("backbone_widths", [8] * 5 + [0], r"backbone_widths\[5\] is 0; it must be an integer"),
         ("words", "mug", "words is 'mug'; it must be a list"),
         ("words", 7, "words is 7; it must be a list"),
         ("words", ["mug", 7], "words must be at most 100000 texts"),
@@ -126,7 +129,7 @@ def test_a_list_that_the_configuration_of_the_built_in_model_lacks_is_named(
 
 def test_the_largest_network_that_a_configuration_can_ask_for_takes_no_memory(dense: Path) -> None:
     words = [f"w{i}" for i in range(100_000)]
-    changed(dense, widths=[1024] * 4, embedding_dim=1024, words=words)
+    changed(dense, widths=[1024] * 4, backbone_widths=[1024] * 6, embedding_dim=1024, words=words)
     before = peak_mb()
     refused(dense, "size mismatch|cannot be loaded")
     assert peak_mb() - before < 300  # the network would take 1200

@@ -28,7 +28,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zs_seg_ros.segmenters.dense.network import DenseConfig, DenseNetwork
+from zs_seg_ros.segmenters.dense.config import DenseConfig
+from zs_seg_ros.segmenters.dense.network import DenseNetwork
 from zs_seg_ros.segmenters.shared.constants import constant_integers
 from zs_seg_ros.vocabulary.vocabulary import Exemplar
 

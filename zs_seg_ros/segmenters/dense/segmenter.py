@@ -29,12 +29,10 @@ from torch.nn import functional
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import EncodedVocabulary, SharedSpace
+from zs_seg_ros.segmenters.dense.config import DenseConfig
 from zs_seg_ros.segmenters.dense.examples import KnownShapes, example_logits, with_examples
-from zs_seg_ros.segmenters.dense.network import (
-    DenseConfig,
-    DenseNetwork,
-    fold_batch_norm,
-)
+from zs_seg_ros.segmenters.dense.image_encoder import fold_batch_norm
+from zs_seg_ros.segmenters.dense.network import DenseNetwork
 from zs_seg_ros.segmenters.dense.parts import dense_parts
 from zs_seg_ros.segmenters.dense.prompt_warnings import pair_warnings, prompt_warnings
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run
