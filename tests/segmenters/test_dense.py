@@ -22,6 +22,7 @@ from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import Segmenter, shared_space_of
 from zs_seg_ros.segmenters.dense.config import DenseConfig
 from zs_seg_ros.segmenters.dense.examples import KnownShapes, example_logits, shape_words
+from zs_seg_ros.segmenters.dense.image_encoder import fold_batch_norm
 from zs_seg_ros.segmenters.dense.network import DenseNetwork
 from zs_seg_ros.segmenters.dense.segmenter import _working_size
 from zs_seg_ros.segmenters.load_options import LoadOptions
@@ -271,3 +272,23 @@ def test_gpu_and_cpu_agree(folder: Path, segmenter: Segmenter) -> None:
     vocabulary, image = words("red mug", "blue ball"), noise(240, 320)
     (cpu,), (gpu,) = (segment(each, vocabulary, image) for each in (segmenter, on_gpu))
     assert (cpu.label == gpu.label).mean() > 0.99
+
+
+def test_an_encoder_without_its_normalisations_embeds_alike() -> None:
+    torch.manual_seed(4)
+    config = DenseConfig(
+        WORDS,
+        widths=(8, 8, 8, 8),
+        embedding_dim=8,
+        colour_dim=3,
+        backbone_widths=(8, 4, 4, 4, 8, 8),
+    )
+    encoder = DenseNetwork(config).image
+    for _ in range(3):  # running means and variances that are neither 0 nor 1
+        encoder(torch.rand(2, 3, 30, 42))
+    images = torch.rand(1, 3, 31, 43)
+    with torch.inference_mode():
+        expected = encoder.eval()(images)
+        fold_batch_norm(encoder)
+        assert torch.allclose(encoder(images), expected, atol=1e-4)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in encoder.modules())
