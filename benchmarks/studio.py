@@ -43,6 +43,7 @@ from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from zs_seg_ros.files import write_output
 from zs_seg_ros.msg import ObjectMaskArray
 from zs_seg_ros.ros.conversions import image_message, target_message
 from zs_seg_ros.segmenters.fake import PALETTE
@@ -274,7 +275,7 @@ def many_classes(page: Page, camera: Camera, counts: list[int]) -> None:
         page.locator(f"#version:text-is('version {camera.in_force}')").wait_for()
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "many.yaml"
-            file.write_text(f"classes: [{', '.join(names[:count])}]")
+            write_output(file, f"classes: [{', '.join(names[:count])}]".encode())
             page.locator("#import").set_input_files(file)
             page.locator("#message").get_by_text(f"{count} classes of").wait_for()
         page.wait_for_timeout(1000)

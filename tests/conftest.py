@@ -13,6 +13,7 @@
 folders.
 """
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from own_domain import use_own_domain
 
 use_own_domain()
+
+# A shell that starts the tests in the background ignores ctrl-C for them, and so would every process that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Machines that run tests are busy: no test says how long something may take.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

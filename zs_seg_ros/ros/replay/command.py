@@ -41,12 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     background with SIGINT ignored.
     """
     arguments = parse(argv)
-    if argv is not None:
-        return _run(arguments)
     try:
+        if argv is not None:
+            return _run(arguments)
         with raising_keyboard_interrupt("replay_test", signal.SIGINT, signal.SIGTERM):
             return _run(arguments)
-    except KeyboardInterrupt:  # a second one
+    except KeyboardInterrupt:
+        print("\nreplay_test: interrupted", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -56,9 +57,6 @@ def _run(arguments: argparse.Namespace) -> int:
         return _update(arguments) if arguments.update else _check(arguments)
     except ZeroShotSegmentationError as error:
         return _report_error(arguments, str(error))
-    except KeyboardInterrupt:
-        print("\nreplay_test: interrupted", file=sys.stderr)
-        return INTERRUPTED
 
 
 def _report_error(arguments: argparse.Namespace, reason: str) -> int:
