@@ -47,4 +47,12 @@ PART int32_t is_inside(float place, int32_t length)
   return (place >= -0.5f) & (place < (float)length - 0.5f);
 }
 
+// The number of the pixel that is nearest to a place; -1 outside of the image.
+PART int32_t nearest_pixel(float x, float y, int32_t height, int32_t width)
+{
+  const int32_t inside = is_inside(x, width) & is_inside(y, height);
+  const float column = rounded(inside ? x : 0.0f), line = rounded(inside ? y : 0.0f);
+  return ((int32_t)line * width + (int32_t)column) | (inside - 1);
+}
+
 #endif  // KERNELS_H_

@@ -46,9 +46,7 @@ PART void look_up(
   int32_t * restrict places, float * restrict found_m)
 {
   for (int32_t i = 0; i < width; ++i) {
-    const int32_t inside = is_inside(x[i], width) & is_inside(y[i], height);
-    const float column = rounded(inside ? x[i] : 0.0f), line = rounded(inside ? y[i] : 0.0f);
-    places[i] = ((int32_t)line * width + (int32_t)column) | (inside - 1);
+    places[i] = nearest_pixel(x[i], y[i], height, width);
   }
   for (int32_t i = 0; i < width; ++i) {
     found_m[i] = places[i] < 0 ? 0.0f : depth_m[places[i]];

@@ -22,10 +22,10 @@ PART void look_up(
   int32_t * restrict places, float * restrict trusts)
 {
   for (int32_t i = 0; i < width; ++i) {
-    const int32_t inside = is_inside(x[i], width) & is_inside(y[i], height);
-    const float column = rounded(inside ? x[i] : 0.0f), line = rounded(inside ? y[i] : 0.0f);
-    places[i] = (int32_t)line * width + (int32_t)column;
-    trusts[i] = (float)(trust[i] & -inside);
+    const int32_t place = nearest_pixel(x[i], y[i], height, width);
+    const int32_t inside = -(place >= 0);
+    places[i] = place & inside;
+    trusts[i] = (float)(trust[i] & inside);
   }
 }
 
