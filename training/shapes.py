@@ -170,8 +170,8 @@ class ShapeTraining:
         self.network.requires_grad_(False).eval()
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         image = self.network.image
-        self.trained = image.shape if image.pretrained is None else image.pretrained
-        self.trained.requires_grad_(True).train()
+        trained = image.shape if image.pretrained is None else image.pretrained
+        trained.requires_grad_(True).train()
         image.shape.embed.requires_grad_(encoder != "pretrained")
         self.average = deepcopy(self.network)
         self.parameters = [p for p in image.parameters() if p.requires_grad]
@@ -196,10 +196,9 @@ class ShapeTraining:
 
     def _shape_embeddings(self, brightness: Tensor) -> Tensor:
         image = self.network.image
-        if image.pretrained is None:
-            return image.shape(brightness)  # type: ignore[no-any-return]
-        pretrained: Tensor = image.pretrained(brightness)
-        return pretrained if self.encoder == "pretrained" else image.shape(brightness) + pretrained
+        if self.encoder == "pretrained" and image.pretrained is not None:
+            return image.pretrained(brightness)  # type: ignore[no-any-return]
+        return image.embed_shape(brightness)
 
     @property
     def progress(self) -> float:

@@ -201,11 +201,13 @@ class ImageEncoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Embed images (B, 3, H, W) in 0..1 as (B, D, H/2, W/2), rounded up."""
         centred = (images - 0.5) * 4.0
-        brightness = (centred * self.brightness).sum(dim=1, keepdim=True)
-        shape = self.shape(brightness)
-        if self.pretrained is not None:
-            shape = shape + self.pretrained(brightness)
+        shape = self.embed_shape((centred * self.brightness).sum(dim=1, keepdim=True))
         return torch.cat([shape, self.colour(centred)], dim=1)
+
+    def embed_shape(self, brightness: Tensor) -> Tensor:
+        """Embed the shapes of brightness (B, 1, H, W) in -2..2: the sum of the encoders that there are."""
+        shape: Tensor = self.shape(brightness)
+        return shape if self.pretrained is None else shape + self.pretrained(brightness)
 
 
 def fold_batch_norm(network: nn.Module) -> None:
