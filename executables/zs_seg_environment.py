@@ -23,27 +23,40 @@ COMPLETE = "zs_seg_ros_environment"
 """A file in the environment, written when everything is installed: what it was installed from."""
 PACKAGES = ("cv2", "huggingface_hub", "lz4", "mcap", "numpy", "PIL", "rosbags", "safetensors", "starlette", "torch",
             "tqdm", "transformers", "uvicorn", "websockets", "yaml", "zstandard")  # fmt: skip
+OWN_PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 REMEDY = "run `ros2 run zs_seg_ros install_dependencies`"
 
 
 def environment_folder() -> str:
-    """Return the folder of the environment for this Python, whether it is there or not."""
+    """Return the folder of the environment for the package's Python, whether it is there or not."""
     if folder := os.environ.get(VARIABLE):
         return os.path.abspath(folder)
     data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    return os.path.join(data, "zs_seg_ros", version)
+    return os.path.join(data, "zs_seg_ros", package_python())
+
+
+def package_python() -> str:
+    """Return the name of the Python that the package was built for, for example python3.12.
+
+    A virtual environment or conda that is active can bring another one, which runs this file then.
+    """
+    for folder in sys.path:  # …/lib/python3.12/site-packages
+        name = os.path.basename(os.path.dirname(folder))
+        if name.startswith("python3.") and os.path.isdir(os.path.join(folder, "zs_seg_ros")):
+            return name
+    return OWN_PYTHON
 
 
 def enter_environment() -> None:
     """Run the executable again by the environment's Python, in the same process, where there is one.
 
-    A virtual environment that is active already stays. Packages that are missing then end the executable in one
-    sentence.
+    So it is in a virtual environment of something else that is active, too. Packages that are missing then end the
+    executable in one sentence.
     """
     folder = environment_folder()
     python = os.path.join(folder, "bin", "python")
-    if sys.prefix == sys.base_prefix and os.path.isfile(os.path.join(folder, COMPLETE)):
+    complete = os.path.isfile(os.path.join(folder, COMPLETE)) and os.path.exists(python)
+    if complete and not os.path.samefile(sys.prefix, folder):
         os.execv(python, [python, *sys.argv])
     sys.excepthook = _explain_missing_packages
 

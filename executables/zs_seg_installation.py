@@ -11,19 +11,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import glob
 import hashlib
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import urllib.parse
-import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
+from zs_seg_download_size import described_size
 from zs_seg_environment import COMPLETE
 
 STARTED = "zs_seg_ros_environment.partial"
@@ -68,17 +69,60 @@ class Installation:
 
     def make(self, *, only_size: bool = False) -> None:
         """Make the environment unless it is up to date. only_size: print the download's size, and change nothing."""
-        requirements = requirements_folder()
-        fingerprint = self._fingerprint(requirements)
-        complete = self.folder / COMPLETE
-        if complete.is_file() and complete.read_text() == fingerprint:
-            print(f"{self.folder} is up to date.")
+        if self._up_to_date():
             return
         if only_size:
-            self._print_size_by_trial(requirements)
+            self._print_size_by_trial()
             return
+        with self._alone():
+            self._make()
+
+    def add(self, packages: list[str]) -> None:
+        """Install optional packages into the environment, which is made first where it is not there."""
+        with self._alone():
+            if not self._up_to_date():
+                self._make()
+            self._install_optional(sorted({*self._optional(), *packages}))
+
+    def remove(self) -> None:
+        """Remove the environment, and its parent folder if that is empty then. Only one made here is removed."""
+        if not self.folder.exists() and not self.folder.is_symlink():
+            raise InstallationError(f"there is no environment in {self.folder}")
+        with self._alone():
+            self._remove()
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Raise InstallationError while another command changes the environment; otherwise keep others from it."""
+        parent = self.folder.parent
+        parent.mkdir(parents=True, exist_ok=True)
+        lock = parent / f"{self.folder.name}.lock"
+        with lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InstallationError(
+                    f"another install_dependencies is changing {self.folder}: wait until it has ended"
+                ) from None
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+                if parent.name == "zs_seg_ros" and not any(parent.iterdir()):
+                    parent.rmdir()
+
+    def _up_to_date(self) -> bool:
+        complete = self.folder / COMPLETE
+        fingerprint = self._fingerprint(requirements_folder())
+        if complete.is_file() and complete.read_text() == fingerprint:
+            print(f"{self.folder} is up to date.")
+            return True
+        return False
+
+    def _make(self) -> None:
+        requirements = requirements_folder()
         optional = self._optional()
-        self.remove(missing_ok=True)
+        self._remove()
         self._make_virtual_environment()
         with tempfile.TemporaryDirectory() as temporary:
             options = self._options(requirements, Path(temporary))
@@ -90,20 +134,17 @@ class Installation:
         if optional:
             self._install_optional(optional)
         shutil.rmtree(self._cache, ignore_errors=True)
-        complete.write_text(fingerprint)
+        (self.folder / COMPLETE).write_text(self._fingerprint(requirements))
         print(f"Installed in {self.folder}. The executables of zs_seg_ros use it from now on.")
 
-    def _print_size_by_trial(self, requirements: Path) -> None:
+    def _print_size_by_trial(self) -> None:
         """Print the download's size from an empty environment in a temporary folder; one in use stays as it is."""
         with tempfile.TemporaryDirectory() as temporary:
             trial = Installation(Path(temporary) / "trial", self.torch_index, gpu=self.gpu)
             trial._make_virtual_environment()
-            trial._print_size(trial._options(requirements, Path(temporary)), Path(temporary))
-
-    def add(self, packages: list[str]) -> None:
-        """Install optional packages into the environment, which is made first where it is not there."""
-        self.make()
-        self._install_optional(sorted({*self._optional(), *packages}))
+            trial._print_size(
+                trial._options(requirements_folder(), Path(temporary)), Path(temporary)
+            )
 
     def _optional(self) -> list[str]:
         file = self.folder / OPTIONAL
@@ -127,14 +168,12 @@ class Installation:
         shutil.rmtree(self._cache, ignore_errors=True)
         (self.folder / OPTIONAL).write_text("\n".join(packages) + "\n")
 
-    def remove(self, *, missing_ok: bool = False) -> None:
-        """Remove the environment, and its parent folder if that is empty then. Only one made here is removed."""
+    def _remove(self) -> None:
+        """Remove the environment if it is there. Only one made here, or an empty folder, is removed."""
         if not self.folder.exists() and not self.folder.is_symlink():
-            if missing_ok:
-                return
-            raise InstallationError(f"there is no environment in {self.folder}")
+            return
         marks = [self.folder / name for name in (COMPLETE, STARTED)]
-        empty = missing_ok and self.folder.is_dir() and not any(self.folder.iterdir())
+        empty = self.folder.is_dir() and not any(self.folder.iterdir())
         if self.folder.is_symlink() or not (empty or any(mark.is_file() for mark in marks)):
             raise InstallationError(
                 f"{self.folder} was not made by this command and is left: give another --environment"
@@ -148,8 +187,6 @@ class Installation:
             elif path.name != STARTED:
                 path.unlink()
         shutil.rmtree(self.folder)
-        if self.folder.parent.name == "zs_seg_ros" and not any(self.folder.parent.iterdir()):
-            self.folder.parent.rmdir()
 
     def _fingerprint(self, requirements: Path) -> str:
         digest = hashlib.sha256(f"{sys.version}\0{self.folder}\0{self.torch_index}".encode())
@@ -165,7 +202,7 @@ class Installation:
         command = [sys.executable, "-m", "venv", "--system-site-packages", str(self.folder)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
-            self.remove()
+            self._remove()
             raise InstallationError(
                 f"`{' '.join(command)}` failed with exit code {result.returncode}: install Python's venv module, "
                 "on Debian and Ubuntu with `sudo apt install python3-venv`"
@@ -245,29 +282,6 @@ def _variables() -> dict[str, str]:
 def has_nvidia_gpu() -> bool:
     """Return whether this machine has a GPU that torch's CUDA build can use."""
     return any(glob.glob(pattern) for pattern in GPU_FILES)
-
-
-def described_size(report: Path) -> str:
-    """Return number and size of the packages in a report of `pip install --dry-run --report`."""
-    items = json.loads(report.read_text())["install"]
-    sizes = [size_of(item["download_info"]["url"]) for item in items]
-    unknown = sizes.count(None)
-    total = sum(size for size in sizes if size is not None) / 1e6
-    rest = f", and {unknown} of unknown size" if unknown else ""
-    return f"{len(items) - unknown} packages, {total:.1f} MB in all{rest}"
-
-
-def size_of(url: str) -> int | None:
-    """Return the size in bytes of a file on the disk or on a server; None where it is not known."""
-    parts = urllib.parse.urlsplit(url)
-    try:
-        if parts.scheme == "file":
-            return os.stat(urllib.request.url2pathname(parts.path)).st_size
-        request = urllib.request.Request(url, method="HEAD")
-        with urllib.request.urlopen(request, timeout=10) as response:
-            return int(response.headers["Content-Length"])
-    except (OSError, TypeError, ValueError):
-        return None
 
 
 def _without_cpu_build(line: str) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from .choice import ROOT, Workspace, WorkspaceError, has_ros_package
 
 sys.path.append(str(ROOT / "executables"))
-from zs_seg_installation import described_size
+from zs_seg_download_size import described_size
 
 REQUIREMENTS = ROOT / "requirements"
 LARGE_DOWNLOAD = re.compile(r"Downloading (\S+) \((\d{3,}[\d.]* MB|[\d.]+ GB)\)")  # pip's own words

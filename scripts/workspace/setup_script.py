@@ -35,6 +35,8 @@ def _exports(workspace: Workspace) -> list[str]:
     lines = [
         _fixed("ZS_SEG_WORKSPACE", workspace.name),
         _fixed("VIRTUAL_ENV", environment),
+        # Where the executables would look for one of `install_dependencies`: they stay in this one.
+        _fixed("ZS_SEG_ENVIRONMENT", environment),
         _fixed("ROS_LOG_DIR", workspace.folder / "ros_log"),
         _prepended("PATH", [workspace.install / "lib" / "zs_seg_ros", environment / "bin"]),
     ]

@@ -196,6 +196,48 @@ def test_optional_packages_are_added_and_stay_when_the_environment_is_made_again
     assert refused.returncode == 2 and "could not install av nothing-like-this" in refused.stderr
 
 
+def test_a_virtual_environment_of_something_else_that_is_active_is_left(robot: Robot) -> None:
+    other = robot.home / "other"
+    subprocess.run([robot.python, "-m", "venv", "--without-pip", other], check=True)
+    (other / "lib" / VERSION / "site-packages" / "torch.py").write_text("__version__ = '1.0'\n")
+    robot.python = other / "bin" / "python"  # what `env python3` starts while it is active
+    assert robot.run(INSTALL).returncode == 0
+    assert robot.run(robot.write_executable()).stdout.startswith(f"{robot.environment} ")
+
+
+def test_a_python_of_another_version_that_is_active_is_left(robot: Robot) -> None:
+    assert robot.run(INSTALL).returncode == 0
+    for_another = robot.environment.rename(robot.environment.with_name("python3.99"))
+    packages = robot.home / "install/lib/python3.99/site-packages"
+    (packages / "zs_seg_ros").mkdir(parents=True)
+    robot.variables["PYTHONPATH"] = str(packages)  # as sourced: the package was built for 3.99
+    assert robot.run(robot.write_executable()).stdout.startswith(f"{for_another} ")
+    refused = robot.run(INSTALL)
+    assert refused.returncode == 2
+    assert "zs_seg_ros was built for python3.99, which is not on the PATH" in refused.stderr
+    assert robot.run(INSTALL, "--remove").returncode == 0 and not for_another.exists()
+
+
+@pytest.mark.parametrize("arguments", [(), ("--also", "av"), ("--remove",)])
+def test_a_second_command_at_the_same_time_is_refused(
+    robot: Robot, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    robot.environment.mkdir(parents=True)
+    second: list[subprocess.CompletedProcess[str]] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            Installation, "_make", lambda _: second.append(robot.run(INSTALL, *arguments))
+        )
+        Installation(robot.environment).make()
+    assert second[0].returncode == 2 and robot.environment.is_dir()
+    assert second[0].stderr == (
+        f"install_dependencies: another install_dependencies is changing {robot.environment}: "
+        "wait until it has ended\n"
+    )
+    assert files_of(robot.environment.parent) == [VERSION]  # no lock is left
+    assert robot.run(INSTALL).returncode == 0
+
+
 def test_the_size_alone_leaves_nothing(robot: Robot) -> None:
     before = files_of(robot.home)
     sized = robot.run(INSTALL, "--size")

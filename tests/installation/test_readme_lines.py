@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,8 @@ def test_the_lines_work_one_after_the_other(page: str, heading: str, tmp_path: P
             env={
                 "HOME": str(tmp_path),
                 "PATH": f"{programs}:{Path(sys.executable).parent}:{os.defpath}",
+                # huggingface_hub, which no wheel here has
+                "PYTHONPATH": sysconfig.get_path("purelib"),
                 "NOTES": str(tmp_path / "notes"),
                 "HF_ENDPOINT": hub.address,
                 "PIP_NO_INDEX": "1",
