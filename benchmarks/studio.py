@@ -243,28 +243,26 @@ def stalled_pages_ms(measured: Measured, port: int, turns: int) -> float:
     return statistics.median(beside) - statistics.median(without)
 
 
-APPLIED = """(before) => {
+APPLIED = """(button) => new Promise((resolve, reject) => {
     const [tile, message] = ['.tile', '#message'].map((each) => document.querySelector(each));
+    const before = tile.dataset.version;
+    const times = {};
+    message.textContent = '';
     const start = performance.now();
-    window.times = {};
-    window.observer?.disconnect();
-    window.observer = new MutationObserver(() => {
-        if (tile.dataset.version !== before) window.times.drawn ??= performance.now() - start;
+    const observer = new MutationObserver(() => {
+        if (tile.dataset.version !== before) times.drawn ??= performance.now() - start;
         if (message.textContent.startsWith('Applied'))
-            requestAnimationFrame(() => setTimeout(() => { window.times.applied ??= performance.now() - start; }));
+            requestAnimationFrame(() => setTimeout(() => { times.applied ??= performance.now() - start; }));
+        if (!times.drawn || !times.applied) return;
+        observer.disconnect();
+        resolve(times);
     });
-    window.observer.observe(tile, { attributes: true, attributeFilter: ['data-version'] });
-    window.observer.observe(message, { childList: true, characterData: true, subtree: true });
-}"""
-"""Takes the times until the page says that a vocabulary is in force, and until it draws masks of it."""
-
-
-def applied_ms(page: Page, act: str) -> dict[str, float]:
-    """Run a script that applies a vocabulary, and return the times until it is in force and drawn."""
-    page.evaluate(APPLIED, page.locator(".tile").get_attribute("data-version"))
-    page.evaluate(act)
-    page.wait_for_function("() => window.times.drawn && window.times.applied", timeout=120_000)
-    return dict(page.evaluate("window.times"))
+    observer.observe(tile, { attributes: true, attributeFilter: ['data-version'] });
+    observer.observe(message, { childList: true, characterData: true, subtree: true });
+    setTimeout(() => reject(new Error(`not applied: ${message.textContent}`)), 120_000);
+    document.querySelector(button).click();
+})"""
+"""Takes the times from a click until the page says that a vocabulary is in force, and until it draws masks of it."""
 
 
 def many_classes(page: Page, camera: Camera, counts: list[int]) -> None:
@@ -279,10 +277,10 @@ def many_classes(page: Page, camera: Camera, counts: list[int]) -> None:
             page.locator("#import").set_input_files(file)
             page.locator("#message").get_by_text(f"{count} classes of").wait_for()
         page.wait_for_timeout(1000)
-        applied = applied_ms(page, "document.querySelector('#apply').click()")
+        applied = page.evaluate(APPLIED, "#apply")
         page.wait_for_timeout(1000)
         page.get_by_label("Name of a new class").fill("typed")
-        typed = applied_ms(page, "document.querySelector('#add').requestSubmit()")
+        typed = page.evaluate(APPLIED, "#add button")
         page.wait_for_timeout(1000)
         print(
             f"{count:3} classes: the node alone {alone_ms:.0f} ms; applied by the page in {applied['applied']:.0f} ms, "
