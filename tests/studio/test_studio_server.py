@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import weakref
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any
@@ -23,12 +24,15 @@ import pytest
 from studio_clients import RED, Page, StandIn, page, wait_until
 from websockets.exceptions import ConnectionClosed
 
+from zs_seg_ros.errors import StudioError
 from zs_seg_ros.studio import client
 from zs_seg_ros.studio.client import FRAMES_UNDER_WAY
 from zs_seg_ros.studio.frames import ShownFrame
 from zs_seg_ros.studio.hub import MOST_CLIENTS
 from zs_seg_ros.studio.packet import MOST_TEXT_BYTES
 from zs_seg_ros.studio.server import MOST_MESSAGE_BYTES, StudioServer
+from zs_seg_ros.studio.source import Changed, Status
+from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 
 def entry(name: str, **fields: Any) -> dict[str, Any]:
@@ -245,6 +249,45 @@ def test_a_change_between_check_and_call_is_reported_and_can_be_restored(
         lost = next(each for each in seen["history"] if each["names"] == ["green mug"])
         own.ask("restore", base=seen["edition"], edition=lost["edition"])
     assert source.vocabulary.names == ("green mug",)
+
+
+def test_a_change_that_is_reported_before_its_answer_is_sent_once_with_its_warnings(
+    studio: StudioServer, source: StandIn
+) -> None:
+    source.warnings = ("'mine' is a word that the model does not know",)
+    change = source.change_vocabulary
+    with page(studio.access) as own, page(studio.access) as other:
+        base = own.wait_for("vocabulary")[0]["edition"]
+
+        def reported_first(classes: Sequence[TargetClass]) -> Changed:
+            changed = change(classes)
+            source.events.vocabulary(changed.vocabulary)
+            source.events.status(Status("/zs_seg", "reported", cameras=source.cameras))
+            other.wait_for("status", lambda status: status["state"] == "reported")
+            return changed
+
+        source.change_vocabulary = reported_first  # type: ignore[method-assign]
+        own.ask("set_vocabulary", base=base, classes=[entry("mine")])
+        other.ask("presets")  # what was sent before its answer is there, too
+    sent = [header for header, _ in other.received if header["is"] == "vocabulary"]
+    assert [each["warnings"] != [] for each in sent if names(each) == ["mine"]] == [True]
+
+
+def test_what_a_node_reports_while_a_change_has_no_answer_is_sent(
+    studio: StudioServer, source: StandIn
+) -> None:
+    change = source.change_vocabulary
+
+    def unanswered(classes: Sequence[TargetClass]) -> Changed:
+        source.events.vocabulary(change(classes).vocabulary)
+        raise StudioError("no answer")
+
+    source.change_vocabulary = unanswered  # type: ignore[method-assign]
+    with page(studio.access) as own:
+        base = own.wait_for("vocabulary")[0]["edition"]
+        answer = own.ask("set_vocabulary", base=base, classes=[entry("mine")])
+        assert answer["error"] == "no answer"
+        own.wait_for("vocabulary", lambda v: names(v) == ["mine"])
 
 
 def test_a_refused_vocabulary_is_answered_with_the_reason(

@@ -60,6 +60,7 @@ class Hub:
         self._newest: dict[str, ShownFrame] = {}
         self._watch_due = asyncio.Event()
         self._changing = asyncio.Lock()
+        self._changed_to: tuple[str, ...] | None = None
 
     async def run(self) -> None:
         """Start the source, and have it follow what clients look at until cancelled."""
@@ -159,7 +160,7 @@ class Hub:
         self._post("status", json.dumps(status.as_json()))
 
     def _on_vocabulary(self, vocabulary: Vocabulary) -> None:
-        if self.history.add(vocabulary):
+        if self.history.add(vocabulary) and vocabulary.names != self._changed_to:
             self._post("vocabulary", self._vocabulary_text())
 
     def _post(self, kind: str, text: str) -> None:
@@ -195,9 +196,15 @@ class Hub:
             newest = self.history.newest
             if newest is not None and base != newest.number:
                 return {"conflict": True, "vocabulary": self.vocabulary_json()}
-            changed = await asyncio.to_thread(self.source.change_vocabulary, classes)
+            # The topic may report it before the answer, without its warnings: pages are sent it once.
+            self._changed_to = tuple(target.name for target in classes)
+            try:
+                changed = await asyncio.to_thread(self.source.change_vocabulary, classes)
+                self.history.add(changed.vocabulary, changed.warnings, by_studio=True)
+            finally:
+                self._changed_to = None
+                if self.history.newest is not newest:
+                    self._post("vocabulary", self._vocabulary_text())
             before = 0 if newest is None else newest.vocabulary.version
-            self.history.add(changed.vocabulary, changed.warnings, by_studio=True)
-            self._post("vocabulary", self._vocabulary_text())
         expected = changed.vocabulary.version in (before + 1, 1)
         return {"conflict": False, "replaced_another": not expected}
