@@ -257,7 +257,7 @@ class _Layout:
         own = np.flatnonzero(owners == index + 1)
         if not own.size:
             return None
-        last = min(int(own[0]) + _LINE_INSIDE_PX * self._cell, count - 1)
+        last = int(own[own <= own[0] + _LINE_INSIDE_PX * self._cell][-1])
         owners, xs, ys = owners[:last], xs[: last + 1], ys[: last + 1]
         crossed = self._shares.take(owners[owners != index + 1]).sum() * 3
         rows = (ys // self._cell).clip(0, self._rows - 1)
