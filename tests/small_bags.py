@@ -33,6 +33,8 @@ from rosbags.rosbag2 import StoragePlugin
 
 from zs_seg_ros.segmenters.fake import PALETTE
 
+SHIPPED_BAG = Path(__file__).resolve().parents[1] / "recordings" / "tabletop"
+
 
 @dataclass(frozen=True)
 class Camera:

@@ -28,7 +28,6 @@ from zs_seg_ros.bags.bag import (
     Bag,
     ground_truth_labels,
     offered_qos,
-    shipped_bag,
 )
 from zs_seg_ros.errors import BagError
 from zs_seg_ros.testing.bags import write_recording
@@ -169,10 +168,6 @@ def test_the_metadata_have_a_version_that_humble_reads() -> None:
     text = (FOLDER / "metadata.yaml").read_text()
     assert "version: 8" in text
     assert "storage_identifier: mcap" in text
-
-
-def test_shipped_bag_returns_the_bag_of_the_package() -> None:
-    assert (shipped_bag() / "tabletop.mcap").read_bytes() == (FOLDER / "tabletop.mcap").read_bytes()
 
 
 # --- reading ---

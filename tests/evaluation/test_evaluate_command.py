@@ -18,9 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scenes import SQUARES, evaluated, ids, image, write_class_id_images, write_coco
-from small_bags import Camera, write_bag
+from small_bags import SHIPPED_BAG, Camera, write_bag
 
-from zs_seg_ros.bags.bag import shipped_bag
 from zs_seg_ros.cli.main import main
 from zs_seg_ros.errors import EvaluationError, ImageError
 from zs_seg_ros.evaluation.bag_truth import BagTruth
@@ -139,7 +138,7 @@ def test_a_limit_spreads_the_images_evenly(tmp_path: Path) -> None:
 
 
 def test_the_shipped_recording_has_ground_truth_of_objects() -> None:
-    truth = BagTruth(shipped_bag(), label_topic="/camera/ground_truth/label")
+    truth = BagTruth(SHIPPED_BAG, label_topic="/camera/ground_truth/label")
     assert truth.separates_objects and len(truth) > 100
     frame = next(truth.frames())
     assert frame.objects
@@ -170,7 +169,7 @@ def test_a_labelled_recording_is_the_ground_truth_of_the_model_that_labelled_it(
 
 
 def test_a_golden_file_has_the_images_of_its_recording() -> None:
-    truth = GoldenTruth(shipped_bag() / "tabletop.golden", shipped_bag())
+    truth = GoldenTruth(SHIPPED_BAG / "tabletop.golden", SHIPPED_BAG)
     frames = list(truth.frames())
     assert len(frames) == len(truth) > 10 and truth.separates_objects
     for frame in frames[::10]:

@@ -17,6 +17,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+pytest.importorskip("sensor_msgs")
+
 from point_clouds import cloud
 from sensor_msgs.msg import PointField
 

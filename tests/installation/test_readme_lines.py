@@ -22,6 +22,9 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("ament_index_python")
+
 from ament_index_python.packages import get_package_prefix
 from local_hub import Repository, local_hub
 

@@ -22,8 +22,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis.extra import numpy as arrays
+from small_bags import SHIPPED_BAG
 
-from zs_seg_ros.bags.bag import Bag, shipped_bag
+from zs_seg_ros.bags.bag import Bag
 from zs_seg_ros.errors import ImageError
 from zs_seg_ros.images.camera_info import intrinsics_from_info
 from zs_seg_ros.perception.depth import (
@@ -359,7 +360,7 @@ def test_on_the_shipped_recording_positions_are_within_a_centimetre_of_the_truth
     """With the true masks, grown by 2 pixels over the surroundings of the objects."""
     topics = "/camera/camera_info", "/camera/depth/image_raw", "/camera/ground_truth/instance"
     errors = []
-    with Bag(shipped_bag()) as bag:
+    with Bag(SHIPPED_BAG) as bag:
         moments = zip(*(bag.messages([topic]) for topic in topics), strict=True)
         for moment in islice(moments, 0, None, 24):
             info, depth, instance = (message.content for message in moment)

@@ -21,6 +21,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+pytest.importorskip("catkin_pkg")
+
 from catkin_pkg.changelog import get_changelog_from_path
 from catkin_pkg.package import Package, parse_package
 

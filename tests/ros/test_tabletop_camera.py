@@ -28,8 +28,10 @@ from killed_processes import kill
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
+from small_bags import SHIPPED_BAG
 
 from zs_seg_ros.bags.bag import Bag, shipped_bag
+from zs_seg_ros.errors import BagError
 
 TIMEOUT_S = 30.0
 RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
@@ -109,6 +111,24 @@ def viewer(camera: str = "camera") -> Iterator[Viewer]:
         yield view
     finally:
         view.node.destroy_node()
+
+
+def test_without_parameters_its_recording_is_that_of_the_package() -> None:
+    assert (shipped_bag() / "tabletop.mcap").read_bytes() == (
+        SHIPPED_BAG / "tabletop.mcap"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize("prefixes", [None, "", "/nowhere"])
+def test_a_shell_without_the_package_gets_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, prefixes: str | None
+) -> None:
+    if prefixes is None:
+        monkeypatch.delenv("AMENT_PREFIX_PATH")
+    else:
+        monkeypatch.setenv("AMENT_PREFIX_PATH", prefixes)
+    with pytest.raises(BagError, match="source its setup file or name a recording"):
+        shipped_bag()
 
 
 @pytest.fixture(scope="module")

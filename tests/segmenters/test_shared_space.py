@@ -19,13 +19,14 @@ import torch
 from families import FAMILIES, Family
 from inputs import blots, noise, words
 from numpy.typing import NDArray
+from small_bags import SHIPPED_BAG
 from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPSegForImageSegmentation, CLIPTokenizer, Tipsv2Model
 from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from zs_seg_ros.bags.bag import Bag, ground_truth_labels, shipped_bag
+from zs_seg_ros.bags.bag import Bag, ground_truth_labels
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.base import Segmenter, SharedSpace, shared_space_of
 from zs_seg_ros.segmenters.dense.segmenter import DenseSegmenter
@@ -180,7 +181,7 @@ def test_a_dense_prompt_of_two_words_lies_in_the_plane_of_both(tmp_path: Path) -
 def test_words_find_the_objects_of_the_shipped_recording() -> None:
     """Of 31 names the one whose vector is most similar to an object is its own, for nineteen objects of twenty."""
     space = shared_space_of(load_segmenter("tabletop", LoadOptions(device="cpu")))
-    folder = shipped_bag()
+    folder = SHIPPED_BAG
     names = [label.name for label in ground_truth_labels(folder)]
     text = space.embed_prompts(names)
     with Bag(folder) as bag:

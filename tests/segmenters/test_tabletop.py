@@ -16,8 +16,9 @@ from collections import Counter
 import numpy as np
 import pytest
 from inputs import words
+from small_bags import SHIPPED_BAG
 
-from zs_seg_ros.bags.bag import Bag, ground_truth_labels, shipped_bag
+from zs_seg_ros.bags.bag import Bag, ground_truth_labels
 from zs_seg_ros.segmenters.base import Segmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
@@ -33,7 +34,7 @@ def tabletop() -> Segmenter:
 
 def test_it_segments_objects_that_are_missing_from_its_training_data(tabletop: Segmenter) -> None:
     """All objects in the bag are of pairs of colour and kind that training left out."""
-    folder = shipped_bag()
+    folder = SHIPPED_BAG
     vocabulary = words(*(label.name for label in ground_truth_labels(folder)))
     encoded, thresholds = tabletop.encode(vocabulary), vocabulary.thresholds(0.5)
     intersection, union = Counter[int](), Counter[int]()
@@ -94,7 +95,7 @@ def test_a_prompt_with_an_unknown_attribute_has_the_mask_that_the_warning_says(
     tabletop: Segmenter, prompt: str
 ) -> None:
     left = tabletop.encode(words(prompt)).warnings[0].rsplit("'", 2)[1]
-    with Bag(shipped_bag()) as bag:
+    with Bag(SHIPPED_BAG) as bag:
         message = next(iter(bag.messages([IMAGE]))).content
     image = np.asarray(message.data).reshape(message.height, message.width, 3)
     thresholds = np.full(1, 0.5, np.float32)

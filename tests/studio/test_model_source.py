@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from small_bags import SHIPPED_BAG
 from studio_clients import Page, free_port, get, page, wait_until
 
-from zs_seg_ros.bags.bag import shipped_bag
 from zs_seg_ros.errors import ZeroShotSegmentationError
 from zs_seg_ros.perception.pipeline import Settings
 from zs_seg_ros.segmenters.fake import PALETTE
@@ -128,7 +128,7 @@ def test_an_image_that_cannot_be_read_is_reported_and_the_next_one_shown(tmp_pat
 
 
 def test_any_frame_of_a_recording_is_read() -> None:
-    stills = RecordedImages(shipped_bag())
+    stills = RecordedImages(SHIPPED_BAG)
     length = stills.lengths["camera"]
     first, _ = stills.read("camera", 0)
     last, _ = stills.read("camera", length - 1)

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from small_bags import SHIPPED_BAG
 
-from zs_seg_ros.bags.bag import shipped_bag
 from zs_seg_ros.studio.moved_mask import moved_mask
 from zs_seg_ros.studio.stills import stills_of
 
@@ -58,7 +58,7 @@ def test_a_resting_object_keeps_its_mask_in_images_with_noise() -> None:
 
 
 def test_it_follows_a_moving_camera_of_the_recording() -> None:
-    stills = stills_of([shipped_bag()])
+    stills = stills_of([SHIPPED_BAG])
     [camera] = stills.lengths
     before, after = (stills.read(camera, index)[0].image for index in (30, 33))
     mask = np.zeros(before.shape[:2], np.bool_)

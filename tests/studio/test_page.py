@@ -24,10 +24,9 @@ from browser import opened_browser, opened_page
 from faded_truth import SHARE, write_truth
 from held_jobs import hold_jobs
 from PIL import Image
-from small_bags import write_bag
+from small_bags import SHIPPED_BAG, write_bag
 from studio_clients import free_port, huge_png, wait_until
 
-from zs_seg_ros.bags.bag import shipped_bag
 from zs_seg_ros.evaluation.coco_truth import CocoTruth
 from zs_seg_ros.images import image_files
 from zs_seg_ros.perception.pipeline import Settings
@@ -311,7 +310,7 @@ def test_two_vocabularies_are_compared_on_the_shown_image(page: Any, source: Mod
 def test_two_models_are_compared_on_the_shown_image(browser: Any) -> None:
     first = Vocabulary().changed_to([TargetClass("red duck")])
     models = [NamedModel(name, LoadOptions(), first) for name in ("tabletop", "fake")]
-    source = ModelSource(models[0], stills_of([shipped_bag()]), Settings(), models[1])
+    source = ModelSource(models[0], stills_of([SHIPPED_BAG]), Settings(), models[1])
     server = StudioServer(source, Access("127.0.0.1", free_port()))
     with opened_page(browser, server.access.link, viewport={"width": 1280, "height": 900}) as page:
         page.get_by_label("Image", exact=True).fill("30")
@@ -368,7 +367,7 @@ def test_a_click_on_an_object_makes_it_an_example_that_is_then_detected(browser:
     first = Vocabulary().changed_to([TargetClass("red duck")])
     model = NamedModel("tabletop", LoadOptions(), first)
     server = StudioServer(
-        ModelSource(model, stills_of([shipped_bag()]), Settings()),
+        ModelSource(model, stills_of([SHIPPED_BAG]), Settings()),
         Access("127.0.0.1", free_port()),
     )
     with opened_page(browser, server.access.link, viewport={"width": 1280, "height": 900}) as page:

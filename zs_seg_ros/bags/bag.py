@@ -281,7 +281,7 @@ def shipped_bag() -> Path:
         ) from None
     try:
         return Path(get_package_share_directory(PACKAGE)) / SHIPPED
-    except PackageNotFoundError as error:
+    except (PackageNotFoundError, OSError) as error:  # OSError: without AMENT_PREFIX_PATH
         raise BagError(
             f"the package {PACKAGE} is not in AMENT_PREFIX_PATH; source its setup file or name a recording"
         ) from error
