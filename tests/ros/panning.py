@@ -48,5 +48,5 @@ def poster(shift: int) -> NDArray[np.bool_]:
 
 
 def iou(label: NDArray[np.uint8], truth: NDArray[np.bool_]) -> float:
-    """IoU of what is labelled with the truth."""
+    """Return the IoU of what is labelled with the truth."""
     return float((truth & (label > 0)).sum() / (truth | (label > 0)).sum())

@@ -70,7 +70,7 @@ def load(folder: Path, **options: str) -> ClipSegSegmenter:
 
 
 def reference(folder: Path) -> tuple[CLIPSegForImageSegmentation, CLIPSegProcessor]:
-    """transformers' own model and processor of the same checkpoint."""
+    """Return transformers' own model and processor of the same checkpoint."""
     processor = CLIPSegProcessor(
         ViTImageProcessorPil.from_pretrained(folder), CLIPTokenizer.from_pretrained(folder)
     )

@@ -121,7 +121,7 @@ def test_clipseg_equals_the_reference_at_any_size_of_whole_patches(
 
 @pytest.mark.parametrize("side", [112, 168, 182])
 def test_sam3_equals_the_reference_at_any_size_of_whole_patches(tmp_path: Path, side: int) -> None:
-    """transformers' documented way: an image_size in the configuration with which the model is made."""
+    """The documented way of transformers: an image_size in the configuration with which the model is made."""
     write_small_sam3(tmp_path)
     segmenter = load(tmp_path, side)
     with inputs_of(segmenter.network.model.vision_encoder.backbone.embeddings) as images:

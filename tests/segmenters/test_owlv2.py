@@ -144,7 +144,7 @@ def test_scores_of_the_published_shape_equal_the_reference(tmp_path: Path) -> No
 def test_a_box_is_reported_for_each_phrase_whose_threshold_it_reaches(
     detector: Owlv2Detector,
 ) -> None:
-    """transformers' post-processing keeps the arg-max alone, which makes classes depend on each other."""
+    """The post-processing of transformers keeps the arg-max alone, which makes classes depend on each other."""
     encoded = detector.encode(("red mug", "red mug", "blue car"))
     [detected] = detector.detect([blots(48, 64)], encoded, np.full(3, 0.3, np.float32))
     first, second, third = (

@@ -67,7 +67,7 @@ def interpolated(features: Tensor, y: float, x: float) -> Tensor:
 
 
 def torchvision_roi_align(features: Tensor, boxes: list[Tensor], bins: int) -> Tensor:
-    """torchvision's `roi_align` with its defaults, point by point."""
+    """Do as torchvision's `roi_align` with its defaults, point by point."""
     pooled = []
     for image, of_image in zip(features, boxes, strict=True):
         for left, top, right, bottom in of_image.tolist():

@@ -46,6 +46,7 @@ Answer = TypeVar("Answer")
 
 _WARM_UP_SIZE = (480, 640)
 _MAX_WARNINGS = 100
+_NO_MODEL = "no model is loaded; configure the node first, or wait while it loads its model"
 
 
 class LiveModel:
@@ -109,7 +110,7 @@ class LiveModel:
 
     def _put_in_force(self, vocabulary: Vocabulary) -> list[str]:
         if self.segmenter is None:
-            raise VocabularyError("no model is loaded; configure the node first")
+            raise VocabularyError(_NO_MODEL)
         passed = self._trials_of(self.segmenter)
         with recovering(self.segmenter):
             encoded = self._encoded(self.segmenter, vocabulary)
@@ -174,7 +175,7 @@ class LiveModel:
         targets = tuple(classes)
         with self._change, time_limit(timeout_s):
             if self.segmenter is None:
-                raise ModelError("no model is loaded; configure the node first")
+                raise ModelError(_NO_MODEL)
             encoded = self.encoded
             with recovering(self.segmenter):
                 if targets:
@@ -198,7 +199,7 @@ class LiveModel:
         """
         with self._change, time_limit(timeout_s, masks_too_late):
             if self.segmenter is None:
-                raise ModelError("no model is loaded; configure the node first")
+                raise ModelError(_NO_MODEL)
             prompter = mask_prompter_of(self.segmenter)
             with recovering(self.segmenter):
                 return segment(prompter)
@@ -210,7 +211,7 @@ class LiveModel:
         """
         with self._change, time_limit(timeout_s, masks_too_late):
             if self.segmenter is None:
-                raise ModelError("no model is loaded; configure the node first")
+                raise ModelError(_NO_MODEL)
             follower = video_follower_of(self.segmenter)
             if follower is None or example.mask is None:
                 return None
@@ -233,7 +234,7 @@ class LiveModel:
         checked = checked_prompts(prompts, limits)
         with self._change, time_limit(timeout_s):
             if self.segmenter is None:
-                raise ModelError("no model is loaded; configure the node first")
+                raise ModelError(_NO_MODEL)
             space = shared_space_of(self.segmenter)
             with recovering(self.segmenter):
                 rows = [space.embed_prompts(checked)] if checked else []

@@ -90,7 +90,7 @@ class DenseNetwork(nn.Module):
         return self.rules.unknown_in(split_words(prompt))
 
     def logits(self, pixels: Tensor, prompts: Tensor) -> Tensor:
-        """Compute logits (B, K, h, w) of pixel embeddings (B, D, h, w) and text embeddings (K, D + 2).
+        """Compute logits of shape (B, K, h, w) from pixel embeddings (B, D, h, w) and text embeddings (K, D + 2).
 
         A prompt fits where both its shape and its colour fit: the probability is about the product of both. In a sum
         of logits a confident "duck" would outvote an uncertain "red".
