@@ -21,11 +21,14 @@
 
 #include <stdint.h>  // also defines __GLIBC__ where that is the C library
 
-// Compiled a second time for AVX2, of which the loader takes what the processor has: distributions
-// build for the oldest x86. Other processors have their vectors in the plain version.
+// Compiled again for AVX2 and for AVX-512, of which the loader takes what the processor has:
+// distributions build for the oldest x86. Other processors have their vectors in the plain version.
 #ifndef FOR_EACH_PROCESSOR
-#if defined(__x86_64__) && defined(__GLIBC__) && \
-  (defined(__clang__) ? __clang_major__ >= 14 : __GNUC__ >= 6)
+#if !defined(__x86_64__) || !defined(__GLIBC__)
+#define FOR_EACH_PROCESSOR
+#elif defined(__clang__) ? __clang_major__ >= 17 : __GNUC__ >= 12
+#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
+#elif defined(__clang__) ? __clang_major__ >= 14 : __GNUC__ >= 6
 #define FOR_EACH_PROCESSOR __attribute__((target_clones("avx2", "default")))
 #else
 #define FOR_EACH_PROCESSOR

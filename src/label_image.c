@@ -70,14 +70,12 @@ PART taps_t taps_of(int32_t place, int32_t length, int32_t full_length)
   return taps;
 }
 
-PART void interpolate_rows(
-  const float * above, const float * below, float weight, int32_t from, int32_t to,
-  float * restrict row)
+// A row of the logits of a class, resized to the columns of the image, as far as it has been needed.
+typedef struct
 {
-  for (int32_t x = from; x < to; ++x) {
-    row[x] = above[x] + weight * (below[x] - above[x]);
-  }
-}
+  int32_t from, to;  // the columns that are computed
+  float * values;
+} resized_t;
 
 PART void interpolate_columns(
   const float * row, const int32_t * lower, const float * weight, int32_t from, int32_t to,
@@ -89,103 +87,46 @@ PART void interpolate_columns(
   }
 }
 
-PART void compete(
-  const float * values, float limit, int32_t id, int32_t from, int32_t to,
-  float * restrict best, int32_t * restrict winner)
+// edge: the first column whose lower tap is the last of the row, so that it has no upper one.
+PART void resize_between(
+  const float * row, int32_t width, const int32_t * lower, const float * weight, int32_t edge,
+  int32_t from, int32_t to, float * restrict values)
 {
-  for (int32_t x = from; x < to; ++x) {
-    int32_t wins = (values[x] >= limit) & (values[x] > best[x]);
-    best[x] = wins ? values[x] : best[x];
-    winner[x] = wins ? id : winner[x];
+  interpolate_columns(row, lower, weight, from, to < edge ? to : edge, values);
+  for (int32_t x = from > edge ? from : edge; x < to; ++x) {
+    values[x] = row[width - 1];
   }
 }
 
-// Returns 0, 1 when a logit is NaN or infinite, or -1 without memory.
-FOR_EACH_PROCESSOR
-int32_t zs_seg_argmax(
-  const float * logits, int32_t classes, int32_t height, int32_t width,
-  const float * limits, const int32_t * ids, int32_t full_height, int32_t full_width,
-  int32_t id_bytes, void * label, float * best)
+// Computes the columns that are still missing between `from` and `to`.
+PART void resize_row(
+  const float * row, int32_t width, const int32_t * lower, const float * weight, int32_t edge,
+  int32_t from, int32_t to, resized_t * resized)
 {
-  const size_t columns = (size_t)full_width, small = (size_t)width;
-  float * floats = malloc((2 * columns + small + 1) * sizeof(float));
-  int32_t * integers = malloc((2 * columns + small + 1) * sizeof(int32_t));
-  span_t * spans = malloc((2 * (size_t)classes + 1) * sizeof(span_t));
-  if (!floats || !integers || !spans) {
-    free(floats);
-    free(integers);
-    free(spans);
-    return -1;
+  if (resized->from >= resized->to) {
+    resized->from = resized->to = from;
   }
-  float * weight = floats, * values = weight + columns, * row = values + columns;
-  int32_t * lower = integers, * winner = lower + columns;
-  int32_t * begin = winner + columns;  // the first pixel with this lower tap, or a higher one
+  if (from < resized->from) {
+    resize_between(row, width, lower, weight, edge, from, resized->from, resized->values);
+    resized->from = from;
+  }
+  if (to > resized->to) {
+    resize_between(row, width, lower, weight, edge, resized->to, to, resized->values);
+    resized->to = to;
+  }
+}
 
-  int32_t next = 0;
-  for (int32_t x = 0; x < full_width; ++x) {
-    taps_t taps = taps_of(x, width, full_width);
-    lower[x] = taps.lower;
-    weight[x] = taps.weight;
-    while (next <= taps.lower) {
-      begin[next++] = x;
-    }
+// Interpolates between two rows; the class wins where that reaches its limit and exceeds the best.
+PART void compete(
+  const float * above, const float * below, float weight, float limit, int32_t id, int32_t from,
+  int32_t to, float * restrict best, int32_t * restrict winner)
+{
+  for (int32_t x = from; x < to; ++x) {
+    const float value = above[x] + weight * (below[x] - above[x]);
+    const int32_t wins = (value >= limit) & (value > best[x]);
+    best[x] = wins ? value : best[x];
+    winner[x] = wins ? id : winner[x];
   }
-  while (next <= width) {
-    begin[next++] = full_width;
-  }
-
-  int32_t scanned = -1;  // `spans` are of this row and the next one, for each class
-  int32_t odd = 0;
-  for (int32_t y = 0; y < full_height && !odd; ++y, best += columns) {
-    const taps_t taps = taps_of(y, height, full_height);
-    for (int32_t k = 0; k < classes && scanned != taps.lower; ++k) {
-      const float * above = logits + ((size_t)k * height + taps.lower) * small;
-      const float * below = taps.lower + 1 < height ? above + small : above;
-      const int known = scanned >= 0 && scanned + 1 == taps.lower;
-      spans[2 * k] = known ? spans[2 * k + 1] : span_of(above, width, limits[k], &odd);
-      spans[2 * k + 1] = span_of(below, width, limits[k], &odd);
-    }
-    scanned = taps.lower;
-
-    for (int32_t x = 0; x < full_width; ++x) {
-      best[x] = -__builtin_inff();
-      winner[x] = 0;
-    }
-    for (int32_t k = 0; k < classes; ++k) {
-      const span_t one = spans[2 * k], two = spans[2 * k + 1];
-      const int32_t last = one.last > two.last ? one.last : two.last;
-      int32_t first = one.first < two.first ? one.first : two.first;
-      if (last < 0) {
-        continue;  // interpolation never exceeds its inputs
-      }
-      first -= first > 0;  // its pixels may have their upper tap in the span
-      const int32_t end = last + 2 < width ? last + 2 : width;
-      const float * above = logits + ((size_t)k * height + taps.lower) * small;
-      const float * below = logits + ((size_t)k * height + taps.upper) * small;
-      interpolate_rows(above, below, taps.weight, first, end, row);
-      if (end == width) {
-        row[width] = row[width - 1];  // read with the weight 0
-      }
-      const int32_t from = begin[first], to = begin[last + 1];
-      interpolate_columns(row, lower, weight, from, to, values);
-      compete(values, limits[k], ids[k], from, to, best, winner);
-    }
-    if (id_bytes == 1) {
-      uint8_t * out = (uint8_t *)label + y * columns;
-      for (int32_t x = 0; x < full_width; ++x) {
-        out[x] = (uint8_t)winner[x];
-      }
-    } else {
-      uint16_t * out = (uint16_t *)label + y * columns;
-      for (int32_t x = 0; x < full_width; ++x) {
-        out[x] = (uint16_t)winner[x];
-      }
-    }
-  }
-  free(floats);
-  free(integers);
-  free(spans);
-  return odd ? 1 : 0;
 }
 
 // --- confidence ---
@@ -216,8 +157,7 @@ PART float exponential(float x)
 // The pixels of a block are computed if any of them has a class: most of an image is background.
 #define BLOCK 64
 
-FOR_EACH_PROCESSOR
-void zs_seg_confidence(
+PART void probabilities(
   const float * restrict logits, const void * restrict label, int32_t id_bytes, int64_t pixels,
   uint8_t * restrict confidence)
 {
@@ -245,4 +185,118 @@ void zs_seg_confidence(
       out[i] = (uint8_t)((rounded < 1 ? 1 : rounded) & has_class[i]);
     }
   }
+}
+
+FOR_EACH_PROCESSOR
+void zs_seg_confidence(
+  const float * logits, const void * label, int32_t id_bytes, int64_t pixels, uint8_t * confidence)
+{
+  probabilities(logits, label, id_bytes, pixels, confidence);
+}
+
+// --- label image ---
+
+// best and confidence: either may be NULL. Returns 0, 1 when a logit is NaN or infinite, or -1
+// without memory.
+FOR_EACH_PROCESSOR
+int32_t zs_seg_label(
+  const float * logits, int32_t classes, int32_t height, int32_t width,
+  const float * limits, const int32_t * ids, int32_t full_height, int32_t full_width,
+  int32_t id_bytes, void * label, float * best, uint8_t * confidence)
+{
+  const size_t columns = (size_t)full_width, small = (size_t)width, rows = 2 * (size_t)classes;
+  float * floats = malloc((2 + rows) * (columns + 1) * sizeof(float));
+  int32_t * integers = malloc((2 * columns + small + 1) * sizeof(int32_t));
+  span_t * spans = malloc((rows + 1) * sizeof(span_t));
+  resized_t * resized = malloc((rows + 1) * sizeof(resized_t));
+  if (!floats || !integers || !spans || !resized) {
+    free(floats);
+    free(integers);
+    free(spans);
+    free(resized);
+    return -1;
+  }
+  float * weight = floats, * of_row = weight + columns;
+  int32_t * lower = integers, * winner = lower + columns;
+  int32_t * begin = winner + columns;  // the first pixel with this lower tap, or a higher one
+
+  int32_t next = 0;
+  for (int32_t x = 0; x < full_width; ++x) {
+    taps_t taps = taps_of(x, width, full_width);
+    lower[x] = taps.lower;
+    weight[x] = taps.weight;
+    while (next <= taps.lower) {
+      begin[next++] = x;
+    }
+  }
+  while (next <= width) {
+    begin[next++] = full_width;
+  }
+  for (size_t i = 0; i < rows; ++i) {
+    resized[i] = (resized_t) {0, 0, of_row + (i + 1) * columns};
+  }
+
+  // `spans` and `resized` are of the rows `scanned` and, after it, the next one, for each class;
+  // those of rows with odd numbers come second.
+  int32_t scanned = -2, odd = 0;
+  for (int32_t y = 0; y < full_height && !odd; ++y) {
+    const taps_t taps = taps_of(y, height, full_height);
+    const int32_t last_row = taps.lower + 1 < height ? taps.lower + 1 : taps.lower;
+    for (int32_t r = taps.lower; r <= last_row && scanned != taps.lower; ++r) {
+      if (r == scanned + 1) {
+        continue;
+      }
+      for (int32_t k = 0; k < classes; ++k) {
+        const float * row = logits + ((size_t)k * height + r) * small;
+        spans[2 * k + (r & 1)] = span_of(row, width, limits[k], &odd);
+        resized[2 * k + (r & 1)].to = resized[2 * k + (r & 1)].from;
+      }
+    }
+    scanned = taps.lower;
+
+    if (best) {
+      of_row = best + y * columns;
+    }
+    for (int32_t x = 0; x < full_width; ++x) {
+      of_row[x] = -__builtin_inff();
+      winner[x] = 0;
+    }
+    const int32_t one = taps.lower & 1, two = last_row & 1;
+    for (int32_t k = 0; k < classes; ++k) {
+      const span_t * of_class = spans + 2 * k;
+      const int32_t last =
+        of_class[one].last > of_class[two].last ? of_class[one].last : of_class[two].last;
+      int32_t first =
+        of_class[one].first < of_class[two].first ? of_class[one].first : of_class[two].first;
+      if (last < 0) {
+        continue;  // interpolation never exceeds its inputs
+      }
+      first -= first > 0;  // its pixels may have their upper tap in the span
+      const int32_t from = begin[first], to = begin[last + 1];
+      const float * above = logits + ((size_t)k * height + taps.lower) * small;
+      const float * below = logits + ((size_t)k * height + taps.upper) * small;
+      resized_t * upper_row = resized + 2 * k + (taps.lower & 1);
+      resized_t * lower_row = resized + 2 * k + (taps.upper & 1);
+      resize_row(above, width, lower, weight, begin[width - 1], from, to, upper_row);
+      resize_row(below, width, lower, weight, begin[width - 1], from, to, lower_row);
+      compete(
+        upper_row->values, lower_row->values, taps.weight, limits[k], ids[k], from, to, of_row,
+        winner);
+    }
+    void * out = (uint8_t *)label + y * columns * id_bytes;
+    for (int32_t x = 0; x < full_width && id_bytes == 1; ++x) {
+      ((uint8_t *)out)[x] = (uint8_t)winner[x];
+    }
+    for (int32_t x = 0; x < full_width && id_bytes == 2; ++x) {
+      ((uint16_t *)out)[x] = (uint16_t)winner[x];
+    }
+    if (confidence) {
+      probabilities(of_row, out, id_bytes, full_width, confidence + y * columns);
+    }
+  }
+  free(floats);
+  free(integers);
+  free(spans);
+  free(resized);
+  return odd ? 1 : 0;
 }

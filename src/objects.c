@@ -165,3 +165,40 @@ void zs_seg_masks(
     }
   }
 }
+
+// The end of the run of equal pixels that begins at x; any number but 0 is a pixel of the object.
+PART int64_t end_of_mask_run(const uint8_t * mask, int64_t size, int64_t x)
+{
+  const int32_t is_object = mask[x] != 0;
+  const uint64_t same = is_object ? 0x0101010101010101u : 0;
+  for (uint64_t pixels; x + 8 <= size; x += 8) {
+    memcpy(&pixels, mask + x, sizeof(pixels));
+    if (pixels != same) {
+      break;
+    }
+  }
+  while (x < size && (mask[x] != 0) == is_object) {
+    ++x;
+  }
+  return x;
+}
+
+// masks: one after the other. sizes: in pixels. counts: room for one more than pixels for each mask.
+// ends: the number of counts up to the end of each mask.
+void zs_seg_run_lengths(
+  const uint8_t * masks, const int64_t * sizes, int32_t number, uint32_t * counts, int64_t * ends)
+{
+  int64_t count = 0;
+  for (int32_t i = 0; i < number; masks += sizes[i++]) {
+    int64_t x = 0;
+    if (!sizes[i] || masks[0]) {
+      counts[count++] = 0;  // the first run is background
+    }
+    while (x < sizes[i]) {
+      const int64_t end = end_of_mask_run(masks, sizes[i], x);
+      counts[count++] = (uint32_t)(end - x);
+      x = end;
+    }
+    ends[i] = count;
+  }
+}

@@ -19,6 +19,7 @@ import os
 from collections.abc import Sequence
 from ctypes import c_float, c_int32, c_int64, c_void_p
 from functools import lru_cache
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +55,15 @@ LARGEST_LOGIT = 1e4
 MOST_PIXELS = 2**31 - 1
 """The largest number of pixels of a label image: runs are counted in 32 bits."""
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "argmax": (
+    "label": (
         c_int32,
-        (c_void_p, *[c_int32] * 3, c_void_p, c_void_p, *[c_int32] * 3, c_void_p, c_void_p),
+        (c_void_p, *[c_int32] * 3, c_void_p, c_void_p, *[c_int32] * 3, *[c_void_p] * 3),
     ),
     "confidence": (None, (c_void_p, c_void_p, c_int32, c_int64, c_void_p)),
     "most_runs": (c_int64, (c_void_p, *[c_int32] * 3)),
     "components": (c_int32, (c_void_p, c_int32, c_void_p, *[c_int32] * 2, *[c_void_p] * 3)),
     "masks": (None, (c_void_p, c_int32, *[c_void_p] * 3)),
+    "run_lengths": (None, (c_void_p, c_void_p, c_int32, c_void_p, c_void_p)),
     "warp": (
         c_int32,
         (
@@ -126,17 +128,46 @@ class Kernels:
         of which infinities are allowed. ids: (K,). Of equal logits the first one wins. Where none reaches its limit,
         the id is 0 and the logit minus infinity. Raises MemoryError.
         """
+        label, best = np.empty(size, dtype), np.empty(size, np.float32)
+        self._label(logits, limits, ids, label, best=best)
+        return label, best
+
+    def label_and_confidence(
+        self,
+        logits: NDArray[np.float32],
+        limits: Sequence[float],
+        size: tuple[int, int],
+        ids: Sequence[int],
+        dtype: np.dtype[Any],
+    ) -> tuple[Pixels, NDArray[np.uint8]]:
+        """Return what `argmax` does, with `confidence` of it in place of the logit, which is not stored.
+
+        Raises MemoryError.
+        """
+        label, confidence = np.empty(size, dtype), np.empty(size, np.uint8)
+        self._label(logits, limits, ids, label, confidence=confidence)
+        return label, confidence
+
+    def _label(
+        self,
+        logits: NDArray[np.float32],
+        limits: Sequence[float],
+        ids: Sequence[int],
+        label: Pixels,
+        best: Pixels | None = None,
+        confidence: Pixels | None = None,
+    ) -> None:
+        """Compute all that is not None."""
         logits = np.ascontiguousarray(logits, np.float32)
         of_classes = np.array(limits, np.float32), np.array(ids, np.int32)
-        label, best = np.empty(size, dtype), np.empty(size, np.float32)
         inputs = logits.ctypes.data, *logits.shape, *(each.ctypes.data for each in of_classes)
-        outputs = label.itemsize, label.ctypes.data, best.ctypes.data
-        outcome = self._functions["argmax"](*inputs, *size, *outputs)
+        outputs = (None if each is None else each.ctypes.data for each in (best, confidence))
+        of_label = *label.shape, label.itemsize, label.ctypes.data
+        outcome = self._functions["label"](*inputs, *of_label, *outputs)
         if outcome < 0:
-            raise MemoryError(f"there is no memory for rows of {size[1]} pixels")
+            raise MemoryError(f"there is no memory for rows of {label.shape[1]} pixels")
         if outcome > 0:
-            return self.argmax(finite_logits(logits), limits, size, ids, dtype)
-        return label, best
+            self._label(finite_logits(logits), limits, ids, label, best, confidence)
 
     def confidence(self, logits: NDArray[np.float32], label: Pixels) -> NDArray[np.uint8]:
         """Return the probabilities (H, W) of logits times 255, rounded, at least 1; 0 where the label is 0."""
@@ -160,19 +191,32 @@ class Kernels:
         self, components: Components, runs: Runs, chosen: NDArray[np.intp]
     ) -> list[NDArray[np.bool_]]:
         """Return the masks, within their bounding boxes, of the components with the indices `chosen`."""
-        boxes = components[chosen]
-        heights, widths = boxes["bottom"] - boxes["top"], boxes["right"] - boxes["left"]
-        ends = np.cumsum(heights.astype(np.int64) * widths)
-        starts = np.concatenate(([0], ends)).astype(np.int64)
+        shapes = [
+            (bottom - top, right - left)
+            for *_, left, top, right, bottom, _ in components[chosen].tolist()
+        ]
+        starts = [0, *accumulate(height * width for height, width in shapes)]
         places = np.full(len(components), -1, np.int64)
         places[chosen] = starts[:-1]
-        pixels = np.zeros(int(starts[-1]), np.bool_)
+        pixels = np.zeros(starts[-1], np.bool_)
         of_runs = runs.ctypes.data, len(runs), components.ctypes.data
         self._functions["masks"](*of_runs, places.ctypes.data, pixels.ctypes.data)
-        bounds = zip(
-            starts.tolist(), ends.tolist(), heights.tolist(), widths.tolist(), strict=False
-        )
-        return [pixels[start:end].reshape(shape) for start, end, *shape in bounds]
+        return [
+            pixels[start : start + shape[0] * shape[1]].reshape(shape)
+            for start, shape in zip(starts, shapes, strict=False)
+        ]
+
+    def run_lengths(self, masks: Sequence[NDArray[np.bool_]]) -> list[NDArray[np.uint32]]:
+        """Return what `perception.masks.encode_runs` does for each of at least one mask."""
+        pixels = np.concatenate([mask.ravel() for mask in masks])
+        sizes = np.array([mask.size for mask in masks], np.int64)
+        counts = np.empty(pixels.size + sizes.size, np.uint32)
+        ends = np.empty_like(sizes)
+        inputs = pixels.ctypes.data, sizes.ctypes.data, sizes.size
+        self._functions["run_lengths"](*inputs, counts.ctypes.data, ends.ctypes.data)
+        bounds = [0, *ends.tolist()]
+        counts = counts[: bounds[-1]].copy()  # without the memory of the longest lists
+        return [counts[start:end] for start, end in pairwise(bounds)]
 
     def warp(
         self,

@@ -7,7 +7,7 @@
 # on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
 # the specific language governing permissions and limitations under the License.
 
-"""The C files, compiled by each compiler that is installed, with and without the version for AVX2."""
+"""The C files, compiled by each compiler that is installed, with and without the versions for AVX2 and AVX-512."""
 
 from __future__ import annotations
 
@@ -40,10 +40,13 @@ def everything(kernels: Kernels, seed: int) -> list[np.ndarray]:
     dtype = np.dtype(np.uint16 if seed % 2 else np.uint8)
     logits = random.normal(0, 3, (5, *small)).astype(np.float32)
     logits[0, 0, 0] = (0, np.nan, -np.inf)[seed % 3]
-    label, best = kernels.argmax(logits, random.normal(0, 1, 5), size, (3, 250, 7, 9, 1), dtype)
+    limits, ids = random.normal(0, 1, 5).tolist(), (3, 250, 7, 9, 1)
+    label, best = kernels.argmax(logits, limits, size, ids, dtype)
     confidence = kernels.confidence(best, label)
+    both = kernels.label_and_confidence(logits, limits, size, ids, dtype)
     components, runs = kernels.components(label, confidence)
     masks = kernels.masks(components, runs, np.arange(0, len(components), 2))
+    lengths = kernels.run_lengths(masks) if masks else []
     x, y = (random.uniform(-3, side + 3, size).astype(np.float32) for side in size[::-1])
     trust = random.integers(0, 256, size).astype(np.uint8)
     carried = kernels.warp(label, confidence, (x, y, trust), 0.7 / 255)
@@ -52,7 +55,7 @@ def everything(kernels: Kernels, seed: int) -> list[np.ndarray]:
     turn = np.diag([size[1], size[0], 1.0]) + random.normal(0, 0.01, (3, 3))
     projection = turn.astype(np.float32), np.array([size[1], size[0], 0.0], np.float32) / 4
     moved = kernels.reproject(depths, rays, projection, (x, y, trust), (0.1, 0.25))
-    return [label, best, confidence, components, runs, *masks, *carried, *moved]
+    return [label, best, confidence, *both, components, runs, *masks, *lengths, *carried, *moved]
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])

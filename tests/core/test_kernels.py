@@ -15,6 +15,7 @@ import _ctypes
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -122,6 +123,38 @@ def test_arrays_of_any_layout_give_what_their_copies_give(
     turned = compiled.components(label.T, confidence[:, ::-1].T)
     whole = compiled.components(label.T.copy(), confidence[:, ::-1].T.copy())
     assert all(np.array_equal(*pair) for pair in zip(turned, whole, strict=True))
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.tuples(st.integers(1, 12), st.integers(1, 30)),
+    size=st.tuples(st.integers(1, 40), st.integers(1, 90)),
+    wide=st.booleans(),
+    odd=st.sampled_from([0.0, np.nan, np.inf]),
+)
+def test_label_and_confidence_are_those_of_two_calls_and_of_opencv(
+    compiled: Kernels,
+    seed: int,
+    shape: tuple[int, int],
+    size: tuple[int, int],
+    wide: bool,
+    odd: float,
+) -> None:
+    random = np.random.default_rng(seed)
+    dtype = np.dtype(np.uint16 if wide else np.uint8)
+    logits = random.normal(0, 3, (3, *shape)).astype(np.float32)
+    logits[0, 0, 0] = odd
+    arguments = logits, [-0.5, 0.5, np.inf], size, (9, 250 + 700 * wide, 5), dtype
+    label, best = compiled.argmax(*arguments)
+    both = compiled.label_and_confidence(*arguments)
+    assert np.array_equal(both[0], label)
+    assert np.array_equal(both[1], compiled.confidence(best, label))
+    if np.isfinite(odd):
+        resized = np.stack([cv2.resize(each, size[::-1]) for each in logits[:2]])
+        limits = np.array([-0.5, 0.5])[:, None, None]
+        clear = (np.abs(resized - limits) > 1e-4).all(axis=0)
+        highest = np.where(resized < limits, -np.inf, resized).max(axis=0)
+        assert np.allclose(best[clear], highest[clear], atol=1e-4)
 
 
 @given(

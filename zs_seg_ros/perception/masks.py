@@ -44,6 +44,9 @@ def encode_all_runs(masks: Sequence[NDArray[np.bool_]]) -> list[NDArray[np.uint3
     """Return what `encode_runs` returns for each of the (height, width) bool masks, in a fraction of the time."""
     if not masks:
         return []
+    kernels = compiled_kernels()
+    if kernels is not None:
+        return kernels.run_lengths(masks)
     # Between the masks is one pixel of background, at which a run always ends.
     gap = np.zeros(1, np.bool_)
     pixels = np.concatenate([part for mask in masks for part in (gap, mask.ravel())] + [gap])
@@ -161,12 +164,15 @@ def _compiled_components(
     components, runs = kernels.components(segmentation.label, segmentation.confidence)
     area, confidence = components["area"], components["confidence"]
     chosen, scores = _most_confident(area, confidence, min_area, max_objects)
-    of_chosen = components[chosen]
-    left, top = of_chosen["left"], of_chosen["top"]
-    width, height = of_chosen["right"] - left, of_chosen["bottom"] - top
-    boxes = map(Box, left.tolist(), top.tolist(), width.tolist(), height.tolist())
     masks = kernels.masks(components, runs, chosen)
-    return tuple(map(DetectedObject, of_chosen["id"].tolist(), scores, boxes, masks))
+    objects = []
+    for values, score, mask in zip(components[chosen].tolist(), scores, masks, strict=True):
+        of_object, _, class_id, left, top, *_ = values
+        height, width = mask.shape
+        detected = DetectedObject(class_id, score, Box(left, top, width, height), mask)
+        vars(detected)["area"] = of_object  # which is a cached property
+        objects.append(detected)
+    return tuple(objects)
 
 
 def _with_column_of_zeros(image: Label) -> Label:

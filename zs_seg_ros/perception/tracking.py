@@ -19,13 +19,12 @@ import itertools
 import math
 import threading
 from collections.abc import Iterator, Sequence
-from copy import copy
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zs_seg_ros.types import DetectedObject
+from zs_seg_ros.types import Box, DetectedObject
 
 LONGEST_ABSENCE_S = 4.0
 """An object that is hidden or out of the image for longer gets another track id when it is detected again."""
@@ -110,9 +109,11 @@ class Tracker:
         if new.any():
             matched.track_id[new] = [_new_track_id(self._numbers) for _ in range(new.sum())]
         _correct(detections, detection, matched, step_s)
-        unmatched = np.ones(len(tracks), np.bool_)
-        unmatched[track] = False
-        self._tracks = tracks[unmatched].joined(detections)
+        self._tracks = detections
+        if len(track) < len(tracks):
+            unmatched = np.ones(len(tracks), np.bool_)
+            unmatched[track] = False
+            self._tracks = tracks[unmatched].joined(detections)
         self._vocabulary_version, self._stamp_ns = vocabulary_version, stamp_ns
         return tuple(map(_with_track_id, objects, detections.track_id.tolist()))
 
@@ -151,37 +152,32 @@ class _Tracks:
 
 def _new_tracks(objects: Sequence[DetectedObject], stamp_ns: int) -> _Tracks:
     """Return the detections of a frame, each as a new track."""
-    count = len(objects)
-    integers, floats = np.zeros((count, 3), np.int64), np.zeros((count, 9))
-    tracks = _Tracks(integers, floats)
-    if count:
-        boxes = (each.box for each in objects)
-        numbers = [
-            (detected.class_id, detected.area, box.left, box.top, box.width, box.height)
-            for detected, box in zip(objects, boxes, strict=True)
-        ]
-        columns = np.array(numbers, np.int64).T
-        tracks.class_id[:] = columns[0]
-        np.maximum(1, columns[1], out=tracks.area_px)
-        extent = columns[4:]
-        np.maximum(_SMALLEST_SIZE_PX, np.hypot(*extent), out=tracks.size_px)
-        tracks.position_px[:] = (columns[2:4] + extent / 2).T
-    tracks.detected_ns[:] = stamp_ns
-    floats[:, 6:] = _FIRST_JITTER_PX**2, 0, _SPEED_PX_S**2
-    return tracks
+    integers = [(0, each.class_id, stamp_ns) for each in objects]
+    floats = [_first_state(each.box, each.area) for each in objects]
+    return _Tracks(
+        np.array(integers, np.int64).reshape(-1, 3), np.array(floats, np.float64).reshape(-1, 9)
+    )
+
+
+def _first_state(box: Box, area_px: int) -> tuple[float, ...]:
+    """Return the floats of an object that is detected for the first time."""
+    x, y = box.left + box.width / 2, box.top + box.height / 2
+    size_px = max(_SMALLEST_SIZE_PX, math.hypot(box.width, box.height))
+    return x, y, 0, 0, max(1, area_px), size_px, _FIRST_JITTER_PX**2, 0, _SPEED_PX_S**2
 
 
 def _with_track_id(detected: DetectedObject, track_id: int) -> DetectedObject:
     """Return the object with another id, and with the area if that is computed; `replace` takes many times as long."""
-    tracked = copy(detected)
-    object.__setattr__(tracked, "track_id", track_id)
+    tracked = object.__new__(type(detected))
+    vars(tracked).update(vars(detected), track_id=track_id)
     return tracked
 
 
 def _without_lost_tracks(tracks: _Tracks, last_stamp_ns: int, stamp_ns: int) -> _Tracks:
     """Remove tracks without a detection for too long, and those with one detection, before the last frame."""
     lately = stamp_ns - tracks.detected_ns < LONGEST_ABSENCE_S * 1e9
-    return tracks[lately & ((tracks.track_id > 0) | (tracks.detected_ns == last_stamp_ns))]
+    stays = lately & ((tracks.track_id > 0) | (tracks.detected_ns == last_stamp_ns))
+    return tracks if stays.all() else tracks[stays]
 
 
 def _predict(tracks: _Tracks, step_s: float, last_stamp_ns: int) -> None:
@@ -222,7 +218,7 @@ def _distances(detections: _Tracks, tracks: _Tracks) -> Floats:
 
     Tracks that were detected long ago, or with another area, get a handicap.
     """
-    away_px = np.linalg.norm(detections.position_px[:, None] - tracks.position_px, axis=2)
+    away_px = np.hypot(*(detections.position_px[:, None] - tracks.position_px).transpose(2, 0, 1))
     distance = away_px / (np.add.outer(detections.size_px, tracks.size_px) / 2)
     undetected_s = np.subtract.outer(detections.detected_ns, tracks.detected_ns) * 1e-9
     same_class = np.equal.outer(detections.class_id, tracks.class_id)

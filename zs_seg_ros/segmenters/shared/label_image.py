@@ -79,6 +79,8 @@ def pending_label_image(
     label = best = None
     specific = SpecificClasses(precedence, ids)
     for chunk in chunks:
+        if (whole := _all_at_once(chunk, size, thresholds, ids, specific)) is not None:
+            return whole
         chunk_label, chunk_best = label_and_logit(chunk, size, thresholds, ids, specific)
         if label is None or best is None:
             label, best = chunk_label, chunk_best
@@ -95,6 +97,31 @@ def pending_label_image(
         return Segmentation(label, _confidence(best, label))
     confidence = best.sigmoid_().mul_(255).round_().clamp_(min=1).to(torch.uint8)
     return OnDevice((label, confidence.mul_(label != 0)), partial(_segmentation, dtype=ids.dtype))
+
+
+def _all_at_once(
+    chunk: ClassLogits,
+    size: tuple[int, int],
+    thresholds: NDArray[np.float32],
+    ids: LabelIds,
+    specific: SpecificClasses,
+) -> Segmentation | None:
+    """Decode in one pass of compiled code; None where the chunk lacks a class, or more than its logits is needed.
+
+    A class is in one chunk alone, so that no other follows one with all classes.
+    """
+    kernels, classes = compiled_kernels(), chunk.classes
+    has_all = len(classes) == len(ids.values) and not chunk.against
+    if kernels is None or not has_all or chunk.logits.device.type != "cpu":
+        return None
+    if specific.concerns(classes):
+        return None
+    check_finite(chunk.logits)
+    indices = list(classes)
+    limits = torch.from_numpy(thresholds[indices]).logit().tolist()
+    values = [ids.values[index] for index in indices]
+    logits = chunk.logits.float().numpy()
+    return Segmentation(*kernels.label_and_confidence(logits, limits, size, values, ids.dtype))
 
 
 def label_and_logit(
