@@ -23,6 +23,7 @@ import torch
 from zs_seg_ros.cli.bench_measure import STAGES, Row
 from zs_seg_ros.errors import ZeroShotSegmentationError
 from zs_seg_ros.files import write_output
+from zs_seg_ros.optional_packages import install_command
 from zs_seg_ros.segmenters.base import Segmenter
 
 
@@ -114,7 +115,7 @@ def check_plot() -> None:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise ZeroShotSegmentationError(
-            "--plot needs matplotlib, which is not installed; run: pip install matplotlib"
+            f"--plot needs matplotlib, which is not installed; run: {install_command('matplotlib')}"
         ) from error
 
 

@@ -15,12 +15,12 @@ import re
 
 from zs_seg_ros.doctor.check import Check, ok, warning
 from zs_seg_ros.doctor.machine import Machine
+from zs_seg_ros.optional_packages import install_command, pip_command
 from zs_seg_ros.segmenters.load_options import PROVIDERS
 from zs_seg_ros.shown import described, shown
 
 ONNX_PACKAGES = {"onnxruntime": ((1, 23), (2,)), "onnx": ((1, 19), (2,))}
 """The lowest version and the first one that is too high; as in setup.py."""
-_INSTALL = "python3 -m pip install"
 
 
 def check_onnx_packages(machine: Machine) -> list[Check]:
@@ -34,13 +34,13 @@ def _runtime(machine: Machine, builds: dict[str, str]) -> Check:
     name = "onnxruntime"
     if not builds:
         text = "not installed; only engine onnxruntime needs it"
-        return ok(name, f"{text}: `{_INSTALL} onnx onnxruntime`")
+        return ok(name, f"{text}: `{install_command('onnx', 'onnxruntime')}`")
     listed = " and ".join(shown(f"{build} {version}", 100) for build, version in builds.items())
     if len(builds) > 1:
         return warning(
             name,
             f"{listed} are installed, and write over each other's files",
-            f"Remove them with `python3 -m pip uninstall {shown(' '.join(builds), 300)}`, and install one again.",
+            f"Remove them with `{pip_command()} uninstall {shown(' '.join(builds), 300)}`, and install one again.",
         )
     try:
         providers = machine.onnx_providers()
@@ -48,8 +48,8 @@ def _runtime(machine: Machine, builds: dict[str, str]) -> Check:
         return warning(
             name,
             f"{listed} is installed and cannot be imported: {described(problem)}",
-            f"Install it again with `{_INSTALL} --force-reinstall {shown(next(iter(builds)), 100)}`, or keep engine: "
-            "torch.",
+            f"Install it again with `{pip_command()} install --force-reinstall {shown(next(iter(builds)), 100)}`, "
+            "or keep engine: torch.",
         )
     short = {provider: option for option, provider in PROVIDERS.items()}
     there = ", ".join(short.get(provider, provider) for provider in providers)
@@ -59,7 +59,9 @@ def _runtime(machine: Machine, builds: dict[str, str]) -> Check:
 
 def _onnx(version: str) -> Check:
     if not version:
-        return ok("onnx", f"not installed; only `zs-seg export` needs it: `{_INSTALL} onnx`")
+        return ok(
+            "onnx", f"not installed; only `zs-seg export` needs it: `{install_command('onnx')}`"
+        )
     return _in_limits("onnx", "onnx", version, shown(version, 100))
 
 
@@ -72,5 +74,5 @@ def _in_limits(name: str, package: str, version: str, text: str) -> Check:
     return warning(
         name,
         f"{text}; engine onnxruntime needs {lowest} or higher, below {too_high}",
-        f"Install that version with `{_INSTALL} '{shown(package, 100)}>={lowest},<{too_high}'`.",
+        f"Install that version with `{install_command(f'{shown(package, 100)}>={lowest},<{too_high}')}`.",
     )

@@ -35,6 +35,7 @@ from zs_seg_ros.evaluation.truth import (
 )
 from zs_seg_ros.files import read_regular_file
 from zs_seg_ros.images.image_files import read_image
+from zs_seg_ros.optional_packages import install_command
 from zs_seg_ros.shown import described, quoted, shown
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
@@ -48,8 +49,8 @@ def coco_tools(module: str) -> Any:
         return importlib.import_module(f"pycocotools.{module}")
     except ImportError as error:
         raise EvaluationError(
-            "COCO files and average precision need pycocotools, which is not installed: pip install pycocotools "
-            f"({shown(error)})"
+            "COCO files and average precision need pycocotools, which is not installed; run: "
+            f"{install_command('pycocotools')} ({shown(error)})"
         ) from error
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from zs_seg_ros.errors import ImageError
+from zs_seg_ros.optional_packages import install_command
 from zs_seg_ros.shown import shown
 from zs_seg_ros.types import RgbImage
 
@@ -69,7 +70,7 @@ class VideoDecoder:
         except ImportError as error:
             raise ImageError(
                 f"a video stream ({codec}) is dropped: PyAV, which decodes it, is not installed; run "
-                "python3 -m pip install av, or publish raw or JPEG images"
+                f"{install_command('av')}, or publish raw or JPEG images"
             ) from error
         self.codec = codec
         self._av = av

@@ -23,6 +23,7 @@ from zs_seg_ros.labelling.plan import LabelRequest
 from zs_seg_ros.labelling.run import OnFrames, Task, warn
 from zs_seg_ros.labelling.slice_results import label_slice
 from zs_seg_ros.labelling.work_folder import write_errors_as_labelling_errors
+from zs_seg_ros.optional_packages import install_command
 from zs_seg_ros.segmenters.loaded_model import LoadedModel, load_model
 from zs_seg_ros.shown import described, shown
 
@@ -54,8 +55,8 @@ def _import_ray() -> Any:
         import ray
     except ImportError as error:
         raise LabellingError(
-            f"Ray cannot be imported ({shown(error, 300)}); install it with `pip install 'ray>=2.9,<3'`, or leave "
-            "--ray out"
+            f"Ray cannot be imported ({shown(error, 300)}); install it with "
+            f"`{install_command('ray>=2.9,<3')}`, or leave --ray out"
         ) from error
     return ray
 

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from zs_seg_ros.errors import ModelError
 from zs_seg_ros.files import write_atomically
+from zs_seg_ros.optional_packages import install_command
 from zs_seg_ros.segmenters.engines import runtime
 from zs_seg_ros.segmenters.engines.choice import construct, is_exportable
 from zs_seg_ros.segmenters.engines.exports import (
@@ -120,7 +121,7 @@ def _onnx() -> Any:
         return importlib.import_module("onnx")
     except ImportError as error:
         raise ModelError(
-            "an export needs the package onnx, which is not installed; run: python3 -m pip install onnx"
+            f"an export needs the package onnx, which is not installed; run: {install_command('onnx')}"
         ) from error
 
 

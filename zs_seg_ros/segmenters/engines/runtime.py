@@ -23,6 +23,7 @@ from torch import Tensor
 
 from zs_seg_ros.errors import DeviceError, FileError, ModelError
 from zs_seg_ros.files import read_regular_file
+from zs_seg_ros.optional_packages import install_command
 from zs_seg_ros.segmenters.engines.exports import MOST_BYTES
 from zs_seg_ros.segmenters.engines.parts import NetworkPart, Run
 from zs_seg_ros.segmenters.load_options import PROVIDERS
@@ -47,7 +48,7 @@ def runtime(purpose: str) -> Any:
             else f"cannot be imported ({described(error)})"
         )
         raise ModelError(
-            f"{purpose} needs the package onnxruntime, which {reason}; run: python3 -m pip install onnxruntime"
+            f"{purpose} needs the package onnxruntime, which {reason}; run: {install_command('onnxruntime')}"
         ) from error
 
 

@@ -27,6 +27,7 @@ from huggingface_hub.errors import (
 )
 
 from zs_seg_ros.errors import ModelError
+from zs_seg_ros.optional_packages import install_command
 from zs_seg_ros.segmenters.shared.checkpoint import FILES, is_hub_id
 from zs_seg_ros.segmenters.shared.tokenizer_readers import missing_readers
 from zs_seg_ros.shown import quoted, shown
@@ -91,7 +92,7 @@ def check_download(model: str, revision: str = "") -> Download:
     if "tokenizer.model" in names and "tokenizer.json" not in names and missing:
         raise ModelError(
             f"the tokenizer of {model} exists as tokenizer.model only, which needs {' and '.join(missing)}; nothing "
-            f"was downloaded; run: python3 -m pip install {' '.join(missing)}"
+            f"was downloaded; run: {install_command(*missing)}"
         )
     return Download(model, revision)
 

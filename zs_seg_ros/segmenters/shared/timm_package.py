@@ -26,9 +26,9 @@ from typing import Any
 from transformers.utils import import_utils, is_torchvision_available
 
 from zs_seg_ros.errors import ModelError
+from zs_seg_ros.optional_packages import install_command
 from zs_seg_ros.shown import described
 
-_INSTALL = "python3 -m pip install --no-deps timm"
 _TORCHVISION = (
     "torchvision",
     "torchvision.datasets",
@@ -47,7 +47,8 @@ def require_timm(model: str) -> None:
     """Import timm for the image encoder of a checkpoint. Raises ModelError where it is not installed or fails."""
     if importlib.util.find_spec("timm") is None:
         raise ModelError(
-            f"the image encoder of {model} is of the package timm, which is not installed; run: {_INSTALL}"
+            f"the image encoder of {model} is of the package timm, which is not installed; "
+            f"run: {install_command('timm')}"
         )
     try:
         if is_torchvision_available():
@@ -60,7 +61,7 @@ def require_timm(model: str) -> None:
         raise ModelError(
             f"the image encoder of {model} is of the package timm, which cannot be imported ({described(error)}); "
             f"it needs no torchvision here, so that one that does not fit torch may be uninstalled, and timm "
-            f"installed with: {_INSTALL}"
+            f"installed with: {install_command('timm')}"
         ) from error
 
 

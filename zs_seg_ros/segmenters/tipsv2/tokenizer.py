@@ -16,6 +16,7 @@ from pathlib import Path
 from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
 
 from zs_seg_ros.errors import ModelError
+from zs_seg_ros.optional_packages import install_command
 from zs_seg_ros.segmenters.shared.pretrained import load_tokenizer, quiet
 from zs_seg_ros.segmenters.shared.tokenizer_readers import missing_readers
 
@@ -32,7 +33,7 @@ def load_tipsv2_tokenizer(model: str, folder: Path) -> Tipsv2Tokenizer:
     if missing:
         raise ModelError(
             f"the tokenizer of {model} exists as {path} only, which needs {' and '.join(missing)}; "
-            f"run: python3 -m pip install {' '.join(missing)}"
+            f"run: {install_command(*missing)}"
         )
     try:
         with quiet():
