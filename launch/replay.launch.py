@@ -48,6 +48,20 @@ NODE = (
 )
 
 
+def check_loop(context: LaunchContext) -> list[Action]:
+    """Raise RuntimeError for a wrong `loop`; before the node, which would stay behind if it had been started."""
+    is_looped(context)
+    return []
+
+
+def is_looped(context: LaunchContext) -> bool:
+    """Return whether the recording starts again at its end. Raises RuntimeError for neither true nor false."""
+    loop = str(LaunchConfiguration("loop").perform(context)).lower()
+    if loop not in ("true", "1", "false", "0"):
+        raise RuntimeError(f"loop is {quoted(loop, 200)}: write true or false")
+    return loop in ("true", "1")
+
+
 def start_player(context: LaunchContext) -> list[Node]:
     """Return the player; `ros2 run zs_seg_ros bag_player --help` explains its arguments."""
 
@@ -55,10 +69,7 @@ def start_player(context: LaunchContext) -> list[Node]:
         return str(LaunchConfiguration(name).perform(context))
 
     arguments = [value("recording"), "--rate", value("rate"), "--wait-for-subscribers"]
-    loop = value("loop").lower()
-    if loop not in ("true", "1", "false", "0"):
-        raise RuntimeError(f"loop is {quoted(loop, 200)}: write true or false")
-    if loop in ("true", "1"):
+    if is_looped(context):
         arguments.append("--loop")
     if value("clock") not in ("", "none"):
         arguments += ["--clock", value("clock")]
@@ -103,4 +114,5 @@ def generate_launch_description() -> LaunchDescription:
         PythonLaunchDescriptionSource(str(SHARE / "launch" / "segmentation.launch.py")),
         launch_arguments=[(name, LaunchConfiguration(name)) for name, _, _ in NODE],
     )
-    return LaunchDescription([*arguments, segmentation, OpaqueFunction(function=start_player)])
+    check, player = OpaqueFunction(function=check_loop), OpaqueFunction(function=start_player)
+    return LaunchDescription([*arguments, check, segmentation, player])

@@ -171,6 +171,12 @@ def test_what_is_neither_true_nor_false_ends_the_launch() -> None:
         started_by(REPLAY, loop="twice")
 
 
+def test_a_wrong_loop_ends_the_launch_before_a_node_is_started_that_would_stay() -> None:
+    functions = [e.kwargs["function"] for e in entities_of(REPLAY) if e.kind == "OpaqueFunction"]
+    with pytest.raises(RuntimeError, match="loop is 'twice'"):
+        functions[0](Context(loop="twice"))
+
+
 def test_a_profile_that_is_no_xml_ends_the_launch(tmp_path: Path) -> None:
     profile = tmp_path / "profile.xml"
     for content in (b"", b"profiles: yes", b"<profiles>", b"\xff\xfe\x00"):
