@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ from faded_truth import SHARE, write_truth
 from held_jobs import hold_jobs
 from PIL import Image, ImageOps
 from small_bags import SHIPPED_BAG, write_bag
-from studio_clients import free_port, huge_png, wait_until
+from studio_clients import TIMEOUT_S, free_port, huge_png, wait_until
 
+from zs_seg_ros.errors import VocabularyError
 from zs_seg_ros.evaluation.coco_truth import CocoTruth
 from zs_seg_ros.images import image_files
 from zs_seg_ros.perception.pipeline import Settings
@@ -39,6 +41,7 @@ from zs_seg_ros.studio.app import PAGE
 from zs_seg_ros.studio.labelled_frames import LabelledFrames
 from zs_seg_ros.studio.model_source import ModelSource, NamedModel
 from zs_seg_ros.studio.server import MOST_MESSAGE_BYTES, StudioServer
+from zs_seg_ros.studio.source import Changed
 from zs_seg_ros.studio.stills import stills_of
 from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS, TargetClass, Vocabulary
 from zs_seg_ros.vocabulary.vocabulary_file import read_vocabulary_file
@@ -236,6 +239,79 @@ def test_the_history_is_listed_when_it_is_opened(page: Any, source: ModelSource)
     expect(entries).to_have_count(3)
     expect(entries.first).to_contain_text("red, blue in force")
     wait_until(lambda: source._model.vocabulary.names == ("red", "blue"), "the first vocabulary")
+
+
+@pytest.fixture
+def answered(source: ModelSource, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Changes of the vocabulary take until this is set."""
+    change, event = source.change_vocabulary, threading.Event()
+
+    def held(classes: Sequence[TargetClass]) -> Changed:
+        assert event.wait(TIMEOUT_S)
+        return change(classes)
+
+    monkeypatch.setattr(source, "change_vocabulary", held)
+    return event
+
+
+def names_in_force(source: ModelSource) -> tuple[str, ...]:
+    return source._model.vocabulary.names
+
+
+def add(page: Any, name: str) -> None:
+    page.get_by_label("Name of a new class").fill(name)
+    page.get_by_label("Name of a new class").press("Enter")
+    message(page).to_have_text("Applying…")
+
+
+def test_names_that_are_typed_before_the_first_answer_are_all_in_force(
+    page: Any, source: ModelSource, answered: threading.Event
+) -> None:
+    add(page, "green")
+    add(page, "white")
+    answered.set()
+    wait_until(lambda: "white" in names_in_force(source), "both changes")
+    message(page).to_have_text("Applied.")
+    assert names_in_force(source) == ("red", "blue", "green", "white")
+    expect(page.locator("#question")).to_be_hidden()
+
+
+def test_an_edit_before_the_answer_is_kept_and_not_in_force(
+    page: Any, source: ModelSource, answered: threading.Event
+) -> None:
+    add(page, "green")
+    name = page.locator(".class").first.get_by_label("Name", exact=True)
+    name.fill("white")
+    answered.set()
+    message(page).to_have_text("Applied. Later edits are not applied yet.")
+    expect(name).to_have_value("white")
+    assert names_in_force(source) == ("red", "blue", "green")
+    name.press("Enter")
+    message(page).to_have_text("Applied.")
+    assert names_in_force(source) == ("white", "blue", "green")
+    expect(page.locator("#question")).to_be_hidden()
+
+
+def test_an_undo_that_is_refused_undoes_nothing(
+    page: Any, source: ModelSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("green", "white"):
+        page.get_by_label("Name of a new class").fill(name)
+        page.get_by_label("Name of a new class").press("Enter")
+        wait_until(lambda name=name: name in names_in_force(source), "the class")
+        message(page).to_have_text("Applied.")
+
+    def refuse(classes: Sequence[TargetClass]) -> Changed:
+        raise VocabularyError("refused for once")
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(source, "change_vocabulary", refuse)
+        page.get_by_role("button", name="Undo").click()
+        message(page).to_have_text("refused for once")
+    expect(page.get_by_role("button", name="Redo")).to_be_disabled()
+    page.get_by_role("button", name="Undo").click()
+    message(page).to_have_text("Applied.")
+    assert names_in_force(source) == ("red", "blue", "green")
 
 
 def test_a_drag_marks_a_region(page: Any) -> None:

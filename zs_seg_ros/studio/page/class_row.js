@@ -59,13 +59,13 @@ export class ClassRow {
     });
     this.slider = make("input", {
       type: "range", min: 0.01, max: 1, step: 0.01, aria: { label: `Threshold of ${name}` }, onkeydown: enter,
-      oninput: () => { this.threshold = Number(this.slider.value); this.showThreshold(); this.editor.preview(this); },
+      oninput: () => { this.threshold = Number(this.slider.value); this.showThreshold(); this.editor.preview(); },
     });
     this.slider.dataset.field = "threshold";
     this.value = make("output");
     this.standard = make("button", {
       type: "button", text: "default", title: "The node's default_threshold",
-      onclick: () => { this.threshold = 0; this.showThreshold(); this.editor.preview(this); },
+      onclick: () => { this.threshold = 0; this.showThreshold(); this.editor.preview(); },
     });
     this.prompts = this.area(this.given.prompts, "prompts", touched);
     this.negatives = this.area(this.given.negatives, "negatives", touched);
@@ -126,7 +126,7 @@ export class ClassRow {
     this.threshold = threshold;
     if (prompts.length) this.prompts.value = prompts.join("\n");
     this.showThreshold();
-    this.editor.preview(this);
+    this.editor.preview();
   }
 
   // Takes the prompts and examples of another class, which goes.

@@ -38,7 +38,7 @@ export class Dropping {
       this.say(`Adding ${place + 1} of ${files.length}…`);
       try { added = await this.addOne(file, sizes); } catch (error) { problems.push(error.message); }
     }
-    if (added) await this.onAdded(added.camera, added.index);
+    if (added) this.onAdded(added.camera, added.index);
     const count = files.length - problems.length;
     const left = problems.length > 1 ? ` (and ${problems.length - 1} more)` : "";
     const smaller = sizes.length ? `, ${sizes.length} of them reduced to ${sizes.at(-1)} pixels` : "";

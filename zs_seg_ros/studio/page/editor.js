@@ -20,6 +20,8 @@ export class Editor {
     this.previewed = new Map();
     this.defaultThreshold = 0.5;
     this.isDirty = false;
+    this.edits = 0;
+    this.lastChange = Promise.resolve();
     byId("add").addEventListener("submit", (event) => { event.preventDefault(); this.add(); });
     byId("apply").addEventListener("click", () => this.apply());
     byId("revert").addEventListener("click", () => this.take(this.inForce));
@@ -75,6 +77,12 @@ export class Editor {
     this.showState();
   }
 
+  // Bases the draft on the vocabulary in force, which it was part of.
+  rebase() {
+    this.base = this.inForce.edition;
+    show(byId("banner"), "");
+  }
+
   // Shows these classes. A row that shows the same words already stays, with its focus and its place on the screen: the
   // rows of a long vocabulary take far longer to build than the one that has changed.
   setRows(classes) {
@@ -113,6 +121,7 @@ export class Editor {
 
   touched() {
     this.isDirty = true;
+    this.edits++;
     this.say("");
     this.showState();
   }
@@ -124,7 +133,8 @@ export class Editor {
     input.value = "";
     const row = this.addClass({ name });
     this.apply();
-    row.element.scrollIntoView({ block: "nearest" }); // after the request is on its way: it takes the layout of the page
+    // After the request is on its way: it takes the layout of the page.
+    queueMicrotask(() => row.element.scrollIntoView({ block: "nearest" }));
   }
 
   addClass(entry) {
@@ -145,23 +155,40 @@ export class Editor {
 
   get classes() { return this.rows.map((row) => row.entry()); }
 
-  async apply(base = this.base) {
-    return this.change({ do: "set_vocabulary", base, classes: this.classes }, () => this.apply(this.inForce.edition));
+  // Puts the draft in force, after changes that have no answer yet: it is then based on them.
+  apply() {
+    this.say("Applying…");
+    return this.inTurn(() => this.sendDraft(this.base));
+  }
+
+  inTurn(change) {
+    this.lastChange = this.lastChange.then(change, change);
+    return this.lastChange;
+  }
+
+  sendDraft(base) {
+    return this.change({ do: "set_vocabulary", base, classes: this.classes }, () => this.sendDraft(this.inForce.edition));
+  }
+
+  sendEdition(edition) {
+    return this.change({ do: "restore", base: this.inForce.edition, edition }, () => this.sendEdition(edition));
   }
 
   // Sends a change, and asks when another client has set a vocabulary meanwhile. again: sends it all the same. Resolves
-  // to whether it is in force.
+  // to whether it is in force. What is edited before the answer stays, and is not in force yet.
   async change(request, again) {
     this.say("Applying…");
     this.isChanging = true;
+    const { edits } = this;
     try {
       const answer = await this.connection.ask(request);
-      if (answer.conflict) return await this.resolveConflict(answer.vocabulary, again);
-      this.isDirty = false;
-      this.take(this.inForce);
+      if (answer.conflict) return await this.resolveConflict(answer.vocabulary, again, request.do === "set_vocabulary");
+      const isEdited = this.edits !== edits;
+      if (isEdited) this.rebase(); else this.take(this.inForce);
+      const later = isEdited ? " Later edits are not applied yet." : "";
       this.say(answer.replaced_another
-        ? "Applied. Another client had set a vocabulary just before, which this replaced: it is in the history."
-        : "Applied.");
+        ? `Applied. Another client had set a vocabulary just before, which this replaced: it is in the history.${later}`
+        : `Applied.${later}`);
       return true;
     } catch (error) {
       this.say(error.message, true);
@@ -169,13 +196,15 @@ export class Editor {
     } finally { this.isChanging = false; }
   }
 
-  async resolveConflict(vocabulary, again) {
+  // isDraft: what was sent is the draft, to which the other classes can be added.
+  async resolveConflict(vocabulary, again, isDraft) {
     this.say("");
     this.inForce = vocabulary;
     const missing = vocabulary.classes.filter((entry) => !this.rows.some((row) => row.name === entry.name));
     const choice = await ask(
       `${whose(vocabulary)} version ${vocabulary.version} meanwhile: ${namesOf(vocabulary)}. What should be in force?`,
-      [["Mine, in place of it", "mine"], ["Both: mine and its other classes", "both"], ["Its, without my edits", "its"], ["Edit on", null]]);
+      [["Mine, in place of it", "mine"], ...(isDraft ? [["Both: mine and its other classes", "both"]] : []),
+        ["Its, without my edits", "its"], ["Edit on", null]]);
     if (choice === "its") this.take(vocabulary);
     if (choice === "both") for (const entry of missing) this.addClass(entry);
     return choice === "mine" || choice === "both" ? again() : false;
@@ -184,17 +213,16 @@ export class Editor {
   // --- history ---
 
   // The history begins with the newest edition. Undoing puts the edition before the last one that was not undone in force.
-  undo() { return this.restore(this.undone() + 1, this.undone() + 1); }
+  undo() { return this.inTurn(() => this.restore(this.undone() + 1)); }
 
-  redo() { return this.undone() ? this.restore(this.undone() - 1, this.undone() - 1) : undefined; }
+  redo() { return this.inTurn(() => (this.undone() ? this.restore(this.undone() - 1) : false)); }
 
   undone() { return this.undoing?.edition === this.inForce?.edition ? this.undoing?.steps ?? 0 : 0; }
 
-  async restore(steps, undone) {
+  async restore(steps) {
     const trail = this.undone() ? this.undoing.trail : this.inForce?.history.map((each) => each.edition) ?? [];
-    if (!trail[steps]) return;
-    await this.change({ do: "restore", base: this.inForce.edition, edition: trail[steps] }, () => this.restore(steps, undone));
-    this.undoing = { edition: this.inForce.edition, steps: undone, trail };
+    if (!trail[steps] || !await this.sendEdition(trail[steps])) return;
+    this.undoing = { edition: this.inForce.edition, steps, trail };
     this.showState();
   }
 
@@ -207,13 +235,13 @@ export class Editor {
       " ",
       place === 0 ? make("em", { text: "in force" }) : make("button", {
         type: "button", text: "Restore",
-        onclick: () => this.change({ do: "restore", base: this.inForce.edition, edition: each.edition }, () => {}),
+        onclick: () => this.inTurn(() => this.sendEdition(each.edition)),
       }))));
   }
 
   // --- thresholds that are not in force yet ---
 
-  preview(row) {
+  preview() {
     this.touched();
     for (const each of this.rows) this.previewed.set(each.givenName, each.effectiveThreshold);
     this.onPreview();

@@ -100,7 +100,7 @@ function chooseImage(camera, index) {
 }
 
 // Shows an image that was added, in the tile of its camera.
-async function showAdded(camera, index) {
+function showAdded(camera, index) {
   if (!chosen.has(camera)) {
     choose(camera, true);
     byId("cameras").querySelector(`input[value="${CSS.escape(camera)}"]`).checked = true;
@@ -163,11 +163,12 @@ byId("theme").addEventListener("click", () => {
 });
 const KEYS = "On an image: space pauses, ← and → step through the last 30 seconds. In the list below it, Enter marks an object. Elsewhere: / goes to the name of a new "
   + "class, Enter in a field of a class applies the vocabulary, Alt+Z undoes it, ? shows this.";
-byId("keys").addEventListener("click", () => ask(KEYS, [["Close", null]]));
+const showKeys = () => ask(KEYS, [["Close", null]]);
+byId("keys").addEventListener("click", showKeys);
 document.addEventListener("keydown", (event) => {
   const typing = event.target.matches("input, textarea, select");
   if (event.altKey && event.key === "z") { event.preventDefault(); editor.undo(); }
   if (typing) return;
   if (event.key === "/") { event.preventDefault(); byId("new-name").focus(); }
-  if (event.key === "?") ask(KEYS, [["Close", null]]);
+  if (event.key === "?") showKeys();
 });

@@ -14,8 +14,7 @@ const MOST_ZOOM = 4;
 
 export class Tile {
   // shared: options of the view, isShown and thresholds of the editor. onPoint(tile, region): a place was marked.
-  // onPause(tile): it was paused or not. onReady(tile): a frame was drawn and the next one may come.
-  // onObject(tile, object): an object of the list was chosen.
+  // onReady(tile): a frame was drawn and the next one may come. onObject(tile, object): an object of the list was chosen.
   constructor(camera, shared, { onPoint, onObject, onReady }) {
     this.camera = camera;
     this.shared = shared;
