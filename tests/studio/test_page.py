@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import opened_browser, opened_page
+from browser import TIMEOUT_MS, opened_browser, opened_page
 from faded_truth import SHARE, write_truth
 from held_jobs import hold_jobs
 from PIL import Image, ImageOps
@@ -755,7 +755,8 @@ def test_a_photo_of_20_and_of_50_megapixels_is_added(
 ) -> None:
     Image.new("RGB", size, (30, 60, 220)).save(tmp_path / "photo.jpg")
     page.locator("#image-files").set_input_files(tmp_path / "photo.jpg")
-    message(page).to_have_text(f"1 added, 1 of them reduced to {reduced} pixels.")
+    text = f"1 added, 1 of them reduced to {reduced} pixels."
+    message(page).to_have_text(text, timeout=4 * TIMEOUT_MS)
 
 
 def test_a_file_with_many_bytes_is_made_smaller(page: Any, tmp_path: Path) -> None:
