@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from zs_seg_ros.segmenters.shared import device
+from zs_seg_ros.segmenters.shared.processor import Processor
 from zs_seg_ros.testing.accelerator import Accelerator, stand_in_accelerator
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -33,6 +35,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(_no_gpu)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_bf16() -> Iterator[None]:
+    """Let `precision: auto` be fp32 on every processor, since the tests compare numbers of fp32 with its results."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device, "this_processor", lambda: Processor("chip", frozenset()))
+        yield
 
 
 @pytest.fixture

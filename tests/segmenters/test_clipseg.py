@@ -191,7 +191,7 @@ def test_the_image_is_encoded_once_and_no_further_than_needed(
     batch = Batch((noise(),), encoded.vocabulary.thresholds(0.5))
     counts = []
     for layer in vision.encoder.layers:
-        with calls_of(layer) as calls:
+        with calls_of(layer.mlp) as calls:
             segmenter.segment(batch, encoded)
         counts.append(len(calls))
     assert counts == [1] * (last + 1) + [0] * (len(counts) - last - 1)

@@ -149,10 +149,11 @@ def test_a_model_says_in_which_precision_it_runs(
     [
         (
             "processor\t: 0\nmodel name\t: Chip A\nflags\t\t: sse2 avx2 avx512f avx512bw avx512vl avx512dq "
-            "avx512_bf16 amx_bf16\nbugs\t: none\n\nprocessor\t: 1\nmodel name\t: Chip B\nflags\t\t: sse2\n",
+            "avx512_bf16 amx_bf16 avx512_vnni\nbugs\t: none\n\n"
+            "processor\t: 1\nmodel name\t: Chip B\nflags\t\t: sse2\n",
             "Chip A",
             True,
-            "Chip A (AVX2, AVX-512, AVX512-BF16, AMX-BF16)",
+            "Chip A (AVX2, AVX-512, AVX512-BF16, AMX-BF16, AVX512-VNNI)",
         ),
         (
             "processor\t: 0\nBogoMIPS\t: 50.00\nFeatures\t: fp asimd bf16\n",

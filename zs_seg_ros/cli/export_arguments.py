@@ -21,7 +21,7 @@ _EXPORT_HELP = """\
 Write the image encoder and the decoder of a model as ONNX files, for --engine onnxruntime and the node's parameter
 engine. Each is compared with torch first: an output that differs by more than 1e-4 of the largest value is not written.
 
-With --int8 the image encoder is written in 8 bits, too, which --precision int8 and auto then take. With --images and
+With --int8 parts of matrix products are written in 8 bits, too, which --precision int8 and auto take. With --images and
 --classes, or --vocabulary, the labels of both precisions are compared on these images: the mean IoU of int8 against
 fp32. What it costs against ground truth, `zs-seg evaluate --precision int8` says.
 
@@ -50,7 +50,7 @@ def add_export(subparsers: Subparsers) -> None:
         metavar="FOLDER",
         help="write there, and name it with --export-folder (default: zs_seg_onnx beside the weights)",
     )
-    add("--int8", action="store_true", help="write the image encoder in 8 bits, too")
+    add("--int8", action="store_true", help="write the parts of matrix products in 8 bits, too")
     add(
         "--images",
         type=Path,

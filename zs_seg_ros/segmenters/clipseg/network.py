@@ -21,16 +21,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPSegForImageSegmentation
-from transformers.models.clipseg.modeling_clipseg import CLIPSegDecoderLayer
+from transformers.models.clipseg.modeling_clipseg import CLIPSegDecoderLayer, CLIPSegEncoderLayer
 
+from zs_seg_ros.segmenters.clipseg.head import Head
 from zs_seg_ros.segmenters.engines.parts import NetworkPart, Run
+from zs_seg_ros.segmenters.shared.bf16_attention import attend
 from zs_seg_ros.segmenters.shared.compiled import Compiled
 from zs_seg_ros.segmenters.shared.one_core_threads import OneCoreThreads
+
+Chunk = TypeVar("Chunk")
 
 _CHUNK = {"cpu": 1, "cuda": 64}
 """How many images, and how many prompts of an image, are computed at a time. The tensors of one prompt stay in a CPU's
@@ -51,7 +56,7 @@ class ClipSegNetwork:
         self._condition_at: int = config.conditional_layer
         self._decoder = decoder
         self._layers = [_DecoderLayer(layer) for layer in decoder.layers]
-        self._head = _Head(decoder.transposed_convolution)
+        self._head = Head(decoder.transposed_convolution)
         self._prompts_per_batch = self._images_per_batch = _CHUNK[model.device.type]
         # Cores that share the small matrices of a prompt wait for each other longer than they compute.
         cores = torch.get_num_threads() if model.device.type == "cpu" else 1
@@ -98,7 +103,7 @@ class ClipSegNetwork:
         hidden = self._vision.pre_layrnorm(self._vision.embeddings(pixels))
         outputs: dict[int, Tensor] = {}
         for index, layer in enumerate(self._vision.encoder.layers[: max(self._extracted) + 1]):
-            hidden = layer(hidden, None)
+            hidden = _vision_layer(layer, hidden)
             outputs[index] = hidden
         pairs = zip(self._decoder.reduces, self._extracted, strict=True)
         return torch.stack([reduce(outputs[index]) for reduce, index in pairs], dim=1), hidden
@@ -137,6 +142,8 @@ class ClipSegNetwork:
                 outputs=("logits",),
                 substitute=self._decode_with,
                 free={"prompts": {0: "prompts"}, "logits": {0: "prompts"}},
+                matrix_products=True,
+                on_callers_core=True,
             ),
         )
 
@@ -150,7 +157,7 @@ class ClipSegNetwork:
     def _decode_with(self, run: Run) -> None:
         def decode(image: Tensor, features: Tensor) -> Tensor:
             chunks = torch.split(features, self._prompts_per_batch)
-            return torch.cat([run(image, prompts)[0] for prompts in chunks])
+            return self._decode_chunks(lambda prompts: run(image, prompts)[0], chunks)
 
         self._decode = decode
 
@@ -173,17 +180,30 @@ class ClipSegNetwork:
         if whole:
             return decode_chunk(conditions)
         split = (torch.split(condition, self._prompts_per_batch) for condition in conditions)
-        chunks = list(zip(*split, strict=True))
-        logits = self._decode_in_threads(decode_chunk, chunks)
+        return self._decode_chunks(decode_chunk, list(zip(*split, strict=True)))
+
+    def _decode_chunks(
+        self, decode_chunk: Callable[[Chunk], Tensor], chunks: Sequence[Chunk]
+    ) -> Tensor:
+        """Decode the first chunks on a core each, where this thread may use several, then the rest."""
+        logits: list[Tensor] = []
+        if self._threads is not None and torch.get_num_threads() > 1:
+            logits = self._threads.map(torch.inference_mode()(decode_chunk), chunks)
         return torch.cat(logits + [decode_chunk(chunk) for chunk in chunks[len(logits) :]])
 
-    def _decode_in_threads(
-        self, decode_chunk: Callable[[Sequence[Tensor]], Tensor], chunks: Sequence[Sequence[Tensor]]
-    ) -> list[Tensor]:
-        """Decode the first chunks, each on a core of its own; none where there is one core, or one for this thread."""
-        if self._threads is None or torch.get_num_threads() == 1:
-            return []
-        return self._threads.map(torch.inference_mode()(decode_chunk), chunks)
+
+def _vision_layer(layer: CLIPSegEncoderLayer, hidden: Tensor) -> Tensor:
+    """Compute a layer of transformers' image encoder for (B, tokens, width)."""
+    attention = layer.self_attn
+    projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+    normed = layer.layer_norm1(hidden)
+    q, k, v = (
+        project(normed).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+        for project in projections
+    )
+    hidden = hidden + attention.out_proj(attend(q, k, v).transpose(1, 2).flatten(2))
+    encoded: Tensor = hidden + layer.mlp(layer.layer_norm2(hidden))
+    return encoded
 
 
 class _DecoderLayer:
@@ -219,7 +239,7 @@ class _DecoderLayer:
         n, tokens, width = x.shape
         qkv = functional.linear(x, self._qkv_weight, self._qkv_bias)
         q, k, v = qkv.view(n, tokens, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
-        attended = functional.scaled_dot_product_attention(q, k, v)
+        attended = attend(q, k, v)
         x = self._norm1(self._out(attended.transpose(1, 2).reshape(n, tokens, width)) + x)
         x = self._mlp(x.reshape(-1, width)).view(n, tokens, width) + x
         normalised: Tensor = self._norm2(x)
@@ -234,54 +254,3 @@ class _DecoderLayer:
         for weight, bias, weight_out in self._hidden:
             outputs.addmm_(functional.relu_(torch.addmm(bias, x, weight)), weight_out)
         return outputs
-
-
-class _Head:
-    """Decodes tokens to pixels.
-
-    A transposed convolution whose stride equals its kernel's size turns each cell of the grid into a block of its own.
-    Here it is computed as a matrix product and a permutation, which is several times faster on a CPU.
-    """
-
-    def __init__(self, upsampling: nn.Module) -> None:
-        layers = list(upsampling.modules())
-        # Only the "refined" checkpoints have a convolution, and two transposed convolutions instead of one.
-        self._convolution = next((layer for layer in layers if isinstance(layer, nn.Conv2d)), None)
-        transposed = [layer for layer in layers if isinstance(layer, nn.ConvTranspose2d)]
-        self.blocks = [_block_weights(t) for t in transposed]
-
-    def __call__(self, tokens: Tensor, single: bool) -> Tensor:
-        """Decode (n, side * side, reduce_dim) to (n, height, width). single: whether there is one prompt only."""
-        n, count, width = tokens.shape
-        side = math.isqrt(count)
-        cells = tokens.reshape(n, side, side, width)
-        if self._convolution is not None:
-            grid = cells.permute(0, 3, 1, 2)
-            # The memory layout decides the order of a CPU's sums. transformers has the contiguous layout for one
-            # prompt and the permuted one for several; the same choice keeps the difference of the logits smallest.
-            grid = grid.contiguous() if single else grid
-            cells = self._convolution(grid).permute(0, 2, 3, 1).relu_()
-        for index, (weight, bias, size) in enumerate(self.blocks):
-            if index:
-                cells = cells.relu_()
-            blocks = functional.linear(cells, weight, bias)
-            cells = blocks.reshape(*cells.shape[:-1], size, size, -1)
-        # The shape is (n, row, column, row in block, column in block, …, 1): move all rows before all columns.
-        rows, columns = range(1, cells.ndim - 1, 2), range(2, cells.ndim - 1, 2)
-        logits = cells[..., 0]
-        pixels = math.isqrt(logits[0].numel())
-        # A CPU moves four logits of a row as fast as one.
-        on_cpu = logits.device.type == "cpu" and not torch.onnx.is_in_onnx_export()
-        by_four = on_cpu and logits.dtype == torch.float32 and logits.shape[-1] % 4 == 0
-        if by_four:
-            logits = logits.view(torch.complex128)
-        ordered = logits.permute(0, *rows, *columns).reshape(n, pixels, -1)
-        return ordered.view(torch.float32) if by_four else ordered
-
-
-def _block_weights(transposed: nn.ConvTranspose2d) -> tuple[Tensor, Tensor, int]:
-    """Convert to a linear layer: weight (size * size * outputs, inputs), bias (size * size * outputs,) and size."""
-    inputs, size = transposed.weight.shape[0], transposed.weight.shape[2]
-    weight = transposed.weight.permute(2, 3, 1, 0).reshape(-1, inputs)
-    assert transposed.bias is not None
-    return weight.contiguous(), transposed.bias.repeat(size * size), size

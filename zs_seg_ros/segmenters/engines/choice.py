@@ -19,6 +19,7 @@ from typing import Any
 from zs_seg_ros.errors import DeviceError, ModelError
 from zs_seg_ros.segmenters.engines import runtime
 from zs_seg_ros.segmenters.engines.exports import (
+    BITS_KEY,
     CHECKPOINT_KEY,
     export_folder,
     export_path,
@@ -26,6 +27,7 @@ from zs_seg_ros.segmenters.engines.exports import (
 )
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart
 from zs_seg_ros.segmenters.load_options import ENGINES, LoadOptions
+from zs_seg_ros.segmenters.shared.processor import this_processor
 from zs_seg_ros.shown import quoted, shown
 
 _PRECISIONS = {"auto": ("int8", "fp32"), "int8": ("int8",), "fp32": ("fp32",)}
@@ -118,11 +120,17 @@ def _use(
     runs = []
     for part in parts:
         path = export_path(exports, part.name, precision if part.matrix_products else "fp32")
-        session = runtime.open_session(path, providers, model)
-        if runtime.metadata_of(session).get(CHECKPOINT_KEY) != expected:
+        session = runtime.open_session(path, part, providers, model)
+        metadata = runtime.metadata_of(session)
+        if metadata.get(CHECKPOINT_KEY) != expected:
             raise ModelError(
                 f"{shown(path, 300)} was exported from other weights than those of {shown(model, 300)} in "
                 f"{shown(folder, 300)}; run: zs-seg export {shown(model, 300)}"
+            )
+        if metadata.get(BITS_KEY) == "8" and not this_processor().adds_8_bit_products_in_32:
+            raise ModelError(
+                f"{shown(path, 300)} was exported on a processor with VNNI, and its sums would overflow on this one, "
+                f"which has none; run here: zs-seg export {shown(model, 300)} --int8"
             )
         runtime.check_inputs(session, part, path, model)
         runs.append(runtime.run_function(session, part, model))

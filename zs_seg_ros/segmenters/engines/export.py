@@ -15,7 +15,7 @@ import contextlib
 import importlib
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from zs_seg_ros.optional_packages import install_command
 from zs_seg_ros.segmenters.engines import runtime
 from zs_seg_ros.segmenters.engines.choice import construct, is_exportable
 from zs_seg_ros.segmenters.engines.exports import (
+    BITS_KEY,
     CHECKPOINT_KEY,
     MOST_BYTES,
     PRECISION_KEY,
@@ -45,6 +46,7 @@ from zs_seg_ros.segmenters.families import load_class
 from zs_seg_ros.segmenters.load_options import PROVIDERS, LoadOptions
 from zs_seg_ros.segmenters.registry import family_of, parts_of
 from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint
+from zs_seg_ros.segmenters.shared.processor import this_processor
 from zs_seg_ros.shown import described, shown
 
 OPSET = 17
@@ -110,10 +112,13 @@ def _export_parts(
                 f"the export of {part.name} of {shown(model, 300)} differs from torch by {difference:.1e} of its "
                 f"largest value, more than {TOLERANCE:.0e}, and is not written; use engine torch"
             )
-        yield _written(target, part, content, checkpoint, "fp32", difference)
+        metadata = {CHECKPOINT_KEY: checkpoint, PRECISION_KEY: "fp32"}
+        yield _written(target, part, content, metadata, difference)
         if int8 and part.matrix_products:
-            small = quantised(content)
-            yield _written(target, part, small, checkpoint, "int8", _difference(part, small, model))
+            whole = this_processor().adds_8_bit_products_in_32
+            small = quantised(content, whole)
+            metadata |= {PRECISION_KEY: "int8", BITS_KEY: "8" if whole else "7"}
+            yield _written(target, part, small, metadata, _difference(part, small, model))
 
 
 def _onnx() -> Any:
@@ -188,7 +193,7 @@ def _exported(part: NetworkPart, model: str) -> bytes:
 def _difference(part: NetworkPart, content: bytes, model: str) -> float:
     """Return the largest difference of an export from torch, in units of the largest absolute value of torch's."""
     try:
-        session = runtime.session_of(content, [PROVIDERS["cpu"]])
+        session = runtime.session_of(content, part, [PROVIDERS["cpu"]])
     except Exception as error:  # onnxruntime raises types of its own
         raise ModelError(
             f"onnxruntime cannot load the export of {part.name} of {shown(model, 300)} ({described(error)}), which is "
@@ -224,16 +229,15 @@ def _written(
     folder: Path,
     part: NetworkPart,
     content: bytes,
-    checkpoint: str,
-    precision: str,
+    metadata: Mapping[str, str],
     difference: float,
 ) -> Exported:
     """Write an export with its metadata. Only a file that this package exported is replaced."""
     onnx = _onnx()
     graph = onnx.load_from_string(content)
     graph.producer_name = PRODUCER
-    metadata = {CHECKPOINT_KEY: checkpoint, PRECISION_KEY: precision}
-    onnx.helper.set_model_props(graph, metadata)
+    onnx.helper.set_model_props(graph, dict(metadata))
+    precision = metadata[PRECISION_KEY]
     path = export_path(folder, part.name, precision)
     write_atomically(path, graph.SerializeToString(), is_export)
     return Exported(path, part.name, precision, difference)

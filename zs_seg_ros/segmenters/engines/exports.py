@@ -21,6 +21,8 @@ from zs_seg_ros.shown import shown
 PRODUCER = "zs_seg_ros"
 CHECKPOINT_KEY, PRECISION_KEY = "zs_seg_ros.checkpoint", "zs_seg_ros.precision"
 """Keys of the metadata of an ONNX file: the fingerprint of the checkpoint, and fp32 or int8."""
+BITS_KEY = "zs_seg_ros.bits"
+"""Key of the metadata of an int8 file: the bits of its weights, 7 or 8; earlier versions wrote 7 and no key."""
 MOST_BYTES = (1 << 31) - 1
 """The largest ONNX file with the weights inside."""
 _FOLDER = "zs_seg_onnx"

@@ -30,6 +30,7 @@ class NetworkPart:
     reads. inputs: an example of each input, by its name and in order. outputs: their names. free: the axes of a tensor
     that can have any size, each with a name. substitute: takes the function that is called instead of `compute` from
     now on. matrix_products: whether they take most of its time, so that it is worth writing in 8 bits, too.
+    on_callers_core: whether a CPU computes it with the thread that calls it alone, since several threads call it.
     """
 
     name: str
@@ -40,6 +41,7 @@ class NetworkPart:
     substitute: Callable[[Run], None]
     free: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     matrix_products: bool = False
+    on_callers_core: bool = False
 
     def fixed_shape(self, name: str) -> tuple[int | None, ...]:
         """Return the shape of an input, with None for each free axis."""

@@ -19,10 +19,11 @@ from pathlib import Path
 _OPERATORS = ("MatMul", "Gemm")
 
 
-def quantised(content: bytes) -> bytes:
+def quantised(content: bytes, whole: bool) -> bytes:
     """Quantise the weights of a serialised ONNX model's matrix products, each output channel with a scale of its own.
 
-    Weights have 7 of 8 bits: without VNNI a processor adds two products in 16 bits, where 8 bits would overflow.
+    whole: whether weights have all 8 bits, otherwise 7: without VNNI a processor adds two products in 16 bits, where 8
+    bits would overflow.
     """
     quantisation = importlib.import_module("onnxruntime.quantization")
     with tempfile.TemporaryDirectory() as name:
@@ -35,7 +36,7 @@ def quantised(content: bytes) -> bytes:
                 target,
                 op_types_to_quantize=list(_OPERATORS),
                 per_channel=True,
-                reduce_range=True,
+                reduce_range=not whole,
                 weight_type=quantisation.QuantType.QInt8,
             )
         finally:

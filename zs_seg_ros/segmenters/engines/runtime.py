@@ -71,11 +71,11 @@ def provider_names(requested: Sequence[str]) -> list[str]:
     return names
 
 
-def open_session(path: Path, providers: Sequence[str], model: str) -> Any:
-    """Load an ONNX file into a session. Raises ModelError when it is damaged or cannot be read."""
+def open_session(path: Path, part: NetworkPart, providers: Sequence[str], model: str) -> Any:
+    """Load the ONNX file of a part into a session. Raises ModelError when it is damaged or cannot be read."""
     try:
         content = read_regular_file(path, MOST_BYTES)
-        return session_of(content, providers)
+        return session_of(content, part, providers)
     except FileNotFoundError as error:
         raise ModelError(
             f"the export {shown(path, 300)} is missing; run: zs-seg export {shown(model, 300)}"
@@ -91,11 +91,11 @@ def open_session(path: Path, providers: Sequence[str], model: str) -> Any:
         ) from error
 
 
-def session_of(content: bytes, providers: Sequence[str]) -> Any:
-    """Load a serialised ONNX model into a session, which uses as many cores as torch does."""
+def session_of(content: bytes, part: NetworkPart, providers: Sequence[str]) -> Any:
+    """Load the serialised ONNX model of a part into a session, of as many cores as torch uses or the caller's."""
     module = runtime("engine onnxruntime")
     options = module.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = 1 if part.on_callers_core else torch.get_num_threads()
     # Threads that wait in a loop take the cores from the rest of a frame's work, and from a robot's other programs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors: warnings name optimisations that a provider leaves out

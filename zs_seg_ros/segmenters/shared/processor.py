@@ -7,7 +7,7 @@
 # on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for
 # the specific language governing permissions and limitations under the License.
 
-"""The processor of this machine: its instructions for 16-bit floating point, as Linux lists them."""
+"""The processor of this machine: its instructions for products of 16 and of 8 bits, as Linux lists them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ _NAMES = {
     "avx512f": "AVX-512",
     "avx512_bf16": "AVX512-BF16",
     "amx_bf16": "AMX-BF16",
+    "avx512_vnni": "AVX512-VNNI",
+    "avx_vnni": "AVX-VNNI",
     "asimd": "NEON",
     "bf16": "BF16",
 }
@@ -42,6 +44,11 @@ class Processor:
     def multiplies_bf16(self) -> bool:
         """Return whether it has instructions for products of bf16 matrices that torch uses: AVX512-BF16 or AMX."""
         return self.flags >= _USED_BY_TORCH and bool({"avx512_bf16", "amx_bf16"} & self.flags)
+
+    @property
+    def adds_8_bit_products_in_32(self) -> bool:
+        """Return whether it has VNNI: others add two products of 8 bits in 16, which weights of all 8 bits overflow."""
+        return bool({"avx512_vnni", "avx_vnni"} & self.flags)
 
     @property
     def description(self) -> str:
