@@ -35,17 +35,24 @@ class SqliteFile:
         """Open the file and read its topics. Raises BagError for a file that is none of rosbag2, or damaged."""
         try:
             self._database = _open(path)
-            self._require_plain_tables(path)
-            self._ids, self.channels = self._read_channels()
-            ends = self._database.execute("SELECT MIN(timestamp), MAX(timestamp) FROM messages")
-            self.start_ns, self.end_ns = ends.fetchone()
-            if not all(isinstance(end, int | None) for end in (self.start_ns, self.end_ns)):
-                raise sqlite3.DatabaseError("its times are no whole numbers")
+            try:
+                self._read(path)
+            except BaseException:
+                self._database.close()
+                raise
         except sqlite3.Error as error:
             raise BagError(
                 f"the recording {path} cannot be read: {shown(error, 300)}; record or copy it again, or let "
                 f"`sqlite3 {path.name} .recover` rescue it"
             ) from error
+
+    def _read(self, path: Path) -> None:
+        self._require_plain_tables(path)
+        self._ids, self.channels = self._read_channels()
+        ends = self._database.execute("SELECT MIN(timestamp), MAX(timestamp) FROM messages")
+        self.start_ns, self.end_ns = ends.fetchone()
+        if not all(isinstance(end, int | None) for end in (self.start_ns, self.end_ns)):
+            raise sqlite3.DatabaseError("its times are no whole numbers")
 
     def messages(
         self, topics: Collection[str], start_ns: int | None, stop_ns: int | None
