@@ -22,7 +22,9 @@ from zs_seg_ros.segmenters.shared.processor import Processor
 AVX512 = {"avx512bw", "avx512vl", "avx512dq", "avx512_bf16"}
 
 
-@pytest.mark.parametrize("flags", [{"avx2"}, AVX512, AVX512 | {"amx_bf16"}], ids=str)
+@pytest.mark.parametrize(
+    "flags", [{"avx2"}, AVX512, AVX512 | {"amx_bf16"}], ids=["AVX2", "AVX-512", "AMX"]
+)
 @pytest.mark.parametrize("shape", [(1, 4, 485, 16), (3, 2, 7, 8), (1, 8, 1100, 8)], ids=str)
 def test_attention_in_bf16_is_that_of_fp32_up_to_rounding(
     shape: tuple[int, ...], flags: set[str], monkeypatch: pytest.MonkeyPatch
