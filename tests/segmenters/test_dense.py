@@ -24,7 +24,7 @@ from zs_seg_ros.segmenters.dense.config import DenseConfig
 from zs_seg_ros.segmenters.dense.examples import KnownShapes, example_logits, shape_words
 from zs_seg_ros.segmenters.dense.image_encoder import fold_batch_norm
 from zs_seg_ros.segmenters.dense.network import DenseNetwork
-from zs_seg_ros.segmenters.dense.segmenter import _working_size
+from zs_seg_ros.segmenters.dense.working_size import working_size
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.segmenters.shared.checkpoint import read_config
@@ -71,9 +71,9 @@ def test_an_image_of_any_size_gives_a_label_of_that_size(
 
 
 def test_the_working_size_keeps_proportions_and_area() -> None:
-    assert _working_size(240, 320, 76800) == (240, 320)
-    assert _working_size(720, 1280, 76800) == (208, 368)
-    height, width = _working_size(1, 16384, 76800)
+    assert working_size(240, 320, 76800) == (240, 320)
+    assert working_size(720, 1280, 76800) == (208, 368)
+    height, width = working_size(1, 16384, 76800)
     assert height * width <= 2 * 76800
 
 

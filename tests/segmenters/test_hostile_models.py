@@ -97,6 +97,10 @@ def test_true_is_no_number_of_the_built_in_model(dense: Path, key: str) -> None:
         ("backbone_widths", "888888", "backbone_widths is '888888'; it must be a list"),
         ("backbone_widths", [8] * 5, "backbone_widths must be six numbers or none"),
         ("backbone_widths", [8] * 5 + [0], r"backbone_widths\[5\] is 0; it must be an integer"),
+        ("support", [0.1, 0.2], "support must be three numbers from -100 to 100, or none"),
+        ("support", [-2, 0.5, float("nan")], "support must be three numbers"),
+        ("support", [-2, True, 0.4], "support must be three numbers"),
+        ("support", ["-2", 0.5, 0.4], "support must be three numbers"),
         ("words", "mug", "words is 'mug'; it must be a list"),
         ("words", 7, "words is 7; it must be a list"),
         ("words", ["mug", 7], "words must be at most 100000 texts"),
@@ -129,7 +133,13 @@ def test_a_list_that_the_configuration_of_the_built_in_model_lacks_is_named(
 
 def test_the_largest_network_that_a_configuration_can_ask_for_takes_no_memory(dense: Path) -> None:
     words = [f"w{i}" for i in range(100_000)]
-    changed(dense, widths=[1024] * 4, backbone_widths=[1024] * 6, embedding_dim=1024, words=words)
+    changed(
+        dense,
+        widths=[1024] * 4,
+        backbone_widths=[1024] * 6,
+        embedding_dim=1024,
+        words=words,
+    )
     before = peak_mb()
     refused(dense, "size mismatch|cannot be loaded")
     assert peak_mb() - before < 300  # the network would take 1200

@@ -24,6 +24,8 @@ _LEAST = {"image_pixels": 256}
 _MOST_WIDTH, _MOST_WORDS = 1024, 100_000
 RULE_LISTS = ("silent_words", "ignored_words", "leading_words")
 """The fields that `WordRules` reads."""
+_OPTIONAL_LISTS = ("backbone_widths", "support")
+_MOST_SUPPORT = 100
 _WORD_LISTS = ("words", *RULE_LISTS)
 
 
@@ -34,6 +36,7 @@ class DenseConfig:
     widths: channels of the image encoder at a half, a quarter, an eighth and a sixteenth of the image's size.
     backbone_widths: channels of the first layer and of the five stages of the pretrained encoder; empty: the network
     has none.
+    support: the numbers of `with_support`; empty: logits stay as they are.
     image_pixels: images are resized to about this many pixels, as in training.
     caution: one sentence that every user of the checkpoint must read; may be empty.
     silent_words, ignored_words, leading_words: see WordRules; words of `words` or others.
@@ -50,6 +53,7 @@ class DenseConfig:
     ignored_words: tuple[str, ...] = ()
     leading_words: tuple[str, ...] = ()
     backbone_widths: tuple[int, ...] = ()
+    support: tuple[float, ...] = ()
     model_type: str = "zs_seg_dense"
 
     def __post_init__(self) -> None:
@@ -67,6 +71,10 @@ class DenseConfig:
             raise ValueError("widths must be four numbers, the first of them 2 or more")
         if len(self.backbone_widths) not in (0, 6):
             raise ValueError("backbone_widths must be six numbers or none")
+        if len(self.support) not in (0, 3) or not all(_is_limit(limit) for limit in self.support):
+            raise ValueError(
+                f"support must be three numbers from -{_MOST_SUPPORT} to {_MOST_SUPPORT}, or none"
+            )
         if self.colour_dim >= self.embedding_dim:
             raise ValueError("colour_dim must be less than embedding_dim")
         for name in _WORD_LISTS:
@@ -80,7 +88,7 @@ class DenseConfig:
     def of(cls, fields: dict[str, Any]) -> DenseConfig:
         """Make a configuration of the content of a config.json. Raises KeyError, TypeError or ValueError."""
         lists = {name: fields[name] for name in ("words", "widths")}
-        lists |= {n: fields[n] for n in (*_WORD_LISTS, "backbone_widths") if n in fields}
+        lists |= {n: fields[n] for n in (*_WORD_LISTS, *_OPTIONAL_LISTS) if n in fields}
         for name, value in lists.items():
             if not isinstance(value, list):
                 raise ValueError(f"{name} is {quoted(value)}; it must be a list")
@@ -89,3 +97,7 @@ class DenseConfig:
     def write(self, path: Path) -> None:
         """Write config.json."""
         write_output(path, (json.dumps(asdict(self), indent=1) + "\n").encode())
+
+
+def _is_limit(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= _MOST_SUPPORT

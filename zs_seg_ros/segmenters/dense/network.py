@@ -24,6 +24,7 @@ from torch.nn import functional
 
 from zs_seg_ros.segmenters.dense.config import RULE_LISTS, DenseConfig
 from zs_seg_ros.segmenters.dense.image_encoder import ImageEncoder
+from zs_seg_ros.segmenters.dense.support import with_support
 from zs_seg_ros.segmenters.dense.words import WordRules, split_words
 
 PADDING, UNKNOWN = 0, 1
@@ -95,11 +96,21 @@ class DenseNetwork(nn.Module):
         A prompt fits where both its shape and its colour fit: the probability is about the product of both. In a sum
         of logits a confident "duck" would outvote an uncertain "red".
         """
+        shape_logits, colour_logits = self.shape_and_colour(pixels, prompts)
+        return -torch.logaddexp(-shape_logits, -colour_logits)
+
+    def shape_and_colour(self, pixels: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the logits (B, K, h, w) of the prompts' shapes and of their colours, as `logits` joins them."""
         shape_dim = self.config.embedding_dim - self.config.colour_dim
         sizes = [shape_dim, self.config.colour_dim]
         shape_pixels, colour_pixels = torch.split(pixels, sizes, dim=1)
         shape, colour, offsets = torch.split(prompts, [*sizes, 2], dim=1)
         shape_offset, colour_offset = (offsets + self.bias).unbind(dim=1)
-        shape_logits = functional.conv2d(shape_pixels, shape[:, :, None, None], shape_offset)
-        colour_logits = functional.conv2d(colour_pixels, colour[:, :, None, None], colour_offset)
-        return -torch.logaddexp(-shape_logits, -colour_logits)
+        return (
+            functional.conv2d(shape_pixels, shape[:, :, None, None], shape_offset),
+            functional.conv2d(colour_pixels, colour[:, :, None, None], colour_offset),
+        )
+
+    def supported(self, logits: Tensor) -> Tensor:
+        """Return logits (K, h, w) of prompts after `with_support`, where the configuration has its numbers."""
+        return with_support(logits, *self.config.support) if self.config.support else logits

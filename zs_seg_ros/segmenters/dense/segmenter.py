@@ -35,6 +35,11 @@ from zs_seg_ros.segmenters.dense.image_encoder import fold_batch_norm
 from zs_seg_ros.segmenters.dense.network import DenseNetwork
 from zs_seg_ros.segmenters.dense.parts import dense_parts
 from zs_seg_ros.segmenters.dense.prompt_warnings import pair_warnings, prompt_warnings
+from zs_seg_ros.segmenters.dense.working_size import (
+    SIZE_MULTIPLE_PX,
+    size_of_short_side,
+    working_size,
+)
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart, Run
 from zs_seg_ros.segmenters.kept_images import encoded_once
 from zs_seg_ros.segmenters.load_options import LoadOptions
@@ -62,9 +67,6 @@ from zs_seg_ros.shared_space import FeatureGrid
 from zs_seg_ros.shown import described
 from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
 from zs_seg_ros.vocabulary.vocabulary import Exemplar, Vocabulary
-
-_SIZE_MULTIPLE_PX = 16
-_MOST_TIMES_SHORT_SIDE = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,8 +133,8 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
             self.model,
             options.inference_size,
             (own, own),
-            multiple=_SIZE_MULTIPLE_PX,
-            least=2 * _SIZE_MULTIPLE_PX,
+            multiple=SIZE_MULTIPLE_PX,
+            least=2 * SIZE_MULTIPLE_PX,
         )
         return short
 
@@ -240,7 +242,7 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
         """Compare pixel embeddings (D, h, w) with some classes at a time: logits (k, h, w) of all fill the memory."""
         for rows in class_chunks(features.class_of_row):
             with stage("decode"):
-                logits = self._logits(pixels[None], features.rows[rows])[0]
+                logits = self._network.supported(self._logits(pixels[None], features.rows[rows])[0])
                 examples = tuple(i for i, is_one in enumerate(features.is_exemplar[rows]) if is_one)
                 if examples:
                     chosen = features.rows[rows], features.are_other[rows]
@@ -250,8 +252,8 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
 
     def _size_for(self, height: int, width: int) -> tuple[int, int]:
         if self._short_side:
-            return _size_of_short_side(height, width, self._short_side)
-        return _working_size(height, width, self._network.config.image_pixels)
+            return size_of_short_side(height, width, self._short_side)
+        return working_size(height, width, self._network.config.image_pixels)
 
     def _by_working_size(self, images: tuple[RgbImage, ...]) -> dict[tuple[int, int], list[int]]:
         """Group the indices of images that are resized to the same size."""
@@ -260,29 +262,6 @@ class DenseSegmenter(TorchSegmenter[DenseFeatures], SharedSpace, Exportable):
             height, width = image.shape[:2]
             groups[self._size_for(height, width)].append(index)
         return groups
-
-
-def _size_of_short_side(height: int, width: int, side: int) -> tuple[int, int]:
-    """Choose a size with this short side in the image's proportions, with sides in multiples of 16.
-
-    The long side of a very narrow image is bounded, so that it takes at most four times as long as a square.
-    """
-    longest = _MOST_TIMES_SHORT_SIDE * side
-    scale = side / min(height, width)
-    rows, columns = (
-        min(round(length * scale / _SIZE_MULTIPLE_PX) * _SIZE_MULTIPLE_PX, longest)
-        for length in (height, width)
-    )
-    return rows, columns
-
-
-def _working_size(height: int, width: int, pixels: int) -> tuple[int, int]:
-    """Choose a size of about `pixels` pixels in the image's proportions, with sides in multiples of 16."""
-    scale = (pixels / (height * width)) ** 0.5
-    # The sides of a very narrow image are bounded, too, so that its area stays near `pixels`.
-    sides = (max(1, round(side * scale / _SIZE_MULTIPLE_PX)) for side in (height, width))
-    rows, columns = (min(side * _SIZE_MULTIPLE_PX, pixels // _SIZE_MULTIPLE_PX) for side in sides)
-    return rows, columns
 
 
 def _load(model: str, folder: Path) -> DenseNetwork:
