@@ -126,7 +126,7 @@ def masks_of(
     fits = dict(zip(("shape", "colour"), network.shape_and_colour(pixels, text), strict=True))
     if known:
         fits[known] = _as_in_truth(fits[known], pairs, NAMES[known])
-    logits = network.supported(-torch.logaddexp(-fits["shape"], -fits["colour"])[0])
+    logits = network.supported(network.joined(fits["shape"], fits["colour"])[0])
     masks = functional.interpolate(logits[None], size, mode="bilinear")[0] > 0
     return np.asarray(masks.numpy())
 

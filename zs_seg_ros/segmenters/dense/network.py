@@ -91,16 +91,20 @@ class DenseNetwork(nn.Module):
         return self.rules.unknown_in(split_words(prompt))
 
     def logits(self, pixels: Tensor, prompts: Tensor) -> Tensor:
-        """Compute logits of shape (B, K, h, w) from pixel embeddings (B, D, h, w) and text embeddings (K, D + 2).
+        """Compute logits of shape (B, K, h, w) from pixel embeddings (B, D, h, w) and text embeddings (K, D + 2)."""
+        return self.joined(*self.shape_and_colour(pixels, prompts))
+
+    @staticmethod
+    def joined(shape_logits: Tensor, colour_logits: Tensor) -> Tensor:
+        """Join the logits of shapes and of colours, of equal form.
 
         A prompt fits where both its shape and its colour fit: the probability is about the product of both. In a sum
         of logits a confident "duck" would outvote an uncertain "red".
         """
-        shape_logits, colour_logits = self.shape_and_colour(pixels, prompts)
         return -torch.logaddexp(-shape_logits, -colour_logits)
 
     def shape_and_colour(self, pixels: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute the logits (B, K, h, w) of the prompts' shapes and of their colours, as `logits` joins them."""
+        """Compute the logits (B, K, h, w) of the prompts' shapes and of their colours, for `joined`."""
         shape_dim = self.config.embedding_dim - self.config.colour_dim
         sizes = [shape_dim, self.config.colour_dim]
         shape_pixels, colour_pixels = torch.split(pixels, sizes, dim=1)

@@ -117,9 +117,8 @@ def _all_at_once(
     if specific.concerns(classes):
         return None
     check_finite(chunk.logits)
-    indices = list(classes)
-    limits = torch.from_numpy(thresholds[indices]).logit().tolist()
-    values = [ids.values[index] for index in indices]
+    limits = torch.from_numpy(thresholds[list(classes)]).logit().tolist()
+    values = ids.of_classes(classes).values
     logits = chunk.logits.float().numpy()
     return Segmentation(*kernels.label_and_confidence(logits, limits, size, values, ids.dtype))
 
