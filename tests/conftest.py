@@ -17,6 +17,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,6 +25,7 @@ from hypothesis import HealthCheck, settings
 # Test modules are imported one by one, without a package around them.
 sys.path.insert(0, str(Path(__file__).parent))
 
+from browser import opened_browser
 from own_domain import use_own_domain
 
 use_own_domain()
@@ -48,3 +50,10 @@ def with_and_without_kernels(request: pytest.FixtureRequest) -> Iterator[None]:
             pytest.skip("the functions of src/ are not built")
         yield
     load_kernels.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """The system's Chromium, opened once for the tests of a module."""
+    with opened_browser() as opened:
+        yield opened

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from browser import opened_browser, opened_page
+from browser import opened_page
 from planner import Planner, image_message, repeating, running_node, stripes, wait_until
 from studio_node import running_studio
 
@@ -25,12 +25,6 @@ from zs_seg_ros.studio.access import Access
 
 IMAGE = stripes("red", "blue", "green", height=120, width=80)
 HOSTILE = '<img src=x onerror="document.title=1">'
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with opened_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import opened_browser, opened_page
+from browser import opened_page
 from numpy.typing import NDArray
 from planner import Planner, image_message, repeating, running_node, stamp, stripes, wait_until
 from sensor_msgs.msg import CompressedImage
@@ -51,12 +51,6 @@ IMAGES: dict[str, tuple[NDArray[Any], str]] = {
     "mono16": (GREYS[..., 0].astype(np.uint16) << 8, "white"),
 }
 """By their encodings, each with the class in its middle."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with opened_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from browser import opened_browser, opened_page
+from browser import opened_page
 from planner import Planner, image_message, pixels, repeating, running_node
 from studio_clients import page
 from studio_node import running_studio
@@ -178,12 +178,6 @@ class Clicks:
 
     def name(self, label: str, text: str) -> None:
         self.panel.get_by_label(label).fill(text)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with opened_browser() as browser:
-        yield browser
 
 
 @pytest.fixture

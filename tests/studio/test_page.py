@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import TIMEOUT_MS, opened_browser, opened_page
+from browser import TIMEOUT_MS, opened_page
 from faded_truth import SHARE, write_truth
 from held_jobs import hold_jobs
 from PIL import Image, ImageOps
@@ -48,12 +48,6 @@ from zs_seg_ros.vocabulary.vocabulary_file import read_vocabulary_file
 
 WIDTH, HEIGHT = 240, 120
 PRESETS = {"arm": "classes:\n- {name: blue, prompts: [blue cup]}\n- green\n"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with opened_browser() as browser:
-        yield browser
 
 
 @pytest.fixture

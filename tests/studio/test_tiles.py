@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import opened_browser, opened_page
+from browser import opened_page
 from studio_clients import StandIn, free_port, wait_until
 
 from zs_seg_ros.studio.access import Access
@@ -51,12 +51,6 @@ class Cameras(StandIn):
             for camera, size in SIZES.items():
                 if camera in self.watched.cameras:
                     self.show(self.count, np.full((*size, 3), 90, np.uint8), camera)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with opened_browser() as browser:
-        yield browser
 
 
 @contextmanager
