@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,30 @@ def test_a_cloud_waits_for_an_image_as_new_as_it_is() -> None:
     assert paired(pairing, 1000) == []
     assert paired(pairing, 1040) == []
     assert paired(pairing, 1080) == [(1050, 1040)]
+
+
+@pytest.mark.parametrize(("cloud", "image"), [(1001, 1000), (1060, 1066), (1099, 1100)])
+def test_a_cloud_that_arrives_after_its_image_goes_with_it_at_once(cloud: int, image: int) -> None:
+    """As from a LiDAR that stamps a turn at its first point."""
+    pairing = LidarPairing()
+    for stamp_ms in (1000, 1033, 1066, 1100):
+        assert paired(pairing, stamp_ms) == []
+    pairs = pairing.add_cloud(StampedCloud(cloud * MS, None))
+    assert [(each.stamp_ns, nearest.frame.stamp_ns) for each, nearest in pairs] == [
+        (cloud * MS, image * MS)
+    ]
+    assert paired(pairing, 1133) == [], "once"
+
+
+def test_scenes_are_not_kept_for_long() -> None:
+    pairing = LidarPairing()
+    first = scene(1000)
+    gone = weakref.ref(first)
+    pairing.add_scene(first)
+    del first
+    for stamp_ms in range(1033, 1400, 33):
+        pairing.add_scene(scene(stamp_ms))
+    assert gone() is None
 
 
 def test_images_slower_than_the_clouds_get_several() -> None:

@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 from planner import BEST_EFFORT, Planner, image_message, running_node, stamp, stripes
 from point_clouds import cloud
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import CameraInfo, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from test_depth import structured
 from tf2_msgs.msg import TFMessage
+
+from zs_seg_ros.ros import lidar
 
 HEIGHT, WIDTH, FOCAL_PX = 120, 160, 100.0
 IMAGE = stripes("red", "white", "blue", "white", height=HEIGHT, width=40)
@@ -82,11 +84,12 @@ class Robot:
         self.planner.publish("/velodyne/points", message)
         return message
 
-    def show(self, stamp_ns: int) -> None:
+    def show(self, stamp_ns: int) -> Image:
         message = image_message(IMAGE)
         stamp(message, stamp_ns)
         self.planner.publish("/camera/camera_info", self._info)
         self.planner.send(message)
+        return message
 
     def label_of(self, places: NDArray[Any], **layout: Any) -> PointCloud2:
         """The labelled cloud of one that was measured at the moment of an image."""
@@ -137,6 +140,13 @@ def test_the_same_cloud_comes_back_with_label_confidence_and_track_id(robot: Rob
     assert ((tracks > 0) == (points["label"] > 0)).all()
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clouds wait for poses for as long as a busy machine takes."""
+    monkeypatch.setattr(lidar, "LONGEST_WAIT_NS", 30_000_000_000)
+
+
+@pytest.mark.usefixtures("patient")
 def test_the_motion_between_cloud_and_image_is_taken_from_tf(robot: Robot) -> None:
     """Half a stripe further between the two: without the motion the labels would be wrong."""
     robot.label_of(on_wall([20]))
@@ -148,6 +158,34 @@ def test_the_motion_between_cloud_and_image_is_taken_from_tf(robot: Robot) -> No
     robot.show(image_ns)
     labels = structured(robot.planner.output_with_stamp_of(message, robot.labelled))[0]["label"]
     assert labels.tolist() == [0, 0], "the columns 60 and 140 of the image are white"
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_cloud_waits_for_a_pose_that_comes_after_its_image(robot: Robot) -> None:
+    """As from odometry that takes a while: the cloud of the image before is there, this one is not, then it is."""
+    robot.label_of(on_wall([20]))
+    cloud_ns, image_ns = robot.stamp_ns + 50_000_000, robot.stamp_ns + 90_000_000
+    robot.publish_pose(cloud_ns)
+    message = robot.publish_cloud(cloud_ns, on_wall([20, 100]))
+    label = robot.planner.listen("/zs_seg/camera/label", Image, BEST_EFFORT)
+    image = robot.show(image_ns)
+    robot.planner.output_with_stamp_of(image, label)
+    robot.y_m += 40 / FOCAL_PX * WALL_M
+    robot.publish_pose(image_ns)
+    labels = structured(robot.planner.output_with_stamp_of(message, robot.labelled))[0]["label"]
+    assert labels.tolist() == [0, 0], "the columns 60 and 140 of the image are white"
+
+
+def test_a_cloud_whose_pose_never_comes_is_labelled_as_if_the_robot_stood(robot: Robot) -> None:
+    robot.label_of(on_wall([20]))
+    cloud_ns, image_ns = robot.stamp_ns + 50_000_000, robot.stamp_ns + 90_000_000
+    robot.publish_pose(cloud_ns)
+    message = robot.publish_cloud(cloud_ns, on_wall([20, 100]))
+    robot.show(image_ns)
+    labels = structured(robot.planner.output_with_stamp_of(message, robot.labelled))[0]["label"]
+    ids = robot.planner.ids()
+    assert labels.tolist() == [ids["red"], ids["blue"]]
+    robot.planner.diagnosis_saying("camera", "labels lag while the robot moves")
 
 
 def test_big_endian_clouds_with_padding_are_labelled(robot: Robot) -> None:

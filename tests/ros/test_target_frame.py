@@ -12,14 +12,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from geometry_msgs.msg import TransformStamped
 from numpy.typing import NDArray
-from planner import TIMEOUT_S, Planner, image_message, running_node, stamp, stripes
+from planner import TIMEOUT_S, Planner, header_of, image_message, running_node, stamp, stripes
 from test_depth import FOCAL_PX, HEIGHT, WIDTH, camera_info, depth_image, structured, wall
 from tf2_msgs.msg import TFMessage
 
@@ -68,13 +68,30 @@ class MovingCamera:
         return self.planner.output_with_stamp_of(message, received)
 
     def located(self, distance_m: float, with_pose: bool = True) -> Any:
-        """Drive on until the objects have positions: a busy machine may pair an image without its depth."""
+        """Drive on until the objects have positions."""
+        return self._driven_until(
+            lambda objects: all(o.has_position for o in objects.objects),
+            distance_m,
+            "objects",
+            with_pose,
+        )
+
+    def mapped(self, output: str) -> Any:
+        """Drive on until an output is in the map."""
+        return self._driven_until(
+            lambda message: header_of(message).frame_id == "map", 3.0, output, True
+        )
+
+    def _driven_until(
+        self, condition: Callable[[Any], bool], distance_m: float, output: str, with_pose: bool
+    ) -> Any:
+        """A busy machine may pair an image without its depth, or deliver its pose too late."""
         end = time.monotonic() + TIMEOUT_S
         while True:
-            objects = self.next_image(distance_m, "objects", with_pose)
-            if all(o.has_position for o in objects.objects):
-                return objects
-            assert time.monotonic() < end, "waited in vain for positions"
+            message = self.next_image(distance_m, output, with_pose)
+            if condition(message):
+                return message
+            assert time.monotonic() < end, "waited in vain for a result with depth and pose"
 
 
 @pytest.fixture
@@ -112,8 +129,7 @@ def test_positions_stand_still_while_the_camera_moves(camera: MovingCamera) -> N
 
 
 def test_the_cloud_is_in_the_target_frame(camera: MovingCamera) -> None:
-    message = camera.next_image(3.0, "points")
-    assert message.header.frame_id == "map"
+    message = camera.mapped("points")
     cloud = structured(message)
     for row, column in ((0, 0), (5, 40), (HEIGHT - 1, WIDTH - 1)):
         ray = np.array([(column - WIDTH / 2) / FOCAL_PX, (row - HEIGHT / 2) / FOCAL_PX, 1.0])
@@ -126,11 +142,10 @@ def test_the_cloud_is_in_the_target_frame(camera: MovingCamera) -> None:
 def test_detections_and_markers_are_in_the_target_frame_and_masks_stay(
     camera: MovingCamera,
 ) -> None:
-    detections = camera.next_image(3.0, "detections_3d")
-    assert detections.header.frame_id == "map"
+    detections = camera.mapped("detections_3d")
     box = detections.detections[0].bbox
     assert box.center.position.x == pytest.approx(SHIFT_M[0] + camera.travelled_m + 3.0, abs=0.01)
-    markers = camera.next_image(3.0, "markers").markers
+    markers = camera.mapped("markers").markers
     assert {m.header.frame_id for m in markers} == {"map"}
     box_marker = next(m for m in markers if m.ns == "boxes")
     name_marker = next(m for m in markers if m.ns == "names")

@@ -19,8 +19,10 @@ from zs_seg_ros.types import Scene
 
 TOLERANCE_NS = 100_000_000
 """The largest difference of the stamps: a LiDAR turns ten times a second, and its cloud has one stamp."""
-_KEPT = 20
+_MOST_CLOUDS = 20
 """The number of clouds that wait for their image: two seconds of a LiDAR, for slow models."""
+_SCENES_NS = 300_000_000
+"""How long scenes are kept for clouds that arrive after them: one with the stamp of its first point is 0.1 s old."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,40 +33,56 @@ class StampedCloud:
     message: Any
 
 
+Pairs = list[tuple[StampedCloud, Scene]]
+
+
 class LidarPairing:
     """Pairs each cloud with the image that is nearest in time. Not thread-safe.
 
-    A cloud waits until an image is as new as it is; then the nearer one of that image and the one before it gets the
-    cloud, unless both differ by more than `TOLERANCE_NS`: then it is dropped, and counted in `unpaired`.
+    A cloud waits until an image is as new as it is; then the nearest image gets the cloud, unless it differs by more
+    than `TOLERANCE_NS`: then the cloud is dropped, and counted in `unpaired`.
     """
 
     def __init__(self) -> None:
         self.unpaired = 0
-        self._clouds: deque[StampedCloud] = deque(maxlen=_KEPT)
-        self._before: Scene | None = None
+        self._clouds: deque[StampedCloud] = deque(maxlen=_MOST_CLOUDS)
+        self._scenes: deque[Scene] = deque()
 
-    def add_cloud(self, cloud: StampedCloud) -> None:
-        """Add a received cloud. Clouds before a stamp that jumps back are forgotten."""
+    def add_cloud(self, cloud: StampedCloud) -> Pairs:
+        """Add a received cloud. Returns the clouds that have their scene now, oldest first.
+
+        Clouds before a stamp that jumps back are forgotten.
+        """
         if self._clouds and cloud.stamp_ns < self._clouds[-1].stamp_ns:
             self.unpaired += len(self._clouds)
             self._clouds.clear()
-        self.unpaired += len(self._clouds) == _KEPT
+        self.unpaired += len(self._clouds) == _MOST_CLOUDS
         self._clouds.append(cloud)
+        # A cloud from long before all scenes waits for the next one: time may have jumped back.
+        if self._scenes and cloud.stamp_ns >= self._scenes[0].frame.stamp_ns - TOLERANCE_NS:
+            return self._paired()
+        return []
 
-    def add_scene(self, scene: Scene) -> list[tuple[StampedCloud, Scene]]:
+    def add_scene(self, scene: Scene) -> Pairs:
         """Add the next scene of the camera. Returns the clouds that have their scene now, oldest first."""
-        before, self._before = self._before, scene
         stamp_ns = scene.frame.stamp_ns
-        if before is not None and before.frame.stamp_ns > stamp_ns:  # time ran backwards
-            before = None
+        if self._scenes and self._scenes[-1].frame.stamp_ns > stamp_ns:  # time ran backwards
+            self._scenes.clear()
+        self._scenes.append(scene)
+        pairs = self._paired()
+        while len(self._scenes) > 2 and self._scenes[0].frame.stamp_ns < stamp_ns - _SCENES_NS:
+            self._scenes.popleft()
+        return pairs
+
+    def _paired(self) -> Pairs:
         pairs = []
-        while self._clouds and self._clouds[0].stamp_ns <= stamp_ns:
+        while self._clouds and self._clouds[0].stamp_ns <= self._scenes[-1].frame.stamp_ns:
             cloud = self._clouds.popleft()
-            nearest = min(
-                (each for each in (before, scene) if each is not None),
-                key=lambda each: abs(each.frame.stamp_ns - cloud.stamp_ns),
+            distance_ns, nearest = min(
+                ((abs(each.frame.stamp_ns - cloud.stamp_ns), each) for each in self._scenes),
+                key=lambda each: each[0],
             )
-            if abs(nearest.frame.stamp_ns - cloud.stamp_ns) <= TOLERANCE_NS:
+            if distance_ns <= TOLERANCE_NS:
                 pairs.append((cloud, nearest))
             else:
                 self.unpaired += 1

@@ -12,7 +12,9 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+import time
+from collections import deque
+from typing import Any, NamedTuple
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState
 from sensor_msgs.msg import CameraInfo, PointCloud2, PointField
@@ -23,7 +25,7 @@ from zs_seg_ros.images.camera_topics import info_topic
 from zs_seg_ros.images.message_images import stamp_ns
 from zs_seg_ros.images.point_clouds import points_from_message, with_labels
 from zs_seg_ros.perception.lidar import label_points
-from zs_seg_ros.perception.lidar_pairing import LidarPairing, StampedCloud
+from zs_seg_ros.perception.lidar_pairing import LidarPairing, Pairs, StampedCloud
 from zs_seg_ros.perception.transform_buffer import Lookup, between
 from zs_seg_ros.requested_outputs import RequestedOutputs
 from zs_seg_ros.ros.camera_receiver import CameraReceiver
@@ -35,12 +37,24 @@ from zs_seg_ros.ros.qos import NO_PUBLISHER_EVENTS, VISUALISATION
 from zs_seg_ros.ros.transforms import Transforms
 from zs_seg_ros.types import Intrinsics, Scene, size_of
 
+LONGEST_WAIT_NS = 500_000_000
+"""How long a cloud waits for the poses of its stamps: odometry is often published after the image that needs it."""
+
+
+class _Waiting(NamedTuple):
+    """A cloud and its image. until_ns: on the monotonic clock, when the cloud waits no longer for poses."""
+
+    cloud: StampedCloud
+    scene: Scene
+    until_ns: int
+
 
 class LidarLabels:
     """Labels the clouds of one LiDAR by the segmented images of one camera. Thread-safe.
 
     Each cloud is published once, with its own header and bytes, and with three fields more: label, track_id and
-    confidence. The motion between the stamps of cloud and image is taken from /tf, by way of the fixed frame.
+    confidence. The motion between the stamps of cloud and image is taken from /tf, by way of the fixed frame; a cloud
+    waits for poses that are late, and those after it wait with it.
     """
 
     def __init__(
@@ -72,6 +86,8 @@ class LidarLabels:
         self._lock = threading.Lock()
         self._bad = LastProblem()
         self._pairing = LidarPairing()
+        self._labelling = threading.Lock()  # never taken while _lock is held
+        self._waiting: deque[_Waiting] = deque()
         self._intrinsics: Intrinsics | None = None
         self._active = False
         self._unpaired_before = 0
@@ -100,12 +116,19 @@ class LidarLabels:
             self._node.destroy_lifecycle_publisher(publisher)
 
     def follow_subscribers(self) -> None:
-        """Subscribe to the LiDAR while the labelled clouds have subscribers. Called ten times a second."""
+        """Subscribe to the LiDAR while the labelled clouds have subscribers. Called ten times a second.
+
+        Clouds that wait for poses are published as soon as these are known.
+        """
         needed = self._active and self._has_subscribers()
         self._info.follow(needed)
         if self._clouds.follow(needed):
             with self._lock:
                 self._pairing, self._bad, self._unpaired_before = LidarPairing(), LastProblem(), 0
+            with self._labelling:
+                self._waiting.clear()
+        with self._labelling:
+            self._label([])
 
     def match_publishers(self) -> None:
         """Follow what publishers offer. Called once a second."""
@@ -128,18 +151,33 @@ class LidarLabels:
             self._bad.note(str(error))
 
     def _on_cloud(self, message: PointCloud2) -> None:
-        with self._lock:
-            self._pairing.add_cloud(StampedCloud(stamp_ns(message.header.stamp), message))
+        cloud = StampedCloud(stamp_ns(message.header.stamp), message)
+        with self._labelling:
+            with self._lock:
+                pairs = self._pairing.add_cloud(cloud)
+            self._label(pairs)
 
     def on_scene(self, scene: Scene) -> None:
-        """Publish the clouds that this scene or the one before is nearest to. Called by the worker."""
+        """Publish the clouds that this scene or one before it is nearest to. Called by the worker."""
         if not self._has_subscribers():
             return
-        with self._lock:
-            pairs = self._pairing.add_scene(scene)
-        for cloud, nearest in pairs:
+        with self._labelling:
+            with self._lock:
+                pairs = self._pairing.add_scene(scene)
+            self._label(pairs)
+
+    def _label(self, pairs: Pairs) -> None:
+        """Publish these clouds after those that wait, up to one whose poses are late. Called with `_labelling` held."""
+        until_ns = time.monotonic_ns() + LONGEST_WAIT_NS
+        self._waiting.extend(_Waiting(cloud, nearest, until_ns) for cloud, nearest in pairs)
+        while self._waiting:
+            cloud, scene, until_ns = self._waiting[0]
+            lookup = self._lidar_in_camera(cloud, scene, time.monotonic_ns() < until_ns)
+            if lookup is None:
+                return
+            self._waiting.popleft()
             try:
-                self._publish(self._labelled(cloud, nearest))
+                self._publish(self._labelled(cloud, scene, lookup))
             except ImageError as error:
                 self._bad.note(str(error))
 
@@ -148,7 +186,7 @@ class LidarLabels:
             if self._publisher is not None:
                 self._publisher.publish(message)
 
-    def _labelled(self, cloud: StampedCloud, scene: Scene) -> PointCloud2:
+    def _labelled(self, cloud: StampedCloud, scene: Scene, lidar_in_camera: Lookup) -> PointCloud2:
         """Return the cloud with labels. Raises ImageError when it cannot be read, or its place is not known."""
         intrinsics = self._intrinsics
         if intrinsics is None:
@@ -162,12 +200,12 @@ class LidarLabels:
             )
         message = cloud.message
         points = points_from_message(message)
-        lookup = self._lidar_in_camera(cloud, scene)
-        if lookup.pose is None:
+        pose = lidar_in_camera.pose
+        if pose is None:
             raise ImageError(
-                f"clouds are not labelled, because their place is not known: {lookup.reason}"
+                f"clouds are not labelled, because their place is not known: {lidar_in_camera.reason}"
             )
-        labels = label_points(points, lookup.pose, intrinsics, scene.segmentation, scene.objects)
+        labels = label_points(points, pose, intrinsics, scene.segmentation, scene.objects)
         data = with_labels(message, labels.label, labels.confidence, labels.track_id)
         added = {field.name for field in data.added}
         labelled = PointCloud2(
@@ -189,13 +227,21 @@ class LidarLabels:
         fill(labelled, data.data)
         return labelled
 
-    def _lidar_in_camera(self, cloud: StampedCloud, scene: Scene) -> Lookup:
-        """Return the pose of the LiDAR, when it measured, in the camera, when it took the image."""
+    def _lidar_in_camera(self, cloud: StampedCloud, scene: Scene, may_wait: bool) -> Lookup | None:
+        """Return the pose of the LiDAR, when it measured, in the camera, when it took the image.
+
+        None: it `may_wait`, and poses of shortly before are known.
+        """
         frame, lidar_frame = scene.frame, cloud.message.header.frame_id
-        lidar = self._transforms.lookup(self.fixed_frame, lidar_frame, cloud.stamp_ns)
-        camera = self._transforms.lookup(self.fixed_frame, frame.frame_id, frame.stamp_ns)
+        places = ((lidar_frame, cloud.stamp_ns), (frame.frame_id, frame.stamp_ns))
+        lidar, camera = (self._transforms.lookup(self.fixed_frame, *place) for place in places)
         if lidar.pose is not None and camera.pose is not None:
             return Lookup(between(lidar.pose, camera.pose))
+        if may_wait and all(
+            self._transforms.lookup(self.fixed_frame, name, at_ns, LONGEST_WAIT_NS).pose is not None
+            for name, at_ns in places
+        ):
+            return None
         # Without a fixed frame the robot is taken to stand still between the two stamps.
         still = self._transforms.lookup(frame.frame_id, lidar_frame, cloud.stamp_ns)
         if still.pose is not None:
