@@ -9,7 +9,7 @@
 
 """What the studio costs a node, and how fast its page is: `python benchmarks/studio.py`.
 
-A node segments images of 640x480 at 30 Hz. Its processor time for each result, its rate and its memory are measured
+A node segments images at 30 Hz. Its processor time for each result, its rate and its memory are measured
 with one subscriber to its objects alone, then with a browser at the studio beside it, then in turns with and without
 ten more pages that read nothing, whose medians are compared. The page counts the images that it draws; the processor
 time of the studio and of all processes of the browser is divided by them. A class is typed several times, and in
@@ -73,7 +73,7 @@ def process(*command: str) -> Iterator[psutil.Process]:
 class Camera:
     """Publishes images of three colours, and counts the node's results for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int, height: int) -> None:
         self.results = 0
         self.in_force = 0
         self._version = 0
@@ -82,8 +82,10 @@ class Camera:
         self._publisher = self._node.create_publisher(Image, "/camera/image_raw", 1)
         self._node.create_subscription(ObjectMaskArray, f"/{_NODE}/camera/objects", self._count, 5)
         self._client = self._node.create_client(SetVocabulary, f"/{_NODE}/set_vocabulary")
-        columns = np.repeat([PALETTE[name] for name in ("red", "green", "blue")], 214, axis=0)
-        self._pixels = np.broadcast_to(columns[:640].astype(np.uint8), (480, 640, 3))
+        columns = np.repeat(
+            [PALETTE[name] for name in ("red", "green", "blue")], width // 3 + 1, axis=0
+        )
+        self._pixels = np.broadcast_to(columns[:width].astype(np.uint8), (height, width, 3))
         self._node.create_timer(1 / _RATE_HZ, self._publish)
         executor = SingleThreadedExecutor()
         executor.add_node(self._node)
@@ -311,6 +313,7 @@ def main() -> None:
         help="vocabularies of so many (default: 20 200 500)",
     )
     parser.add_argument("--model", default="fake", help="of the node (default: fake)")
+    parser.add_argument("--size", default="640x480", help="of the images (default: 640x480)")
     arguments = parser.parse_args()
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -326,7 +329,8 @@ def main() -> None:
         "-p",
         "classes:=[red, green]",
     )
-    camera = Camera()
+    width, height = map(int, arguments.size.split("x"))
+    camera = Camera(width, height)
     with ExitStack() as stack:
         node = stack.enter_context(process("segmentation_node", *ros))
         while not camera.results:
