@@ -100,6 +100,8 @@ class Installation:
         with lock.open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not os.fstat(file.fileno()).st_nlink:  # its last holder removed it since
+                    raise BlockingIOError
             except BlockingIOError:
                 raise InstallationError(
                     f"another install_dependencies is changing {self.folder}: wait until it has ended"

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import ast
+import fcntl
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ import sysconfig
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "executables"))
 
 import zs_seg_environment  # noqa: E402
-from zs_seg_installation import Installation  # noqa: E402
+from zs_seg_installation import Installation, InstallationError  # noqa: E402
 
 INSTALL = ROOT / "executables" / "install_dependencies"
 RUNTIME = (ROOT / "requirements" / "runtime.txt").read_text()
@@ -236,6 +238,22 @@ def test_a_second_command_at_the_same_time_is_refused(
     )
     assert files_of(robot.environment.parent) == [VERSION]  # no lock is left
     assert robot.run(INSTALL).returncode == 0
+
+
+def test_a_lock_that_its_last_holder_removed_is_none(
+    robot: Robot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third command could hold the new file of that name."""
+    lock = robot.environment.with_name(f"{robot.environment.name}.lock")
+    flock = fcntl.flock
+
+    def flock_after_its_holder(*arguments: Any) -> None:
+        lock.unlink()
+        flock(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", flock_after_its_holder)
+    with pytest.raises(InstallationError, match="another install_dependencies is changing"):
+        Installation(robot.environment).make()
 
 
 def test_the_size_alone_leaves_nothing(robot: Robot) -> None:

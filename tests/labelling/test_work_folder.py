@@ -11,9 +11,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import labelled_bags
 import pytest
@@ -133,3 +135,22 @@ def test_a_file_that_comes_into_the_work_folder_is_not_removed_with_it(
     with open_work_folder(request_):
         (partial / "notes").write_text("mine")
     assert os.listdir(partial) == ["notes"]
+
+
+def test_a_lock_that_its_last_holder_removed_is_none(
+    request_: LabelRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third process could hold the new file of that name."""
+    lock = request_.out.with_name(f"{request_.out.name}.partial") / "lock"
+    flock = fcntl.flock
+
+    def flock_after_its_holder(*arguments: Any) -> None:
+        lock.unlink()
+        flock(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", flock_after_its_holder)
+    with (
+        pytest.raises(LabellingError, match="another zs-seg label is writing"),
+        open_work_folder(request_),
+    ):
+        pass

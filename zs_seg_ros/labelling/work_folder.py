@@ -142,6 +142,8 @@ def _lock(file: BinaryIO, out: Path) -> None:
     """Lock the job for this process; the kernel releases the lock when the process ends in any way."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.fstat(file.fileno()).st_nlink:  # its last holder removed it since
+            raise BlockingIOError
     except BlockingIOError:
         raise LabellingError(
             f"another zs-seg label is writing {out}; wait for it, or name another place"
