@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -79,10 +78,7 @@ class Hub:
         await asyncio.to_thread(self.source.start, events)
         try:
             while True:
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(
-                        self._watch_due.wait(), _LOOK_AGAIN_S if self._clients else None
-                    )
+                await _wait(self._watch_due, _LOOK_AGAIN_S if self._clients else None)
                 self._watch_due.clear()
                 await self._follow()
         finally:
@@ -208,3 +204,12 @@ class Hub:
             before = 0 if newest is None else newest.vocabulary.version
         expected = changed.vocabulary.version in (before + 1, 1)
         return {"conflict": False, "replaced_another": not expected}
+
+
+async def _wait(event: asyncio.Event, timeout_s: float | None) -> None:
+    """Wait for an event. Up to Python 3.11 `asyncio.wait_for` loses a cancellation that comes just after the event."""
+    waiting = asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait([waiting], timeout=timeout_s)
+    finally:
+        waiting.cancel()
