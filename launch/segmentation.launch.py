@@ -205,9 +205,20 @@ def remappings_of(text: str) -> list[tuple[str, str]]:
 
 def is_true(name: str, text: str) -> bool:
     """Return whether an argument is true. Raises RuntimeError for neither true nor false."""
-    if text.lower() not in ("true", "1", "false", "0"):
+    true, false = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+    if text.lower() not in (*true, *false):
         raise RuntimeError(f"{name} is {quoted(text, 200)}: write true or false")
-    return text.lower() in ("true", "1")
+    return text.lower() in true
+
+
+def parameter_of(name: str, kind: type, text: str) -> ParameterValue | bool:
+    """Return the value of a parameter. Raises RuntimeError for a text that is none of its type."""
+    if kind is bool:
+        return is_true(name, text)
+    if kind == list[str]:
+        names = json.dumps(names_of(name, text), ensure_ascii=False)
+        return ParameterValue(TextSubstitution(text=names), value_type=kind)
+    return ParameterValue(LaunchConfiguration(name), value_type=kind)
 
 
 def studio_of(namespace: str) -> Node:
@@ -241,14 +252,7 @@ def start(context: LaunchContext) -> list[Action]:
     if preset := value("preset"):
         files.append(str(CONFIG / "presets" / f"{preset}.yaml"))
     given = {
-        name: ParameterValue(
-            TextSubstitution(text=json.dumps(names_of(name, value(name)), ensure_ascii=False))
-            if kind == list[str]
-            else LaunchConfiguration(name),
-            value_type=kind,
-        )
-        for name, kind, _ in OVERRIDES
-        if value(name)
+        name: parameter_of(name, kind, value(name)) for name, kind, _ in OVERRIDES if value(name)
     }
     if topics := [name for name, _ in CAMERA_OVERRIDES if value(name)]:
         camera = one_camera(value("cameras"), value("params_file"))

@@ -164,11 +164,19 @@ def test_what_is_false_starts_nothing(text: str) -> None:
 
 
 def test_what_is_neither_true_nor_false_ends_the_launch() -> None:
-    for name in ("studio", "rviz"):
+    for name in ("studio", "rviz", "autostart", "use_sim_time"):
         with pytest.raises(RuntimeError, match=f"{name} is 'maybe': write true or false"):
             started_by(SEGMENTATION, **{name: "maybe"})
     with pytest.raises(RuntimeError, match="loop is 'twice': write true or false"):
         started_by(REPLAY, loop="twice")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("true", True), ("1", True), ("Yes", True), ("off", False), ("0", False)]
+)
+def test_boolean_parameters_are_set_as_such(text: str, expected: bool) -> None:
+    given = parameters_given(autostart=text, use_sim_time=text)
+    assert given == {"autostart": expected, "use_sim_time": expected}
 
 
 def test_a_wrong_loop_ends_the_launch_before_a_node_is_started_that_would_stay() -> None:

@@ -25,6 +25,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -160,6 +161,9 @@ class Build:
 
     def _volume(self, rest: str) -> None:
         assert (self._present.tree / rest.lstrip("/")).is_dir()
+
+    def _stopsignal(self, rest: str) -> None:
+        signal.Signals[rest]
 
     def _entrypoint(self, rest: str) -> None:
         self._present.entrypoint = json.loads(rest)

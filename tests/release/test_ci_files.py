@@ -104,7 +104,7 @@ def test_every_target_of_make_exists() -> None:
 
 
 def executables_in(text: str) -> set[str]:
-    return set(re.findall(r"ros2 run zs_seg_ros (\w+)", text))
+    return set(re.findall(r"(?:ros2 run zs_seg_ros |/lib/zs_seg_ros/)(\w+)", text))
 
 
 def test_every_executable_and_launch_file_exists() -> None:
@@ -179,6 +179,15 @@ def test_the_scripts_of_the_container_are_bash() -> None:
     assert len(scripts) == 5
     for script in scripts:
         assert subprocess.run(["bash", "-n", "-c", script], check=False).returncode == 0, script
+
+
+def test_the_containers_end_by_the_signal_that_their_programs_pass_on() -> None:
+    """`ros2 launch` leaves its nodes behind at SIGTERM; `ros2 run` waits at SIGINT for a program that has none."""
+    assert re.search(r"^STOPSIGNAL SIGINT$", DOCKERFILE.read_text(), re.MULTILINE)
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    assert len(services) == 3
+    for service in services.values():
+        assert "stop_signal" not in service and service["command"][:2] != ["ros2", "run"]
 
 
 def test_docker_compose_accepts_the_compose_file() -> None:
