@@ -131,6 +131,15 @@ def test_a_stamp_that_jumps_begins_anew(jump_ns: int) -> None:
     assert propagator.carried("flow") is not None
 
 
+def test_a_result_from_before_a_stamp_that_jumps_back_is_ignored() -> None:
+    image, propagator = texture(240, 320), Propagator()
+    before = Frame("camera", image, stamp_ns=10**10, received_ns=1)
+    propagator.observe(before)
+    propagator.observe(Frame("camera", image, stamp_ns=10**9, received_ns=2))
+    propagator.update(before, segmentation(square((240, 320), 9, 9)))
+    assert propagator.carried("flow") is None
+
+
 def test_another_image_size_begins_anew() -> None:
     propagator = Propagator()
     propagator.observe(frame(texture(240, 320), 0))

@@ -35,6 +35,9 @@ from zs_seg_ros.segmenters.fake import FakeSegmenter
 from zs_seg_ros.types import Batch
 
 FRAME_S = 0.05
+SECOND = 10**9
+HOUR = 3600 * SECOND
+STEP = SECOND // 20
 
 
 @contextmanager
@@ -147,6 +150,49 @@ def test_a_stamp_that_jumps_back_begins_anew(monkeypatch: pytest.MonkeyPatch) ->
         earlier = image_message(view(60))
         stamp(earlier, time.time_ns() - 20 * 10**9)
         assert iou(pixels(planner.answer_to(earlier)), poster(60)) == 1
+
+
+def shown(planner: Planner, shift: int, stamp_ns: int) -> tuple[float, Any]:
+    """Show one image. Returns the IoU of its label image with the truth, and its objects."""
+    labels, objects = planner.outputs(), planner.outputs("objects")
+    message = image_message(view(shift))
+    stamp(message, stamp_ns)
+    planner.send(message)
+    label = pixels(planner.output_with_stamp_of(message, labels))
+    return iou(label, poster(shift)), planner.output_with_stamp_of(message, objects)
+
+
+def pan(planner: Planner, start_ns: int, begin: int = 0) -> None:
+    """Show six images, the first of which the model must answer, and no others from before it."""
+    for number in range(6):
+        overlap, objects = shown(planner, begin + 2 * number, start_ns + number * STEP)
+        inferred_ns = ns(objects.inferred_stamp)
+        assert start_ns <= inferred_ns <= start_ns + number * STEP
+        assert overlap == 1 if inferred_ns == ns(objects.header.stamp) else overlap > 0.7
+
+
+def test_after_stamps_that_jump_on_and_back_nothing_from_before_is_carried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = time.time_ns()
+    with slow_node(monkeypatch, delay_s=0.05) as planner:
+        for jump_ns in (0, HOUR, 10 * SECOND, -HOUR, 20 * SECOND, 23 * SECOND):
+            pan(planner, now + jump_ns)
+
+
+def test_a_camera_that_stops_has_no_more_results_and_begins_anew_when_it_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = time.time_ns()
+    with slow_node(monkeypatch, delay_s=0.05) as planner:
+        pan(planner, now)
+        answered = len(planner.outputs())
+        planner.diagnosis_saying("camera", "its publisher is there but silent")
+        assert len(planner.outputs()) == answered
+        # After a second it is where it was, or nearly; after five it may be anywhere.
+        overlap, _ = shown(planner, 14, now + 5 * STEP + SECOND)
+        assert overlap > 0.7
+        pan(planner, now + 5 * STEP + 6 * SECOND, begin=40)
 
 
 def test_propagation_can_change_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:

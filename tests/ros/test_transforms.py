@@ -26,10 +26,12 @@ from planner import Planner, image_message, pixels, running_node, wait_until
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 
+from zs_seg_ros.images.message_images import stamp_ns
 from zs_seg_ros.perception.propagation import Propagator
 from zs_seg_ros.ros import transforms
 from zs_seg_ros.ros.transforms import CameraPoses, Transforms
-from zs_seg_ros.types import Frame
+from zs_seg_ros.segmenters.fake import FakeSegmenter
+from zs_seg_ros.types import Frame, Segmentation
 
 SECOND = 10**9
 STATIC = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -270,6 +272,53 @@ def test_poses_reach_the_propagation_and_the_mode_flow_needs_none(
         wait_until(lambda: planner.node.count_subscribers("/tf") == 0, "the end of /tf")
         camera.send()
         wait_until(lambda: camera.send() and observed[-1].pose is None, "a frame without a pose")
+
+
+def test_poses_that_come_later_than_the_next_image_are_used_for_what_the_model_saw(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tf2_msgs = pytest.importorskip("tf2_msgs.msg")
+    observed: dict[int, Frame] = {}
+    updated: list[Frame] = []
+    observe, update = Propagator.observe, Propagator.update
+
+    def noted(propagator: Propagator, frame: Frame) -> None:
+        observed[frame.stamp_ns] = frame
+        observe(propagator, frame)
+
+    def noted_update(propagator: Propagator, frame: Frame, result: Segmentation) -> None:
+        updated.append(frame)
+        update(propagator, frame, result)
+
+    monkeypatch.setattr(
+        "zs_seg_ros.segmenters.fake.FakeSegmenter", lambda: FakeSegmenter(delay_s=0.3)
+    )
+    monkeypatch.setattr(Propagator, "observe", noted)
+    monkeypatch.setattr(Propagator, "update", noted_update)
+    with running_node(AUTO) as planner:
+        tf = planner.node.create_publisher(tf2_msgs.TFMessage, "/tf", 100)
+        labels, camera = planner.outputs(), DepthCamera(planner)
+        sent: list[int] = []
+
+        def with_the_pose_of_the_image_before() -> Any:
+            sent.append(stamp_ns(camera.send().header.stamp))
+            if len(sent) > 1:
+                message = stamped("map", "optical", sent[-2], 0.25)
+                tf.publish(tf2_msgs.TFMessage(transforms=[message]))
+            return [
+                frame
+                for frame in updated
+                if frame.pose is not None and observed[frame.stamp_ns].pose is None
+            ]
+
+        [late, *_] = wait_until(with_the_pose_of_the_image_before, "a pose that came late")
+        assert late.pose is not None and late.pose.translation_m.tolist() == [0.25, 0, 0]
+        words = "results are carried by optical flow alone, without the camera's pose"
+        planner.diagnosis_saying("camera", words)
+        wait_until(lambda: with_the_pose_of_the_image_before() and labels, "a result")
+        message, shift = camera.send(), camera.shift
+        label = pixels(planner.output_with_stamp_of(message, labels))
+        assert iou(label, poster(shift)) > 0.7
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,10 @@ class MotionHistory:
             self._refer_to_newest()
         return follows
 
+    def has_forgotten(self, frame: Frame) -> bool:
+        """Return whether all images were forgotten since this frame was received, whatever its stamp is."""
+        return bool(self._references) and frame.received_ns < self._references[0].frame_id[1]
+
     def follow(self, frame: Frame) -> bool:
         """Keep the motion back to the image of a frame from now on; return whether it is known.
 

@@ -81,7 +81,7 @@ class Propagator:
         Results for forgotten frames and for frames before that of the newest result are ignored, and so are results
         of another size than their image's.
         """
-        if segmentation.label.shape != size_of(frame.image):
+        if segmentation.label.shape != size_of(frame.image) or self._history.has_forgotten(frame):
             return
         newest = self._history.newest
         if newest is None or frame.stamp_ns > newest.stamp_ns:
