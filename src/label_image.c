@@ -26,24 +26,16 @@ typedef struct
 // odd: becomes another number than 0 when the row has NaN or an infinity.
 PART span_t span_of(const float * row, int32_t width, float limit, int32_t * odd)
 {
-  span_t span = {width, -1};
-  int32_t any = 0, differs = 0;
+  int32_t first = width, last = -1, differs = 0;
   for (int32_t x = 0; x < width; ++x) {
-    any |= row[x] >= limit;
+    const int32_t reaches = row[x] >= limit;
+    const int32_t from = reaches ? x : width, to = reaches ? x : -1;
+    first = from < first ? from : first;
+    last = to > last ? to : last;
     differs |= row[x] - row[x] != 0;
   }
   *odd |= differs;
-  if (any) {
-    span.first = 0;
-    while (row[span.first] < limit) {
-      ++span.first;
-    }
-    span.last = width - 1;
-    while (row[span.last] < limit) {
-      --span.last;
-    }
-  }
-  return span;
+  return (span_t) {first, last};
 }
 
 // The two neighbours between which a pixel of the resized image lies, as OpenCV resizes.
@@ -73,7 +65,7 @@ PART taps_t taps_of(int32_t place, int32_t length, int32_t full_length)
 // A row of the logits of a class, resized to the columns of the image, as far as it has been needed.
 typedef struct
 {
-  int32_t from, to;  // the columns that are computed
+  int32_t row, from, to;  // the columns that are computed of which row
   float * values;
 } resized_t;
 
@@ -98,12 +90,14 @@ PART void resize_between(
   }
 }
 
-// Computes the columns that are still missing between `from` and `to`.
+// Computes the columns that are still missing between `from` and `to` of row number y of a class.
 PART void resize_row(
-  const float * row, int32_t width, const int32_t * lower, const float * weight, int32_t edge,
-  int32_t from, int32_t to, resized_t * resized)
+  const float * of_class, int32_t y, int32_t width, const int32_t * lower, const float * weight,
+  int32_t edge, int32_t from, int32_t to, resized_t * resized)
 {
-  if (resized->from >= resized->to) {
+  const float * row = of_class + (size_t)y * width;
+  if (resized->row != y || resized->from >= resized->to) {
+    resized->row = y;
     resized->from = resized->to = from;
   }
   if (from < resized->from) {
@@ -207,7 +201,7 @@ int32_t zs_seg_label(
   const size_t columns = (size_t)full_width, small = (size_t)width, rows = 2 * (size_t)classes;
   float * floats = malloc((2 + rows) * (columns + 1) * sizeof(float));
   int32_t * integers = malloc((2 * columns + small + 1) * sizeof(int32_t));
-  span_t * spans = malloc((rows + 1) * sizeof(span_t));
+  span_t * spans = malloc(((size_t)classes * height + 1) * sizeof(span_t));
   resized_t * resized = malloc((rows + 1) * sizeof(resized_t));
   if (!floats || !integers || !spans || !resized) {
     free(floats);
@@ -233,27 +227,16 @@ int32_t zs_seg_label(
     begin[next++] = full_width;
   }
   for (size_t i = 0; i < rows; ++i) {
-    resized[i] = (resized_t) {0, 0, of_row + (i + 1) * columns};
+    resized[i] = (resized_t) {-1, 0, 0, of_row + (i + 1) * columns};
+  }
+  // All rows in the order in which they lie in memory, which is read several times as fast so.
+  int32_t odd = 0;
+  for (size_t i = 0; i < (size_t)classes * height; ++i) {
+    spans[i] = span_of(logits + i * small, width, limits[i / height], &odd);
   }
 
-  // `spans` and `resized` are of the rows `scanned` and, after it, the next one, for each class;
-  // those of rows with odd numbers come second.
-  int32_t scanned = -2, odd = 0;
   for (int32_t y = 0; y < full_height && !odd; ++y) {
     const taps_t taps = taps_of(y, height, full_height);
-    const int32_t last_row = taps.lower + 1 < height ? taps.lower + 1 : taps.lower;
-    for (int32_t r = taps.lower; r <= last_row && scanned != taps.lower; ++r) {
-      if (r == scanned + 1) {
-        continue;
-      }
-      for (int32_t k = 0; k < classes; ++k) {
-        const float * row = logits + ((size_t)k * height + r) * small;
-        spans[2 * k + (r & 1)] = span_of(row, width, limits[k], &odd);
-        resized[2 * k + (r & 1)].to = resized[2 * k + (r & 1)].from;
-      }
-    }
-    scanned = taps.lower;
-
     if (best) {
       of_row = best + y * columns;
     }
@@ -261,27 +244,24 @@ int32_t zs_seg_label(
       of_row[x] = -__builtin_inff();
       winner[x] = 0;
     }
-    const int32_t one = taps.lower & 1, two = last_row & 1;
     for (int32_t k = 0; k < classes; ++k) {
-      const span_t * of_class = spans + 2 * k;
-      const int32_t last =
-        of_class[one].last > of_class[two].last ? of_class[one].last : of_class[two].last;
-      int32_t first =
-        of_class[one].first < of_class[two].first ? of_class[one].first : of_class[two].first;
+      const span_t one = spans[(size_t)k * height + taps.lower];
+      const span_t two = spans[(size_t)k * height + taps.upper];
+      const int32_t last = one.last > two.last ? one.last : two.last;
+      int32_t first = one.first < two.first ? one.first : two.first;
       if (last < 0) {
         continue;  // interpolation never exceeds its inputs
       }
       first -= first > 0;  // its pixels may have their upper tap in the span
-      const int32_t from = begin[first], to = begin[last + 1];
-      const float * above = logits + ((size_t)k * height + taps.lower) * small;
-      const float * below = logits + ((size_t)k * height + taps.upper) * small;
-      resized_t * upper_row = resized + 2 * k + (taps.lower & 1);
-      resized_t * lower_row = resized + 2 * k + (taps.upper & 1);
-      resize_row(above, width, lower, weight, begin[width - 1], from, to, upper_row);
-      resize_row(below, width, lower, weight, begin[width - 1], from, to, lower_row);
+      const int32_t from = begin[first], to = begin[last + 1], edge = begin[width - 1];
+      const float * of_class = logits + (size_t)k * height * small;
+      // Rows with odd numbers come second, so that a row keeps its place while it is the lower one.
+      resized_t * above = resized + 2 * k + (taps.lower & 1);
+      resized_t * below = resized + 2 * k + (taps.upper & 1);
+      resize_row(of_class, taps.lower, width, lower, weight, edge, from, to, above);
+      resize_row(of_class, taps.upper, width, lower, weight, edge, from, to, below);
       compete(
-        upper_row->values, lower_row->values, taps.weight, limits[k], ids[k], from, to, of_row,
-        winner);
+        above->values, below->values, taps.weight, limits[k], ids[k], from, to, of_row, winner);
     }
     void * out = (uint8_t *)label + y * columns * id_bytes;
     for (int32_t x = 0; x < full_width && id_bytes == 1; ++x) {

@@ -55,6 +55,7 @@ LARGEST_LOGIT = 1e4
 MOST_PIXELS = 2**31 - 1
 """The largest number of pixels of a label image: runs are counted in 32 bits."""
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "normalise": (None, (c_void_p, c_int32, c_int64, *[c_void_p] * 3)),
     "label": (
         c_int32,
         (c_void_p, *[c_int32] * 3, c_void_p, c_void_p, *[c_int32] * 3, *[c_void_p] * 3),
@@ -113,6 +114,18 @@ class Kernels:
         for name, (result, arguments) in _FUNCTIONS.items():
             self._functions[name].restype = result
             self._functions[name].argtypes = arguments
+
+    def normalised(
+        self, pixels: NDArray[np.uint8], mean: NDArray[np.float32], std: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return the pixels (C, H, W), scaled to 0..1 and normalised by mean and std (C,)."""
+        pixels = np.ascontiguousarray(pixels)
+        planes = np.empty(pixels.shape, np.float32)
+        constants = [np.ascontiguousarray(each, np.float32) for each in (mean, std)]
+        of_pixels = pixels.ctypes.data, len(pixels), pixels[0].size
+        pointers = [each.ctypes.data for each in (*constants, planes)]
+        self._functions["normalise"](*of_pixels, *pointers)
+        return planes
 
     def argmax(
         self,

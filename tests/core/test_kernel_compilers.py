@@ -34,7 +34,7 @@ def built(compiler: str, library: Path, *more: str) -> Kernels:
 
 
 def everything(kernels: Kernels, seed: int) -> list[np.ndarray]:
-    """Return what the functions compute from pseudo-random logits, label images and places."""
+    """Return what the functions compute from pseudo-random images, logits, label images and places."""
     random = np.random.default_rng(seed)
     size, small = tuple(random.integers(20, 120, 2)), tuple(random.integers(2, 40, 2))
     dtype = np.dtype(np.uint16 if seed % 2 else np.uint8)
@@ -55,7 +55,10 @@ def everything(kernels: Kernels, seed: int) -> list[np.ndarray]:
     turn = np.diag([size[1], size[0], 1.0]) + random.normal(0, 0.01, (3, 3))
     projection = turn.astype(np.float32), np.array([size[1], size[0], 0.0], np.float32) / 4
     moved = kernels.reproject(depths, rays, projection, (x, y, trust), (0.1, 0.25))
-    return [label, best, confidence, *both, components, runs, *masks, *lengths, *carried, *moved]
+    image = random.integers(0, 256, (3, *size), np.uint8)
+    normalised = kernels.normalised(image, random.random(3), random.random(3) + 0.1)
+    images = [normalised, label, best, confidence, *both, *carried]
+    return [*images, components, runs, *masks, *lengths, *moved]
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from zs_seg_ros.kernels import compiled_kernels
 from zs_seg_ros.segmenters.shared.preprocessing import Resample
 from zs_seg_ros.segmenters.shared.transfers import uploaded
 from zs_seg_ros.types import RgbImage
@@ -63,7 +64,7 @@ def _upload(image: RgbImage, device: torch.device) -> Tensor:
     if array.dtype != np.uint8:
         array = array.astype(np.int32)  # torch supports few operations on uint16
     elif min(array.strides) < 0:
-        array = np.ascontiguousarray(array)
+        array = array.copy()  # also where a side of one pixel has the negative stride
     tensor = uploaded(torch.from_numpy(array), device).permute(2, 0, 1)
     return tensor.flip(0) if reversed_channels else tensor
 
@@ -80,15 +81,30 @@ def prepare(
 
     mean and std: (3,). Returns (B, 3, height, width) of `dtype`. Resized with antialiasing, as Pillow does it.
     """
-    resized = [_resized(image, size, mean.device, resample) for image in images]
-    batch = torch.stack(resized) if len(resized) > 1 else resized[0][None]
-    return batch.sub_(mean[:, None, None]).div_(std[:, None, None]).to(dtype)
+    prepared = [_prepared(image, size, mean, std, resample) for image in images]
+    batch = torch.stack(prepared) if len(prepared) > 1 else prepared[0][None]
+    return batch.to(dtype)
+
+
+def _prepared(
+    image: RgbImage, size: tuple[int, int], mean: Tensor, std: Tensor, resample: Resample
+) -> Tensor:
+    """Resize, scale and normalise one image to (3, height, width) float32, in memory of its own."""
+    kernels, on_cpu = compiled_kernels(), mean.device.type == std.device.type == "cpu"
+    if kernels is None or image.dtype != np.uint8 or not on_cpu:
+        scaled = _resized(image, size, mean.device, resample) / np.iinfo(image.dtype).max
+        return scaled.sub_(mean[:, None, None]).div_(std[:, None, None])
+    if image.strides[2] < 0:  # a bgr8 message, viewed as RGB: planes are reversed in less time
+        planes = _resized(image[..., ::-1], size, mean.device, resample).numpy()[::-1]
+    else:
+        planes = _resized(image, size, mean.device, resample).numpy()
+    return torch.from_numpy(kernels.normalised(planes, mean.numpy(), std.numpy()))
 
 
 def _resized(
     image: RgbImage, size: tuple[int, int], device: torch.device, resample: Resample
 ) -> Tensor:
-    """Upload and resize one image to (3, height, width) float32 in 0..1, in memory of its own."""
+    """Upload and resize one image to (3, height, width), of bytes or of floats with the image's range."""
     full_scale = np.iinfo(image.dtype).max
     tensor = upload(image, device)[None]
     if tuple(tensor.shape[-2:]) != size:
@@ -100,7 +116,7 @@ def _resized(
             tensor = functional.interpolate(tensor, size, mode=resample, antialias=True)
             if resample == "bicubic" and tensor.is_floating_point():
                 tensor = tensor.clamp(0, full_scale)  # it overshoots at edges, where bytes saturate
-    return tensor[0] / full_scale
+    return tensor[0]
 
 
 def _resized_bytes(tensor: Tensor, size: tuple[int, int], resample: Resample) -> Tensor:
