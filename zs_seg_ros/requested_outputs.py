@@ -39,4 +39,9 @@ class RequestedOutputs:
 
     def covers(self, other: RequestedOutputs) -> bool:
         """Return whether every stage of `other` is requested here too."""
-        return self | other == self
+        return (
+            self.objects >= other.objects
+            and self.surfaces >= other.surfaces
+            and self.cloud >= other.cloud
+            and self.features >= other.features
+        )

@@ -178,7 +178,9 @@ class Pipeline:
     def completed(self, scene: Scene, settings: Settings) -> Scene:
         """Add the outputs that the scene's frame requests, and the duration of each stage."""
         followed = self._kept.follow(scene, settings.min_area)
-        scene = replace(scene, segmentation=followed.segmentation)
+        scene = replace(
+            scene, segmentation=followed.segmentation, output_scale=settings.output_scale
+        )
         if scene.frame.requested.objects:
             with _timed(scene.stage_ms, "objects"):
                 objects = extract_objects(followed.rest, settings.min_area, settings.max_objects)
@@ -187,7 +189,6 @@ class Pipeline:
                     objects = self._tracked(scene.frame, objects, scene.vocabulary)
             objects = _with_kept(objects, followed.objects, settings.max_objects)
             scene = _with_features(replace(scene, objects=objects))
-        scene = replace(scene, output_scale=settings.output_scale)
         try:
             return self._with_depth(scene)
         except ImageError as error:

@@ -25,7 +25,7 @@ ROTATIONS = (0, 90, 180, 270)
 
 def upright(image: RgbImage, rotation: int) -> RgbImage:
     """Turn an image (H, W, 3) clockwise by `rotation` degrees, one of `ROTATIONS`; a view."""
-    return cast(RgbImage, np.rot90(image, -rotation // 90))
+    return image if rotation == 0 else cast(RgbImage, np.rot90(image, -rotation // 90))
 
 
 def as_received(segmentation: Segmentation, rotation: int) -> Segmentation:

@@ -163,6 +163,7 @@ class CameraOutputs:
             output.topic: self._publisher(output.message_type, output.topic, output.qos)
             for output in self._outputs
         }
+        self._subscribed: tuple[Output, ...] = ()  # when `requested` looked last
         self._label_info = (
             None if LabelInfo is None else self._publisher(LabelInfo, "label_info", LATCHED)
         )
@@ -186,7 +187,7 @@ class CameraOutputs:
         with self._lock:
             for publisher in self._all_publishers():
                 self._node.destroy_lifecycle_publisher(publisher)
-            self._publishers, self._label_info = {}, None
+            self._publishers, self._subscribed, self._label_info = {}, (), None
 
     def _all_publishers(self) -> list[Any]:
         return [p for p in (*self._publishers.values(), self._label_info) if p is not None]
@@ -196,23 +197,22 @@ class CameraOutputs:
         if not self.enabled:
             return None
         with self._lock:
-            requests = [o.requires for o in self._outputs if self._has_subscribers(o)]
+            self._subscribed = tuple(o for o in self._outputs if self._has_subscribers(o))
+            requests = [output.requires for output in self._subscribed]
         also = self._also_requested(self._camera)
         if also is not None:
             requests.append(also)
         return reduce(RequestedOutputs.__or__, requests) if requests else None
 
     def publish(self, scene: Scene) -> None:
-        """Publish on each topic that has subscribers and whose stages ran for this scene.
+        """Publish on each topic that had subscribers at the last look and whose stages ran for this scene.
 
         A subscriber that appeared after inference began gets the message of the next frame.
         """
-        for output in self._outputs:
+        for output in self._subscribed:
             if not scene.frame.requested.covers(output.requires):
                 continue
-            with self._lock:
-                subscribed = self._has_subscribers(output)
-            message = output.message(scene) if subscribed else None
+            message = output.message(scene)
             if message is None:
                 continue
             with self._lock:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, cast
 
 import cv2
@@ -117,10 +117,17 @@ def _all_at_once(
     if specific.concerns(classes):
         return None
     check_finite(chunk.logits)
-    limits = torch.from_numpy(thresholds[list(classes)]).logit().tolist()
+    limits = _logits_of(tuple(thresholds[list(classes)].tolist()))
     values = ids.of_classes(classes).values
     logits = chunk.logits.float().numpy()
     return Segmentation(*kernels.label_and_confidence(logits, limits, size, values, ids.dtype))
+
+
+@lru_cache(maxsize=64)
+def _logits_of(thresholds: tuple[float, ...]) -> list[float]:
+    """Return the logits of probabilities, which are the same in nearly all images."""
+    logits: list[float] = torch.tensor(thresholds, dtype=torch.float32).logit().tolist()
+    return logits
 
 
 def label_and_logit(
