@@ -9,15 +9,18 @@
 
 """Measures what the node publishes with propagation, against the truth of each result's own stamp, over DDS.
 
-    scripts/run.sh python benchmarks/node_propagation.py [--seconds 0.5] [--frames 240] [--rate 1] [--json FILE]
+    scripts/run.sh python benchmarks/node_propagation.py [--variations FOLDER] [--names NAME ...] [--seconds 0.5]
+                                                         [--random] [--frames N] [--rate 1] [--json FILE]
 
-A camera process plays the shipped recording at its rate, with depth and the camera's pose on /tf. The node runs with a
-model whose masks are perfect and that takes --seconds for each image, without pause; with propagation off, flow and
-auto in turn. The last two need `tf2_msgs`, or carry without poses. For each: the share of the camera's images with a
-result, and with one within 60 ms; the mean mIoU of the published label images against the truth of their own stamp,
-and of the newest published label image against the truth of each image, which is what a planner has; the age of
-what the model saw, and the node's processor time for an image. Images before the first result in a scene do not count:
-nothing can be carried to them.
+A camera process plays the shipped recording at its rate, with depth and the camera's pose on /tf; with --variations all
+files that `python -m training.variations --output FOLDER` wrote there, too (rotation, moving objects, 5 and 30 Hz,
+1280x720), or those of --names alone. The node runs with a model whose masks are perfect and that takes --seconds for
+each image, without pause, and with --random half to twice that; with propagation off, flow and auto in turn. Without
+`tf2_msgs` auto carries without poses. For each: the share of the camera's images with a result, and with one within
+60 ms; the mean mIoU of the published label images against the truth of their own stamp, and of the newest published
+label image against the truth of each image, which is what a planner has; the age of what the model saw, the node's
+processor time for an image, and the machine's load. Images before the first result in a scene do not count: nothing
+can be carried to them.
 """
 
 from __future__ import annotations
@@ -30,15 +33,15 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from propagation import TrueFrame, mean_iou, recorded
+from propagation import SEED, TrueFrame, mean_iou, recordings
 from ros_environment import ros_environment
 
-from zs_seg_ros.bags.bag import shipped_bag
 from zs_seg_ros.files import write_output
 from zs_seg_ros.segmenters.base import EncodedVocabulary, Segmenter
 from zs_seg_ros.types import Batch, RgbImage, Segmentation, size_of
@@ -49,30 +52,32 @@ LATEST_S = 0.06
 
 
 class PerfectMasks(Segmenter[None]):
-    """Recognises the images of the recording, and sleeps for the time of a model."""
+    """Recognises the images of the recording, and sleeps for the time of a model, which may be varied."""
 
     model, device = "perfect masks", "cpu"
 
-    def __init__(self, frames: list[TrueFrame], seconds: float) -> None:
+    def __init__(self, frames: list[TrueFrame], seconds: float, varied: bool) -> None:
         self._truth = {_key(each.frame.image): each.segmentation for each in frames}
         self._seconds = seconds
+        self._random = np.random.default_rng(SEED) if varied else None
 
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[None]:
         return EncodedVocabulary(vocabulary, None)
 
     def segment(self, batch: Batch, encoded: EncodedVocabulary[None]) -> list[Segmentation]:
-        time.sleep(self._seconds)
+        factor = 1.0 if self._random is None else self._random.uniform(0.5, 2)
+        time.sleep(self._seconds * factor)
         return [
             self._truth.get(_key(image), Segmentation.empty(size_of(image)))
             for image in batch.images
         ]
 
 
-def _key(image: RgbImage) -> bytes:
-    return np.ascontiguousarray(image[::37, ::41]).tobytes()
+def _key(image: RgbImage) -> int:
+    return zlib.crc32(np.ascontiguousarray(image).data)
 
 
-def run_node(mode: str, seconds: float) -> None:
+def run_node(options: argparse.Namespace) -> None:
     """Run the node until standard input ends; print its processor time in seconds since its first line of input."""
     import rclpy
     from rclpy.executors import MultiThreadedExecutor
@@ -80,8 +85,8 @@ def run_node(mode: str, seconds: float) -> None:
 
     from zs_seg_ros.ros.node import SegmentationNode
 
-    frames = recorded(shipped_bag())
-    segmenter = PerfectMasks(frames, seconds)
+    [(_, frames)] = recordings(options)
+    segmenter = PerfectMasks(frames, options.seconds, options.random)
     patch("zs_seg_ros.perception.live_model.load_segmenter", lambda *_: segmenter).start()
     rclpy.init()
     classes = [
@@ -89,7 +94,7 @@ def run_node(mode: str, seconds: float) -> None:
     ]
     requested = {
         "classes": classes,
-        "propagation": mode,
+        "propagation": options.node,
         "camera.depth": True,
         "fixed_frame": "map",
     }
@@ -181,9 +186,14 @@ def _transform(each: TrueFrame, header: Any) -> Any:
     return TFMessage(transforms=[message])
 
 
-def measure(camera: Camera, frames: list[TrueFrame], mode: str, seconds: float, rate: float) -> Any:
-    """Play the frames to a node in this mode. Returns its figures."""
-    command = [sys.executable, __file__, "--node", mode, "--seconds", str(seconds)]
+def measure(
+    camera: Camera, name: str, frames: list[TrueFrame], mode: str, options: argparse.Namespace
+) -> dict[str, float]:
+    """Play the frames of a recording to a node in this mode. Returns its figures."""
+    seconds = options.seconds
+    command = [sys.executable, __file__, "--node", mode, "--names", name, "--seconds", str(seconds)]
+    command += ["--random"] if options.random else []
+    command += ["--variations", str(options.variations)] if options.variations else []
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None and process.stdout is not None
     try:
@@ -201,7 +211,7 @@ def measure(camera: Camera, frames: list[TrueFrame], mode: str, seconds: float, 
             time.sleep(0.1)
         time.sleep(1 + 2 * seconds)
         print(file=process.stdin, flush=True)
-        sent = _play(camera, frames, rate)
+        sent = _play(camera, frames, options.rate)
         time.sleep(1 + 2 * seconds)
         print(file=process.stdin, flush=True)
         used_s = float(process.stdout.readline())
@@ -245,8 +255,12 @@ def _figures(
             delays.append(arrived_s - sent_s)
             own.append(mean_iou(label, each.label))
             ages.append((stamp_ns - camera.inferred_ns.get(stamp_ns, stamp_ns)) * 1e-9)
-        # What a planner has 60 ms after the image.
-        known = [s for s, (arrived_s, _) in labels.items() if arrived_s <= sent_s + LATEST_S]
+        # What a planner has 60 ms after the image, without results of later images.
+        known = [
+            s
+            for s, (arrived_s, _) in labels.items()
+            if s <= stamp_ns and arrived_s <= sent_s + LATEST_S
+        ]
         if known:
             newest.append(mean_iou(labels[max(known)][1], each.label))
     return {
@@ -261,19 +275,27 @@ def _figures(
     }
 
 
-def main() -> None:
+def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--variations", type=Path, help="a folder of training/variations.py")
+    parser.add_argument("--names", nargs="+", help="these recordings only")
     parser.add_argument("--seconds", type=float, default=0.5, help="of the model for an image")
-    parser.add_argument("--frames", type=int, default=240, help="of the recording")
+    parser.add_argument("--random", action="store_true", help="a model of random speed")
+    parser.add_argument("--frames", type=int, help="of each recording (default: all)")
     parser.add_argument("--rate", type=float, default=1.0, help="times the recorded speed")
     parser.add_argument("--modes", nargs="+", default=MODES, choices=MODES)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--node", choices=MODES, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    parser.set_defaults(recording=None)
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = parse_options()
     if options.node:
-        run_node(options.node, options.seconds)
+        run_node(options)
         return
     import rclpy
 
@@ -281,20 +303,23 @@ def main() -> None:
     rclpy.init()
     camera = Camera()
     threading.Thread(target=rclpy.spin, args=(camera.node,), daemon=True).start()
-    frames = recorded(shipped_bag())[: options.frames]
-    table = {}
-    print(
-        "mode   images  answered  within 60 ms    delay  mIoU  mIoU of what is known  age inferred  processor"
-    )
-    for mode in options.modes:
-        table[mode] = each = measure(camera, frames, mode, options.seconds, options.rate)
+    everything: dict[str, dict[str, dict[str, float]]] = {}
+    for name, frames in recordings(options):
+        everything[name] = table = {}
         print(
-            f"{mode:6} {each['images']:6} {each['answered']:9.3f} {each['within_60_ms']:13.3f} "
-            f"{each['median_delay_ms']:5.0f} ms {each['miou_of_results']:5.3f} {each['miou_of_newest']:22.3f} "
-            f"{each['inferred_age_s']:11.2f} s {each['ms_of_an_image']:7.1f} ms"
+            f"{name}\nmode   images  answered  within 60 ms    delay  mIoU  mIoU of what is known  age inferred  "
+            "processor  load"
         )
+        for mode in options.modes:
+            table[mode] = each = measure(camera, name, frames[: options.frames], mode, options)
+            print(
+                f"{mode:6} {each['images']:6} {each['answered']:9.3f} {each['within_60_ms']:13.3f} "
+                f"{each['median_delay_ms']:5.0f} ms {each['miou_of_results']:5.3f} {each['miou_of_newest']:22.3f} "
+                f"{each['inferred_age_s']:11.2f} s {each['ms_of_an_image']:7.1f} ms {os.getloadavg()[0]:5.1f}",
+                flush=True,
+            )
     if options.json:
-        write_output(options.json, (json.dumps(table, indent=1) + "\n").encode())
+        write_output(options.json, (json.dumps(everything, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":
