@@ -129,6 +129,13 @@ def test_each_label_touches_its_object_or_has_a_line_or_a_letter_that_does(
 
 @settings(deadline=None)
 @given(DISCS, LENGTHS)
+@example(  # a line by the corner of a label
+    [
+        *(disc(22, 237, 44), disc(181, 111, 45), disc(181, 156, 36)),
+        *(disc(232, 176, 28), disc(191, 152, 6), disc(283, 140, 36)),
+    ],
+    [2, 2, 1, 1, 2, 4] + [1] * 19,
+)
 def test_lines_go_over_no_label_that_was_there_before(
     objects: list[DetectedObject], lengths: list[int]
 ) -> None:

@@ -258,13 +258,19 @@ class _Layout:
         if not own.size:
             return None
         last = int(own[own <= own[0] + _LINE_INSIDE_PX * self._cell][-1])
-        owners, xs, ys = owners[:last], xs[: last + 1], ys[: last + 1]
+        owners, end = owners[:last], (int(xs[last]), int(ys[last]))
         crossed = self._shares.take(owners[owners != index + 1]).sum() * 3
-        rows = (ys // self._cell).clip(0, self._rows - 1)
-        columns = (xs // self._cell).clip(0, self._columns - 1)
-        if crossed > _MOST_CROSSED or self._blocked[rows, columns].max() >= _TAKEN:
-            return None
-        return start, (int(xs[-1]), int(ys[-1]))
+        free = crossed <= _MOST_CROSSED and not self._is_blocked(start, end)
+        return (start, end) if free else None
+
+    def _is_blocked(self, start: Point, end: Point) -> bool:
+        """Return whether a line crosses a label or a line, however it is rounded to pixels."""
+        line = np.linspace(start, end, max(abs(end[0] - start[0]), abs(end[1] - start[1])) + 1)
+        columns, rows = (
+            np.concatenate((np.floor(line), np.ceil(line))).astype(np.intp).T // self._cell
+        )
+        cells = rows.clip(0, self._rows - 1), columns.clip(0, self._columns - 1)
+        return bool(self._blocked[cells].max() >= _TAKEN)
 
     def _take(self, label: PlacedLabel) -> PlacedLabel:
         self._block(label.box, _TAKEN)
