@@ -57,9 +57,10 @@ def check_loop(context: LaunchContext) -> list[Action]:
 def is_looped(context: LaunchContext) -> bool:
     """Return whether the recording starts again at its end. Raises RuntimeError for neither true nor false."""
     loop = str(LaunchConfiguration("loop").perform(context)).lower()
-    if loop not in ("true", "1", "false", "0"):
+    true, false = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+    if loop not in (*true, *false):
         raise RuntimeError(f"loop is {quoted(loop, 200)}: write true or false")
-    return loop in ("true", "1")
+    return loop in true
 
 
 def start_player(context: LaunchContext) -> list[Node]:

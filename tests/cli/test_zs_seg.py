@@ -578,3 +578,22 @@ def test_an_input_size_that_the_model_cannot_take_is_one_sentence(
     assert main(["segment", str(image), "--classes", "red cube", *options]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert "tabletop cannot segment images at 250 pixels" in line and "a multiple of 16" in line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["label", "bag", "out", "--classes", "mug"],
+        ["bench", "tabletop"],
+        ["fetch", "a/b"],
+        ["doctor"],
+    ],
+)
+def test_an_unknown_option_is_refused_with_the_usage_of_its_command(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--everly", "8"])
+    err = capsys.readouterr().err
+    assert ended.value.code == 2 and err.startswith(f"usage: zs-seg {words[0]} [-h]")
+    assert err.endswith(f"zs-seg {words[0]}: error: unrecognized arguments: --everly 8\n")

@@ -45,7 +45,6 @@ NOT_RUN = {
     "source install/setup.bash": "of the workspace that colcon built",
     ". ": "sets variables",
     "export": "sets variables; paths in it are checked",
-    "python3 -m pip install": "changes the environment",
     "pip install": "changes the environment",
     "docker": "there is no container engine in the tests; tests/release checks the files",
     "cp demo_out/": "`make demo` writes these files; tests/ros/test_demo.py checks that",

@@ -147,7 +147,7 @@ def test_the_studio_of_the_node_is_started_on_request() -> None:
     assert executables == ["segmentation_node"]
 
 
-@pytest.mark.parametrize("text", ["true", "True", "TRUE", "1"])
+@pytest.mark.parametrize("text", ["true", "True", "TRUE", "1", "yes", "on"])
 def test_booleans_are_read_in_any_case(text: str) -> None:
     actions = [*started_by(SEGMENTATION, studio=text), *started_by(REPLAY, loop=text)]
     executables = [a.kwargs["executable"] for a in actions if a.kind == "Node"]
@@ -156,7 +156,7 @@ def test_booleans_are_read_in_any_case(text: str) -> None:
     assert player.kwargs["arguments"].count("--loop") == 1
 
 
-@pytest.mark.parametrize("text", ["False", "0"])
+@pytest.mark.parametrize("text", ["False", "0", "no", "off"])
 def test_what_is_false_starts_nothing(text: str) -> None:
     actions = [*started_by(SEGMENTATION, studio=text), *started_by(REPLAY, loop=text)]
     assert all(a.kwargs.get("executable") != "studio" for a in actions)

@@ -29,6 +29,7 @@ from zs_seg_ros.evaluation.class_id_images import ClassIdImages
 from zs_seg_ros.vocabulary.vocabulary_file import parse_vocabulary
 
 NOT_INSTALLED = {"sensor_msgs_py", "ultralytics"}  # part of every ROS 2 installation; of a plug-in
+STUDIO_PACKAGES = "starlette uvicorn websockets"  # which install_dependencies always installs
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
 
@@ -51,6 +52,21 @@ def test_links_lead_somewhere(page: Path) -> None:
         path = (page.parent / file).resolve() if file else page
         assert path.exists(), f"{page.name}:{line} links to {target}, which is not there"
         assert not anchor or anchor in anchors_of(path), f"{page.name}:{line}: no {target}"
+
+
+def test_a_page_that_installs_a_package_names_the_command_for_robots() -> None:
+    """The Python of a robot's distribution refuses pip (PEP 668)."""
+    found = set()
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        text = " ".join(page.read_text(encoding="utf-8").split())
+        assert "`pip install" not in text, page.name
+        for packages in re.findall(
+            r"python3 -m pip install (?:--no-deps )?([^`#]+?)(?=`| zs-seg)", text
+        ):
+            also = f"install_dependencies --also {packages}"
+            assert also in text or packages == STUDIO_PACKAGES, (page.name, packages)
+            found.add(packages)
+    assert {"av", "pycocotools", "onnx onnxruntime", "timm"} <= found
 
 
 def test_the_readme_leads_to_every_page() -> None:

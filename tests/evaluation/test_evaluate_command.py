@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -196,3 +197,13 @@ def test_an_absent_class_has_no_score(tmp_path: Path) -> None:
     assert green["pixels"] == 0 and green["recall"] is None
     assert not math.isnan(scores["mean_iou"]) and scores["mean_iou"] == 1.0
     assert any("'green' does not occur" in text for text in scores["findings"])
+
+
+def test_missing_pycocotools_is_said_before_a_model_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    monkeypatch.setitem(sys.modules, "pycocotools.mask", None)
+    assert main(["evaluate", str(SHIPPED_BAG), "--model", "there/is-none"]) == 2
+    err = capsys.readouterr().err
+    assert "need pycocotools, which is not installed; run: " in err and "there/is-none" not in err

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from zs_seg_ros.evaluation.bag_truth import BagTruth
 from zs_seg_ros.evaluation.class_id_images import ClassIdImages
-from zs_seg_ros.evaluation.coco_truth import CocoTruth
+from zs_seg_ros.evaluation.coco_truth import CocoTruth, coco_tools
 from zs_seg_ros.evaluation.evaluate import ModelUnderTest, evaluate
 from zs_seg_ros.evaluation.golden_truth import GoldenTruth
 from zs_seg_ros.evaluation.page import page
@@ -76,6 +76,8 @@ class EvaluateRequest:
 def evaluate_models(request: EvaluateRequest) -> int:
     """Compare all models with the ground truth, and return the exit code. Raises ZeroShotSegmentationError."""
     truth = request.truth.open()
+    if truth.separates_objects:
+        coco_tools("mask")  # where it is missing, that is said before the models are loaded
     vocabulary = request.vocabulary or Vocabulary().changed_to(truth.classes)
     with contextlib.redirect_stdout(sys.stderr):  # stdout is for results; a library may print
         loaded = [load_model(name, request.options, vocabulary) for name in request.models]

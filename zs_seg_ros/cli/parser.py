@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from zs_seg_ros import __version__
 from zs_seg_ros.cli import commands
@@ -83,13 +84,25 @@ to a label image and masks. memory: at the peak, above what was in use before.
 """
 
 
+class _CommandParser(argparse.ArgumentParser):
+    """The parser of one command, whose usage goes with the error of an argument that it lacks."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parse as argparse does. Raises SystemExit where an argument is left over."""
+        parsed, left = super().parse_known_args(args, namespace)
+        if left:
+            self.error(f"unrecognized arguments: {' '.join(left)}")
+        return parsed, left
+
+
 def zs_seg_parser() -> argparse.ArgumentParser:
     """Return the parser; its `run` is the function of `commands` to call with the parsed arguments."""
     parser = argparse.ArgumentParser(
         prog="zs-seg", description="Zero-shot segmentation: segment images by class names."
     )
     parser.add_argument("--version", action="version", version=f"zs-seg {__version__}")
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    kind: type[argparse.ArgumentParser] = _CommandParser
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=kind)
     add_segment(subparsers)
     _add_label(subparsers)
     add_find(subparsers)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zs_seg_ros.errors import StudioError
+from zs_seg_ros.optional_packages import install_command
 from zs_seg_ros.shown import quoted, shown
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ def access_of(arguments: argparse.Namespace) -> Access:
         from zs_seg_ros.studio.access import Access, is_loopback
     except ImportError as error:
         raise StudioError(
-            "the studio needs starlette, uvicorn and websockets, which are not installed: pip install "
-            f"'zs_seg_ros[studio]' ({shown(error)})"
+            "the studio needs starlette, uvicorn and websockets, which are not installed; run: "
+            f"{install_command('starlette', 'uvicorn', 'websockets')} ({shown(error)})"
         ) from error
     token = arguments.token
     if not token and not is_loopback(arguments.host):

@@ -33,7 +33,7 @@ _DISTRIBUTIONS = {
     "lyrical": "2031-05",
 }
 """The distributions of ROS 2 that this package runs on, and the month in which each ends."""
-_INSTALL = "run `ros2 run zs_seg_ros install_dependencies`, or without ROS `pip install zs_seg_ros`"
+_INSTALL = "run `ros2 run zs_seg_ros install_dependencies`, or without ROS `pip install .` in the package's folder"
 
 
 def check_software(machine: Machine) -> list[Check]:
