@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -334,7 +335,7 @@ def test_a_damaged_message_ends_playback_with_the_reason(tmp_path: Path) -> None
     folder = written(
         tmp_path / "bag", compression=CompressionMode.MESSAGE, storage=StoragePlugin.SQLITE3
     )
-    with sqlite3.connect(next(folder.glob("*.db3"))) as database:
+    with closing(sqlite3.connect(next(folder.glob("*.db3")))) as database, database:
         database.execute("UPDATE messages SET data = X'28B52FFD00' WHERE id = 7")
     with (
         Bag(folder) as bag,
