@@ -34,7 +34,7 @@ def segments_of(pid: int) -> set[Path]:
         name = path.name
         if path.parent != SHARED_MEMORY or not name.endswith(_LOCK) or "_port" in name:
             continue
-        if name.startswith("fastrtps_"):
+        if name.startswith(("fastrtps_", "fastdds_")):
             paths |= {path, path.with_name(name.removesuffix(_LOCK))}
     return paths
 

@@ -41,7 +41,7 @@ def segment(folder: Path, name: str, size: int) -> Path:
 
 def test_segments_are_left_when_no_process_has_them_locked(tmp_path: Path) -> None:
     used = segment(tmp_path, "fastrtps_0123456789abcdef", 65_536)
-    segment(tmp_path, "fastrtps_fedcba9876543210", 131_072)
+    segment(tmp_path, "fastdds_fedcba9876543210", 131_072)
     segment(tmp_path, "fastrtps_port7411", 8_192)
     segment(tmp_path, "another_program", 16_384)
     with used.open() as lock:

@@ -49,7 +49,7 @@ FIRST_LINES, NUMPY, RCLPY, OPENCV = (
     "_rclpy_pybind11",
     "cv2.abi3",
 )
-PARTICIPANT, TORCH = "/dev/shm/fastrtps_", "libtorch_cpu"
+PARTICIPANT, TORCH = "/dev/shm/fast", "libtorch_cpu"  # fastrtps_, and fastdds_ from Fast DDS 3 on
 NODES = {
     "segmentation_node": (FIRST_LINES, NUMPY, RCLPY, OPENCV, PARTICIPANT, TORCH),
     "bag_player": (FIRST_LINES, NUMPY, RCLPY, PARTICIPANT),

@@ -25,6 +25,8 @@ LEFT_BYTES = 1_000_000_000
 """Of segments without a process: with more than this the machine's memory is worth freeing."""
 _LOCK = "_el"
 """Ends the name of the file that the process which made a segment keeps locked."""
+_SEGMENTS = ("fastrtps_", "fastdds_")
+"""Begin the names of segments: before Fast DDS 3, which came with Kilted, and since."""
 _UNREADABLE = "the shared memory in /dev/shm cannot be read"
 
 
@@ -42,7 +44,7 @@ def read_shared_memory(folder: Path = Path("/dev/shm")) -> SharedMemory:
     """Read the space of the folder, and the segments without a process. Raises OSError without the folder."""
     usage = shutil.disk_usage(folder)
     sizes = []
-    for path in folder.glob(f"fastrtps_*{_LOCK}"):
+    for path in (p for p in folder.glob(f"*{_LOCK}") if p.name.startswith(_SEGMENTS)):
         segment = path.with_name(path.name.removesuffix(_LOCK))
         try:
             if _is_unlocked(path):
