@@ -27,7 +27,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -108,7 +108,7 @@ def infer(run: Run, every: int) -> dict[str, object]:
             for now, golden_result in zip(
                 _results(model, images, threshold, settings.settings), expected, strict=True
             ):
-                comparison.add(golden_result, now)
+                comparison.add(_as_inferred(golden_result), now)
                 exact = exact and np.array_equal(golden_result.label, now.label)
         verdict = comparison.verdict()
     worst = min(verdict.classes, key=lambda c: c.iou)
@@ -121,6 +121,12 @@ def infer(run: Run, every: int) -> dict[str, object]:
         "exact": exact,
         "failed": not verdict.passed,
     }
+
+
+def _as_inferred(result: FrameResult) -> FrameResult:
+    """Return a result of the golden file without what the node computes from the masks."""
+    bare = (replace(each, track_id=0, position_m=None) for each in result.objects)
+    return replace(result, objects=tuple(bare))
 
 
 def _weights(run: Run, folder: Path) -> str:

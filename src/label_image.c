@@ -35,7 +35,8 @@ PART span_t span_of(const float * row, int32_t width, float limit, int32_t * odd
     differs |= row[x] - row[x] != 0;
   }
   *odd |= differs;
-  return (span_t) {first, last};
+  const span_t span = {first, last};
+  return span;
 }
 
 // The two neighbours between which a pixel of the resized image lies, as OpenCV resizes.
@@ -62,7 +63,7 @@ PART taps_t taps_of(int32_t place, int32_t length, int32_t full_length)
   return taps;
 }
 
-// A row of the logits of a class, resized to the columns of the image, as far as it has been needed.
+// A row of the logits of a class, resized to the columns of the image, as far as it was needed.
 typedef struct
 {
   int32_t row, from, to;  // the columns that are computed of which row

@@ -183,7 +183,7 @@ PART int64_t end_of_mask_run(const uint8_t * mask, int64_t size, int64_t x)
   return x;
 }
 
-// masks: one after the other. sizes: in pixels. counts: room for one more than pixels for each mask.
+// masks: one after the other. sizes: in pixels. counts: for each mask, one more than its pixels.
 // ends: the number of counts up to the end of each mask.
 void zs_seg_run_lengths(
   const uint8_t * masks, const int64_t * sizes, int32_t number, uint32_t * counts, int64_t * ends)
