@@ -97,12 +97,13 @@ def test_every_view_is_uploaded_as_its_plain_copy(
     assert np.array_equal(tensor.permute(1, 2, 0).numpy(), rgb)
 
 
+@pytest.mark.parametrize("size", [(20, 30), (31, 1), (1, 9)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS.keys())
 def test_every_view_is_prepared_as_its_plain_copy(
-    view: Callable[[Pixels], RgbImage], dtype: type
+    view: Callable[[Pixels], RgbImage], dtype: type, size: tuple[int, int]
 ) -> None:
-    rgb = random_image(dtype, 20, 30)
+    rgb = random_image(dtype, *size)
     mean, std = torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.2, 0.3, 0.4])
     expected = prepare([rgb.copy()], (10, 12), mean, std)
     # torch has resizing code of its own for some layouts; it may round a byte the other way.

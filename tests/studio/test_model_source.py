@@ -11,9 +11,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +152,21 @@ def test_what_holds_no_image_is_refused_in_one_sentence(tmp_path: Path, path: st
             stills_of([tmp_path / path])
 
 
-def test_the_command_serves_the_page_and_ends_on_a_signal(folder: Path) -> None:
+def to_the_process(process_id: int) -> None:
+    os.kill(process_id, signal.SIGINT)
+
+
+def to_another_thread(process_id: int) -> None:
+    """As the system may deliver it."""
+    threads = (int(task.name) for task in Path(f"/proc/{process_id}/task").iterdir())
+    thread = next(each for each in threads if each != process_id)
+    assert ctypes.CDLL(None).tgkill(process_id, thread, signal.SIGINT) == 0
+
+
+@pytest.mark.parametrize("interrupt", [to_the_process, to_another_thread])
+def test_the_command_serves_the_page_and_ends_on_a_signal(
+    folder: Path, interrupt: Callable[[int], None]
+) -> None:
     port = free_port()
     process = subprocess.Popen(
         ["zs-seg", "studio", str(folder), "--model", "fake", "--port", str(port)],
@@ -168,7 +184,7 @@ def test_the_command_serves_the_page_and_ends_on_a_signal(folder: Path) -> None:
                 return 0
 
         assert wait_until(status, "the page") == 200
-        process.send_signal(signal.SIGINT)
+        interrupt(process.pid)
         output, _ = process.communicate(timeout=20)
     finally:
         process.kill()

@@ -14,8 +14,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import signal
+import socket
 import sys
-import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from zs_seg_ros.cli.shared_options import Subparsers, add_command, add_model_options
@@ -89,14 +90,32 @@ def run(arguments: argparse.Namespace) -> int:
         other = None if not arguments.against else NamedModel(arguments.against, options, None)
     settings = Settings(default_threshold=arguments.threshold)
     labelled = None if arguments.save is None else LabelledFrames(arguments.save)
-    server = StudioServer(ModelSource(model, stills, settings, other), access, {}, labelled)
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    print(f"open {access.link} in a browser; ctrl-C ends it", flush=True)
-    ended.wait()
-    server.stop()
+    source = ModelSource(model, stills, settings, other)
+    with _signals() as received:
+        server = StudioServer(source, access, {}, labelled)
+        print(f"open {access.link} in a browser; ctrl-C ends it", flush=True)
+        received.recv(1)
+        server.stop()
     return 0
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[socket.socket]:
+    """Give a socket on which a byte arrives for SIGINT and SIGTERM, which do nothing else within the block.
+
+    As in `ros.process`: the system may deliver a signal to any thread, and a lock that the main thread waits for would
+    not notice.
+    """
+    received, sent = socket.socketpair()
+    with received, sent:
+        sent.setblocking(False)
+        before = signal.set_wakeup_fd(sent.fileno())
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        try:
+            yield received
+        finally:
+            signal.set_wakeup_fd(before)
 
 
 def _vocabulary(path: str | None) -> Vocabulary | None:

@@ -63,8 +63,10 @@ def _upload(image: RgbImage, device: torch.device) -> Tensor:
     array: NDArray[Any] = image[..., ::-1] if reversed_channels else image
     if array.dtype != np.uint8:
         array = array.astype(np.int32)  # torch supports few operations on uint16
-    elif min(array.strides) < 0:
-        array = array.copy()  # also where a side of one pixel has the negative stride
+    elif min(array.strides) < 0 or 1 in array.shape:
+        array = (
+            array.copy()
+        )  # torch resizes an image one pixel wide wrongly whose columns come first
     tensor = uploaded(torch.from_numpy(array), device).permute(2, 0, 1)
     return tensor.flip(0) if reversed_channels else tensor
 
