@@ -71,8 +71,8 @@ def test_transforms_are_received_and_interpolated(
     try:
 
         def pose() -> Any:
-            for stamp_ns, x in ((SECOND, 1.0), (3 * SECOND, 2.0)):
-                message = tf2_msgs.TFMessage(transforms=[stamped("odom", "base", stamp_ns, x)])
+            for at_ns, x in ((SECOND, 1.0), (3 * SECOND, 2.0)):
+                message = tf2_msgs.TFMessage(transforms=[stamped("odom", "base", at_ns, x)])
                 tf.publish(message)
             return lookups.lookup("odom", "camera", 2 * SECOND).pose
 
