@@ -29,7 +29,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import Action, LaunchContext, LaunchDescription
-from zs_seg_ros.shown import quoted
+from zs_seg_ros.launch_arguments import is_true
 
 SHARE = Path(get_package_share_directory("zs_seg_ros"))
 
@@ -56,11 +56,7 @@ def check_loop(context: LaunchContext) -> list[Action]:
 
 def is_looped(context: LaunchContext) -> bool:
     """Return whether the recording starts again at its end. Raises RuntimeError for neither true nor false."""
-    loop = str(LaunchConfiguration("loop").perform(context)).lower()
-    true, false = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
-    if loop not in (*true, *false):
-        raise RuntimeError(f"loop is {quoted(loop, 200)}: write true or false")
-    return loop in true
+    return is_true("loop", str(LaunchConfiguration("loop").perform(context)))
 
 
 def start_player(context: LaunchContext) -> list[Node]:

@@ -27,6 +27,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import Action, LaunchContext, LaunchDescription
+from zs_seg_ros.launch_arguments import is_true
 from zs_seg_ros.shown import quoted, shown
 
 CONFIG = Path(get_package_share_directory("zs_seg_ros")) / "config"
@@ -201,14 +202,6 @@ def remappings_of(text: str) -> list[tuple[str, str]]:
             )
         pairs.append((old, new))
     return pairs
-
-
-def is_true(name: str, text: str) -> bool:
-    """Return whether an argument is true. Raises RuntimeError for neither true nor false."""
-    true, false = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
-    if text.lower() not in (*true, *false):
-        raise RuntimeError(f"{name} is {quoted(text, 200)}: write true or false")
-    return text.lower() in true
 
 
 def parameter_of(name: str, kind: type, text: str) -> ParameterValue | bool:

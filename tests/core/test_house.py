@@ -25,7 +25,7 @@ PACKAGE = ROOT / "zs_seg_ros"
 LAYERS = (
     ("shown",),
     ("errors",),
-    ("files", "kernels", "optional_packages", "user_yaml"),
+    ("files", "kernels", "launch_arguments", "optional_packages", "user_yaml"),
     ("vocabulary",),
     ("requested_outputs", "shared_space"),
     ("types",),

@@ -91,6 +91,13 @@ class Robot:
         self.planner.send(message)
         return message
 
+    def cloud_before_image(self) -> tuple[PointCloud2, int]:
+        """Publish a cloud with its pose, 40 ms before an image; return it, and the image's stamp."""
+        self.label_of(on_wall([20]))
+        cloud_ns = self.stamp_ns + 50_000_000
+        self.publish_pose(cloud_ns)
+        return self.publish_cloud(cloud_ns, on_wall([20, 100])), cloud_ns + 40_000_000
+
     def label_of(self, places: NDArray[Any], **layout: Any) -> PointCloud2:
         """The labelled cloud of one that was measured at the moment of an image."""
         self.stamp_ns += 100_000_000
@@ -149,10 +156,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("patient")
 def test_the_motion_between_cloud_and_image_is_taken_from_tf(robot: Robot) -> None:
     """Half a stripe further between the two: without the motion the labels would be wrong."""
-    robot.label_of(on_wall([20]))
-    cloud_ns, image_ns = robot.stamp_ns + 50_000_000, robot.stamp_ns + 90_000_000
-    robot.publish_pose(cloud_ns)
-    message = robot.publish_cloud(cloud_ns, on_wall([20, 100]))
+    message, image_ns = robot.cloud_before_image()
     robot.y_m += 40 / FOCAL_PX * WALL_M  # to the left: the wall moves 40 pixels to the right
     robot.publish_pose(image_ns)
     robot.show(image_ns)
@@ -163,10 +167,7 @@ def test_the_motion_between_cloud_and_image_is_taken_from_tf(robot: Robot) -> No
 @pytest.mark.usefixtures("patient")
 def test_a_cloud_waits_for_a_pose_that_comes_after_its_image(robot: Robot) -> None:
     """As from odometry that takes a while: the cloud of the image before is there, this one is not, then it is."""
-    robot.label_of(on_wall([20]))
-    cloud_ns, image_ns = robot.stamp_ns + 50_000_000, robot.stamp_ns + 90_000_000
-    robot.publish_pose(cloud_ns)
-    message = robot.publish_cloud(cloud_ns, on_wall([20, 100]))
+    message, image_ns = robot.cloud_before_image()
     label = robot.planner.listen("/zs_seg/camera/label", Image, BEST_EFFORT)
     image = robot.show(image_ns)
     robot.planner.output_with_stamp_of(image, label)
@@ -177,10 +178,7 @@ def test_a_cloud_waits_for_a_pose_that_comes_after_its_image(robot: Robot) -> No
 
 
 def test_a_cloud_whose_pose_never_comes_is_labelled_as_if_the_robot_stood(robot: Robot) -> None:
-    robot.label_of(on_wall([20]))
-    cloud_ns, image_ns = robot.stamp_ns + 50_000_000, robot.stamp_ns + 90_000_000
-    robot.publish_pose(cloud_ns)
-    message = robot.publish_cloud(cloud_ns, on_wall([20, 100]))
+    message, image_ns = robot.cloud_before_image()
     robot.show(image_ns)
     labels = structured(robot.planner.output_with_stamp_of(message, robot.labelled))[0]["label"]
     ids = robot.planner.ids()
