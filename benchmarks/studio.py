@@ -46,6 +46,7 @@ from std_msgs.msg import Header
 from zs_seg_ros.files import write_output
 from zs_seg_ros.msg import ObjectMaskArray
 from zs_seg_ros.ros.conversions import image_message, target_message
+from zs_seg_ros.ros.own_domain import use_own_domain
 from zs_seg_ros.segmenters.fake import PALETTE
 from zs_seg_ros.srv import SetVocabulary
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
@@ -315,8 +316,7 @@ def main() -> None:
     parser.add_argument("--model", default="fake", help="of the node (default: fake)")
     parser.add_argument("--size", default="640x480", help="of the images (default: 640x480)")
     arguments = parser.parse_args()
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    use_own_domain()
     rclpy.init()
     port, chromium = free_port(), shutil.which("chromium")
     assert chromium is not None, "Chromium is not installed: apt-get install chromium"

@@ -34,6 +34,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
 from zs_seg_ros.msg import TargetClass, Vocabulary
+from zs_seg_ros.ros.repeated_request import RepeatedRequest
 from zs_seg_ros.srv import SetVocabulary
 
 NODE = "/zs_seg"
@@ -110,7 +111,6 @@ class Robot:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # run_demo.py handles ctrl-C
         self._node = Node("demo")
         self._set_vocabulary = self._node.create_client(SetVocabulary, f"{NODE}/set_vocabulary")
-        self._get_state = self._node.create_client(GetState, f"{NODE}/get_state")
         subscriptions = (
             (Image, f"{NODE}/{CAMERA}/label", self._on_label, RELIABLE),
             (Image, f"{NODE}/{CAMERA}/overlay", self._on_overlay, qos_profile_sensor_data),
@@ -120,6 +120,8 @@ class Robot:
         )
         for message_type, topic, callback, qos in subscriptions:
             self._node.create_subscription(message_type, topic, callback, qos)
+        get_state = self._node.create_client(GetState, f"{NODE}/get_state")  # the newest
+        self._state = RepeatedRequest(get_state, GetState.Request())
 
     def __enter__(self) -> Robot:
         return self
@@ -139,18 +141,11 @@ class Robot:
 
     def wait_until_active(self, timeout_s: float) -> None:
         """Wait for ACTIVE. Raises DemoError at once when /diagnostics report an error of the model."""
-        answer: Any = None
 
         def active() -> bool:
-            nonlocal answer
             self._raise_reported_error()
-            if answer is None and self._get_state.service_is_ready():
-                answer = self._get_state.call_async(GetState.Request())
-            if answer is None or not answer.done():
-                return False
-            state = answer.result().current_state.id
-            answer = None
-            return bool(state == State.PRIMARY_STATE_ACTIVE)
+            answer = self._state.answer()
+            return answer is not None and answer.current_state.id == State.PRIMARY_STATE_ACTIVE
 
         self.wait_for("segmentation_node to become ACTIVE", active, timeout_s)
         self.wait_for(

@@ -34,6 +34,7 @@ from studio_demo import serve_studio
 
 from zs_seg_ros.bags.bag import Bag, ground_truth_labels, shipped_bag
 from zs_seg_ros.errors import ZeroShotSegmentationError
+from zs_seg_ros.ros.own_domain import use_own_domain
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -41,8 +42,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def prepare_environment(log_folder: Path) -> None:
     """Set a DDS domain for this run on this machine alone, buffers for images, and the folder of the logs."""
     profile = str(ROOT / "config" / "fastdds_large_images.xml")
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    use_own_domain()
     os.environ["ROS_LOG_DIR"] = str(log_folder / "ros")
     for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
         os.environ.setdefault(variable, profile)

@@ -26,7 +26,8 @@ from hypothesis import HealthCheck, settings
 sys.path.insert(0, str(Path(__file__).parent))
 
 from browser import opened_browser
-from own_domain import use_own_domain
+
+from zs_seg_ros.ros.own_domain import use_own_domain
 
 use_own_domain()
 

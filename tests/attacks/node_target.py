@@ -36,6 +36,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from zs_seg_ros import srv
+from zs_seg_ros.ros.repeated_request import RepeatedRequest
 from zs_seg_ros.segmenters.fake import PALETTE
 
 TRIES = 5
@@ -112,11 +113,11 @@ class NodeTarget:
         new = [
             self.node.create_client(kind, f"/zs_seg/{name}") for _ in range(number - len(clients))
         ]
-        for client in new:
-            if not client.wait_for_service(START_S):
-                raise HangError(f"there is no service {name}")
         if new:
-            time.sleep(0.5)  # the node discovers the clients, too
+            newest = self.node.create_client(GetState, "/zs_seg/get_state")
+            if RepeatedRequest(newest, GetState.Request()).wait(START_S) is None:
+                raise HangError(f"no answer of get_state before {name}")
+            self.node.destroy_client(newest)
         clients += new
 
     def wait(self, future: Any, name: str, timeout_s: float) -> Any:

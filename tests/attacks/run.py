@@ -48,7 +48,7 @@ def main() -> int:
     parser.add_argument("--part", nargs="+", choices=PARTS, default=PARTS, help="(default: all)")
     arguments = parser.parse_args()
     sys.path.append(str(Path(__file__).parents[1]))  # the folder of this file is there already
-    from own_domain import use_own_domain
+    from zs_seg_ros.ros.own_domain import use_own_domain
 
     use_own_domain()
     total = Counts()

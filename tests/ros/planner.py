@@ -45,10 +45,10 @@ from visualization_msgs.msg import MarkerArray
 
 from zs_seg_ros import msg, srv
 from zs_seg_ros.ros.node import SegmentationNode
+from zs_seg_ros.ros.repeated_request import RepeatedRequest
 from zs_seg_ros.segmenters.fake import PALETTE
 
 TIMEOUT_S = 40.0
-PROBE_S = 0.2
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 OUTPUT_TYPES = {
@@ -177,25 +177,13 @@ class Planner:
         return client.call_async(request)
 
     def _client(self, service_type: Any, name: str) -> Any:
-        """A client that the node under test has discovered: until then it drops answers to it.
-
-        A participant announces its endpoints in the order of their creation, so a node that answers a newer client
-        knows the older ones, too. What the newer one asks changes nothing and can be asked again.
-        """
+        """A client that the node under test has discovered, since it has answered a newer one (see RepeatedRequest)."""
         client = self.node.create_client(service_type, f"/{self.of}/{name}")
         if self._under_test is not None:  # of our own participant: known at once
             return client
         newer = self.node.create_client(GetParameters, f"/{self.of}/get_parameters")
-        assert newer.wait_for_service(TIMEOUT_S), f"there is no node {self.of}"
-        answers: list[Any] = []
-
-        def answered() -> bool:
-            if len(answers) * PROBE_S <= time.monotonic() - start:
-                answers.append(newer.call_async(GetParameters.Request()))
-            return any(answer.done() for answer in answers)
-
-        start = time.monotonic()
-        wait_until(answered, f"an answer of {self.of}")
+        probe = RepeatedRequest(newer, GetParameters.Request())
+        assert probe.wait(TIMEOUT_S) is not None, f"no answer of {self.of}"
         self.node.destroy_client(newer)
         return client
 

@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 import rclpy
 from killed_processes import kill
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -37,6 +37,7 @@ from std_srvs.srv import Trigger
 
 from zs_seg_ros.bags.bag import Bag, offered_qos
 from zs_seg_ros.ros.player.player_services import rosbag2
+from zs_seg_ros.ros.repeated_request import RepeatedRequest
 from zs_seg_ros.testing.bags import NOT_INSTALLED, write_recording
 
 TIMEOUT_S = 30.0
@@ -145,17 +146,12 @@ class Listener:
 
     def request(self, name: str, kind: Any, request: Any) -> Any:
         client = self.node.create_client(kind, name)
-        self.wait_for(client.service_is_ready)
-        future, retry_s = client.call_async(request), time.monotonic() + 10
-
-        def responded() -> bool:
-            """Repeat the request now and then: a response is lost if the service has not discovered the client yet."""
-            nonlocal future, retry_s
-            if time.monotonic() > retry_s:
-                future, retry_s = client.call_async(request), time.monotonic() + 10
-            return bool(future.done())
-
-        self.wait_for(responded)
+        probe = self.node.create_client(GetParameters, "/bag_player/get_parameters")  # the newest
+        known = RepeatedRequest(probe, GetParameters.Request())
+        self.wait_for(lambda: known.answer() is not None)
+        future = client.call_async(request)
+        self.wait_for(future.done)
+        self.node.destroy_client(probe)
         self.node.destroy_client(client)
         return future.result()
 

@@ -23,8 +23,9 @@ from pathlib import Path
 
 import pytest
 from killed_processes import kill
-from own_domain import reserve_domain
 from planner import TIMEOUT_S, Planner, image_message, pixels, stripes, target, wait_until
+
+from zs_seg_ros.ros.own_domain import reserve_domain
 
 IMAGE = stripes("red", "blue")
 PATIENCE_S = 10.0

@@ -268,7 +268,7 @@ def test_without_the_node_the_page_says_what_to_do() -> None:
         status, _ = own.wait_for("status", lambda status: status["problem"])
         assert status["problem"].startswith("there is no node /nowhere: start it with")
         answer = own.ask("set_vocabulary", base=None, classes=[])
-        assert "the service /nowhere/set_vocabulary is not there" in answer["error"]
+        assert "the node /nowhere is not there" in answer["error"]
 
 
 def test_a_damaged_image_is_reported_and_the_next_one_is_shown(

@@ -32,6 +32,7 @@ import zs_seg_ros.msg as messages
 import zs_seg_ros.srv as services
 from zs_seg_ros.errors import ReplayError
 from zs_seg_ros.replay.results import DIGITS, Setting
+from zs_seg_ros.ros.repeated_request import RepeatedRequest
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 REPLAY_QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
@@ -68,11 +69,12 @@ class NodeUnderTest:
         self.node = Node("replay_test")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
-        self._get_state = self._client(GetState, "get_state")
         self._get_parameters = self._client(GetParameters, "get_parameters")
         self._set_vocabulary = self._client(services.SetVocabulary, "set_vocabulary")
         self._get_vocabulary = self._client(services.GetVocabulary, "get_vocabulary")
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        get_state = self._client(GetState, "get_state")  # the newest: see RepeatedRequest
+        self._state = RepeatedRequest(get_state, GetState.Request())
 
     def __enter__(self) -> NodeUnderTest:
         return self
@@ -133,20 +135,13 @@ class NodeUnderTest:
 
         Raises ReplayError after `timeout_s`, and at once when the node reports that its model cannot be loaded.
         """
-        response: Any = None
 
         def active() -> bool:
-            nonlocal response
             model = f"{self.name}: model"
             if model in self._errors:
                 raise ReplayError(f"{model} reports: {self._errors[model]}")
-            if response is None and self._get_state.service_is_ready():
-                response = self._get_state.call_async(GetState.Request())
-            if response is None or not response.done():
-                return False
-            state = response.result().current_state.id
-            response = None
-            return bool(state == State.PRIMARY_STATE_ACTIVE)
+            response = self._state.answer()
+            return response is not None and _is_active(response)
 
         self.wait_for(f"{self.name} to be ACTIVE", active, timeout_s)
 
@@ -205,6 +200,10 @@ class NodeUnderTest:
         if not vocabulary.classes:
             raise ReplayError(f"{self.name} has no classes to detect; give them with --classes")
         return vocabulary
+
+
+def _is_active(response: Any) -> bool:
+    return bool(response.current_state.id == State.PRIMARY_STATE_ACTIVE)
 
 
 def class_in_words(target: messages.TargetClass) -> TargetClass:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,12 +24,12 @@ from zs_seg_ros.bags.bag_cameras import BagCamera
 from zs_seg_ros.errors import FileError, ReplayError
 from zs_seg_ros.replay.results import EXEMPLARS, RunSettings
 from zs_seg_ros.ros.child_process import ChildProcess
+from zs_seg_ros.ros.own_domain import use_own_domain
 from zs_seg_ros.ros.replay.node_under_test import NodeUnderTest
 from zs_seg_ros.vocabulary.vocabulary import TargetClass
 
 _NODE = "zs_seg"
 _START_TIMEOUT_S = 600.0
-_FIRST_DDS_PORT, _PORTS_OF_A_DOMAIN, _LAST_DOMAIN = 7400, 250, 101
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,8 @@ def started_node(
 ) -> Iterator[NodeUnderTest]:
     """Keep a node ACTIVE while the block runs. golden: the settings that the golden file was made with.
 
-    Raises ReplayError and ProcessError when it does not become ACTIVE, and inside the block when it has ended.
+    Raises ReplayError, DomainError and ProcessError when it does not become ACTIVE, and inside the block when it has
+    ended.
     """
     settings = None if request.params_file is not None else golden
     classes = request.classes
@@ -67,7 +67,8 @@ def started_node(
                 "--params-file, or start the node and name it with --node"
             )
     arguments = _arguments(request, cameras, settings, override_classes=bool(classes))
-    _use_unused_domain()
+    use_own_domain()
+    _use_profile_of_large_images()
     try:
         child = ChildProcess("segmentation_node", arguments, request.log)
     except FileError as error:
@@ -128,29 +129,11 @@ def _parameters(values: Mapping[str, object]) -> list[str]:
     ]
 
 
-def _use_unused_domain() -> None:
-    """Set the environment: a ROS domain limited to this machine, and a DDS profile for large images if none is set."""
-    os.environ["ROS_DOMAIN_ID"] = str(_free_domain())
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    if os.environ.get("ROS_DISTRO") == "humble":
-        os.environ["ROS_LOCALHOST_ONLY"] = "1"
+def _use_profile_of_large_images() -> None:
+    """Set a DDS profile for large images in the environment, if none is set."""
     try:
         share = Path(get_package_share_directory("zs_seg_ros"))
     except PackageNotFoundError:
         return
     for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
         os.environ.setdefault(variable, str(share / "config" / "fastdds_large_images.xml"))
-
-
-def _free_domain() -> int:
-    """Return a ROS domain without participants on this machine, judged by its first DDS port."""
-    first = os.getpid() % _LAST_DOMAIN
-    for step in range(_LAST_DOMAIN):
-        domain = 1 + (first + step) % _LAST_DOMAIN
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("", _FIRST_DDS_PORT + _PORTS_OF_A_DOMAIN * domain + 10))
-            except OSError:
-                continue
-        return domain
-    raise ReplayError("all ROS domains of this machine are in use; end nodes that are not needed")

@@ -27,6 +27,7 @@ from zs_seg_ros.errors import StudioError
 from zs_seg_ros.images.camera_topics import image_topic
 from zs_seg_ros.perception.pipeline import DEFAULT_THRESHOLD
 from zs_seg_ros.ros.conversions import classes_from_messages
+from zs_seg_ros.ros.repeated_request import RepeatedRequest
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.studio.source import ModelChoice
 from zs_seg_ros.vocabulary.vocabulary import Vocabulary
@@ -56,9 +57,6 @@ class RemoteNode:
     def __init__(self, node: Node, name: str) -> None:
         self.name = name
         group = ReentrantCallbackGroup()  # callers wait in callbacks of the node
-        self._parameters = node.create_client(
-            GetParameters, f"{name}/get_parameters", callback_group=group
-        )
         self._clients = {
             kind: node.create_client(kind, f"{name}/{service}", callback_group=group)
             for kind, service in (
@@ -67,6 +65,9 @@ class RemoteNode:
                 (services.KeepObject, "keep"),
             )
         }
+        self._parameters = node.create_client(  # the newest: see RepeatedRequest
+            GetParameters, f"{name}/get_parameters", callback_group=group
+        )
 
     @property
     def is_there(self) -> bool:
@@ -75,13 +76,22 @@ class RemoteNode:
 
     def call(self, request: Any, kind: Any, timeout_s: float) -> Any:
         """Return the response to a request of a service type. Raises StudioError without one."""
+        self._parameter_values(
+            []
+        )  # from then on the node knows this client, also one that was started again
         return self._answer(self._clients[kind], request, timeout_s)
 
     def parameters(self, names: Sequence[str]) -> list[Any]:
         """Return the values of parameters; None for one that is not set. Raises StudioError without an answer."""
-        request = GetParameters.Request(names=list(names))
-        values = self._answer(self._parameters, request, _PARAMETERS_S).values
+        values = self._parameter_values(names)
         return [parameter_value_to_python(value) for value in values] or [None] * len(names)
+
+    def _parameter_values(self, names: Sequence[str]) -> Sequence[Any]:
+        request = RepeatedRequest(self._parameters, GetParameters.Request(names=list(names)))
+        response = request.wait(_PARAMETERS_S)
+        if response is None:
+            raise self._no_answer(self._parameters, _PARAMETERS_S)
+        return response.values
 
     def shown_parameters(self) -> tuple[tuple[RemoteCamera, ...], float]:
         """Return the cameras of the node, and the threshold of classes without one.
@@ -119,17 +129,24 @@ class RemoteNode:
     def _answer(self, client: Any, request: Any, timeout_s: float) -> Any:
         if not client.wait_for_service(_DISCOVERY_S):
             raise StudioError(
-                f"the service {client.srv_name} is not there: start the node {self.name}, or name another with --node"
+                f"{self.name} has no service {client.srv_name}: it is no segmentation_node, or of another version"
             )
         answered = threading.Event()
         future = client.call_async(request)
         future.add_done_callback(lambda _: answered.set())
         if not answered.wait(timeout_s):
             client.remove_pending_request(future)
-            raise StudioError(
-                f"{client.srv_name} did not answer within {timeout_s:g} s: see the log of the node, and try again"
-            )
+            raise self._no_answer(client, timeout_s)
         return future.result()
+
+    def _no_answer(self, client: Any, timeout_s: float) -> StudioError:
+        if not self.is_there:
+            return StudioError(
+                f"the node {self.name} is not there: start it, or name another with --node"
+            )
+        return StudioError(
+            f"{client.srv_name} did not answer within {timeout_s:g} s: see the log of the node, and try again"
+        )
 
 
 def vocabulary_of(message: messages.Vocabulary) -> Vocabulary:
