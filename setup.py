@@ -50,6 +50,7 @@ setup(
         "transformers>=5.15,<6",
     ],
     extras_require={
+        "calibration": ["nncf>=3,<4"],
         "evaluation": ["pycocotools>=2.0.8,<3"],
         "onnx": ["onnx>=1.19,<2", "onnxruntime>=1.23,<2"],
         "ray": ["ray>=2.9,<3"],

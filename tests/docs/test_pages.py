@@ -66,7 +66,13 @@ def test_a_page_that_installs_a_package_names_the_command_for_robots() -> None:
             also = f"install_dependencies --also {packages}"
             assert also in text or packages == STUDIO_PACKAGES, (page.name, packages)
             found.add(packages)
-    assert {"av", "pycocotools", "onnx onnxruntime", "timm"} <= found
+    assert {
+        "av",
+        "pycocotools",
+        "onnx onnxruntime",
+        "onnx onnxruntime-openvino nncf",
+        "timm",
+    } <= found
 
 
 def test_the_readme_leads_to_every_page() -> None:

@@ -39,7 +39,9 @@ from zs_seg_ros.cli.bench_measure import (
 from zs_seg_ros.cli.bench_output import check_plot, plot, print_comparison, print_table
 from zs_seg_ros.errors import ModelError, ZeroShotSegmentationError
 from zs_seg_ros.files import write_output
-from zs_seg_ros.segmenters.engines.export import export_model
+from zs_seg_ros.segmenters.engines.export import Calibration, export_model
+from zs_seg_ros.segmenters.engines.openvino import computes, computes_in_bf16
+from zs_seg_ros.segmenters.engines.runtime import full_names
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.registry import load_segmenter
 from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint
@@ -47,9 +49,7 @@ from zs_seg_ros.segmenters.shared.processor import this_processor
 from zs_seg_ros.testing.reference_steps import Reference
 from zs_seg_ros.testing.references import load_reference
 from zs_seg_ros.types import RgbImage
-
-IMPOSSIBLE = {"torch": ("int8",), "onnxruntime": ("fp16", "bf16")}
-"""Precisions that an engine does not have, and that are left out where several of both are compared."""
+from zs_seg_ros.vocabulary.vocabulary import TargetClass, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -96,19 +96,32 @@ def measure_random_model(request: BenchRequest) -> int:
         title = f"{request.model} with random weights"
         if set(request.engines) - {"torch"}:
             int8 = bool({"int8", "auto"} & set(request.precisions))
+            data = _calibration(request) if int8 else None
             for size, mask_size in request.input_sizes[:1]:
                 options = replace(
                     request.options, inference_size=size, mask_inference_size=mask_size
                 )
-                list(export_model(model, options, int8))
+                list(export_model(model, options, int8, data))
         return _bench(replace(request, model=model), title, random=True)
+
+
+def _calibration(request: BenchRequest) -> Calibration | None:
+    """Return what OpenVINO's files are calibrated on, if it is a provider: the image that is measured, of noise."""
+    if not computes(full_names(request.options.providers)):
+        return None
+    classes = Vocabulary().changed_to([TargetClass(name) for name in COLOURS])
+    return Calibration([_noise(request)], classes, 0.0)
+
+
+def _noise(request: BenchRequest) -> RgbImage:
+    width, height = request.size
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def _bench(request: BenchRequest, title: str, random: bool) -> int:
     if request.plot:
         check_plot()
-    width, height = request.size
-    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    image = _noise(request)
     print(f"processor: {this_processor().description}")
     if request.compares:
         figures = _compare(request, title, image, random)
@@ -171,7 +184,7 @@ def _load(request: BenchRequest, input_size: tuple[int, int]) -> list[Variant]:
     name = "+".join(names) if mask_size else names[0]
     variants = []
     pairs = [(e, p) for e in request.engines for p in request.precisions]
-    possible = [(e, p) for e, p in pairs if p not in IMPOSSIBLE.get(e, ())]
+    possible = [(e, p) for e, p in pairs if p not in _impossible(e, request.options)]
     for engine, precision in possible or pairs:
         options = replace(
             request.options,
@@ -182,6 +195,14 @@ def _load(request: BenchRequest, input_size: tuple[int, int]) -> list[Variant]:
         )
         variants.append(Variant(load_segmenter(request.model, options), name))
     return variants
+
+
+def _impossible(engine: str, options: LoadOptions) -> tuple[str, ...]:
+    """Return the precisions that an engine does not have, and that are left out where several are compared."""
+    if engine == "torch":
+        return ("int8",)
+    in_bf16 = engine == "onnxruntime" and computes_in_bf16(full_names(options.providers))
+    return () if engine == "auto" else ("fp16",) if in_bf16 else ("fp16", "bf16")
 
 
 def _figures(

@@ -240,6 +240,7 @@ def export(arguments: argparse.Namespace) -> int:
             arguments.model,
             options,
             int8=arguments.int8,
+            calibrate=arguments.calibrate,
             images=arguments.images,
             vocabulary=_given_vocabulary(arguments),
             threshold=arguments.threshold,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,25 +25,30 @@ from zs_seg_ros.errors import EvaluationError, ImageError
 from zs_seg_ros.evaluation.pixel_scores import PixelScores
 from zs_seg_ros.evaluation.truth import numbers_of_ids
 from zs_seg_ros.images.image_files import read_image
-from zs_seg_ros.segmenters.engines.export import export_model
+from zs_seg_ros.segmenters.engines.export import Calibration, export_model
 from zs_seg_ros.segmenters.load_options import LoadOptions
 from zs_seg_ros.segmenters.loaded_model import load_model
 from zs_seg_ros.segmenters.recovery import recovering
 from zs_seg_ros.types import Batch, RgbImage
 from zs_seg_ros.vocabulary.vocabulary import MAX_PIXELS, Vocabulary
 
+MOST_CALIBRATION_IMAGES = 32
+"""Each takes seconds, and ranges hardly change with more."""
+
 
 @dataclass(frozen=True)
 class ExportRequest:
     """The arguments of the command line.
 
-    int8: whether to write 8 bits, too. images: a folder, or one image, on which the labels of int8 are compared with
-    those of fp32 for the classes of `vocabulary`; None: none.
+    int8: whether to write 8 bits, too. calibrate: whether to write files with ranges calibrated on some of `images`,
+    too. images: a folder, or one image, on which the labels of int8 are compared with those of fp32 for the classes of
+    `vocabulary`; None: none.
     """
 
     model: str
     options: LoadOptions
     int8: bool = False
+    calibrate: bool = False
     images: Path | None = None
     vocabulary: Vocabulary | None = None
     threshold: float = 0.5
@@ -64,9 +69,14 @@ def export_to_onnx(request: ExportRequest) -> int:
         raise EvaluationError(
             "--images compares the labels of int8 with those of fp32; give --int8 and --classes or --vocabulary with it"
         )
+    if request.calibrate and request.images is None:
+        raise EvaluationError(
+            "--calibrate needs images like those that the model will see; give --int8, --images and --classes with it"
+        )
     output = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):  # stdout is for results; a library may print
-        for exported in export_model(request.model, request.options, request.int8):
+        data = _calibration(request)
+        for exported in export_model(request.model, request.options, request.int8, data):
             size_mb = exported.path.stat().st_size / 1e6
             print(
                 f"{exported.path}: {exported.part} in {exported.precision}, {size_mb:.1f} MB; the largest difference "
@@ -83,6 +93,16 @@ def export_to_onnx(request: ExportRequest) -> int:
     return 0
 
 
+def _calibration(request: ExportRequest) -> Calibration | None:
+    """Return images of the folder, evenly chosen, and the classes that they are segmented with."""
+    if not request.calibrate or request.images is None or request.vocabulary is None:
+        return None
+    paths = [job.image for job in plan_jobs([request.images], None, None)]
+    step = -(-len(paths) // MOST_CALIBRATION_IMAGES)
+    images = list(_read(paths[::step]))
+    return Calibration(images, request.vocabulary, request.threshold)
+
+
 def _agreement(request: ExportRequest, images: Path, vocabulary: Vocabulary) -> Agreement:
     """Compare the labels of int8 with those of torch in fp32. Raises EvaluationError where no image can be read."""
     options = replace(request.options, device="cpu")
@@ -94,7 +114,7 @@ def _agreement(request: ExportRequest, images: Path, vocabulary: Vocabulary) -> 
     ]
     numbers = numbers_of_ids(vocabulary)
     scores, count = PixelScores(len(vocabulary.ids)), 0
-    for image in _images(images):
+    for image in _read([job.image for job in plan_jobs([images], None, None)]):
         batch = Batch((image,), vocabulary.thresholds(request.threshold))
         labels = []
         for each in loaded:
@@ -111,11 +131,11 @@ def _agreement(request: ExportRequest, images: Path, vocabulary: Vocabulary) -> 
     return Agreement(count, scores.mean_iou, same)
 
 
-def _images(path: Path) -> Iterator[RgbImage]:
+def _read(paths: Sequence[Path]) -> Iterator[RgbImage]:
     """Yield the images that can be read, and print a message for each of the others."""
     # disable=None: no bar where stderr is not a terminal
-    for job in tqdm(plan_jobs([path], None, None), unit="image", disable=None):
+    for path in tqdm(paths, unit="image", disable=None):
         try:
-            yield read_image(job.image, MAX_PIXELS, "make it smaller")
+            yield read_image(path, MAX_PIXELS, "make it smaller")
         except ImageError as error:
             tqdm.write(f"zs-seg: {error}", file=sys.stderr)

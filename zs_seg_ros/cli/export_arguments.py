@@ -25,6 +25,9 @@ With --int8 parts of matrix products are written in 8 bits, too, which --precisi
 --classes, or --vocabulary, the labels of both precisions are compared on these images: the mean IoU of int8 against
 fp32. What it costs against ground truth, `zs-seg evaluate --precision int8` says.
 
+With --calibrate files for OpenVINO are written, too (--providers openvino): 8 bits with ranges that NNCF calibrates on
+at most 32 of the images.
+
 The files belong to these weights and this input size; others are refused when they are loaded. Of a pair the models
 that can be exported are.
 
@@ -51,6 +54,11 @@ def add_export(subparsers: Subparsers) -> None:
         help="write there, and name it with --export-folder (default: zs_seg_onnx beside the weights)",
     )
     add("--int8", action="store_true", help="write the parts of matrix products in 8 bits, too")
+    add(
+        "--calibrate",
+        action="store_true",
+        help="with --int8: write 8 bits for OpenVINO, too, calibrated on --images",
+    )
     add(
         "--images",
         type=Path,

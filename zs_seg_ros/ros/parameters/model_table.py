@@ -46,7 +46,8 @@ MODEL = ParameterGroup(
             DEFAULT_OPTIONS.precision,
             "Precision of the model: auto, fp32, fp16, bf16, or int8 of an export.",
             "With auto it is 16 bits on a GPU; on a CPU fp32, but bf16 where the processor and the model gain from it. "
-            "With engine onnxruntime it is fp32 or int8; auto: int8 where the model was exported with `--int8`.",
+            "With engine onnxruntime it is fp32 or int8, with openvino as the first provider also bf16; auto: int8 "
+            "where the model was exported with `--int8`, for openvino with `--calibrate`.",
             Changeable.UNCONFIGURED,
             choices=PRECISIONS,
         ),

@@ -144,6 +144,7 @@ class ClipSegNetwork:
                 free={"prompts": {0: "prompts"}, "logits": {0: "prompts"}},
                 matrix_products=True,
                 on_callers_core=True,
+                substitute_whole=self._decode_whole_with,
             ),
         )
 
@@ -158,6 +159,13 @@ class ClipSegNetwork:
         def decode(image: Tensor, features: Tensor) -> Tensor:
             chunks = torch.split(features, self._prompts_per_batch)
             return self._decode_chunks(lambda prompts: run(image, prompts)[0], chunks)
+
+        self._decode = decode
+
+    def _decode_whole_with(self, run: Run) -> None:
+        def decode(image: Tensor, features: Tensor) -> Tensor:
+            chunks = torch.split(features, _CHUNK["cuda"])
+            return torch.cat([run(image, prompts)[0] for prompts in chunks])
 
         self._decode = decode
 

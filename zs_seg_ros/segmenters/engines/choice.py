@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from zs_seg_ros.errors import DeviceError, ModelError
-from zs_seg_ros.segmenters.engines import runtime
+from zs_seg_ros.segmenters.engines import openvino, runtime
 from zs_seg_ros.segmenters.engines.exports import (
     BITS_KEY,
     CHECKPOINT_KEY,
@@ -26,12 +26,12 @@ from zs_seg_ros.segmenters.engines.exports import (
     fingerprint,
 )
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart
-from zs_seg_ros.segmenters.load_options import ENGINES, LoadOptions
+from zs_seg_ros.segmenters.load_options import ENGINES, PROVIDERS, LoadOptions
 from zs_seg_ros.segmenters.shared.processor import this_processor
 from zs_seg_ros.shown import quoted, shown
 
-_PRECISIONS = {"auto": ("int8", "fp32"), "int8": ("int8",), "fp32": ("fp32",)}
-"""What exports a precision stands for, the first that is there."""
+_PRECISIONS = {"auto": ("int8", "fp32"), "int8": ("int8",), "fp32": ("fp32",), "bf16": ("bf16",)}
+"""What a precision of the options stands for, the first that there are exports for."""
 
 
 def construct(kind: Any, model: str, folder: Path, options: LoadOptions) -> Any:
@@ -50,6 +50,7 @@ def construct(kind: Any, model: str, folder: Path, options: LoadOptions) -> Any:
         return _with_torch(kind, model, folder, options)
     _check(kind, model, options)
     providers = runtime.provider_names(options.providers)
+    _check_precision(options.precision, providers)
     # The network in float32, whatever torch would prefer: the parts around those of the engine stay torch's.
     loaded = kind(model, folder, replace(options, precision="fp32", compile=False))
     precision = _use(loaded, model, folder, folder_of_exports, options, providers)
@@ -71,7 +72,11 @@ def _has_export(kind: Any, folder: Path, options: LoadOptions) -> bool:
     import torch
 
     on_cpu = options.device == "cpu" or (options.device == "auto" and not torch.cuda.is_available())
-    possible = options.precision in _PRECISIONS and not options.compile and on_cpu
+    has_precision = options.precision in _PRECISIONS and (
+        options.precision != "bf16"
+        or openvino.computes_in_bf16(runtime.full_names(options.providers))
+    )
+    possible = has_precision and not options.compile and on_cpu
     return (
         possible and is_exportable(kind) and runtime.is_installed() and any(folder.glob("*.onnx"))
     )
@@ -90,11 +95,20 @@ def _check(kind: Any, model: str, options: LoadOptions) -> None:
         )
     if options.compile:
         raise ModelError("compile is an option of torch; set it to false, or engine to torch")
-    if options.precision not in _PRECISIONS:
-        raise DeviceError(
-            f"the precision {quoted(options.precision)} is not one of engine onnxruntime: {', '.join(_PRECISIONS)}"
-        )
     runtime.runtime("engine onnxruntime")
+
+
+def _check_precision(precision: str, providers: Sequence[str]) -> None:
+    """Raise DeviceError unless these providers have a precision."""
+    if precision == "bf16" and not openvino.computes_in_bf16(providers):
+        raise DeviceError(
+            "precision bf16 of engine onnxruntime needs openvino as the first provider and a processor with "
+            "AVX512-BF16 or AMX; set another precision, or engine to torch"
+        )
+    if precision not in _PRECISIONS:
+        raise DeviceError(
+            f"the precision {quoted(precision)} is not one of engine onnxruntime: {', '.join(_PRECISIONS)}"
+        )
 
 
 def _use(
@@ -107,9 +121,9 @@ def _use(
 ) -> str:
     """Let ONNX Runtime compute the parts of a model, and return their precision."""
     parts = loaded.network_parts()
-    precision = _precision(parts, exports, options)
+    precision = _precision(parts, exports, options, providers)
     if precision is None:
-        flag = " --int8" if options.precision == "int8" else ""
+        flag = _int8_flags(providers) if options.precision == "int8" else ""
         revision = f" --revision {options.revision}" if options.revision else ""
         output = f" -o {shown(exports, 300)}" if options.export_folder else ""
         raise ModelError(
@@ -119,8 +133,8 @@ def _use(
     expected = fingerprint(model, folder)
     runs = []
     for part in parts:
-        path = export_path(exports, part.name, precision if part.matrix_products else "fp32")
-        session = runtime.open_session(path, part, providers, model)
+        path = export_path(exports, part.name, _file_precision(part, precision, providers))
+        session = runtime.open_session(path, part, providers, precision, model)
         metadata = runtime.metadata_of(session)
         if metadata.get(CHECKPOINT_KEY) != expected:
             raise ModelError(
@@ -130,23 +144,40 @@ def _use(
         if metadata.get(BITS_KEY) == "8" and not this_processor().adds_8_bit_products_in_32:
             raise ModelError(
                 f"{shown(path, 300)} was exported on a processor with VNNI, and its sums would overflow on this one, "
-                f"which has none; run here: zs-seg export {shown(model, 300)} --int8"
+                f"which has none; run here: zs-seg export {shown(model, 300)}{_int8_flags(providers)}"
             )
         runtime.check_inputs(session, part, path, model)
         runs.append(runtime.run_function(session, part, model))
+    on_cpu_provider = providers[0] == PROVIDERS["cpu"]
     for part, run in zip(parts, runs, strict=True):
-        part.substitute(run)
+        whole = None if on_cpu_provider else part.substitute_whole
+        (whole or part.substitute)(run)
     return precision
 
 
-def _precision(parts: Sequence[NetworkPart], exports: Path, options: LoadOptions) -> str | None:
-    """Return the first precision in which all parts were exported, int8 only that of matrix products; None without."""
+def _int8_flags(providers: Sequence[str]) -> str:
+    """Return the options of the command that exports what these providers compute in 8 bits."""
+    if openvino.computes(providers):
+        return " --int8 --calibrate --images FOLDER --classes NAME"
+    return " --int8"
+
+
+def _file_precision(part: NetworkPart, precision: str, providers: Sequence[str]) -> str:
+    """Return the precision of the file that a part is computed from: in int8 convolutions have that of fp32."""
+    if precision != "int8" or not part.matrix_products:
+        return "fp32"
+    return openvino.file_precision(part) if openvino.computes(providers) else "int8"
+
+
+def _precision(
+    parts: Sequence[NetworkPart], exports: Path, options: LoadOptions, providers: Sequence[str]
+) -> str | None:
+    """Return the first precision that there are exports of all parts for; None without one."""
     for precision in _PRECISIONS[options.precision]:
-        if precision == "int8" and not any(part.matrix_products for part in parts):
+        files = [_file_precision(part, precision, providers) for part in parts]
+        if precision == "int8" and set(files) == {"fp32"}:
             continue
-        paths = [
-            export_path(exports, p.name, precision if p.matrix_products else "fp32") for p in parts
-        ]
+        paths = [export_path(exports, p.name, file) for p, file in zip(parts, files, strict=True)]
         if all(path.exists() for path in paths):
             return precision
     return None

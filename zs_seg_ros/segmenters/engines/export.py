@@ -15,7 +15,7 @@ import contextlib
 import importlib
 import io
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from zs_seg_ros.errors import ModelError
 from zs_seg_ros.files import write_atomically
 from zs_seg_ros.optional_packages import install_command
 from zs_seg_ros.segmenters.engines import runtime
+from zs_seg_ros.segmenters.engines.calibration import Sample, calibrated, calibration, record_inputs
 from zs_seg_ros.segmenters.engines.choice import construct, is_exportable
 from zs_seg_ros.segmenters.engines.exports import (
     BITS_KEY,
@@ -40,26 +41,42 @@ from zs_seg_ros.segmenters.engines.exports import (
     is_export,
     make_folder,
 )
+from zs_seg_ros.segmenters.engines.openvino import CALIBRATED
 from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart
 from zs_seg_ros.segmenters.engines.quantised import quantised
 from zs_seg_ros.segmenters.families import load_class
 from zs_seg_ros.segmenters.load_options import PROVIDERS, LoadOptions
-from zs_seg_ros.segmenters.registry import family_of, parts_of
+from zs_seg_ros.segmenters.registry import family_of, load_segmenter, parts_of
 from zs_seg_ros.segmenters.shared.checkpoint import find_checkpoint
 from zs_seg_ros.segmenters.shared.processor import this_processor
 from zs_seg_ros.shown import described, shown
+from zs_seg_ros.types import RgbImage
+from zs_seg_ros.vocabulary.vocabulary import Vocabulary
 
 OPSET = 17
 """Of ONNX: the first with LayerNormalization, which TensorRT has from release 8.6 and OpenVINO from 2022.3."""
 TOLERANCE = 1e-4
 """The largest difference of an output from torch's, in units of the largest absolute value of torch's."""
+_COMPARED_SAMPLES = 3
 _SIZES_OF_FREE_AXES = (1, 5)
 """How much larger than in the example the free axes are when a part is compared: also a size that was not traced."""
 
 
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What ranges are calibrated with: images, and the classes and threshold that they are segmented with."""
+
+    images: Sequence[RgbImage]
+    vocabulary: Vocabulary
+    threshold: float
+
+
 @dataclass(frozen=True)
 class Exported:
-    """A written file: the part, its precision, and the largest difference from torch in units of torch's largest."""
+    """A written file: the part, its precision, and the largest difference from torch in units of torch's largest.
+
+    precision: fp32, int8, or int8_calibrated.
+    """
 
     path: Path
     part: str
@@ -67,11 +84,14 @@ class Exported:
     difference: float
 
 
-def export_model(model: str, options: LoadOptions, int8: bool) -> Iterator[Exported]:
+def export_model(
+    model: str, options: LoadOptions, int8: bool, calibration_data: Calibration | None = None
+) -> Iterator[Exported]:
     """Export the parts of a model, or of both of a pair, and yield each after it was written.
 
     options: export_folder is where to write; the engine, the device and the precision are not used. int8: whether parts
-    of matrix products are written in 8 bits, too. Raises ModelError when no part can be exported, or none in 8 bits, a
+    of matrix products are written in 8 bits, too. calibration_data: with int8, those of one size are also written in 8
+    bits with calibrated ranges. Raises ModelError when no part can be exported, or none in 8 bits, a
     package is missing, or outputs differ from torch by more than `TOLERANCE`; FileError when a file cannot be written.
     """
     runtime.runtime("an export")
@@ -89,12 +109,34 @@ def export_model(model: str, options: LoadOptions, int8: bool) -> Iterator[Expor
             f"{shown(model, 300)} is of a family that does not export; use engine torch. All families of this package "
             "do but Grounding DINO, MM Grounding DINO and LLMDet"
         )
+    samples = None
+    if calibration_data is not None:
+        samples = _samples(model, options, calibration_data)
     for kind, name, folder, own in exportable:
-        yield from _export_parts(construct(kind, name, folder, own), name, folder, own, int8)
+        loaded = construct(kind, name, folder, own)
+        yield from _export_parts(loaded, name, folder, own, int8, samples)
+
+
+def _samples(
+    model: str, options: LoadOptions, calibration_data: Calibration
+) -> dict[str, list[Sample]]:
+    """Return what each part is called with on the images."""
+    calibration()  # raises before images are segmented
+    on_torch = replace(options, device="cpu", precision="fp32", engine="torch")
+    segmenter = load_segmenter(model, on_torch)
+    data = calibration_data
+    samples = record_inputs(segmenter, data.images, data.vocabulary, data.threshold)
+    segmenter.close()
+    return samples
 
 
 def _export_parts(
-    loaded: Exportable, model: str, folder: Path, options: LoadOptions, int8: bool
+    loaded: Exportable,
+    model: str,
+    folder: Path,
+    options: LoadOptions,
+    int8: bool,
+    samples: Mapping[str, Sequence[Sample]] | None,
 ) -> Iterator[Exported]:
     parts = loaded.network_parts()
     if int8 and not any(part.matrix_products for part in parts):
@@ -119,6 +161,12 @@ def _export_parts(
             small = quantised(content, whole)
             metadata |= {PRECISION_KEY: "int8", BITS_KEY: "8" if whole else "7"}
             yield _written(target, part, small, metadata, _difference(part, small, model))
+            if samples is not None and part.has_one_size:
+                graph = _onnx().load_from_string(content)
+                small = calibrated(graph, samples[part.name], whole, part, model)
+                metadata[PRECISION_KEY] = CALIBRATED
+                difference = _difference(part, small, model, samples[part.name][:_COMPARED_SAMPLES])
+                yield _written(target, part, small, metadata, difference)
 
 
 def _onnx() -> Any:
@@ -190,8 +238,13 @@ def _exported(part: NetworkPart, model: str) -> bytes:
     return content
 
 
-def _difference(part: NetworkPart, content: bytes, model: str) -> float:
-    """Return the largest difference of an export from torch, in units of the largest absolute value of torch's."""
+def _difference(
+    part: NetworkPart, content: bytes, model: str, samples: Sequence[Sample] = ()
+) -> float:
+    """Return the largest difference of an export from torch, in units of the largest absolute value of torch's.
+
+    samples: the inputs that are compared with; empty for random ones.
+    """
     try:
         session = runtime.session_of(content, part, [PROVIDERS["cpu"]])
     except Exception as error:  # onnxruntime raises types of its own
@@ -200,16 +253,28 @@ def _difference(part: NetworkPart, content: bytes, model: str) -> float:
             "not written; use engine torch"
         ) from error
     run = runtime.run_function(session, part, model)
-    return max(_differences(part, run))
+    all_inputs = _inputs_of(part, samples) if samples else _random_inputs(part)
+    return max(_differences(part, run, all_inputs))
 
 
-def _differences(part: NetworkPart, run: Any) -> Iterator[float]:
+def _inputs_of(part: NetworkPart, samples: Sequence[Sample]) -> Iterator[list[Tensor]]:
+    for sample in samples:
+        yield [torch.from_numpy(sample[name]) for name in part.inputs]
+
+
+def _random_inputs(part: NetworkPart) -> Iterator[list[Tensor]]:
     generator = torch.Generator().manual_seed(0)
     for larger in _SIZES_OF_FREE_AXES if part.free else (0,):
-        inputs = [
+        yield [
             torch.randn(_larger(part, name, larger), generator=generator).to(example.device)
             for name, example in part.inputs.items()
         ]
+
+
+def _differences(
+    part: NetworkPart, run: Any, all_inputs: Iterator[list[Tensor]]
+) -> Iterator[float]:
+    for inputs in all_inputs:
         with torch.inference_mode():
             expected, outputs = part.compute(*inputs), run(*inputs)
         for reference, output in zip(expected, outputs, strict=True):

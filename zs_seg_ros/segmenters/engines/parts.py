@@ -30,7 +30,9 @@ class NetworkPart:
     reads. inputs: an example of each input, by its name and in order. outputs: their names. free: the axes of a tensor
     that can have any size, each with a name. substitute: takes the function that is called instead of `compute` from
     now on. matrix_products: whether they take most of its time, so that it is worth writing in 8 bits, too.
-    on_callers_core: whether a CPU computes it with the thread that calls it alone, since several threads call it.
+    on_callers_core: whether ONNX Runtime's own provider for CPUs computes it with the thread that calls it alone, since
+    several threads call it. substitute_whole: where given, takes the function of other providers in place of
+    `substitute`: it is called with much at a time and by one thread.
     """
 
     name: str
@@ -42,6 +44,12 @@ class NetworkPart:
     free: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     matrix_products: bool = False
     on_callers_core: bool = False
+    substitute_whole: Callable[[Run], None] | None = None
+
+    @property
+    def has_one_size(self) -> bool:
+        """Return whether it consists of matrix products of one size, whose ranges can be calibrated."""
+        return self.matrix_products and not self.free
 
     def fixed_shape(self, name: str) -> tuple[int | None, ...]:
         """Return the shape of an input, with None for each free axis."""

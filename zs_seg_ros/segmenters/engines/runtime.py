@@ -24,6 +24,7 @@ from torch import Tensor
 from zs_seg_ros.errors import DeviceError, FileError, ModelError
 from zs_seg_ros.files import read_regular_file
 from zs_seg_ros.optional_packages import install_command
+from zs_seg_ros.segmenters.engines import openvino
 from zs_seg_ros.segmenters.engines.exports import MOST_BYTES
 from zs_seg_ros.segmenters.engines.parts import NetworkPart, Run
 from zs_seg_ros.segmenters.load_options import PROVIDERS
@@ -52,13 +53,15 @@ def runtime(purpose: str) -> Any:
         ) from error
 
 
-def provider_names(requested: Sequence[str]) -> list[str]:
-    """Return ONNX Runtime's names of the requested providers, in order; that of the CPU where none is requested.
+def full_names(requested: Sequence[str]) -> list[str]:
+    """Return ONNX Runtime's names of providers, of its own names or short ones; that of the CPU where there is none."""
+    return [PROVIDERS.get(name.lower(), name) for name in requested] or [PROVIDERS["cpu"]]
 
-    requested: short names, or ONNX Runtime's own. Raises DeviceError for one that this onnxruntime does not have.
-    """
+
+def provider_names(requested: Sequence[str]) -> list[str]:
+    """Return what `full_names` does. Raises DeviceError for a provider that the installed onnxruntime does not have."""
     available = runtime("engine onnxruntime").get_available_providers()
-    names = [PROVIDERS.get(name.lower(), name) for name in requested] or [PROVIDERS["cpu"]]
+    names = full_names(requested)
     for name, wish in zip(names, requested or ["cpu"], strict=True):
         if name not in available:
             own = {provider: short for short, provider in PROVIDERS.items()}
@@ -71,11 +74,13 @@ def provider_names(requested: Sequence[str]) -> list[str]:
     return names
 
 
-def open_session(path: Path, part: NetworkPart, providers: Sequence[str], model: str) -> Any:
+def open_session(
+    path: Path, part: NetworkPart, providers: Sequence[str], precision: str, model: str
+) -> Any:
     """Load the ONNX file of a part into a session. Raises ModelError when it is damaged or cannot be read."""
     try:
         content = read_regular_file(path, MOST_BYTES)
-        return session_of(content, part, providers)
+        return session_of(content, part, providers, precision)
     except FileNotFoundError as error:
         raise ModelError(
             f"the export {shown(path, 300)} is missing; run: zs-seg export {shown(model, 300)}"
@@ -91,15 +96,22 @@ def open_session(path: Path, part: NetworkPart, providers: Sequence[str], model:
         ) from error
 
 
-def session_of(content: bytes, part: NetworkPart, providers: Sequence[str]) -> Any:
+def session_of(
+    content: bytes, part: NetworkPart, providers: Sequence[str], precision: str = "fp32"
+) -> Any:
     """Load the serialised ONNX model of a part into a session, of as many cores as torch uses or the caller's."""
     module = runtime("engine onnxruntime")
     options = module.SessionOptions()
-    options.intra_op_num_threads = 1 if part.on_callers_core else torch.get_num_threads()
+    threads = torch.get_num_threads()
+    options.intra_op_num_threads = 1 if part.on_callers_core else threads
     # Threads that wait in a loop take the cores from the rest of a frame's work, and from a robot's other programs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors: warnings name optimisations that a provider leaves out
-    return module.InferenceSession(content, options, providers=list(providers))
+    entries = [
+        (name, openvino.provider_options(threads, precision) if openvino.computes([name]) else {})
+        for name in providers
+    ]
+    return module.InferenceSession(content, options, providers=entries)
 
 
 def metadata_of(session: Any) -> Mapping[str, str]:
