@@ -241,6 +241,7 @@ def test_the_command_calibrates_on_given_images(
     lines = capsys.readouterr().out.splitlines()
     [line] = [line for line in lines if "clipseg_image_encoder in int8_calibrated, " in line]
     assert Path(line.partition(":")[0]).is_file()
+    assert any(line.startswith("int8 with openvino against fp32") for line in lines) == IS_THERE
 
 
 def test_a_part_that_no_image_leads_to_is_named(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ from zs_seg_ros.evaluation.pixel_scores import PixelScores
 from zs_seg_ros.evaluation.truth import numbers_of_ids
 from zs_seg_ros.images.image_files import read_image
 from zs_seg_ros.segmenters.engines.export import Calibration, export_model
-from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.engines.runtime import runtime
+from zs_seg_ros.segmenters.load_options import PROVIDERS, LoadOptions
 from zs_seg_ros.segmenters.loaded_model import load_model
 from zs_seg_ros.segmenters.recovery import recovering
 from zs_seg_ros.types import Batch, RgbImage
@@ -84,13 +85,22 @@ def export_to_onnx(request: ExportRequest) -> int:
                 file=output,
             )
         if request.images is not None and request.vocabulary is not None:
-            agreement = _agreement(request, request.images, request.vocabulary)
-            print(
-                f"int8 against fp32 on {agreement.images} images: mean IoU {agreement.mean_iou:.4f}, a loss of "
-                f"{1 - agreement.mean_iou:.4f}; {100 * agreement.same:.2f} % of the pixels have the same label",
-                file=output,
-            )
+            for provider in ("cpu", *(["openvino"] if _uses_openvino(request) else [])):
+                own = replace(request, options=replace(request.options, providers=(provider,)))
+                agreement = _agreement(own, request.images, request.vocabulary)
+                name = "int8" if provider == "cpu" else f"int8 with {provider}"
+                print(
+                    f"{name} against fp32 on {agreement.images} images: mean IoU {agreement.mean_iou:.4f}, a loss of "
+                    f"{1 - agreement.mean_iou:.4f}; {100 * agreement.same:.2f} % of the pixels have the same label",
+                    file=output,
+                )
     return 0
+
+
+def _uses_openvino(request: ExportRequest) -> bool:
+    """Return whether calibrated files were written that the installed onnxruntime can compute as they are meant."""
+    available = runtime("an export").get_available_providers()
+    return request.calibrate and PROVIDERS["openvino"] in available
 
 
 def _calibration(request: ExportRequest) -> Calibration | None:

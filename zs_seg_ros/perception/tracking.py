@@ -175,9 +175,6 @@ def _with_track_id(detected: DetectedObject, track_id: int) -> DetectedObject:
 
 def _without_lost_tracks(tracks: _Tracks, last_stamp_ns: int, stamp_ns: int) -> _Tracks:
     """Remove tracks without a detection for too long, and those with one detection, before the last frame."""
-    since_last_ns = stamp_ns - last_stamp_ns
-    if since_last_ns < LONGEST_ABSENCE_S * 1e9 and (tracks.detected_ns == last_stamp_ns).all():
-        return tracks
     lately = stamp_ns - tracks.detected_ns < LONGEST_ABSENCE_S * 1e9
     stays = lately & ((tracks.track_id > 0) | (tracks.detected_ns == last_stamp_ns))
     return tracks if stays.all() else tracks[stays]
