@@ -18,11 +18,14 @@ from pathlib import Path
 
 import pytest
 from families import write_small_clipseg, write_small_owlv2_and_sam2
+from inputs import blots, segment, words
 
+from zs_seg_ros.cli.bench_measure import PROMPTS, threshold_of_ten_objects
 from zs_seg_ros.cli.main import main
 from zs_seg_ros.cli.peak_memory import peak_memory_mb
 from zs_seg_ros.segmenters.engines.export import export_model
 from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.segmenters.registry import load_segmenter
 
 SMALL = ("--size", "64x48", "--repeats", "2", "--classes")
 
@@ -186,3 +189,16 @@ def test_peak_memory_is_that_of_the_measured_call() -> None:
 
     assert 80 <= peak_memory_mb(allocate, "cpu") <= 150  # the bytes and their copy
     assert peak_memory_mb(lambda: None, "cpu") < 10
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_the_threshold_of_random_weights_leaves_objects_of_the_measured_classes(
+    tmp_path: Path, count: int
+) -> None:
+    model = write_small_owlv2_and_sam2(tmp_path)
+    segmenter = load_segmenter(model, LoadOptions("cpu", "fp32"))
+    image = blots()
+    threshold = threshold_of_ten_objects(segmenter, image, (1, count))
+    vocabulary = words(*PROMPTS[:count])
+    [result] = segment(segmenter, vocabulary, image, threshold=threshold)
+    assert result.label.any()

@@ -139,7 +139,9 @@ def _measure_one(
     [variant] = _load(request, request.input_sizes[0])
     segmenter = variant.segmenter
     reference = _reference(request, variant) if request.with_reference else None
-    threshold = threshold_of_ten_objects(segmenter, image) if random else request.threshold
+    threshold = request.threshold
+    if random:
+        threshold = threshold_of_ten_objects(segmenter, image, request.counts)
     rows = measure([variant], reference, image, request.counts, request.repeats, threshold)
     weights_mb = _weights_mb(request.model)
     print_table(rows, title, segmenter, request.size, request.repeats, weights_mb)
@@ -165,7 +167,7 @@ def _compare(request: BenchRequest, title: str, image: RgbImage, random: bool) -
         variants = _load(request, input_size)
         device = variants[0].segmenter.device
         if random:
-            threshold = threshold_of_ten_objects(variants[0].segmenter, image)
+            threshold = threshold_of_ten_objects(variants[0].segmenter, image, request.counts)
         rows += measure(variants, None, image, request.counts, request.repeats, threshold)
         for variant in variants:
             variant.segmenter.close()

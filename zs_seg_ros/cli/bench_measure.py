@@ -75,9 +75,15 @@ class Row:
         return None if self.reference_ms is None else self.reference_ms / self.total_ms
 
 
-def threshold_of_ten_objects(segmenter: Segmenter[Any], image: RgbImage) -> float:
-    """Return the threshold at which about ten instances are detected; 0.5 for a model without instances."""
-    names = _names(segmenter, 8)
+def threshold_of_ten_objects(
+    segmenter: Segmenter[Any], image: RgbImage, counts: Sequence[int] = (8,)
+) -> float:
+    """Return the threshold at which about ten instances are detected; 0.5 for a model without instances.
+
+    counts: the numbers of classes that are measured. The instances are those of eight classes or, where fewer are
+    measured, of these: others would not be labelled, and labels of nothing are the same in every precision.
+    """
+    names = _names(segmenter, min(8, max(counts)))
     vocabulary = Vocabulary().changed_to(TargetClass(name) for name in names)
     batch = Batch((image,), vocabulary.thresholds(1e-6))
     [segmentation] = segmenter.segment(batch, segmenter.encode(vocabulary))
