@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -242,6 +243,25 @@ def test_the_command_calibrates_on_given_images(
     [line] = [line for line in lines if "clipseg_image_encoder in int8_calibrated, " in line]
     assert Path(line.partition(":")[0]).is_file()
     assert any(line.startswith("int8 with openvino against fp32") for line in lines) == IS_THERE
+
+
+@pytest.mark.parametrize(
+    ("flag", "bits", "largest"), [("avx512_vnni", "8", 127), ("avx2", "7", 64)]
+)
+def test_weights_have_7_bits_without_vnni_and_all_8_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: str, bits: str, largest: int
+) -> None:
+    processor = Processor("", frozenset({flag}))
+    monkeypatch.setattr("zs_seg_ros.segmenters.engines.export.this_processor", lambda: processor)
+    [encoder] = [e for e in calibrate("clipseg", tmp_path)[1] if "calibrated" in e.precision]
+    graph = onnx.load(encoder.path)
+    assert {p.key: p.value for p in graph.metadata_props}["zs_seg_ros.bits"] == bits
+    weights = [
+        onnx.numpy_helper.to_array(tensor).astype(int)
+        for tensor in graph.graph.initializer
+        if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) > 1
+    ]
+    assert max(np.abs(weight).max() for weight in weights) == largest
 
 
 def test_a_part_that_no_image_leads_to_is_named(tmp_path: Path) -> None:
