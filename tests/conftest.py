@@ -34,8 +34,11 @@ use_own_domain()
 # A shell that starts the tests in the background ignores ctrl-C for them, and so would every process that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Machines that run tests are busy: no test says how long something may take.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Machines that run tests are busy: no test says how long something may take. Every run has the same examples, so that
+# one that fails is of the change; `--hypothesis-profile=random` looks for new ones.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("random", PATIENT)
+settings.register_profile("patient", PATIENT, derandomize=True)
 settings.load_profile("patient")
 
 

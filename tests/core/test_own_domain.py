@@ -11,10 +11,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -49,14 +51,15 @@ def test_two_processes_that_look_for_a_domain_at_the_same_place_have_different_o
 def test_a_domain_with_a_participant_of_another_program_is_left_to_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(own_domain, "_reserved", [])
+    releases: list[Callable[[], None]] = []
+    monkeypatch.setattr(atexit, "register", releases.append)
     free = own_domain.reserve_domain()
-    own_domain._reserved.pop().close()
+    releases.pop()()
     monkeypatch.setattr(os, "getpid", lambda: free - 1)  # looks there first
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as participant:
         participant.bind(("", 7400 + 250 * free + 10))
         assert own_domain.reserve_domain() != free
-    own_domain._reserved.pop().close()
+    releases.pop()()
 
 
 def test_with_every_domain_in_use_an_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

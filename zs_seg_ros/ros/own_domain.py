@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 
@@ -20,7 +21,6 @@ _FIRST, _LAST = 1, 101
 """Domain 0 is everybody's; ports of later ones than 101 are those that Linux gives to clients."""
 _FIRST_DDS_PORT, _PORTS_OF_A_DOMAIN, _OF_A_PARTICIPANT = 7400, 250, 10
 """UDP ports, from the mapping of the RTPS specification (9.6.2.3), which all DDS implementations follow."""
-_reserved: list[socket.socket] = []
 
 
 class DomainError(ZeroShotSegmentationError):
@@ -52,7 +52,7 @@ def reserve_domain() -> int:
         except OSError:
             reservation.close()
         else:
-            _reserved.append(reservation)
+            atexit.register(reservation.close)
             return domain
     raise DomainError(
         f"all {count} ROS domains of this machine are in use; end nodes that are not needed"
