@@ -88,7 +88,7 @@ def _recording(part: NetworkPart, samples: list[Sample]) -> Run:
 def calibrated(
     graph: Any, samples: Sequence[Sample], whole: bool, part: NetworkPart, model: str
 ) -> bytes:
-    """Quantise an ONNX model's matrix products, and return it serialised. graph: the loaded model, which is changed.
+    """Quantise an ONNX model's matrix products, and return it serialised. graph: the loaded model.
 
     whole: whether weights have all 8 bits, as in `quantised`. Raises ModelError when NNCF fails or there is no sample.
     """
@@ -99,7 +99,6 @@ def calibrated(
         )
     fix = nncf.OverflowFix.DISABLE if whole else nncf.OverflowFix.ENABLE
     try:
-        _without_constants(graph)
         result = nncf.quantize(
             graph,
             nncf.Dataset(list(samples)),
@@ -113,15 +112,3 @@ def calibrated(
         ) from error
     serialised: bytes = result.SerializeToString()
     return serialised
-
-
-def _without_constants(graph: Any) -> None:
-    """Turn the nodes that hold a tensor into initializers, where NNCF looks for the weights and biases."""
-    constants = [node for node in graph.graph.node if node.op_type == "Constant"]
-    for node in constants:
-        [attribute] = node.attribute
-        if attribute.name == "value":
-            tensor = graph.graph.initializer.add()
-            tensor.CopyFrom(attribute.t)
-            tensor.name = node.output[0]
-            graph.graph.node.remove(node)
