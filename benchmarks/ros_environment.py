@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from zs_seg_ros.ros.own_domain import reserve_domain
+from zs_seg_ros.ros.own_domain import own_domain_variables
 
 _PROFILE = Path(__file__).parents[1] / "config" / "fastdds_large_images.xml"
 _PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
@@ -23,8 +23,7 @@ _PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILE
 def ros_environment(profile: bool = True) -> dict[str, str]:
     """Return variables for a DDS domain of this process's own, on this machine only; profile: for large images."""
     environment = {k: v for k, v in os.environ.items() if k not in _PROFILE_VARIABLES}
-    environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    environment["ROS_DOMAIN_ID"] = str(reserve_domain())
+    environment |= own_domain_variables()
     if profile:
         environment |= dict.fromkeys(_PROFILE_VARIABLES, str(_PROFILE))
     return environment

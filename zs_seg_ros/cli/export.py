@@ -85,9 +85,9 @@ def export_to_onnx(request: ExportRequest) -> int:
                 file=output,
             )
         if request.images is not None and request.vocabulary is not None:
-            for provider in ("cpu", *(["openvino"] if _uses_openvino(request) else [])):
-                own = replace(request, options=replace(request.options, providers=(provider,)))
-                agreement = _agreement(own, request.images, request.vocabulary)
+            providers = ("cpu", "openvino") if _uses_openvino(request) else ("cpu",)
+            agreements = _agreements(request, request.images, request.vocabulary, providers)
+            for provider, agreement in zip(providers, agreements, strict=True):
                 name = "int8" if provider == "cpu" else f"int8 with {provider}"
                 print(
                     f"{name} against fp32 on {agreement.images} images: mean IoU {agreement.mean_iou:.4f}, a loss of "
@@ -113,32 +113,37 @@ def _calibration(request: ExportRequest) -> Calibration | None:
     return Calibration(images, request.vocabulary, request.threshold)
 
 
-def _agreement(request: ExportRequest, images: Path, vocabulary: Vocabulary) -> Agreement:
-    """Compare the labels of int8 with those of torch in fp32. Raises EvaluationError where no image can be read."""
-    options = replace(request.options, device="cpu")
-    loaded = [
-        load_model(request.model, replace(options, precision="fp32"), vocabulary),
-        load_model(
-            request.model, replace(options, precision="int8", engine="onnxruntime"), vocabulary
-        ),
-    ]
+def _agreements(
+    request: ExportRequest, images: Path, vocabulary: Vocabulary, providers: Sequence[str]
+) -> list[Agreement]:
+    """Compare the labels of int8 by each provider with those of torch in fp32.
+
+    Raises EvaluationError where no image can be read.
+    """
+    on_torch = replace(request.options, device="cpu", precision="fp32")
+    int8 = replace(on_torch, precision="int8", engine="onnxruntime")
+    variants = [on_torch, *(replace(int8, providers=(provider,)) for provider in providers)]
+    loaded = [load_model(request.model, options, vocabulary) for options in variants]
     numbers = numbers_of_ids(vocabulary)
-    scores, count = PixelScores(len(vocabulary.ids)), 0
+    scores, count = [PixelScores(len(vocabulary.ids)) for _ in providers], 0
     for image in _read([job.image for job in plan_jobs([images], None, None)]):
         batch = Batch((image,), vocabulary.thresholds(request.threshold))
         labels = []
         for each in loaded:
             with recovering(each.segmenter):
                 labels += each.segmenter.segment(batch, each.encoded)
-        expected, result = labels
-        scores.add(numbers[expected.label], numbers[result.label], result.confidence)
+        expected, *results = labels
+        for own, result in zip(scores, results, strict=True):
+            own.add(numbers[expected.label], numbers[result.label], result.confidence)
         count += 1
     for each in loaded:
         each.segmenter.close()
     if not count:
         raise EvaluationError(f"no image in {images} can be read; give others with --images")
-    same = float(np.trace(scores.confusion) / scores.confusion.sum())
-    return Agreement(count, scores.mean_iou, same)
+    return [
+        Agreement(count, own.mean_iou, float(np.trace(own.confusion) / own.confusion.sum()))
+        for own in scores
+    ]
 
 
 def _read(paths: Sequence[Path]) -> Iterator[RgbImage]:

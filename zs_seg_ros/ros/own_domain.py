@@ -29,10 +29,18 @@ class DomainError(ZeroShotSegmentationError):
 
 def use_own_domain() -> None:
     """Let this process and its children use a domain of their own, on this machine only. Raises DomainError."""
-    os.environ["ROS_DOMAIN_ID"] = str(reserve_domain())
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ |= own_domain_variables()
+
+
+def own_domain_variables() -> dict[str, str]:
+    """Reserve a domain, and return the variables of processes that use it, on this machine only. Raises DomainError."""
+    variables = {
+        "ROS_DOMAIN_ID": str(reserve_domain()),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+    }
     if os.environ.get("ROS_DISTRO") == "humble":
-        os.environ["ROS_LOCALHOST_ONLY"] = "1"
+        variables["ROS_LOCALHOST_ONLY"] = "1"
+    return variables
 
 
 def reserve_domain() -> int:

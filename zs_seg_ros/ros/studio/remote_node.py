@@ -76,9 +76,8 @@ class RemoteNode:
 
     def call(self, request: Any, kind: Any, timeout_s: float) -> Any:
         """Return the response to a request of a service type. Raises StudioError without one."""
-        self._parameter_values(
-            []
-        )  # from then on the node knows this client, also one that was started again
+        # From its answer on the node knows this client, also one that was started again.
+        self._parameter_values([])
         return self._answer(self._clients[kind], request, timeout_s)
 
     def parameters(self, names: Sequence[str]) -> list[Any]:

@@ -109,22 +109,17 @@ def export_model(
             f"{shown(model, 300)} is of a family that does not export; use engine torch. All families of this package "
             "do but Grounding DINO, MM Grounding DINO and LLMDet"
         )
-    samples = None
-    if calibration_data is not None:
-        samples = _samples(model, options, calibration_data)
+    samples = _samples(model, options, calibration_data) if calibration_data else None
     for kind, name, folder, own in exportable:
         loaded = construct(kind, name, folder, own)
         yield from _export_parts(loaded, name, folder, own, int8, samples)
 
 
-def _samples(
-    model: str, options: LoadOptions, calibration_data: Calibration
-) -> dict[str, list[Sample]]:
+def _samples(model: str, options: LoadOptions, data: Calibration) -> dict[str, list[Sample]]:
     """Return what each part is called with on the images."""
     calibration()  # raises before images are segmented
     on_torch = replace(options, device="cpu", precision="fp32", engine="torch")
     segmenter = load_segmenter(model, on_torch)
-    data = calibration_data
     samples = record_inputs(segmenter, data.images, data.vocabulary, data.threshold)
     segmenter.close()
     return samples

@@ -64,9 +64,8 @@ def _upload(image: RgbImage, device: torch.device) -> Tensor:
     if array.dtype != np.uint8:
         array = array.astype(np.int32)  # torch supports few operations on uint16
     elif min(array.strides) < 0 or 1 in array.shape:
-        array = (
-            array.copy()
-        )  # torch resizes an image one pixel wide wrongly whose columns come first
+        # torch resizes an image one pixel wide wrongly whose columns come first.
+        array = array.copy()
     tensor = uploaded(torch.from_numpy(array), device).permute(2, 0, 1)
     return tensor.flip(0) if reversed_channels else tensor
 
