@@ -109,8 +109,8 @@ class Kernels:
 
     def __init__(self, file: Path) -> None:
         """Load a library. Raises OSError when that fails, AttributeError when it lacks a function."""
-        library = ctypes.CDLL(str(file))
-        self._functions = {name: getattr(library, f"zs_seg_{name}") for name in _FUNCTIONS}
+        self.library = ctypes.CDLL(str(file))
+        self._functions = {name: getattr(self.library, f"zs_seg_{name}") for name in _FUNCTIONS}
         for name, (result, arguments) in _FUNCTIONS.items():
             self._functions[name].restype = result
             self._functions[name].argtypes = arguments

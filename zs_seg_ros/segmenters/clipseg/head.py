@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zs_seg_ros.segmenters.clipseg.compiled_decoder import compiled_upsampling
+
 
 class Head:
     """Decodes tokens to pixels.
@@ -25,18 +27,23 @@ class Head:
     Here it is computed as a matrix product and a permutation, which is several times faster on a CPU.
     """
 
-    def __init__(self, upsampling: nn.Module) -> None:
+    def __init__(self, upsampling: nn.Module, dtype: torch.dtype | None = None) -> None:
+        """Compute in C, where that is possible, in the dtype of the weights or in `dtype`."""
         layers = list(upsampling.modules())
         # Only the "refined" checkpoints have a convolution, and two transposed convolutions instead of one.
         self._convolution = next((layer for layer in layers if isinstance(layer, nn.Conv2d)), None)
         transposed = [layer for layer in layers if isinstance(layer, nn.ConvTranspose2d)]
         self.blocks = [_block_weights(t) for t in transposed]
+        dtype = dtype or transposed[0].weight.dtype
+        self.compiled = compiled_upsampling(self._convolution, self.blocks, dtype)
 
     def __call__(self, tokens: Tensor, single: bool) -> Tensor:
-        """Decode (n, side * side, reduce_dim) to (n, height, width). single: whether there is one prompt only."""
+        """Decode (n, side * side, reduce_dim) to (n, height, width), float32. single: whether there is one prompt."""
+        if self.compiled is not None and not torch.onnx.is_in_onnx_export():
+            return self.compiled(tokens)
         n, count, width = tokens.shape
         side = math.isqrt(count)
-        cells = tokens.reshape(n, side, side, width)
+        cells = tokens.to(self.blocks[0][0].dtype).reshape(n, side, side, width)
         if self._convolution is not None:
             grid = cells.permute(0, 3, 1, 2)
             # The memory layout decides the order of a CPU's sums. transformers has the contiguous layout for one
@@ -50,11 +57,11 @@ class Head:
             cells = blocks.reshape(*cells.shape[:-1], size, size, -1)
         # The shape is (n, row, column, row in block, column in block, …, 1): move all rows before all columns.
         rows, columns = range(1, cells.ndim - 1, 2), range(2, cells.ndim - 1, 2)
-        logits = cells[..., 0]
+        logits = cells[..., 0].float()
         pixels = math.isqrt(logits[0].numel())
         # A CPU moves four logits of a row as fast as one.
         on_cpu = logits.device.type == "cpu" and not torch.onnx.is_in_onnx_export()
-        by_four = on_cpu and logits.dtype == torch.float32 and logits.shape[-1] % 4 == 0
+        by_four = on_cpu and logits.shape[-1] % 4 == 0
         if by_four:
             logits = logits.view(torch.complex128)
         ordered = logits.permute(0, *rows, *columns).reshape(n, pixels, -1)

@@ -29,6 +29,7 @@ from torch.nn import functional
 from transformers import CLIPSegForImageSegmentation
 from transformers.models.clipseg.modeling_clipseg import CLIPSegDecoderLayer, CLIPSegEncoderLayer
 
+from zs_seg_ros.segmenters.clipseg.compiled_decoder import compiled_layer
 from zs_seg_ros.segmenters.clipseg.head import Head
 from zs_seg_ros.segmenters.engines.parts import NetworkPart, Run
 from zs_seg_ros.segmenters.shared.bf16_attention import attend
@@ -145,6 +146,7 @@ class ClipSegNetwork:
                 matrix_products=True,
                 on_callers_core=True,
                 substitute_whole=self._decode_whole_with,
+                keep=self._decode_in,
             ),
         )
 
@@ -169,6 +171,16 @@ class ClipSegNetwork:
 
         self._decode = decode
 
+    def _decode_in(self, precision: str) -> bool:
+        """Decode with the layers in C. precision: fp32, bf16 or, which is bf16 here, int8. Returns whether they can."""
+        dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+        layers = [_DecoderLayer(layer, dtype) for layer in self._decoder.layers]
+        head = Head(self._decoder.transposed_convolution, dtype)
+        if None in (head.compiled, *(layer.compiled for layer in layers)):
+            return False
+        self._layers, self._head = layers, head
+        return True
+
     def _decode_prompts(self, image: Tensor, features: Tensor, whole: bool = False) -> Tensor:
         """Decode as `decode` does, as many prompts at a time as suit the device. whole: all prompts at a time."""
         first = self._condition_at
@@ -183,7 +195,7 @@ class ClipSegNetwork:
             x = self._layers[first](mul[:, None] * common + add[:, None])
             for index in range(first + 1, len(self._layers)):
                 x = self._layers[index](x + image[index])
-            return self._head(x[:, 1:], single).float()
+            return self._head(x[:, 1:], single)
 
         if whole:
             return decode_chunk(conditions)
@@ -217,7 +229,9 @@ def _vision_layer(layer: CLIPSegEncoderLayer, hidden: Tensor) -> Tensor:
 class _DecoderLayer:
     """A layer of transformers' decoder, with a norm after attention and MLP, and with few passes over memory."""
 
-    def __init__(self, layer: CLIPSegDecoderLayer) -> None:
+    def __init__(self, layer: CLIPSegDecoderLayer, dtype: torch.dtype | None = None) -> None:
+        """Compute in C, where that is possible, in the dtype of the weights or in `dtype`."""
+        self.compiled = compiled_layer(layer, dtype or layer.mlp.fc1.weight.dtype)
         attention = layer.self_attn
         projections = (attention.q_proj, attention.k_proj, attention.v_proj)
         self._qkv_weight = torch.cat([p.weight for p in projections])
@@ -244,6 +258,8 @@ class _DecoderLayer:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map (n, tokens, reduce_dim) to the same shape."""
+        if self.compiled is not None and not torch.onnx.is_in_onnx_export():
+            return self.compiled(x)
         n, tokens, width = x.shape
         qkv = functional.linear(x, self._qkv_weight, self._qkv_bias)
         q, k, v = qkv.view(n, tokens, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
@@ -258,7 +274,7 @@ class _DecoderLayer:
         if not self._hidden or torch.onnx.is_in_onnx_export():  # an engine divides the work itself
             whole: Tensor = self._fc2(functional.relu_(self._fc1(x)))
             return whole
-        outputs: Tensor = self._fc2.bias.expand_as(x).contiguous()
+        outputs: Tensor = self._fc2.bias.repeat(len(x), 1)
         for weight, bias, weight_out in self._hidden:
             outputs.addmm_(functional.relu_(torch.addmm(bias, x, weight)), weight_out)
         return outputs

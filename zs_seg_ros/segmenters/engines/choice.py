@@ -131,6 +131,9 @@ def _use(
             f"zs-seg export {shown(model, 300)}{flag}{revision}{output}"
         )
     expected = fingerprint(model, folder)
+    on_cpu_provider = providers[0] == PROVIDERS["cpu"]
+    if on_cpu_provider or openvino.computes(providers):
+        parts = [part for part in parts if part.keep is None or not part.keep(precision)]
     runs = []
     for part in parts:
         path = export_path(exports, part.name, _file_precision(part, precision, providers))
@@ -148,7 +151,6 @@ def _use(
             )
         runtime.check_inputs(session, part, path, model)
         runs.append(runtime.run_function(session, part, model))
-    on_cpu_provider = providers[0] == PROVIDERS["cpu"]
     for part, run in zip(parts, runs, strict=True):
         whole = None if on_cpu_provider else part.substitute_whole
         (whole or part.substitute)(run)

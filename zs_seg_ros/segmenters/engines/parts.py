@@ -32,7 +32,9 @@ class NetworkPart:
     now on. matrix_products: whether they take most of its time, so that it is worth writing in 8 bits, too.
     on_callers_core: whether ONNX Runtime's own provider for CPUs computes it with the thread that calls it alone, since
     several threads call it. substitute_whole: where given, takes the function of other providers in place of
-    `substitute`: it is called with much at a time and by one thread.
+    `substitute`: it is called with much at a time and by one thread. keep: where given, is asked to compute the part
+    without an engine in a precision of `LoadOptions`, faster than a provider does on this processor, and returns
+    whether it does so from now on.
     """
 
     name: str
@@ -45,6 +47,7 @@ class NetworkPart:
     matrix_products: bool = False
     on_callers_core: bool = False
     substitute_whole: Callable[[Run], None] | None = None
+    keep: Callable[[str], bool] | None = None
 
     @property
     def has_one_size(self) -> bool:
