@@ -24,6 +24,9 @@
 // Compiled again for AVX2 and for AVX-512, of which the loader takes what the processor has:
 // distributions build for the oldest x86. Other processors have their vectors in the plain version.
 #ifndef FOR_EACH_PROCESSOR
+#if defined(__x86_64__) && defined(__GNUC__)
+#define CHOOSE_BY_PROCESSOR  // functions with processors' own instructions
+#endif
 #if !defined(__x86_64__) || !defined(__GLIBC__)
 #define FOR_EACH_PROCESSOR
 #elif defined(__clang__) ? __clang_major__ >= 17 : __GNUC__ >= 12

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "src/kernels.h"
+#include "src/resized_rows.h"
 
 // The columns of a row that reach the limit of a class, both included; none: last is -1.
 typedef struct
@@ -37,78 +38,6 @@ PART span_t span_of(const float * row, int32_t width, float limit, int32_t * odd
   *odd |= differs;
   const span_t span = {first, last};
   return span;
-}
-
-// The two neighbours between which a pixel of the resized image lies, as OpenCV resizes.
-typedef struct
-{
-  int32_t lower, upper;
-  float weight;  // of the upper one
-} taps_t;
-
-PART taps_t taps_of(int32_t place, int32_t length, int32_t full_length)
-{
-  float at = (float)((place + 0.5) * length / full_length - 0.5);
-  taps_t taps = {0, 0, 0};
-  if (at <= 0) {
-    return taps;
-  }
-  taps.lower = taps.upper = (int32_t)at;
-  if (taps.lower >= length - 1) {
-    taps.lower = taps.upper = length - 1;
-    return taps;
-  }
-  ++taps.upper;
-  taps.weight = at - taps.lower;
-  return taps;
-}
-
-// A row of the logits of a class, resized to the columns of the image, as far as it was needed.
-typedef struct
-{
-  int32_t row, from, to;  // the columns that are computed of which row
-  float * values;
-} resized_t;
-
-PART void interpolate_columns(
-  const float * row, const int32_t * lower, const float * weight, int32_t from, int32_t to,
-  float * restrict values)
-{
-  for (int32_t x = from; x < to; ++x) {
-    const float * pair = row + lower[x];
-    values[x] = pair[0] + weight[x] * (pair[1] - pair[0]);
-  }
-}
-
-// edge: the first column whose lower tap is the last of the row, so that it has no upper one.
-PART void resize_between(
-  const float * row, int32_t width, const int32_t * lower, const float * weight, int32_t edge,
-  int32_t from, int32_t to, float * restrict values)
-{
-  interpolate_columns(row, lower, weight, from, to < edge ? to : edge, values);
-  for (int32_t x = from > edge ? from : edge; x < to; ++x) {
-    values[x] = row[width - 1];
-  }
-}
-
-// Computes the columns that are still missing between `from` and `to` of row number y of a class.
-PART void resize_row(
-  const float * of_class, int32_t y, int32_t width, const int32_t * lower, const float * weight,
-  int32_t edge, int32_t from, int32_t to, resized_t * resized)
-{
-  const float * row = of_class + (size_t)y * width;
-  if (resized->row != y || resized->from >= resized->to) {
-    resized->row = y;
-    resized->from = resized->to = from;
-  }
-  if (from < resized->from) {
-    resize_between(row, width, lower, weight, edge, from, resized->from, resized->values);
-    resized->from = from;
-  }
-  if (to > resized->to) {
-    resize_between(row, width, lower, weight, edge, resized->to, to, resized->values);
-    resized->to = to;
-  }
 }
 
 // Interpolates between two rows; the class wins where that reaches its limit and exceeds the best.
@@ -227,6 +156,8 @@ int32_t zs_seg_label(
   while (next <= width) {
     begin[next++] = full_width;
   }
+  const columns_t of_rows =
+  {width, begin[width - 1], lower, weight, interpolation(width, full_width)};
   for (size_t i = 0; i < rows; ++i) {
     resized[i] = (resized_t) {-1, 0, 0, of_row + (i + 1) * columns};
   }
@@ -254,13 +185,13 @@ int32_t zs_seg_label(
         continue;  // interpolation never exceeds its inputs
       }
       first -= first > 0;  // its pixels may have their upper tap in the span
-      const int32_t from = begin[first], to = begin[last + 1], edge = begin[width - 1];
+      const int32_t from = begin[first], to = begin[last + 1];
       const float * of_class = logits + (size_t)k * height * small;
       // Rows with odd numbers come second, so that a row keeps its place while it is the lower one.
       resized_t * above = resized + 2 * k + (taps.lower & 1);
       resized_t * below = resized + 2 * k + (taps.upper & 1);
-      resize_row(of_class, taps.lower, width, lower, weight, edge, from, to, above);
-      resize_row(of_class, taps.upper, width, lower, weight, edge, from, to, below);
+      resize_row(of_class, taps.lower, &of_rows, from, to, above);
+      resize_row(of_class, taps.upper, &of_rows, from, to, below);
       compete(
         above->values, below->values, taps.weight, limits[k], ids[k], from, to, of_row, winner);
     }
