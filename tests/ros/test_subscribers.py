@@ -107,6 +107,19 @@ def test_depth_is_subscribed_to_while_a_result_needs_it() -> None:
         assert planner.label_of(IMAGE).any()
 
 
+def test_depth_follows_its_subscribers_while_images_arrive() -> None:
+    """Then the images look for subscribers, not the thread that follows them."""
+    with running_node({"classes": ["red"], "camera.depth": True}) as planner:
+        depth = publisher(planner, "/camera/depth/image_raw")
+        assert planner.label_of(IMAGE).any()
+        camera = planner.node.create_timer(1 / 30, lambda: planner.send(image_message(IMAGE)))
+        planner.outputs("objects")
+        wait_until(lambda: subscribed(depth), "the subscription to depth")
+        end_subscriptions(planner, "/zs_seg/camera/objects")
+        wait_until(lambda: not subscribed(depth), "its end")
+        planner.node.destroy_timer(camera)
+
+
 def test_a_latched_camera_info_from_before_the_subscription_is_received() -> None:
     height, width = IMAGE.shape[:2]
     with running_node({"classes": ["red"], "camera.depth": True}) as planner:

@@ -97,9 +97,12 @@ class CameraInput:
             self.depth.start(slots)
         self.follow_subscribers()
 
-    def follow_subscribers(self) -> None:
-        """Subscribe to images while any output has subscribers, and to depth while one that needs it has."""
-        requested = self._outputs.requested()
+    def follow_subscribers(self, age_s: float = 0.0) -> None:
+        """Subscribe to images while any output has subscribers, and to depth while one that needs it has.
+
+        age_s: when they were looked for, at most.
+        """
+        requested = self._outputs.requested(age_s)
         if self.depth is not None:
             self.depth.follow(
                 requested is not None and (requested.needs_depth or self.depth_is_carried)

@@ -14,7 +14,9 @@ A new output topic is one more row in `_OUTPUTS` and one function that makes its
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, reduce
@@ -164,6 +166,8 @@ class CameraOutputs:
             for output in self._outputs
         }
         self._subscribed: tuple[Output, ...] = ()  # when `requested` looked last
+        self._requested: RequestedOutputs | None = None  # then
+        self._looked_at_s = -math.inf
         self._label_info = (
             None if LabelInfo is None else self._publisher(LabelInfo, "label_info", LATCHED)
         )
@@ -188,21 +192,30 @@ class CameraOutputs:
             for publisher in self._all_publishers():
                 self._node.destroy_lifecycle_publisher(publisher)
             self._publishers, self._subscribed, self._label_info = {}, (), None
+            self._requested = None
 
     def _all_publishers(self) -> list[Any]:
         return [p for p in (*self._publishers.values(), self._label_info) if p is not None]
 
-    def requested(self) -> RequestedOutputs | None:
-        """Return the stages that subscribers and others need; None without any of them."""
+    def requested(self, age_s: float = 0.0) -> RequestedOutputs | None:
+        """Return the stages that subscribers and others need; None without any of them.
+
+        age_s: a look that is no older counts. Each image is such a look.
+        """
         if not self.enabled:
             return None
+        now_s = time.monotonic()
+        if now_s - self._looked_at_s <= age_s:
+            return self._requested
         with self._lock:
             self._subscribed = tuple(o for o in self._outputs if self._has_subscribers(o))
             requests = [output.requires for output in self._subscribed]
         also = self._also_requested(self._camera)
         if also is not None:
             requests.append(also)
-        return reduce(RequestedOutputs.__or__, requests) if requests else None
+        self._requested = reduce(RequestedOutputs.__or__, requests) if requests else None
+        self._looked_at_s = now_s
+        return self._requested
 
     def publish(self, scene: Scene) -> None:
         """Publish on each topic that had subscribers at the last look and whose stages ran for this scene.

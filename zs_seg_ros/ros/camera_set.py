@@ -30,7 +30,7 @@ from zs_seg_ros.shown import described
 # A thread looks: rclpy's executor would check events of matched subscribers at every wake-up, and wake up for a timer,
 # which takes many times as long as a look.
 _WATCH_PERIOD_S = 0.1
-"""How late the node notices a subscriber, at most."""
+"""How late the node notices a subscriber, at most; where images arrive, how late it follows what they noticed."""
 
 
 class CameraSet:
@@ -101,7 +101,7 @@ class CameraSet:
         with self._lock:
             if self._slots is slots:
                 for camera in self._cameras.values():
-                    camera.input.follow_subscribers()
+                    camera.input.follow_subscribers(_WATCH_PERIOD_S)
                     if camera.lidar is not None:
                         camera.lidar.follow_subscribers()
 
