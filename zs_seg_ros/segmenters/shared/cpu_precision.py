@@ -26,7 +26,7 @@ class CpuPrecision:
 _NOT_MEASURED = "its speed in bf16 was not measured on such a processor"
 
 CPU_PRECISIONS = {
-    "clipseg": CpuPrecision("bf16", "1.8 times as fast with 8 prompts; 98.3 % of labels the same"),
+    "clipseg": CpuPrecision("bf16", "2.0 times as fast with 8 prompts; 98.6 % of labels the same"),
     "owlv2": CpuPrecision("bf16", "with SAM 2 1.6 times as fast; 99.8 % of labels the same"),
     "sam2": CpuPrecision("bf16", "behind OWLv2 1.6 times as fast; 99.8 % of labels the same"),
     "tipsv2": CpuPrecision("bf16", "1.7 times as fast with 8 classes; 99.0 % of labels the same"),
