@@ -97,7 +97,9 @@ PART vector_t add_product(vector_t sum, value_t weight, values_t values)
 // Loops over the features and vectors of a block; all lengths are known when it is compiled.
 #define EACH_SUM(CODE) \
   UNROLL for (int u = 0; u < UNITS; ++u) { \
-    UNROLL for (int v = 0; v < vectors; ++v) {CODE;} \
+    UNROLL for (int v = 0; v < vectors; ++v) { \
+      CODE; \
+    } \
   }
 #define AT(matrix, row, stride) ((vector_t *)((matrix) + (row) * (int64_t)(stride) + v * LANES))
 

@@ -20,8 +20,8 @@
 #define HEAD (WIDTH / HEADS)
 #define HIDDEN 64  // hidden units of the MLP that are computed at a time
 
-// 2^x for x <= 0, or 2^-126 where that is smaller. A polynomial for x from -0.5 to 0.5, whose
-// largest relative error of 7.5e-8 is the smallest there is, times the power of the nearest integer.
+// 2^x for x <= 0, or 2^-126 where that is smaller: the power of the nearest integer, times the
+// polynomial of this degree with the smallest relative error from -0.5 to 0.5, which is 7.5e-8.
 PART vector_t power_of_2(vector_t x)
 {
   x = LARGER(SPREAD(-126.0f), x);  // also NaN stays NaN
@@ -174,8 +174,8 @@ PART void to_tokens(const float * features, int64_t stride, int32_t tokens, floa
 
 // x and y: (tokens, WIDTH), in place or not. hidden: units of the MLP, a multiple of HIDDEN.
 //
-// matrices: q, k and v; attention's output; for each HIDDEN units of the MLP the weights to them and
-// those from them. Each is [features / PACK][inputs / STEP][PACK][STEP]; q's are multiplied by
+// matrices: q, k and v; attention's output; for each HIDDEN units of the MLP the weights to them
+// and those from them. Each is [features / PACK][inputs / STEP][PACK][STEP]; q's are multiplied by
 // log2(e) / sqrt(HEAD), so that attention's weights are powers of 2. constants: the biases in that
 // order, but the MLP's of its units before that of its outputs; for either norm weight, bias and
 // epsilon. Returns 0, or -1 without memory.
@@ -218,7 +218,7 @@ int32_t NAMED(decoder_layer)(
     const value_t * k = q + plane / STEP + first;
     float * of_head = attended + first * STEP;
     EACH_GROUP(
-    stride,
+      stride,
       attend(q + first + at, k, v + first, tokens, stride, weights, of_head + at, vectors);
     )
   }

@@ -21,8 +21,8 @@
 #define SQUARE (TIMES * TIMES)
 #define INNER (WIDTH / 2)  // features of a cell of the first square
 
-// The convolution of three by three cells. grid: rows of WIDTH / STEP, from the cell above and to the
-// left of the first one; next_row: how far the same column of the next row is.
+// The convolution of three by three cells. grid: rows of WIDTH / STEP, from the cell above and to
+// the left of the first one; next_row: how far the same column of the next row is.
 PART void convolve(
   const value_t * matrices, const float * bias, const value_t * grid, int64_t stride,
   int64_t next_row, value_t * cells, const int vectors)
@@ -86,7 +86,8 @@ PART void place(
 //
 // matrices: the convolution's, one for each of the nine neighbours; that of the first square, INNER
 // features for each of its cells; that of the second one. All are ordered as in decoder_layer.h.
-// constants: biases of the convolution, of INNER features, of a pixel. Returns 0, or -1 without memory.
+// constants: biases of the convolution, of INNER features, of a pixel. Returns 0, or -1 without
+// memory.
 __attribute__((target(TARGET)))
 int32_t NAMED(decoder_upsampling)(
   const value_t * matrices, const float * constants, int32_t side, const float * x, float * y)
