@@ -13,8 +13,7 @@
 
 The published shape (CLIPSeg rd64 refined), without weights and without computing anything: torch's flop counter adds up
 matrix products, convolutions and attention; two operations are one multiplication and one addition. The ratio of the
-last number of prompts to the first is what the time's ratio would be if every product took equally long, so the least
-that can be expected where the same products are computed.
+last number of prompts to the first is what the time's ratio would be if every product took equally long.
 """
 
 from __future__ import annotations
