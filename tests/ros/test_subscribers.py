@@ -16,7 +16,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from planner import LATCHED, Planner, image_message, running_node, stripes, values, wait_until
+from planner import (
+    LATCHED,
+    Planner,
+    image_message,
+    repeating,
+    running_node,
+    stripes,
+    values,
+    wait_until,
+)
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -112,12 +121,11 @@ def test_depth_follows_its_subscribers_while_images_arrive() -> None:
     with running_node({"classes": ["red"], "camera.depth": True}) as planner:
         depth = publisher(planner, "/camera/depth/image_raw")
         assert planner.label_of(IMAGE).any()
-        camera = planner.node.create_timer(1 / 30, lambda: planner.send(image_message(IMAGE)))
-        planner.outputs("objects")
-        wait_until(lambda: subscribed(depth), "the subscription to depth")
-        end_subscriptions(planner, "/zs_seg/camera/objects")
-        wait_until(lambda: not subscribed(depth), "its end")
-        planner.node.destroy_timer(camera)
+        with repeating(lambda: planner.send(image_message(IMAGE)), 30):
+            planner.outputs("objects")
+            wait_until(lambda: subscribed(depth), "the subscription to depth")
+            end_subscriptions(planner, "/zs_seg/camera/objects")
+            wait_until(lambda: not subscribed(depth), "its end")
 
 
 def test_a_latched_camera_info_from_before_the_subscription_is_received() -> None:
