@@ -250,6 +250,12 @@ class CameraOutputs:
                 f"QoS mismatch: {', '.join(names)} receives nothing on {topic}, because it requests more than is "
                 "offered; let it subscribe best effort and volatile",
             )
-            for topic in (self.resolved(output.topic) for output in self._outputs)
-            if (names := incompatible_subscribers(self._node, topic))
+            for topic, matched in self._matched()
+            if (names := incompatible_subscribers(self._node, topic, matched))
         ]
+
+    def _matched(self) -> list[tuple[str, int]]:
+        """Return the full name of each topic, and how many subscribers receive it."""
+        with self._lock:
+            publishers = self._publishers.items()
+            return [(self.resolved(topic), p.get_subscription_count()) for topic, p in publishers]

@@ -81,8 +81,13 @@ def matching_durability(offered: Iterable[DurabilityPolicy]) -> DurabilityPolicy
     return DurabilityPolicy.VOLATILE
 
 
-def incompatible_subscribers(node: Node, topic: str) -> list[str]:
-    """Name the nodes that request more than `node` offers on its topic, and so receive nothing on it."""
+def incompatible_subscribers(node: Node, topic: str, matched: int) -> list[str]:
+    """Name the nodes that request more than `node` offers on its topic, and so receive nothing on it.
+
+    matched: the subscribers that receive something. Where there are no others, nothing else is looked for.
+    """
+    if node.count_subscribers(topic) <= matched:
+        return []
     own_name = (node.get_name(), node.get_namespace())
     # Profiles as the middleware reports them: in the one that a publisher was created with, defaults are still open.
     offered = [
