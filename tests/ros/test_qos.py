@@ -81,9 +81,11 @@ def test_a_mismatch_that_was_asked_for_is_reported_with_the_remedy() -> None:
         assert status.level == status.ERROR
 
 
-def test_a_subscriber_that_asks_for_more_than_is_offered_is_reported() -> None:
+@pytest.mark.parametrize("others", [0, 1, 2], ids=lambda n: f"beside {n} that receive")
+def test_a_subscriber_that_asks_for_more_than_is_offered_is_reported(others: int) -> None:
     with running_node({"classes": ["red"]}) as planner:
-        planner.outputs("confidence")
+        for topic in ("confidence", *["label"] * others):
+            planner.outputs(topic)
         planner.subscribe("/zs_seg/camera/label", Image, LATCHED, print, matched=False)
         status = planner.diagnosis_saying("camera", "QoS mismatch", "planner", "camera/label")
         assert "confidence" not in status.message
