@@ -11,7 +11,7 @@
 
 // CLIPSeg's decoder for processors with AVX512-BF16, in bf16.
 
-#ifdef __x86_64__
+#if defined(__x86_64__) && (defined(__clang__) ? __clang_major__ >= 9 : __GNUC__ >= 10)
 #define NAMED(function) zs_seg_##function##_avx512_bf16
 #define TARGET "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"
 #define LANES 16
