@@ -103,9 +103,8 @@ def test_attention_that_is_nearly_all_on_one_token_is_that_of_transformers(
 ) -> None:
     layer = model().decoder.layers[0]
     layer.self_attn.q_proj.weight.mul_(40.0)
-    x = (
-        random(1, 60, 64).to(functions.dtype).float()
-    )  # products of large values would show its rounding
+    # Rounded before, since products of large values would show the rounding of their inputs.
+    x = random(1, 60, 64).to(functions.dtype).float()
     if functions.dtype == torch.bfloat16:
         layer.to(functions.dtype)
     expected = copy.deepcopy(layer).float()(x, None)
@@ -139,11 +138,17 @@ def test_the_upsampling_is_that_of_torch(functions: CompiledFunctions, side: int
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("first", [0, 1], ids=lambda layer: f"conditional layer {layer}")
+@pytest.mark.parametrize("refined", [True, False], ids=["refined", "plain upsampling by torch"])
 @pytest.mark.parametrize("prompts", [1, 2, 3, 5, 9, 17])
 def test_all_logits_are_those_of_torch(
-    functions: CompiledFunctions, prompts: int, monkeypatch: pytest.MonkeyPatch
+    functions: CompiledFunctions,
+    prompts: int,
+    refined: bool,
+    first: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = model()
+    whole = model(use_complex_transposed_convolution=refined, conditional_layer=first)
     image, features = random(3, 1 + 14 * 14, 64), random(prompts, 24)
     monkeypatch.setattr(compiled_decoder, "compiled_functions", lambda *_: None)
     expected = ClipSegNetwork(whole).decode(image, features)
