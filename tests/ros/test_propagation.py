@@ -89,14 +89,17 @@ def test_every_image_gets_a_result_of_its_own_moment(monkeypatch: pytest.MonkeyP
         labels, objects = planner.outputs(), planner.outputs("objects")
         camera = Camera(planner)
         camera.send_until_answered(labels)
-        stamps = camera.send(20)
-        wait_until(lambda: stamps[-1] in by_stamp(objects), "the last result")
 
+        def nearly_all_of_twenty() -> list[int]:
+            """Stamps of answered images. A busy machine may skip one, and more of some twenty."""
+            sent = camera.send(20)
+            wait_until(lambda: sent[-1] in by_stamp(objects), "the last result")
+            answered = [stamp for stamp in sent if stamp in by_stamp(labels)]
+            return answered if len(answered) >= 18 else []
+
+        stamps = wait_until(nearly_all_of_twenty, "results of 18 of 20 images")
         answered = by_stamp(labels)
-        overlaps = [
-            iou(pixels(answered[s]), poster(camera.shifts[s])) for s in stamps if s in answered
-        ]
-        assert len(overlaps) >= 18  # a busy machine may skip one
+        overlaps = [iou(pixels(answered[s]), poster(camera.shifts[s])) for s in stamps]
         assert min(overlaps) > 0.7
         published = [ns(label.header.stamp) for label in labels]
         assert published == sorted(set(published))
@@ -335,10 +338,12 @@ def test_results_are_carried_while_the_model_does_not_return_and_it_is_called_an
     with running_node(requested) as planner:
         objects, camera = planner.outputs("objects"), Camera(planner)
         camera.send_until_answered(objects)
-        camera.send(8)
-        carried = [message for message in objects if message.inferred_stamp != message.header.stamp]
-        assert len(carried) >= 6
         first = ns(objects[0].inferred_stamp)
+
+        def carried() -> int:
+            return sum(ns(o.header.stamp) != ns(o.inferred_stamp) == first for o in objects)
+
+        wait_until(lambda: camera.send(1) and carried() >= 6, "results without the model")
         wait_until(
             lambda: camera.send(1) and ns(objects[-1].inferred_stamp) > first, "a newer result"
         )

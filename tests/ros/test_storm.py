@@ -18,7 +18,7 @@ from planner import Planner, image_message, repeating, running_node, stripes, ta
 
 from zs_seg_ros import msg, srv
 
-CLIENTS, CHANGES_OF_EACH = 4, 250
+CLIENTS, CHANGES_OF_EACH, RESULTS = 4, 250, 30
 COLOURS = ("red", "green", "blue", "yellow")
 IMAGE = stripes(*COLOURS, height=16, width=8)
 
@@ -40,7 +40,9 @@ def test_a_storm_of_changes_loses_none_and_mixes_nothing_up(
         clients = [Planner() for _ in range(CLIENTS)]
 
         def change(client: int) -> None:
-            for number in range(CHANGES_OF_EACH):
+            for number in range(20 * CHANGES_OF_EACH):
+                if number >= CHANGES_OF_EACH and len(objects) >= RESULTS:
+                    break
                 answers.append(clients[client].set_vocabulary(*words_of(client, number)))
 
         threads = [threading.Thread(target=change, args=(client,)) for client in range(CLIENTS)]
@@ -61,11 +63,11 @@ def test_a_storm_of_changes_loses_none_and_mixes_nothing_up(
                 client.close()
         seen = list(objects)
 
-    assert len(answers) == CLIENTS * CHANGES_OF_EACH and all(a.success for a in answers)
+    assert len(answers) >= CLIENTS * CHANGES_OF_EACH and all(a.success for a in answers)
     # The answer tells what is in force after the call: the caller's own, as nobody can come between.
     by_version = {a.vocabulary.version: a.vocabulary for a in answers}
     assert sorted(by_version) == list(range(1, last.version + 1)), "a change was lost"
-    assert last.version == CLIENTS * CHANGES_OF_EACH
+    assert last.version == len(answers)
 
     id_of: dict[str, int] = {}
     for vocabulary in by_version.values():
@@ -73,7 +75,7 @@ def test_a_storm_of_changes_loses_none_and_mixes_nothing_up(
             assert id_of.setdefault(found.name, given) == given
     assert len(set(id_of.values())) == len(id_of)
 
-    assert len(seen) > 30
+    assert len(seen) >= RESULTS
     for message in seen:
         vocabulary = by_version[message.vocabulary_version]
         expected = {c.name: i for c, i in zip(vocabulary.classes, vocabulary.ids, strict=True)}
