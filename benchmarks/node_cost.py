@@ -58,6 +58,7 @@ class ReadyLogits(Segmenter[tuple[Tensor, ...]]):
 
     model, device = "ready logits", "cpu"
     decoding_s = 0.0  # processor time, until now
+    mean, std = torch.zeros(3), torch.ones(3)
 
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary[tuple[Tensor, ...]]:
         frames = tuple(logits_of(OBJECTS, CLASSES, number) for number in range(8))
@@ -67,7 +68,7 @@ class ReadyLogits(Segmenter[tuple[Tensor, ...]]):
         self, batch: Batch, encoded: EncodedVocabulary[tuple[Tensor, ...]]
     ) -> list[Segmentation]:
         vocabulary = encoded.vocabulary
-        prepare(batch.images, (352, 352), torch.zeros(3), torch.ones(3), torch.float32)
+        prepare(batch.images, (352, 352), self.mean, self.std)
         logits = encoded.features[time.monotonic_ns() // 10**8 % len(encoded.features)]
         start = time.thread_time()
         segmentations = [

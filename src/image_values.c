@@ -22,11 +22,11 @@ void zs_seg_normalise(
   float * planes)
 {
   for (int32_t c = 0; c < channels; ++c) {
-    const float of_mean = mean[c], of_std = std[c];
+    const normalisation_t by = normalisation(mean[c], std[c]);
     const uint8_t * from = pixels + c * size;
     float * to = planes + c * size;
     for (int64_t i = 0; i < size; ++i) {
-      to[i] = (from[i] / 255.0f - of_mean) / of_std;
+      to[i] = normalised(from[i], &by);
     }
   }
 }

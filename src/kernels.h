@@ -61,4 +61,25 @@ PART int32_t nearest_pixel(float x, float y, int32_t height, int32_t width)
   return ((int32_t)line * width + (int32_t)column) | (inside - 1);
 }
 
+// How bytes become the numbers of a model.
+typedef struct
+{
+  float mean;
+  double of_byte, of_value;  // factors
+} normalisation_t;
+
+PART normalisation_t normalisation(float mean, float std)
+{
+  const normalisation_t result = {mean, 1.0 / 255.0, 1.0 / std};
+  return result;
+}
+
+// (byte / 255 - mean) / std in floats. A product in doubles is rounded to the same float as the
+// quotient, which is never so close to the middle between two of them, and takes less time.
+PART float normalised(uint8_t byte, const normalisation_t * by)
+{
+  const float value = (float)(byte * by->of_byte) - by->mean;
+  return (float)(value * by->of_value);
+}
+
 #endif  // KERNELS_H_

@@ -56,6 +56,7 @@ MOST_PIXELS = 2**31 - 1
 """The largest number of pixels of a label image: runs are counted in 32 bits."""
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "normalise": (None, (c_void_p, c_int32, c_int64, *[c_void_p] * 3)),
+    "resize": (c_int32, (*[c_void_p] * 6, c_int64)),
     "label": (
         c_int32,
         (c_void_p, *[c_int32] * 3, c_void_p, c_void_p, *[c_int32] * 3, *[c_void_p] * 3),
@@ -126,6 +127,23 @@ class Kernels:
         pointers = [each.ctypes.data for each in (*constants, planes)]
         self._functions["normalise"](*of_pixels, *pointers)
         return planes
+
+    def resize(
+        self,
+        layout: Sequence[ctypes.Structure],
+        mean: NDArray[np.float32],
+        std: NDArray[np.float32],
+        planes: NDArray[np.float32],
+    ) -> None:
+        """Fill planes (3, H, W) of contiguous rows as `segmenters.shared.compiled_resizing` describes it.
+
+        layout: image, columns and rows. Raises MemoryError.
+        """
+        constants = [np.ascontiguousarray(each, np.float32) for each in (mean, std)]
+        pointers = [each.ctypes.data for each in (*constants, planes)]
+        of_plane = planes.strides[0] // planes.itemsize
+        if self._functions["resize"](*map(ctypes.addressof, layout), *pointers, of_plane):
+            raise MemoryError(f"there is no memory for rows of {planes.shape[2]} pixels")
 
     def argmax(
         self,

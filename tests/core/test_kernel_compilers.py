@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from zs_seg_ros.kernels import Kernels
+from zs_seg_ros.segmenters.shared.compiled_resizing import resized_and_normalised
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = ("-std=gnu11", "-O3", "-ffp-contract=off", "-fno-trapping-math", "-fPIC", "-shared")
@@ -57,7 +58,11 @@ def everything(kernels: Kernels, seed: int) -> list[np.ndarray]:
     moved = kernels.reproject(depths, rays, projection, (x, y, trust), (0.1, 0.25))
     image = random.integers(0, 256, (3, *size), np.uint8)
     normalised = kernels.normalised(image, random.random(3), random.random(3) + 0.1)
-    images = [normalised, label, best, confidence, *both, *carried]
+    pixels, new_size = image.transpose(1, 2, 0).copy(), tuple(random.integers(1, 150, 2))
+    constants = np.zeros(3, np.float32), np.ones(3, np.float32)
+    resized = resized_and_normalised(kernels, pixels, new_size, *constants, "bicubic")
+    others = [] if resized is None else [resized]  # torch resizes where there is no AVX2
+    images = [normalised, *others, label, best, confidence, *both, *carried]
     return [*images, components, runs, *masks, *lengths, *moved]
 
 

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zs_seg_ros.kernels import compiled_kernels
+from zs_seg_ros.segmenters.shared.compiled_resizing import resized_and_normalised
 from zs_seg_ros.segmenters.shared.preprocessing import Resample
 from zs_seg_ros.segmenters.shared.transfers import uploaded
 from zs_seg_ros.types import RgbImage
@@ -95,6 +96,10 @@ def _prepared(
     if kernels is None or image.dtype != np.uint8 or not on_cpu:
         scaled = _resized(image, size, mean.device, resample) / np.iinfo(image.dtype).max
         return scaled.sub_(mean[:, None, None]).div_(std[:, None, None])
+    if image.shape[:2] != size:
+        resized = resized_and_normalised(kernels, image, size, mean.numpy(), std.numpy(), resample)
+        if resized is not None:
+            return torch.from_numpy(resized)
     if image.strides[2] < 0:  # a bgr8 message, viewed as RGB: planes are reversed in less time
         planes = _resized(image[..., ::-1], size, mean.device, resample).numpy()[::-1]
     else:
