@@ -440,6 +440,31 @@ def test_a_model_of_convolutions_has_no_int8(tmp_path: Path) -> None:
     assert "has not been exported" in reason
 
 
+def test_a_pair_with_a_model_of_convolutions_has_int8_for_the_other_one(tmp_path: Path) -> None:
+    model = BY_NAME["owlv2+edgetam"].write(tmp_path)
+    written = [(each.part, each.precision) for each in export(model, int8=True)]
+    assert written == [
+        ("owlv2_image_encoder", "fp32"),
+        ("owlv2_image_encoder", "int8"),
+        ("edgetam_image_encoder", "fp32"),
+    ]
+    for precision in ("int8", "auto"):
+        loaded = load_segmenter(model, LoadOptions("cpu", precision, engine="onnxruntime"))
+        assert loaded.precision == "int8 + fp32"
+    assert load_segmenter(model, RUNTIME_FP32).precision == "fp32"
+
+
+def test_the_half_of_a_pair_that_was_not_exported_is_named_without_int8_if_it_has_none(
+    tmp_path: Path,
+) -> None:
+    model = BY_NAME["owlv2+edgetam"].write(tmp_path)
+    owlv2, edgetam = model.split(" + ")
+    export(owlv2, int8=True)
+    reason = refusal(ModelError, model, LoadOptions("cpu", "int8", engine="onnxruntime"))
+    assert f"{edgetam} has not been exported" in reason
+    assert reason.endswith(f"run: zs-seg export {edgetam}")
+
+
 def test_the_loss_of_int8_is_printed_for_given_images(
     clipseg: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

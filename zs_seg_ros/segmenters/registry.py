@@ -165,7 +165,7 @@ def _load(
     kind = load_class(family)
     _check_takes_input_size(kind, model, options)
     try:
-        loaded = _construct(kind, model, folder, options)
+        loaded = _construct(kind, model, folder, options, of_pair=interface is not Segmenter)
     except ZeroShotSegmentationError:
         raise
     except Exception as error:  # a network of a damaged configuration may raise anything
@@ -181,7 +181,7 @@ def _load(
     return loaded
 
 
-def _construct(kind: Any, model: str, folder: Path, options: LoadOptions) -> Any:
+def _construct(kind: Any, model: str, folder: Path, options: LoadOptions, of_pair: bool) -> Any:
     """Construct the class of a family, with the engine that the options name."""
     without_torch = (
         "torch" not in sys.modules
@@ -190,7 +190,7 @@ def _construct(kind: Any, model: str, folder: Path, options: LoadOptions) -> Any
         return kind(model, folder, options)
     from zs_seg_ros.segmenters.engines.choice import construct
 
-    return construct(kind, model, folder, options)
+    return construct(kind, model, folder, options, of_pair)
 
 
 def _check_takes_input_size(kind: Any, model: str, options: LoadOptions) -> None:

@@ -34,9 +34,12 @@ _PRECISIONS = {"auto": ("int8", "fp32"), "int8": ("int8",), "fp32": ("fp32",), "
 """What a precision of the options stands for, the first that there are exports for."""
 
 
-def construct(kind: Any, model: str, folder: Path, options: LoadOptions) -> Any:
+def construct(
+    kind: Any, model: str, folder: Path, options: LoadOptions, of_pair: bool = False
+) -> Any:
     """Construct the class of a family with the engine that the options name.
 
+    of_pair: whether it is one of two models, of which the other one may have products in 8 bits where it has none.
     Raises ModelError when ONNX Runtime is requested and the family does not export, the package or the export is
     missing, or the export is of other weights or another size; DeviceError for an engine, a provider or a precision
     that there is not.
@@ -53,7 +56,7 @@ def construct(kind: Any, model: str, folder: Path, options: LoadOptions) -> Any:
     _check_precision(options.precision, providers)
     # The network in float32, whatever torch would prefer: the parts around those of the engine stay torch's.
     loaded = kind(model, folder, replace(options, precision="fp32", compile=False))
-    precision = _use(loaded, model, folder, folder_of_exports, options, providers)
+    precision = _use(loaded, model, folder, folder_of_exports, options, providers, of_pair)
     loaded.precision = precision
     loaded.engine = f"onnxruntime ({', '.join(providers)})"
     return loaded
@@ -118,12 +121,14 @@ def _use(
     exports: Path,
     options: LoadOptions,
     providers: Sequence[str],
+    of_pair: bool,
 ) -> str:
     """Let ONNX Runtime compute the parts of a model, and return their precision."""
     parts = loaded.network_parts()
-    precision = _precision(parts, exports, options, providers)
+    precision = _precision(parts, exports, options, providers, of_pair)
     if precision is None:
-        flag = _int8_flags(providers) if options.precision == "int8" else ""
+        has_int8 = any(part.matrix_products for part in parts)
+        flag = _int8_flags(providers) if options.precision == "int8" and has_int8 else ""
         revision = f" --revision {options.revision}" if options.revision else ""
         output = f" -o {shown(exports, 300)}" if options.export_folder else ""
         raise ModelError(
@@ -172,14 +177,19 @@ def _file_precision(part: NetworkPart, precision: str, providers: Sequence[str])
 
 
 def _precision(
-    parts: Sequence[NetworkPart], exports: Path, options: LoadOptions, providers: Sequence[str]
+    parts: Sequence[NetworkPart],
+    exports: Path,
+    options: LoadOptions,
+    providers: Sequence[str],
+    of_pair: bool,
 ) -> str | None:
     """Return the first precision that there are exports of all parts for; None without one."""
     for precision in _PRECISIONS[options.precision]:
         files = [_file_precision(part, precision, providers) for part in parts]
-        if precision == "int8" and set(files) == {"fp32"}:
+        has_no_int8 = precision == "int8" and set(files) == {"fp32"}
+        if has_no_int8 and not of_pair:
             continue
         paths = [export_path(exports, p.name, file) for p, file in zip(parts, files, strict=True)]
         if all(path.exists() for path in paths):
-            return precision
+            return "fp32" if has_no_int8 else precision
     return None

@@ -42,7 +42,7 @@ from zs_seg_ros.segmenters.engines.exports import (
     make_folder,
 )
 from zs_seg_ros.segmenters.engines.openvino import CALIBRATED
-from zs_seg_ros.segmenters.engines.parts import Exportable, NetworkPart
+from zs_seg_ros.segmenters.engines.parts import NetworkPart
 from zs_seg_ros.segmenters.engines.quantised import quantised
 from zs_seg_ros.segmenters.families import load_class
 from zs_seg_ros.segmenters.load_options import PROVIDERS, LoadOptions
@@ -111,8 +111,13 @@ def export_model(
         )
     samples = _samples(model, options, calibration_data) if calibration_data else None
     for kind, name, folder, own in exportable:
-        loaded = construct(kind, name, folder, own)
-        yield from _export_parts(loaded, name, folder, own, int8, samples)
+        parts = construct(kind, name, folder, own).network_parts()
+        has_int8 = any(part.matrix_products for part in parts)
+        if int8 and not has_int8 and len(exportable) == 1:
+            raise ModelError(
+                f"{shown(name, 300)} consists of convolutions, which are not written in 8 bits; leave --int8 out"
+            )
+        yield from _export_parts(parts, name, folder, own, int8, samples)
 
 
 def _samples(model: str, options: LoadOptions, data: Calibration) -> dict[str, list[Sample]]:
@@ -126,18 +131,13 @@ def _samples(model: str, options: LoadOptions, data: Calibration) -> dict[str, l
 
 
 def _export_parts(
-    loaded: Exportable,
+    parts: Sequence[NetworkPart],
     model: str,
     folder: Path,
     options: LoadOptions,
     int8: bool,
     samples: Mapping[str, Sequence[Sample]] | None,
 ) -> Iterator[Exported]:
-    parts = loaded.network_parts()
-    if int8 and not any(part.matrix_products for part in parts):
-        raise ModelError(
-            f"{shown(model, 300)} consists of convolutions, which are not written in 8 bits; leave --int8 out"
-        )
     target = export_folder(folder, options.export_folder)
     checkpoint = fingerprint(model, folder)
     make_folder(target)
