@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from families import write_small_clipseg, write_small_owlv2_and_edgetam
+from families import write_small_clipseg, write_small_grounding_dino_and_sam2
 from inputs import blots, segment, words
 
 from zs_seg_ros import DeviceError, LoadOptions, load_segmenter
@@ -136,8 +136,8 @@ def test_a_model_says_in_which_precision_it_runs(
     model = write_small_clipseg(tmp_path / "clipseg")
     assert load_segmenter(model, LoadOptions("cpu")).precision == "bf16"
     assert load_segmenter(model, LoadOptions("cpu", "fp16")).precision == "fp16"
-    pair = write_small_owlv2_and_edgetam(tmp_path / "pair")
-    assert load_segmenter(pair, LoadOptions("cpu")).precision == "bf16 + fp32"
+    pair = write_small_grounding_dino_and_sam2(tmp_path / "pair")
+    assert load_segmenter(pair, LoadOptions("cpu")).precision == "fp32 + bf16"
     assert load_segmenter(pair, LoadOptions("cpu", "fp32")).precision == "fp32"
     assert load_segmenter("tabletop", LoadOptions("cpu")).precision == "fp32"
     [result] = segment(load_segmenter(model, LoadOptions("cpu")), words("red mug"), blots())

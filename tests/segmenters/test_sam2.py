@@ -34,6 +34,7 @@ from zs_seg_ros.errors import ModelError
 from zs_seg_ros.segmenters.boxes_then_masks.boxes import BoxSegmenter
 from zs_seg_ros.segmenters.boxes_then_masks.sam2 import EdgeTamBoxSegmenter, Sam2BoxSegmenter
 from zs_seg_ros.segmenters.load_options import LoadOptions
+from zs_seg_ros.testing.published import write_published
 from zs_seg_ros.testing.sam2 import (
     published_sam2_config,
     small_sam2_config,
@@ -206,6 +207,16 @@ def test_edgetam_without_timm_names_the_command_that_installs_it(
         ModelError, match=r"EdgeTAM-hf is of the package timm.*pip install --no-deps timm"
     ):
         EdgeTamBoxSegmenter("yonigozlan/EdgeTAM-hf", tmp_path, CPU)
+    with pytest.raises(ModelError, match=r"EdgeTAM is of the package timm.*--no-deps timm"):
+        write_published("edgetam", tmp_path)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm is not installed")
+def test_the_published_shape_of_edgetam_has_masks_of_random_weights(tmp_path: Path) -> None:
+    folder = Path(write_published("edgetam", tmp_path))
+    segmenter: BoxSegmenter = EdgeTamBoxSegmenter("x", folder, CPU)
+    [masks] = segmenter.masks([noise(48, 64)], [boxes_in((48, 64))])
+    assert masks.shape == (len(boxes_in((48, 64))), 256, 256) and masks.isfinite().all()
 
 
 # -- checkpoints that cannot be used -----------------------------------------------------------------------

@@ -25,6 +25,7 @@ from zs_seg_ros.shown import quoted
 # Each kind has a module in this folder, with _ for -, whose `write_published` writes the published architecture.
 _PUBLISHED = (
     "clipseg",
+    "edgetam",
     "eomt",
     "florence2",
     "grounding-dino",
