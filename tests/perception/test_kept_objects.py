@@ -11,11 +11,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
-import os
 import threading
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -411,15 +410,30 @@ def test_memory_stays_flat_over_ten_thousand_frames() -> None:
         if step in (2_000, 9_999):
             gc.collect()
             objects[step] = len(gc.get_objects())
-            memory[step] = resident_bytes()
+            memory[step] = allocated_bytes()
     assert lefts(stage.newest).keys() == {"kept 1", "kept 2"}
     assert objects[9_999] - objects[2_000] < 1_000
     assert memory[9_999] - memory[2_000] < 4_000_000  # a mask of every image would be 37 MB
 
 
-def resident_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+class MallocInfo(ctypes.Structure):
+    """`struct mallinfo2` of glibc."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    )
+
+
+def allocated_bytes() -> int:
+    """What is allocated, as pixels are; resident memory also depends on the tests before, whose pieces are reused."""
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = MallocInfo
+    info = mallinfo2()
+    return int(info.uordblks + info.hblkhd)
 
 
 def test_nothing_is_left_of_a_hundred_objects_that_were_kept_and_forgotten_under_load(
