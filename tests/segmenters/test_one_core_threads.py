@@ -11,6 +11,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -102,3 +106,29 @@ def test_a_batch_that_does_not_fill_the_threads_is_segmented_completely_and_in_o
     images = tuple(rng.integers(0, 256, (40 + i, 60, 3), np.uint8) for i in range(5))
     segmentations = segmenter.segment(Batch(images, np.full(1, 0.5, np.float32)), encoded)
     assert [result.label.shape for result in segmentations] == [image.shape[:2] for image in images]
+
+
+CHOICES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+
+
+def spin_count(**environment: str) -> str:
+    """What gcc's OpenMP shows, once a model's code has imported torch."""
+    program = "from zs_seg_ros import load_segmenter; load_segmenter('tabletop')"
+    inherited = {name: value for name, value in os.environ.items() if name not in CHOICES}
+    shown = subprocess.run(
+        [sys.executable, "-c", program],
+        env=inherited | {"OMP_DISPLAY_ENV": "verbose"} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    found = re.search(r"GOMP_SPINCOUNT = '(\w+)'", shown)
+    return found[1] if found else pytest.skip("torch has no OpenMP of gcc here")
+
+
+def test_threads_of_torch_wait_in_a_loop_for_a_short_time_unless_the_user_chose_how_they_wait() -> (
+    None
+):
+    assert spin_count() == "10000"
+    assert spin_count(GOMP_SPINCOUNT="77") == "77"
+    assert spin_count(OMP_WAIT_POLICY="passive") == "0"
