@@ -9,10 +9,5 @@
 
 """Model families, and the registry that loads them."""
 
-import os
-
-# With gcc's OpenMP, a thread with which torch shared an operation waits in a loop for some 7 ms before it sleeps, on a
-# core that the prompts of the image, and the other programs of a robot, could use. Its pauses between two operations
-# are far shorter. This must be set before torch is imported; who has chosen how threads wait is not overruled.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+# Before any other module here imports torch.
+import zs_seg_ros.segmenters.openmp  # noqa: F401
