@@ -57,11 +57,12 @@ PART uint8_t saturated(int32_t value)
   return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
-// The weights of `TOGETHER` columns for as many taps of each: those of a column's first two taps as
-// often as a vector needs them, and so on for all columns; then those of the next two taps.
-PART const int16_t * weights_of(const axis_t * columns, int32_t x, int32_t tap)
+// Of TOGETHER columns there are the weights of the first two taps of each, repeated until they fill
+// LOADED bytes, then those of the next two taps.
+PART int16_t weight_of(const axis_t * columns, int32_t x, int32_t tap)
 {
-  return columns->weights + ((int64_t)x * columns->taps + tap * TOGETHER) * TOGETHER;
+  const int64_t pair = (int64_t)(x / TOGETHER) * (columns->taps / 2) + tap / 2;
+  return columns->weights[(pair * TOGETHER + x % TOGETHER) * (LOADED / 2) + tap % 2];
 }
 
 static void resize_row(
@@ -73,10 +74,7 @@ static void resize_row(
       const uint8_t * from = row + columns->first[x] + c * image->of_channel;
       int32_t sum = 1 << (columns->bits - 1);
       for (int32_t tap = 0; tap < columns->taps; ++tap, from += image->of_pixel) {
-        const int16_t * weights =
-          weights_of(columns, x / TOGETHER * TOGETHER, tap / TOGETHER * TOGETHER);
-        const int32_t pair = tap % TOGETHER / 2 * TOGETHER + x % TOGETHER;
-        sum += weights[pair * LOADED / 2 + tap % 2] * *from;
+        sum += weight_of(columns, x, tap) * *from;
       }
       planes[c * of_plane + x] = saturated(sum >> columns->bits);
     }

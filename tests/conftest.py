@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from browser import opened_browser
 
+from zs_seg_ros.kernels import NOT_BUILT, VARIABLE, Kernels, compiled_kernels, load_kernels
 from zs_seg_ros.ros.own_domain import use_own_domain
 
 use_own_domain()
@@ -45,8 +46,6 @@ settings.load_profile("patient")
 @pytest.fixture(scope="module", params=["compiled", "Python"])
 def with_and_without_kernels(request: pytest.FixtureRequest) -> Iterator[None]:
     """Run the tests of a module with the compiled functions, if they are built, and with Python instead of them."""
-    from zs_seg_ros.kernels import NOT_BUILT, VARIABLE, load_kernels
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(VARIABLE, "" if request.param == "compiled" else "off")
         load_kernels.cache_clear()
@@ -54,6 +53,13 @@ def with_and_without_kernels(request: pytest.FixtureRequest) -> Iterator[None]:
             pytest.skip("the functions of src/ are not built")
         yield
     load_kernels.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def compiled() -> Kernels:
+    """The compiled functions."""
+    found = compiled_kernels()
+    return found or pytest.skip("the functions of src/ are not built")
 
 
 @pytest.fixture(scope="module")

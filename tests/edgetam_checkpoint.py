@@ -20,13 +20,13 @@ from transformers import (
     AutoConfig,
     AutoModel,
     EdgeTamConfig,
-    EdgeTamModel,
     EdgeTamVideoConfig,
     EdgeTamVideoModel,
     PreTrainedConfig,
     PreTrainedModel,
 )
 
+from zs_seg_ros.testing.edgetam import write_edgetam
 from zs_seg_ros.testing.sam2 import (
     scale_masks,
     scale_memory,
@@ -63,15 +63,9 @@ class FewLayers(PreTrainedModel):
         return SimpleNamespace(last_hidden_state=levels, hidden_states=None)
 
 
-def write_edgetam(folder: Path, seed: int = 1) -> None:
+def write_small_edgetam(folder: Path, seed: int = 1) -> None:
     """Write an EdgeTAM checkpoint with random weights to `folder`, for images of 64x64."""
-    config = EdgeTamConfig(**_parts(small_sam2_config()))
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = EdgeTamModel(config).eval()
-        scale_masks(model)
-    model.save_pretrained(folder)
-    write_preprocessor(folder, "Sam2ImageProcessorFast", 64)
+    write_edgetam(folder, EdgeTamConfig(**_parts(small_sam2_config())), seed)
 
 
 def write_edgetam_video(folder: Path, seed: int = 1) -> None:

@@ -27,14 +27,6 @@ from zs_seg_ros.kernels import COMPONENT, RUN, Kernels, compiled_kernels, load_k
 UINT8 = np.dtype(np.uint8)
 
 
-@pytest.fixture(scope="module")
-def compiled() -> Kernels:
-    found = compiled_kernels()
-    if found is None:
-        pytest.skip("the functions of src/ are not built")
-    return found
-
-
 @pytest.fixture
 def forgotten() -> Iterator[None]:
     load_kernels.cache_clear()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +111,7 @@ def test_each_label_image_is_that_of_one_vocabulary_in_force_since_its_frame_was
         camera = Camera(planner)
         with repeating(camera.show, FRAME_RATE_HZ):
             for count in range(1, IMAGES + 1):
-                wait_until(lambda n=count: has_changed_for(n), f"{count} results")  # type: ignore[misc]
+                wait_until(partial(has_changed_for, count), f"{count} results")
             enough = len(results) + 5
             wait_until(lambda: len(results) >= enough, "frames after the last change")
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from edgetam_checkpoint import write_edgetam
+from edgetam_checkpoint import write_small_edgetam
 from safetensors.torch import save_file
 
 from zs_seg_ros.segmenters.dense.config import DenseConfig
@@ -129,7 +129,7 @@ def write_small_owlv2_and_sam_hq(folder: Path) -> str:
 def write_small_owlv2_and_edgetam(folder: Path) -> str:
     write_owlv2(folder / "owlv2", small_owlv2_config(), words=WORDS, seed=1)
     (folder / "edgetam").mkdir()
-    write_edgetam(folder / "edgetam", seed=3)
+    write_small_edgetam(folder / "edgetam", seed=3)
     return f"{folder / 'owlv2'} + {folder / 'edgetam'}"
 
 

@@ -21,7 +21,7 @@ from inputs import blots, segment, words
 from torch import Tensor
 from transformers import CLIPSegForImageSegmentation
 
-from zs_seg_ros.kernels import compiled_kernels
+from zs_seg_ros.kernels import Kernels, compiled_kernels
 from zs_seg_ros.segmenters.clipseg import compiled_decoder
 from zs_seg_ros.segmenters.clipseg.compiled_decoder import (
     CompiledFunctions,
@@ -51,14 +51,11 @@ KINDS = {
 
 
 @pytest.fixture(params=KINDS)
-def functions(request: pytest.FixtureRequest) -> CompiledFunctions:
+def functions(request: pytest.FixtureRequest, compiled: Kernels) -> CompiledFunctions:
     flags, dtype = KINDS[request.param]
-    kernels = compiled_kernels()
-    if kernels is None:
-        pytest.skip("the functions of src/ are not built")
     if not this_processor().flags >= flags:
         pytest.skip(f"this processor has no {request.param}")
-    found = functions_of(kernels.library, request.param, dtype)
+    found = functions_of(compiled.library, request.param, dtype)
     assert found is not None
     return found
 

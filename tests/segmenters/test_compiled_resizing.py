@@ -23,7 +23,7 @@ from PIL import Image
 from torch import from_numpy
 from torch.nn import functional
 
-from zs_seg_ros.kernels import Kernels, compiled_kernels
+from zs_seg_ros.kernels import Kernels
 from zs_seg_ros.segmenters.shared.compiled_resizing import resized_and_normalised
 from zs_seg_ros.segmenters.shared.preprocessing import Resample
 from zs_seg_ros.segmenters.shared.processor import this_processor
@@ -34,13 +34,10 @@ ZEROS, ONES = np.zeros(3, np.float32), np.ones(3, np.float32)
 
 
 @pytest.fixture(scope="module")
-def kernels() -> Kernels:
-    found = compiled_kernels()
-    if found is None:
-        pytest.skip("the functions of src/ are not built")
+def kernels(compiled: Kernels) -> Kernels:
     if "avx2" not in this_processor().flags:
         pytest.skip("torch resizes images on processors without AVX2")
-    return found
+    return compiled
 
 
 def random_bytes(seed: int, *shape: int) -> Bytes:

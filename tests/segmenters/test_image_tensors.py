@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from zs_seg_ros.kernels import compiled_kernels
 from zs_seg_ros.segmenters.shared import image_tensors
 from zs_seg_ros.segmenters.shared.image_tensors import prepare, upload
 from zs_seg_ros.segmenters.shared.preprocessing import Resample
@@ -155,22 +154,21 @@ def test_an_image_of_the_right_size_is_not_resized() -> None:
     np.testing.assert_allclose(prepared_as_shares(image, (7, 5)), image / 255.0, rtol=0, atol=1e-6)
 
 
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("resample", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS.keys())
 def test_compiled_functions_prepare_what_torch_does(
     view: Callable[[Pixels], RgbImage], resample: Resample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if compiled_kernels() is None:
-        pytest.skip("the functions of src/ are not built")
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     shapes = [(20, 30), (48, 64), (31, 1), (1, 9)]
     images = [view(random_image(np.uint8, *shape)) for shape in shapes]
-    compiled = prepare(images, (20, 30), mean, std, resample=resample)
+    by_kernels = prepare(images, (20, 30), mean, std, resample=resample)
     monkeypatch.setattr(image_tensors, "compiled_kernels", lambda: None)
     by_torch = prepare(images, (20, 30), mean, std, resample=resample)
-    assert torch.equal(compiled[0], by_torch[0])  # the image that is not resized
+    assert torch.equal(by_kernels[0], by_torch[0])  # the image that is not resized
     # torch has resizing code of its own for some layouts; it may round a byte the other way.
-    torch.testing.assert_close(compiled, by_torch, rtol=0, atol=1 / 255 / 0.224 + 1e-5)
+    torch.testing.assert_close(by_kernels, by_torch, rtol=0, atol=1 / 255 / 0.224 + 1e-5)
 
 
 def test_images_of_different_sizes_and_types_become_one_normalised_batch() -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from edgetam_checkpoint import write_edgetam
+from edgetam_checkpoint import write_small_edgetam
 from families import (
     WORDS,
     write_small_clipseg,
@@ -160,7 +160,7 @@ def test_sam2_equals_the_reference_at_any_multiple_of_32(tmp_path: Path, side: i
 
 
 def test_edgetam_equals_the_reference_at_another_size(tmp_path: Path) -> None:
-    write_edgetam(tmp_path)
+    write_small_edgetam(tmp_path)
     segmenter = EdgeTamBoxSegmenter("m", tmp_path, options(96))
     config = EdgeTamConfig.from_pretrained(tmp_path)
     set_size(config, 96)

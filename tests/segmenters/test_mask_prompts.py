@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from edgetam_checkpoint import write_edgetam
+from edgetam_checkpoint import write_small_edgetam
 from families import FAMILIES, Family
 from inputs import blots, noise
 from numpy.typing import NDArray
@@ -147,7 +147,7 @@ class Loaded:
             self.network = SamHqBoxSegmenter("x", folder, CPU)
             self.model = SamHQModel.from_pretrained(folder).eval()
         elif kind == "edgetam":
-            write_edgetam(folder)
+            write_small_edgetam(folder)
             self.network = EdgeTamBoxSegmenter("x", folder, CPU)
             self.model = EdgeTamModel.from_pretrained(folder).eval()
         elif kind == "sam3":

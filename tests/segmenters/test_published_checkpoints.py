@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from edgetam_checkpoint import write_edgetam
+from edgetam_checkpoint import write_small_edgetam
 from families import FAMILIES, Family
 from inputs import blots, boxes_in, words
 from local_hub import local_hub
@@ -97,7 +97,7 @@ def test_positions_that_transformers_4_stored_once_are_used_in_both_places(
     kind: type[Sam2BoxSegmenter], tmp_path: Path
 ) -> None:
     if kind is EdgeTamBoxSegmenter:
-        write_edgetam(tmp_path)
+        write_small_edgetam(tmp_path)
     else:
         write_sam2(tmp_path, small_sam2_video_config(), seed=3)
     path = tmp_path / "model.safetensors"

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from edgetam_checkpoint import write_edgetam
+from edgetam_checkpoint import write_small_edgetam
 from inputs import boxes_in, noise
 from numpy.typing import NDArray
 from torch import Tensor
@@ -177,7 +177,7 @@ def test_16_bits_are_close_to_32(folder: Path, segmenter: Sam2BoxSegmenter, prec
 
 def test_masks_of_edgetam_equal_the_reference(tmp_path: Path) -> None:
     """With a stand-in for the image encoder of timm; all other parts are EdgeTAM's."""
-    write_edgetam(tmp_path)
+    write_small_edgetam(tmp_path)
     photo, boxes = noise(37, 90), boxes_in((37, 90))
     [actual] = EdgeTamBoxSegmenter("x", tmp_path, CPU).masks([photo], [boxes])
     with torchvision_stand_in():

@@ -31,12 +31,16 @@ def published_edgetam_config() -> EdgeTamConfig:
     return EdgeTamConfig(vision_config=EdgeTamVisionConfig(backbone_config=backbone))
 
 
-def write_published(folder: Path, _words: Sequence[str]) -> None:
-    """Write yonigozlan/EdgeTAM-hf with random weights."""
-    config = published_edgetam_config()
+def write_edgetam(folder: Path, config: EdgeTamConfig, seed: int = 0) -> None:
+    """Write an EdgeTAM checkpoint with random weights to `folder`."""
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         model = EdgeTamModel(config).eval()
         scale_masks(model)
     model.save_pretrained(folder)
     write_preprocessor(folder, "Sam2ImageProcessorFast", config.prompt_encoder_config.image_size)
+
+
+def write_published(folder: Path, _words: Sequence[str]) -> None:
+    """Write yonigozlan/EdgeTAM-hf with random weights."""
+    write_edgetam(folder, published_edgetam_config())

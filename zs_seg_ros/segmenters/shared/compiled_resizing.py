@@ -75,10 +75,8 @@ def resized_and_normalised(
     """
     if "avx2" not in this_processor().flags:
         return None
-    planes = np.empty((3, *size), np.float32)
-    filled = planes
-    if image.strides[2] < 0:  # a bgr8 message, viewed as RGB
-        image, filled, mean, std = image[..., ::-1], planes[::-1], mean[::-1], std[::-1]
+    order = slice(None, None, -1 if image.strides[2] < 0 else 1)  # of a bgr8 message, viewed as RGB
+    image = image[..., order]
     of_row, of_pixel, of_channel = image.strides
     # All bytes of four pixels are in a vector.
     if not (of_pixel >= 0 and of_channel >= 0 and 3 * of_pixel + 2 * of_channel < _LOADED):
@@ -86,7 +84,8 @@ def resized_and_normalised(
     height, width = image.shape[:2]
     layout = _Image(image.ctypes.data, height, width, of_channel, of_pixel, of_row)
     columns, rows = _columns(width, size[1], resample, of_pixel), _rows(height, size[0], resample)
-    kernels.resize((layout, columns, rows), mean, std, filled)
+    planes = np.empty((3, *size), np.float32)
+    kernels.resize((layout, columns, rows), mean[order], std[order], planes[order])
     return planes
 
 
@@ -102,10 +101,9 @@ def _rows(height: int, new_height: int, resample: Resample) -> Axis:
 def _columns(width: int, new_width: int, resample: Resample, of_pixel: int) -> Axis:
     first, weights, bits = _sums(width, new_width, resample)
     padded = _padded(weights, _TOGETHER, _TOGETHER)
-    (columns, taps), pairs = padded.shape, _TOGETHER // 2
-    # Of four columns and four taps: pair of taps, column, repetition, tap.
-    blocks = padded.reshape(columns // _TOGETHER, _TOGETHER, taps // _TOGETHER, pairs, 2)
-    repeated = np.repeat(blocks.transpose(0, 2, 3, 1, 4)[..., None, :], _LOADED // 4, axis=-2)
+    columns, taps = padded.shape
+    pairs = padded.reshape(-1, _TOGETHER, taps // 2, 1, 2).swapaxes(1, 2)
+    repeated = pairs.repeat(_LOADED // (2 * padded.itemsize), axis=3)
     first_bytes = np.pad(first * np.int32(of_pixel), (0, columns - new_width))
     return Axis(new_width, taps, bits, first_bytes, np.ascontiguousarray(repeated))
 
