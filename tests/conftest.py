@@ -57,7 +57,7 @@ def with_and_without_kernels(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def compiled() -> Kernels:
-    """The compiled functions."""
+    """The compiled functions, for modules that never turn them off."""
     found = compiled_kernels()
     return found or pytest.skip("the functions of src/ are not built")
 
